@@ -1,0 +1,113 @@
+"""Training through run_experiment, tracking on, against Keras alone on the same images."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from evaluation.benchmarks.figures import Figure, medians
+from evaluation.benchmarks.made_data import write_emnist_like
+
+ROUNDS = 3
+TRAIN, TEST = 60_000, 1_000
+EPOCHS = 10
+BATCH_SIZE = 256
+
+BASELINE = """
+import sys
+import time
+import numpy as np
+import keras
+from text_recognizer.datasets.emnist import EmnistDataset
+from text_recognizer.models.character import CharacterModel
+from text_recognizer.networks.{module} import {network}
+
+dataset = EmnistDataset(mapping="fsdl")
+dataset.prepare()
+split = dataset.split("train")
+labels = split.labels
+keras.utils.set_random_seed(0)
+model = CharacterModel(dataset.data_spec, {network}()).keras_model
+steps = min({steps}, len(split) // {batch})
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+def bare_loop():
+    model.compile("adam", loss, metrics=["accuracy"])
+    model.make_train_function()
+    order = np.random.default_rng(0).permutation(len(split))
+    def train(first, last):
+        for step in range(first, last):
+            batch = split.batch(order[step * {batch}:(step + 1) * {batch}])
+            model.train_function(iter([(batch["image"], batch["label"])]))
+    train(0, 10)
+    started = time.perf_counter()
+    train(0, steps)
+    return steps * {batch} / (time.perf_counter() - started)
+
+def fit_on_floats():
+    network = {network}().build((28, 28, 1), (80,))
+    network.compile("adam", loss, metrics=["accuracy"])
+    images = split.batch(np.arange(steps * {batch}))["image"].astype("float32") / 255
+    network.fit(images[:10 * {batch}], labels[:10 * {batch}], batch_size={batch}, verbose=0)
+    started = time.perf_counter()
+    network.fit(images, labels[:steps * {batch}], batch_size={batch}, verbose=0)
+    return steps * {batch} / (time.perf_counter() - started)
+
+print({which}())
+"""
+
+
+def measure() -> list[Figure]:
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {**os.environ, **write_emnist_like(Path(folder), TRAIN, TEST)}
+        for network, module, steps in (("Mlp", "mlp", 10_000), ("Lenet", "lenet", 40)):
+            ours, bare, floats = medians(
+                ROUNDS,
+                lambda module=module, steps=steps: _ours(module, steps, environ),  # type: ignore[misc]
+                lambda network=network, module=module, steps=steps: _baseline(  # type: ignore[misc]
+                    "bare_loop", network, module, steps, environ
+                ),
+                lambda network=network, module=module, steps=steps: _baseline(  # type: ignore[misc]
+                    "fit_on_floats", network, module, steps, environ
+                ),
+            )
+            what = f"{module}, batch {BATCH_SIZE}"
+            figures.append(Figure(f"{what}: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"))
+            if module == "mlp":
+                figures.append(Figure(f"{what}: run_experiment / fit on floats", ours, floats, "images/s", ">= 1.2"))
+    return figures
+
+
+def _ours(network: str, steps: int, environ: dict[str, str]) -> float:
+    """Images a second of the later epochs."""
+    spec = {
+        "dataset": "EmnistDataset",
+        "dataset_args": {"mapping": "fsdl"},
+        "model": "CharacterModel",
+        "network": network,
+        "train_args": {
+            "batch_size": BATCH_SIZE,
+            "epochs": EPOCHS,
+            "steps_per_epoch": min(steps, int(TRAIN * 0.9) // BATCH_SIZE),
+        },
+    }
+    _run(["-m", "training.run_experiment", json.dumps(spec), "--gpu=none", "--wandb=offline"], environ)
+    newest = max(Path(environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
+    rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]
+    speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
+    return float(statistics.median(speeds[EPOCHS // 2 :]))  # once everything is compiled and started
+
+
+def _baseline(which: str, network: str, module: str, steps: int, environ: dict[str, str]) -> float:
+    code = BASELINE.format(which=which, network=network, module=module, steps=steps, batch=BATCH_SIZE)
+    return float(_run(["-c", code], environ).splitlines()[-1])
+
+
+def _run(arguments: list[str], environ: dict[str, str]) -> str:
+    done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

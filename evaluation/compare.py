@@ -1,0 +1,126 @@
+"""Comparing two recognisers that read the same samples."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from text_recognizer.wording import counted
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Which of two readings of the same samples is right more often.
+
+    Args:
+        count: samples both have read.
+        only_first, only_second: samples that only one of them has right.
+        p_value: how likely a difference at least this large is if both are equally good.
+    """
+
+    count: int
+    only_first: int
+    only_second: int
+    p_value: float
+
+    def in_words(self) -> str:
+        if self.only_first == self.only_second:
+            return f"equally many right of {self.count:,}"
+        better = "first" if self.only_first > self.only_second else "second"
+        verdict = "unlikely to be chance" if self.p_value < 0.05 else "may be chance"
+        return (
+            f"of {self.count:,} samples, {self.only_first} only the first has right, {self.only_second} only the "
+            f"second: the {better} is better, which {verdict} (exact McNemar test, p = {self.p_value:.3g})"
+        )
+
+
+@dataclass(frozen=True)
+class PairedErrorRates:
+    """Which of two readings of the same lines has the lower character error rate.
+
+    Args:
+        count: lines both have read.
+        first, second: character error rates, pooled (corpus profile).
+        low, high: 95 % interval of second - first, over lines drawn with replacement.
+    """
+
+    count: int
+    first: float
+    second: float
+    low: float
+    high: float
+
+    def in_words(self) -> str:
+        rates = f"CER {100 * self.first:.2f} % and {100 * self.second:.2f} % (corpus profile)"
+        lines = counted(self.count, "line")
+        if self.first == self.second:
+            return f"of {lines}, both have {rates.replace(' and', ' and also')}"
+        better = "first" if self.first < self.second else "second"
+        verdict = "may be chance" if self.low <= 0 <= self.high else "unlikely to be chance"
+        return (
+            f"of {lines}, {rates}: the {better} is better, which {verdict} "
+            f"(difference {100 * (self.second - self.first):+.2f}, 95 % interval {100 * self.low:+.2f} to "
+            f"{100 * self.high:+.2f} points by paired bootstrap over lines)"
+        )
+
+
+Comparison = PairedComparison | PairedErrorRates
+
+
+def compare_predictions(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> Comparison | None:
+    """Compares rows of two predictions.jsonl; None when they are not of the same samples.
+
+    Lines are compared by their character errors, everything else by being right.
+    """
+    if not first or [(row["position"], row["label"]) for row in first] != [
+        (row["position"], row["label"]) for row in second
+    ]:
+        return None
+    if all("char_errors" in row for row in (*first, *second)):
+        return compare_error_rates(
+            [row["char_errors"] for row in first],
+            [row["char_errors"] for row in second],
+            [len(row["label"]) for row in first],
+        )
+    right = [(a["label"] == a["predicted"], b["label"] == b["predicted"]) for a, b in zip(first, second, strict=True)]
+    only_first = sum(a and not b for a, b in right)
+    only_second = sum(b and not a for a, b in right)
+    return PairedComparison(len(right), only_first, only_second, mcnemar_p_value(only_first, only_second))
+
+
+def compare_error_rates(first: Sequence[int], second: Sequence[int], lengths: Sequence[int]) -> PairedErrorRates:
+    """Two readings of the same lines by the interval of their difference, lines drawn for both alike.
+
+    Source: Bisani and Ney (2004), "Bootstrap estimates for confidence intervals in ASR performance evaluation".
+
+    Args:
+        first, second: character errors of each line.
+        lengths: characters of each line's text.
+    """
+    values = np.array([first, second, lengths], np.float64).T  # (n, 3)
+    random = np.random.default_rng(0)
+    times = random.multinomial(len(values), np.full(len(values), 1 / len(values)), _RESAMPLES)
+    totals = times @ values
+    differences = (totals[:, 1] - totals[:, 0]) / np.maximum(totals[:, 2], 1)
+    low, high = np.percentile(differences, [2.5, 97.5])
+    errors_first, errors_second, characters = values.sum(axis=0)
+    characters = max(characters, 1.0)
+    return PairedErrorRates(
+        len(values), float(errors_first / characters), float(errors_second / characters), float(low), float(high)
+    )
+
+
+def mcnemar_p_value(only_first: int, only_second: int) -> float:
+    """Two-sided exact test of two numbers of discordant pairs: the binomial tail at 1/2, doubled.
+
+    Source: McNemar (1947), "Note on the sampling error of the difference between correlated proportions".
+    """
+    discordant = only_first + only_second
+    if discordant == 0:
+        return 1.0
+    tail = sum(math.comb(discordant, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2.0 * tail / (1 << discordant))

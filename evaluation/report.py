@@ -1,0 +1,90 @@
+"""report.html of a run folder: one file that opens anywhere, without a network."""
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.charts import line_chart
+from evaluation.pages import render
+from text_recognizer.datasets.base import Split
+from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.images import png_bytes
+
+WORST_SHOWN = 40
+NOT_CURVES = ("epoch", "step", "time", "best_epoch")
+
+
+def write_report(run_folder: Path, test_split: Split) -> None:
+    """Writes report.html from the files of a finished evaluation.
+
+    Args:
+        test_split: where the images of predictions.jsonl are.
+    """
+    page = render("run_report.html", **_content(run_folder, test_split))
+    temporary = run_folder / ".report.html.new"
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(run_folder / "report.html")
+
+
+def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
+    evaluation = _read(run_folder / "evaluation.json")
+    rows = _read_lines(run_folder / "metrics.jsonl")
+    predictions = _read_lines(run_folder / "predictions.jsonl")
+    return {
+        "run_id": run_folder.name,
+        "spec": _read(run_folder / "spec.json"),
+        "environment": _read(run_folder / "environment.json"),
+        "evaluation": evaluation,
+        "charts": _charts(rows),
+        "worst": worst_predictions(predictions, test_split, WORST_SHOWN),
+        "wrong_count": sum(row["label"] != row["predicted"] for row in predictions),
+    }
+
+
+def _charts(rows: list[dict[str, Any]]) -> list[str]:
+    """One chart a metric: training and validation together."""
+    names = {name for row in rows for name, value in row.items() if isinstance(value, (int, float))}
+    curves = sorted(name for name in names if not name.startswith(("val_", "test_")) and name not in NOT_CURVES)
+    curves += sorted(name for name in names if name.startswith("val_") and name[4:] not in names)
+    charts = []
+    for name in curves:
+        together = [name, f"val_{name}"] if not name.startswith("val_") else [name]
+        series = {
+            curve: [
+                (float(row["epoch"]), float(row[curve])) for row in rows if isinstance(row.get(curve), (int, float))
+            ]
+            for curve in together
+        }
+        charts.append(line_chart(series, "epoch", name))
+    return charts
+
+
+def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
+    """The rows with the largest loss, each with its image as "png", encoded for a page."""
+    ranked = sorted(predictions, key=lambda row: -row["loss"] if math.isfinite(row["loss"]) else -math.inf)[:most]
+    images = [_image(test_split, row["position"]) for row in ranked]
+    encoded = [base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode() for image in images]
+    return [{**row, "png": png} for row, png in zip(ranked, encoded, strict=True)]
+
+
+def _image(split: Split, position: int) -> NDArray[np.uint8]:
+    """(H, W, 1); of lines, without the padding that a batch would have."""
+    if isinstance(split, LineSplit):
+        return split.image(position)
+    image: NDArray[np.uint8] = split.batch(np.array([position]))["image"][0]
+    return image
+
+
+def _read(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Objects, one a line. JSON may hold characters that splitlines() takes for the end of a line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -1,0 +1,75 @@
+"""Evaluation: what a model reaches on a split."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from evaluation.character_metrics import ClassFigures
+from text_recognizer.wording import counted
+
+HEADLINES = ("accuracy", "character_error_rate", "line_f1")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model reaches on a split.
+
+    Args:
+        split: its name.
+        count: samples.
+        metrics: by name; "loss" is the mean over samples.
+        intervals: 95 % intervals of those metrics that are rates.
+        classes: figures of each class.
+        confusions: the most frequent (right, predicted, count), wrong ones only.
+        predictions: one row a sample, as written to predictions.jsonl: "position", "label", "predicted", "confidence"
+            and "loss", and what its kind of sample adds.
+        unit: what a sample is.
+        details: what else belongs to this kind of sample.
+    """
+
+    split: str
+    count: int
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    classes: list[ClassFigures] = field(default_factory=list)
+    confusions: list[tuple[str, str, int]] = field(default_factory=list)
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    unit: str = "image"
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the predictions; undefined figures as null."""
+        return {
+            "split": self.split,
+            "count": self.count,
+            "metrics": {name: _finite(value) for name, value in self.metrics.items()},
+            "intervals_95": {name: list(interval) for name, interval in self.intervals.items()},
+            "classes": [
+                {
+                    "class": figures.name,
+                    "count": figures.count,
+                    "precision": _finite(figures.precision),
+                    "recall": _finite(figures.recall),
+                    "f1": _finite(figures.f1),
+                }
+                for figures in self.classes
+            ],
+            "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],
+            **({} if self.unit == "image" else {"unit": self.unit}),
+            **self.details,
+        }
+
+    def headline(self) -> str:
+        """The main metric in words, with its interval."""
+        name = next((name for name in HEADLINES if name in self.metrics), "loss")
+        text = f"{self.split} {name.replace('_', ' ')} {self.metrics[name]:.4f}"
+        if name in self.intervals:
+            low, high = self.intervals[name]
+            text += f" (95 % interval {low:.4f} to {high:.4f}, {counted(self.count, self.unit)})"
+        if "profile" in self.details:
+            text += f", {self.details['profile']} profile, interval over {self.details['resampled']}"
+        return text
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,49 @@
+"""Gate: the canonical bundle keeps the accuracy it was recorded with, on the test split; a worse one fails here."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from evaluation.evaluate import evaluate
+from text_recognizer.errors import DataError
+from text_recognizer.experiment import assemble
+from text_recognizer.models.bundle import Bundle, find_bundle, write_bundle
+
+NAME = "CharacterModel_DigitsDataset_lenet"
+ACCURACY_FLOOR = 0.97
+
+
+def passes_gate(bundle: Bundle) -> bool:
+    """Whether a bundle reaches the floor and what it was recorded with, on the data it was recorded on."""
+    dataset = assemble(bundle.spec).dataset
+    dataset.prepare()
+    assert dataset.fingerprint == bundle.dataset_fingerprint
+    result = evaluate(bundle.load(), dataset.split("test"), "test")
+    recorded = bundle.metrics["test_accuracy"]
+    # One image of rounding: other processors sum in another order.
+    return result.metrics["accuracy"] >= max(ACCURACY_FLOOR, recorded - 1.5 / result.count)
+
+
+def test_the_canonical_bundle_reaches_its_recorded_accuracy():
+    assert passes_gate(find_bundle(NAME))
+
+
+def test_a_worse_bundle_does_not_pass(tmp_path):
+    good = find_bundle(NAME)
+    model = good.load()
+    random = np.random.default_rng(0)
+    for weight in model.keras_model.trainable_weights:
+        weight.assign(weight + random.normal(0, 0.15, weight.shape))
+    write_bundle(tmp_path / "worse", model, good.spec, "worse", good.metrics, good.dataset_fingerprint)
+    assert not passes_gate(find_bundle(tmp_path / "worse"))
+
+
+def test_a_bundle_with_exchanged_weights_does_not_even_load(tmp_path):
+    shutil.copytree(find_bundle(NAME).folder, tmp_path / "bundle")
+    weights = tmp_path / "bundle" / "model.weights.h5"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DataError, match="has changed"):
+        find_bundle(tmp_path / "bundle").load()

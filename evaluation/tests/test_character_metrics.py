@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.character_metrics import (
+    accuracy,
+    class_figures,
+    confusion_matrix,
+    rank_of_label,
+    top_k_accuracy,
+    wilson_interval,
+)
+from evaluation.compare import PairedComparison, compare_predictions, mcnemar_p_value
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
+
+
+def test_accuracy_counts_the_most_probable_class():
+    assert accuracy(np.array([0, 0, 1, 2], dtype=np.int32), PROBABILITIES) == 0.5
+
+
+def test_top_k_looks_further_down_the_ranking():
+    labels = np.array([1, 0, 2, 2], dtype=np.int32)
+    assert rank_of_label(labels, PROBABILITIES).tolist() == [1, 2, 2, 2]
+    assert [top_k_accuracy(labels, PROBABILITIES, k) for k in (1, 2, 3)] == [0, 0.25, 1]
+
+
+def test_a_constant_output_earns_one_class_not_all():
+    labels = np.array([0, 1, 2], dtype=np.int32)
+    assert accuracy(labels, np.full((3, 3), 0.5, dtype=np.float32)) == pytest.approx(1 / 3)
+
+
+def test_nan_is_never_right():
+    assert accuracy(np.array([0], dtype=np.int32), np.full((1, 3), np.nan, dtype=np.float32)) == 0
+
+
+def test_no_images_have_no_accuracy():
+    with pytest.raises(ValueError, match="undefined"):
+        accuracy(np.zeros(0, dtype=np.int32), np.zeros((0, 3), dtype=np.float32))
+
+
+def test_the_wilson_interval_equals_published_values():
+    # 10 of 10: lower bound n / (n + z²) = 10 / 13.8415; 0 of 10 is its mirror image.
+    low, high = wilson_interval(10, 10)
+    assert [low, high] == pytest.approx([10 / (10 + 1.959964**2), 1.0], abs=1e-6)
+    assert list(wilson_interval(0, 10)) == pytest.approx([0.0, 1 - low])
+    # Newcombe (1998), table I: 81 of 263 gives 0.2553 to 0.3662; 15 of 148 gives 0.0624 to 0.1605.
+    assert list(wilson_interval(81, 263)) == pytest.approx([0.2553, 0.3662], abs=5e-5)
+    assert list(wilson_interval(15, 148)) == pytest.approx([0.0624, 0.1605], abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "count"), [(1, 0), (-1, 3), (4, 3)])
+def test_an_impossible_rate_is_refused(successes, count):
+    with pytest.raises(ValueError, match="expected 0 <= successes"):
+        wilson_interval(successes, count)
+
+
+def test_figures_of_each_class_come_from_the_confusion_matrix():
+    labels = np.array([0, 0, 0, 1, 1], dtype=np.int32)
+    predicted = np.array([0, 0, 1, 1, 0])
+    confusion = confusion_matrix(labels, predicted, 3)
+    assert confusion.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    first, second, third = class_figures(confusion, ("a", "b", "c"))
+    assert [first.count, first.precision, first.recall, first.f1] == pytest.approx([3, 2 / 3, 2 / 3, 2 / 3])
+    assert (second.precision, second.recall) == (0.5, 0.5)
+    assert math.isnan(third.precision)
+    assert math.isnan(third.recall)
+    assert math.isnan(third.f1)
+
+
+def test_mcnemar_doubles_the_binomial_tail():
+    # 1 against 9: (C(10,0) + C(10,1)) / 2**10 = 11/1024, doubled.
+    assert mcnemar_p_value(1, 9) == mcnemar_p_value(9, 1) == pytest.approx(22 / 1024)
+    assert mcnemar_p_value(5, 5) == 1.0
+    assert mcnemar_p_value(0, 0) == 1.0
+
+
+def _rows(predicted):
+    return [{"position": i, "label": "a", "predicted": text} for i, text in enumerate(predicted)]
+
+
+def test_two_readings_of_the_same_samples_are_compared_pair_by_pair():
+    comparison = compare_predictions(_rows("aaab"), _rows("abbb"))
+    assert isinstance(comparison, PairedComparison)
+    assert (comparison.count, comparison.only_first, comparison.only_second) == (4, 2, 0)
+    assert "the first is better, which may be chance" in comparison.in_words()
+    assert compare_predictions(_rows("aa"), _rows("aab")) is None
+    equal = compare_predictions(_rows("ab"), _rows("ba"))
+    assert equal is not None
+    assert "equally many right" in equal.in_words()

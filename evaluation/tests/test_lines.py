@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from evaluation.lines import measure
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.models.base import ScoredBatch
+from text_recognizer.models.line_ctc import LineModelCtc
+from text_recognizer.networks.line_reader import LineReader
+
+
+class Scored(LineModelCtc):
+    """Knows the losses of its lines beforehand."""
+
+    def __init__(self, losses, trainable):
+        super().__init__(DataSpec((20, None, 1), ("", "a"), "line"), LineReader())
+        self.losses, self.fits = losses, trainable
+
+    def trainable(self, split):
+        return np.array(self.fits)
+
+    def score(self, split, chosen=None):
+        positions = np.arange(len(self.losses))
+        outputs = np.zeros((len(positions), 4, 2), np.float32)
+        batch = {"width": np.full(len(positions), 16)}
+        yield ScoredBatch(positions, batch, outputs, np.array(self.losses, np.float32))
+
+
+class Lines(LineSplit):
+    texts = ["a"] * 4
+
+    def __init__(self):
+        pass
+
+    def __len__(self):
+        return 4
+
+
+def test_a_large_loss_counts_and_only_that_of_lines_without_frames_does_not():
+    model = Scored([80, 95, 1400, 1000], [True, True, True, False])
+    assert measure(model, Lines())["loss"] == pytest.approx(525)
+    assert np.isnan(measure(Scored([1000] * 4, [False] * 4), Lines())["loss"])
+    assert np.isnan(measure(Scored([80, np.nan, 3, 4], [True] * 4), Lines())["loss"])

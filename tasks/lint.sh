@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Style, types and shell scripts. All checks run; the exit code is 1 when any of them failed.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" || exit 1
+failed=0
+check() {
+  echo "lint: $*"
+  "$@" || failed=1
+}
+check ruff check .
+check ruff format --check .
+check mypy
+check shellcheck --external-sources --source-path=SCRIPTDIR tasks/*.sh .ci/run
+exit "$failed"

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Set up, then hold the canonical bundles to their recorded accuracy.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+mkdir -p test-results
+exec python -m pytest evaluation/test_*.py --junitxml=test-results/evaluation.xml "$@"

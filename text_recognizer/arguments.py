@@ -1,0 +1,272 @@
+"""Arguments of whatever is plugged in by name: read off its signature, checked, completed with defaults.
+
+A signature is the only place where an argument is described. Annotations carry types and ranges, for example
+``Annotated[float, Ge(0), Lt(1)]`` (from annotated_types); pydantic applies them to values that came from JSON.
+"""
+
+import dataclasses
+import functools
+import inspect
+import json
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pydantic
+
+from text_recognizer.wording import did_you_mean, received
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a class or function.
+
+    Args:
+        annotation: its type with ranges; typing.Any where the signature says nothing.
+        fixed_default: the default value, or REQUIRED.
+        default_factory: makes the default value anew each time.
+    """
+
+    name: str
+    annotation: Any
+    fixed_default: Any
+    default_factory: Callable[[], Any] | None = None
+
+    @property
+    def default(self) -> Any:
+        """The default value, or REQUIRED."""
+        return self.fixed_default if self.default_factory is None else self.default_factory()
+
+
+@functools.lru_cache(maxsize=1000)  # a sweep asks for the same signatures ten thousand times
+def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
+    """The arguments of a class or function by name, in the order of the signature.
+
+    The name "*" stands for any further argument (``**kwargs``).
+    """
+    hints = _type_hints(target)
+    factories = _default_factories(target)
+    found: dict[str, Argument] = {}
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found["*"] = Argument("*", Any, None)
+        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            found[parameter.name] = Argument(
+                parameter.name,
+                hints.get(parameter.name, Any),
+                parameter.default,
+                factories.get(parameter.name),
+            )
+    return MappingProxyType(found)
+
+
+def check_arguments(
+    label: str, target: Callable[..., Any], values: Mapping[str, Any], apart_from: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Checks values against a signature.
+
+    Args:
+        label: how messages name the target, for example "network 'mlp'".
+        values: as they came from JSON.
+        apart_from: arguments that do not come from a spec.
+    Returns:
+        the values with all defaults filled in, and the problems found (then the values are incomplete).
+    """
+    try:
+        arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
+    except (ValueError, TypeError):  # some classes and functions written in C
+        return {}, [f"{label} does not tell its arguments. Name a function or class in Python."]
+    accepts_any = arguments.pop("*", None) is not None
+    problems = [
+        _unknown_argument(label, name, list(arguments)) for name in values if name not in arguments and not accepts_any
+    ]
+    resolved = {name: value for name, value in values.items() if name not in arguments and accepts_any}
+    for name, argument in arguments.items():
+        if name in values:
+            value, value_problems = check_value(f"{label}: {name}", argument.annotation, values[name])
+            problems += value_problems
+            resolved[name] = value
+        elif argument.default is REQUIRED:
+            problems.append(f"{label} needs the argument '{name}'.")
+        else:
+            resolved[name] = argument.default
+    return resolved, problems
+
+
+def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]]:
+    """Checks one JSON value against an annotation: the value as the target gets it, and the problems found."""
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return value, []
+    try:
+        as_json = json.dumps(value, allow_nan=False)
+    except ValueError:
+        return value, [f"{label} must not hold NaN or infinity. {received(value)}"]
+    except TypeError:
+        return value, [f"{label} must be a JSON value. {received(value)}"]
+    try:
+        return adapter.validate_json(as_json, strict=True), []
+    except pydantic.ValidationError as error:
+        # A sampler of whole numbers may say 64.0: the same number.
+        if isinstance(value, float) and value.is_integer():
+            try:
+                return adapter.validate_json(json.dumps(int(value)), strict=True), []
+            except pydantic.ValidationError:
+                pass
+        return value, _sentences(label, error)
+
+
+def json_schema_of(target: Callable[..., Any], apart_from: Collection[str] = ()) -> dict[str, Any]:
+    """JSON Schema of an object that holds a target's arguments, apart from those that do not come from a spec."""
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    extra = False
+    for name, argument in arguments_of(target).items():
+        if name == "*":
+            extra = True
+        if name == "*" or name in apart_from:
+            continue
+        adapter = _adapter(argument.annotation)
+        properties[name] = _inlined(adapter.json_schema()) if adapter is not None else {}
+        if argument.default is REQUIRED:
+            required.append(name)
+        else:
+            properties[name]["default"] = to_json(argument.default)
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": extra}
+    return schema | ({"required": required} if required else {})
+
+
+def describe_annotation(annotation: Any) -> str:
+    """An annotation in words, for listings: "int >= 1", "'a' or 'b'", "float or null"."""
+    adapter = _adapter(annotation)
+    return _describe_schema(_inlined(adapter.json_schema())) if adapter is not None else "any"
+
+
+def to_json(value: Any) -> Any:
+    """A default or checked value as plain JSON (tuples as lists, dataclasses as objects)."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _default_factories(target: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
+    if not dataclasses.is_dataclass(target):
+        return {}
+    factories = {one.name: one.default_factory for one in dataclasses.fields(target)}
+    return {name: factory for name, factory in factories.items() if factory is not dataclasses.MISSING}
+
+
+def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError, TypeError):
+        # Annotations that exist only for a type checker: names are still checked, values are not.
+        return {}
+
+
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+    try:
+        return _cached_adapter(annotation)
+    except TypeError:  # an annotation that cannot be hashed, for example with a list in it
+        return _new_adapter(annotation)
+
+
+def _new_adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+    if annotation is Any:
+        return None
+    try:
+        return pydantic.TypeAdapter(annotation)
+    except pydantic.PydanticSchemaGenerationError:
+        return None
+
+
+_cached_adapter = functools.lru_cache(maxsize=1000)(_new_adapter)
+
+
+def _unknown_argument(label: str, name: str, known: list[str]) -> str:
+    takes = f"It takes: {', '.join(known)}." if known else "It takes none."
+    return f"{label} has no argument '{name}'.{did_you_mean(name, known)} {takes}"
+
+
+_SENTENCES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "literal_error": "must be one of {expected}",
+    "missing": "is required",
+    "none_required": "must be null",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "unexpected_keyword_argument": "is not a known key",
+    "dataclass_type": "must be an object",
+}
+
+
+def _sentences(label: str, error: pydantic.ValidationError) -> list[str]:
+    """One sentence a faulty place; the branches of a union ("a number or text") are joined into one."""
+    by_place: dict[tuple[Any, ...], tuple[list[str], Any]] = {}
+    for detail in error.errors(include_url=False):
+        place = tuple(part for part in detail["loc"] if not _is_union_tag(part))
+        pattern = _SENTENCES.get(detail["type"])
+        sentence = pattern.format(**detail.get("ctx", {})) if pattern else f"is wrong: {detail['msg']}"
+        by_place.setdefault(place, ([], detail["input"]))[0].append(sentence)
+    return [
+        f"{'.'.join([label, *map(str, place)])} {' or '.join(dict.fromkeys(sentences))}. {received(value)}"
+        for place, (sentences, value) in by_place.items()
+    ]
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references, so that it can be put into another one."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return resolved(definitions[value["$ref"].rpartition("/")[2]])
+            return {key: resolved(item) for key, item in value.items()}
+        return [resolved(item) for item in value] if isinstance(value, list) else value
+
+    inlined: dict[str, Any] = resolved(schema)
+    return inlined
+
+
+def _is_union_tag(part: Any) -> bool:
+    return isinstance(part, str) and (
+        part in {"int", "float", "str", "bool", "none"} or "[" in part or part[:1].isupper()
+    )
+
+
+def _describe_schema(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return " or ".join(repr(value) for value in schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        return " or ".join(_describe_schema(option) for option in schema["anyOf"])
+    if schema.get("type") == "object":
+        properties = schema.get("properties") or {}
+        return "{" + ", ".join(properties) + "}" if properties else "object"
+    if schema.get("type") == "array":
+        return f"list of {_describe_schema(schema['items'])}" if isinstance(schema.get("items"), dict) else "list"
+    bounds = [
+        f"{sign} {schema[key]:g}"
+        for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"))
+        if key in schema
+    ]
+    name = {"integer": "int", "number": "float", "string": "text", "boolean": "bool", "null": "null"}
+    return " ".join([name.get(str(schema.get("type")), "any"), " and ".join(bounds)]).strip()

@@ -1,0 +1,228 @@
+"""Charset: the characters a recogniser of lines can write, and their class ids. Id 0 is the CTC blank."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+Normalization = Literal["none", "NFC", "NFD", "NFKC", "NFKD"]
+Unit = Literal["code point", "grapheme"]
+
+BLANK = ""
+BLANK_ID = 0
+_JOINER = "\u200d"
+
+
+class Charset:
+    """Characters in the order of their class ids, which count from 1.
+
+    Args:
+        characters: code points, or graphemes of several code points; no order is imposed and none is lost.
+        normalization: applied to every text before it is encoded.
+    Raises:
+        DataError: a character twice, an empty one, or one that the normalisation turns into another.
+    """
+
+    def __init__(self, characters: Iterable[str], normalization: Normalization = "none") -> None:
+        self.characters = tuple(characters)
+        self.normalization: Normalization = normalization
+        self._check()
+
+    @classmethod
+    def from_texts(
+        cls, texts: Iterable[str], normalization: Normalization = "none", unit: Unit = "code point"
+    ) -> "Charset":
+        """The characters that occur in texts, sorted by code point, so that the order of the texts does not matter."""
+        found: set[str] = set()
+        for text in texts:
+            tidy = tidy_text(text, normalization)
+            found.update(tidy if unit == "code point" else graphemes(tidy))
+        return cls(sorted(found), normalization)
+
+    @classmethod
+    def from_classes(cls, classes: Sequence[str], normalization: Normalization = "none") -> "Charset":
+        """The inverse of `classes`.
+
+        Raises:
+            DataError: the first class is not the blank.
+        """
+        if not classes or classes[0] != BLANK:
+            raise DataError("the first class of a charset is the blank, an empty text. These classes have none.")
+        return cls(classes[1:], normalization)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Charset":
+        return cls(value["characters"], value.get("normalization", "none"))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"characters": list(self.characters), "normalization": self.normalization}
+
+    def __len__(self) -> int:
+        """The number of characters, without the blank."""
+        return len(self.characters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Charset) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.characters, self.normalization))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The text of each class id: the blank, then the characters."""
+        return (BLANK, *self.characters)
+
+    def extended(self, texts: Iterable[str], unit: Unit = "code point") -> "Charset":
+        """The same charset with the characters that it lacks appended, sorted: ids known before keep their meaning."""
+        found = Charset.from_texts(texts, self.normalization, unit)
+        return Charset(
+            (*self.characters, *(one for one in found.characters if one not in self._ids)), found.normalization
+        )
+
+    def encode(self, text: str, unknown: str = "error", name: str = "") -> NDArray[np.int32]:
+        """The class ids (L,) of a text, normalised first.
+
+        Args:
+            unknown: what becomes of characters that are not in the charset: "error", "drop", or a character of the
+                charset that replaces them.
+            name: of the sample, for messages.
+        Raises:
+            DataError: an unknown character and no rule for it, or a replacement that is unknown itself.
+        """
+        ids = [self._ids.get(one, -1) for one in self.split(tidy_text(text, self.normalization))]
+        if -1 in ids:
+            if unknown == "error":
+                raise DataError(f"{self.describe_unknown(text, name)} Drop it, replace it, or extend the charset.")
+            replacement = self.replacement_id(unknown)
+            ids = [replacement if one == -1 else one for one in ids]
+        return np.array([one for one in ids if one], np.int32)
+
+    def decode(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> str:
+        """The text of class ids; blanks say nothing. Repeats are kept: collapsing them is for a CTC decoder."""
+        return "".join(self.classes[int(one)] for one in ids)
+
+    def encode_all(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The ids of many texts, which are normalised already, one after another, and where each begins.
+
+        Returns:
+            ids (sum of lengths,), -1 where a character is unknown; offsets (N + 1,).
+        """
+        if self._longest > 1:
+            encoded = [[self._ids.get(one, -1) for one in self.split(text)] for text in texts]
+            lengths = [len(ids) for ids in encoded]
+            return np.array([one for ids in encoded for one in ids], np.int32), _offsets(lengths)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
+        known, ids = self._sorted_codes
+        if not len(known):
+            return np.full(len(codes), -1, np.int32), _offsets([len(text) for text in texts])
+        places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        found = np.where(known[places] == codes, ids[places], -1).astype(np.int32)
+        return found, _offsets([len(text) for text in texts])
+
+    def replacement_id(self, unknown: str) -> int:
+        """What stands for an unknown character: 0 to drop it, else the id of the replacement.
+
+        Raises:
+            DataError: the replacement is no character of the charset.
+        """
+        if unknown == "drop":
+            return BLANK_ID
+        if unknown not in self._ids:
+            raise DataError(
+                f"unknown characters cannot be replaced by {describe(unknown)}: it is not in the charset either."
+            )
+        return self._ids[unknown]
+
+    def unknown_in(self, text: str) -> list[str]:
+        """The characters of a text that are not in the charset, each once, in order."""
+        parts = self.split(tidy_text(text, self.normalization))
+        return list(dict.fromkeys(one for one in parts if one not in self._ids))
+
+    def describe_unknown(self, text: str, name: str = "") -> str:
+        """A sentence that names the sample and its first unknown characters."""
+        unknown = self.unknown_in(text)
+        which = ", ".join(describe(one) for one in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        sample = f"line '{name}'" if name else f"the text '{text}'"
+        return f"{sample} has {which}, not in the charset ({counted(len(self), 'character')})."
+
+    def split(self, text: str) -> list[str]:
+        """A text cut into characters; where the charset has graphemes, the longest one that fits."""
+        return list(text) if self._longest <= 1 else self._pattern.findall(text)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {character: index for index, character in enumerate(self.characters, start=1)}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self.characters), default=0)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        long = sorted((one for one in self.characters if len(one) > 1), key=len, reverse=True)
+        return re.compile("|".join([*map(re.escape, long), "."]), re.DOTALL)
+
+    @cached_property
+    def _sorted_codes(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+        codes = np.array([ord(one) for one in self.characters], np.uint32)
+        order = np.argsort(codes)
+        return codes[order], (order + 1).astype(np.int32)
+
+    def _check(self) -> None:
+        seen: set[str] = set()
+        for character in self.characters:
+            if not isinstance(character, str) or not character:
+                raise DataError(f"a character of a charset must be text that is not empty. Received: {character!r}.")
+            if character in seen:
+                raise DataError(f"the charset has {describe(character)} twice.")
+            if normalized(character, self.normalization) != character:
+                raise DataError(
+                    f"the charset has {describe(character)}, which {self.normalization} turns into "
+                    f"{describe(normalized(character, self.normalization))}: no text could ever hold it. "
+                    f"Write the charset in {self.normalization}, or choose another normalization."
+                )
+            seen.add(character)
+
+
+def tidy_text(text: str, normalization: Normalization = "none") -> str:
+    """A text in one Unicode form, every run of white space one space, none at the ends.
+
+    How wide a gap between words is, and whether a transcriber typed a tab, cannot be read off a picture.
+    """
+    return " ".join(normalized(text, normalization).split())
+
+
+def normalized(text: str, normalization: Normalization) -> str:
+    return text if normalization == "none" else unicodedata.normalize(normalization, text)
+
+
+def graphemes(text: str) -> list[str]:
+    """Base characters with the marks that combine with them; sequences with a zero-width joiner stay together.
+
+    A subset of the rules of Unicode Standard Annex 29: enough for accents, vowel signs and joined emoji.
+    """
+    found: list[str] = []
+    for character in text:
+        joins = unicodedata.category(character).startswith("M") or character == _JOINER
+        if found and (joins or found[-1].endswith(_JOINER)):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+def describe(character: str) -> str:
+    """A character as messages show it, also when it is invisible: 'é' (U+00E9)."""
+    shown = character if character.isprintable() else "?"
+    return f"'{shown}' ({' '.join(f'U+{ord(one):04X}' for one in character)})"
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)

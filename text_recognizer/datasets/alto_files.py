@@ -1,0 +1,140 @@
+"""Where the pages of an archive are: ALTO or PAGE XML files, their images, writers and splits."""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.file_states import state_of_files
+from text_recognizer.datasets.formats.line_lists import SPLITS
+from text_recognizer.datasets.formats.page_xml import PageText, read_page
+from text_recognizer.datasets.grey import SUFFIXES
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.wording import received
+
+
+@dataclass(frozen=True)
+class ArchivePage:
+    """A page with its files.
+
+    Args:
+        name: of its XML file, with the folders below the archive's and without its ending.
+        image: where the image is, or should be.
+        group: the writer, or the page itself; "" where there is no text.
+        problem: why there is no text.
+    """
+
+    name: str
+    text: PageText
+    image: Path
+    group: str
+    split: SplitName | Literal[""]
+    problem: str = ""
+
+
+class AltoFiles:
+    """The XML files below a folder, or one of them.
+
+    Args:
+        line_types: keep only lines that the files call so.
+        writer_pattern: finds the writer in the name of a file.
+    Raises:
+        SpecError: the pattern is no regular expression.
+    """
+
+    def __init__(
+        self, path: str, image_folder: str | None, line_types: tuple[str, ...] | None, writer_pattern: str | None
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self.image_folder = Path(image_folder).expanduser() if image_folder else None
+        self.line_types = line_types
+        try:
+            self.writer_pattern = re.compile(writer_pattern) if writer_pattern else None
+        except re.error as error:
+            problem = f"writer_pattern is no regular expression: {error}. {received(writer_pattern)}"
+            raise SpecError(problem) from None
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What the texts depend on."""
+        return {
+            "path": str(self.path.absolute()),
+            "files": state_of_files(self.files),
+            "image_folder": str(self.image_folder),
+            "line_types": self.line_types,
+            "writer_pattern": self.writer_pattern.pattern if self.writer_pattern else None,
+        }
+
+    @property
+    def image_state(self) -> str:
+        """Changes when an image does."""
+        return state_of_files(page.image for page in self.pages)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The XML files by name, also those called .XML.
+
+        Raises:
+            DataError: there are none.
+        """
+        if self.path.is_file():
+            return [self.path]
+        found = sorted(path for path in self.path.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
+        if not found:
+            raise DataError(f"{self.path} holds no ALTO or PAGE XML files (*.xml).")
+        return found
+
+    @cached_property
+    def pages(self) -> list[ArchivePage]:
+        """The pages by name; of a file that cannot be read, a page with a problem.
+
+        Raises:
+            DataError: there are none, or the pattern finds no writer in the name of a page.
+        """
+        return [self._page(file) for file in self.files]
+
+    def _page(self, file: Path) -> ArchivePage:
+        name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
+        try:
+            text, problem = read_page(file), ""
+        except DataError as error:
+            text, problem = PageText("", 0, 0, ()), str(error)
+        kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
+        text = PageText(text.image, text.width, text.height, kept)
+        writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml is no page of anyone
+        return ArchivePage(name, text, self._image(file, text), writer, self._split(file), problem)
+
+    def _image(self, file: Path, page: PageText) -> Path:
+        folder = self.image_folder or file.parent
+        named = page.image.replace("\\", "/")
+        names = [named, Path(named).name] if named else []
+        names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
+        found = next((folder / name for name in names if os.path.isfile(folder / name)), None)  # noqa: PTH113 - any name
+        return found or folder / (Path(named).name or f"{file.stem}.jpg")
+
+    def _split(self, file: Path) -> SplitName | Literal[""]:
+        folders = file.relative_to(self.path).parts[:-1] if not self.path.is_file() else ()
+        return next((SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS), "")
+
+
+def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
+    """What a pattern finds in the name of a page: its first group, if it has one; without a pattern the name itself.
+
+    Raises:
+        DataError: it finds nothing, or nothing but empty text: lines without a writer could come into several splits.
+    """
+    if pattern is None:
+        return name
+    found = pattern.search(name)
+    if found is None:
+        raise DataError(f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in '{name}'.")
+    writer = found[1] if pattern.groups and found[1] is not None else found[0]
+    if not writer:
+        raise DataError(
+            f"dataset_args.writer_pattern {pattern.pattern!r} finds an empty writer in '{name}'. Let it match at least "
+            f"one character, for example with + instead of * or ?."
+        )
+    return writer

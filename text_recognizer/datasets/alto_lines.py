@@ -1,0 +1,105 @@
+"""Lines of pages that were transcribed in ALTO or PAGE XML."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from text_recognizer.charset import Normalization
+from text_recognizer.datasets.alto_files import AltoFiles
+from text_recognizer.datasets.base import Ink
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.line_images import SourceInk, Step
+from text_recognizer.datasets.line_pool import LineSample, LineSource
+from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.datasets.page_images import LinesOfPage
+
+
+class AltoLinesDataset(LineDataset):
+    """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
+
+    An image lies where its XML file says, or beside it under the same name; a file of several pages is rejected, for it
+    names one image. Outlines in millimetres or inches (ALTO) need the size of their page. Folders called train,
+    validation or test give the split of what they hold; otherwise whole pages, or writers, are held out.
+
+    Args:
+        path: a folder, searched with all folders in it, or one XML file.
+        image_folder: where the images are, if not beside the XML files.
+        crop: "polygon" whitens what lies outside a line's outline, "box" keeps the whole box around it.
+        line_types: use only lines that the files call so (tags of ALTO, structure types of PAGE); null uses all.
+        writer_pattern: a regular expression for the name of an XML file without its ending. What it finds (its first
+            group, if it has one; at least one character) is the writer, whose pages all go into one split. Without it,
+            a page is a group.
+        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
+        height, max_width, ink, source_ink, preprocessing, charset, normalization, unknown_characters, max_length,
+            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs.
+    """
+
+    recipe_version = 2
+
+    def __init__(
+        self,
+        path: str,
+        image_folder: str | None = None,
+        crop: Literal["polygon", "box"] = "polygon",
+        line_types: tuple[str, ...] | None = None,
+        writer_pattern: str | None = None,
+        height: Height = 40,
+        max_width: Width | None = 2048,
+        width: Width | None = None,
+        ink: Ink = "light",
+        source_ink: SourceInk = "auto",
+        preprocessing: tuple[Step, ...] = ("contrast",),
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        max_length: Length | None = None,
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+    ) -> None:
+        super().__init__(
+            LineArgs(
+                height=height,
+                max_width=max_width,
+                ink=ink,
+                source_ink=source_ink,
+                preprocessing=preprocessing,
+                charset=charset,
+                normalization=normalization,
+                unknown_characters=unknown_characters,
+                max_length=max_length,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                subsample_fraction=subsample_fraction,
+            )
+        )
+        self.files = AltoFiles(path, image_folder, line_types, writer_pattern)
+        self.crop = crop
+        self.one_width = width
+
+    def source(self) -> dict[str, Any]:
+        return {**self.files.key, "images": self.files.image_state, "crop": self.crop}
+
+    @property
+    def texts_key(self) -> dict[str, Any]:
+        return self.files.key
+
+    def sources(self) -> Iterator[LineSource]:
+        for page in self.files.pages:
+            if page.problem:
+                sample = LineSample(page.name, "", problem=page.problem)
+                yield LinesOfPage((sample,), page.image, ((),))
+                continue
+            samples = tuple(
+                LineSample(
+                    f"{page.name}#{line.name}",
+                    line.text,
+                    page.group,
+                    page.split,
+                    "" if line.outline else "it has no outline",
+                )
+                for line in page.text.lines
+            )
+            outlines = tuple(line.outline for line in page.text.lines)
+            size = (page.text.width, page.text.height)
+            yield LinesOfPage(samples, page.image, outlines, *size, self.crop == "polygon")

@@ -1,0 +1,136 @@
+"""Dataset and Split: what a recogniser learns from. numpy only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import Charset, Normalization
+
+SplitName = Literal["train", "validation", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+Ink = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know of a dataset to be built, without its images.
+
+    Args:
+        input_shape: (height, width, channels) of an image in pixels; the width of lines is None where they differ.
+        classes: the text of each class id. Of lines, the first is "": the CTC blank and the padding of labels.
+        target: what an image shows: "character", "line" (one text), "pixels" (a class for every pixel).
+        ink: "light" when the writing is brighter than its background, as in MNIST.
+        margin_px: background left on every side of a character's box; how foreign images are made to fit.
+        max_length: the most characters a line can have; None where nobody knows.
+        normalization: of the texts of lines, as in text_recognizer.charset.
+        preprocessing: what was done to the pictures of lines, in this order; see datasets.line_images.
+    """
+
+    input_shape: tuple[int, Any, int]
+    classes: tuple[str, ...]
+    target: str = "character"
+    ink: Ink = "light"
+    margin_px: int = 0
+    max_length: int | None = None
+    normalization: Normalization = "none"
+    preprocessing: tuple[str, ...] = ()
+
+    @property
+    def charset(self) -> Charset:
+        """Of lines: the characters behind the class ids.
+
+        Raises:
+            DataError: the classes are not those of lines.
+        """
+        return Charset.from_classes(self.classes, self.normalization)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "classes": list(self.classes),
+            "target": self.target,
+            "ink": self.ink,
+            "margin_px": self.margin_px,
+            "max_length": self.max_length,
+            "normalization": self.normalization,
+            "preprocessing": list(self.preprocessing),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "DataSpec":
+        """The inverse of `to_json`; keys that an older version did not write take their defaults."""
+        height, width, channels = value["input_shape"]
+        return cls(
+            (height, width, channels),
+            tuple(value["classes"]),
+            value["target"],
+            value["ink"],
+            value["margin_px"],
+            value.get("max_length"),
+            value.get("normalization", "none"),
+            tuple(value.get("preprocessing", ())),
+        )
+
+
+class Split(ABC):
+    """Samples of one split. Images stay in the memory-mapped store until a batch is asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, positions: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
+        """Samples by position (0 to len-1): arrays with a leading batch axis, at least "image" (uint8) and "label"."""
+
+    @abstractmethod
+    def text(self, position: int) -> str:
+        """What the sample says."""
+
+
+class Dataset(ABC):
+    """A dataset by name. Its constructor's arguments are the spec's `dataset_args`; it touches no file."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def data_spec(self) -> DataSpec:
+        """Known before `prepare`; of lines, it may be read off the files that hold the texts."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Fetches, verifies and converts into the store. Idempotent; safe when many processes call it at once.
+
+        The only place that touches the network.
+
+        Raises:
+            DataError: a file cannot be had or is damaged.
+        """
+
+    @abstractmethod
+    def is_prepared(self) -> bool:
+        """Whether `prepare` has nothing left to do; looks at the disk only."""
+
+    @abstractmethod
+    def split(self, name: SplitName) -> Split:
+        """One split; the three share no sample. Needs `prepare` first."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the content and of how it was split. Needs `prepare` first."""
+
+    @property
+    @abstractmethod
+    def store_path(self) -> str:
+        """The folder that holds the converted data, for people and trackers."""
+
+    def sizes(self) -> dict[SplitName, int]:
+        """Samples of each split. Needs `prepare` first."""
+        return {name: len(self.split(name)) for name in SPLIT_NAMES}

@@ -1,0 +1,95 @@
+"""Finds and reads the images and labels among a table's files: idx, idx in an archive, MATLAB in an archive."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.archives import is_archive, members, open_member
+from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
+from text_recognizer.datasets.formats.idx import read_idx
+from text_recognizer.errors import DataError
+
+Parts = dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+# train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte.gz
+_IDX_NAME = re.compile(r"(?:(.+)-)?(train|test|t10k)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file, or a member of an archive."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def filename(self) -> str:
+        return PurePosixPath(self.member or self.path.name).name
+
+    def __str__(self) -> str:
+        return str(self.path) if self.member is None else f"{self.path}, member '{self.member}'"
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        with open(self.path, "rb") if self.member is None else open_member(self.path, self.member) as file:
+            yield file
+
+
+def read_character_files(files: Mapping[str, Path], stem: str = "") -> Parts:
+    """Images (N, H, W) and labels (N,) of "train" and "test", as they lie in the files.
+
+    Args:
+        files: a table's files by filename.
+        stem: what the names begin with, for example "emnist-letters"; files without any beginning do as well.
+    Raises:
+        DataError: images or labels are missing, or a file is damaged.
+    """
+    entries = [entry for path in files.values() for entry in _entries(path)]
+    for entry in entries:
+        if stem and entry.filename == f"{stem}.mat":
+            with entry.open() as file:
+                return read_emnist_mat(file.read(), str(entry))
+    found = _idx_entries(entries, "") | (_idx_entries(entries, stem) if stem else {})
+    parts = {}
+    for part in ("train", "test"):
+        for kind in ("images", "labels"):
+            if (part, kind) not in found:
+                raise DataError(_missing(part, kind, stem, entries))
+        parts[part] = (_read(found[part, "images"], 3), _read(found[part, "labels"], 1))
+    return parts
+
+
+def _entries(path: Path) -> list[_Entry]:
+    if not is_archive(path):
+        return [_Entry(path)]
+    return [_Entry(path, member.name) for member in members(path) if member.kind == "file"]
+
+
+def _idx_entries(entries: list[_Entry], stem: str) -> dict[tuple[str, str], _Entry]:
+    found = {}
+    for entry in entries:
+        match = _IDX_NAME.fullmatch(entry.filename)
+        if match and (match[1] or "") == stem:
+            found["train" if match[2] == "train" else "test", match[3]] = entry
+    return found
+
+
+def _read(entry: _Entry, dimensions: int) -> NDArray[np.uint8]:
+    with entry.open() as file:
+        return read_idx(file, str(entry), dimensions)
+
+
+def _missing(part: str, kind: str, stem: str, entries: list[_Entry]) -> str:
+    beginning, dimensions = f"{stem}-" if stem else "", 3 if kind == "images" else 1
+    matlab = f" or '{stem}.mat'" if stem else ""
+    there = ", ".join(sorted(entry.filename for entry in entries)) or "none"
+    return (
+        f"found no {part} {kind}: expected a file like '{beginning}{part}-{kind}-idx{dimensions}-ubyte.gz'{matlab}. "
+        f"There are: {there}."
+    )

@@ -1,0 +1,257 @@
+"""What the datasets of single characters share: stored arrays, stratified splits, batches."""
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Gt, Le, Lt
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split, SplitName
+from text_recognizer.datasets.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.errors import DataError
+
+# Which images belong to which split depends on the dataset alone, never on the seed of a run.
+SPLIT_SEED = 20_181_101
+
+Fraction = Annotated[float, Gt(0), Lt(1)]
+SubsampleFraction = Annotated[float, Gt(0), Le(1)]
+Positions = NDArray[np.integer[Any]]
+
+
+class CharacterSplit(Split):
+    """Images of one size with one label each.
+
+    Args:
+        images: (N, H, W) uint8, all that are stored.
+        labels: (N,) class ids of all that are stored.
+        members: (n,) which of them belong to this split, in order.
+    """
+
+    def __init__(
+        self, images: NDArray[Any], labels: NDArray[Any], members: Positions, classes: tuple[str, ...]
+    ) -> None:
+        self._images = images
+        self._labels = labels
+        self.members = members
+        self._classes = classes
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
+        """The columns "image" (B, H, W, 1) uint8 and "label" (B,) int32."""
+        rows = self.members[positions]
+        return {"image": self._images[rows][..., None], "label": self._labels[rows].astype(np.int32)}
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """(n,) class ids."""
+        return self._labels[self.members].astype(np.int32)
+
+    def text(self, position: int) -> str:
+        return self._classes[int(self._labels[self.members[position]])]
+
+
+class CharacterDataset(Dataset):
+    """A dataset of single characters; a subclass says where they come from.
+
+    Args:
+        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
+        validation_fraction: share of the training images held out to choose weights and settings by.
+        balance: use no more images of a class for training and validation than the mean class has.
+    """
+
+    recipe_version = 1  # raise it when a reader's result changes: stores are then made again
+
+    def __init__(
+        self,
+        subsample_fraction: SubsampleFraction | None = None,
+        validation_fraction: Fraction = 0.1,
+        balance: bool = False,
+    ) -> None:
+        self.subsample_fraction = subsample_fraction
+        self.validation_fraction = validation_fraction
+        self.balance = balance
+        self._store: Store | None = None
+        self._members: Mapping[SplitName, Positions] | None = None
+
+    @abstractmethod
+    def source(self) -> dict[str, Any]:
+        """What the stored arrays depend on: files, options. Two datasets with the same source share a store."""
+
+    @abstractmethod
+    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+        """The images and labels as they come: {"train": …, "test": …}, or {"all": …} to be split here.
+
+        Images are (N, H, W) uint8, upright; labels (N,) are class ids.
+
+        Raises:
+            DataError: a file cannot be had or is damaged.
+        """
+
+    def prepare(self) -> None:
+        self._store = make_store(self._folder, self._key, self._fill)
+        self._members = self._stored_members()
+
+    def is_prepared(self) -> bool:
+        return self._store is not None or find_store(self._folder) is not None
+
+    def split(self, name: SplitName) -> CharacterSplit:
+        images, labels = self._arrays("all" if self._is_one_part else "test" if name == "test" else "train")
+        return CharacterSplit(images, labels, self.members[name], self.data_spec.classes)
+
+    def assign(self) -> dict[SplitName, Positions]:
+        """Which stored images belong to which split: positions in the part they are stored in."""
+        random = np.random.default_rng(SPLIT_SEED)
+        if self._is_one_part:
+            labels = self._arrays("all")[1]
+            rest, test = stratified_halves(labels, np.arange(len(labels)), 0.2, random)
+            rest = balanced_members(labels, rest, random) if self.balance else rest
+            train, validation = stratified_halves(labels, rest, self.validation_fraction, random)
+            test_labels = labels
+        else:
+            labels, test_labels = self._arrays("train")[1], self._arrays("test")[1]
+            rest = np.arange(len(labels))
+            rest = balanced_members(labels, rest, random) if self.balance else rest
+            train, validation = stratified_halves(labels, rest, self.validation_fraction, random)
+            test = np.arange(len(test_labels))
+        if self.subsample_fraction is not None and self.subsample_fraction < 1:
+            train = stratified_sample(labels, train, self.subsample_fraction, random)
+            validation = stratified_sample(labels, validation, self.subsample_fraction, random)
+            test = stratified_sample(test_labels, test, self.subsample_fraction, random)
+        return {"train": train, "validation": validation, "test": test}
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self._members_key, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def store_path(self) -> str:
+        return str(self._folder)
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = find_store(self._folder)
+        if self._store is None:
+            raise DataError(f"{self.name} is not prepared: call prepare() first.")
+        return self._store
+
+    @property
+    def members(self) -> Mapping[SplitName, Positions]:
+        """The positions of every split's samples in the part they are stored in."""
+        if self._members is None:
+            self._members = self._stored_members()
+        return self._members
+
+    def _stored_members(self) -> Mapping[SplitName, Positions]:
+        """Stored too: at a million samples they are worth sharing between processes."""
+        key = {**self._members_key, "table": self.source().get("table")}
+        try:
+            stored = make_store(store_folder(f"{self.name}-splits", key), key, self._fill_members)
+        except DataError:  # the data lies where we may not write; each process then has its own
+            return self.assign()
+        return {name: stored.array(name) for name in SPLIT_NAMES}
+
+    @property
+    def _is_one_part(self) -> bool:
+        """Whether the images come without a test split of their own."""
+        return "all.labels" in self.store.meta["arrays"]
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {"version": self.recipe_version, **self.source()}
+
+    @property
+    def _folder(self) -> Path:
+        return store_folder(self.name, self._key)
+
+    @property
+    def _members_key(self) -> dict[str, Any]:
+        return {
+            "content": self.store.content_hash,
+            "seed": SPLIT_SEED,
+            "validation_fraction": self.validation_fraction,
+            "subsample_fraction": self.subsample_fraction,
+            "balance": self.balance,
+        }
+
+    def _fill_members(self, writer: StoreWriter) -> None:
+        for name, members in self.assign().items():
+            writer.add(name, members.astype(np.int32))
+
+    def _arrays(self, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self.store.array(f"{part}.images"), self.store.array(f"{part}.labels")
+
+    def _fill(self, writer: StoreWriter) -> None:
+        for part, (images, labels) in self.read().items():
+            self._check(part, images, labels)
+            writer.add(f"{part}.images", images)
+            writer.add(f"{part}.labels", labels.astype(np.int32))
+
+    def _check(self, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
+        height, width, _ = self.data_spec.input_shape
+        if images.shape[1:] != (height, width) or images.dtype != np.uint8:
+            raise DataError(
+                f"{self.name}, {part}: images are {images.dtype} of shape {images.shape[1:]}, "
+                f"expected uint8 of {(height, width)}."
+            )
+        if len(images) != len(labels):
+            raise DataError(f"{self.name}, {part}: {len(images)} images but {len(labels)} labels.")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.data_spec.classes):
+            raise DataError(
+                f"{self.name}, {part}: labels reach from {labels.min()} to {labels.max()}, "
+                f"but there are {len(self.data_spec.classes)} classes."
+            )
+
+
+def stratified_halves(
+    labels: NDArray[Any], members: Positions, fraction: float, random: np.random.Generator
+) -> tuple[Positions, Positions]:
+    """Parts a set of samples in two, class by class and at random.
+
+    Args:
+        labels: (N,) class ids of all samples.
+        members: which of them to part.
+        fraction: share of each class that goes into the second part: rounded, at least one sample, but never the last
+            one of the first part.
+    Returns:
+        positions of the first and of the second part, each shuffled.
+    """
+    by_class, rank, counts = _ranked_by_class(labels, random.permutation(members))
+    wanted = np.minimum(np.maximum(np.rint(fraction * counts), 1), counts - 1)
+    chosen = rank < np.repeat(wanted, counts)
+    return random.permutation(by_class[~chosen]), random.permutation(by_class[chosen])
+
+
+def stratified_sample(
+    labels: NDArray[Any], members: Positions, fraction: float, random: np.random.Generator
+) -> Positions:
+    """The share of every class, rounded and at least one sample, chosen at random and shuffled."""
+    by_class, rank, counts = _ranked_by_class(labels, random.permutation(members))
+    return random.permutation(by_class[rank < np.repeat(np.maximum(np.rint(fraction * counts), 1), counts)])
+
+
+def balanced_members(labels: NDArray[Any], members: Positions, random: np.random.Generator) -> Positions:
+    """At most as many samples of each class as the mean class has, chosen at random, each once.
+
+    Drawing with replacement and dropping the repeats, as is sometimes done, keeps about half of what it promises.
+
+    Args:
+        labels: (N,) class ids of all samples.
+        members: which of them to choose from.
+    """
+    by_class, rank, counts = _ranked_by_class(labels, random.permutation(members))
+    return random.permutation(by_class[rank < len(members) // np.count_nonzero(counts)])
+
+
+def _ranked_by_class(labels: NDArray[Any], members: Positions) -> tuple[Positions, Positions, NDArray[np.int64]]:
+    """Members sorted by class and otherwise in their order, the rank of each within its class, the class counts."""
+    by_class = members[np.argsort(labels[members], kind="stable")]
+    counts = np.bincount(labels[by_class])
+    return by_class, np.arange(len(by_class)) - np.repeat(np.cumsum(counts) - counts, counts), counts

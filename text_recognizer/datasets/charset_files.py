@@ -1,0 +1,86 @@
+"""Charsets in files: our JSON, a bundle's, the maps of older recognisers, one character a line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.charset import Charset, Normalization
+from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
+from text_recognizer.errors import DataError, TextRecognizerError
+
+
+def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
+    """A charset from what a spec says.
+
+    Args:
+        given: a list of characters; or the path of a bundle or its bundle.json, of a JSON file with "characters", of a
+            char_dict*.json with its ord map beside it, or of a text file with one character a line.
+        label: what wants it, for messages.
+    Raises:
+        DataError: there is no such file, or no charset in it; characters that the normalisation changes.
+    """
+    try:
+        characters = given if isinstance(given, list) else read_characters(Path(given).expanduser())
+        return Charset(characters, normalization)
+    except TextRecognizerError as error:
+        raise DataError(f"{label}: charset: {error}") from None
+
+
+def read_characters(path: Path) -> list[str]:
+    """The characters in a file or bundle, in the order of their ids.
+
+    Raises:
+        DataError: there is no such file, or no charset in it.
+    """
+    file = path / "bundle.json" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(
+            f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], or the path of a file: '
+            f'a bundle, a JSON file with "characters", a char_dict.json, or one character a line.'
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}.") from None
+    if file.suffix.lower() != ".json":
+        return _one_a_line(text, file)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{file} is not JSON: {error}.") from None
+    return _characters_in(value, file)
+
+
+def _characters_in(value: Any, file: Path) -> list[str]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("characters"), list):
+        return list(value["characters"])
+    if isinstance(value, dict) and isinstance(value.get("data_spec"), dict):
+        return _characters_of_bundle(value["data_spec"], file)
+    if isinstance(value, dict) and value:
+        has_map = any(file.parent.glob("ord*map*.json"))
+        return list(read_char_dict(file) if has_map else characters_of_char_dict(value, file))
+    raise DataError(f'{file} holds no charset: expected a list of characters, or an object with "characters".')
+
+
+def _characters_of_bundle(data_spec: dict[str, Any], file: Path) -> list[str]:
+    try:
+        return list(Charset.from_classes(data_spec.get("classes", ())).characters)
+    except DataError:
+        kind = data_spec.get("target", "character")
+        raise DataError(
+            f"{file} is the bundle of a model of '{kind}' pictures, which has no charset. Give the bundle of a model "
+            f"of lines."
+        ) from None
+
+
+def _one_a_line(text: str, file: Path) -> list[str]:
+    lines = text.replace("\r\n", "\n").split("\n")
+    characters = [line for line in lines if line]  # a line with a space alone is the space
+    for number, character in enumerate(lines, start=1):
+        if len(character) > 8:
+            raise DataError(f"{file}, line {number}: expected one character a line. Received: '{character[:40]}'.")
+    return characters

@@ -1,0 +1,197 @@
+"""Fonts: which characters they have, and texts drawn with them in light ink on black."""
+
+import io
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.formats.font_cmap import characters_of_font
+from text_recognizer.errors import DataError
+from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
+
+Grey = NDArray[np.uint8]
+
+DEFAULT_FONT = "default"
+# Indic, South-East Asian, Mongolian: characters change with their neighbours or stand above and below them.
+_SHAPED_BLOCKS = (
+    (0x0900, 0x0FFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x18AF),
+    (0x1900, 0x1AAF),
+    (0x1B00, 0x1C4F),
+    (0xA800, 0xABFF),
+)
+
+
+@dataclass(frozen=True)
+class _Glyph:
+    """A drawn glyph.
+
+    Args:
+        picture: (line height, W), at its place below the top of the line.
+        left: how far right of the pen it begins.
+        advance: how far it moves the pen.
+    """
+
+    text: str
+    picture: Grey
+    left: int
+    advance: float
+    kerns: bool
+    has_ink: bool
+
+
+class Font:
+    """A font at one size. Glyphs are drawn once and kept, so that most texts are put together from arrays.
+
+    Args:
+        path: of a TrueType or OpenType file; DEFAULT_FONT is the one that comes with Pillow.
+        size: of the em square, in pixels.
+    Raises:
+        DataError: there is no such file, or it is no font.
+    """
+
+    def __init__(self, path: str, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._glyphs: dict[str, _Glyph] = {}
+        self._kerning: dict[tuple[str, str], float] = {}
+
+    @cached_property
+    def ascent(self) -> int:
+        """Pixels from the top of the line to the baseline."""
+        return int(self._font.getmetrics()[0])
+
+    @cached_property
+    def height(self) -> int:
+        ascent, descent = self._font.getmetrics()
+        return int(ascent + descent)
+
+    def draws_nothing_for(self, text: str) -> list[str]:
+        """The characters of a text, blanks apart, whose glyphs are empty although the font has them."""
+        if any(map(needs_shaping, text)):
+            return []
+        return [one for one in dict.fromkeys(text) if not one.isspace() and not self._glyph(one).has_ink]
+
+    def draw(self, text: str) -> Grey:
+        """A text in logical order (height, W), strokes 255 on 0; `ascent` is where its baseline lies.
+
+        Raises:
+            DataError: the script needs shaping and Pillow was built without it.
+        """
+        if any(map(needs_shaping, text)):
+            return self._drawn_whole(text)
+        glyphs = [self._glyph(character) for character in text]
+        pen, starts = float(self._margin), []
+        previous: _Glyph | None = None
+        for glyph in glyphs:
+            if previous is not None and previous.kerns and glyph.kerns:
+                pen += self._kern(previous, glyph)
+            starts.append(max(0, round(pen) + glyph.left))
+            pen += glyph.advance
+            previous = glyph
+        ends = [start + glyph.picture.shape[1] for start, glyph in zip(starts, glyphs, strict=True)]
+        canvas = np.zeros((self.height, max([round(pen), *ends]) + self._margin), np.uint8)
+        for start, end, glyph in zip(starts, ends, glyphs, strict=True):
+            place = canvas[:, start:end]
+            np.maximum(place, glyph.picture, out=place)
+        return canvas
+
+    def _drawn_whole(self, text: str) -> Grey:
+        from PIL import features
+
+        if not features.check("raqm"):
+            raise DataError(
+                f"'{text}' is of a script whose letters depend on their neighbours; this Pillow has no libraqm to "
+                f"shape it. Install a Pillow with it."
+            )
+        # By itself, raqm would let the first letter decide; labels go by most of the letters.
+        direction = ("rtl" if runs_right_to_left(text) else "ltr") if has_right_to_left(text) else None
+        whole = self._made(text, direction)
+        margin = self._margin + max(0, -whole.left)
+        return np.pad(whole.picture, ((0, 0), (margin + whole.left, self._margin)))
+
+    def _glyph(self, character: str) -> "_Glyph":
+        if character not in self._glyphs:
+            self._glyphs[character] = self._made(character)
+        return self._glyphs[character]
+
+    def _made(self, text: str, direction: str | None = None) -> "_Glyph":
+        mask, (left, top) = self._font.getmask2(text, mode="L", anchor="la", direction=direction)
+        width, height = mask.size
+        drawn = np.array(mask, np.uint8).reshape(height, width)
+        picture = np.zeros((self.height, width), np.uint8)
+        above = max(0, int(top))
+        shown = drawn[above - int(top) : self.height - int(top)]  # what reaches beyond the line is cut off
+        picture[above : above + len(shown)] = shown
+        # Ideographs do not kern, and there would be too many pairs of them to keep.
+        kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
+        return _Glyph(
+            text, picture, int(left), float(self._font.getlength(text, direction=direction)), kerns, bool(picture.any())
+        )
+
+    def _kern(self, first: "_Glyph", second: "_Glyph") -> float:
+        """How much nearer (negative) the second glyph stands to the first than their widths say."""
+        pair = (first.text, second.text)
+        if pair not in self._kerning:
+            both = float(self._font.getlength(first.text + second.text))
+            self._kerning[pair] = both - first.advance - second.advance
+        return self._kerning[pair]
+
+    @property
+    def _margin(self) -> int:
+        return max(2, self.size // 8)
+
+    @cached_property
+    def _font(self) -> Any:
+        from PIL import ImageFont
+
+        source = io.BytesIO(_default_content()) if self.path == DEFAULT_FONT else self.path
+        try:
+            return ImageFont.truetype(source, self.size)
+        except OSError as error:
+            raise DataError(f"cannot read the font {self.path}: {error}.") from None
+
+
+@lru_cache(maxsize=64)
+def font(path: str, size: int) -> Font:
+    """The font of a path and size, made once in a process."""
+    return Font(path, size)
+
+
+@lru_cache(maxsize=64)
+def characters_of(path: str) -> frozenset[int]:
+    """The code points that a font has glyphs for.
+
+    Raises:
+        DataError: there is no such file, or it is no font.
+    """
+    if path == DEFAULT_FONT:
+        return characters_of_font(_default_content(), "the font of Pillow")
+    return characters_of_font(Path(path))
+
+
+@lru_cache(maxsize=10_000)
+def needs_shaping(character: str) -> bool:
+    """Whether a character's form or place depends on its neighbours."""
+    code = ord(character)
+    return (
+        unicodedata.bidirectional(character) in ("R", "AL", "AN")
+        or unicodedata.category(character).startswith("M")
+        or character == "\u200d"
+        or any(first <= code <= last for first, last in _SHAPED_BLOCKS)
+    )
+
+
+@lru_cache(maxsize=1)
+def _default_content() -> bytes:
+    """The file of the font that comes with Pillow."""
+    from PIL import ImageFont
+
+    path: Any = ImageFont.load_default(10).path  # type: ignore[union-attr]
+    return bytes(path.getvalue())

@@ -1,0 +1,120 @@
+"""char_dict.json and its ord maps: how CRNN recognisers of the TensorFlow 1 years wrote a charset, in both forms.
+
+"maps"     char_dict.json {"<ord>": char}, ord_2_index_map.json {"<ord>": "<id>"},
+           index_2_ord_map.json {"<id>": "<ord>"}
+"ord_map"  char_dict.json {"<ord>_ord": char}, ord_map.json {"<id>_index": "<ord>", "<ord>_ord": "<id>"}
+
+All keys and values are texts; ids count from 0 and have no blank, which comes after the last.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from text_recognizer.errors import DataError
+
+Form = Literal["maps", "ord_map"]
+
+
+def read_char_dict(path: Path) -> tuple[str, ...]:
+    """The characters in the order of their ids.
+
+    Args:
+        path: a char_dict file, whose maps lie beside it; or the folder of one.
+    Raises:
+        DataError: a file is missing or damaged, ids are missing or stand twice, a code point is not its character's.
+    """
+    file = _one_file(path, "char_dict*.json") if path.is_dir() else path
+    known = _codes(_read(file), file)
+    folder = file.parent
+    if list(folder.glob("ord_map*.json")):
+        map_file = _one_file(folder, "ord_map*.json")
+        entries = _read(map_file)
+        ids = {code.removesuffix("_ord"): index for code, index in entries.items() if code.endswith("_ord")}
+        codes = {index.removesuffix("_index"): code for index, code in entries.items() if index.endswith("_index")}
+    else:
+        map_file = _one_file(folder, "ord_2_index_map*.json")
+        ids, codes = _read(map_file), _read(_one_file(folder, "index_2_ord_map*.json"))
+    return _in_order(ids, codes, known, map_file)
+
+
+def write_char_dict(folder: Path, characters: Sequence[str], form: Form = "maps") -> None:
+    """Writes the files of one form.
+
+    Raises:
+        DataError: a character is not one code point, which the format cannot hold.
+    """
+    for character in characters:
+        if len(character) != 1:
+            raise DataError(f"a char_dict holds single code points only. Received: '{character}'.")
+    codes = [str(ord(character)) for character in characters]
+    ids = [str(index) for index in range(len(characters))]
+    files: dict[str, dict[str, str]]
+    if form == "maps":
+        files = {
+            "char_dict.json": dict(zip(codes, characters, strict=True)),
+            "ord_2_index_map.json": dict(zip(codes, ids, strict=True)),
+            "index_2_ord_map.json": dict(zip(ids, codes, strict=True)),
+        }
+    else:
+        by_id = {f"{index}_index": code for index, code in zip(ids, codes, strict=True)}
+        by_code = {f"{code}_ord": index for index, code in zip(ids, codes, strict=True)}
+        files = {
+            "char_dict.json": {f"{code}_ord": one for code, one in zip(codes, characters, strict=True)},
+            "ord_map.json": by_id | by_code,
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def characters_of_char_dict(value: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    """The characters of a char_dict without maps, by code point."""
+    known = _codes(value, file)
+    return tuple(known[code] for code in sorted(known, key=int))
+
+
+def _in_order(
+    ids: Mapping[str, str], codes: Mapping[str, str], known: Mapping[str, str], file: Path
+) -> tuple[str, ...]:
+    if sorted(codes, key=str) != sorted(map(str, range(len(codes))), key=str):
+        raise DataError(f"{file}: the ids do not count from 0 to {len(codes) - 1} without gaps.")
+    ordered = [codes[str(index)] for index in range(len(codes))]
+    for index, code in enumerate(ordered):
+        if ids.get(code) != str(index):
+            raise DataError(f"{file}: id {index} is code point {code}, but code point {code} has id {ids.get(code)}.")
+        if code not in known:
+            raise DataError(f"{file}: id {index} is code point {code}, which the char_dict does not have.")
+    return tuple(known[code] for code in ordered)
+
+
+def _codes(value: Mapping[str, Any], file: Path) -> dict[str, str]:
+    """Characters by code point."""
+    found = {}
+    for key, character in value.items():
+        code = key.removesuffix("_ord")
+        if not isinstance(character, str) or len(character) != 1 or code != str(ord(character)):
+            raise DataError(f"{file} is no char_dict: key '{key}' holds {character!r}, expected the code point's text.")
+        found[code] = character
+    return found
+
+
+def _one_file(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        listed = ", ".join(path.name for path in found) or "none"
+        raise DataError(f"{folder} must have one file {pattern}. It has: {listed}.")
+    return found[0]
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(f"there is no file {file}.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as JSON: {error}.") from None
+    if not isinstance(value, dict) or not all(isinstance(one, (str, int)) for one in value.values()):
+        raise DataError(f"{file} must hold an object with texts.")
+    return {key: str(one) for key, one in value.items()}

@@ -1,0 +1,103 @@
+"""Which characters a font file has: the cmap table of TrueType and OpenType files and their collections.
+
+Source: "OpenType specification", chapters "The OpenType font file" and "cmap".
+"""
+
+import struct
+from pathlib import Path
+
+from text_recognizer.errors import DataError
+
+_COLLECTION = b"ttcf"
+_KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
+_UNICODE = {(0, kind) for kind in (0, 1, 2, 3, 4, 6)} | {(3, 1), (3, 10)}
+
+
+def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
+    """The code points that a font has a glyph for; of a collection, those of its first font.
+
+    Args:
+        source: a file, or its content.
+        name: how messages name the font.
+    Raises:
+        DataError: there is no such file, or it is damaged or no TrueType or OpenType font.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "the font")
+    try:
+        content = source.read_bytes() if isinstance(source, Path) else source
+    except FileNotFoundError:
+        raise DataError(f"there is no font file {name}.") from None
+    except OSError as error:
+        raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
+    try:
+        return frozenset(_characters(content))
+    except (struct.error, _NotAFontError) as error:
+        raise DataError(f"{name} is damaged or no TrueType or OpenType font: {error}.") from None
+
+
+class _NotAFontError(Exception):
+    pass
+
+
+def _characters(content: bytes) -> set[int]:
+    start = struct.unpack_from(">I", content, 12)[0] if content[:4] == _COLLECTION else 0
+    if content[start : start + 4] not in _KINDS:
+        raise _NotAFontError(f"it begins with {content[:4].hex(' ') or 'nothing'}")
+    (count,) = struct.unpack_from(">H", content, start + 4)
+    tables = [struct.unpack_from(">4sIII", content, start + 12 + 16 * index) for index in range(count)]
+    end = max((offset + length for _, _, offset, length in tables), default=0)
+    if end > len(content):
+        raise _NotAFontError(f"it is cut short: {len(content):,} of at least {end:,} bytes")
+    for tag, _, offset, length in tables:
+        if tag == b"cmap":
+            return _read_cmap(content[offset : offset + length])
+    raise _NotAFontError("it has no cmap table")
+
+
+def _read_cmap(table: bytes) -> set[int]:
+    (count,) = struct.unpack_from(">H", table, 2)
+    found: set[int] = set()
+    for index in range(count):
+        platform, encoding, offset = struct.unpack_from(">HHI", table, 4 + 8 * index)
+        if (platform, encoding) not in _UNICODE:
+            continue
+        (kind,) = struct.unpack_from(">H", table, offset)
+        if kind == 4:
+            found |= _read_segments(table, offset)
+        elif kind == 12:
+            found |= _read_groups(table, offset)
+    return found
+
+
+def _read_segments(table: bytes, offset: int) -> set[int]:
+    """Format 4: ranges of 16-bit code points."""
+    (double,) = struct.unpack_from(">H", table, offset + 6)
+    shape = f">{double // 2}H"
+    at = offset + 14
+    ends = struct.unpack_from(shape, table, at)
+    starts = struct.unpack_from(shape, table, at + double + 2)
+    deltas = struct.unpack_from(shape, table, at + 2 * double + 2)
+    ranges_at = at + 3 * double + 2
+    ranges = struct.unpack_from(shape, table, ranges_at)
+    found: set[int] = set()
+    for index, (start, end, delta, shift) in enumerate(zip(starts, ends, deltas, ranges, strict=True)):
+        if start == 0xFFFF:
+            continue
+        if shift == 0:
+            found.update(code for code in range(start, end + 1) if (code + delta) & 0xFFFF)
+            continue
+        glyphs = struct.unpack_from(f">{end - start + 1}H", table, ranges_at + 2 * index + shift)
+        found.update(code for code, glyph in zip(range(start, end + 1), glyphs, strict=True) if glyph)
+    return found
+
+
+def _read_groups(table: bytes, offset: int) -> set[int]:
+    """Format 12: ranges of any code points."""
+    (count,) = struct.unpack_from(">I", table, offset + 12)
+    found: set[int] = set()
+    for index in range(count):
+        start, end, glyph = struct.unpack_from(">III", table, offset + 16 + 12 * index)
+        if end > 0x10FFFF or start > end:
+            raise _NotAFontError(f"its cmap table has the range {start:X} to {end:X}")
+        found.update(range(start + (glyph == 0), end + 1))
+    return found

@@ -1,0 +1,166 @@
+"""Lines in one HDF5 file: the layout of the gated recogniser of Flor et al. (2020).
+
+train, valid and test each hold `dt` uint8 (N, width, height), pictures of dark ink on white, lying on their sides and
+padded with white, and `gt`, texts in UTF-8.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.errors import DataError
+
+Grey = NDArray[np.uint8]
+
+PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
+_WHITE = 255
+_LINES_A_PIECE = 64
+
+
+def read_texts(path: Path) -> dict[str, list[str]]:
+    """The texts of each part that the file has.
+
+    Raises:
+        DataError: the file is damaged, of another layout, or a text is not UTF-8.
+    """
+    found = {}
+    with opened(path) as file:
+        for part in PARTS:
+            if part not in file:
+                continue
+            pictures, texts = _columns(file, part, path)
+            if len(pictures) != len(texts):
+                raise DataError(f"{path}, {part}: {len(pictures):,} pictures but {len(texts):,} texts.")
+            found[part] = [_decoded(text, f"{path}, {part}, line {row}") for row, text in enumerate(texts[()])]
+    if not found:
+        raise DataError(f"{path} has none of the groups {', '.join(PARTS)}.")
+    return found
+
+
+def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
+    """Some pictures (height, W) of a part, upright, without the white columns at their right ends.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    with opened(path) as file:
+        lying = _columns(file, part, path)[0][first:end]
+    return [_trimmed(picture.T) for picture in lying]
+
+
+def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1024, compression: int = 4) -> None:
+    """Writes splits of one height; the file gets its name when it is whole.
+
+    Args:
+        width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
+        compression: gzip level, 0 to 9.
+    Raises:
+        DataError: a line is wider; the file cannot be written.
+    """
+    import h5py
+
+    for name, split in splits.items():
+        if len(split) and split.widths.max() > width:
+            raise DataError(
+                f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's pictures are "
+                f"{width}. Give the dataset max_width={width}, or write wider pictures."
+            )
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with h5py.File(temporary, "w") as file:
+            for part, name in PARTS.items():
+                if name in splits:
+                    _write_part(file.create_group(part), splits[name], width, compression)
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """An HDF5 file for reading.
+
+    Raises:
+        DataError: there is none, or it is damaged: h5py finds out only when it comes to the damaged place, and says so
+            with errors of many kinds.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}.") from None
+    except OSError as error:
+        raise DataError(f"{path} is damaged or no HDF5 file: {error}.") from None
+    with file:
+        try:
+            yield file
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+            reason = str(error.args[0] if error.args else type(error).__name__).rstrip(".")
+            raise DataError(f"{path} is damaged, or of another layout: {reason}.") from error
+
+
+def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
+    """The datasets dt and gt of a part."""
+    import h5py
+
+    group, place = file[part], f"{path}, {part}"
+    if not isinstance(group, h5py.Group):
+        raise DataError(f"{place}: expected a group with the datasets dt and gt. It is {_described(group)}.")
+    if "dt" not in group or "gt" not in group:
+        raise DataError(f"{place}: expected the datasets dt and gt. It has: {', '.join(group) or 'none'}.")
+    pictures, texts = group["dt"], group["gt"]
+    if not isinstance(pictures, h5py.Dataset) or pictures.ndim != 3 or pictures.dtype != np.uint8:
+        raise DataError(f"{place}: dt must be uint8 (lines, width, height). Received: {_described(pictures)}.")
+    if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or h5py.check_string_dtype(texts.dtype) is None:
+        raise DataError(f"{place}: gt must be texts (lines,). Received: {_described(texts)}.")
+    return pictures, texts
+
+
+def _described(found: Any) -> str:
+    return f"{found.dtype} {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__.lower()}"
+
+
+def _decoded(text: bytes | str, place: str) -> str:
+    try:
+        return text.decode("utf-8") if isinstance(text, bytes) else str(text)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: its text is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def _trimmed(picture: Grey) -> Grey:
+    inked = np.flatnonzero((picture != _WHITE).any(axis=0))
+    return picture[:, : inked[-1] + 1] if len(inked) else picture[:, :1]
+
+
+def _write_part(group: Any, split: LineSplit, width: int, compression: int) -> None:
+    height = split.image(0).shape[0] if len(split) else 1
+    shape = (len(split), width, height)
+    chunks = (1, width, height) if len(split) else None
+    pictures = group.create_dataset("dt", shape, "u1", chunks=chunks, compression="gzip", compression_opts=compression)
+    for first in range(0, len(split), _LINES_A_PIECE):
+        rows = range(first, min(first + _LINES_A_PIECE, len(split)))
+        pictures[first : rows.stop] = np.stack([_lying(split, row, width) for row in rows])
+    _write_texts(group, split.texts)
+
+
+def _write_texts(group: Any, texts: Sequence[str]) -> None:
+    encoded = [text.encode("utf-8") for text in texts]
+    longest = max(map(len, encoded), default=1)
+    group.create_dataset("gt", data=np.array(encoded, f"S{max(1, longest)}"), compression="gzip")
+
+
+def _lying(split: LineSplit, row: int, width: int) -> Grey:
+    picture = split.image(row)[..., 0]
+    dark = picture if split.ink == "dark" else np.invert(picture)
+    padded = np.full((picture.shape[0], width), _WHITE, np.uint8)
+    padded[:, : picture.shape[1]] = dark
+    return padded.T

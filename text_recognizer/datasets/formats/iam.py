@@ -1,0 +1,166 @@
+"""The files of the IAM database: lines.txt, forms.txt, one XML file a form, lists of a split.
+
+Source: Marti and Bunke (2002), "The IAM-database: an English sentence database for offline handwriting recognition".
+"""
+
+import html
+import re
+import string
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from text_recognizer.datasets.formats.line_lists import read_text
+from text_recognizer.datasets.formats.xml_tree import read_xml
+from text_recognizer.errors import DataError
+
+Box = tuple[int, int, int, int]  # left, top, width, height
+
+# Punctuation that cannot begin a text of Flor et al. (2020), and that cannot end one.
+_NOT_FIRST = "!%&),.:;<=>?@\\]^_`|}~"
+_NOT_LAST = '"(/<=>@[\\^_`{|~'
+_ONE_KIND = {"Pd": "-", "Ps": "(", "Pe": ")"}  # by Unicode category: dashes, opening and closing brackets
+_APOSTROPHES = dict.fromkeys(map(ord, "`\u00b4\u02bc\u2018\u2019\u201b\u2032\u2035\uff07"), "'")
+_OTHERS = re.compile(rf"[^\w\s{re.escape(string.punctuation)}]")
+_SPACED = str.maketrans({mark: f" {mark} " for mark in string.punctuation})
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class IamLine:
+    """A line as lines.txt or the XML file of its form has it.
+
+    Args:
+        is_ok: whether its segmentation into words was marked as right.
+        box: in the image of the form; None where the files give none.
+    """
+
+    name: str
+    text: str
+    is_ok: bool
+    box: Box | None
+
+    @property
+    def form(self) -> str:
+        """a01-000u of a01-000u-03."""
+        return self.name.rpartition("-")[0]
+
+
+@dataclass(frozen=True)
+class IamForm:
+    """A form as its XML file has it.
+
+    Args:
+        width, height: of its image in pixels; 0 where the file says nothing.
+    """
+
+    name: str
+    writer: str
+    width: int
+    height: int
+    lines: tuple[IamLine, ...]
+
+
+def read_lines_txt(path: Path) -> list[IamLine]:
+    """The lines of ascii/lines.txt: words, with punctuation as words of its own, between blanks.
+
+    A row is `a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to|stop`: name, segmentation, grey level, number of
+    components, box, words. Words themselves may hold blanks.
+
+    Raises:
+        DataError: the file cannot be read, or a row is not of this form.
+    """
+    found = []
+    for number, row in enumerate(read_text(path).split("\n"), start=1):
+        fields = row.split()
+        if not fields or row.startswith("#"):
+            continue
+        numbers = [field.lstrip("-").isdigit() for field in fields[4:8]]
+        if len(fields) < 8 or fields[1] not in ("ok", "err") or not all(numbers):
+            raise DataError(
+                f"{path}, line {number} is not like 'a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to'. "
+                f"Received: '{row.strip()[:80]}'."
+            )
+        x, y, width, height = map(int, fields[4:8])
+        box = (x, y, width, height) if width > 0 and height > 0 else None
+        found.append(IamLine(fields[0], " ".join(fields[8:]).replace("|", " "), fields[1] == "ok", box))
+    return found
+
+
+def read_forms_txt(path: Path) -> dict[str, str]:
+    """The writer of each form: the first two fields of a row of ascii/forms.txt."""
+    rows = (row.split() for row in read_text(path).split("\n") if not row.startswith("#"))
+    return {fields[0]: fields[1] for fields in rows if len(fields) >= 2}
+
+
+def read_form_xml(path: Path) -> IamForm:
+    """A form with the texts as they were read to the writers, words and punctuation unparted.
+
+    Raises:
+        DataError: the file is missing or damaged. The message is about what the file describes.
+    """
+    root = read_xml(path)
+    if root.tag != "form":
+        raise DataError(f"its XML file is no form of IAM: {path} begins with <{root.tag}>.")
+    lines = []
+    for line in root.findall("handwritten-part/line"):
+        boxes = [
+            tuple(_whole_number(part, key, path) for key in ("x", "y", "width", "height"))
+            for part in line.findall("word/cmp")
+        ]
+        # The quotation marks are escaped twice.
+        text = html.unescape(line.get("text", ""))
+        lines.append(IamLine(line.get("id", ""), text, line.get("segmentation", "ok") == "ok", _around(boxes)))
+    width, height = _whole_number(root, "width", path), _whole_number(root, "height", path)
+    return IamForm(root.get("id", path.stem), root.get("writer-id", ""), width, height, tuple(lines))
+
+
+def read_split_list(path: Path) -> set[str]:
+    """The names of lines or forms in a list of a split: the first word of each row, without folder and ending."""
+    rows = (row.split() for row in read_text(path).split("\n") if not row.startswith("#"))
+    return {re.sub(r"\.(png|jpg|tif|txt)$", "", fields[0].rpartition("/")[2]) for fields in rows if fields}
+
+
+def flor_text(text: str) -> str:
+    """A text as the gated recogniser of Flor et al. (2020) learns it: one kind of dash, quote and bracket, blanks
+    around every punctuation mark, no punctuation where none can stand.
+    """
+    plain = html.unescape(text).translate(_APOSTROPHES)
+    text = "".join(_ONE_KIND.get(unicodedata.category(character), character) for character in plain)
+    text = _OTHERS.sub("", text).lstrip(_NOT_FIRST).rstrip(_NOT_LAST)
+    return " ".join(text.translate(_SPACED).split())
+
+
+def flor_keeps(text: str) -> bool:
+    """Whether that recogniser's dataset keeps a line: more than two characters besides punctuation, and at most one
+    character in ten a punctuation mark, those at both ends not counted.
+
+    Args:
+        text: as `flor_text` returns it.
+    """
+    inside = text.strip(string.punctuation).strip()
+    letters = text.translate(_NO_PUNCTUATION).strip()
+    if not inside or not letters:
+        return False
+    return len(letters) > 2 and (len(inside) - len(letters)) / len(inside) <= 0.1
+
+
+def _whole_number(element: Element, key: str, path: Path) -> int:
+    value = element.get(key, "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise DataError(
+            f"its XML file is damaged: {path}: <{element.tag}> has the {key} '{value}', expected a whole number."
+        ) from None
+
+
+def _around(boxes: list[tuple[int, ...]]) -> Box | None:
+    """The box around boxes; those without an area do not count."""
+    solid = [box for box in boxes if box[2] > 0 and box[3] > 0]
+    if not solid:
+        return None
+    left, top = min(x for x, *_ in solid), min(y for _, y, *_ in solid)
+    right, bottom = max(x + width for x, _, width, _ in solid), max(y + height for _, y, _, height in solid)
+    return left, top, right - left, bottom - top

@@ -1,0 +1,95 @@
+"""idx files, the format of MNIST: a header of big-endian sizes, then one byte a value; plain or gzip."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import DataError
+
+_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+_GZIP = b"\x1f\x8b"
+_PIECE_BYTES = 1 << 22  # whole files at once would stand in memory twice
+
+
+def read_images(path: Path) -> NDArray[np.uint8]:
+    """The images (N, H, W) of an idx3 file, as they lie in the file.
+
+    Raises:
+        DataError: the file is damaged, cut short, too long, or of another type.
+    """
+    with open(path, "rb") as file:
+        return read_idx(file, str(path), dimensions=3)
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """The labels (N,) of an idx1 file; errors as in `read_images`."""
+    with open(path, "rb") as file:
+        return read_idx(file, str(path), dimensions=1)
+
+
+def read_idx(file: IO[bytes], name: str, dimensions: int) -> NDArray[np.uint8]:
+    """An array from an open idx file, which may be compressed with gzip and may lie in an archive.
+
+    Args:
+        name: how messages name the file.
+        dimensions: 3 for images, 1 for labels.
+    """
+    try:
+        is_gzip = file.read(2) == _GZIP
+        file.seek(0)
+        if not is_gzip:
+            return _read(file, name, dimensions)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return _read(cast(IO[bytes], unpacked), name, dimensions)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{name} is damaged, its gzip data cannot be unpacked: {error}.") from error
+
+
+def _read(file: IO[bytes], name: str, dimensions: int) -> NDArray[np.uint8]:
+    shape = _read_header(file, name, dimensions)
+    expected_bytes = math.prod(shape)
+    described = f"its header says {' x '.join(f'{size:,}' for size in shape)} values ({expected_bytes:,} bytes)"
+    try:
+        values = np.empty(expected_bytes, np.uint8)
+    except (MemoryError, ValueError):
+        raise DataError(f"{name} is damaged: {described}, more than fits into memory.") from None
+    found_bytes = _fill(values, file)
+    if found_bytes < expected_bytes:
+        raise DataError(f"{name} is cut short: {described}, found {found_bytes:,}.")
+    if file.read(1):
+        raise DataError(f"{name} is too long: {described}, but more follow.")
+    return values.reshape(shape)
+
+
+def _read_header(file: IO[bytes], name: str, dimensions: int) -> tuple[int, ...]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
+        raise DataError(
+            f"{name} is not an idx file: it begins with {magic.hex(' ') or 'nothing'}, expected 00 00 08 0N."
+        )
+    if magic[2] != 0x08:
+        raise DataError(f"{name} holds {_TYPES[magic[2]]} values, expected uint8.")
+    if magic[3] != dimensions:
+        kinds = {1: "labels (idx1)", 3: "images (idx3)"}
+        raise DataError(f"{name} has {magic[3]} dimensions, expected {dimensions} for {kinds[dimensions]}.")
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise DataError(f"{name} is cut short: {4 + len(sizes)} bytes, its header alone takes {4 + 4 * dimensions}.")
+    shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+    if 0 in shape:
+        raise DataError(f"{name} holds nothing: its header says {' x '.join(map(str, shape))} values.")
+    return shape
+
+
+def _fill(values: NDArray[np.uint8], file: IO[bytes]) -> int:
+    """Reads until the array is full or the file ends; how many bytes came."""
+    done = 0
+    while done < len(values) and (piece := file.read(min(_PIECE_BYTES, len(values) - done))):
+        values[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
+    return done

@@ -1,0 +1,244 @@
+"""Lists of line pictures with their texts: sample.txt, tables with a header, JSON.
+
+sample.txt            `pic/7/14_0.jpg the text`, a line each; a blank or a tab ends the file name
+.tsv, .csv            a header with columns like file (or id), text, split, writer, page
+.json, .jsonl         objects with the same keys, in a list or one a line
+a folder              with one of these, or with folders Train, Validation, Test that have a sample.txt each
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.grey import SUFFIXES
+from text_recognizer.errors import DataError
+from text_recognizer.wording import did_you_mean
+
+FILE_KEYS = ("file", "image", "filename", "file_name", "path", "image_path", "id", "name")
+TEXT_KEYS = ("text", "label", "transcription", "transcript", "sentence")
+SPLIT_KEYS = ("split", "subset", "set", "partition")
+SPLITS: dict[str, SplitName] = {
+    **dict.fromkeys(("train", "training", "tr", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "va", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "te", "eval"), "test"),
+}
+ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030', 'latin-1' or 'utf-16'."
+_ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
+_FILE_END = re.compile(f"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\\s|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ListedLine:
+    """One entry of a list.
+
+    Args:
+        file: as the list writes it.
+        split: where the list puts it, "" for nowhere.
+        about: all other columns: writer, page, …
+        problem: why the entry cannot be used.
+    """
+
+    file: str
+    text: str
+    split: SplitName | str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class LineList:
+    """A list and the folder that its files are relative to."""
+
+    path: Path
+    lines: tuple[ListedLine, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """What the entries say beyond file, text and split."""
+        return list(dict.fromkeys(key for line in self.lines for key in line.about))
+
+
+def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
+    """The files of a list: itself, or what its folder holds, with the split that a folder's name gives.
+
+    Raises:
+        DataError: there is no list, or several.
+    """
+    if path.is_file():
+        return [(path, "")]
+    if not path.exists():
+        raise DataError(f"there is no list of lines {path}.")
+    by_split = [
+        (folder / "sample.txt", SPLITS[folder.name.lower()])
+        for folder in sorted(path.iterdir())
+        if folder.name.lower() in SPLITS and (folder / "sample.txt").is_file()
+    ]
+    if by_split:
+        return list(by_split)
+    found = [one for one in sorted(path.iterdir()) if one.suffix.lower() in _ENDINGS and _looks_like_a_list(one)]
+    if len(found) != 1:
+        listed = ", ".join(one.name for one in found) or "none"
+        raise DataError(
+            f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), or folders Train and "
+            f"Test with a sample.txt each. Found: {listed}. Give the path of the list itself."
+        )
+    return [(found[0], "")]
+
+
+def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
+    """The entries of one list.
+
+    Raises:
+        DataError: it cannot be read, is of another encoding, or has no column of files or texts.
+    """
+    text = read_text(path, encoding, ENCODING_ADVICE)
+    ending = path.suffix.lower()
+    if ending in (".json", ".jsonl"):
+        return LineList(path, tuple(_from_objects(_json_objects(text, path), path)))
+    if ending == ".csv":
+        return LineList(path, tuple(_from_table(_csv_rows(text, path), path)))
+    rows = [row for row in _rows(text) if row.strip()]
+    if ending == ".tsv" or (rows and _is_header(rows[0].split("\t"))):
+        return LineList(path, tuple(_from_table([row.split("\t") for row in rows], path)))
+    by_tab = all("\t" in row for row in rows)
+    return LineList(path, tuple(_from_sample_row(row, by_tab) for row in rows))
+
+
+def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to UTF-8.") -> str:
+    """A text file; a byte order mark is left out.
+
+    Args:
+        advice: what to do about a file of another encoding, for messages.
+    Raises:
+        DataError: it cannot be read, or is of another encoding.
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}, line {number} is not {encoding} text: {error.reason}. {advice}") from None
+    except LookupError:
+        raise DataError(f"there is no encoding '{encoding}'. Common ones: utf-8, gb18030, latin-1, utf-16.") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+
+
+def _rows(text: str) -> list[str]:
+    """Cut at \\n, \\r\\n and \\r alone: texts may hold the other separators of Unicode."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
+def _csv_rows(text: str, path: Path) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        return list(reader)
+    except csv.Error as error:
+        hint = " A quotation mark that is never closed?" if "field limit" in str(error) else ""
+        raise DataError(f"{path}, line {reader.line_num} is no comma-separated table: {error}.{hint}") from None
+
+
+def _from_sample_row(row: str, by_tab: bool) -> ListedLine:
+    """File and text of a row, parted where the file name ends.
+
+    Names and texts may hold blanks, and texts tabs. So a tab ends the name if an image's ending stands right before
+    it; otherwise the name ends with the first such ending. Names without an ending stop at the tab where all rows of
+    the list have one, otherwise at the first blank.
+
+    Args:
+        by_tab: whether every row of the list has a tab.
+    """
+    row = row.strip(" ")
+    before, _, after = row.partition("\t")
+    ends = [found.end() for found in _FILE_END.finditer(before)]
+    if ends:
+        is_whole_name = ends[-1] == len(before.rstrip()) and (by_tab or len(ends) == 1)
+        end = len(before) if is_whole_name else ends[0]
+        return ListedLine(row[:end].strip(), row[end:].strip())
+    if not by_tab:
+        before, *rest = re.split(r"[ \t]", row, maxsplit=1)
+        after = "".join(rest)
+    return ListedLine(before.strip(), after.strip())
+
+
+def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLine]:
+    if not rows:
+        return
+    if not _is_header(rows[0]):
+        if len(rows[0]) != 2:
+            raise DataError(
+                f"{path} begins with no header: expected columns like file, text, split, writer. "
+                f"Received: {', '.join(rows[0])[:120]}."
+            )
+        yield from (ListedLine(row[0], row[1]) if len(row) == 2 else _uneven(row, 2) for row in rows if row)
+        return
+    header = [cell.strip().lower() for cell in rows[0]]
+    for row in rows[1:]:
+        if not row:
+            continue
+        if len(row) == len(header):
+            yield _from_object(dict(zip(header, row, strict=True)), path)
+        else:
+            yield _uneven(row, len(header))
+
+
+def _uneven(row: Sequence[str], expected: int) -> ListedLine:
+    return ListedLine(row[0], "", problem=f"its row has {len(row)} cells, expected {expected}")
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = {cell.strip().lower() for cell in cells}
+    return bool(names & set(FILE_KEYS)) and bool(names & set(TEXT_KEYS))
+
+
+def _from_objects(values: Sequence[Any], path: Path) -> Iterator[ListedLine]:
+    for number, value in enumerate(values, start=1):
+        if not isinstance(value, dict):
+            raise DataError(f"{path}, entry {number} is no object. Received: {str(value)[:80]}.")
+        yield _from_object({str(key).lower(): item for key, item in value.items()}, path, number)
+
+
+def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> ListedLine:
+    file_key = next((key for key in FILE_KEYS if key in value), None)
+    text_key = next((key for key in TEXT_KEYS if key in value), None)
+    if file_key is None:
+        raise DataError(f"{path}, entry {number} names no file. Expected one of the keys {', '.join(FILE_KEYS)}.")
+    split_key = next((key for key in SPLIT_KEYS if key in value), None)
+    split = str(value[split_key] or "").strip() if split_key else ""
+    if split and split.lower() not in SPLITS:
+        raise DataError(
+            f"{path}: there is no split '{split}'.{did_you_mean(split, SPLITS)} Known: train, validation, test."
+        )
+    if value[file_key] in (None, ""):
+        return ListedLine(f"entry {number}" if number else "", "", problem="its entry names no file")
+    text = value[text_key] if text_key else None
+    named = {file_key, text_key, split_key}
+    return ListedLine(
+        str(value[file_key]),
+        "" if text is None else str(text),
+        SPLITS[split.lower()] if split else "",
+        {key: str(item) for key, item in value.items() if key not in named and isinstance(item, (str, int))},
+        "" if text_key else "its entry has no text",
+    )
+
+
+def _json_objects(text: str, path: Path) -> list[Any]:
+    try:
+        if path.suffix.lower() == ".jsonl":
+            return [json.loads(row) for row in _rows(text) if row.strip()]
+        value = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(value, list):
+        raise DataError(f"{path} must hold a list of objects with file and text.")
+    return value
+
+
+def _looks_like_a_list(path: Path) -> bool:
+    return path.stem.lower() in ("sample", "samples", "lines", "line", "list", "images", "labels", "metadata", "index")

@@ -1,0 +1,173 @@
+"""ALTO and PAGE XML, the formats in which archives exchange transcribed pages: where each line is and what it says.
+
+Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, University of Salford).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from text_recognizer.datasets.formats.xml_tree import read_xml
+from text_recognizer.errors import DataError
+
+Points = tuple[tuple[float, float], ...]
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class PageLine:
+    """A line of a page.
+
+    Args:
+        name: its ID, made unique in the page.
+        outline: corners in the page's units: a polygon, or the four of a box; empty when the file has none.
+        kind: what the file calls it: DefaultLine, heading, …
+    """
+
+    name: str
+    text: str
+    outline: Points
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class PageText:
+    """A transcribed page.
+
+    Args:
+        image: the name of the image file, as the XML has it; may be empty.
+        width, height: of the page in the units of the outlines; 0 where the file says nothing: then they are pixels.
+    """
+
+    image: str
+    width: float
+    height: float
+    lines: tuple[PageLine, ...]
+
+
+def read_page(path: Path) -> PageText:
+    """The page of an ALTO or PAGE XML file.
+
+    Raises:
+        DataError: it is damaged or neither of the two, has no page or several, or measures lines in millimetres or
+            inches on a page without a size. The message is about what the file describes.
+    """
+    root = read_xml(path)
+    if root.tag == "alto":
+        return _read_alto(root, path)
+    if root.tag == "PcGts":
+        return _read_page(root, path)
+    raise DataError(f"its file is neither ALTO nor PAGE XML: {path} begins with <{root.tag}>.")
+
+
+def _only_page(pages: list[Element], path: Path, kind: str) -> Element:
+    """The page of a file: either format names one image, so nothing says where the lines of a second page are."""
+    if len(pages) > 1:
+        raise DataError(
+            f"its {kind} file holds {len(pages)} pages but can name only one image: {path}. Write a file for each page."
+        )
+    if not pages:
+        raise DataError(f"its {kind} file has no page: {path}.")
+    return pages[0]
+
+
+def _read_alto(root: Element, path: Path) -> PageText:
+    labels = {tag.get("ID", ""): tag.get("LABEL", "") for tags in root.iter("Tags") for tag in tags}
+    page = _only_page(list(root.iter("Page")), path, "ALTO")
+    image = next((one.text or "" for one in root.iter("fileName")), "")
+    lines = [
+        PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), _alto_kind(line, labels))
+        for line in page.iter("TextLine")
+    ]
+    width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
+    unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
+    if lines and not width and not height and unit.lower() not in ("pixel", ""):
+        # The resolution that an image states is often not the one it was scanned at.
+        raise DataError(
+            f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
+            f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
+        )
+    return PageText(image.strip(), width, height, _with_unique_names(lines))
+
+
+def _alto_text(line: Element) -> str:
+    """Words with blanks between them; a hyphen at the end of the line stands for itself."""
+    words = " ".join(string.get("CONTENT", "") for string in line.iter("String"))
+    return words + "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))
+
+
+def _alto_outline(line: Element) -> Points:
+    polygon = line.find("Shape/Polygon")
+    if polygon is not None and (points := _points(polygon.get("POINTS", ""))):
+        return points
+    if any(line.get(key) is None for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")):
+        return ()
+    x, y, width, height = (_number(line.get(key)) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+    return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
+
+
+def _alto_kind(line: Element, labels: dict[str, str]) -> str:
+    return next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
+
+
+def _read_page(root: Element, path: Path) -> PageText:
+    page = _only_page(root.findall("Page"), path, "PAGE XML")
+    lines = [
+        PageLine(line.get("id", ""), _page_text(line), _page_outline(line), _page_kind(line))
+        for line in page.iter("TextLine")
+    ]
+    width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
+    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines))
+
+
+def _page_text(line: Element) -> str:
+    """The line's own text, or that of its words."""
+    own = _text_equivalent(line)
+    return own if own is not None else " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
+
+
+def _text_equivalent(element: Element) -> str | None:
+    """The first of several readings: the one with the lowest index."""
+    readings = [(_number(one.get("index")), one.findtext("Unicode")) for one in element.findall("TextEquiv")]
+    found = [text for _, text in sorted(readings, key=lambda reading: reading[0]) if text]
+    return found[0] if found else None
+
+
+def _page_outline(line: Element) -> Points:
+    coordinates = line.find("Coords")
+    if coordinates is None:
+        return ()
+    if points := _points(coordinates.get("points", "")):
+        return points
+    return tuple((_number(point.get("x")), _number(point.get("y"))) for point in coordinates.findall("Point"))
+
+
+def _page_kind(line: Element) -> str:
+    found = re.search(r"structure\s*\{[^}]*type:\s*([^;}]+)", line.get("custom", ""))
+    return found[1].strip() if found else ""
+
+
+def _points(text: str) -> Points:
+    """Corners written as "x,y x,y" or "x y x y"."""
+    numbers = [float(number) for number in _NUMBER.findall(text)]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=False)) if len(numbers) >= 2 else ()
+
+
+def _number(text: str | None) -> float:
+    found = _NUMBER.search(text or "")
+    return float(found[0]) if found else 0.0
+
+
+def _with_unique_names(lines: list[PageLine]) -> tuple[PageLine, ...]:
+    return tuple(_renamed(lines))
+
+
+def _renamed(lines: list[PageLine]) -> Iterator[PageLine]:
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        name = line.name if line.name and line.name not in seen else f"{line.name or 'line'}.{number}"
+        seen.add(name)
+        yield PageLine(name, line.text, line.outline, line.kind)

@@ -1,0 +1,49 @@
+"""XML files as trees, without what makes foreign XML dangerous."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from text_recognizer.errors import DataError
+
+
+class _RefusedError(Exception):
+    pass
+
+
+def read_xml(path: Path) -> Element:
+    """The root element; names come without their namespaces.
+
+    Entities that a file declares itself are refused, and nothing outside the file is ever read.
+
+    Raises:
+        DataError: the file cannot be read or is not well-formed. The message is about what the file describes.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+
+    def start(name: str, attributes: dict[str, Any]) -> None:
+        builder.start(_local(name), {_local(key): value for key, value in attributes.items()})
+
+    def refuse(*_: Any) -> None:
+        raise _RefusedError("it declares entities of its own")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda name: builder.end(_local(name))
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(path.read_bytes(), True)
+        return builder.close()
+    except FileNotFoundError:
+        raise DataError(f"its XML file is missing: {path}.") from None
+    except OSError as error:
+        raise DataError(f"its XML file cannot be read: {path}: {error.strerror or error}.") from None
+    except (expat.ExpatError, _RefusedError, LookupError, ValueError) as error:
+        raise DataError(f"its XML file is damaged: {path}: {error}.") from None
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

@@ -1,0 +1,114 @@
+"""Lines of an HDF5 file as Flor et al. (2020) and their recogniser write it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.charset import Normalization
+from text_recognizer.datasets.base import Ink, SplitName
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.file_states import state_of_files
+from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
+from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.line_images import Step
+from text_recognizer.datasets.line_pool import LineSample, LineSource
+from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.errors import DataError
+
+LINES_A_CHUNK = 64
+
+
+class Hdf5LinesDataset(LineDataset):
+    """Lines of a file with the groups train, valid and test, each with dt (pictures on their sides) and gt (texts).
+
+    `datasets.formats.hdf5_lines.write_hdf5` writes such a file from any dataset of lines.
+
+    Args:
+        path: of the file.
+        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
+        height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
+            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs. Fractions are for
+            files without a group.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        height: Height = 128,
+        max_width: Width | None = None,
+        width: Width | None = None,
+        ink: Ink = "light",
+        preprocessing: tuple[Step, ...] = (),
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        max_length: Length | None = None,
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+    ) -> None:
+        super().__init__(
+            LineArgs(
+                height=height,
+                max_width=max_width,
+                ink=ink,
+                source_ink="dark",
+                preprocessing=preprocessing,
+                charset=charset,
+                normalization=normalization,
+                unknown_characters=unknown_characters,
+                max_length=max_length,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                subsample_fraction=subsample_fraction,
+            )
+        )
+        self.path = Path(path).expanduser()
+        self.one_width = width
+
+    def source(self) -> dict[str, Any]:
+        if not self.path.is_file():
+            raise DataError(f"there is no file {self.path}.")
+        return {"file": state_of_files([self.path.absolute()])}
+
+    def sources(self) -> Iterator[LineSource]:
+        for part, texts in self._texts.items():
+            for first in range(0, len(texts), LINES_A_CHUNK):
+                yield _Chunk(self.path, part, PARTS[part], first, tuple(texts[first : first + LINES_A_CHUNK]))
+
+    @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return read_texts(self.path)
+
+
+@dataclass(frozen=True)
+class _Chunk(LineSource):
+    """Some lines of a part."""
+
+    path: Path
+    part: str
+    split: SplitName
+    first: int
+    texts: Sequence[str]
+
+    @property
+    def samples(self) -> list[LineSample]:
+        return [
+            LineSample(f"{self.part}/{self.first + row}", text, split=self.split) for row, text in enumerate(self.texts)
+        ]
+
+    def read(self, position: int) -> Grey:
+        if self._pictures:
+            return self._pictures[position]
+        row = self.first + position
+        return read_pictures(self.path, self.part, row, row + 1)[0]
+
+    @cached_property
+    def _pictures(self) -> list[Grey]:
+        """All pictures; none if one is damaged: then each is read by itself, so that only that one is lost."""
+        with suppress(DataError):
+            return read_pictures(self.path, self.part, self.first, self.first + len(self.texts))
+        return []

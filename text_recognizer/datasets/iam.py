@@ -1,0 +1,234 @@
+"""IAM: 13,353 handwritten English lines of 657 writers."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from string import ascii_letters, digits
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import Charset, Normalization
+from text_recognizer.datasets.base import SPLIT_NAMES, Ink
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.file_states import state_of_files
+from text_recognizer.datasets.formats.iam import (
+    IamForm,
+    IamLine,
+    flor_keeps,
+    flor_text,
+    read_forms_txt,
+    read_lines_txt,
+)
+from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.iam_files import IamFiles, IamSplit
+from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.line_images import Step
+from text_recognizer.datasets.line_list import ImageFile
+from text_recognizer.datasets.line_members import UNUSED
+from text_recognizer.datasets.line_pool import LinePool, LineSample, LineSource
+from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.datasets.page_images import LinesOfPage
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.wording import counted, did_you_mean, received
+
+IamFilter = Literal["ok", "flor2020"]
+
+CHARACTERS = tuple(sorted(" !\"#&'()*+,-./:;?" + digits + ascii_letters))  # the 79 that occur
+LONGEST_LINE = 97
+
+
+class IamDataset(LineDataset):
+    """Lines of the IAM handwriting database, in their aspect ratio.
+
+    The files are those of the official download, unpacked or not; without a `path` they are looked for in raw/iam of
+    the data folder. Split "aachen" also needs three lists of lines or forms (tr.lst, va.lst, te.lst or the like) in a
+    folder called aachen beside them; papers and recipes that use the split come with them.
+
+    Source: Marti and Bunke (2002), "The IAM-database: an English sentence database for offline handwriting
+    recognition".
+
+    Args:
+        path: the folder with IAM's files.
+        texts: "ascii" parts punctuation from words (lines.txt); "xml" has the texts as they were given to the writers.
+        images: "lines" are IAM's own pictures of lines; "forms" cuts the boxes of lines out of the pages.
+        split: "lwitlrt" is IAM's large writer-independent text line recognition task, its two validation sets together
+            (6,161, 1,840 and 1,861 lines); "flor2020" takes the first alone (900), "fsdl" the second (940); "aachen";
+            "writers" holds out whole writers at random, as forms.txt or the XML files name them.
+        filters: "ok" keeps lines whose segmentation into words is marked as right; "flor2020" those, as far as they
+            are more than punctuation: what Flor et al. (2020) train and test on.
+        standardize: change the texts as Flor et al. (2020) do: one kind of dash, quote and bracket, blanks around
+            punctuation.
+        height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
+            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs. Without a charset,
+            the 79 characters of IAM. The fractions are for split "writers".
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        texts: Literal["ascii", "xml"] = "ascii",
+        images: Literal["lines", "forms"] = "lines",
+        split: IamSplit = "lwitlrt",
+        filters: tuple[IamFilter, ...] = (),
+        standardize: bool = False,
+        height: Height = 40,
+        max_width: Width | None = 2048,
+        ink: Ink = "light",
+        preprocessing: tuple[Step, ...] = ("contrast",),
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        max_length: Length | None = None,
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+    ) -> None:
+        super().__init__(
+            LineArgs(
+                height=height,
+                max_width=max_width,
+                ink=ink,
+                source_ink="dark",
+                preprocessing=preprocessing,
+                charset=charset,
+                normalization=normalization,
+                unknown_characters=unknown_characters,
+                max_length=max_length,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                subsample_fraction=subsample_fraction,
+            )
+        )
+        if split not in get_args(IamSplit):
+            known = get_args(IamSplit)
+            raise SpecError(
+                f"split must be one of {', '.join(known)}.{did_you_mean(str(split), known)} {received(split)}"
+            )
+        self.path = Path(path).expanduser() if path else None
+        self.texts = texts
+        self.images = images
+        self.iam_split: IamSplit = split
+        self.filters = filters
+        self.standardize = standardize
+
+    def fetch(self) -> None:
+        self.files.unpack()
+        if self.iam_split == "writers":
+            self.files.require_writers()
+
+    def scan(self) -> tuple[Charset, int]:
+        if self.args.charset is not None:
+            return super().scan()
+        return Charset(CHARACTERS, self.args.normalization), LONGEST_LINE
+
+    def source(self) -> dict[str, Any]:
+        return {
+            **self.files.state,
+            "texts_of": self.texts,
+            "images_of": self.images,
+            "filters": sorted(self.filters),
+            "standardize": self.standardize,
+        }
+
+    def sources(self) -> Iterator[LineSource]:
+        for line in self._lines:
+            text = flor_text(line.text) if self.standardize else line.text
+            sample = LineSample(line.name, text, self._writers.get(line.form) or line.form)
+            if self.images == "lines":
+                yield ImageFile(sample, self.files.image(line.name))
+            else:
+                yield self._cut_from_form(sample, line)
+
+    def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
+        if self.iam_split == "writers":
+            self._require_writers(pool.names)
+            return np.full(len(pool), -1, np.int8)
+        listed = self.files.split_names(self.iam_split)
+        places = {name: SPLIT_NAMES.index(split) for split, names in listed.items() for name in names}
+        names = list(pool.names)
+        found = [places.get(name, places.get(name.rpartition("-")[0], UNUSED)) for name in names]
+        for split, members in listed.items():
+            if SPLIT_NAMES.index(split) not in found:
+                lists = ", ".join(map(str, self.files.split_lists(self.iam_split)[split]))
+                raise DataError(f"{self.label}: none of the {len(members):,} names in {lists} is among the lines.")
+        return np.array(found, np.int8)
+
+    @property
+    def split_key(self) -> dict[str, Any]:
+        lists = [path for paths in self.files.split_lists(self.iam_split).values() for path in paths]
+        # Splits that were stored before writers were required are made anew.
+        writers = {"writers": "required"} if self.iam_split == "writers" else {}
+        return {"split": self.iam_split, "lists": state_of_files(lists), **writers}
+
+    @cached_property
+    def files(self) -> IamFiles:
+        return IamFiles(self.path)
+
+    @property
+    def form_filenames_by_id(self) -> dict[str, Path]:
+        """Where the image of each form is."""
+        return {form.name: self.files.image(form.name) for form in self.files.forms}
+
+    @property
+    def line_strings_by_id(self) -> dict[str, list[str]]:
+        """What the lines of each form say."""
+        return {form.name: [line.text for line in form.lines] for form in self.files.forms}
+
+    @property
+    def line_regions_by_id(self) -> dict[str, list[dict[str, int]]]:
+        """Where the lines of each form are, in pixels of its published image: x1, y1, x2, y2."""
+        return {
+            form.name: [
+                {"x1": x, "y1": y, "x2": x + width, "y2": y + height}
+                for x, y, width, height in (line.box for line in form.lines if line.box)
+            ]
+            for form in self.files.forms
+        }
+
+    @cached_property
+    def _lines(self) -> list[IamLine]:
+        if self.texts == "xml":
+            lines = [line for form in self.files.forms for line in form.lines]
+        else:
+            lines = read_lines_txt(self.files.one("lines.txt"))
+        if self.filters:
+            lines = [line for line in lines if line.is_ok]
+        if "flor2020" in self.filters:
+            lines = [line for line in lines if flor_keeps(flor_text(line.text))]
+        return lines
+
+    @cached_property
+    def _writers(self) -> dict[str, str]:
+        """The writer of each form; empty where no file says."""
+        if self.texts == "ascii" and (path := self.files.find("forms.txt")):
+            return read_forms_txt(path)
+        return {name: form.writer for name, form in self._forms.items()}
+
+    def _require_writers(self, names: Iterable[str]) -> None:
+        """Raises DataError for lines of which no file says who wrote them: they could part what one hand wrote."""
+        self.files.require_writers()
+        unknown = [name for name in names if not self._writers.get(name.rpartition("-")[0])]
+        if unknown:
+            files = "forms.txt" if self.texts == "ascii" and self.files.find("forms.txt") else "the XML files"
+            raise DataError(
+                f"{self.label}: split 'writers' needs the writer of every line, but {files} in {self.files.root} say "
+                f"nothing of {counted(len(unknown), 'line')}, the first '{unknown[0]}'. Complete them, or choose "
+                f"another split."
+            )
+
+    @cached_property
+    def _forms(self) -> dict[str, IamForm]:
+        return {form.name: form for form in self.files.forms} if self.files.form_files else {}
+
+    def _cut_from_form(self, sample: LineSample, line: IamLine) -> LineSource:
+        form = self._forms.get(line.form)
+        size = (form.width, form.height) if form else (0, 0)
+        outline: Points = ()
+        if line.box is None:
+            sample = LineSample(sample.name, sample.text, sample.group, problem="its box has no area")
+        else:
+            x, y, width, height = line.box
+            outline = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+        return LinesOfPage((sample,), self.files.image(line.form), (outline,), *size)

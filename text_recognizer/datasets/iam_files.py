@@ -1,0 +1,207 @@
+"""Where the files of IAM are: unpacked as they were published, or still in their archives."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from text_recognizer.datasets.archives import extract, is_archive
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.file_states import state_of_files
+from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
+from text_recognizer.datasets.remote import disk_errors, one_process
+from text_recognizer.errors import DataError
+from text_recognizer.settings import data_folder
+
+IamSplit = Literal["lwitlrt", "flor2020", "fsdl", "aachen", "writers"]
+TASK = "largeWriterIndependentTextLineRecognitionTask"
+_LISTS: dict[str, dict[SplitName, tuple[str, ...]]] = {
+    "lwitlrt": {"train": ("trainset",), "validation": ("validationset1", "validationset2"), "test": ("testset",)},
+    "flor2020": {"train": ("trainset",), "validation": ("validationset1",), "test": ("testset",)},
+    "fsdl": {"train": ("trainset",), "validation": ("validationset2",), "test": ("testset",)},
+}
+_AACHEN: dict[SplitName, tuple[str, ...]] = {
+    "train": ("tr", "train", "trainset"),
+    "validation": ("va", "val", "valid", "validation", "validationset"),
+    "test": ("te", "test", "testset"),
+}
+_LIST_ENDINGS = (".txt", ".lst", ".uttlist", "")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
+
+
+class IamFiles:
+    """The files below a folder, found by their names whatever the folders in between.
+
+    Args:
+        root: None is raw/iam in the data folder.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or data_folder() / "raw" / "iam"
+
+    def unpack(self) -> None:
+        """Unpacks the archives that lie in the folder, each into a folder of its name.
+
+        Raises:
+            DataError: there is nothing to read, with how to get it; an archive is damaged; the disk is full.
+        """
+        archives = sorted(path for path in self.root.glob("*") if path.is_file() and is_archive(path))
+        for archive in archives:
+            folder = self.root / archive.name.partition(".")[0]
+            if folder.exists():
+                continue
+            with disk_errors(self.root), one_process(folder, f"to unpack {archive.name}"):
+                if not folder.exists():
+                    extract(archive, folder)
+        self.__dict__.pop("_paths", None)
+        if not self._paths:
+            raise DataError(self.how_to_get())
+
+    def how_to_get(self) -> str:
+        return (
+            f"the IAM database is not in {self.root}. It is free for non-commercial research: register at "
+            f"https://fki.tic.heia-fr.ch/databases/iam-handwriting-database, download ascii.tgz, xml.tgz, lines.tgz "
+            f"(for paragraphs formsA-D.tgz, formsE-H.tgz, formsI-Z.tgz) and {TASK}.zip, "
+            f"and put them there as they are."
+        )
+
+    def one(self, name: str) -> Path:
+        """The file of this name.
+
+        Raises:
+            DataError: there is none.
+        """
+        paths = self._paths.get(name)
+        if not paths:
+            raise DataError(f"there is no {name} in {self.root} or its folders. {self.how_to_get()}")
+        return paths[0]
+
+    def find(self, name: str) -> Path | None:
+        return next(iter(self._paths.get(name, ())), None)
+
+    def image(self, name: str) -> Path:
+        """The image of a line or form; where it should be when there is none."""
+        found = next((path for ending in _IMAGE_ENDINGS if (path := self.find(f"{name}{ending}"))), None)
+        if found is not None:
+            return found
+        parts = name.split("-")
+        folder = self.root / "lines" / parts[0] / "-".join(parts[:2]) if len(parts) > 2 else self.root / "forms"
+        return folder / f"{name}.png"
+
+    @cached_property
+    def forms(self) -> list[IamForm]:
+        """All forms by name, from their XML files.
+
+        Raises:
+            DataError: there are none, or one is damaged.
+        """
+        paths = self.form_files
+        if not paths:
+            raise DataError(f"there are no XML files of forms in {self.root}. {self.how_to_get()}")
+        return [read_form_xml(path) for path in paths]
+
+    @property
+    def form_files(self) -> list[Path]:
+        return [paths[0] for name, paths in sorted(self._paths.items()) if name.endswith(".xml")]
+
+    def require_writers(self) -> None:
+        """For split "writers".
+
+        Raises:
+            DataError: no file is there that says who wrote a form.
+        """
+        if not self.find("forms.txt") and not self.form_files:
+            raise DataError(
+                f"split 'writers' needs to know who wrote what, but {self.root} has neither forms.txt (of ascii.tgz) "
+                f"nor the XML files of the forms (xml.tgz). Put one of them there, or choose another split."
+            )
+
+    def split_lists(self, split: IamSplit) -> dict[SplitName, list[Path]]:
+        """The lists that make up a split; none for "writers".
+
+        Those of the Aachen split are in a folder that is called so, those of the others in no such folder: some have
+        the same names.
+
+        Raises:
+            DataError: a list is missing, with where it should be; there are several of one name that differ.
+        """
+        if split == "writers":
+            return {}
+        if split == "aachen":
+            return {name: [self._aachen_list(name, stems)] for name, stems in _AACHEN.items()}
+        return {name: [self._task_list(f"{stem}.txt") for stem in stems] for name, stems in _LISTS[split].items()}
+
+    def split_names(self, split: IamSplit) -> dict[SplitName, set[str]]:
+        """The lines or forms of each part of a split."""
+        return {
+            name: {one for path in paths for one in read_split_list(path)}
+            for name, paths in self.split_lists(split).items()
+        }
+
+    @property
+    def state(self) -> dict[str, str]:
+        """Changes when the texts do, or when images come or go."""
+        texts = [path for name in ("lines.txt", "forms.txt") if (path := self.find(name))]
+        return {
+            "root": str(self.root.absolute()),
+            "texts": state_of_files([*texts, *self.form_files]),
+            "names": _digest(sorted(self._paths)),
+        }
+
+    def _task_list(self, name: str) -> Path:
+        paths = [path for path in self._paths.get(name, ()) if not self._is_in("aachen", path)]
+        if self._has_task_folder:  # lists of the same names elsewhere are of something else
+            paths = [path for path in paths if self._is_in(TASK, path)]
+        if not paths:
+            where = self.root / TASK if self._has_task_folder else f"{self.root} or its folders"
+            raise DataError(f"there is no {name} in {where}. {self.how_to_get()}")
+        return _same_list(paths)
+
+    def _aachen_list(self, name: SplitName, stems: Iterable[str]) -> Path:
+        candidates = [f"{stem}{ending}" for stem in stems for ending in _LIST_ENDINGS]
+        paths = [path for one in candidates for path in self._paths.get(one, ()) if self._is_in("aachen", path)]
+        if not paths:
+            raise DataError(
+                f"the {name} list of the Aachen split is not there: expected one of {', '.join(candidates[:6])}, … in "
+                f"{self.root / 'aachen'}, with the name of a line or form in each row. IAM does not come with these "
+                f"lists; publications that use the split do."
+            )
+        return _same_list(paths)
+
+    @property
+    def _has_task_folder(self) -> bool:
+        stems = {stem for lists in _LISTS.values() for stems in lists.values() for stem in stems}
+        return any(self._is_in(TASK, path) for stem in stems for path in self._paths.get(f"{stem}.txt", ()))
+
+    def _is_in(self, folder: str, path: Path) -> bool:
+        """Whether a folder above a file has this name or one that holds it."""
+        return folder.lower() in path.parent.relative_to(self.root).as_posix().lower()
+
+    @cached_property
+    def _paths(self) -> dict[str, list[Path]]:
+        """All files by name."""
+        found: dict[str, list[Path]] = {}
+        for folder, folders, files in os.walk(self.root):
+            folders.sort()
+            for name in sorted(files):
+                if not name.startswith(".") and not is_archive(Path(name)) and not name.endswith(".lock"):
+                    found.setdefault(name, []).append(Path(folder, name))
+        return found
+
+
+def _same_list(paths: Sequence[Path]) -> Path:
+    """The first of several lists that name the same lines or forms."""
+    first, *others = paths
+    for other in others:
+        if read_split_list(other) != read_split_list(first):
+            raise DataError(
+                f"{first} and {other} could both be the list of a split, and they differ. Leave the one there that is "
+                f"meant."
+            )
+    return first
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode("utf-8", "replace")).hexdigest()

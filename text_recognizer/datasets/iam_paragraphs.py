@@ -1,0 +1,103 @@
+"""IAM paragraphs with the lines marked, for detectors of lines."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.formats.iam import Box, read_form_xml
+from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.iam_files import IamFiles, IamSplit
+from text_recognizer.datasets.line_members import UNUSED
+from text_recognizer.datasets.line_pool import unpacked
+from text_recognizer.datasets.paragraphs import Margin, PageSource, PageStep, ParagraphDataset, Side
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+
+class IamParagraphsDataset(ParagraphDataset):
+    """The handwritten paragraphs of IAM's forms; light ink; lines are background (0), odd (1) or even (2).
+
+    A form belongs to the split of its lines, so no writer is in two of them. The Full Stack Deep Learning recogniser
+    drew 20 % of the forms at random for its test, whoever wrote them.
+
+    Args:
+        subsample_fraction: keep this share of the forms of every split, chosen at random.
+        path: the folder with IAM's files; see datasets.iam.IamDataset. Needs xml and forms.
+        split: see datasets.iam.IamDataset; "writers" holds out whole writers at random.
+        side: of a picture, in pixels.
+        margin: of page around the lines, in pixels of the form.
+        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        validation_fraction, test_fraction: of the forms, for split "writers".
+    """
+
+    def __init__(
+        self,
+        subsample_fraction: SubsampleFraction | None = None,
+        path: str | None = None,
+        split: IamSplit = "lwitlrt",
+        side: Side = 256,
+        margin: Margin = 50,
+        preprocessing: tuple[PageStep, ...] = ("contrast",),
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.2,
+    ) -> None:
+        fractions: dict[SplitName, float] = {"validation": validation_fraction, "test": test_fraction}
+        super().__init__(side, margin, preprocessing, fractions, subsample_fraction)
+        self.path = Path(path).expanduser() if path else None
+        self.iam_split: IamSplit = split
+
+    def fetch(self) -> None:
+        self.files.unpack()
+
+    def source(self) -> dict[str, Any]:
+        return self.files.state
+
+    def pages(self) -> Iterator[PageSource]:
+        for path in self.files.form_files:
+            try:
+                form = read_form_xml(path)
+            except DataError as error:
+                yield PageSource(path.stem, path, (), problem=str(error))
+                continue
+            lines = tuple((_outline(line.box), line.text) for line in form.lines)
+            yield PageSource(form.name, self.files.image(form.name), lines, form.width, form.height, form.writer)
+
+    def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:
+        if self.iam_split == "writers":
+            self._require_writers(names)
+            return stored
+        places = {
+            form: SPLIT_NAMES.index(split)
+            for split, listed in self.files.split_names(self.iam_split).items()
+            for one in listed
+            for form in (one, one.rpartition("-")[0])
+        }
+        return np.array([places.get(name, UNUSED) for name in names], np.int8)
+
+    def _require_writers(self, names: Sequence[str]) -> None:
+        """Raises DataError for forms of which no file says who wrote them."""
+        groups = unpacked("groups", self.store.arrays())
+        unknown = [name for name, group in zip(names, groups, strict=True) if not group]
+        if unknown:
+            raise DataError(
+                f"{self.name}: split 'writers' needs the writer of every form, but the XML files in {self.files.root} "
+                f"name none (writer-id) for {counted(len(unknown), 'form')}, the first '{unknown[0]}'. Complete them, "
+                f"or choose another split."
+            )
+
+    @cached_property
+    def files(self) -> IamFiles:
+        return IamFiles(self.path)
+
+
+def _outline(box: Box | None) -> Points:
+    if box is None:
+        return ()
+    x, y, width, height = box
+    return (x, y), (x + width, y), (x + width, y + height), (x, y + height)

@@ -1,0 +1,219 @@
+"""The picture of a line as a recogniser gets it: one height, one polarity of ink, optionally cleaned.
+
+Datasets apply it when they are prepared, predictors to a foreign image: `LineForm.of(data_spec).apply(image)`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec, Ink
+
+Grey = NDArray[np.uint8]
+SourceInk = Literal["light", "dark", "auto"]
+Step = Literal["contrast", "illumination", "deslant"]
+
+BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts shows nothing
+_PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
+_SHEARS = np.linspace(-1, 1, 9)
+
+
+class UnfitImageError(Exception):
+    """A picture that cannot become a line; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class LineForm:
+    """How a picture becomes a line of a dataset.
+
+    Args:
+        height: of every line, in pixels; the width follows from the picture.
+        max_width: a wider line is made smaller until it fits and centred between blank rows.
+        ink: the polarity of the result; its background is 0 for light ink and 255 for dark.
+        source_ink: of the picture. "auto" takes what is rarer than the paper.
+        preprocessing: steps in their order. "illumination" evens out the paper's brightness, "deslant" makes letters
+            upright, "contrast" maps the paper to blank and the ink to its strongest.
+    """
+
+    height: int
+    max_width: int | None = None
+    ink: Ink = "light"
+    source_ink: SourceInk = "auto"
+    preprocessing: tuple[Step, ...] = ()
+
+    @classmethod
+    def of(cls, data_spec: DataSpec, source_ink: SourceInk = "auto") -> "LineForm":
+        """The form of a dataset's lines, for pictures from elsewhere."""
+        height, width, _ = data_spec.input_shape
+        return cls(height, width, data_spec.ink, source_ink, data_spec.preprocessing)  # type: ignore[arg-type]
+
+    @property
+    def background(self) -> int:
+        return 0 if self.ink == "light" else 255
+
+    def apply(self, image: Grey) -> Grey:
+        """The line (height, W) that a grey picture (H, W) shows.
+
+        Raises:
+            UnfitImageError: the picture is empty or blank.
+        """
+        if 0 in image.shape:
+            raise UnfitImageError(f"the picture is {image.shape[1]} x {image.shape[0]} pixels large")
+        dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
+        if light - dark < BLANK_LEVELS:
+            raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
+        if self.source_ink == "light" or (self.source_ink == "auto" and light - paper > paper - dark):
+            image = np.invert(image)
+        line = self._resized(image, self.height / image.shape[0])
+        for step in self.preprocessing:
+            line = STEPS[step](line)
+        line = self._resized(line, 1.0)  # shearing makes lines wider
+        line = self._filled(line, *_levels(line, _PAPER_SHARE))
+        return np.invert(line) if self.ink == "light" else line
+
+    def fitted(self, line: Grey) -> Grey:
+        """A finished line (height, W) that may be too wide, made smaller until it fits."""
+        return self._filled(self._resized(line, 1.0), self.background)
+
+    def _resized(self, image: Grey, scale: float) -> Grey:
+        """The picture scaled, or made as small as the widest line may be."""
+        height, width = image.shape
+        if self.max_width is not None and width * scale > self.max_width:
+            scale = self.max_width / width
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if size == (width, height):
+            return image
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+    def _filled(self, line: Grey, paper: int) -> Grey:
+        """Rows of paper above and below a line that had to become lower than the rest."""
+        missing = self.height - line.shape[0]
+        if missing == 0:
+            return line
+        above = missing // 2
+        return np.pad(line, ((above, missing - above), (0, 0)), constant_values=paper)
+
+
+def stretch_contrast(image: Grey) -> Grey:
+    """Maps the paper (the median) to white and the ink (the darkest hundredth) to black."""
+    ink, paper = _levels(image, 0.01, 0.5)
+    if paper - ink < BLANK_LEVELS / 2:
+        return image
+    table = np.rint(np.clip((np.arange(256) - ink) * (255 / (paper - ink)), 0, 255))
+    return np.asarray(table.astype(np.uint8)[image], np.uint8)
+
+
+def even_illumination(image: Grey) -> Grey:
+    """Divides a picture by the brightness of its paper, which is the lightest level of the neighbourhood.
+
+    Dark ink on light paper. The aim is that of Chen, Chen and Chang (2012), "Efficient illumination compensation
+    techniques for text images"; the paper is estimated here on a grid of cells an eighth of a line high.
+    """
+    from PIL import Image, ImageFilter
+
+    height, width = image.shape
+    cell = max(2, height // 8)
+    padded = np.pad(image, ((0, -height % cell), (0, -width % cell)), mode="edge")
+    strips = padded.reshape(-1, cell, padded.shape[1]).max(axis=1)  # one axis after the other is faster
+    cells = strips.reshape(len(strips), -1, cell).max(axis=2)  # (rows, columns)
+    grid = Image.fromarray(cells).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.BoxBlur(2))
+    paper = np.asarray(grid.resize((padded.shape[1], padded.shape[0]), Image.Resampling.BILINEAR))[:height, :width]
+    # Whole numbers: 255 x 255 fits 16 bits, and a picture is all there is to divide.
+    divided: Grey = np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255).astype(np.uint8)
+    return divided
+
+
+def deslant(image: Grey) -> Grey:
+    """Shears a line so that its strokes stand upright; dark ink on light paper.
+
+    Of nine shears, that one is taken whose columns hold the most unbroken ink.
+
+    Source: Vinciarelli and Luettin (2001), "A new normalization technique for cursive handwritten words".
+    """
+    from PIL import Image
+
+    shear = float(_SHEARS[int(np.argmax(_upright_ink(image)))])
+    if shear == 0:
+        return image
+    height, width = image.shape
+    wider = width + math.ceil(abs(shear) * height)
+    shift = -shear * height if shear > 0 else 0.0
+    sheared = Image.fromarray(image).transform(
+        (wider, height),
+        Image.Transform.AFFINE,
+        (1, shear, shift, 0, 1, 0),  # (x, y) of the result comes from (x + shear * y + shift, y)
+        Image.Resampling.BILINEAR,
+        fillcolor=_levels(image, 0.5)[0],
+    )
+    return np.asarray(sheared)
+
+
+def _upright_ink(image: Grey) -> NDArray[np.float64]:
+    """For each shear: the sum over columns without a gap in their ink of the squared ink.
+
+    A row of ink is one whole number with a bit for each pixel, so that all columns are looked at together.
+    """
+    height = image.shape[0]
+    packed = np.packbits(image < _otsu(image), axis=1, bitorder="little")
+    rows = [int.from_bytes(row.tobytes(), "little") for row in packed]  # top to bottom
+    scores = np.zeros(len(_SHEARS))
+    for index, shear in enumerate(_SHEARS):
+        shifts = (np.rint(shear * (height - np.arange(height))).astype(np.int64) + height).tolist()
+        seen = above = broken = 0
+        planes: list[int] = []  # of each column's count of ink, the ones, twos, fours, …
+        for row, shift in zip(rows, shifts, strict=True):
+            ink = carry = row << shift
+            broken |= ink & seen & ~above
+            seen |= ink
+            above = ink
+            for place, plane in enumerate(planes):
+                planes[place], carry = plane ^ carry, plane & carry
+            if carry:
+                planes.append(carry)
+        unbroken = [plane & ~broken for plane in planes]
+        scores[index] = sum(
+            (first & second).bit_count() << (i + j)
+            for i, first in enumerate(unbroken)
+            for j, second in enumerate(unbroken)
+        )
+    return scores
+
+
+def _otsu(image: Grey) -> int:
+    """The level that parts ink from paper with the largest variance between the two: ink is below it.
+
+    Source: Otsu (1979), "A threshold selection method from gray-level histograms".
+    """
+    histogram = _histogram(image).astype(np.float64)
+    below = np.cumsum(histogram)
+    above = below[-1] - below
+    mass = np.cumsum(histogram * np.arange(256))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * np.square(mass / below - (mass[-1] - mass) / above)
+    return int(np.nanargmax(between)) + 1
+
+
+def _levels(image: Grey, *shares: float) -> list[int]:
+    """The grey levels that these shares of the pixels do not exceed."""
+    counts = np.cumsum(_histogram(image))
+    return [int(level) for level in np.searchsorted(counts, np.array(shares) * counts[-1])]
+
+
+def _histogram(image: Grey) -> NDArray[np.int64]:
+    """(256,) pixels of each level."""
+    from PIL import Image
+
+    return np.array(Image.fromarray(image).histogram(), np.int64)
+
+
+STEPS: dict[Any, Callable[[Grey], Grey]] = {
+    "contrast": stretch_contrast,
+    "illumination": even_illumination,
+    "deslant": deslant,
+}

@@ -1,0 +1,79 @@
+"""What follows from texts, charset and splits: class ids, members of each split, lines that cannot be used."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import Charset, tidy_text
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.characters import SPLIT_SEED
+from text_recognizer.datasets.line_args import LineArgs
+from text_recognizer.datasets.line_members import UNUSED, Members, completed_splits, subsampled, without_leaks
+from text_recognizer.datasets.line_pool import LinePool, Rejected, packed_rejected
+from text_recognizer.errors import DataError
+from text_recognizer.reading_order import visual_order
+from text_recognizer.wording import counted
+
+
+def derive(
+    pool: LinePool, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str
+) -> dict[str, NDArray[Any]]:
+    """Labels and members of the splits: the arrays "labels", "label_offsets", one for each split, and the rejected.
+
+    Labels are in the order of the characters on the line, from its left end; see text_recognizer.reading_order.
+
+    Args:
+        given: (N,) the split of each line as far as it is known: a position in SPLIT_NAMES, -1 for open, -2 for unused.
+    Raises:
+        DataError: unknown characters and no rule for them; too few writers or pages to part.
+    """
+    texts = [visual_order(tidy_text(text, args.normalization)) for text in pool.texts]
+    used = given != UNUSED
+    labels, offsets, problems = _labels(pool, texts, used, charset, args, label)
+    random = np.random.default_rng(SPLIT_SEED)
+    splits = np.full(len(pool), UNUSED, np.int8)
+    groups = [group for group, is_used in zip(pool.groups, used.tolist(), strict=True) if is_used]
+    fractions: dict[SplitName, float] = {"validation": args.validation_fraction, "test": args.test_fraction}
+    splits[used] = completed_splits(given[used], groups, fractions, random, label)
+    splits[list(problems)] = UNUSED
+    members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
+    members, leaks = without_leaks(pool, members)
+    members = subsampled(members, args.subsample_fraction, random)
+    rejected = [Rejected(pool.names[row], problems[row], pool.texts[row]) for row in sorted(problems)]
+    return {
+        "labels": labels,
+        "label_offsets": offsets,
+        **{name: rows.astype(np.int32) for name, rows in members.items()},
+        **packed_rejected([*rejected, *leaks]),
+    }
+
+
+def _labels(
+    pool: LinePool, texts: list[str], used: NDArray[np.bool_], charset: Charset, args: LineArgs, label: str
+) -> tuple[NDArray[np.int32], NDArray[np.int64], dict[int, str]]:
+    """Class ids, where each label begins, and why a line cannot have one."""
+    ids, offsets = charset.encode_all(texts)
+    rows = np.repeat(np.arange(len(texts)), np.diff(offsets))
+    unknown = np.unique(rows[(ids == -1) & used[rows]])
+    problems: dict[int, str] = {}
+    rule = args.unknown_characters
+    if len(unknown) and rule == "error":
+        first = int(unknown[0])
+        raise DataError(
+            f"{label}: {charset.describe_unknown(texts[first], pool.names[first])} "
+            f"{counted(len(unknown), 'line')} of {len(texts):,} have such characters. Set "
+            f"dataset_args.unknown_characters to 'drop', 'reject', 'add' or a character to replace them, "
+            f"or extend the charset."
+        )
+    if rule == "reject":
+        for row in unknown.tolist():
+            problems[row] = f"its text has characters outside the charset: {' '.join(charset.unknown_in(texts[row]))}"
+    ids[ids == -1] = charset.replacement_id(rule) if rule not in ("error", "reject", "add") else 0
+    lengths = np.bincount(rows[ids != 0], minlength=len(texts))
+    for row in np.flatnonzero(used & (lengths == 0)).tolist():
+        problems.setdefault(row, "nothing is left of its label without the characters outside the charset")
+    if args.max_length is not None:
+        for row in np.flatnonzero(used & (lengths > args.max_length)).tolist():
+            problems.setdefault(row, f"its label is too long: {lengths[row]} of at most {args.max_length} characters")
+    return ids[ids != 0], np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), problems

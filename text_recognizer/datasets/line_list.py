@@ -1,0 +1,194 @@
+"""Lines in image files of their own, with a list of what they say."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.charset import Normalization
+from text_recognizer.datasets.base import Ink
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.file_states import state, state_of_files
+from text_recognizer.datasets.formats.line_lists import LineList, find_lists, read_line_list
+from text_recognizer.datasets.grey import SUFFIXES, read_grey
+from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.line_images import Grey, SourceInk, Step
+from text_recognizer.datasets.line_pool import LineSample, LineSource
+from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.errors import DataError
+from text_recognizer.wording import did_you_mean
+
+GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
+_PLACES = ("", "lines", "images", "img")
+
+
+@dataclass(frozen=True)
+class ImageFile(LineSource):
+    """One line in a file of its own."""
+
+    sample: LineSample
+    path: Path
+
+    @property
+    def samples(self) -> tuple[LineSample]:
+        return (self.sample,)
+
+    def read(self, position: int) -> Grey:  # noqa: ARG002 - there is one
+        return read_grey(self.path)
+
+
+class LineListDataset(LineDataset):
+    """Pictures of lines and a list of their texts.
+
+    Lists can be a `sample.txt` (also the folders Train and Test with one each, as CRNN recognisers of the TensorFlow 1
+    years have them), a table with a header (.tsv, .csv), or objects (.json, .jsonl). Columns: file or id, text, and as
+    far as known split, writer, page.
+
+    Args:
+        path: of the list, or of the folder that has one.
+        image_folder: what file names are relative to; by default the list's folder, or lines or images in it.
+        group_by: the column whose values must not be in two splits, "line" for none; by default writer, page or the
+            like, whichever comes first in the list of groups: writer, author, hand, page, document, form.
+        encoding: of the list.
+        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
+        height, max_width, ink, source_ink, preprocessing, charset, normalization, unknown_characters, max_length,
+            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs.
+    """
+
+    recipe_version = 2
+
+    def __init__(
+        self,
+        path: str,
+        image_folder: str | None = None,
+        group_by: str | None = None,
+        encoding: str = "utf-8",
+        height: Height = 40,
+        max_width: Width | None = 2048,
+        width: Width | None = None,
+        ink: Ink = "light",
+        source_ink: SourceInk = "auto",
+        preprocessing: tuple[Step, ...] = ("contrast",),
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        max_length: Length | None = None,
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+    ) -> None:
+        super().__init__(
+            LineArgs(
+                height=height,
+                max_width=max_width,
+                ink=ink,
+                source_ink=source_ink,
+                preprocessing=preprocessing,
+                charset=charset,
+                normalization=normalization,
+                unknown_characters=unknown_characters,
+                max_length=max_length,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                subsample_fraction=subsample_fraction,
+            )
+        )
+        self.path = Path(path).expanduser()
+        self.image_folder = Path(image_folder).expanduser() if image_folder else None
+        self.group_by = group_by
+        self.encoding = encoding
+        self.one_width = width
+
+    def source(self) -> dict[str, Any]:
+        return {**self.texts_key, "pictures": state_of_files(source.path for source in self._image_files())}
+
+    @property
+    def texts_key(self) -> dict[str, Any]:
+        return {
+            "lists": [str(file.absolute()) for file, _ in self._list_files],
+            "content": [_file_hash(file, *state(file)) for file, _ in self._list_files],
+            "image_folder": str(self.image_folder),
+            "group_by": self.group_by,
+            "encoding": self.encoding,
+        }
+
+    def sources(self) -> Iterator[LineSource]:
+        yield from self._image_files()
+
+    @cached_property
+    def _list_files(self) -> list[tuple[Path, str]]:
+        return [(file, str(split)) for file, split in find_lists(self.path)]
+
+    def _image_files(self) -> Iterator[ImageFile]:
+        for file, split in self._list_files:
+            lines = _read_list(file, self.encoding, *state(file))
+            finder = _Finder(self.image_folder or _image_folder(lines))
+            column = self._group_column(lines)
+            prefix = f"{file.parent.name}/" if split else ""
+            for line in lines.lines:
+                sample = LineSample(
+                    name=prefix + line.file,
+                    text=line.text,
+                    group=line.about.get(column, "") if column else "",
+                    split=split or line.split,  # type: ignore[arg-type]
+                    problem=line.problem,
+                )
+                yield ImageFile(sample, finder.path(line.file))
+
+    def _group_column(self, lines: LineList) -> str | None:
+        if self.group_by == "line":
+            return None
+        columns = lines.columns
+        if self.group_by is None:
+            return next((column for column in GROUP_COLUMNS if column in columns), None)
+        if self.group_by.lower() not in columns:
+            raise DataError(
+                f"{lines.path} has no column '{self.group_by}' to group by.{did_you_mean(self.group_by, columns)} "
+                f'It has: {", ".join(columns) or "none but files and texts"}. "line" groups by nothing.'
+            )
+        return self.group_by.lower()
+
+
+class _Finder:
+    """Finds image files by the names in a list, which may lack their endings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_stem: dict[Path, dict[str, str]] = {}
+
+    def path(self, file: str) -> Path:
+        path = self.folder / file.replace("\\", "/")
+        if path.suffix.lower() in SUFFIXES:
+            return path
+        return path.parent / self._names(path.parent).get(path.name, path.name)
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        if folder not in self._by_stem:
+            names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - any name
+            images = [name for name in names if name.lower().endswith(SUFFIXES)]
+            self._by_stem[folder] = {Path(name).stem: name for name in images}
+        return self._by_stem[folder]
+
+
+def _image_folder(lines: LineList) -> Path:
+    """Where the first files of a list are."""
+    folder = lines.path.parent
+    for line in lines.lines[:20]:
+        for place in _PLACES:
+            if line.file and os.path.isfile(_Finder(folder / place).path(line.file)):  # noqa: PTH113 - any name
+                return folder / place
+    return folder
+
+
+@lru_cache(maxsize=4)  # checking a sweep asks for the same list at every point
+def _read_list(path: Path, encoding: str, size_bytes: int, changed_ns: int) -> LineList:  # noqa: ARG001 - of the key
+    return read_line_list(path, encoding)
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: Path, size_bytes: int, changed_ns: int) -> str:  # noqa: ARG001 - of the key
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,110 @@
+"""Which lines belong to which split: as the files say, and by writer or page where they say nothing."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.line_pool import LinePool, Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+Members = dict[SplitName, NDArray[np.int64]]
+UNUSED = -2  # the split of a line that a scheme leaves out
+
+
+def completed_splits(
+    given: NDArray[np.int8],
+    groups: Sequence[str],
+    fractions: Mapping[SplitName, float],
+    random: np.random.Generator,
+    label: str,
+) -> NDArray[np.int8]:
+    """The split of every line, where the files leave some open.
+
+    Lines without a split go to training; a split that then has no line gets its share of the training lines, whole
+    groups at a time. A line without a group is a group of its own.
+
+    Args:
+        given: (N,) positions in SPLIT_NAMES, -1 for none.
+        fractions: of all training lines, for "validation" and "test".
+        label: the name of the dataset, for messages.
+    Returns:
+        (N,) positions in SPLIT_NAMES.
+    Raises:
+        DataError: too few groups to part.
+    """
+    splits = np.where(given < 0, 0, given).astype(np.int8)
+    total = int((splits == 0).sum())
+    names = [group or f"\0{index}" for index, group in enumerate(groups)]
+    group_of = np.unique(names, return_inverse=True)[1]
+    for name in ("test", "validation"):
+        target = SPLIT_NAMES.index(name)
+        if (splits == target).any():
+            continue
+        moved = _whole_groups(group_of, splits == 0, fractions[name] * total, random)
+        if moved is None:
+            rest = np.flatnonzero(splits == 0)
+            of_whom = f" all of '{groups[int(rest[0])]}'" if len(rest) and groups[int(rest[0])] else ""
+            raise DataError(
+                f"{label}: a {name} split needs whole writers or pages, but only {counted(len(rest), 'line')} would be "
+                f"left,{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others."
+            )
+        splits[moved] = target
+    return splits
+
+
+def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejected]]:
+    """Takes lines out of training and validation whose very picture is also in a later split."""
+    rejected: list[Rejected] = []
+    kept = dict(members)
+    later: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
+    for name, others in later.items():
+        mine = kept[name]
+        for other in others:
+            order = np.argsort(pool.hashes[kept[other]], kind="stable")
+            theirs = pool.hashes[kept[other]][order]
+            if not len(theirs) or not len(mine):
+                continue
+            places = np.minimum(np.searchsorted(theirs, pool.hashes[mine]), len(theirs) - 1)
+            same = theirs[places] == pool.hashes[mine]
+            twins = kept[other][order[places[same]]]
+            rejected += [
+                Rejected(pool.names[int(row)], f"the same picture is in the {other} split: '{pool.names[int(twin)]}'")
+                for row, twin in zip(mine[same], twins, strict=True)
+            ]
+            mine = mine[~same]
+        kept[name] = mine
+    return kept, rejected
+
+
+def subsampled(members: Members, fraction: float | None, random: np.random.Generator) -> Members:
+    """A share of every split chosen at random, at least one line of each, in their order."""
+    if fraction is None or fraction >= 1:
+        return members
+    return {
+        name: np.sort(random.choice(rows, max(1, round(fraction * len(rows))), replace=False)) if len(rows) else rows
+        for name, rows in members.items()
+    }
+
+
+def _whole_groups(
+    group_of: NDArray[np.int64], candidates: NDArray[np.bool_], wanted: float, random: np.random.Generator
+) -> NDArray[np.bool_] | None:
+    """Lines of randomly chosen groups, about as many as wanted, but never all; None with fewer than two groups.
+
+    Groups are drawn from layers of similar size, so that a split has its share of the groups and of the lines.
+    """
+    counts = np.bincount(group_of[candidates])
+    present = np.flatnonzero(counts)
+    if len(present) < 2:
+        return None
+    number = min(max(1, round(len(present) * wanted / candidates.sum())), len(present) - 1)
+    if number == 1:
+        chosen = [int(present[np.argmin(np.abs(counts[present] - wanted))])]
+    else:
+        by_size = random.permutation(present)
+        by_size = by_size[np.argsort(counts[by_size], kind="stable")]
+        chosen = [int(random.choice(layer)) for layer in np.array_split(by_size, number)]
+    return candidates & np.isin(group_of, chosen)

@@ -1,0 +1,253 @@
+"""All lines of a dataset in one store: pictures of different widths one after another, with texts, names and groups."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from hashlib import blake2b
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import tidy_text
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.line_images import Grey, LineForm, UnfitImageError
+from text_recognizer.datasets.parallel import in_processes, progress
+from text_recognizer.datasets.store import Store, StoreWriter
+from text_recognizer.datasets.strings import PackedStrings
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+LINES_A_TASK = 64
+FEW_LINES = 400  # below, starting processes costs more than they save
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """What is known of a line before its picture is read.
+
+    Args:
+        name: unique in its dataset.
+        group: what must not be in two splits: a writer, a page; "" where nobody knows.
+        split: where the files put it; "" leaves it to the dataset.
+        problem: why the line cannot be used, where that is known already.
+    """
+
+    name: str
+    text: str
+    group: str = ""
+    split: SplitName | Literal[""] = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A line that is not in the dataset, and why."""
+
+    name: str
+    reason: str
+    text: str = ""
+
+
+class LineSource(ABC):
+    """One or several lines whose pictures come from one place: a file, a page. It travels to another process."""
+
+    is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
+
+    @property
+    @abstractmethod
+    def samples(self) -> Sequence[LineSample]: ...
+
+    @abstractmethod
+    def read(self, position: int) -> Grey:
+        """The picture (H, W) of a sample.
+
+        Raises:
+            DataError, UnfitImageError: there is none; the message is the reason.
+        """
+
+
+@dataclass
+class _Converted:
+    """Some lines on their way into the store."""
+
+    samples: list[LineSample] = field(default_factory=list)
+    widths: list[int] = field(default_factory=list)
+    hashes: list[int] = field(default_factory=list)
+    pictures: list[Grey] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def fill_pool(
+    writer: StoreWriter, label: str, sources: Iterable[LineSource], form: LineForm, processes: int | None = None
+) -> None:
+    """Converts all lines and writes them; the result does not depend on the number of processes.
+
+    Args:
+        label: the name of the dataset, for messages.
+    Raises:
+        DataError: no line is left.
+    """
+    tasks = list(_tasks(sources))
+    total = sum(len(source.samples) for task in tasks for source in task)
+    samples: list[LineSample] = []
+    widths: list[int] = []
+    hashes: list[int] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    convert = partial(_convert, form=form)
+    with writer.grow("pixels", "uint8") as append, progress(label, total, "line") as done:
+        for converted in in_processes(convert, tasks, 1 if total < FEW_LINES else processes):
+            for sample, width, digest, picture in zip(
+                converted.samples, converted.widths, converted.hashes, converted.pictures, strict=True
+            ):
+                if sample.name in seen:
+                    rejected.append(Rejected(sample.name, "another line before it has the same name", sample.text))
+                    continue
+                seen.add(sample.name)
+                append(picture)
+                samples.append(sample)
+                widths.append(width)
+                hashes.append(digest)
+            rejected += converted.rejected
+            done(len(converted.samples) + len(converted.rejected))
+    if not samples:
+        problem = f"none of its lines can be used. {summary(rejected)}" if total else "it has no lines."
+        raise DataError(f"{label}: {problem}")
+    writer.add("widths", np.array(widths, np.int32))
+    writer.add("hashes", np.array(hashes, np.uint64))
+    splits = ("", *SPLIT_NAMES)
+    writer.add("splits", np.array([splits.index(sample.split) - 1 for sample in samples], np.int8))
+    strings = (
+        packed("names", (sample.name for sample in samples))
+        | packed("texts", (sample.text for sample in samples))
+        | packed("groups", (sample.group for sample in samples))
+        | packed_rejected(rejected)
+    )
+    for name, array in strings.items():
+        writer.add(name, array)
+
+
+class LinePool:
+    """The lines of a store.
+
+    Args:
+        height: of every line, in pixels.
+    """
+
+    def __init__(self, store: Store, height: int) -> None:
+        self.store = store
+        self.height = height
+        arrays = store.arrays()
+        self.pixels: NDArray[np.uint8] = arrays["pixels"]
+        self.widths: NDArray[np.int32] = arrays["widths"]
+        self.hashes: NDArray[np.uint64] = arrays["hashes"]
+        self.splits: NDArray[np.int8] = arrays["splits"]
+        self.names = unpacked("names", arrays)
+        self.texts = unpacked("texts", arrays)
+        self.groups = unpacked("groups", arrays)
+        self.rejected = unpacked_rejected(arrays)
+
+    def __len__(self) -> int:
+        return len(self.widths)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(N,) where the picture of each line begins in `pixels`."""
+        ends = np.cumsum(self.widths, dtype=np.int64) * self.height
+        return np.concatenate([[0], ends[:-1]]).astype(np.int64)
+
+    def picture(self, row: int) -> Grey:
+        """(height, width) of one line."""
+        start, width = self.starts[row], self.widths[row]
+        return self.pixels[start : start + self.height * width].reshape(self.height, width)
+
+
+def packed(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Texts as the two arrays that `unpacked` reads."""
+    strings = PackedStrings.pack(texts)
+    return {name: strings.content, f"{name}.offsets": strings.offsets}
+
+
+def unpacked(name: str, arrays: Mapping[str, NDArray[Any]]) -> PackedStrings:
+    return PackedStrings(arrays[name], arrays[f"{name}.offsets"])
+
+
+def packed_rejected(rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
+    return {
+        name: array
+        for column in ("name", "reason", "text")
+        for name, array in packed(f"rejected.{column}", [getattr(one, column) for one in rejected]).items()
+    }
+
+
+def unpacked_rejected(arrays: Mapping[str, NDArray[Any]]) -> list[Rejected]:
+    columns = [unpacked(f"rejected.{column}", arrays) for column in ("name", "reason", "text")]
+    return [Rejected(*row) for row in zip(*columns, strict=True)]
+
+
+def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
+    """How many were rejected and why, in one line, the first of each reason by name.
+
+    What follows a colon in a reason is about that line alone.
+    """
+    reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
+    first = {one.reason.partition(": ")[0]: one.name for one in reversed(rejected)}
+    listed = [f"{count:,} x {reason} ('{first[reason]}')" for reason, count in reasons.most_common(3)]
+    more = ["…"] if len(reasons) > len(listed) else []
+    return f"{counted(len(rejected), noun)} rejected: {'; '.join([*listed, *more])}."
+
+
+def rejected_table(rejected: Sequence[Rejected]) -> str:
+    """The rejected lines as tab-separated values."""
+    rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
+    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
+
+
+def _tasks(sources: Iterable[LineSource]) -> Iterator[list[LineSource]]:
+    task: list[LineSource] = []
+    for source in sources:
+        task.append(source)
+        if sum(len(one.samples) for one in task) >= LINES_A_TASK:
+            yield task
+            task = []
+    if task:
+        yield task
+
+
+def _convert(sources: list[LineSource], form: LineForm) -> _Converted:
+    """Runs in a process of its own."""
+    converted = _Converted()
+    for source in sources:
+        for position, sample in enumerate(source.samples):
+            try:
+                picture = _picture(source, position, sample, form)
+            except (DataError, UnfitImageError) as error:
+                text = "" if sample.problem else storable(sample.text)
+                converted.rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text))
+                continue
+            converted.samples.append(sample)
+            converted.widths.append(picture.shape[1])
+            converted.hashes.append(int.from_bytes(blake2b(picture.data, digest_size=8).digest(), "little"))
+            converted.pictures.append(picture)
+    return converted
+
+
+def _picture(source: LineSource, position: int, sample: LineSample, form: LineForm) -> Grey:
+    if sample.problem:
+        raise UnfitImageError(sample.problem)
+    if not tidy_text(sample.text):
+        raise UnfitImageError("its label is empty")
+    try:
+        sample.text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UnfitImageError("its label is no valid Unicode: it holds half of a surrogate pair") from None
+    picture = source.read(position)
+    return np.ascontiguousarray(form.fitted(picture) if source.is_finished else form.apply(picture))
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

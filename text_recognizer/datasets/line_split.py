@@ -1,0 +1,117 @@
+"""LineSplit: the lines of one split, gathered into batches from the memory-mapped store."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import tidy_text
+from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.line_pool import LinePool
+
+Positions = NDArray[np.integer[Any]]
+
+
+class LineSplit(Split):
+    """Pictures of one height and different widths, with one text each.
+
+    Args:
+        pool: all lines that are stored.
+        members: (n,) which of them belong to this split, in order.
+        labels: class ids of all stored lines, one after another.
+        label_offsets: (N + 1,) where each label begins.
+        data_spec: says the width of all pictures where it is one, and the polarity of the ink.
+    """
+
+    def __init__(
+        self,
+        pool: LinePool,
+        members: Positions,
+        labels: NDArray[np.int32],
+        label_offsets: NDArray[np.int64],
+        data_spec: DataSpec,
+    ) -> None:
+        self._pool = pool
+        self.members = members
+        self._labels = labels
+        self._label_offsets = label_offsets
+        self._width: int | None = data_spec.input_shape[1]
+        self.ink = data_spec.ink
+        self._normalization = data_spec.normalization
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
+        """Four columns; pictures are padded on the right to the widest of the batch, or to the dataset's one width.
+
+        Returns:
+            "image" (B, H, W, 1) uint8, "width" (B,) int32 before padding, "label" (B, L) int32 padded with 0 to the
+            longest of the batch, "label_length" (B,) int32.
+        """
+        rows = self.members[positions]
+        widths = self._pool.widths[rows]
+        label, label_length = self._label_columns(rows)
+        return {
+            "image": self._image_column(rows, widths),
+            "width": widths.astype(np.int32),
+            "label": label,
+            "label_length": label_length,
+        }
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        """The picture (H, W, 1) of one line in its own width."""
+        return self._pool.picture(int(self.members[position]))[..., None]
+
+    def text(self, position: int) -> str:
+        """What the line says, normalised as the dataset asks; characters outside the charset included."""
+        return tidy_text(self._pool.texts[int(self.members[position])], self._normalization)
+
+    @property
+    def texts(self) -> list[str]:
+        """(n,) what the lines say."""
+        return [tidy_text(text, self._normalization) for text in self._pool.texts.take(self.members)]
+
+    @property
+    def ids(self) -> list[str]:
+        """(n,) names of the samples."""
+        return self._pool.names.take(self.members)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """(n,) the writer or page of each line; None where nobody knows. For intervals by writer."""
+        groups = self._pool.groups.take(self.members)
+        return groups if any(groups) else None
+
+    @cached_property
+    def widths(self) -> NDArray[np.int32]:
+        """(n,) widths in pixels, without padding."""
+        return self._pool.widths[self.members]
+
+    @cached_property
+    def label_lengths(self) -> NDArray[np.int32]:
+        """(n,) class ids of each label."""
+        return (self._label_offsets[self.members + 1] - self._label_offsets[self.members]).astype(np.int32)
+
+    def label(self, position: int) -> NDArray[np.int32]:
+        """(L,) class ids of one line."""
+        row = self.members[position]
+        return self._labels[self._label_offsets[row] : self._label_offsets[row + 1]].astype(np.int32)
+
+    def _image_column(self, rows: Positions, widths: NDArray[np.int32]) -> NDArray[np.uint8]:
+        height, pixels = self._pool.height, self._pool.pixels
+        shape = (len(rows), height, self._width or int(widths.max(initial=1)))
+        images = np.zeros(shape, np.uint8) if self.ink == "light" else np.full(shape, 255, np.uint8)
+        for image, start, width in zip(images, self._pool.starts[rows].tolist(), widths.tolist(), strict=True):
+            image[:, :width] = pixels[start : start + height * width].reshape(height, width)
+        return images[..., None]
+
+    def _label_columns(self, rows: Positions) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        starts = self._label_offsets[rows]
+        lengths = self._label_offsets[rows + 1] - starts
+        columns = np.arange(lengths.max(initial=0))
+        inside = columns < lengths[:, None]
+        places = np.where(inside, starts[:, None] + columns, 0)
+        labels = np.where(inside, self._labels[places], 0) if len(self._labels) else np.zeros(inside.shape)
+        return labels.astype(np.int32), lengths.astype(np.int32)

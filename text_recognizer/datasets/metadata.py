@@ -1,0 +1,246 @@
+"""What metadata.toml says: remote datasets, where their files are, their hashes, sizes and licences."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from text_recognizer.errors import DataError
+from text_recognizer.settings import metadata_file
+from text_recognizer.wording import did_you_mean, received
+
+SCHEMES = ("https", "http", "s3", "file")
+ABOUT_KEYS = ("title", "licence", "homepage", "citation")
+_FILE_KEYS = ("url", "urls", "filename", "sha256", "size_bytes", "login")
+_TABLE_KEYS = (*ABOUT_KEYS, "endpoint_url", "files")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a table.
+
+    Args:
+        urls: where it is, tried in this order; may be empty when `login` is set.
+        sha256: 64 hexadecimal digits, lower case.
+        size_bytes: None where nobody could confirm it; the hash decides.
+        login: where to register. Such a file is never downloaded, only looked for.
+    """
+
+    filename: str
+    urls: tuple[str, ...]
+    sha256: str
+    size_bytes: int | None = None
+    login: str | None = None
+
+
+@dataclass(frozen=True)
+class RemoteTable:
+    """One dataset of the registry.
+
+    Args:
+        metadata: the registry file it stands in.
+        endpoint_url: the server of its s3:// addresses, when it is not AWS and not set in the environment.
+    """
+
+    name: str
+    files: tuple[RemoteFile, ...]
+    metadata: Path
+    title: str = ""
+    licence: str = ""
+    homepage: str = ""
+    citation: str = ""
+    endpoint_url: str | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Of all files together; None when one of them is unknown."""
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of each file."""
+        return {file.filename: file.sha256 for file in self.files}
+
+
+def load_registry(path: Path | None = None) -> dict[str, RemoteTable]:
+    """All tables of a registry file by name.
+
+    Args:
+        path: by default the file of settings.metadata_file().
+    Raises:
+        DataError: the file cannot be read; or tables are wrong, with every table and key that is.
+    """
+    path = path or metadata_file()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"cannot read the registry of remote datasets {shown(path)}: {error.strerror}. "
+            f"TEXT_RECOGNIZER_METADATA names another one."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{shown(path)} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+    return parse_registry(text, path)
+
+
+def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
+    """The tables in the text of a registry file.
+
+    The older layout, one dataset a file with url, filename and sha256 at top level, is named after its folder.
+
+    Args:
+        path: where the text is from, or will be.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{shown(path)} is not valid TOML: {error}.") from None
+    if is_one_table(document):
+        document = {path.resolve().parent.name: document}
+    problems: list[str] = []
+    tables = {name: _Reader(f"[{name}]", problems).table(name, value, path) for name, value in document.items()}
+    if problems:
+        separator = " " if len(problems) == 1 else "\n  - "
+        raise DataError(f"{shown(path)}:{separator}" + "\n  - ".join(problems))
+    return tables
+
+
+def is_one_table(document: Mapping[str, Any]) -> bool:
+    """Whether the whole file is one dataset: its keys stand at top level."""
+    return any(isinstance(document.get(key), str) for key in ("url", "filename", "sha256"))
+
+
+def find_table(name: str, path: Path | None = None) -> RemoteTable:
+    """One table by name.
+
+    Raises:
+        DataError: the registry is wrong or has no such table.
+    """
+    tables = load_registry(path)
+    if name not in tables:
+        raise DataError(
+            f"{shown(path or metadata_file())} has no table '{name}'.{did_you_mean(name, tables)} "
+            f"It has: {', '.join(sorted(tables)) or 'none'}. Add one with: text-recognizer datasets add {name} URL…"
+        )
+    return tables[name]
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is safe as the name of a file or folder on every system."""
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative to where the user stands when it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+class _Reader:
+    """Reads one table and writes down what is wrong with it.
+
+    Args:
+        place: how messages name the table, and later the file within it.
+        problems: where the sentences go.
+    """
+
+    def __init__(self, place: str, problems: list[str]) -> None:
+        self.place = place
+        self.problems = problems
+
+    def table(self, name: str, value: Any, path: Path) -> RemoteTable:
+        if not is_plain_name(name):
+            self.problem("a table's name may hold only letters, digits, '.', '_' and '-'", name)
+        if not isinstance(value, dict):
+            self.problem("must be a table with files", value)
+            return RemoteTable(name, (), path)
+        many = "files" in value
+        self.unknown_keys(value, _TABLE_KEYS if many else (*_TABLE_KEYS, *_FILE_KEYS))
+        files = self.files(value["files"]) if many else (self.file(value),)
+        filenames = [file.filename for file in files]
+        for filename in sorted({filename for filename in filenames if filenames.count(filename) > 1}):
+            self.problem("two files have the filename", filename)
+        about = {key: self.text(value, key) or "" for key in ABOUT_KEYS}
+        endpoint_url = self.text(value, "endpoint_url")
+        return RemoteTable(name, files, path, **about, endpoint_url=endpoint_url)
+
+    def files(self, entries: Any) -> tuple[RemoteFile, ...]:
+        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+            self.problem("files must be one or several tables [[….files]]", entries)
+            return ()
+        found = []
+        for number, entry in enumerate(entries, start=1):
+            reader = _Reader(f"{self.place} file {number}", self.problems)
+            reader.unknown_keys(entry, _FILE_KEYS)
+            found.append(reader.file(entry))
+        return tuple(found)
+
+    def file(self, value: Mapping[str, Any]) -> RemoteFile:
+        filename = self.text(value, "filename", required=True) or ""
+        if filename and not is_plain_name(filename):
+            self.problem("filename must be a name without folders, of letters, digits, '.', '_' and '-'", filename)
+        sha256 = (self.text(value, "sha256", required=True) or "").lower()
+        if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            self.problem("sha256 must be 64 hexadecimal digits", sha256)
+        size_bytes = value.get("size_bytes")
+        if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 1):
+            self.problem("size_bytes must be a whole number of at least 1", size_bytes)
+            size_bytes = None
+        login = self.text(value, "login")
+        return RemoteFile(filename, self.urls(value, needed=login is None), sha256, size_bytes, login)
+
+    def urls(self, value: Mapping[str, Any], needed: bool) -> tuple[str, ...]:
+        if "url" in value and "urls" in value:
+            self.problem("give either url or urls, not both", value["url"])
+        listed = value.get("urls", [value["url"]] if "url" in value else [])
+        if not isinstance(listed, list):
+            self.problem("urls must be a list of addresses", listed)
+            return ()
+        if not listed and needed:
+            self.problems.append(f"{self.place}: url is required (or login, for a file that needs a registration).")
+        for url in listed:
+            problem = url_problem(url)
+            if problem:
+                self.problem(f"url {problem}", url)
+        return tuple(str(url) for url in listed)
+
+    def text(self, value: Mapping[str, Any], key: str, required: bool = False) -> str | None:
+        found = value.get(key)
+        if found is None and required:
+            self.problems.append(f"{self.place}: {key} is required.")
+        elif found is not None and (not isinstance(found, str) or not found.strip()):
+            self.problem(f"{key} must be text that is not empty", found)
+            found = None
+        return found
+
+    def unknown_keys(self, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
+        for key in value:
+            if key not in known:
+                self.problems.append(
+                    f"{self.place}: there is no key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
+                )
+
+    def problem(self, rule: str, value: object) -> None:
+        self.problems.append(f"{self.place}: {rule}. {received(value)}")
+
+
+def url_problem(url: object) -> str | None:
+    """What is wrong with an address, or None."""
+    if not isinstance(url, str):
+        return "must be text"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"cannot be read ({error})"
+    if parts.scheme not in SCHEMES:
+        return f"must begin with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+    if parts.scheme == "file":
+        return None if host in (None, "localhost") and parts.path.startswith("/") else "must be file:///absolute/path"
+    if parts.scheme == "s3":
+        return None if host and parts.path.strip("/") else "must be s3://bucket/key"
+    return None if host else "names no host"

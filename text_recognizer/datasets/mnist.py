@@ -1,0 +1,43 @@
+"""MNIST, and any other ten digits in its file layout."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.character_files import read_character_files
+from text_recognizer.datasets.characters import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.metadata import find_table
+from text_recognizer.datasets.remote import fetch
+
+
+class MnistDataset(CharacterDataset):
+    """70,000 handwritten digits of 28 x 28 pixels, light on dark; the 10,000 of the test split as published.
+
+    Source: LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition".
+
+    Args:
+        source: the table of metadata.toml with the files, four idx files or an archive of them.
+        subsample_fraction: keep this share of every class in every split, chosen at random.
+        validation_fraction: share of the training images held out for validation.
+    """
+
+    def __init__(
+        self,
+        source: str = "mnist",
+        subsample_fraction: SubsampleFraction | None = None,
+        validation_fraction: Fraction = 0.1,
+    ) -> None:
+        super().__init__(subsample_fraction, validation_fraction)
+        self.table = source
+
+    @property
+    def data_spec(self) -> DataSpec:
+        return DataSpec(input_shape=(28, 28, 1), classes=tuple("0123456789"), margin_px=4)
+
+    def source(self) -> dict[str, Any]:
+        return {"table": self.table, "files": find_table(self.table).hashes}
+
+    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+        return dict(read_character_files(fetch(find_table(self.table))))

@@ -1,0 +1,188 @@
+"""Describes new files and writes their table into metadata.toml; comments and layout of the rest stay."""
+
+import os
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import tomlkit
+
+from text_recognizer.datasets.download import Downloader, DownloadError
+from text_recognizer.datasets.metadata import (
+    ABOUT_KEYS,
+    RemoteTable,
+    is_one_table,
+    is_plain_name,
+    parse_registry,
+    shown,
+    url_problem,
+)
+from text_recognizer.datasets.remote import disk_errors, one_process, progress, retrieve, without_password
+from text_recognizer.errors import DataError
+from text_recognizer.settings import data_folder, metadata_file
+from text_recognizer.wording import received
+
+
+def add_table(
+    name: str,
+    sources: Sequence[str],
+    *,
+    about: Mapping[str, str] | None = None,
+    sha256: Sequence[str] = (),
+    login: str | None = None,
+    endpoint_url: str | None = None,
+    replace: bool = False,
+    path: Path | None = None,
+) -> RemoteTable:
+    """Fetches files, computes their size and hash, and adds their table to the registry.
+
+    The files stay in the data folder: the new table is fetched already.
+
+    Args:
+        sources: addresses, or paths of files on this machine.
+        about: title, licence, homepage, citation.
+        sha256: hashes that the files must have, in the order of the sources; none to take the files as they come.
+        login: where others have to register; then a path is not written down as an address.
+        replace: put the table in the place of one with the same name.
+        path: the registry file; by default settings.metadata_file(). A new one is made.
+    Raises:
+        DataError: a file cannot be had, or the table cannot be added; the registry is then as it was.
+    """
+    path = path or metadata_file()
+    _check_request(name, sources, sha256)
+    _check_place(name, path, replace)
+    folder = data_folder() / "raw"
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
+        try:
+            files = [
+                _describe(source, temporary, sha256[number] if sha256 else None, login, endpoint_url)
+                for number, source in enumerate(sources)
+            ]
+            described = {key: (about or {}).get(key) for key in ABOUT_KEYS} | {"endpoint_url": endpoint_url}
+            with one_process(folder / "metadata", f"to change {shown(path)}"):
+                table = _write_table(path, name, described, files, replace)
+            (folder / name).mkdir(exist_ok=True)
+            for file in temporary.iterdir():
+                file.replace(folder / name / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return table
+
+
+def _check_request(name: str, sources: Sequence[str], sha256: Sequence[str]) -> None:
+    if not is_plain_name(name):
+        raise DataError(f"a table's name may hold only letters, digits, '.', '_' and '-'. {received(name)}")
+    if sha256 and len(sha256) != len(sources):
+        raise DataError(
+            f"give one sha256 for each of {len(sources)} files, in their order, or none. Received: {len(sha256)}."
+        )
+    for source in sources:
+        if _is_address(source) and (problem := url_problem(source)):
+            raise DataError(f"the address {problem}. {received(source)}")
+    filenames = [_filename(source) for source in sources]
+    for source, filename in zip(sources, filenames, strict=True):
+        if not is_plain_name(filename):
+            raise DataError(
+                f"a file's name may hold only letters, digits, '.', '_' and '-'. {received(without_password(source))}"
+            )
+        if filenames.count(filename) > 1:
+            raise DataError(f"two of the files are called '{filename}'.")
+
+
+def _check_place(name: str, path: Path, replace: bool) -> None:
+    text = _text(path)
+    if name in parse_registry(text, path) and not replace:
+        raise DataError(f"{shown(path)} has a table '{name}' already. --replace puts the new one in its place.")
+    if is_one_table(tomllib.loads(text)):
+        raise DataError(
+            f"{shown(path)} describes one dataset with keys at top level, so no other can be added to it. "
+            f"Put its keys below a [name], or set TEXT_RECOGNIZER_METADATA to another file."
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {shown(path)}: {error}.") from error
+
+
+def _is_address(source: str) -> bool:
+    return "://" in source
+
+
+def _filename(source: str) -> str:
+    return PurePosixPath(unquote(urlsplit(source).path)).name if _is_address(source) else Path(source).name
+
+
+def _describe(
+    source: str, folder: Path, sha256: str | None, login: str | None, endpoint_url: str | None
+) -> dict[str, Any]:
+    url = source if _is_address(source) else Path(source).expanduser().resolve().as_uri()
+    path = folder / _filename(source)
+    with progress(path.name, url, None) as on_progress:
+        downloader = Downloader(folder / f"{path.name}.part", None, endpoint_url, on_progress)
+        try:
+            retrieve(url, path, downloader, sha256, "--sha256")
+        except DownloadError as error:
+            raise DataError(f"cannot fetch {without_password(url)}: {error}.") from error
+    is_shared = _is_address(source) or login is None
+    return {
+        "url": url if is_shared else None,
+        "filename": path.name,
+        "sha256": downloader.sha256,
+        "size_bytes": path.stat().st_size,
+        "login": login,
+    }
+
+
+def _write_table(
+    path: Path, name: str, about: Mapping[str, Any], files: Sequence[Mapping[str, Any]], replace: bool
+) -> RemoteTable:
+    _check_place(name, path, replace)  # once more: another process may have added it meanwhile
+    table = {key: value for key, value in about.items() if value is not None}
+    table["files"] = [{key: value for key, value in file.items() if value is not None} for file in files]
+    text = _with_table(_text(path), name, tomlkit.dumps({name: table}))
+    tables = parse_registry(text, path)
+    if tomllib.loads(text) != {**tomllib.loads(_text(path)), name: table}:
+        raise DataError(
+            f"{shown(path)} is laid out in a way that [{name}] cannot be put in by a program: edit it by hand."
+        )
+    _replace_file(path, text)
+    return tables[name]
+
+
+def _with_table(text: str, name: str, table: str) -> str:
+    """A registry with a table's lines put in: after the others, or in the place of the old ones."""
+    names = "|".join(re.escape(form) for form in (name, f'"{name}"', f"'{name}'"))
+    old = re.search(rf"^[ \t]*\[\[?[ \t]*(?:{names})[ \t]*[.\]]", text, re.MULTILINE)
+    if old is None:
+        return text + ("" if not text else "\n" if text.endswith("\n") else "\n\n") + table
+    other = re.compile(rf"^[ \t]*\[(?!\[?[ \t]*(?:{names})[ \t]*[.\]])", re.MULTILINE).search(text, old.end())
+    end = other.start() if other else len(text)
+    # Comments before the next table belong to it.
+    kept = re.search(r"(?:^[ \t]*(?:#[^\n]*)?(?:\n|\Z))*\Z", text[old.start() : end], re.MULTILINE)
+    return text[: old.start()] + table + (kept[0] if kept else "") + text[end:]
+
+
+def _replace_file(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(
+            f"cannot write {shown(path)}: {error.strerror or error}. "
+            f"Set TEXT_RECOGNIZER_METADATA to a copy that can be written."
+        ) from error

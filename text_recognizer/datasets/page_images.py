@@ -1,0 +1,159 @@
+"""Lines cut out of the pictures of pages."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.grey import read_grey
+from text_recognizer.datasets.line_images import Grey, UnfitImageError
+from text_recognizer.datasets.line_pool import LineSample, LineSource
+
+_MOST_DISTORTION = 0.02  # rounding, not another picture
+
+
+@dataclass(frozen=True)
+class LinesOfPage(LineSource):
+    """The lines of one page.
+
+    Args:
+        outlines: one for each sample, in the page's units.
+        width, height: of the page in those units; 0 when they are the image's pixels.
+        along_outline: whiten what lies outside the polygon, or keep its whole box.
+    """
+
+    page_samples: tuple[LineSample, ...]
+    path: Path
+    outlines: tuple[Points, ...]
+    width: float = 0
+    height: float = 0
+    along_outline: bool = True
+
+    @property
+    def samples(self) -> Sequence[LineSample]:
+        return self.page_samples
+
+    def read(self, position: int) -> Grey:
+        scale = page_scale(self._image, self.width, self.height)
+        return cut_out(self._image, in_pixels(self.outlines[position], scale), self.along_outline)
+
+    @cached_property
+    def _image(self) -> Grey:
+        return read_grey(self.path)
+
+
+def page_scale(image: Grey, width: float, height: float) -> float:
+    """Pixels of an image for each unit of its page.
+
+    Args:
+        width, height: of the page; 0 where its file says nothing. One of the two is enough.
+    Raises:
+        UnfitImageError: one of the two is negative or no finite number; page and image are of different proportions,
+            so one was turned or cut.
+    """
+    if not (is_finite(width) and is_finite(height) and width >= 0 and height >= 0):
+        size = f"{str(width)[:20]} x {str(height)[:20]}"
+        raise UnfitImageError(f"its file gives the page a size that cannot be: {size}")
+    rows, columns = image.shape
+    if not width or not height:
+        return float(columns / width if width else rows / height if height else 1.0)
+    if abs(columns * height / (rows * width) - 1) > _MOST_DISTORTION:
+        raise UnfitImageError(
+            f"its image does not fit its page: {columns} x {rows} pixels, but the file says {width:g} x {height:g}"
+        )
+    return float(columns / width)
+
+
+def in_pixels(outline: Points, scale: float) -> Points:
+    """A polygon in pixels of its image.
+
+    Raises:
+        UnfitImageError: one of its corners is nowhere.
+    """
+    if not all(is_finite(value) for corner in outline for value in corner):
+        raise UnfitImageError("its outline has a coordinate that is no finite number")
+    return tuple((x * scale, y * scale) for x, y in outline)
+
+
+def cut_out(image: Grey, outline: Points, along_outline: bool = True) -> Grey:
+    """The box around a polygon; what lies outside the polygon gets the median level of its inside.
+
+    Raises:
+        UnfitImageError: the polygon has no area or lies outside the image.
+    """
+    if not has_area(outline):
+        raise UnfitImageError("its polygon has no area")
+    outline = inside_image(outline, image)
+    if not has_area(outline):
+        raise UnfitImageError("its polygon lies outside the image")
+    points = np.array(outline)
+    (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    x1, y1 = max(0, int(left)), max(0, int(top))
+    x2, y2 = min(image.shape[1], int(right)), min(image.shape[0], int(bottom))
+    if x2 - x1 < 2 or y2 - y1 < 2:
+        raise UnfitImageError("its polygon lies outside the image")
+    box = image[y1:y2, x1:x2]
+    if not along_outline or _is_box(outline):
+        return box
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("1", (x2 - x1, y2 - y1))
+    ImageDraw.Draw(mask).polygon([(x - x1, y - y1) for x, y in outline], fill=1, outline=1)
+    inside = np.asarray(mask)
+    if not inside.any():
+        raise UnfitImageError("its polygon lies outside the image")
+    paper = np.uint8(np.median(box[inside]))
+    return np.where(inside, box, paper)
+
+
+def inside_image(outline: Points, image: Grey) -> Points:
+    """The part of a polygon (pixels) that lies inside an image; empty where there is none.
+
+    Source: Sutherland and Hodgman (1974), "Reentrant polygon clipping".
+    """
+    rows, columns = image.shape
+    for axis, limit, sign in ((0, 0.0, 1), (0, float(columns), -1), (1, 0.0, 1), (1, float(rows), -1)):
+        depths = [sign * (corner[axis] - limit) for corner in outline]  # how far inside of this border
+        if min(depths, default=0) >= 0:
+            continue
+        following = zip((*outline[1:], *outline[:1]), (*depths[1:], *depths[:1]), strict=True)
+        kept: list[tuple[float, float]] = []
+        for corner, depth, (next_corner, next_depth) in zip(outline, depths, following, strict=True):
+            if depth >= 0:
+                kept.append(corner)
+            if (depth >= 0) != (next_depth >= 0):
+                kept.append(_between(corner, next_corner, depth / (depth - next_depth), axis, limit))
+        outline = tuple(kept)
+    return outline
+
+
+def has_area(outline: Points) -> bool:
+    """Whether a polygon holds at least half a unit, by the shoelace formula."""
+    following = (*outline[1:], *outline[:1])
+    twice = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(outline, following, strict=True))
+    return abs(twice) >= 1
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number, which may be a whole one of any length, is an ordinary one."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _between(
+    start: tuple[float, float], end: tuple[float, float], share: float, axis: int, limit: float
+) -> tuple[float, float]:
+    """Where the way between two corners crosses a border: exactly on it, whatever was rounded."""
+    other = 1 - axis
+    crossing = start[other] + share * (end[other] - start[other])
+    return (limit, crossing) if axis == 0 else (crossing, limit)
+
+
+def _is_box(outline: Points) -> bool:
+    return len(outline) == 4 and len({x for x, _ in outline}) == 2 and len({y for _, y in outline}) == 2

@@ -1,0 +1,306 @@
+"""What the datasets of paragraphs share: pictures of one size with a class for every pixel."""
+
+import hashlib
+import json
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
+from text_recognizer.datasets.characters import SPLIT_SEED
+from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.grey import read_grey
+from text_recognizer.datasets.line_images import STEPS, UnfitImageError
+from text_recognizer.datasets.line_members import UNUSED, Members, completed_splits, subsampled
+from text_recognizer.datasets.line_pool import (
+    Rejected,
+    packed,
+    packed_rejected,
+    storable,
+    summary,
+    unpacked,
+    unpacked_rejected,
+)
+from text_recognizer.datasets.lines import write_table
+from text_recognizer.datasets.page_images import has_area, in_pixels, inside_image, page_scale
+from text_recognizer.datasets.parallel import in_processes, progress
+from text_recognizer.datasets.pixel_split import Grey, PixelSplit, paragraph_square
+from text_recognizer.datasets.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.errors import DataError
+
+Side = Annotated[int, Ge(32), Le(4096)]
+Margin = Annotated[int, Ge(0), Le(1000)]
+PageStep = Literal["illumination", "contrast"]
+CLASSES = ("background", "odd line", "even line")
+FEW_PAGES = 8  # below, starting processes costs more than they save
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """A page with its lines. It travels to another process.
+
+    Args:
+        lines: outline and text of each, from top to bottom; an outline is empty where the files have none.
+        width, height: of the page in the units of the outlines; 0 when they are the image's pixels.
+        group: what must not be in two splits: a writer.
+        problem: why the page cannot be used, where that is known already.
+    """
+
+    name: str
+    path: Path
+    lines: tuple[tuple[Points, str], ...]
+    width: float = 0
+    height: float = 0
+    group: str = ""
+    split: SplitName | Literal[""] = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    page: PageSource  # with those of its lines that are on the picture
+    lost: tuple[Rejected, ...]  # its other lines
+    image: Grey
+    label: Grey
+    boxes: NDArray[np.float32]
+    square: tuple[float, ...]  # left, top, side, then x1, y1, x2, y2 of what is shown, in pixels of the page
+
+
+class ParagraphDataset(Dataset):
+    """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
+
+    Args:
+        side: of a picture, in pixels.
+        margin: of page shown around the lines, in pixels of the page.
+        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        fractions: of the training pages held out where the files have no validation or test split.
+        subsample_fraction: keep this share of the pages of every split, chosen at random.
+    """
+
+    recipe_version = 2  # raise it when a reader's result changes: stores are then made again
+    processes: int | None = None  # of the conversion; None takes all cores
+
+    def __init__(
+        self,
+        side: int,
+        margin: int,
+        preprocessing: tuple[PageStep, ...],
+        fractions: Mapping[SplitName, float],
+        subsample_fraction: float | None,
+    ) -> None:
+        self.side = side
+        self.margin = margin
+        self.preprocessing = preprocessing
+        self.fractions = dict(fractions)
+        self.subsample_fraction = subsample_fraction
+        self._store: Store | None = None
+
+    @abstractmethod
+    def source(self) -> dict[str, Any]:
+        """What the stored pictures depend on: files, options.
+
+        Raises:
+            DataError: the files are not there.
+        """
+
+    @abstractmethod
+    def pages(self) -> Iterator[PageSource]:
+        """All pages, in an order that is always the same. Reads no pictures."""
+
+    def fetch(self) -> None:
+        """Gets the files on this machine; the only place that touches the network."""
+
+    def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:  # noqa: ARG002
+        """(N,) the split that the files put each page into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
+        return stored
+
+    @property
+    def data_spec(self) -> DataSpec:
+        shape = (self.side, self.side, 1)
+        return DataSpec(input_shape=shape, classes=CLASSES, target="pixels", preprocessing=self.preprocessing)
+
+    def prepare(self) -> None:
+        self.fetch()
+        folder = self._folder
+        is_new = find_store(folder) is None
+        self._store = make_store(folder, self._key, self._fill)
+        table = write_table(folder, self.rejected)
+        if is_new and self.rejected:
+            sys.stderr.write(f"{self.name}: {summary(self.rejected, 'item')}{f' All: {table}' if table else ''}\n")
+
+    def is_prepared(self) -> bool:
+        with suppress(DataError):  # the files that say what to look for are not here
+            return self._store is not None or find_store(self._folder) is not None
+        return False
+
+    def split(self, name: SplitName) -> PixelSplit:
+        return PixelSplit(self.store, self.members[name])
+
+    @cached_property
+    def members(self) -> Members:
+        """Which pages belong to which split."""
+        arrays = self.store.arrays()
+        given = self.given_splits(list(unpacked("names", arrays)), arrays["splits"])
+        used, groups = given != UNUSED, list(unpacked("groups", arrays))
+        random = np.random.default_rng(SPLIT_SEED)
+        splits = np.full(len(given), UNUSED, np.int8)
+        used_groups = [group for group, is_used in zip(groups, used.tolist(), strict=True) if is_used]
+        label = f"dataset '{self.name}'"
+        splits[used] = completed_splits(given[used], used_groups, self.fractions, random, label)
+        members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
+        return subsampled(members, self.subsample_fraction, random)
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The pages that were left out, with reasons. Needs `prepare` first."""
+        return unpacked_rejected(self.store.arrays())
+
+    @property
+    def fingerprint(self) -> str:
+        members = {name: rows.tolist() for name, rows in self.members.items()}
+        key = {"content": self.store.content_hash, "members": members}
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def store_path(self) -> str:
+        return str(self._folder)
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = find_store(self._folder)
+        if self._store is None:
+            raise DataError(f"{self.name} is not prepared: call prepare() first.")
+        return self._store
+
+    @cached_property
+    def _key(self) -> dict[str, Any]:
+        recipe = {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing)}
+        return {"version": self.recipe_version, **recipe, **self.source()}
+
+    @property
+    def _folder(self) -> Path:
+        return store_folder(self.name, self._key)
+
+    def _fill(self, writer: StoreWriter) -> None:
+        rejected: list[Rejected] = []
+        pages = list(self.pages())
+        pictures: list[_Picture] = []
+        convert = partial(_convert, side=self.side, margin=self.margin, preprocessing=self.preprocessing)
+        processes = 1 if len(pages) < FEW_PAGES else self.processes
+        with progress(self.name, len(pages), "page") as done:
+            for page, picture in zip(pages, in_processes(convert, pages, processes), strict=True):
+                if isinstance(picture, str):
+                    rejected.append(Rejected(storable(page.name), picture))
+                else:
+                    pictures.append(picture)
+                    rejected += picture.lost
+                done(1)
+        if not pictures:
+            raise DataError(f"{self.name}: none of its pages can be used. {summary(rejected, 'item')}")
+        for name, array in _arrays(pictures, rejected).items():
+            writer.add(name, array)
+
+
+def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
+    splits = ("", *SPLIT_NAMES)
+    pages = [picture.page for picture in pictures]
+    counts = [len(page.lines) for page in pages]
+    return {
+        "images": np.stack([picture.image for picture in pictures]),
+        "labels": np.stack([picture.label for picture in pictures]),
+        "squares": np.array([picture.square for picture in pictures], np.float64),
+        "boxes": np.concatenate([picture.boxes for picture in pictures]),
+        "boxes.offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "splits": np.array([splits.index(page.split) - 1 for page in pages], np.int8),
+        **packed("texts", [storable(text) for page in pages for _, text in page.lines]),
+        **packed("names", [storable(page.name) for page in pages]),
+        **packed("groups", [storable(page.group) for page in pages]),
+        **packed("paths", [storable(str(page.path.absolute())) for page in pages]),
+        **packed_rejected(rejected),
+    }
+
+
+def _convert(page: PageSource, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture | str:
+    """The picture of a page, or why there is none. Runs in a process of its own."""
+    try:
+        if page.problem:
+            raise UnfitImageError(page.problem)
+        return _picture(page, read_grey(page.path), side, margin, preprocessing)
+    except (DataError, UnfitImageError) as error:
+        return storable(str(error)).rstrip(".")
+
+
+def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], tuple[Rejected, ...]]:
+    """A page with the lines that are on its image, their outlines in pixels of it, and the other lines.
+
+    Raises:
+        UnfitImageError: there are only others: the page is no blank one.
+    """
+    scale = page_scale(image, page.width, page.height)
+    kept: list[tuple[Points, str]] = []
+    outlines: list[Points] = []
+    lost: list[tuple[str, str, str]] = []  # name, reason, text
+    for number, line in enumerate(page.lines, start=1):
+        try:
+            outlines.append(_visible(in_pixels(line[0], scale), image))
+            kept.append(line)
+        except UnfitImageError as error:
+            lost.append((f"{storable(page.name)}#{number}", str(error), storable(line[1])))
+    if lost and not kept:
+        reasons = " or ".join(dict.fromkeys(reason for _, reason, _ in lost))
+        raise UnfitImageError(f"none of its lines can be used: {reasons}")
+    rejected = tuple(Rejected(name, f"{reason}; its page is kept", text) for name, reason, text in lost)
+    return replace(page, lines=tuple(kept)), outlines, rejected
+
+
+def _visible(outline: Points, image: Grey) -> Points:
+    """The part of an outline that lies inside the image."""
+    if not has_area(outline):
+        raise UnfitImageError("its outline has no area")
+    inside = inside_image(outline, image)
+    if not has_area(inside):
+        raise UnfitImageError("its outline lies outside the image")
+    return inside
+
+
+def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture:
+    """The lines of a page with a margin around them, paper beyond it, in a square as wide as the page or wider."""
+    from PIL import Image, ImageDraw
+
+    page, shapes, lost = _on_image(page, image)
+    rows, columns = image.shape
+    outlines = [np.array(shape) for shape in shapes]
+    corners = [[*outline.min(axis=0), *outline.max(axis=0)] for outline in outlines]
+    boxes = np.array(corners).reshape(-1, 4)
+    region = [0.0, 0.0, float(columns), float(rows)]  # a blank page is an example too
+    if outlines:
+        region = [*(boxes[:, :2].min(axis=0) - margin).tolist(), *(boxes[:, 2:].max(axis=0) + margin).tolist()]
+    left, top, right, bottom = region
+    square_side = float(np.ceil(max(columns, right - left, bottom - top)))
+    square_left, square_top = (
+        float(round((left + right - square_side) / 2)),
+        float(round((top + bottom - square_side) / 2)),
+    )
+    shown = paragraph_square(image, (square_left, square_top, square_side), (left, top, right, bottom))
+    shrink = side / square_side
+    small = np.asarray(Image.fromarray(shown).resize((side, side), Image.Resampling.BOX))
+    for step in preprocessing:
+        small = STEPS[step](small)
+    label = Image.new("L", (side, side))
+    draw = ImageDraw.Draw(label)
+    for number, outline in enumerate(outlines, start=1):
+        points = (outline - (square_left, square_top)) * shrink
+        draw.polygon([(x, y) for x, y in points.tolist()], fill=1 if number % 2 else 2)
+    shifted = (boxes - [square_left, square_top, square_left, square_top]) * shrink
+    square = (square_left, square_top, square_side, left, top, right, bottom)
+    return _Picture(page, lost, np.invert(small), np.asarray(label), shifted.astype(np.float32), square)

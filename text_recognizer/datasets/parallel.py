@@ -1,0 +1,65 @@
+"""Work spread over processes, in order and with progress."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_IDLE_S = 10  # workers of a killed parent end by themselves
+
+
+def in_processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int | None = None
+) -> Iterator[Result]:
+    """The results of a function in the order of the tasks, each computed in one of several processes.
+
+    The workers are new processes that import only what the tasks need: forking one that runs TensorFlow can hang, and
+    the standard pools run a caller's script again unless it is guarded.
+
+    Args:
+        processes: 1 works in this process; None takes as many as there are cores for this process.
+    Raises:
+        DataError: a worker was killed.
+    """
+    if processes == 1 or len(tasks) <= 1:
+        yield from map(function, tasks)
+        return
+    import joblib  # type: ignore[import-untyped]
+    from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
+    from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
+
+    processes = min(processes or joblib.cpu_count(), len(tasks))
+    workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, idle_worker_timeout=_IDLE_S)
+    try:
+        yield from workers(joblib.delayed(function)(task) for task in tasks)
+    except TerminatedWorkerError as error:
+        raise DataError(
+            f"a process that prepared the data was killed, perhaps for want of memory ({processes} were at work). "
+            f"LOKY_MAX_CPU_COUNT=1 in the environment takes one alone."
+        ) from error
+    finally:
+        with suppress(Exception):  # whatever is left of the workers must not hide why we stop
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def progress(label: str, total: int, noun: str) -> Iterator[Callable[[int], None]]:
+    """Shows work on standard error: a bar on a terminal, otherwise one line; yields what counts done work."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        text = f"{label}: preparing {counted(total, noun)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        yield lambda _done: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"{label}: {noun}s", total=total)
+        yield lambda done: bar.advance(task, done)

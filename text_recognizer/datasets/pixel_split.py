@@ -1,0 +1,106 @@
+"""PixelSplit: pictures of paragraphs with a class for every pixel, and the lines that are in them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import Split
+from text_recognizer.datasets.grey import read_grey
+from text_recognizer.datasets.line_pool import unpacked
+from text_recognizer.datasets.store import Store
+
+Positions = NDArray[np.integer[Any]]
+Grey = NDArray[np.uint8]
+
+
+class PixelSplit(Split):
+    """Square pictures of one size; every pixel is background (0), an odd (1) or an even line (2) counted from 1.
+
+    Args:
+        members: (n,) which of the stored pictures belong to this split, in order.
+    """
+
+    def __init__(self, store: Store, members: Positions) -> None:
+        arrays = store.arrays()
+        self.members = members
+        self._images, self._labels = arrays["images"], arrays["labels"]
+        self._squares: NDArray[np.float64] = arrays["squares"]
+        self._boxes: NDArray[np.float32] = arrays["boxes"]
+        self._first: NDArray[np.int64] = arrays["boxes.offsets"]
+        self._texts = unpacked("texts", arrays)
+        self._names, self._groups = unpacked("names", arrays), unpacked("groups", arrays)
+        self._paths = unpacked("paths", arrays)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
+        """The columns "image" (B, S, S, 1) uint8 and "label" (B, S, S) uint8."""
+        rows = self.members[positions]
+        return {"image": self._images[rows][..., None], "label": self._labels[rows]}
+
+    def text(self, position: int) -> str:
+        """The lines of a paragraph, one below the other."""
+        return "\n".join(self.line_texts(position))
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.text(position) for position in range(len(self))]
+
+    @property
+    def ids(self) -> list[str]:
+        """(n,) names of the pages."""
+        return self._names.take(self.members)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """(n,) the writer of each page; None where nobody knows."""
+        groups = self._groups.take(self.members)
+        return groups if any(groups) else None
+
+    def line_texts(self, position: int) -> list[str]:
+        """What the lines of a picture say, from top to bottom."""
+        return self._texts[self._lines(position)]
+
+    def line_boxes(self, position: int) -> NDArray[np.float32]:
+        """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored picture."""
+        return self._boxes[self._lines(position)]
+
+    def original(self, position: int) -> tuple[Grey, NDArray[np.float32]]:
+        """The square of the page that a stored picture shows, at full resolution, and the lines' boxes in it.
+
+        As in the file; what lies outside the page or paragraph has the median level of the page.
+
+        Raises:
+            DataError: the image of the page is no longer there.
+        """
+        row = int(self.members[position])
+        image = read_grey(Path(self._paths[row]))
+        left, top, side, x1, y1, x2, y2 = self._squares[row]
+        square = paragraph_square(image, (left, top, side), (x1, y1, x2, y2))
+        return square, self.line_boxes(position) * np.float32(side / self._images.shape[1])
+
+    def _lines(self, position: int) -> slice:
+        row = int(self.members[position])
+        return slice(int(self._first[row]), int(self._first[row + 1]))
+
+
+def paragraph_square(
+    image: Grey, square: tuple[float, float, float], region: tuple[float, float, float, float]
+) -> Grey:
+    """A region of a page in a square of paper, which is the median level of the page.
+
+    Args:
+        square: left, top and side in pixels of the page; it may reach beyond the page.
+        region: left, top, right and bottom of what is shown.
+    """
+    left, top, side = (round(value) for value in square)
+    x1, y1, x2, y2 = (round(value) for value in region)
+    x1, y1 = max(x1, left, 0), max(y1, top, 0)
+    x2, y2 = min(x2, left + side, image.shape[1]), min(y2, top + side, image.shape[0])
+    shown = np.full((side, side), np.median(image), np.uint8)
+    if x2 > x1 and y2 > y1:
+        shown[y1 - top : y2 - top, x1 - left : x2 - left] = image[y1:y2, x1:x2]
+    return shown

@@ -1,0 +1,243 @@
+"""Remote datasets on this machine: fetched once, verified by hash, into the data folder."""
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from text_recognizer.datasets.download import Downloader, DownloadError, OnProgress
+from text_recognizer.datasets.metadata import RemoteFile, RemoteTable, shown
+from text_recognizer.errors import DataError
+from text_recognizer.settings import data_folder
+
+State = Literal["fetched", "partly fetched", "not fetched", "needs login"]
+
+
+def raw_folder(table: RemoteTable) -> Path:
+    """Where the files of a table are or will be."""
+    return data_folder() / "raw" / table.name
+
+
+def fetch(table: RemoteTable) -> dict[str, Path]:
+    """The files of a table by filename, downloaded where they are missing or wrong.
+
+    Of several processes that ask at once, one downloads and the others wait. Every file's hash is checked each time.
+
+    Raises:
+        DataError: a file can be had from none of its addresses; it needs a registration; the disk is full or read-only.
+    """
+    folder = raw_folder(table)
+    if wrong := _wrong_files(table):
+        _refuse_logins(table, wrong)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with one_process(folder, f"to fetch {table.name}"):
+                _remove_strays(table, folder)
+                for file in _with_room(_wrong_files(table), folder):
+                    _fetch_file(table, file, folder)
+    return {file.filename: folder / file.filename for file in table.files}
+
+
+def verify(table: RemoteTable) -> list[str]:
+    """Reads every file of a table again: one sentence for each that is missing or not what the registry says."""
+    found = []
+    for file in table.files:
+        path = raw_folder(table) / file.filename
+        if not path.is_file():
+            found.append(f"{path} is missing: fetch {table.name}")
+        elif (sha256 := _sha256(path)) != file.sha256:
+            expected = f"{shown(table.metadata)} says {file.sha256}"
+            found.append(f"{path} has sha256 {sha256}, {expected}: fetch {table.name} again")
+    return found
+
+
+def any_file(table: RemoteTable) -> bool:
+    """Whether something of a table is on this machine, right or wrong."""
+    return any((raw_folder(table) / file.filename).is_file() for file in table.files)
+
+
+def state(table: RemoteTable) -> State:
+    """How much of a table is on this machine, by name and size; `verify` reads the files."""
+    there = [_is_there(raw_folder(table) / file.filename, file) for file in table.files]
+    if all(there):
+        return "fetched"
+    if any(file.login and not found for file, found in zip(table.files, there, strict=True)):
+        return "needs login"
+    return "partly fetched" if any(there) else "not fetched"
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full disk or a folder that cannot be written into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {error.filename or folder}: {error.strerror or error}. "
+            f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
+        ) from error
+
+
+@contextmanager
+def one_process(path: Path, purpose: str) -> Iterator[None]:
+    """Holds the lock beside a path; a process that finds it held says so and waits."""
+    import filelock
+
+    lock = filelock.FileLock(f"{path}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        sys.stderr.write(f"waiting for another process {purpose}\n")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def progress(label: str, url: str, size_bytes: int | None) -> Iterator[OnProgress]:
+    """Shows a transfer on standard error: a bar on a terminal, otherwise one line."""
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    place = urlsplit(url).hostname or "this machine"
+    if not console.is_terminal:
+        size = f" ({decimal(size_bytes)})" if size_bytes else ""
+        console.print(f"fetching {label}{size} from {place}", markup=False, highlight=False, soft_wrap=True)
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(f"{label} from {place}", total=size_bytes)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def retrieve(url: str, path: Path, downloader: Downloader, sha256: str | None, said_by: str) -> None:
+    """Downloads one address through pooch: the file gets its name after its hash was checked.
+
+    Args:
+        sha256: None for a file that nobody knows yet.
+        said_by: where the hash stands, for the message when another one came.
+    Raises:
+        DownloadError: the address does not give the file.
+        OSError: the file cannot be written.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")  # `progress` says it in our words
+    try:
+        pooch.retrieve(
+            url, f"sha256:{sha256}" if sha256 else None, fname=path.name, path=path.parent, downloader=downloader
+        )
+    except ValueError as error:
+        if downloader.sha256 in (None, sha256):
+            raise DownloadError(str(error)) from error
+        page = "; it is a web page, perhaps one to log in" if downloader.is_web_page else ""
+        raise DownloadError(
+            f"sha256 is {downloader.sha256}, {said_by} says {sha256}{page} (download removed)"
+        ) from error
+
+
+def without_password(url: str) -> str:
+    """An address as messages show it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _wrong_files(table: RemoteTable) -> list[RemoteFile]:
+    folder = raw_folder(table)
+    return [
+        file
+        for file in table.files
+        if not _is_there(folder / file.filename, file) or _sha256(folder / file.filename) != file.sha256
+    ]
+
+
+def _is_there(path: Path, file: RemoteFile) -> bool:
+    try:
+        return path.is_file() and file.size_bytes in (None, path.stat().st_size)
+    except OSError:
+        return False
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:
+    """Says where to register and where to put the files, before anything else is downloaded."""
+    sentences = []
+    for file in wrong:
+        if file.login:
+            path = raw_folder(table) / file.filename
+            found = f" (the one there has sha256 {_sha256(path)}, expected {file.sha256})" if path.is_file() else ""
+            address = f" Its address: {without_password(file.urls[0])}" if file.urls else ""
+            sentences.append(
+                f"'{file.filename}' needs a registration: {file.login}{address}\n  Put it at {path}{found}"
+            )
+    if sentences:
+        raise DataError(f"{table.title or table.name} cannot be downloaded without you.\n  " + "\n  ".join(sentences))
+
+
+def _remove_strays(table: RemoteTable, folder: Path) -> None:
+    """Removes the temporary files of pooch that a killed process left; the lock says that nobody uses them."""
+    names = {file.filename for file in table.files}
+    for path in folder.iterdir():
+        if re.fullmatch(r"tmp[a-z0-9_]{8}", path.name) and path.name not in names:
+            path.unlink()
+
+
+def _with_room(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
+    here_bytes = sum(part.stat().st_size for file in files if (part := _part(folder, file.filename)).exists())
+    needed_bytes = sum(file.size_bytes or 0 for file in files) - here_bytes
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise DataError(
+            f"{folder} has {free_bytes:,} bytes free, but {needed_bytes:,} are still to be fetched. "
+            f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder on a larger disk."
+        )
+    return files
+
+
+def _part(folder: Path, filename: str) -> Path:
+    return folder / f"{filename}.part"
+
+
+def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
+    failures = []
+    for url in file.urls:
+        try:
+            _fetch_from(url, table, file, folder)
+            return
+        except DownloadError as error:
+            failures.append(f"{without_password(url)}: {error}")
+    listed = f" from {failures[0]}. " if len(failures) == 1 else ":\n  - " + "\n  - ".join(failures) + "\n"
+    raise DataError(
+        f"cannot fetch '{file.filename}' of {table.name}{listed}"
+        f"Run again; if it repeats, the source has changed or cannot be reached from here."
+    )
+
+
+def _fetch_from(url: str, table: RemoteTable, file: RemoteFile, folder: Path) -> None:
+    path = folder / file.filename
+    with progress(file.filename, url, file.size_bytes) as on_progress:
+        downloader = Downloader(_part(folder, file.filename), file.size_bytes, table.endpoint_url, on_progress)
+        try:
+            retrieve(url, path, downloader, file.sha256, shown(table.metadata))
+        except DownloadError:
+            # Halves of two versions of a file have the hash of neither: once more, from its beginning.
+            if not downloader.resumed or downloader.sha256 is None:
+                raise
+            retrieve(url, path, downloader, file.sha256, shown(table.metadata))

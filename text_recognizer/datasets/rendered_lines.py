@@ -1,0 +1,228 @@
+"""Lines rendered from fonts: any script, any texts, nothing to download."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from text_recognizer.charset import Normalization, describe, normalized, tidy_text
+from text_recognizer.datasets.base import Ink
+from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.file_states import state_of_files
+from text_recognizer.datasets.fonts import DEFAULT_FONT, characters_of
+from text_recognizer.datasets.formats.lexicon import read_lexicon
+from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.datasets.rendering import Noise, RenderedChunk, RenderedText, Rendering
+from text_recognizer.datasets.sentences import SentenceSource
+from text_recognizer.errors import DataError, SpecError
+
+LINES_A_CHUNK = 256
+GENERATED_TEXTS = 2_000
+GENERATED_LENGTH = 32
+LATIN_LETTERS = 26  # a font that has so many in ASCII is one for Latin
+MOST_LETTERS = 200  # of a script in made-up texts
+
+
+class RenderedLinesDataset(LineDataset):
+    """Texts drawn with fonts: turned a little, with and without noise.
+
+    Whatever the repetitions, all pictures of one text go into one split. Fonts are looked into before anything is
+    drawn: a text is drawn with those that have all its characters, and rejected by name when there is none.
+
+    Args:
+        texts: a file with one text a line, after a tab perhaps how often it occurs, like THUOCL_poem.txt; by default
+            2,000 made-up texts: English-looking ones, or strings of letters of the script of fonts without Latin ones.
+        fonts: TrueType or OpenType files, drawn from evenly for each picture; by default the one that Pillow ships.
+        num_texts: how many of the texts to use, or to make up; null is all of them.
+        by_count: draw the texts to use with probabilities like their counts, instead of evenly; rows whose count
+            cannot be read are not drawn.
+        repetitions: pictures of each text; with noise, each comes clean and noisy.
+        noise: kinds of noise for the noisy pictures: gaussian, poisson, salt, pepper; [] draws clean pictures alone.
+        rotation_deg: the largest angle by which a line is turned.
+        font_size: of the em square, in pixels; null makes it as large as the height allows.
+        encoding: of the file of texts.
+        height: of the pictures, in pixels.
+        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
+        seed: of texts, fonts, angles and noise.
+        ink, charset, normalization, unknown_characters, max_length, validation_fraction, test_fraction,
+            subsample_fraction: see datasets.line_args.LineArgs.
+    """
+
+    recipe_version = 2
+
+    def __init__(
+        self,
+        texts: str | None = None,
+        fonts: tuple[str, ...] = (),
+        num_texts: Annotated[int, Ge(3)] | None = None,
+        by_count: bool = False,
+        repetitions: Annotated[int, Ge(1), Le(10_000)] = 1,
+        noise: tuple[Noise, ...] = ("gaussian", "poisson", "salt", "pepper"),
+        rotation_deg: Annotated[float, Ge(0), Le(45)] = 2.0,
+        font_size: Annotated[int, Ge(4), Le(1024)] | None = None,
+        encoding: str = "utf-8",
+        height: Height = 32,
+        width: Width | None = None,
+        seed: Annotated[int, Ge(0)] = 0,
+        ink: Ink = "light",
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        max_length: Length | None = None,
+        validation_fraction: Fraction = 0.1,
+        test_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+    ) -> None:
+        super().__init__(
+            LineArgs(
+                height=height,
+                ink=ink,
+                charset=charset,
+                normalization=normalization,
+                unknown_characters=unknown_characters,
+                max_length=max_length,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                subsample_fraction=subsample_fraction,
+            )
+        )
+        if by_count and (texts is None or num_texts is None):
+            raise SpecError(
+                "by_count draws num_texts texts from a file of texts with counts: give texts and num_texts."
+            )
+        self.lexicon = Path(texts).expanduser() if texts else None
+        self.fonts = tuple(str(Path(path).expanduser()) for path in fonts) or (DEFAULT_FONT,)
+        self.num_texts = num_texts
+        self.by_count = by_count
+        self.repetitions = repetitions
+        self.rendering = Rendering(height, font_size, rotation_deg, noise, ink)
+        self.encoding = encoding
+        self.seed = seed
+        self.one_width = width
+
+    def source(self) -> dict[str, Any]:
+        rendering = self.rendering
+        return {
+            **self.texts_key,
+            "repetitions": self.repetitions,
+            "rendering": [rendering.font_size, rendering.rotation_deg, rendering.noise],
+        }
+
+    @property
+    def texts_key(self) -> dict[str, Any]:
+        return {
+            "texts": state_of_files([self.lexicon]) if self.lexicon else None,
+            "encoding": self.encoding,
+            "fonts": state_of_files(Path(path) for path in self.fonts),
+            "num_texts": self.num_texts,
+            "by_count": self.by_count,
+            "seed": self.seed,
+            "normalization": self.args.normalization,
+            "max_length": None if self.lexicon else self.args.max_length,
+        }
+
+    def sources(self) -> Iterator[RenderedChunk]:
+        pictures: list[RenderedText] = []
+        random = np.random.default_rng([self.seed, 1])
+        number = 0
+        for picture in self._pictures(random):
+            pictures.append(picture)
+            if len(pictures) == LINES_A_CHUNK:
+                yield RenderedChunk(self.rendering, tuple(pictures), (self.seed, 2, number))
+                pictures, number = [], number + 1
+        if pictures:
+            yield RenderedChunk(self.rendering, tuple(pictures), (self.seed, 2, number))
+
+    def _pictures(self, random: np.random.Generator) -> Iterator[RenderedText]:
+        for index, entry in enumerate(self._entries):
+            if entry.problem:
+                yield RenderedText(f"{index}", entry.text, "", False, problem=entry.problem)
+                continue
+            for repetition in range(self.repetitions):
+                for is_noisy in (False, True) if self.rendering.noise else (False,):
+                    path = entry.fonts[int(random.integers(len(entry.fonts)))]
+                    yield RenderedText(f"{index}/{repetition}_{int(is_noisy)}", entry.text, path, is_noisy)
+
+    def _all_texts(self) -> list[str]:
+        return [entry.text for entry in self._entries if not entry.problem]
+
+    @cached_property
+    def _entries(self) -> list["_Entry"]:
+        """The texts to draw, with the fonts that have all their characters."""
+        known = [(path, characters_of(path)) for path in self.fonts]
+        return [_entry(tidy_text(text, self.args.normalization), problem, known) for text, problem in self._chosen()]
+
+    def _chosen(self) -> Sequence[tuple[str, str]]:
+        """Texts, and why a row of the file is none."""
+        random = np.random.default_rng([self.seed, 0])
+        if self.lexicon is None:
+            count = self.num_texts or GENERATED_TEXTS
+            longest = self.args.max_length or GENERATED_LENGTH
+            source = SentenceSource(_alphabet(self.fonts))
+            found = dict.fromkeys(text for text in source.sentences(2 * count, longest, random))
+            return [(text, "") for text in list(found)[:count]]
+        entries = read_lexicon(self.lexicon, self.encoding)
+        drawable = sum(not entry.problem for entry in entries) if self.by_count else len(entries)
+        if self.num_texts is None or self.num_texts >= drawable:
+            return [(entry.text, entry.problem) for entry in entries]
+        weights = None
+        if self.by_count:
+            counts = np.array([0.0 if entry.problem else max(1, entry.count) for entry in entries])
+            weights = counts / counts.sum()
+        chosen = np.sort(random.choice(len(entries), self.num_texts, replace=False, p=weights))
+        return [(entries[row].text, entries[row].problem) for row in chosen.tolist()]
+
+
+def _alphabet(fonts: Sequence[str]) -> list[str]:
+    """What made-up texts are made of: printable ASCII, or letters of the script that the fonts share most letters of.
+
+    Raises:
+        DataError: the fonts share no letters.
+    """
+    known = characters_of(fonts[0]).intersection(*map(characters_of, fonts))
+    letters = [chr(code) for code in sorted(known) if chr(code).isalpha()]
+    if sum(map(str.isascii, letters)) >= LATIN_LETTERS:
+        return [chr(code) for code in sorted(known) if 32 <= code < 127]
+    # Forms for compatibility (ligatures, letters as they look within a word) are nobody's spelling.
+    letters = [letter for letter in letters if normalized(letter, "NFKC") == letter]
+    scripts = Counter(map(_script, letters))
+    if not scripts:
+        raise DataError(
+            f"the {'font has' if len(fonts) == 1 else 'fonts share'} no letters to make up texts of: "
+            f"{', '.join(map(str, fonts))}. Give texts, a file with one text a line, or other fonts."
+        )
+    script = min(scripts, key=lambda one: (-scripts[one], one))
+    return [letter for letter in letters if _script(letter) == script][:MOST_LETTERS]
+
+
+def _script(letter: str) -> str:
+    """The script of a letter: the word that its Unicode name begins with, like HEBREW or CJK."""
+    return unicodedata.name(letter, "unnamed").split()[0]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A text, the fonts that can draw it, or why none can."""
+
+    text: str
+    fonts: tuple[str, ...]
+    problem: str = ""
+
+
+def _entry(text: str, problem: str, fonts: Sequence[tuple[str, frozenset[int]]]) -> _Entry:
+    if problem:
+        return _Entry(text, (), problem)
+    codes = set(map(ord, text))
+    able = tuple(path for path, known in fonts if codes <= known)
+    if able:
+        return _Entry(text, able)
+    fewest = min((codes - known for _, known in fonts), key=len)
+    lacking = ", ".join(describe(chr(code)) for code in sorted(fewest)[:3])
+    return _Entry(text, (), f"no font has all its characters: {lacking}{', …' if len(fewest) > 3 else ''}")

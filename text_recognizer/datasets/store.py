@@ -1,0 +1,210 @@
+"""The store: arrays converted once, then memory-mapped, so that all processes of a machine share one copy.
+
+A store is a folder of .npy files and a meta.json. It is made in a temporary folder beside its place and renamed when
+it is whole, so a half-written store is never seen.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import DataError
+from text_recognizer.settings import data_folder
+
+FORMAT = 1
+
+
+class StoreWriter:
+    """What a conversion fills: named arrays.
+
+    Args:
+        folder: where they are written.
+        store: where they are to be in the end, for messages.
+    Raises:
+        DataError: from all methods: the folder cannot be written, or the disk is full.
+    """
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self._folder = folder
+        self._store = store
+
+    def add(self, name: str, array: NDArray[Any]) -> None:
+        with _writing(self._store):
+            np.save(self._folder / f"{name}.npy", np.ascontiguousarray(array))
+
+    def allocate(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """An array on disk to be filled piece by piece."""
+        path = self._folder / f"{name}.npy"
+        with _writing(self._store):
+            return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+
+    @contextmanager
+    def grow(self, name: str, dtype: str) -> Iterator[Callable[[NDArray[Any]], None]]:
+        """A flat array on disk whose length is not known yet: yields the function that appends to it."""
+        length = 0
+        with _writing(self._store):
+            file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - what the caller raises is not of writing
+        try:
+
+            def append(values: NDArray[Any]) -> None:
+                nonlocal length
+                with _writing(self._store):
+                    file.write(np.ascontiguousarray(values, np.dtype(dtype)).data)
+                length += values.size
+
+            with _writing(self._store):
+                _write_header(file, dtype, length)
+            begin = file.tell()
+            yield append
+            with _writing(self._store):
+                file.seek(0)
+                _write_header(file, dtype, length)  # of the same size: numpy leaves room for the length to grow
+            assert file.tell() == begin
+        finally:
+            with _writing(self._store):
+                file.close()
+
+
+class Store:
+    """An existing store, opened for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self._open: dict[str, NDArray[Any]] = {}
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of all arrays, recorded when they were written."""
+        return str(self.meta["content_hash"])
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A read-only array backed by the file; nothing is copied."""
+        if name not in self._open:
+            mapped = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+            self._open[name] = np.asarray(mapped)  # a plain view: indexing np.memmap itself is several times slower
+        return self._open[name]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name."""
+        return {name: self.array(name) for name in self.meta["arrays"]}
+
+    def problems(self) -> list[str]:
+        """Compares every array with its recorded hash; empty when all agree."""
+        found = []
+        for name, recorded in self.meta["arrays"].items():
+            path = self.folder / f"{name}.npy"
+            if not path.exists():
+                found.append(f"{path} is missing")
+            elif _sha256(path) != recorded["sha256"]:
+                found.append(f"{path} has changed since it was written")
+        return found
+
+
+def _write_header(file: IO[bytes], dtype: str, length: int) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def store_folder(dataset: str, key: Mapping[str, Any]) -> Path:
+    """Where the store of a dataset with this key is or will be.
+
+    Args:
+        key: everything the stored arrays depend on.
+    """
+    digest = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:12]
+    return data_folder() / "processed" / f"{dataset}-{digest}"
+
+
+def find_store(folder: Path) -> Store | None:
+    """The store at this place if it is whole. One that is not has lost files: it is made again."""
+    try:
+        store = Store(folder)
+        sizes = {name: (folder / f"{name}.npy").stat().st_size for name in store.meta["arrays"]}
+    except (OSError, ValueError, KeyError):
+        return None
+    whole = all(sizes[name] == recorded["size_bytes"] for name, recorded in store.meta["arrays"].items())
+    return store if whole else None
+
+
+def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
+    """The store at this place, converted first when it is not there. One process converts, others wait for it.
+
+    Raises:
+        DataError: the folder cannot be written, or the disk is full; what is converted cannot be read.
+    """
+    import filelock
+
+    found = find_store(folder)  # without the lock: a finished store may lie on a read-only disk
+    if found is not None:
+        return found
+    with _writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{folder}.lock"):
+            found = find_store(folder)
+            return found if found is not None else _convert(folder, key, convert)
+
+
+@contextmanager
+def _writing(store: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write the dataset store {store}: {error.strerror or error}. "
+            f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
+        ) from error
+
+
+def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        try:
+            convert(StoreWriter(temporary, folder))
+        except OSError as error:  # not one of writing: the writer tells those itself
+            raise DataError(
+                f"cannot convert what the dataset store {folder} is to be made of: {error}. Nothing was stored."
+            ) from error
+        arrays = {path.stem: _describe(path) for path in sorted(temporary.glob("*.npy"))}
+        content = "".join(f"{name} {described['sha256']}\n" for name, described in arrays.items())
+        meta = {
+            "format": FORMAT,
+            "key": dict(key),
+            "arrays": arrays,
+            "content_hash": hashlib.sha256(content.encode()).hexdigest(),
+        }
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Store(folder)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    # What is not on the disk when the folder gets its name would look whole after a power cut.
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    array = np.load(path, mmap_mode="r")
+    return {
+        "dtype": str(array.dtype),
+        "shape": list(array.shape),
+        "size_bytes": path.stat().st_size,
+        "sha256": _sha256(path),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,48 @@
+"""Many texts in two arrays, so that they lie in a store and are shared between processes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PackedStrings(Sequence[str]):
+    """Texts of any length, decoded when asked for.
+
+    Args:
+        content: all texts one after another in UTF-8.
+        offsets: (N + 1,) where each begins, in bytes.
+    """
+
+    def __init__(self, content: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        self.content = content
+        self.offsets = offsets
+
+    @classmethod
+    def pack(cls, texts: Iterable[str]) -> "PackedStrings":
+        encoded = [text.encode("utf-8") for text in texts]
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), np.concatenate([[0], np.cumsum(lengths)]))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        if isinstance(position, slice):
+            return self.take(np.arange(len(self))[position])
+        place = range(len(self))[position]
+        return self.content[self.offsets[place] : self.offsets[place + 1]].tobytes().decode("utf-8")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.take(np.arange(len(self))))
+
+    def take(self, positions: NDArray[np.integer[Any]]) -> list[str]:
+        """The texts at these positions."""
+        starts, ends = self.offsets[positions].tolist(), self.offsets[np.asarray(positions) + 1].tolist()
+        content = self.content.data
+        return [str(content[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]

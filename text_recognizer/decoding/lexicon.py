@@ -1,0 +1,103 @@
+"""Lexicon: which words there are. A reading pays for each word that is not among them."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import Charset
+from text_recognizer.decoding.scorers import Characters, Scores, States
+from text_recognizer.reading_order import visual_order
+
+_OUTSIDE, _UNKNOWN = 0, -1
+_JOINERS = "\u200c\u200d"  # of letters within one character
+
+
+class Lexicon:
+    """Words as a machine: its states are the beginnings of words.
+
+    A word is an unbroken run of letters, with the marks that combine with them; everything else parts words. Words also
+    count with a capital first letter.
+
+    Args:
+        words: what readings may hold for free, each from left to right, like labels.
+        classes: the text of each class id; the first is the blank.
+    """
+
+    start = _OUTSIDE
+
+    def __init__(self, words: Iterable[str], classes: Sequence[str]) -> None:
+        self.words = sorted(set(words))
+        self._count = len(classes)
+        self._is_letter = np.array(list(map(_is_letter, classes)))
+        ids = {text: index for index, text in enumerate(classes) if text}
+        split = _splitter(classes)
+        spellings = {form for word in self.words for form in (word, word[:1].upper() + word[1:])}
+        children: dict[tuple[int, int], int] = {}
+        ends = {_OUTSIDE}
+        for word in map(split, sorted(spellings)):
+            if any(letter not in ids for letter in word):
+                continue  # nobody can write it
+            node = _OUTSIDE
+            for letter in word:
+                node = children.setdefault((node, ids[letter]), len(children) + 1)
+            ends.add(node)
+        keys = np.array([node * self._count + letter for node, letter in children], np.int64)
+        order = np.argsort(keys)
+        self._keys = keys[order]
+        self._nodes = np.array(list(children.values()), np.int64)[order]
+        self._is_end = np.zeros(len(children) + 1, bool)
+        self._is_end[list(ends)] = True
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str], classes: Sequence[str]) -> "Lexicon":
+        """The words that occur in texts, which are in logical order."""
+        split = _splitter(classes)
+        return cls({word for text in texts for word in words_of(visual_order(text), split)}, classes)
+
+    def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
+        """The beginnings (N,) after one more character each; -1 for every word that turned out not to be known."""
+        states = np.asarray(states, np.int64)
+        letters = np.asarray(characters, np.int64)
+        is_letter = self._is_letter[letters]
+        after = np.where(is_letter, self._children(states, letters), _OUTSIDE)
+        lost = is_letter & (states != _UNKNOWN) & (after == _UNKNOWN)
+        return after, -(lost | (~is_letter & self._is_unfinished(states))).astype(np.float64)
+
+    def finish(self, states: States) -> Scores:
+        """(N,) -1 for a word that is not known as it stands at the end."""
+        return -self._is_unfinished(np.asarray(states)).astype(np.float64)
+
+    def _children(self, states: States, letters: NDArray[np.int64]) -> States:
+        if not len(self._keys):
+            return np.full(len(states), _UNKNOWN, np.int64)
+        wanted = states * self._count + letters
+        places = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        found = (self._keys[places] == wanted) & (states != _UNKNOWN)
+        return np.where(found, self._nodes[places], _UNKNOWN)
+
+    def _is_unfinished(self, states: States) -> NDArray[np.bool_]:
+        return (states > _OUTSIDE) & ~self._is_end[np.maximum(states, 0)]
+
+
+def words_of(text: str, split: Callable[[str], Sequence[str]] = list) -> Iterator[str]:
+    """The words of a text: unbroken runs of letters and their marks.
+
+    Args:
+        split: cuts a text into the characters of a charset; by default into code points.
+    """
+    for letters, run in groupby(split(text), _is_letter):
+        if letters:
+            yield "".join(run)
+
+
+def _splitter(classes: Sequence[str]) -> Callable[[str], Sequence[str]]:
+    return Charset.from_classes(classes).split
+
+
+def _is_letter(character: str) -> bool:
+    """Whether a character of a charset, of one or several code points, is a letter or belongs to one."""
+    kinds = [unicodedata.category(one)[0] for one in character if one not in _JOINERS]
+    return bool(kinds) and all(kind in "LM" for kind in kinds)

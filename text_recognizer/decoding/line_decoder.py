@@ -1,0 +1,165 @@
+"""LineDecoder: logits of lines to labels, in the way that was asked for and with what was learnt for it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.decoding.alignment import Alignment, align
+from text_recognizer.decoding.beam import Hypothesis, beam_search
+from text_recognizer.decoding.greedy import greedy_labels, log_softmax, softmax
+from text_recognizer.decoding.language_model import CharacterLanguageModel
+from text_recognizer.decoding.lexicon import Lexicon
+from text_recognizer.decoding.scorers import Weighted
+from text_recognizer.decoding.tuning import DecodingWeights, Tuned, tune_weights
+from text_recognizer.errors import DataError
+
+ALTERNATIVES = 5
+WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
+
+Label = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a decoder reads in a line.
+
+    Args:
+        alternatives: labels with the logarithms of their probabilities, best first, the chosen one included.
+    """
+
+    label: Label
+    alignment: Alignment
+    alternatives: tuple[tuple[Label, float], ...]
+
+
+class LineDecoder:
+    """Reads greedily until `learn` or `load` has told it what else it needs; then as it was asked to.
+
+    Args:
+        classes: the text of each class id; the first is the blank.
+        beam_width: None always reads greedily.
+        language_model: order of the n-gram model, or None.
+        lexicon: whether words count.
+    """
+
+    def __init__(self, classes: Sequence[str], beam_width: int | None, language_model: int | None, lexicon: bool):
+        self.classes = tuple(classes)
+        self.beam_width = beam_width
+        self.order = language_model
+        self.uses_lexicon = lexicon
+        self.is_ready = beam_width is None
+        self.weights = DecodingWeights()
+        self.language_model: CharacterLanguageModel | None = None
+        self.lexicon: Lexicon | None = None
+
+    @property
+    def needs_tuning(self) -> bool:
+        return self.order is not None or self.uses_lexicon
+
+    def labels(self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> list[Label]:
+        """The best label of each line.
+
+        Args:
+            outputs: (B, T, classes) logits.
+            frames: (B,) that show the line.
+        """
+        if self.beam_width is None or not self.is_ready:
+            return greedy_labels(outputs, frames)
+        return [found[0].label for found in self._search(softmax(outputs), frames, self.weights, 1)]
+
+    def read(self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> list[Reading]:
+        """The best label of each line, with probabilities and places."""
+        log_probabilities = log_softmax(outputs)
+        if self.beam_width is None or not self.is_ready:
+            found = None
+            labels = greedy_labels(outputs, frames)
+        else:
+            found = self._search(np.exp(log_probabilities), frames, self.weights, ALTERNATIVES)
+            labels = [hypotheses[0].label for hypotheses in found]
+        alignments = align(log_probabilities, frames, labels)
+        others: list[tuple[tuple[Label, float], ...]] = (
+            [tuple((one.label, one.log_probability) for one in hypotheses[1:]) for hypotheses in found]
+            if found is not None
+            else [()] * len(labels)
+        )
+        return [
+            Reading(label, alignment, ((label, alignment.log_probability), *rest))
+            for label, alignment, rest in zip(labels, alignments, others, strict=True)
+        ]
+
+    def learn(self, labels: Sequence[Label], texts: Sequence[str]) -> None:
+        """Learns what it was asked to from labels and texts of training lines."""
+        if self.order is not None:
+            self.language_model = CharacterLanguageModel.learn(labels, len(self.classes), self.order)
+        if self.uses_lexicon:
+            self.lexicon = Lexicon.of_texts(texts, self.classes)
+        self.is_ready = True
+
+    def tune(self, batches: Sequence[tuple[NDArray[Any], NDArray[np.integer[Any]]]], labels: Sequence[Label]) -> Tuned:
+        """Chooses the weights by the edits that lines then have.
+
+        Args:
+            batches: outputs and frames of lines.
+            labels: of the same lines, in the same order.
+        """
+        probabilities = [(softmax(outputs), frames) for outputs, frames in batches]
+
+        def read(weights: DecodingWeights) -> list[list[int]]:
+            return [
+                found[0].label.tolist()
+                for part, frames in probabilities
+                for found in self._search(part, frames, weights, 1)
+            ]
+
+        tuned = tune_weights(
+            read, [label.tolist() for label in labels], self.language_model is not None, self.lexicon is not None
+        )
+        self.weights = tuned.weights
+        return tuned
+
+    def save(self, folder: Path) -> None:
+        """Writes what was learnt into a folder."""
+        if self.beam_width is None or not self.is_ready:
+            return
+        content = json.dumps({"weights": asdict(self.weights)}, indent=2) + "\n"
+        (folder / WEIGHTS_FILE).write_text(content, encoding="utf-8")
+        if self.language_model is not None:
+            self.language_model.save(folder / LANGUAGE_FILE)
+        if self.lexicon is not None:
+            (folder / LEXICON_FILE).write_text("".join(f"{word}\n" for word in self.lexicon.words), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """The inverse of `save`.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        if self.beam_width is None or not (folder / WEIGHTS_FILE).exists():
+            return
+        try:
+            value = json.loads((folder / WEIGHTS_FILE).read_text(encoding="utf-8"))
+            self.weights = DecodingWeights(**value["weights"])
+            if self.uses_lexicon:
+                words = (folder / LEXICON_FILE).read_text(encoding="utf-8").split()
+                self.lexicon = Lexicon(words, self.classes)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"the decoder in {folder} is damaged: {type(error).__name__}: {error}.") from error
+        if self.order is not None:
+            self.language_model = CharacterLanguageModel.load(folder / LANGUAGE_FILE)
+        self.is_ready = True
+
+    def _search(
+        self, probabilities: NDArray[Any], frames: NDArray[np.integer[Any]], weights: DecodingWeights, top: int
+    ) -> list[list[Hypothesis]]:
+        scorers = []
+        if self.language_model is not None and weights.language:
+            scorers.append(Weighted(self.language_model, weights.language))
+        if self.lexicon is not None and weights.words:
+            scorers.append(Weighted(self.lexicon, weights.words))
+        assert self.beam_width is not None
+        return beam_search(probabilities, frames, self.beam_width, scorers, weights.length, top=top)

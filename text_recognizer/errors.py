@@ -1,0 +1,55 @@
+"""The error family: everything a user can cause is a TextRecognizerError, printed as one message without a traceback.
+
+TextRecognizerError
+├── SpecError          the experiment spec is wrong (all problems at once)
+├── DataError          a dataset file, download or image is wrong
+├── RunError           a run folder is missing, held, or of another version
+├── DivergedError      training never reached a finite loss
+└── DeviceError        the devices asked for do not exist or cannot be had
+"""
+
+from collections.abc import Sequence
+
+
+class TextRecognizerError(Exception):
+    """What was wrong, what came, what is allowed, what to do."""
+
+    exit_code = 2
+
+
+class SpecError(TextRecognizerError):
+    """One or several problems in an experiment spec.
+
+    Args:
+        problems: one sentence each, in the order of the spec's keys.
+        source: where the spec came from, when that helps to find it.
+    """
+
+    def __init__(self, problems: str | Sequence[str], source: str | None = None) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.source = source
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        where = f" in {self.source}" if self.source else ""
+        if len(self.problems) == 1:
+            return f"{self.problems[0]}" + (f" ({self.source})" if self.source else "")
+        return f"{len(self.problems)} problems{where}:\n" + "\n".join(f"  - {problem}" for problem in self.problems)
+
+
+class DataError(TextRecognizerError):
+    """A dataset cannot be had, or a file is not what it should be."""
+
+
+class RunError(TextRecognizerError):
+    """A run folder cannot be used for what was asked."""
+
+
+class DivergedError(TextRecognizerError):
+    """Training ended before any epoch had a finite loss."""
+
+    exit_code = 3
+
+
+class DeviceError(TextRecognizerError):
+    """The devices asked for do not exist here, or cannot be taken."""

@@ -1,0 +1,125 @@
+"""Images from anywhere, made to look like a dataset's: grey, the right ink, the right size."""
+
+import io
+from os import PathLike
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.grey import as_grey
+from text_recognizer.errors import DataError
+
+ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
+
+# Of the range between background and strongest ink: what is fainter is paper.
+INK_THRESHOLD = 0.3
+
+
+def read_image(source: ImageSource) -> NDArray[np.uint8]:
+    """A grey image (H, W) uint8, upright as its EXIF tag says; what is transparent becomes white.
+
+    Args:
+        source: a path, an open binary file, the bytes of one, or an array: (H, W) or (H, W, 1, 3 or 4), uint8 or
+            floats from 0 to 1.
+    Raises:
+        DataError: no such file, no image, or an array of another form.
+    """
+    if isinstance(source, np.ndarray):
+        return _grey_array(source)
+    from PIL import Image, UnidentifiedImageError
+
+    name = str(source) if isinstance(source, (str, PathLike)) else "the image"
+    try:
+        file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file) as image:
+            return as_grey(image)
+    except FileNotFoundError:
+        raise DataError(f"there is no image file {name}.") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is not an image that can be read (PNG, JPEG, TIFF, BMP, GIF, WebP can).") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{name} cannot be read as an image: {error}.") from error
+
+
+def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:
+    """An image as the dataset would hold it: its ink's polarity, the character's box centred and scaled to size.
+
+    An image that already has the dataset's size keeps its place and scale.
+
+    Args:
+        image: (H, W) grey.
+    Returns:
+        (H, W, 1) of data_spec.input_shape.
+    Raises:
+        DataError: the image is blank.
+    """
+    height, width, _ = data_spec.input_shape
+    ink = _ink(image)
+    if ink.max(initial=0.0) < 8 / 255:
+        raise DataError(f"{name} is blank: nothing in it stands out from its background.")
+    if image.shape != (height, width):
+        ink = _centred(ink, height, width, data_spec.margin_px)
+    levels = np.rint(255 * ink).astype(np.uint8)
+    return (levels if data_spec.ink == "light" else 255 - levels)[..., None]
+
+
+def png_bytes(image: NDArray[np.uint8], scale: int = 1) -> bytes:
+    """A grey image (H, W) or (H, W, 1) as a PNG file, each pixel shown as a square of `scale` pixels."""
+    from PIL import Image
+
+    grey = image[..., 0] if image.ndim == 3 else image
+    buffer = io.BytesIO()
+    Image.fromarray(np.kron(grey, np.ones((scale, scale), dtype=np.uint8))).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _grey_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise DataError(f"an image array must be (H, W) or (H, W, 1, 3 or 4). Received: shape {array.shape}.")
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    elif np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise DataError("an image array of floats must hold values from 0 to 1.")
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise DataError(f"an image array must be uint8 or floats from 0 to 1. Received: {array.dtype}.")
+    if array.ndim == 2:
+        return array
+    if array.shape[2] == 1:
+        return array[..., 0]
+    from PIL import Image
+
+    return as_grey(Image.fromarray(array))
+
+
+def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) strength of the ink, 0 to 1: the distance from the background, which is the border's median."""
+    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    background = float(np.median(border))
+    levels = image.astype(np.float32)
+    lighter, darker = levels.max() - background, background - levels.min()
+    # The dataset's own images are not stretched: their darkest stroke may be grey on purpose.
+    strength: NDArray[np.float32] = np.clip((levels - background) / (255 if lighter >= darker else -255), 0, 1)
+    return strength
+
+
+def _centred(ink: NDArray[np.float32], height: int, width: int, margin_px: int) -> NDArray[np.float32]:
+    from PIL import Image
+
+    ink = ink / np.max(ink)
+    rows = np.flatnonzero((ink > INK_THRESHOLD).any(axis=1))
+    columns = np.flatnonzero((ink > INK_THRESHOLD).any(axis=0))
+    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    room_height, room_width = height - 2 * margin_px, width - 2 * margin_px
+    scale = min(room_height / box.shape[0], room_width / box.shape[1])
+    size = (max(1, round(box.shape[1] * scale)), max(1, round(box.shape[0] * scale)))
+    resized = np.asarray(
+        Image.fromarray(box).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    )
+    placed = np.zeros((height, width), dtype=np.float32)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    placed[top : top + size[1], left : left + size[0]] = resized / resized.max()
+    return placed

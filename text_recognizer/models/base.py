@@ -1,0 +1,245 @@
+"""Model: a network plus meaning, what its outputs say and how wrong they are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.errors import SpecError
+from text_recognizer.networks.base import Network
+
+if TYPE_CHECKING:
+    import keras
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model reads in one image.
+
+    Args:
+        text: the best reading.
+        confidence: its probability by the model, 0 to 1.
+        alternatives: the best readings with their probabilities, best first, `text` included.
+        characters: of a line, each character from left to right with its own confidence and place.
+    """
+
+    text: str
+    confidence: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+    characters: tuple["ReadCharacter", ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadCharacter:
+    """One character of a line's reading.
+
+    Args:
+        confidence: its probability by the model, 0 to 1, where the model is surest of it.
+        left_px, right_px: where in the line it was seen; exact to a frame.
+    """
+
+    text: str
+    confidence: float
+    left_px: int
+    right_px: int
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch of a split after a forward pass without dropout.
+
+    Args:
+        positions: (B,) of the samples in the split.
+        batch: columns of the split, "image" included.
+        outputs: (B, …) what the network returned.
+        losses: (B,) loss of each sample, without label smoothing.
+    """
+
+    positions: NDArray[np.integer[Any]]
+    batch: dict[str, NDArray[Any]]
+    outputs: NDArray[Any]
+    losses: NDArray[np.float32]
+
+
+class Model(ABC):
+    """A network with loss, decoding and prediction. Further constructor arguments are the spec's `model_args`.
+
+    Args:
+        data_spec: what the images look like and which classes there are.
+        network: turns images into outputs of `output_shape`.
+    Raises:
+        SpecError: the model reads something else than the dataset holds.
+    """
+
+    target: ClassVar[str]  # what an image must show, as in DataSpec.target
+    xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
+
+    def __init__(self, data_spec: DataSpec, network: Network) -> None:
+        if data_spec.target != self.target:
+            raise SpecError(f"reads images of a {self.target}, but the dataset's show a {data_spec.target}.")
+        self.data_spec = data_spec
+        self.network = network
+        self._functions: dict[str, Any] = {}
+
+    @property
+    @abstractmethod
+    def output_shape(self) -> tuple[Any, ...]:
+        """Shape of the network's output without the batch axis; None for what follows from an image's width."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what an evaluation measures."""
+
+    @property
+    @abstractmethod
+    def metrics_in_training(self) -> tuple[str, ...]:
+        """Names of what is averaged while training, besides "loss"."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
+        """(B,) loss of each sample, in keras.ops."""
+
+    @abstractmethod
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
+        """(B,) values of `metrics_in_training`, in keras.ops."""
+
+    @abstractmethod
+    def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
+        """Outputs (B, …) as readings.
+
+        Args:
+            widths: (B,) of lines, in pixels without padding; by default all that was seen.
+        """
+
+    def auxiliary_loss(self, batch: Batch, outputs: Any) -> Any | None:  # noqa: ARG002 - most have none
+        """(B,) what is added to the loss while training but is no measure of the model; None for nothing."""
+        return None
+
+    def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """A batch of a split as the network gets it."""
+        return batch
+
+    def column_shapes(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
+        """The shape of every column without the batch axis, given one batch; None where batches differ."""
+        return {name: column.shape[1:] for name, column in batch.items()}
+
+    def trainable(self, split: Split) -> NDArray[np.bool_]:
+        """(n,) which samples of a split can be learnt from."""
+        return np.ones(len(split), bool)
+
+    def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
+        """Called once, when the weights are chosen: what else is learnt from data."""
+
+    def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
+        """Writes what the model needs beside its weights into a bundle's folder."""
+
+    def read_files(self, folder: Path) -> None:  # noqa: B027 - most have none
+        """The inverse of `write_files`.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+
+    @cached_property
+    def keras_model(self) -> "keras.Model":
+        """The whole graph, from uint8 images (B, H, W, C) to outputs; built with fresh weights when first asked for.
+
+        Raises:
+            SpecError: the network cannot be built for these shapes, or returns another shape.
+        """
+        import keras
+
+        shape = self.data_spec.input_shape
+        label = f"network '{type(self.network).__name__}'"
+        image = keras.Input(shape, dtype="uint8", name="image")
+        try:
+            network = self.network.build(shape, self.output_shape)
+        except (ValueError, TypeError, IndexError) as error:
+            raise SpecError(
+                f"{label} cannot be built for images of {shape} and outputs of {self.output_shape}: {error}"
+            ) from error
+        outputs = network(keras.layers.Rescaling(1 / 255)(image))
+        found = tuple(main_output(outputs).shape[1:])
+        if not _fits(found, self.output_shape):
+            raise SpecError(f"{label} returns outputs of {found}, expected {self.output_shape}.")
+        return keras.Model(image, outputs, name=type(self.network).__name__.lower())
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
+        """Readings of images (B, H, W, C) that look like the dataset's."""
+        return self.decode(np.asarray(self._forward(images)))
+
+    def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
+        """A whole split, or chosen positions of it, batch by batch."""
+        for positions in self.score_order(split, np.arange(len(split)) if chosen is None else chosen):
+            batch = self.arranged(split.batch(positions))
+            outputs, losses = self._forward_and_loss(batch)
+            yield ScoredBatch(positions, batch, np.asarray(outputs), np.asarray(losses))
+
+    @property
+    def score_batch_size(self) -> int:
+        """The most samples of a batch when a split is scored."""
+        return 512
+
+    def score_order(
+        self,
+        split: Split,  # noqa: ARG002 - matters where samples differ in size
+        positions: NDArray[np.integer[Any]],
+    ) -> Iterator[NDArray[np.integer[Any]]]:
+        """The positions of a split in the batches that they are scored in."""
+        for start in range(0, len(positions), self.score_batch_size):
+            yield positions[start : start + self.score_batch_size]
+
+    def _forward(self, images: NDArray[np.uint8]) -> Any:
+        def forward(batch: Batch) -> Any:
+            return main_output(self.keras_model(batch["image"], training=False))
+
+        return self._compiled("forward", forward, {"image": images})
+
+    def _forward_and_loss(self, batch: Batch) -> tuple[Any, Any]:
+        def forward_and_loss(batch: Batch) -> tuple[Any, Any]:
+            outputs = main_output(self.keras_model(batch["image"], training=False))
+            return outputs, self.loss(batch, outputs)
+
+        outputs, losses = self._compiled("forward_and_loss", forward_and_loss, batch)
+        return outputs, losses
+
+    def _compiled(self, name: str, function: Any, batch: Batch) -> Any:
+        """Calls a function of a batch, compiled once for batches of any size.
+
+        Keras' own predict() costs 100 to 300 ms a call whatever the batch.
+        """
+        if name not in self._functions:
+            dtypes = {column: values.dtype for column, values in batch.items()}
+            self._functions[name] = _compile(function, self.column_shapes(batch), dtypes)
+        return self._functions[name](batch)
+
+
+def main_output(outputs: Any) -> Any:
+    """What counts of a network's outputs once it is trained; the others help while it learns."""
+    return outputs["logits"] if isinstance(outputs, dict) else outputs
+
+
+def _compile(function: Any, shapes: Mapping[str, tuple[int | None, ...]], dtypes: Mapping[str, Any]) -> Any:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    signature = {name: tf.TensorSpec((None, *shape), dtypes[name]) for name, shape in shapes.items()}
+    return tf.function(function, input_signature=[signature], autograph=False)
+
+
+def _fits(found: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(found, expected, strict=True)
+    )

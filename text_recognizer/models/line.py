@@ -1,0 +1,92 @@
+"""LineModel: a line read at a fixed number of positions."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.decoding.greedy import log_softmax
+from text_recognizer.errors import SpecError
+from text_recognizer.models.base import Batch, Prediction, ReadCharacter
+from text_recognizer.models.lines import ReadsLines
+from text_recognizer.networks.base import FrameNetwork, Network
+
+
+class LineModel(ReadsLines):
+    """Chooses a class for each position of a line: softmax and cross-entropy. After its text, a line has the class 0.
+
+    Raises:
+        SpecError: the dataset's lines differ in width or have no greatest length; or the network reads frames.
+    """
+
+    def __init__(self, data_spec: DataSpec, network: Network) -> None:
+        super().__init__(data_spec, network)
+        if data_spec.input_shape[1] is None or data_spec.max_length is None:
+            raise SpecError(
+                "needs lines of one width and a greatest length, as EmnistLinesDataset has them. "
+                "For others choose LineModelCtc."
+            )
+        if isinstance(network, FrameNetwork):
+            raise SpecError(
+                f"reads a fixed number of positions, but the network {type(network).__name__} reads frame by frame. "
+                f"Choose LineModelCtc, or a network like line_cnn_all_conv."
+            )
+        self.length = data_spec.max_length
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        return self.length, len(self.data_spec.classes)
+
+    @property
+    def metrics_in_training(self) -> tuple[str, ...]:
+        return ("position_accuracy",)
+
+    def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        label = batch["label"]
+        padded = np.zeros((len(label), self.length), label.dtype)
+        padded[:, : label.shape[1]] = label
+        return {**super().arranged(batch), "label": padded}
+
+    def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
+        """(B,) cross-entropy, mean over all positions; smoothing as in CharacterModel."""
+        import keras
+
+        log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)  # (B, L, classes)
+        labels = keras.ops.cast(batch["label"], "int32")[..., None]
+        loss = -keras.ops.take_along_axis(log_probabilities, labels, axis=-1)[..., 0]
+        if label_smoothing:
+            loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
+        return keras.ops.mean(loss, axis=-1)
+
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
+        import keras
+
+        best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
+        right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
+        return {"position_accuracy": keras.ops.mean(keras.ops.cast(right, "float32"), axis=-1)}
+
+    def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:  # noqa: ARG002 - one width
+        return [self._text(row) for row in np.argmax(outputs, axis=-1).tolist()]
+
+    def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - one width
+        """Readings; a text's confidence is the product of those of all positions."""
+        log_probabilities = log_softmax(outputs)
+        best = np.argmax(log_probabilities, axis=-1)  # (B, L)
+        values = np.take_along_axis(log_probabilities, best[..., None], axis=-1)[..., 0]
+        edges = np.rint(np.linspace(0, self.data_spec.input_shape[1], self.length + 1)).astype(int).tolist()
+        return [
+            self._prediction(row, confidences, float(np.exp(confidence)), edges)
+            for row, confidences, confidence in zip(
+                best.tolist(), np.exp(values).tolist(), values.sum(axis=1), strict=True
+            )
+        ]
+
+    def _prediction(self, row: list[int], confidences: list[float], confidence: float, edges: list[int]) -> Prediction:
+        characters = tuple(
+            ReadCharacter(self.data_spec.classes[one], confidences[place], edges[place], edges[place + 1])
+            for place, one in enumerate(row)
+            if one
+        )
+        text = self._text(row)
+        return Prediction(text, confidence, ((text, confidence),), characters)

@@ -1,0 +1,211 @@
+"""LineModelCtc: a line read frame by frame, its characters found by CTC."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.decoding.greedy import blank_frames
+from text_recognizer.decoding.line_decoder import LineDecoder, Reading
+from text_recognizer.decoding.tuning import evenly_chosen
+from text_recognizer.errors import SpecError
+from text_recognizer.models.base import Batch, Prediction, ReadCharacter, ScoredBatch, main_output
+from text_recognizer.models.ctc import ctc_loss, frames_needed
+from text_recognizer.models.lines import WIDTH_STEP_PX, ReadsLines
+from text_recognizer.networks.base import FrameNetwork, Network
+
+TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds
+OUTPUT_VALUES = 64 * 128 * 1024  # of a batch: what decoding copies a few times
+
+
+class LineModelCtc(ReadsLines):
+    """Reads the text of a line without knowing where its characters stand.
+
+    Source: Graves, Fernández, Gomez and Schmidhuber (2006), "Connectionist temporal classification".
+
+    Args:
+        decoding: "greedy" takes the best class of every frame; "beam" searches the best text, once training is over.
+        beam_width: texts that a search follows at once.
+        language_model: order of a character n-gram model that a search listens to, learnt from the texts of the
+            training lines; null for none.
+        lexicon: whether a search prefers words that occur in the texts of the training lines.
+        shortcut_weight: of the loss of a network's second reading, if it has one.
+    Raises:
+        SpecError: the network does not read frame by frame, or has too few frames for the longest line.
+    """
+
+    network: FrameNetwork
+    xla_refuses = "the CTC loss"
+
+    def __init__(
+        self,
+        data_spec: DataSpec,
+        network: Network,
+        decoding: Literal["greedy", "beam"] = "greedy",
+        beam_width: Annotated[int, Ge(1), Le(1000)] = 25,
+        language_model: Annotated[int, Ge(2), Le(12)] | None = None,
+        lexicon: bool = False,
+        shortcut_weight: Annotated[float, Ge(0)] = 0.1,
+    ) -> None:
+        super().__init__(data_spec, network)
+        if not isinstance(network, FrameNetwork):
+            raise SpecError(
+                f"reads lines frame by frame, which the network {type(network).__name__} does not. "
+                f"Choose a network like line_reader or crnn, or another model."
+            )
+        if decoding != "beam" and (language_model is not None or lexicon):
+            raise SpecError("a language model or a lexicon needs model_args.decoding 'beam'.")
+        self.shortcut_weight = shortcut_weight
+        width = beam_width if decoding == "beam" else None
+        self.decoder = LineDecoder(data_spec.classes, width, language_model, lexicon)
+        self._check_frames()
+
+    @property
+    def output_shape(self) -> tuple[Any, ...]:
+        return None, len(self.data_spec.classes)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (*super().metrics, "blank_share")
+
+    @property
+    def score_batch_size(self) -> int:
+        frames = 256  # of a long line
+        return int(np.clip(OUTPUT_VALUES // (frames * len(self.data_spec.classes)), 1, super().score_batch_size))
+
+    @cached_property
+    def smallest_width(self) -> int:
+        width = WIDTH_STEP_PX
+        while self.network.frames(width) < 1:
+            width += WIDTH_STEP_PX
+        return width
+
+    def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
+        """(B,) CTC loss; with smoothing, that share of it is replaced by the frames' distance from even odds.
+
+        Source of the smoothing: Kim, Seltzer, Li and Zhao (2018), "Improved training for online end-to-end speech
+        recognition systems".
+        """
+        import keras
+
+        logits = main_output(outputs)
+        frames = self._frames_in_graph(batch, logits)
+        loss = ctc_loss(batch["label"], logits, batch["label_length"], frames)
+        if label_smoothing:
+            log_probabilities = keras.ops.log_softmax(keras.ops.cast(logits, "float32"), axis=-1)
+            inside = keras.ops.arange(keras.ops.shape(logits)[1])[None, :] < frames[:, None]
+            even = -keras.ops.mean(log_probabilities, axis=-1) * keras.ops.cast(inside, "float32")  # (B, T)
+            loss = (1 - label_smoothing) * loss + label_smoothing * keras.ops.sum(even, axis=1)
+        return loss
+
+    def auxiliary_loss(self, batch: Batch, outputs: Any) -> Any | None:
+        if not isinstance(outputs, dict) or not self.shortcut_weight:
+            return None
+        shortcut = outputs["shortcut"]
+        frames = self._frames_in_graph(batch, shortcut)
+        return self.shortcut_weight * ctc_loss(batch["label"], shortcut, batch["label_length"], frames)
+
+    def trainable(self, split: Split) -> NDArray[np.bool_]:
+        """(n,) which labels fit into the frames of their lines."""
+        assert isinstance(split, LineSplit)
+        needed = np.array([frames_needed(split.label(position)) for position in range(len(split))], np.int64)
+        fits: NDArray[np.bool_] = needed <= self.network.frames(split.widths.astype(np.int64))
+        return fits & (needed > 0)
+
+    def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
+        """(B,) frames of outputs (B, T, classes) that show the lines, at least one."""
+        count = outputs.shape[1]
+        if widths is None:
+            return np.full(len(outputs), count)
+        frames: NDArray[np.int64] = np.clip(self.network.frames(np.asarray(widths, np.int64)), 1, count)
+        return frames
+
+    def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
+        return [self._text(label.tolist()) for label in self.decoder.labels(outputs, self.frames(outputs, widths))]
+
+    def diagnostics(self, scored: ScoredBatch) -> dict[str, tuple[float, float]]:
+        frames = self.frames(scored.outputs, scored.batch["width"])
+        return {"blank_share": blank_frames(scored.outputs, frames)}
+
+    def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
+        """Readings; a text's confidence is its probability over all paths through the frames that spell it."""
+        frames = self.frames(outputs, widths)
+        px_a_frame = np.ones(len(frames)) if widths is None else np.asarray(widths) / frames
+        return [
+            Prediction(
+                text=self._text(reading.label.tolist()),
+                confidence=_probability(reading.alignment.log_probability),
+                alternatives=tuple(
+                    (self._text(label.tolist()), _probability(value)) for label, value in reading.alternatives
+                ),
+                characters=self._characters(reading, float(scale)),
+            )
+            for reading, scale in zip(self.decoder.read(outputs, frames), px_a_frame, strict=True)
+        ]
+
+    def finish(self, train: Split, validation: Split) -> None:
+        """Learns the language model and the lexicon, and weighs them by the errors on validation lines."""
+        assert isinstance(train, LineSplit)
+        assert isinstance(validation, LineSplit)
+        self.decoder.learn([train.label(position) for position in range(len(train))], train.texts)
+        if not self.decoder.needs_tuning:
+            return
+        scored = list(self.score(validation, evenly_chosen(len(validation), TUNING_LINES)))
+        self.decoder.tune(
+            [(part.outputs, self.frames(part.outputs, part.batch["width"])) for part in scored],
+            [validation.label(position) for part in scored for position in part.positions.tolist()],
+        )
+
+    def write_files(self, folder: Path) -> None:
+        self.decoder.save(folder)
+
+    def read_files(self, folder: Path) -> None:
+        self.decoder.load(folder)
+
+    def _frames_in_graph(self, batch: Batch, logits: Any) -> Any:
+        import keras
+
+        frames = self.network.frames(keras.ops.cast(batch["width"], "int32"))
+        return keras.ops.clip(frames, 0, keras.ops.shape(logits)[1])
+
+    def _characters(self, reading: Reading, px_a_frame: float) -> tuple[ReadCharacter, ...]:
+        places = reading.alignment
+        columns = zip(
+            reading.label.tolist(),
+            places.confidences.tolist(),
+            np.rint(places.first * px_a_frame).astype(int).tolist(),
+            np.rint((places.last + 1) * px_a_frame).astype(int).tolist(),
+            strict=True,
+        )
+        return tuple(
+            ReadCharacter(self.data_spec.classes[one], confidence, left, right)
+            for one, confidence, left, right in columns
+        )
+
+    def _check_frames(self) -> None:
+        """Of datasets whose lines have one width, all is known before there are any data."""
+        width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
+        if width is None or longest is None:
+            return
+        frames = int(self.network.frames(width))
+        if frames < longest:
+            raise SpecError(
+                f"the network {type(self.network).__name__} has {max(frames, 0)} frames for lines of {width} pixels, "
+                f"but the longest line has {longest} characters, which need a frame each. "
+                f"{_advice(self.network)}"
+            )
+
+
+def _advice(network: FrameNetwork) -> str:
+    if hasattr(network, "window_stride"):
+        return f"Make network_args.window_stride smaller than {network.window_stride}."
+    return "Make dataset_args.height larger, max_length smaller, or choose a network with more frames a pixel."
+
+
+def _probability(log_probability: float) -> float:
+    return float(np.exp(min(log_probability, 0.0)))

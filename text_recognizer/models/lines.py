@@ -1,0 +1,112 @@
+"""What the models of text lines share: batches of like widths, readings as texts."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import Split
+from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
+from text_recognizer.reading_order import logical_order
+
+# Images are padded to a multiple of this: few shapes for the kernels to be prepared for, little to compute in vain.
+WIDTH_STEP_PX = 32
+
+
+class ReadsLines(Model):
+    """A model of text lines.
+
+    Lines of different widths are read in batches of one padded width each, so that a reading does not depend on which
+    other lines are read with it. The network reads from left to right; texts of readings are in logical order, their
+    single characters as they stand on the line.
+    """
+
+    target = "line"
+
+    @property
+    def score_batch_size(self) -> int:
+        return 64
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("loss", "character_error_rate", "word_error_rate", "sentence_error_rate")
+
+    @property
+    def metrics_in_training(self) -> tuple[str, ...]:
+        return ()
+
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:  # noqa: ARG002 - decoding is for validation
+        return {}
+
+    @abstractmethod
+    def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
+        """The readings of outputs (B, …) as texts alone, by the fastest method."""
+
+    def diagnostics(self, scored: ScoredBatch) -> dict[str, tuple[float, float]]:  # noqa: ARG002 - most have none
+        """Further shares to report, each as (part, whole), so that batches can be added up."""
+        return {}
+
+    def predict(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[Prediction]:
+        """Readings of images (H, W, 1) of the dataset's height and of any width."""
+        widths = np.array([image.shape[1] for image in images], np.int32)
+        readings: list[Prediction | None] = [None] * len(images)
+        for positions in by_width(self.padded_widths(widths), self.score_batch_size):
+            padded = self._padded([images[position] for position in positions])
+            outputs = np.asarray(self._forward(padded))
+            for position, reading in zip(positions, self.decode(outputs, widths[positions]), strict=True):
+                readings[position] = reading
+        return [reading for reading in readings if reading is not None]
+
+    def score_order(self, split: Split, positions: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
+        assert isinstance(split, LineSplit)
+        for places in by_width(self.padded_widths(split.widths[positions]), self.score_batch_size):
+            yield positions[places]
+
+    def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return {**batch, "image": self._padded(batch["image"])}
+
+    def column_shapes(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
+        ragged = {"image": self.data_spec.input_shape, "label": (None,)}
+        return {name: ragged.get(name, column.shape[1:]) for name, column in batch.items()}
+
+    def padded_widths(self, widths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The width (n,) that the network sees of each line."""
+        if self.data_spec.input_shape[1] is not None:
+            return np.full(len(widths), self.data_spec.input_shape[1], np.int64)
+        stepped = -(-np.asarray(widths, np.int64) // WIDTH_STEP_PX) * WIDTH_STEP_PX
+        return np.maximum(stepped, self.smallest_width)
+
+    def _text(self, label: Iterable[int]) -> str:
+        """The text of class ids that go from left to right, in the order in which it is read."""
+        return logical_order("".join(self.data_spec.classes[one] for one in label))
+
+    @property
+    def smallest_width(self) -> int:
+        """Narrower images are padded to it."""
+        return WIDTH_STEP_PX
+
+    @property
+    def background(self) -> int:
+        return 0 if self.data_spec.ink == "light" else 255
+
+    def _padded(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(B, H, W, 1) of one padded width."""
+        widths = [image.shape[1] for image in images]
+        width = int(self.padded_widths(np.array([max(widths)]))[0])
+        if isinstance(images, np.ndarray) and images.shape[2] == width:
+            return images
+        padded = np.full((len(images), self.data_spec.input_shape[0], width, 1), self.background, np.uint8)
+        for row, image in zip(padded, images, strict=True):
+            row[:, : image.shape[1]] = image
+        return padded
+
+
+def by_width(widths: NDArray[np.integer[Any]], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Positions in batches of at most `batch_size`, each of one width."""
+    order = np.argsort(widths, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(widths[order])) + 1):
+        for start in range(0, len(group), batch_size):
+            yield group[start : start + batch_size]

@@ -1,0 +1,98 @@
+"""Transfer: training that begins with the weights of a bundle, also where the classes are others."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from text_recognizer.arguments import to_json
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.base import Model
+from text_recognizer.models.bundle import Bundle, build_model, find_bundle
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.wording import counted
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a model took over.
+
+    Args:
+        known: classes that the bundle has too; their outputs begin as they were there.
+        new: classes that it has not; their outputs begin afresh.
+    """
+
+    run_id: str
+    known: int
+    new: int
+
+    def in_words(self) -> str:
+        fresh = f"; {counted(self.new, 'output')} for classes that it has not begin afresh" if self.new else ""
+        return f"weights of run {self.run_id}{fresh}"
+
+
+def transfer_problems(spec: ExperimentSpec) -> list[str]:
+    """Why a spec's model cannot begin with the bundle that its `train_args.initial_weights` names."""
+    name = spec.train_args.get("initial_weights")
+    if name is None:
+        return []
+    label = f"train_args.initial_weights '{name}'"
+    try:
+        bundle = find_bundle(name)
+    except (DataError, SpecError) as error:
+        return [f"{label}: {error}"]
+    theirs, ours = (to_json(network) for network in (bundle.spec.network_args, spec.network_args))
+    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    if bundle.spec.network != spec.network:
+        return [f"{label} is of network '{bundle.spec.network}', the spec's is '{spec.network}'."]
+    if bundle.spec.model != spec.model:
+        return [f"{label} is of model '{bundle.spec.model}', the spec's is '{spec.model}'."]
+    return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
+
+
+def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
+    """Gives a model the weights of a bundle. Outputs of a class go to the class of the same text, wherever it stands.
+
+    Raises:
+        DataError: the bundle is damaged, or its network has other shapes.
+    """
+    trained = bundle.load()
+    axes = _class_axes(bundle)
+    old = {text: position for position, text in enumerate(bundle.data_spec.classes)}
+    matched = [(position, old[text]) for position, text in enumerate(model.data_spec.classes) if text in old]
+    ours, theirs = np.array(matched, np.intp).reshape(-1, 2).T
+    pairs = list(zip(model.keras_model.weights, trained.keras_model.weights, axes, strict=False))
+    if len(model.keras_model.weights) != len(axes) or not all(_fit(*pair) for pair in pairs):
+        raise DataError(
+            f"the weights of {bundle.folder} do not fit: they are for images of {bundle.data_spec.input_shape}, "
+            f"these are {model.data_spec.input_shape}."
+        )
+    for variable, source, axis in pairs:
+        values = np.array(source)
+        if axis is not None:
+            merged = np.array(variable)
+            index: list[Any] = [slice(None)] * merged.ndim
+            index[axis] = ours
+            merged[tuple(index)] = np.take(values, theirs, axis)
+            values = merged
+        variable.assign(values)
+    return Transfer(bundle.run_id, len(matched), len(model.data_spec.classes) - len(matched))
+
+
+def _class_axes(bundle: Bundle) -> list[int | None]:
+    """For every weight, the axis that runs over the classes: the one that grows when there is a class more."""
+    spec = bundle.data_spec
+    more = replace(spec, classes=(*spec.classes, "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"))
+    usual, larger = (build_model(bundle.spec, one).keras_model.weights for one in (spec, more))
+    return [
+        next((axis for axis, (a, b) in enumerate(zip(one.shape, two.shape, strict=True)) if a != b), None)
+        for one, two in zip(usual, larger, strict=True)
+    ]
+
+
+def _fit(variable: "keras.Variable", source: "keras.Variable", axis: int | None) -> bool:
+    shapes = [tuple(size for at, size in enumerate(one.shape) if at != axis) for one in (variable, source)]
+    return shapes[0] == shapes[1]

@@ -1,0 +1,72 @@
+"""The convolutional recurrent network of scene text, as it is used for rendered and handwritten lines."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Lt
+
+from text_recognizer.networks.base import FrameNetwork
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Crnn(FrameNetwork):
+    """Seven convolutions and two bidirectional LSTMs, four pixels a frame: 8.73 million parameters for 37 classes.
+
+    For 3,790 classes it has 10.65 million. Made for lines 32 pixels high. Batch normalisation follows every
+    convolution, as in later releases of CRNN_Tensorflow; earlier ones had it after the fifth and sixth alone.
+
+    Source: Shi, Bai and Yao (2017), "An end-to-end trainable neural network for image-based sequence recognition", with
+    the pooling of MaybeShewill's CRNN_Tensorflow.
+
+    Args:
+        units: of each LSTM in each direction.
+        dropout_amount: share of the units dropped after each LSTM while training.
+        momentum: of batch normalisation. At 0.99, runs of a few hundred steps are validated with statistics that lag
+            behind and look useless.
+    """
+
+    SMALLEST_HEIGHT_PX = 16
+
+    def __init__(
+        self,
+        units: Annotated[int, Ge(1)] = 256,
+        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5,
+        momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
+    ) -> None:
+        self.units = units
+        self.dropout_amount = dropout_amount
+        self.momentum = momentum
+
+    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
+        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
+            raise ValueError(
+                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high, the dataset's have {input_shape[0]}"
+            )
+
+    def frames(self, width: Any) -> Any:
+        return width // 2 // 2
+
+    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+        import keras
+
+        from text_recognizer.networks.line_layers import columns_as_frames
+
+        def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
+            x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)
+            x = keras.layers.BatchNormalization(momentum=self.momentum)(x)
+            return keras.layers.ReLU()(x)
+
+        image = keras.Input(input_shape)  # (B, H, W, C)
+        x = keras.layers.MaxPooling2D(2)(convolution(image, 64))
+        x = keras.layers.MaxPooling2D(2)(convolution(x, 128))  # (B, H/4, W/4, 128)
+        x = convolution(convolution(x, 256), 256)
+        x = keras.layers.MaxPooling2D((2, 1))(x)
+        x = convolution(convolution(x, 512), 512)
+        x = keras.layers.MaxPooling2D((2, 1))(x)  # (B, H/16, W/4, 512)
+        x = convolution(x, 512, 2, (2, 1))
+        x = columns_as_frames(x)  # (B, T, H/32 512)
+        for _ in range(2):
+            x = keras.layers.Bidirectional(keras.layers.LSTM(self.units, return_sequences=True))(x)
+            x = keras.layers.Dropout(self.dropout_amount)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[-1], dtype="float32")(x), name="crnn")

@@ -1,0 +1,51 @@
+"""A small convolutional network for characters."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Lt
+
+from text_recognizer.networks.base import Network
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Lenet(Network):
+    """Two convolutions, a pooling and a hidden layer: 1,208,912 parameters for 28 x 28 pixels and 80 classes.
+
+    Source: the FSDL text recogniser's network of this name, after LeCun et al. (1998), "Gradient-based learning
+    applied to document recognition".
+
+    Args:
+        layer_size: units of the hidden layer.
+        dropout_amount: share of the units dropped after the pooling and the hidden layer while training.
+    """
+
+    SMALLEST_SIDE_PX = 6
+
+    def __init__(
+        self, layer_size: Annotated[int, Ge(1)] = 128, dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    ) -> None:
+        self.layer_size = layer_size
+        self.dropout_amount = dropout_amount
+
+    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+        height, width, _ = input_shape
+        if min(height, width) < self.SMALLEST_SIDE_PX:
+            raise ValueError(
+                f"needs images of at least {self.SMALLEST_SIDE_PX} x {self.SMALLEST_SIDE_PX} pixels, "
+                f"the dataset's have {height} x {width}"
+            )
+
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+        import keras
+
+        image = keras.Input(input_shape)
+        x = keras.layers.Conv2D(32, 3, activation="relu")(image)  # (B, H-2, W-2, 32)
+        x = keras.layers.Conv2D(64, 3, activation="relu")(x)  # (B, H-4, W-4, 64)
+        x = keras.layers.MaxPooling2D(2)(x)
+        x = keras.layers.Dropout(self.dropout_amount)(x)
+        x = keras.layers.Flatten()(x)
+        x = keras.layers.Dense(self.layer_size, activation="relu")(x)
+        x = keras.layers.Dropout(self.dropout_amount)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="lenet")

@@ -1,0 +1,40 @@
+"""A multilayer perceptron."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Lt
+
+from text_recognizer.networks.base import Network
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Mlp(Network):
+    """Fully connected layers with dropout: 143,824 parameters for 28 x 28 pixels and 80 classes.
+
+    Args:
+        layer_size: units of each hidden layer.
+        dropout_amount: share of the units dropped after each hidden layer while training.
+        num_layers: hidden layers.
+    """
+
+    def __init__(
+        self,
+        layer_size: Annotated[int, Ge(1)] = 128,
+        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
+        num_layers: Annotated[int, Ge(1)] = 3,
+    ) -> None:
+        self.layer_size = layer_size
+        self.dropout_amount = dropout_amount
+        self.num_layers = num_layers
+
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+        import keras
+
+        image = keras.Input(input_shape)
+        x = keras.layers.Flatten()(image)
+        for _ in range(self.num_layers):
+            x = keras.layers.Dense(self.layer_size, activation="relu")(x)
+            x = keras.layers.Dropout(self.dropout_amount)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="mlp")

@@ -1,0 +1,70 @@
+"""The convolutional network with five bidirectional LSTMs that shaped line recognition after 2017."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Lt
+
+from text_recognizer.networks.base import FrameNetwork
+
+if TYPE_CHECKING:
+    import keras
+
+FILTERS = (16, 32, 48, 64, 80)
+POOLED = 3  # of the convolutions
+
+
+class Puigcerver(FrameNetwork):
+    """Five convolutions and five bidirectional LSTMs, eight pixels a frame: 9,591,202 parameters for 98 classes.
+
+    Made for lines 128 pixels high.
+
+    Source: Puigcerver (2017), "Are multidimensional recurrent layers really necessary for handwritten text
+    recognition?", as reimplemented beside HTR-Flor.
+
+    Args:
+        units: of each LSTM in each direction.
+        layers: LSTMs.
+        momentum: of batch normalisation. At the usual 0.99, runs of a few hundred steps look useless.
+    """
+
+    SMALLEST_HEIGHT_PX = 8
+
+    def __init__(
+        self,
+        units: Annotated[int, Ge(1)] = 256,
+        layers: Annotated[int, Ge(1)] = 5,
+        momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
+    ) -> None:
+        self.units = units
+        self.layers = layers
+        self.momentum = momentum
+
+    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
+        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
+            raise ValueError(
+                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high, the dataset's have {input_shape[0]}"
+            )
+
+    def frames(self, width: Any) -> Any:
+        return width // 2 // 2 // 2
+
+    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+        import keras
+
+        from text_recognizer.networks.line_layers import columns_as_frames
+
+        image = keras.Input(input_shape)
+        x = image
+        for index, filters in enumerate(FILTERS):
+            if index >= 2:
+                x = keras.layers.Dropout(0.2)(x)
+            x = keras.layers.Conv2D(filters, 3, padding="same")(x)
+            x = keras.layers.BatchNormalization(momentum=self.momentum)(x)
+            x = keras.layers.LeakyReLU(0.01)(x)
+            if index < POOLED:
+                x = keras.layers.MaxPooling2D(2)(x)
+        x = columns_as_frames(x)  # (B, T, H/8 80)
+        for _ in range(self.layers):
+            x = keras.layers.Bidirectional(keras.layers.LSTM(self.units, return_sequences=True, dropout=0.5))(x)
+        x = keras.layers.Dropout(0.5)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[-1], dtype="float32")(x), name="puigcerver")

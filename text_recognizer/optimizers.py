@@ -1,0 +1,83 @@
+"""Optimizers by name. A function checks and records its arguments; Keras is imported only when one is built."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+
+if TYPE_CHECKING:
+    import keras
+
+Decay = Annotated[float, Ge(0), Lt(1)]
+Epsilon = Annotated[float, Gt(0)]
+
+
+@dataclass(frozen=True)
+class OptimizerRecipe:
+    """An optimizer before it is built.
+
+    Args:
+        keras_class: its name in keras.optimizers.
+        usual_learning_rate: taken when train_args give none.
+        arguments: what the constructor gets besides learning rate, weight decay and clipping.
+    """
+
+    keras_class: str
+    usual_learning_rate: float
+    arguments: dict[str, Any]
+
+    def build(
+        self,
+        learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule",
+        weight_decay: float | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> "keras.optimizers.Optimizer":
+        import keras
+
+        arguments = dict(self.arguments)
+        if weight_decay is not None:
+            arguments["weight_decay"] = weight_decay
+        optimizer_class = getattr(keras.optimizers, self.keras_class)
+        return optimizer_class(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
+
+
+def adadelta(rho: Decay = 0.95, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
+    return OptimizerRecipe("Adadelta", 1.0, {"rho": rho, "epsilon": epsilon})
+
+
+def adagrad(initial_accumulator_value: Annotated[float, Ge(0)] = 0.1, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
+    return OptimizerRecipe(
+        "Adagrad", 0.01, {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon}
+    )
+
+
+def adam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False) -> OptimizerRecipe:
+    arguments = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
+    return OptimizerRecipe("Adam", 1e-3, arguments)
+
+
+def adamw(
+    beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False
+) -> OptimizerRecipe:
+    arguments = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
+    return OptimizerRecipe("AdamW", 1e-3, arguments)
+
+
+def lion(beta_1: Decay = 0.9, beta_2: Decay = 0.99) -> OptimizerRecipe:
+    return OptimizerRecipe("Lion", 1e-4, {"beta_1": beta_1, "beta_2": beta_2})
+
+
+def nadam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
+    return OptimizerRecipe("Nadam", 1e-3, {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon})
+
+
+def rmsprop(
+    rho: Decay = 0.9, momentum: Decay = 0.0, epsilon: Epsilon = 1e-7, centered: bool = False
+) -> OptimizerRecipe:
+    arguments = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": centered}
+    return OptimizerRecipe("RMSprop", 1e-3, arguments)
+
+
+def sgd(momentum: Decay = 0.0, nesterov: bool = False) -> OptimizerRecipe:
+    return OptimizerRecipe("SGD", 0.01, {"momentum": momentum, "nesterov": nesterov})

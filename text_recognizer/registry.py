@@ -1,0 +1,136 @@
+"""Names to objects: the built-in table, then entry points, then "package.module:Name". Imports only that one."""
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import importlib.metadata
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "dataset": {
+        "AltoLinesDataset": "text_recognizer.datasets.alto_lines:AltoLinesDataset",
+        "AltoParagraphsDataset": "text_recognizer.datasets.alto_paragraphs:AltoParagraphsDataset",
+        "DigitsDataset": "text_recognizer.datasets.digits:DigitsDataset",
+        "EmnistDataset": "text_recognizer.datasets.emnist:EmnistDataset",
+        "EmnistLinesDataset": "text_recognizer.datasets.emnist_lines:EmnistLinesDataset",
+        "Hdf5LinesDataset": "text_recognizer.datasets.hdf5_lines:Hdf5LinesDataset",
+        "IamDataset": "text_recognizer.datasets.iam:IamDataset",
+        "IamLinesDataset": "text_recognizer.datasets.iam_lines:IamLinesDataset",
+        "IamParagraphsDataset": "text_recognizer.datasets.iam_paragraphs:IamParagraphsDataset",
+        "LineListDataset": "text_recognizer.datasets.line_list:LineListDataset",
+        "MnistDataset": "text_recognizer.datasets.mnist:MnistDataset",
+        "PageListDataset": "text_recognizer.datasets.page_list:PageListDataset",
+        "RenderedLinesDataset": "text_recognizer.datasets.rendered_lines:RenderedLinesDataset",
+    },
+    "model": {
+        "CharacterModel": "text_recognizer.models.character:CharacterModel",
+        "LineDetectorModel": "text_recognizer.models.line_detector:LineDetectorModel",
+        "LineModel": "text_recognizer.models.line:LineModel",
+        "LineModelCtc": "text_recognizer.models.line_ctc:LineModelCtc",
+    },
+    "network": {
+        "bluche": "text_recognizer.networks.bluche:Bluche",
+        "crnn": "text_recognizer.networks.crnn:Crnn",
+        "fcn": "text_recognizer.networks.fcn:Fcn",
+        "flor": "text_recognizer.networks.flor:Flor",
+        "lenet": "text_recognizer.networks.lenet:Lenet",
+        "line_cnn_all_conv": "text_recognizer.networks.line_cnn_all_conv:LineCnnAllConv",
+        "line_lstm_ctc": "text_recognizer.networks.line_lstm_ctc:LineLstmCtc",
+        "line_reader": "text_recognizer.networks.line_reader:LineReader",
+        "mlp": "text_recognizer.networks.mlp:Mlp",
+        "puigcerver": "text_recognizer.networks.puigcerver:Puigcerver",
+    },
+    "optimizer": {
+        name: f"text_recognizer.optimizers:{name}"
+        for name in ("adadelta", "adagrad", "adam", "adamw", "lion", "nadam", "rmsprop", "sgd")
+    },
+    "schedule": {
+        name: f"text_recognizer.schedules:{name}" for name in ("constant", "cosine", "exponential", "reduce_on_plateau")
+    },
+    "augmentation": {
+        "none": "text_recognizer.augmentation:none",
+        "affine": "text_recognizer.augmentation:affine",
+        "line_affine": "text_recognizer.augmentation:line_affine",
+        "line_elastic": "text_recognizer.augmentation:line_elastic",
+        "page_affine": "text_recognizer.augmentation:page_affine",
+    },
+}
+
+ENTRY_POINT_GROUPS = {kind: f"text_recognizer.{kind}s" for kind in BUILT_IN}
+
+
+def resolve(kind: str, name: str) -> Callable[..., Any]:
+    """The class or function that a name stands for.
+
+    Args:
+        kind: one of BUILT_IN's keys.
+        name: a registered name, or "package.module:Name" for a class that is importable from here.
+    Raises:
+        SpecError: no such name; or its module cannot be imported, with the reason.
+    """
+    if name in BUILT_IN[kind]:
+        return _load(kind, name, BUILT_IN[kind][name])
+    if ":" in name:
+        return _load(kind, name, name)
+    for entry_point in _entry_points(kind):
+        if entry_point.name == name:
+            return _load(kind, name, entry_point.value)
+    known = names(kind)
+    raise SpecError(
+        f"unknown {kind} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
+        f'Your own: "package.module:Name".'
+    )
+
+
+def names(kind: str) -> list[str]:
+    """All registered names of a kind, sorted: built in and from entry points."""
+    return sorted({*BUILT_IN[kind], *(entry_point.name for entry_point in _entry_points(kind))})
+
+
+def _entry_points(kind: str) -> "tuple[importlib.metadata.EntryPoint, ...]":
+    return _entry_points_on(tuple(sys.path), ENTRY_POINT_GROUPS[kind])
+
+
+@functools.lru_cache(maxsize=64)  # reading those of all packages takes 9 ms, and a sweep asks for each of its points
+def _entry_points_on(_search_path: tuple[str, ...], group: str) -> "tuple[importlib.metadata.EntryPoint, ...]":
+    import importlib.metadata  # slow to import, and only needed for names that are not built in
+
+    return tuple(importlib.metadata.entry_points(group=group))
+
+
+def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
+    module_name, _, attribute = target.partition(":")
+    # A console script starts with its own folder on the path; a user's module lies where the user stands.
+    here = _current_folder()
+    if here is not None and here not in sys.path and name == target:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise SpecError(
+                f"{kind} '{name}': there is no module '{error.name}' to import from "
+                f"{here or 'the current folder, which was removed,'} or the Python environment."
+            ) from None
+        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {error}.") from error
+    except AttributeError:
+        raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.") from None
+    except (Exception, SystemExit) as error:
+        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {error}.") from error
+    if not callable(found):
+        raise SpecError(f"{kind} '{name}': {target} is a {type(found).__name__}, not a class or function.")
+    return found  # type: ignore[no-any-return]
+
+
+def _current_folder() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # somebody removed it
+        return None

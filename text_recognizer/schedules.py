@@ -1,0 +1,93 @@
+"""Learning rate schedules by name: what a function returns is built for a given rate and number of steps."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from annotated_types import Ge, Gt, Le, Lt
+
+if TYPE_CHECKING:
+    import keras
+
+    Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate throughout."""
+
+    def build(self, learning_rate: float, total_steps: int) -> "Rate":  # noqa: ARG002 - one interface for all
+        return learning_rate
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A half cosine from the rate down to a part of it, after a linear warm-up."""
+
+    warmup_fraction: float
+    final_fraction: float
+
+    def build(self, learning_rate: float, total_steps: int) -> "Rate":
+        import keras
+
+        warmup_steps = round(self.warmup_fraction * total_steps)
+        warmup = {"warmup_target": learning_rate, "warmup_steps": warmup_steps} if warmup_steps else {}
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup_steps else learning_rate,
+            decay_steps=max(1, total_steps - warmup_steps),
+            alpha=self.final_fraction,
+            **warmup,
+        )
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """The rate times a factor, every so many steps."""
+
+    decay_rate: float
+    decay_steps: int
+    staircase: bool
+
+    def build(self, learning_rate: float, total_steps: int) -> "Rate":  # noqa: ARG002 - one interface for all
+        import keras
+
+        return keras.optimizers.schedules.ExponentialDecay(
+            learning_rate, self.decay_steps, self.decay_rate, staircase=self.staircase
+        )
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau(Constant):
+    """The same rate until the monitored metric stalls; then a part of it. The training loop applies it."""
+
+    factor: float
+    patience: int
+    min_delta: float
+    min_learning_rate: float
+
+
+def constant() -> Constant:
+    return Constant()
+
+
+def cosine(
+    warmup_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0, final_fraction: Annotated[float, Ge(0), Le(1)] = 0.0
+) -> Cosine:
+    """Source: Loshchilov and Hutter (2017), "SGDR", without restarts."""
+    return Cosine(warmup_fraction, final_fraction)
+
+
+def exponential(
+    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97,
+    decay_steps: Annotated[int, Ge(1)] = 2000,
+    staircase: bool = True,
+) -> Exponential:
+    return Exponential(decay_rate, decay_steps, staircase)
+
+
+def reduce_on_plateau(
+    factor: Annotated[float, Gt(0), Lt(1)] = 0.2,
+    patience: Annotated[int, Ge(1)] = 5,
+    min_delta: Annotated[float, Ge(0)] = 1e-4,
+    min_learning_rate: Annotated[float, Ge(0)] = 0.0,
+) -> ReduceOnPlateau:
+    return ReduceOnPlateau(factor, patience, min_delta, min_learning_rate)

@@ -1,0 +1,45 @@
+"""Settings a user makes once, in environment variables."""
+
+import os
+import sys
+from pathlib import Path
+
+import platformdirs
+
+from text_recognizer.errors import TextRecognizerError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def data_folder() -> Path:
+    """TEXT_RECOGNIZER_DATA: downloads and converted datasets; by default in the user's cache."""
+    return user_folder("TEXT_RECOGNIZER_DATA", Path(platformdirs.user_cache_dir("text_recognizer")))
+
+
+def metadata_file() -> Path:
+    """TEXT_RECOGNIZER_METADATA: the registry of remote datasets; by default the one that comes with the project."""
+    in_repository = REPOSITORY / "metadata" / "metadata.toml"
+    installed = Path(sys.prefix) / "share" / "text_recognizer" / "metadata.toml"
+    return user_folder("TEXT_RECOGNIZER_METADATA", in_repository if in_repository.exists() else installed)
+
+
+def weights_folder() -> Path:
+    """TEXT_RECOGNIZER_WEIGHTS: the canonical bundles that predictors load; by default inside the package."""
+    return user_folder("TEXT_RECOGNIZER_WEIGHTS", Path(__file__).parent / "weights")
+
+
+def user_folder(variable: str, usual: Path) -> Path:
+    """A path that an environment variable sets; ~ and ~user stand for home folders.
+
+    Raises:
+        TextRecognizerError: there is no such user.
+    """
+    set_to = os.environ.get(variable)
+    if not set_to:
+        return usual
+    try:
+        return Path(set_to).expanduser()
+    except RuntimeError:
+        raise TextRecognizerError(
+            f"{variable} is set to {set_to!r}: the home folder of that user is not known. Give a whole path."
+        ) from None

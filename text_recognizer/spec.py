@@ -1,0 +1,249 @@
+"""ExperimentSpec: what is trained, on what, and how. Read, overridden and identified without TensorFlow."""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.arguments import check_value, to_json
+from text_recognizer.errors import SpecError
+from text_recognizer.registry import names
+from text_recognizer.wording import did_you_mean, received
+
+DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
+# Filing, launching and checkpointing change how a result is reached, not which.
+NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s")
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """One experiment. The keys are those of the FSDL text recogniser's JSON files.
+
+    `text_recognizer.experiment.assemble` checks the names and arguments and puts the parts together.
+
+    Args:
+        dataset, model, network: registered names, or "package.module:Name".
+        dataset_args, model_args, network_args: arguments of their constructors.
+        train_args: see text_recognizer.train_args.TrainArgs.
+        experiment_group: a label that runs are filed under.
+        seed: of initial weights, order of the data, dropout and augmentation.
+    """
+
+    dataset: str
+    model: str
+    network: str
+    dataset_args: dict[str, Any] = field(default_factory=dict)
+    model_args: dict[str, Any] = field(default_factory=dict)
+    network_args: dict[str, Any] = field(default_factory=dict)
+    train_args: dict[str, Any] = field(default_factory=dict)
+    experiment_group: str = "default"
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any], source: str | None = None) -> "ExperimentSpec":
+        """A spec from its JSON object.
+
+        Raises:
+            SpecError: unknown, missing or mistyped keys, all at once.
+        """
+        known = [one.name for one in dataclasses.fields(cls)]
+        problems = [_unknown_key(str(key)) for key in value if key not in known]
+        problems += [
+            f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}."
+            for key in ("dataset", "model", "network")
+            if key not in value
+        ]
+        kinds = typed_fields()
+        checked = {}
+        for key in known:
+            if key in value:
+                checked[key], found = check_value(key, kinds[key], value[key])  # a seed of 1.0 becomes 1
+                problems += found
+        seed = checked.get("seed", 0)
+        if isinstance(seed, int) and not 0 <= seed < 2**32:
+            problems.append(f"seed must be from 0 to 4294967295. {received(seed)}")
+        if problems:
+            raise SpecError(problems, source)
+        return cls(**checked)
+
+    def override(self, values: Mapping[str, Any]) -> "ExperimentSpec":
+        """The same spec with some values replaced.
+
+        Args:
+            values: by dotted key, for example {"network_args.layer_size": 128}; a new argument is added.
+        Raises:
+            SpecError: a key that no spec has, or that leads through something that is no object.
+        """
+        return ExperimentSpec.parse(override_json(self.to_json(), values))
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as plain JSON, keys in their usual order."""
+        order = ("dataset", "dataset_args", "model", "model_args", "network", "network_args", "train_args")
+        return {key: to_json(getattr(self, key)) for key in (*order, "experiment_group", "seed")}
+
+    @property
+    def digest(self) -> str:
+        """Hash of what is trained; not of the group it is filed under, nor of how it is launched or checkpointed.
+
+        Two specs that differ only in defaults written out have the same digest once both are completed.
+        """
+        trained = self.to_json()
+        for key in NOT_TRAINED:
+            group, _, name = key.rpartition(".")
+            (trained[group] if group else trained).pop(name, None)
+        return hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def base_spec(given: Collection[str]) -> dict[str, Any]:
+    """What overrides are put on when no spec is given: the default experiment, unless they name all three parts.
+
+    Args:
+        given: the (dotted) keys of the overrides.
+    """
+    if {"dataset", "model", "network"} <= set(given):
+        return {}
+    return parse_json(DEFAULT_SPEC.read_text(encoding="utf-8"), str(DEFAULT_SPEC))
+
+
+def typed_fields() -> dict[str, Any]:
+    """The keys of a spec with the kind of value each holds."""
+    return {
+        one.name: {"seed": int}.get(one.name, dict[str, Any] if one.name.endswith("_args") else str)
+        for one in dataclasses.fields(ExperimentSpec)
+    }
+
+
+def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's JSON object with dotted keys replaced; see ExperimentSpec.override."""
+    changed = json.loads(json.dumps(spec))
+    problems = [problem for key, value in values.items() if (problem := _set_dotted(changed, key, value))]
+    if problems:
+        raise SpecError(problems)
+    return changed  # type: ignore[no-any-return]
+
+
+def without_dotted_keys(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's JSON object whose dotted keys, like "network_args.layer_size", stand where they lead to.
+
+    Raises:
+        SpecError: one that leads through something that is no object.
+    """
+    plain = {key: item for key, item in value.items() if "." not in key}
+    return override_json(plain, {key: item for key, item in value.items() if "." in key})
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested objects as dotted keys; an empty object stays."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            flat |= flatten(item, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = item
+    return flat
+
+
+def read_spec(text: str) -> tuple[dict[str, Any], str]:
+    """The JSON object of a spec given as inline JSON, a file, or "-" for standard input.
+
+    Returns:
+        the object, and where it came from in words.
+    Raises:
+        SpecError: no such file, or JSON that does not parse (with line and column).
+    """
+    if text == "-":
+        if sys.stdin is None:
+            raise SpecError("standard input is closed. Give a file, or inline JSON.")
+        return parse_json(sys.stdin.read(), "standard input"), "standard input"
+    if text.lstrip().startswith(("{", "[")):
+        return parse_json(text, "the spec on the command line"), "the command line"
+    try:
+        content = Path(text).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(
+            f"there is no file '{text}'. A spec is inline JSON (starting with {{), a file, or - for standard input."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"cannot read the spec '{text}': {error}.") from None
+    return parse_json(content, text), text
+
+
+def parse_json(text: str, source: str) -> dict[str, Any]:
+    """A JSON object, strictly: no NaN, no key twice.
+
+    Raises:
+        SpecError: with the position of the first mistake.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        line = text.split("\n")[error.lineno - 1]
+        start = max(0, error.colno - 41)
+        raise SpecError(
+            f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}:\n"
+            f"    {line[start : start + 80]}\n    {' ' * (error.colno - 1 - start)}^"
+        ) from None
+    except RecursionError:
+        raise SpecError(f"{source} is nested too deeply.") from None
+    except SpecError as error:
+        raise SpecError(error.problems, source) from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise SpecError(f"{source}: {error}.") from None
+    if not isinstance(value, dict):
+        raise SpecError(f'{source} must hold a JSON object, like {{"dataset": …}}. {received(value)}')
+    return value
+
+
+def parse_value(text: str) -> Any:
+    """The value of an override on the command line: JSON where it is JSON, a Python literal, else text.
+
+    `1e-4` is a number, `true` and `True` are booleans, `{'units': 8}` is an object, `lenet` is text.
+    """
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = to_json(read(text))
+            json.dumps(value, allow_nan=False)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        return value
+    return text
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise SpecError(f"the key '{key}' stands twice in one object.")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise SpecError(f"{name} is not a JSON number.")
+
+
+def _unknown_key(key: str) -> str:
+    known = list(typed_fields())
+    return f"unknown key '{key}'.{did_you_mean(key, known)} A spec has: {', '.join(known)}."
+
+
+def _set_dotted(target: dict[str, Any], dotted: str, value: Any) -> str | None:
+    """Sets target[a][b] for "a.b"; returns the problem when that cannot be."""
+    path = dotted.split(".")
+    if path[0] not in typed_fields():
+        return _unknown_key(path[0])
+    place = target
+    for depth, key in enumerate(path[:-1], start=1):
+        inner = place.setdefault(key, {})
+        if inner is None:
+            inner = place[key] = {}
+        if not isinstance(inner, dict):
+            return f"'{dotted}' cannot be set: {'.'.join(path[:depth])} is {inner!r}, not an object."
+        place = inner
+    place[path[-1]] = value
+    return None

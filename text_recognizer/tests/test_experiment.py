@@ -1,0 +1,270 @@
+import json
+import sys
+import textwrap
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.experiment import assemble, json_schema
+from text_recognizer.registry import names, resolve
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.train_args import TrainArgs
+
+MLP = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
+
+
+def problems_of(value):
+    with pytest.raises(SpecError) as caught:
+        assemble(ExperimentSpec.parse(value))
+    return caught.value.problems
+
+
+def test_a_spec_is_completed_with_every_default():
+    experiment = assemble(ExperimentSpec.parse(MLP))
+    assert experiment.spec.network_args == {"layer_size": 128, "dropout_amount": 0.2, "num_layers": 3}
+    assert experiment.spec.train_args["optimizer_args"]["beta_1"] == 0.9
+    assert assemble(experiment.spec).spec == experiment.spec
+    assert (
+        experiment.spec.digest == assemble(ExperimentSpec.parse({**MLP, "network_args": {"num_layers": 3}})).spec.digest
+    )
+
+
+def test_problems_of_all_parts_are_reported_together():
+    value = {
+        "dataset": "DigitDataset",
+        "model": "CharacterModel",
+        "network": "mlp",
+        "network_args": {"layer_siz": 3, "num_layers": -1},
+        "train_args": {
+            "bach_size": 3,
+            "optimizer": "addam",
+            "schedule": "cosine",
+            "schedule_args": {"warmup_fraction": 2},
+            "early_stopping": {"patience": 0},
+            "mixed_precision": "float32",
+        },
+    }
+    text = "\n".join(problems_of(value))
+    for part in [
+        "unknown dataset 'DigitDataset'. Did you mean 'DigitsDataset'?",
+        "network 'mlp' has no argument 'layer_siz'. Did you mean 'layer_size'?",
+        "network 'mlp': num_layers must be at least 1. Received: -1.",
+        "train_args has no argument 'bach_size'. Did you mean 'batch_size'?",
+        "train_args.optimizer: unknown optimizer 'addam'. Did you mean 'adam'?",
+        "train_args.schedule 'cosine': warmup_fraction must be less than 1",
+        "train_args: early_stopping.patience must be at least 1. Received: 0.",
+        "train_args: mixed_precision must be one of 'off', 'bfloat16' or 'float16'. Received: 'float32'.",
+    ]:
+        assert part in text, part
+
+
+def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "tiny.py").write_text(
+        textwrap.dedent(
+            """
+            import numpy as np
+            from text_recognizer.datasets.base import DataSpec
+            from text_recognizer.datasets.characters import CharacterDataset
+            class TinyDataset(CharacterDataset):
+                data_spec = DataSpec((4, 9, 1), ("a", "b"))
+                def source(self): return {}
+                def read(self): return {"all": (np.zeros((20, 4, 9), np.uint8), np.arange(20) % 2)}
+            class Windowed:
+                pass
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    value = {"dataset": "tiny:TinyDataset", "model": "CharacterModel", "network": "lenet"}
+    assert problems_of(value) == [
+        "network 'lenet' does not fit dataset 'tiny:TinyDataset': needs images of at least 6 x 6 pixels, "
+        "the dataset's have 4 x 9."
+    ]
+    assert problems_of({**value, "network": "tiny:Windowed"}) == [
+        "network 'tiny:Windowed' is not a subclass of text_recognizer.networks.base.Network."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("no_such_module:Net", "there is no module 'no_such_module'"),
+        ("text_recognizer.networks.mlp:Nlp", "has no 'Nlp'"),
+        ("broken_module:Net", "importing broken_module failed: ZeroDivisionError"),
+        ("missing_inside:Net", "importing missing_inside failed: No module named 'surely_not_there'"),
+        ("nett", "unknown network 'nett'"),
+    ],
+)
+def test_names_that_do_not_load_say_why(name, part, tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    (tmp_path / "missing_inside.py").write_text("import surely_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert part in problems_of({**MLP, "network": name})[0]
+
+
+def test_a_batch_larger_than_the_training_split_is_refused(digits_prepared):
+    experiment = assemble(ExperimentSpec.parse({**MLP, "train_args": {"batch_size": 100_000}}))
+    with pytest.raises(
+        SpecError, match=r"batch_size must be at most 1,079, the images of the training split. Received: 1000"
+    ):
+        experiment.check_sizes()
+
+
+def test_a_metric_to_monitor_must_be_one_that_is_reported():
+    train_args = {"monitor": "val_acuracy", "early_stopping": {"monitor": "test_accuracy"}}
+    assert problems_of({**MLP, "train_args": train_args}) == [
+        "train_args: monitor 'val_acuracy' is not reported. Did you mean 'val_accuracy'? Reported: loss, accuracy, "
+        "val_loss, val_accuracy, val_top_3_accuracy, val_top_5_accuracy.",
+        "train_args: early_stopping.monitor 'test_accuracy' is not reported. Did you mean 'accuracy'? Reported: "
+        "loss, accuracy, val_loss, val_accuracy, val_top_3_accuracy, val_top_5_accuracy.",
+    ]
+
+
+OWN_PARTS = """
+import sys
+class Recipe:
+    usual_learning_rate = 0.1
+    def build(self, rate, decay=None, norm=None, value=None): ...
+def optimizer(): return Recipe()
+class Layer:
+    def build(self, input_shape): ...
+def leaving(): sys.exit(0)
+def no_changes(): return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "problem"),
+    [
+        ("optimizer", "builtins:int", "does not tell its arguments"),
+        ("optimizer", "builtins:print", "must return an object with build(learning_rate, weight_decay, clip_norm"),
+        ("optimizer", "own_parts:no_changes", "and a number usual_learning_rate, as the functions of"),
+        ("optimizer", "text_recognizer.schedules:constant", "Received: Constant()"),
+        ("schedule", "text_recognizer.optimizers:adam", "must return an object with build(learning_rate, total_steps)"),
+        ("schedule", "own_parts:leaving", "SystemExit: 0"),
+        ("augmentation", "own_parts:Layer", "must return an object with build(data_spec, seed)"),
+        ("augmentation", "builtins:print", "as the functions of text_recognizer.augmentation do"),
+    ],
+)
+def test_what_is_no_optimizer_schedule_or_augmentation_is_refused(part, name, problem, tmp_path, monkeypatch, capfd):
+    (tmp_path / "own_parts.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = problems_of({**MLP, "train_args": {part: name}})
+    assert found.startswith(f"train_args.{part} '{name}'")
+    assert problem in found
+    assert capfd.readouterr().out == ""  # it was not called
+
+
+def test_a_users_own_optimizer_and_augmentation_pass(tmp_path, monkeypatch):
+    (tmp_path / "own_parts.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    train_args = {"optimizer": "own_parts:optimizer", "augmentation": "own_parts:no_changes"}
+    assert assemble(ExperimentSpec.parse({**MLP, "train_args": train_args})).train_part("augmentation") is None
+
+
+def test_an_entry_point_plugs_in(tmp_path, monkeypatch):
+    (tmp_path / "my_net.py").write_text(
+        "from text_recognizer.networks import Network\n"
+        "class MyNetwork(Network):\n"
+        "    def __init__(self, units: int = 4): ...\n"
+        "    def build(self, input_shape, output_shape): ...\n"
+    )
+    info = tmp_path / "my_net-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-net\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[text_recognizer.networks]\nmy_network = my_net:MyNetwork\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "my_network" in names("network")
+    assert assemble(ExperimentSpec.parse({**MLP, "network": "my_network"})).spec.network_args == {"units": 4}
+
+
+def test_the_schema_accepts_what_passes_and_refuses_what_does_not():
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    completed = assemble(
+        ExperimentSpec.parse({**MLP, "train_args": {"early_stopping": {"patience": 2}}})
+    ).spec.to_json()
+    validator.validate(completed)
+    for wrong in [
+        {**MLP, "network_args": {"layer_siz": 3}},
+        {**MLP, "train_args": {"epochs": 0}},
+        {**MLP, "train_args": {"optimizer": "adam", "optimizer_args": {"momentum": 0.9}}},
+        {**MLP, "train_args": {"optimizer_args": {"momentum": 0.9}}},
+        {**MLP, "extra": 1},
+        {"dataset": "DigitsDataset"},
+    ]:
+        assert list(validator.iter_errors(wrong)), wrong
+
+
+def test_optimizers_take_only_what_keras_takes():
+    import inspect
+
+    import keras
+
+    for name in names("optimizer"):
+        recipe = resolve("optimizer", name)()
+        parameters = inspect.signature(getattr(keras.optimizers, recipe.keras_class)).parameters
+        assert set(recipe.arguments) <= set(parameters), name
+        for argument, value in recipe.arguments.items():
+            assert parameters[argument].default == value, (name, argument)
+        assert parameters["learning_rate"].default in (recipe.usual_learning_rate, 0.001), name
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+keys = st.sampled_from(
+    [*MLP, "dataset_args", "network_args", "model_args", "train_args", "experiment_group", "seed", "x"]
+)
+argument_names = st.sampled_from(
+    ["layer_size", "dropout_amount", "subsample_fraction", "split", "mapping", *TrainArgs.__dataclass_fields__, "y"]
+)
+specs = st.dictionaries(
+    keys,
+    json_values | st.sampled_from([*MLP.values(), "lenet"]) | st.dictionaries(argument_names, json_values, max_size=4),
+).map(lambda value: {**MLP, **value})
+
+
+@settings(max_examples=300, deadline=None)
+@given(specs)
+def test_no_generated_spec_ends_in_anything_but_a_message(value):
+    try:
+        assemble(ExperimentSpec.parse(value))
+    except TextRecognizerError as error:
+        assert str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(argument_names, json_values, max_size=5))
+def test_no_generated_train_args_end_in_anything_but_a_message(train_args):
+    try:
+        experiment = assemble(ExperimentSpec.parse({**MLP, "train_args": train_args}))
+    except TextRecognizerError as error:
+        assert str(error)
+    else:
+        json.dumps(experiment.spec.to_json(), allow_nan=False)
+
+
+def test_old_files_of_the_fsdl_tool_work_unchanged():
+    old = json.loads(
+        """{"dataset": "EmnistDataset", "dataset_args": {"subsample_fraction": 0.25}, "model": "CharacterModel",
+        "network": "mlp", "network_args": {"num_layers": 2}, "train_args": {"batch_size": 256},
+        "experiment_group": "Sample Experiments"}"""
+    )
+    experiment = assemble(ExperimentSpec.parse(old))
+    assert experiment.train_args.batch_size == 256
+    assert sys.modules.get("text_recognizer.datasets.emnist") is not None
+
+
+def test_a_loss_that_xla_cannot_compile_is_told_beforehand():
+    lines = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc", "network": "line_reader"}
+    assert problems_of({**lines, "train_args": {"jit_compile": True}}) == [
+        "train_args.jit_compile must be false for model 'LineModelCtc': XLA cannot compile the CTC loss. "
+        "Received: True."
+    ]

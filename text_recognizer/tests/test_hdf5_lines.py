@@ -1,0 +1,163 @@
+"""Lines in HDF5 files of the layout of 2020: read, written, damaged."""
+
+import h5py
+import numpy as np
+import pytest
+
+from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
+from text_recognizer.datasets.hdf5_lines import Hdf5LinesDataset
+from text_recognizer.datasets.line_list import LineListDataset
+from text_recognizer.errors import DataError
+from text_recognizer.tests.line_files import picture, write_list
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+
+
+def write(path, parts, **spoiled):
+    """As the older recogniser writes it: pictures on their sides, texts as bytes of any length, gzip 9."""
+    with h5py.File(path, "w") as file:
+        for part, (widths, texts) in parts.items():
+            pictures = np.full((len(widths), 60, 8), 255, np.uint8)
+            for row, width in enumerate(widths):
+                pictures[row, :width] = picture(width, seed=row).T if width else 255
+            group = file.create_group(part)
+            group.create_dataset("dt", data=spoiled.get("dt", pictures), compression="gzip", compression_opts=9)
+            if spoiled.get("gt", texts) is not None:
+                group.create_dataset("gt", data=spoiled.get("gt", [text.encode() for text in texts]))
+
+
+def prepared(path, ink="dark"):
+    dataset = Hdf5LinesDataset(str(path), height=8, ink=ink)
+    dataset.prepare()
+    return dataset
+
+
+def test_lines_are_set_upright_and_lose_their_padding(tmp_path):
+    write(tmp_path / "a.hdf5", {"train": ([40, 60], ["é b", "c"]), "valid": ([30], ["b"]), "test": ([20], ["c"])})
+    dataset = prepared(tmp_path / "a.hdf5")
+    split = dataset.split("train")
+    assert dataset.sizes() == {"train": 2, "validation": 1, "test": 1}
+    assert split.texts == ["é b", "c"]
+    # What a picture has of white paper at its end counts as padding.
+    assert split.widths.tolist() == [20, 30]
+    assert np.array_equal(split.image(0)[..., 0], picture(40, seed=0)[:, :20])
+
+
+def test_what_is_written_is_what_was_there(tmp_path):
+    path = write_list(tmp_path / "lines", [(f"{index}.png", f"text {index}é") for index in range(30)])
+    dataset = LineListDataset(str(path), height=8, source_ink="dark", preprocessing=())
+    dataset.prepare()
+    write_hdf5(tmp_path / "out.hdf5", {name: dataset.split(name) for name in SPLIT_NAMES}, width=64)
+    with h5py.File(tmp_path / "out.hdf5") as file:
+        assert file["valid/dt"].shape == (3, 64, 8)
+        assert file["valid/dt"].dtype == np.uint8
+        assert file["test/gt"][0].decode() == dataset.split("test").text(0)
+        assert (file["train/dt"][0, -1] == 255).all()
+    again = prepared(tmp_path / "out.hdf5", ink="light")
+    assert again.data_spec.classes == dataset.data_spec.classes
+    for name in SPLIT_NAMES:
+        assert again.split(name).texts == dataset.split(name).texts
+        theirs, ours = again.split(name).image(0), dataset.split(name).image(0)
+        assert np.array_equal(theirs, ours[:, : theirs.shape[1]])
+    assert [one.name for one in tmp_path.glob("*out*")] == ["out.hdf5"]
+
+
+def test_a_line_wider_than_the_file_is_refused(tmp_path):
+    path = write_list(tmp_path / "lines", [(f"{index}.png", "a") for index in range(30)])
+    dataset = LineListDataset(str(path), height=8)
+    dataset.prepare()
+    expected = (
+        r"a line of the train split is \d\d pixels wide, the file's pictures are 16. Give the dataset max_width=16"
+    )
+    with pytest.raises(DataError, match=expected):
+        write_hdf5(tmp_path / "out.hdf5", {"train": dataset.split("train")}, width=16)
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "expected"),
+    [
+        ({"gt": None}, "train: expected the datasets dt and gt. It has: dt"),
+        ({"gt": [b"a"]}, "train: 2 pictures but 1 texts"),
+        ({"gt": [b"\xff", b"a"]}, "train, line 0: its text is not UTF-8"),
+        ({"dt": np.zeros((2, 8), np.uint8)}, r"dt must be uint8 \(lines, width, height\). Received: uint8 \(2, 8\)"),
+        ({"dt": np.zeros((2, 8, 8))}, "Received: float64"),
+        ({"gt": np.array([1, 2])}, r"train: gt must be texts \(lines,\)\. Received: int64 \(2,\)"),
+        ({"gt": np.array([[b"a"], [b"b"]])}, r"gt must be texts \(lines,\)\. Received: \|S1 \(2, 1\)"),
+        ({"gt": h5py.Empty("S1")}, r"gt must be texts \(lines,\)\. Received: \|S1 None"),
+        ({"gt": b"a"}, r"gt must be texts \(lines,\)\. Received: .* \(\)"),
+    ],
+)
+def test_a_file_of_another_layout_says_what_it_has(tmp_path, spoiled, expected):
+    write(tmp_path / "a.hdf5", {"train": ([40, 60], ["a", "b"])}, **spoiled)
+    with pytest.raises(DataError, match=expected):
+        prepared(tmp_path / "a.hdf5")
+
+
+def test_groups_where_datasets_belong_and_the_other_way_round_are_named(tmp_path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file["train"] = np.zeros((2, 60, 8), np.uint8)
+    with pytest.raises(DataError, match=r"train: expected a group with .* It is uint8 \(2, 60, 8\)"):
+        prepared(path)
+    for name, other in (("dt", "gt"), ("gt", "dt")):
+        with h5py.File(path, "w") as file:
+            file.create_group(f"train/{name}")
+            file[f"train/{other}"] = np.zeros((2, 60, 8), np.uint8) if other == "dt" else [b"a", b"b"]
+        with pytest.raises(DataError, match=rf"train: {name} must be .* Received: a group\."):
+            prepared(path)
+
+
+def overwrite_chunk(path, dataset, index):
+    """Bytes that gzip cannot unpack."""
+    with h5py.File(path) as file:
+        chunk = file[dataset].id.get_chunk_info(index)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\x55" * chunk.size
+    path.write_bytes(content)
+
+
+def test_damaged_texts_are_no_fault_of_the_disk_that_is_written(tmp_path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file["train/dt"] = np.zeros((40, 60, 8), np.uint8)
+        file.create_dataset("train/gt", data=[b"text"] * 40, chunks=(40,), compression="gzip")
+    overwrite_chunk(path, "train/gt", 0)
+    with pytest.raises(DataError, match=r"a\.hdf5 is damaged, or of another layout: Can't") as caught:
+        prepared(path)
+    assert "store" not in str(caught.value)
+
+
+def test_a_damaged_picture_costs_its_line_alone(tmp_path):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        pictures = np.stack(
+            [np.pad(picture(40, seed=row).T, ((0, 20), (0, 0)), constant_values=255) for row in range(9)]
+        )
+        file.create_dataset("train/dt", data=pictures, chunks=(1, 60, 8), compression="gzip")
+        file["train/gt"] = [f"text {row}".encode() for row in range(9)]
+    overwrite_chunk(path, "train/dt", 3)
+    dataset = prepared(path)
+    assert [one.name for one in dataset.rejected] == ["train/3"]
+    assert sum(dataset.sizes().values()) == 8
+
+
+def test_a_file_that_is_none_is_refused(tmp_path):
+    with pytest.raises(DataError, match="there is no file"):
+        prepared(tmp_path / "a.hdf5")
+    write(tmp_path / "a.hdf5", {"other": ([40], ["a"])})
+    with pytest.raises(DataError, match="has none of the groups train, valid, test"):
+        prepared(tmp_path / "a.hdf5")
+    (tmp_path / "a.hdf5").write_bytes((tmp_path / "a.hdf5").read_bytes()[:900])
+    with pytest.raises(DataError, match="is damaged or no HDF5 file"):
+        prepared(tmp_path / "a.hdf5")
+
+
+def test_blank_pictures_are_rejected_by_name(tmp_path):
+    write(tmp_path / "a.hdf5", {"train": ([40, 0, 50, 60], ["a", "b", "c", "d"])})
+    dataset = prepared(tmp_path / "a.hdf5")
+    assert [(one.name, one.text) for one in dataset.rejected] == [("train/1", "b")]

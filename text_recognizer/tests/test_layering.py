@@ -1,0 +1,88 @@
+"""Three tests that guard the house: imports point one way, every name loads, checking a spec needs no TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from text_recognizer.registry import BUILT_IN, resolve
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Rooms from the lowest to the highest; a module may import from its own room and from lower ones.
+FLOORS = [
+    {"text_recognizer.errors", "text_recognizer.wording", "text_recognizer.settings", "text_recognizer.train_args"},
+    {"text_recognizer.registry", "text_recognizer.arguments"},
+    {"text_recognizer.spec", "text_recognizer.charset", "text_recognizer.reading_order"},
+    {"text_recognizer.datasets", "text_recognizer.networks", "text_recognizer.decoding"},
+    {"text_recognizer.models", "text_recognizer.images"},
+    {"text_recognizer.optimizers", "text_recognizer.schedules", "text_recognizer.augmentation"},
+    {"text_recognizer.experiment", "text_recognizer.predictors"},
+    {"text_recognizer.serving"},
+    {"evaluation"},
+    {"training"},
+    {"evaluation.benchmarks"},  # measure everything from outside
+]
+
+
+def _modules() -> list[tuple[str, Path]]:
+    paths = [path for top in ("text_recognizer", "evaluation", "training") for path in (REPOSITORY / top).rglob("*.py")]
+    named = [(".".join(path.relative_to(REPOSITORY).with_suffix("").parts), path) for path in paths]
+    return [(name.removesuffix(".__init__"), path) for name, path in named if ".tests" not in name]
+
+
+def _floor(module: str) -> int | None:
+    rooms = [(room, height) for height, rooms in enumerate(FLOORS) for room in rooms]
+    inside = [(room, height) for room, height in rooms if module == room or module.startswith(room + ".")]
+    return max(inside)[1] if inside else None  # the longest name is the innermost room
+
+
+def _imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ("text_recognizer", "evaluation", "training")}
+
+
+def test_imports_point_one_way():
+    upward = [
+        f"{module} imports {imported}"
+        for module, path in _modules()
+        for imported in _imported(path)
+        if (here := _floor(module)) is not None and (there := _floor(imported)) is not None and there > here
+    ]
+    assert upward == []
+
+
+def test_every_module_has_a_floor():
+    assert [module for module, _ in _modules() if _floor(module) is None] == ["text_recognizer"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, table in BUILT_IN.items() for name in table])
+def test_every_registered_name_loads(kind, name):
+    assert callable(resolve(kind, name))
+
+
+def test_checking_a_spec_and_listing_import_no_heavy_library():
+    code = """
+import sys
+from text_recognizer.registry import BUILT_IN, resolve
+from text_recognizer.experiment import assemble, json_schema
+from text_recognizer.spec import ExperimentSpec
+import training.run_experiment, training.run_table, training.commands.runs, training.commands.list
+spec = ExperimentSpec("EmnistDataset", "CharacterModel", "lenet", train_args={"optimizer": "sgd"})
+assemble(spec)
+json_schema()
+for kind, table in BUILT_IN.items():
+    for name in table:
+        resolve(kind, name)
+heavy = {"tensorflow", "keras", "wandb", "boto3", "optuna", "ray", "scipy", "sklearn", "h5py", "plotext", "pynvml"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

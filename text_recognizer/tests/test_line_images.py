@@ -1,0 +1,143 @@
+"""Pictures of lines: height, polarity, blank ones, illumination, slant; images of every kind of file."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.grey import read_grey
+from text_recognizer.datasets.line_images import (
+    LineForm,
+    UnfitImageError,
+    deslant,
+    even_illumination,
+    stretch_contrast,
+)
+from text_recognizer.errors import DataError
+
+
+def strokes(height=32, width=120, slant=0.0, paper=255, ink=0):
+    """Upright bars, or bars that lean to the right by `slant` pixels a row."""
+    image = np.full((height, width), paper, np.uint8)
+    for row in range(4, height - 4):
+        for left in range(30, width - 40, 12):
+            start = round(left + slant * (height - row))
+            image[row, start : start + 3] = ink
+    return image
+
+
+def test_a_line_keeps_its_aspect_ratio_at_its_new_height():
+    line = LineForm(16, ink="dark").apply(strokes(32, 120))
+    assert line.shape == (16, 60)
+    assert line.dtype == np.uint8
+
+
+def test_a_line_of_the_right_height_is_left_as_it_is():
+    image = strokes()
+    assert np.array_equal(LineForm(32, ink="dark").apply(image), image)
+    assert np.array_equal(LineForm(32, ink="light").apply(image), 255 - image)
+
+
+def test_polarity_is_found_by_what_is_rarer_and_can_be_said():
+    light_on_dark = 255 - strokes()
+    assert np.array_equal(LineForm(32, ink="dark").apply(light_on_dark), strokes())
+    assert np.array_equal(LineForm(32, ink="dark", source_ink="dark").apply(light_on_dark), light_on_dark)
+    assert np.array_equal(LineForm(32, ink="light", source_ink="light").apply(light_on_dark), light_on_dark)
+
+
+def test_a_line_that_is_too_wide_is_made_smaller_and_centred_on_its_paper():
+    line = LineForm(32, max_width=60, ink="light").apply(strokes(32, 120, paper=200))
+    assert line.shape == (32, 60)
+    assert (line[:8] == 55).all()
+    assert (line[-8:] == 55).all()
+    assert line[8:-8].max() > 200
+
+
+@pytest.mark.parametrize("level", [0, 128, 250])
+def test_a_picture_of_one_level_is_blank(level):
+    image = np.full((32, 50), level, np.uint8)
+    image[3, 4] = 255 - level  # a speck is no writing
+    with pytest.raises(UnfitImageError, match="is blank"):
+        LineForm(32).apply(image)
+
+
+def test_a_picture_without_pixels_is_refused():
+    with pytest.raises(UnfitImageError, match="0 x 32 pixels"):
+        LineForm(32).apply(np.zeros((32, 0), np.uint8))
+
+
+def test_contrast_maps_paper_to_white_and_ink_to_black():
+    stretched = stretch_contrast(strokes(paper=180, ink=60))
+    assert set(np.unique(stretched)) == {0, 255}
+    barely = strokes(paper=180, ink=178)
+    assert np.array_equal(stretch_contrast(barely), barely)
+
+
+def test_uneven_light_is_evened_out():
+    light = np.linspace(0.4, 1.0, 240)[None]
+    image = (strokes(32, 240) * light).astype(np.uint8)
+    even = even_illumination(image)
+    paper, ink = strokes(32, 240) == 255, strokes(32, 240) == 0
+    assert image[paper].min() < 110
+    assert even[paper].min() > 225
+    assert even[ink].max() < 30
+
+
+def test_leaning_strokes_are_set_upright():
+    assert np.array_equal(deslant(strokes()), strokes())
+    upright = deslant(strokes(slant=0.5))
+    columns = (upright < 128).sum(axis=0)
+    # Bars of 24 rows, each three columns wide: upright again, whole columns are ink.
+    assert (columns >= 20).sum() >= 2 * len(range(30, 80, 12))
+    assert ((strokes(slant=0.5) < 128).sum(axis=0) < 10).all()
+
+
+def test_steps_are_taken_in_their_order_and_a_sheared_line_still_fits():
+    form = LineForm(32, max_width=120, ink="dark", preprocessing=("illumination", "deslant", "contrast"))
+    line = form.apply(strokes(slant=0.5, paper=170, ink=60))
+    assert line.shape == (32, 120)
+    assert line.max() == 255
+    assert line.min() == 0
+
+
+def test_a_predictor_makes_lines_of_the_form_that_the_dataset_has():
+    data_spec = DataSpec((32, None, 1), ("", "a"), "line", "light", preprocessing=("contrast",))
+    line = LineForm.of(data_spec).apply(strokes(64, 240, paper=180, ink=60))
+    assert line.shape == (32, 120)
+    assert line[:, :13].max() == 0
+    assert line.max() == 255
+
+
+def test_image_files_of_every_kind_are_read_as_grey(tmp_path):
+    image = strokes()
+    for name, picture in {
+        "grey.png": Image.fromarray(image),
+        "palette.gif": Image.fromarray(image).convert("P"),
+        "bits.png": Image.fromarray(image).convert("1"),
+        "deep.png": Image.fromarray(image.astype(np.uint16) * 257),
+        "colour.bmp": Image.fromarray(image).convert("RGB"),
+    }.items():
+        picture.save(tmp_path / name)
+        assert np.array_equal(read_grey(tmp_path / name), image), name
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    rgba[2:4, :, 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    assert np.array_equal(read_grey(tmp_path / "a.png"), np.where(rgba[..., 3] == 255, 0, 255))
+
+
+def test_a_photograph_that_was_taken_sideways_is_set_upright(tmp_path):
+    image = strokes()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(np.rot90(image)).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_grey(tmp_path / "a.png"), image)
+
+
+def test_a_cut_jpeg_is_damaged(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
+    with pytest.raises(DataError, match="its image is damaged"):
+        read_grey(tmp_path / "a.jpg")

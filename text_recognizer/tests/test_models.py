@@ -1,0 +1,140 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.bundle import Bundle, canonical_folder, copy_bundle, find_bundle, write_bundle
+from text_recognizer.models.character import CharacterModel
+from text_recognizer.networks import Network
+from text_recognizer.networks.lenet import Lenet
+from text_recognizer.networks.mlp import Mlp
+from text_recognizer.spec import ExperimentSpec
+
+EMNIST_FSDL = DataSpec((28, 28, 1), tuple(chr(33 + index) for index in range(80)))
+DIGITS = DataSpec((8, 8, 1), tuple("0123456789"))
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 8})
+
+
+@pytest.mark.parametrize(("network", "parameters"), [(Mlp(), 143_824), (Lenet(), 1_208_912)])
+def test_networks_have_the_parameters_of_the_older_system(network, parameters):
+    assert CharacterModel(EMNIST_FSDL, network).keras_model.count_params() == parameters
+
+
+def test_the_graph_takes_bytes_and_scales_them_inside():
+    import keras
+
+    class Mean(Network):
+        def build(self, input_shape, output_shape):
+            image = keras.Input(input_shape)
+            mean = keras.layers.GlobalAveragePooling2D()(image)
+            return keras.Model(image, keras.layers.Dense(10, kernel_initializer="ones", use_bias=False)(mean))
+
+    model = CharacterModel(DIGITS, Mean())
+    assert model.keras_model.input.dtype == "uint8"
+    outputs = model.keras_model(np.full((1, 8, 8, 1), 51, dtype=np.uint8))
+    assert np.allclose(np.asarray(outputs), 0.2)
+
+
+def test_the_loss_is_cross_entropy_with_its_smoothed_share():
+    model = CharacterModel(DataSpec((8, 8, 1), ("a", "b")), Mlp())
+    outputs = np.log(np.array([[0.8, 0.2], [0.5, 0.5]], dtype=np.float32))
+    batch = {"label": np.array([0, 1], dtype=np.int32)}
+    assert np.allclose(np.asarray(model.loss(batch, outputs)), [-np.log(0.8), -np.log(0.5)])
+    # 0.9 of the target on class 0 plus 0.05 on each of two classes: 0.95 and 0.05.
+    wanted = -0.95 * np.log(0.8) - 0.05 * np.log(0.2)
+    assert np.allclose(np.asarray(model.loss(batch, outputs, label_smoothing=0.1))[0], wanted)
+
+
+def test_predictions_are_ranked_with_probabilities():
+    model = CharacterModel(DIGITS, Mlp())
+    outputs = np.zeros((1, 10), dtype=np.float32)
+    outputs[0, 7], outputs[0, 3] = 2.0, 1.0
+    prediction = model.decode(outputs)[0]
+    assert prediction.text == "7"
+    assert [text for text, _ in prediction.alternatives] == ["7", "3", "0", "1", "2"]
+    assert prediction.confidence == pytest.approx(np.exp(2) / (np.exp(2) + np.exp(1) + 8))
+
+
+def test_networks_that_return_another_shape_are_refused():
+    import keras
+
+    class Wrong(Network):
+        def build(self, input_shape, output_shape):
+            image = keras.Input(input_shape)
+            return keras.Model(image, keras.layers.Dense(7)(keras.layers.Flatten()(image)))
+
+    with pytest.raises(SpecError, match=r"network 'Wrong' returns outputs of \(7,\), expected \(10,\)"):
+        _ = CharacterModel(DIGITS, Wrong()).keras_model
+
+
+def test_a_network_that_cannot_be_built_says_why():
+    class Broken(Network):
+        def build(self, input_shape, output_shape):
+            raise ValueError("kernel too large")
+
+    with pytest.raises(SpecError, match="cannot be built for images of .*: kernel too large"):
+        _ = CharacterModel(DIGITS, Broken()).keras_model
+
+
+def test_a_model_refuses_data_it_cannot_read():
+    with pytest.raises(SpecError, match="reads images of a character, but the dataset's show a line"):
+        CharacterModel(DataSpec((28, 952, 1), ("a",), target="line"), Mlp())
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    model = CharacterModel(DIGITS, Mlp(layer_size=8))
+    write_bundle(tmp_path / "model", model, SPEC, "run-1", {"test_accuracy": 0.5}, "f00d")
+    return model, Bundle.read(tmp_path / "model")
+
+
+def test_a_bundle_brings_the_same_model_back(bundle):
+    model, read = bundle
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    assert read.load().predict(images) == model.predict(images)
+    assert (read.run_id, read.metrics, read.dataset_fingerprint) == ("run-1", {"test_accuracy": 0.5}, "f00d")
+    assert read.data_spec == DIGITS
+
+
+def test_the_weight_file_alone_says_what_it_is(bundle):
+    with h5py.File(bundle[1].folder / "model.weights.h5") as file:
+        assert json.loads(file.attrs["text_recognizer_spec"]) == SPEC.to_json()
+        assert file.attrs["text_recognizer_run_id"] == "run-1"
+
+
+def test_damaged_and_newer_bundles_are_refused(bundle):
+    folder = bundle[1].folder
+    description = json.loads((folder / "bundle.json").read_text())
+    (folder / "model.weights.h5").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="has changed since its bundle was written"):
+        Bundle.read(folder).load()
+    (folder / "model.weights.h5").unlink()
+    with pytest.raises(DataError, match="has no weights"):
+        Bundle.read(folder).load()
+    (folder / "bundle.json").write_text(json.dumps({**description, "format": 99}))
+    with pytest.raises(DataError, match="has format 99, Text Recognizer .* reads up to 1. Upgrade"):
+        Bundle.read(folder)
+    (folder / "bundle.json").write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        Bundle.read(folder)
+
+
+def test_weights_of_another_network_are_refused(bundle, tmp_path):
+    other = CharacterModel(DIGITS, Mlp(layer_size=9))
+    spec = SPEC.override({"network_args.layer_size": 8})
+    write_bundle(tmp_path / "other", other, spec, "run-2", {}, "f00d")
+    with pytest.raises(DataError, match="does not fit network 'mlp'"):
+        Bundle.read(tmp_path / "other").load()
+
+
+def test_bundles_are_found_by_folder_run_or_name(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_WEIGHTS", str(tmp_path / "weights"))
+    copy_bundle(bundle[1].folder, canonical_folder(SPEC))
+    assert canonical_folder(SPEC).name == "CharacterModel_DigitsDataset_mlp"
+    assert find_bundle("CharacterModel_DigitsDataset_mlp").run_id == "run-1"
+    assert find_bundle(tmp_path).run_id == find_bundle(tmp_path / "model").run_id == "run-1"
+    with pytest.raises(DataError, match="no bundle 'nothing'. Canonical bundles: CharacterModel_DigitsDataset_mlp"):
+        find_bundle("nothing")

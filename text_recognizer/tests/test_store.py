@@ -1,0 +1,137 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from text_recognizer.datasets.store import Store, find_store, make_store, store_folder
+from text_recognizer.errors import DataError
+
+KEY = {"version": 1}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path))
+    return tmp_path
+
+
+def fill(writer):
+    writer.add("a.images", np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    big = writer.allocate("b.labels", (5,), "int32")
+    big[:] = 7
+
+
+def test_arrays_come_back_memory_mapped_and_read_only(data):
+    store = make_store(store_folder("D", KEY), KEY, fill)
+    assert store.array("a.images").tolist() == np.arange(24).reshape(2, 3, 4).tolist()
+    assert store.array("b.labels").tolist() == [7] * 5
+    with pytest.raises(ValueError, match="read-only"):
+        store.array("a.images")[0] = 0
+    assert isinstance(store.array("a.images").base, np.memmap)
+
+
+def test_the_key_decides_the_place_and_the_content_the_hash(data):
+    first = make_store(store_folder("D", KEY), KEY, fill)
+    assert store_folder("D", {"version": 2}) != first.folder
+    other = make_store(store_folder("E", KEY), KEY, fill)
+    assert other.content_hash == first.content_hash
+
+
+def test_a_conversion_that_fails_leaves_nothing_behind(data):
+    def fail(writer):
+        fill(writer)
+        raise DataError("damaged")
+
+    with pytest.raises(DataError, match="damaged"):
+        make_store(store_folder("D", KEY), KEY, fail)
+    assert find_store(store_folder("D", KEY)) is None
+    assert [path.name for path in (data / "processed").iterdir() if path.is_dir()] == []
+
+
+def test_a_store_that_lost_a_file_is_made_again(data):
+    folder = store_folder("D", KEY)
+    make_store(folder, KEY, fill)
+    (folder / "a.images.npy").write_bytes(b"short")
+    assert find_store(folder) is None
+    assert make_store(folder, KEY, fill).array("b.labels").tolist() == [7] * 5
+
+
+def test_changed_bytes_are_found_by_their_hash(data):
+    store = make_store(store_folder("D", KEY), KEY, fill)
+    assert store.problems() == []
+    path = store.folder / "b.labels.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x08")
+    assert store.problems() == [f"{path} has changed since it was written"]
+
+
+def _convert_slowly(folder, calls):
+    def convert(writer):
+        with calls.get_lock():
+            calls.value += 1
+        fill(writer)
+
+    make_store(folder, KEY, convert)
+
+
+def test_many_processes_convert_once(data):
+    context = multiprocessing.get_context("fork")
+    calls = context.Value("i", 0)
+    workers = [context.Process(target=_convert_slowly, args=(store_folder("D", KEY), calls)) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    assert calls.value == 1
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_setting(data, monkeypatch):
+    (data / "file").write_text("not a folder")
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(data / "file"))
+    with pytest.raises(DataError, match="Not a directory.*TEXT_RECOGNIZER_DATA"):
+        make_store(store_folder("D", KEY), KEY, fill)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(data):
+    code = """
+import resource, signal, sys
+import numpy as np
+from text_recognizer.datasets.store import make_store, store_folder
+from text_recognizer.errors import DataError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # the kernel refuses larger files, as a full disk would
+try:
+    make_store(store_folder("D", {}), {}, lambda writer: writer.add("a", np.zeros(100_000)))
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert "cannot write the dataset store" in done.stdout
+    assert "TEXT_RECOGNIZER_DATA" in done.stdout
+    assert [path for path in (data / "processed").iterdir() if path.is_dir()] == []
+
+
+def test_an_error_of_reading_is_not_called_one_of_writing(data):
+    def damaged(writer):
+        writer.add("a", np.zeros(3))
+        with writer.grow("b", "uint8") as append:
+            append(np.zeros(3, np.uint8))
+            raise OSError(5, "Input/output error", "lines.tgz")
+
+    expected = r"cannot convert what the dataset store .* is to be made of: .*Input/output error: 'lines\.tgz'"
+    with pytest.raises(DataError, match=expected) as caught:
+        make_store(store_folder("D", KEY), KEY, damaged)
+    assert "space" not in str(caught.value)
+    assert [path for path in (data / "processed").iterdir() if path.is_dir()] == []
+
+
+def test_a_finished_store_is_opened_without_writing(data):
+    folder = store_folder("D", KEY)
+    make_store(folder, KEY, fill)
+    lock = folder.with_name(f"{folder.name}.lock")
+    lock.unlink(missing_ok=True)
+    assert isinstance(make_store(folder, KEY, fill), Store)
+    assert not lock.exists()

@@ -1,0 +1,89 @@
+"""What `train_args` of a spec may hold. The names are the field's; every key has an effect."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+Name = str
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when a metric has not improved for some epochs.
+
+    Args:
+        monitor: a metric of metrics.jsonl; null means the monitor of train_args.
+        patience: epochs without an improvement before training stops.
+        min_delta: a smaller change is no improvement.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, not a field
+
+    monitor: str | None = None
+    patience: Annotated[int, Ge(1)] = 3
+    min_delta: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """How a network is trained.
+
+    Args:
+        batch_size: images a step; the last batch of a pass may be smaller.
+        epochs: an epoch is one pass over the training split, or `steps_per_epoch` batches.
+        steps_per_epoch: batches an epoch; the order of the data goes on where the last epoch ended.
+        optimizer, optimizer_args: see `text-recognizer list optimizers`.
+        learning_rate: null means the optimizer's usual one.
+        schedule, schedule_args: how the learning rate changes; see `text-recognizer list schedules`.
+        weight_decay: decoupled, as in AdamW (Loshchilov and Hutter 2019); null means the optimizer's usual one.
+        gradient_clip_norm: largest norm of all gradients together.
+        gradient_clip_value: largest absolute value of a single gradient.
+        monitor: the metric that chooses the best weights; smaller is better for losses and error rates.
+        early_stopping: null trains all epochs.
+        augmentation, augmentation_args: random changes of training images, inside the graph.
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
+        initial_weights: a bundle or run folder whose weights training begins with; null begins with random ones.
+            Outputs of a class go to the class of the same text, so that an alphabet can be extended.
+        mixed_precision: dtype of the computation; weights stay float32.
+        jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
+            `deterministic` to be false, and CTC cannot be compiled.
+        checkpoint_interval_s: seconds of training that a crash may cost; 0 writes after every group of steps.
+        deterministic: same numbers on every run of the same machine; slower on some GPUs.
+    """
+
+    batch_size: Annotated[int, Ge(1)] = 64
+    epochs: Annotated[int, Ge(1)] = 16
+    steps_per_epoch: Annotated[int, Ge(1)] | None = None
+    optimizer: Name = "adam"
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    learning_rate: Annotated[float, Gt(0)] | None = None
+    schedule: Name = "constant"
+    schedule_args: dict[str, Any] = field(default_factory=dict)
+    weight_decay: Annotated[float, Ge(0)] | None = None
+    gradient_clip_norm: Annotated[float, Gt(0)] | None = None
+    gradient_clip_value: Annotated[float, Gt(0)] | None = None
+    monitor: str = "val_loss"
+    early_stopping: EarlyStopping | None = None
+    augmentation: Name = "none"
+    augmentation_args: dict[str, Any] = field(default_factory=dict)
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    initial_weights: str | None = None
+    mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
+    jit_compile: bool = False
+    checkpoint_interval_s: Annotated[float, Ge(0)] = 60.0
+    deterministic: bool = True
+
+
+def improves(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
+    """Whether a metric is better than the best so far; NaN never is."""
+    if value != value:
+        return False
+    if best is None:
+        return True
+    return value > best + min_delta if larger_is_better(monitor) else value < best - min_delta
+
+
+def larger_is_better(metric: str) -> bool:
+    """The direction of a metric, by its name: accuracies, precision, recall and F1 rise, everything else falls."""
+    return any(word in metric for word in ("accuracy", "precision", "recall", "f1"))

@@ -1,0 +1,28 @@
+"""Sentences that several error messages share."""
+
+import difflib
+import functools
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with a leading blank (Did you mean 'x'?), or nothing when no known name is close."""
+    return _did_you_mean(name, tuple(known))
+
+
+@functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
+def _did_you_mean(name: str, known: tuple[str, ...]) -> str:
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
+
+
+def received(value: object) -> str:
+    """What came, shortened to fit a line."""
+    text = repr(value)
+    return f"Received: {text if len(text) <= 80 else text[:77] + '...'}."
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: 1 image, 2 images."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

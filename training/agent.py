@@ -1,0 +1,117 @@
+"""AgentTrial: what W&B's agent tells a program that it starts, by environment variables and a file of values."""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.spec import flatten, read_spec
+from training.run import Run, group_folder_name, is_made, runs_folder
+from training.tracking.sweep_link import SweepLink
+
+VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
+
+
+@dataclass(frozen=True)
+class AgentTrial:
+    """One trial of a W&B sweep, as its agent starts it; without a sweep's id it is one that W&B does not know of.
+
+    Args:
+        run_id: the run's, here and at W&B.
+        values: what the sweep suggests, exactly; the command line may have lost their types, or have none of them.
+    """
+
+    sweep_id: str | None
+    run_id: str | None
+    values: Mapping[str, Any]
+    project: str | None
+    entity: str | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "AgentTrial | None":
+        """None where no agent started this process.
+
+        Raises:
+            SpecError: the variables do not fit each other or the file of values cannot be read.
+        """
+        sweep_id, run_id, path = (environ.get(name) or None for name in VARIABLES)
+        if path is None and (sweep_id is None or run_id is None):
+            return None
+        if run_id is not None and not re.fullmatch(r"[\w-][\w.-]*", run_id):
+            raise SpecError(f"WANDB_RUN_ID must be a name that a folder can have. Received: {run_id!r}.")
+        project, entity = (environ.get(name) or None for name in ("WANDB_PROJECT", "WANDB_ENTITY"))
+        return cls(sweep_id, run_id, _read_values(path) if path is not None else {}, project, entity)
+
+    @property
+    def link(self) -> SweepLink | None:
+        """The sweep at W&B, for the run's folder."""
+        return SweepLink(self.sweep_id, self.project, self.entity, self.values) if self.sweep_id else None
+
+    @property
+    def group(self) -> str:
+        """What runs of the sweep are filed under: its folder where it was registered from here."""
+        if self.sweep_id is None:
+            return "default"
+        folder = self._folder_here()
+        return folder.name if folder is not None else f"sweep-{self.sweep_id}"
+
+    def without_values(self, argv: Sequence[str]) -> list[str]:
+        """A command line without what only repeats the values: as JSON, as a file of JSON, or their bare names."""
+        return [word for word in argv if word not in self.values and not self._are_the_values(word)]
+
+    def overrides(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Overrides of the spec by dotted key: those of the command line, and over them the sweep's own values.
+
+        A group of parameters changes only the values it has, as a sweep here does it.
+        """
+        others = {name: value for name, value in given.items() if name not in self.values}
+        return {**others, **self._by_dotted_key()}
+
+    def earlier_run(self, experiment_group: str) -> Run | None:
+        """The run, where an earlier agent began it."""
+        folder = runs_folder() / group_folder_name(experiment_group) / str(self.run_id)
+        return Run.open(folder) if is_made(folder) else None
+
+    def _by_dotted_key(self) -> dict[str, Any]:
+        """The values; where the sweep's file is not known, a mapping is taken for a group of parameters."""
+        folder = self._folder_here()
+        if folder is not None:
+            from training.sweeps.config import SweepConfig
+
+            return SweepConfig.from_file(folder / "sweep.yaml").space.values_of(self.values)
+        groups = {name: value for name, value in self.values.items() if isinstance(value, dict) and "." not in name}
+        plain = {name: value for name, value in self.values.items() if name not in groups}
+        return {**flatten(groups), **plain}
+
+    def _folder_here(self) -> Path | None:
+        if self.sweep_id is None or not any(runs_folder().glob("*/wandb.json")):
+            return None
+        from training.sweeps.registration import folder_of_registered
+
+        name = folder_of_registered(self.sweep_id, runs_folder())
+        return runs_folder() / name if name is not None else None
+
+    def _are_the_values(self, word: str) -> bool:
+        if not self.values or word.startswith("-") or ("=" in word and not word.startswith("{")):
+            return False
+        try:
+            return read_spec(word)[0] == self.values
+        except SpecError:
+            return False
+
+
+def _read_values(path: str) -> dict[str, Any]:
+    """Of W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = {name: entry["value"] for name, entry in content.items() if name != "wandb_version"}
+        json.dumps(values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise SpecError(f"WANDB_SWEEP_PARAM_PATH: the values in {path} cannot be read: {error}.") from None
+    return values

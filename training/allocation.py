@@ -1,0 +1,102 @@
+"""Who gets which device: a pure function of what is held, who waits since when, and what can be used.
+
+First come, first served: a request never takes what an earlier waiting request could use, so that none starves, also
+not one for four GPUs behind many for one. A request that could not start even if all leases ended (because programs
+outside the leases use its devices) keeps none from the others.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+# Devices by UUID, each with the memory taken of it in MiB; None: the whole device, shared with nobody.
+Holding = Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one request would be content with.
+
+    Args:
+        count: how many devices, all or nothing.
+        candidates: the devices that would do, in order of preference, with the memory wanted of each.
+        force: also devices that programs outside the leases use.
+        text: the wish for people: "2 GPUs".
+    """
+
+    count: int
+    candidates: Holding
+    force: bool
+    text: str
+
+
+def allocate(
+    wish: Wish,
+    earlier: Iterable[Wish],
+    held: Iterable[Holding],
+    capacity_mib: Mapping[str, int],
+    usable: Callable[[str, Wish], bool],
+) -> dict[str, int | None] | None:
+    """The devices that a request gets now, or None when it must wait.
+
+    Args:
+        earlier: the requests that wait for longer, oldest first; read only as far as needed.
+        held: what all leases hold.
+        capacity_mib: memory to share out, by device; 0 where it is unknown, then a device is only given whole.
+        usable: whether a wish may use a device, leases aside.
+    """
+    board = _Board(capacity_mib, usable)
+    for holding in held:
+        board.take(holding)
+    requests = iter(earlier)
+    while board.could_serve(wish):
+        other = next(requests, None)
+        if other is None:
+            return board.choose(wish)
+        chosen = board.choose(other)
+        if chosen is not None:
+            board.take(chosen)  # it will be there at its next look
+        else:
+            board.reserve(other)
+    return None
+
+
+class _Board:
+    """The devices while they are shared out."""
+
+    def __init__(self, capacity_mib: Mapping[str, int], usable: Callable[[str, Wish], bool]) -> None:
+        self._left_mib = dict(capacity_mib)
+        self._usable = usable
+        self._shared: set[str] = set()
+        self._closed: set[str] = set()
+
+    def take(self, holding: Holding) -> None:
+        for uuid, memory_mib in holding.items():
+            if memory_mib is None:
+                self._closed.add(uuid)
+            else:
+                self._shared.add(uuid)
+                self._left_mib[uuid] = self._left_mib.get(uuid, 0) - memory_mib
+
+    def reserve(self, wish: Wish) -> None:
+        """Keeps a wish's devices for it, provided that leases are all that stands in its way."""
+        hoped_for = [uuid for uuid in wish.candidates if self._usable(uuid, wish)]
+        if len(hoped_for) >= wish.count:
+            self._closed.update(hoped_for)
+
+    def could_serve(self, wish: Wish) -> bool:
+        return len(wish.candidates.keys() - self._closed) >= wish.count
+
+    def choose(self, wish: Wish) -> dict[str, int | None] | None:
+        fitting = [uuid for uuid in wish.candidates if self._fits(uuid, wish) and self._usable(uuid, wish)]
+        if len(fitting) < wish.count:
+            return None
+        # The fullest device that still has room first: whole devices stay whole for those who need one.
+        fitting.sort(key=lambda uuid: 0 if wish.candidates[uuid] is None else self._left_mib.get(uuid, 0))
+        chosen = fitting[: wish.count]
+        return {uuid: memory_mib for uuid, memory_mib in wish.candidates.items() if uuid in chosen}
+
+    def _fits(self, uuid: str, wish: Wish) -> bool:
+        memory_mib = wish.candidates[uuid]
+        if uuid in self._closed:
+            return False
+        return uuid not in self._shared if memory_mib is None else memory_mib <= self._left_mib.get(uuid, 0)

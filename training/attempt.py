@@ -1,0 +1,109 @@
+"""attempt: one process takes a run folder as far as it can, from its start or from its last checkpoint."""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from text_recognizer.experiment import Experiment, assemble
+from training.command_line import say
+from training.environment import code_version, environment
+from training.gpu_manager import Lease
+from training.learnability import LEFT_OUT, check_learnable, left_out_table
+from training.run import Run
+from training.tracking.mode import Mode
+
+_THREADS = "TF_NUM_INTRAOP_THREADS"
+
+
+def attempt(
+    run: Run,
+    lease: Lease,
+    wandb_mode: Mode,
+    experiment: Experiment | None = None,
+    save: bool = False,
+    stop_request_stands: bool = False,
+    **launch: Any,
+) -> int:
+    """Trains, evaluates and finishes a run that nobody else holds; resumes it where an earlier attempt ended.
+
+    Args:
+        lease: devices that are this process's as long as the attempt lasts. TensorFlow must not be in use yet.
+        experiment: the run's spec put together, where that is known already.
+        save: make the trained model the canonical one.
+        stop_request_stands: a stop request that is there already is meant for this attempt, not for an earlier one.
+        launch: further facts for launch.json, for example the sweep and trial this run belongs to.
+    Returns:
+        the exit code of the run: 0 also when it was asked to stop.
+    Raises:
+        RunError: somebody holds the run, or its data has changed since it started.
+    """
+    run.hold()
+    try:
+        experiment = experiment or assemble(run.spec)
+        experiment.dataset.prepare()
+        experiment.check_sizes()
+        check_learnable(experiment)
+        os.environ.update(lease.environ)  # before TensorFlow looks for devices
+        devices = [f"{device.name} {device.uuid}" for device in lease.devices] or ["cpu"]
+        _record_environment(run, experiment, devices)
+        _record_launch(run, wandb_mode, devices, launch)
+        if (table := left_out_table(experiment)) is not None:
+            run.write_text(LEFT_OUT, table)
+        if not stop_request_stands:
+            run.clear_stop_request()
+    except BaseException as error:
+        with contextlib.suppress(RunError):  # the folder may be what cannot be written
+            run.set_state("failed", f"{type(error).__name__}: {error}")
+        run.release()
+        raise
+    from training.execute import execute  # the heavy part: whatever can be refused has been by now
+
+    return execute(experiment, run, wandb_mode, save)
+
+
+def _record_environment(run: Run, experiment: Experiment, devices: list[str]) -> None:
+    """environment.json of the first attempt; a later one must find the same data, and keeps to as many threads."""
+    fingerprint = experiment.dataset.fingerprint
+    if not run.has("environment.json"):
+        recorded = environment(experiment.spec, fingerprint, devices)
+        asked = os.environ.get(_THREADS, "")
+        threads = int(asked) if asked.isdecimal() and int(asked) else recorded["cpu_count"]  # TensorFlow's own rule
+        run.write_json("environment.json", {**recorded, "threads": threads})
+        return
+    recorded = run.read_json("environment.json")
+    if fingerprint != recorded["dataset_fingerprint"]:
+        raise RunError(
+            f"the data has changed since {run.id} started: {experiment.dataset.name} has the fingerprint "
+            f"{fingerprint}, the run recorded {recorded['dataset_fingerprint']}. Start a new run."
+        )
+    if "threads" in recorded:
+        os.environ[_THREADS] = str(recorded["threads"])  # sums divided otherwise differ in their last bits
+    if code_version(experiment.spec) != recorded["code"]:
+        say("the code has changed since this run started; its numbers may differ from an undisturbed run's")
+
+
+def _record_launch(run: Run, wandb_mode: Mode, devices: list[str], launch: dict[str, Any]) -> None:
+    attempts = run.read_json("launch.json")["attempts"] if run.has("launch.json") else []
+    this = {
+        "time": time.time(),
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "command": sys.argv,
+        "folder": _current_folder(),
+        "wandb": wandb_mode,
+        "devices": devices,
+        **launch,
+    }
+    run.write_json("launch.json", {"attempts": [*attempts, this]})
+
+
+def _current_folder() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # somebody removed it
+        return None

@@ -1,0 +1,148 @@
+"""The order of training batches: a function of (seed, step), never of how often a process was restarted."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import Split
+
+Batch = dict[str, NDArray[Any]]
+
+
+class BatchOrder:
+    """Which samples make up batch number n. Every pass over the data has an order of its own.
+
+    Args:
+        samples: of the training split.
+        batch_size: the last batch of a pass may be smaller.
+        members: (m,) positions of those samples that are trained on; all by default.
+    """
+
+    def __init__(
+        self, samples: int, batch_size: int, seed: int, members: NDArray[np.integer[Any]] | None = None
+    ) -> None:
+        # 32 bits hold every position, in half the memory.
+        self.members = np.arange(samples, dtype=np.int32) if members is None else members.astype(np.int32)
+        self.samples = len(self.members)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.batches_per_pass = -(-self.samples // batch_size)
+        self._pass: int | None = None
+        self._order: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        self._starts: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def positions(self, step: int) -> NDArray[np.int32]:
+        """(B,) positions in the split of the batch of a step, counted from 0 over the whole training."""
+        number, batch = divmod(step, self.batches_per_pass)
+        if number != self._pass:
+            self._order, self._starts = self._arrange(np.random.default_rng([self.seed, number]))
+            self._pass = number
+        return self._order[self._starts[batch] : self._starts[batch + 1]]
+
+    def alike(self, step: int) -> int:
+        """How many steps from here on have batches of one shape and belong to one pass."""
+        place = step % self.batches_per_pass
+        full_batches = self.samples // self.batch_size
+        return full_batches - place if place < full_batches else 1
+
+    def _arrange(self, random: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The samples of a pass in order, and where each batch begins and ends."""
+        starts = np.arange(self.batches_per_pass + 1) * self.batch_size
+        return random.permutation(self.members), np.minimum(starts, self.samples)
+
+
+class BucketedOrder(BatchOrder):
+    """Batches of lines of like widths, so that little of them is padding; all about equally large.
+
+    Widths are compared after a random stretch of up to WIDTH_SPREAD, so that a line has other neighbours in each pass.
+
+    Args:
+        widths: (n,) of all samples of the split.
+    """
+
+    WIDTH_SPREAD = 0.15
+
+    def __init__(
+        self,
+        widths: NDArray[np.integer[Any]],
+        batch_size: int,
+        seed: int,
+        members: NDArray[np.integer[Any]] | None = None,
+    ) -> None:
+        super().__init__(len(widths), batch_size, seed, members)
+        self._log_widths = np.log(np.maximum(widths[self.members], 1).astype(np.float64))
+
+    def alike(self, step: int) -> int:  # noqa: ARG002 - batches differ in width
+        """Batches are as wide as their widest line: no two can be counted on to have one shape."""
+        return 1
+
+    def _arrange(self, random: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        stretch = random.uniform(-self.WIDTH_SPREAD, self.WIDTH_SPREAD, self.samples)
+        by_width = self.members[np.argsort(self._log_widths + stretch, kind="stable")]
+        batches = np.array_split(by_width, self.batches_per_pass)
+        chosen = [batches[index] for index in random.permutation(self.batches_per_pass)]
+        return np.concatenate(chosen), np.cumsum([0, *map(len, chosen)])
+
+
+class GroupedBatches:
+    """Batches of equal size stacked into groups, so that one call of the compiled step trains on several.
+
+    The next group is gathered from the store while the current one trains.
+
+    Args:
+        arranged: what a model makes of a batch of the split.
+    """
+
+    def __init__(self, split: Split, order: BatchOrder, arranged: Callable[[Batch], Batch] = lambda batch: batch):
+        self._split = split
+        self._order = order
+        self._arranged = arranged
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+
+    def groups(self, first_step: int, end_step: int, largest_group: "GroupSize") -> Iterator[tuple[int, Batch]]:
+        """(steps in the group, columns (steps, B, …)) for all steps from first to end."""
+        step = first_step
+        waiting: Future[tuple[int, Batch]] | None = None
+        while step < end_step or waiting is not None:
+            current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
+            step += current[0] if waiting is None else 0
+            waiting = None
+            if step < end_step:
+                count = self._group_length(step, end_step, largest_group.steps)
+                waiting = self._pool.submit(self._gather, step, end_step, count)
+                step += count
+            yield current
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _gather(self, step: int, end_step: int, most: int) -> tuple[int, Batch]:
+        count = self._group_length(step, end_step, most)
+        positions = [self._order.positions(step + index) for index in range(count)]
+        batch = self._arranged(self._split.batch(np.concatenate(positions)))
+        size = len(positions[0])
+        return count, {name: column.reshape(count, size, *column.shape[1:]) for name, column in batch.items()}
+
+    def _group_length(self, step: int, end_step: int, most: int) -> int:
+        """Steps from here on whose batches can be stacked."""
+        return max(1, min(most, self._order.alike(step), end_step - step))
+
+
+class GroupSize:
+    """How many steps to make in one call: enough that the call itself costs nothing, few enough to stop soon."""
+
+    WANTED_S = 0.05
+    MOST = 64
+
+    def __init__(self) -> None:
+        self.steps = 1
+        self._calls = 0
+
+    def observe(self, steps: int, elapsed_s: float) -> None:
+        """Learns from a call; the first two are dominated by tracing and warming up."""
+        self._calls += 1
+        if self._calls > 2 and elapsed_s > 0:
+            self.steps = int(np.clip(self.WANTED_S * steps / elapsed_s, 1, self.MOST))

@@ -1,0 +1,95 @@
+"""What all command lines share: errors in words, exit codes, overrides of a spec."""
+
+import errno
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from text_recognizer.errors import TextRecognizerError
+from text_recognizer.spec import parse_value, typed_fields
+
+EXIT_INTERRUPTED = 130
+# Set to anything, a traceback is printed for what the system refused, too.
+TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
+# What the system refuses once, it refuses the next time too; anything else may be worth another try.
+_LASTING = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Runs a command; its exit code.
+
+    A user's mistake becomes a message and 2, and so does what the system refuses: a full disk, a folder that cannot be
+    written, a text in another encoding. A bug of ours becomes a traceback and 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character of our texts
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return command()
+    except TextRecognizerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain about it again when it closes the streams.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except (OSError, UnicodeError) as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        print(f"error: {_refusal(error)} ({TRACEBACK}=1 shows where in the program.)", file=sys.stderr)
+        lasting = isinstance(error, UnicodeError) or error.errno in _LASTING
+        return TextRecognizerError.exit_code if lasting else 1
+    except Exception:  # noqa: BLE001 - the last resort
+        traceback.print_exc()
+        print("error: this is a bug in Text Recognizer; please report it with the lines above.", file=sys.stderr)
+        return 1
+
+
+def _refusal(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"a text is not {error.encoding}: {error.reason} at byte {error.start}. Save it as UTF-8."
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    said = error.strerror if isinstance(error, OSError) else None
+    return f"{said or str(error) or type(error).__name__}."
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, apart from the results on standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Takes overrides of a spec out of a command line.
+
+    Known forms, for any key of a spec and any dotted key below one: --a.b=v, --a.b v, --a.b (true), a.b=v, ++a.b=v.
+
+    Returns:
+        the other arguments, and the overrides by dotted key.
+    """
+    rest: list[str] = []
+    overrides: dict[str, Any] = {}
+    waiting = list(argv)
+    while waiting:
+        token = waiting.pop(0)
+        key, has_value, value = token.partition("=")
+        name = key.lstrip("-+")
+        dashed = key.startswith("--")
+        if not (dashed or has_value) or name.split(".")[0] not in typed_fields():
+            rest.append(token)
+        elif has_value:
+            overrides[name] = parse_value(value)
+        elif waiting and not waiting[0].startswith("--"):
+            overrides[name] = parse_value(waiting.pop(0))
+        else:
+            overrides[name] = True
+    return rest, overrides

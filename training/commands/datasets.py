@@ -1,0 +1,253 @@
+"""`text-recognizer datasets`: what is registered, fetching and verifying it, adding to the registry."""
+
+import argparse
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, describe_annotation, to_json
+from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.metadata import ABOUT_KEYS, RemoteTable, find_table, load_registry, shown
+from text_recognizer.datasets.remote import any_file, fetch, raw_folder, state, verify, without_password
+from text_recognizer.datasets.store import Store
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.registry import names, resolve
+from text_recognizer.settings import data_folder, metadata_file
+from text_recognizer.spec import parse_json
+from text_recognizer.wording import counted, did_you_mean
+
+EXPORT_FORMS = ("hdf5", "maps", "ord_map")
+EXAMPLES = """examples:
+  text-recognizer datasets list
+  text-recognizer datasets fetch mnist
+  text-recognizer datasets verify
+  text-recognizer datasets export RenderedLinesDataset lines.hdf5 --dataset_args '{"num_texts": 500}'
+  text-recognizer datasets add my-letters https://example.org/letters.zip --title "My letters" --licence "CC BY 4.0"
+
+Files are kept below TEXT_RECOGNIZER_DATA; the registry is TEXT_RECOGNIZER_METADATA (metadata/metadata.toml)."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the subcommands; each sets `run`, a function of the parsed arguments that returns the exit code."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    listing = commands.add_parser("list", help="remote datasets with their state, and the dataset classes")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=run_list)
+
+    fetching = commands.add_parser("fetch", help="download and verify; prints the paths")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
+    fetching.set_defaults(run=run_fetch)
+
+    verifying = commands.add_parser("verify", help="read everything fetched and converted again, and compare hashes")
+    verifying.add_argument("names", nargs="*", metavar="NAME", help="a table or dataset class; by default all")
+    verifying.set_defaults(run=run_verify)
+
+    adding = commands.add_parser("add", help="compute size and hash of files and write their table")
+    adding.add_argument("name", metavar="NAME", help="the new table")
+    adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
+    for key in ABOUT_KEYS:
+        adding.add_argument(f"--{key}", default=None, metavar="TEXT")
+    adding.add_argument("--login", metavar="TEXT", help="where to register; others then place the files themselves")
+    adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected; one for each file")
+    adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
+    adding.add_argument("--replace", action="store_true", help="put the table in the place of one with this name")
+    adding.set_defaults(run=run_add)
+
+    exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
+    exporting.add_argument("dataset", metavar="DATASET", help="a dataset class")
+    exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
+    exporting.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+    exporting.add_argument(
+        "--as",
+        dest="form",
+        choices=EXPORT_FORMS,
+        default="hdf5",
+        help="hdf5: one file as HTR-Flor reads it. maps, ord_map: folders with sample.txt and either form of char_dict",
+    )
+    exporting.set_defaults(run=run_export)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    tables = load_registry()
+    described = {
+        "remote": [_describe_table(table) for table in tables.values()],
+        "datasets": [_describe_class(name) for name in names("dataset")],
+    }
+    if args.json:
+        sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    else:
+        _print_tables(described)
+    return 0
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    for table in [find_table(name) for name in args.names]:
+        for path in fetch(table).values():
+            sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    tables = load_registry()
+    folders = _store_folders()
+    _refuse_unknown(args.names, {*tables, *names("dataset"), *(_dataset_of(folder) for folder in folders)})
+    problems: list[str] = []
+    file_count = store_count = 0
+    for table in tables.values():
+        if table.name in args.names or (not args.names and any_file(table)):
+            file_count += len(table.files)
+            problems += verify(table)
+    for folder in folders:
+        if not args.names or {_dataset_of(folder), _table_of(folder)} & set(args.names):
+            store_count += 1
+            problems += _store_problems(folder)
+    for problem in problems:
+        sys.stderr.write(f"{problem}\n")
+    read = f"{counted(file_count, 'file')} and {counted(store_count, 'store')} read"
+    sys.stdout.write(f"{read}, {counted(len(problems), 'problem')}\n")
+    return 1 if problems else 0
+
+
+def run_add(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.new_table import add_table
+
+    table = add_table(
+        args.name,
+        args.sources,
+        about={key: getattr(args, key) for key in ABOUT_KEYS if getattr(args, key)},
+        sha256=args.sha256,
+        login=args.login,
+        endpoint_url=args.endpoint_url,
+        replace=args.replace,
+    )
+    for file in table.files:
+        sys.stdout.write(f"{file.filename}  {file.size_bytes} bytes  sha256 {file.sha256}\n")
+    sys.stdout.write(f"added [{table.name}] to {shown(table.metadata)}; its files are in {raw_folder(table)}\n")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
+    from text_recognizer.datasets.lines import LineDataset
+    from text_recognizer.datasets.sample_folders import write_sample_folders
+
+    target = resolve("dataset", args.dataset)
+    if not (isinstance(target, type) and issubclass(target, LineDataset)):
+        raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
+    if args.output.exists() and (args.form == "hdf5" or not args.output.is_dir()):
+        raise DataError(f"{args.output} is there already. Give another name, or remove it.")
+    given = parse_json(args.dataset_args, "--dataset_args")
+    arguments, problems = check_arguments(f"dataset '{args.dataset}'", target, given)
+    if problems:
+        raise SpecError(problems)
+    dataset = target(**arguments)
+    dataset.prepare()
+    if args.form == "hdf5":
+        widest = max(int(dataset.split(name).widths.max(initial=0)) for name in SPLIT_NAMES)
+        write_hdf5(args.output, {name: dataset.split(name) for name in SPLIT_NAMES}, max(1024, widest))
+    else:
+        write_sample_folders(dataset, args.output, args.form)
+    sizes = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
+    sys.stdout.write(f"{args.output}: {sizes} lines of {args.dataset}\n")
+    return 0
+
+
+def _describe_table(table: RemoteTable) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "licence": table.licence,
+        "homepage": table.homepage,
+        "citation": table.citation,
+        "files": [
+            {"filename": file.filename, "urls": [without_password(url) for url in file.urls], "sha256": file.sha256}
+            | {"size_bytes": file.size_bytes, "login": file.login}
+            for file in table.files
+        ],
+        "size_bytes": table.size_bytes,
+        "state": state(table),
+        "folder": str(raw_folder(table)),
+    }
+
+
+def _describe_class(name: str) -> dict[str, Any]:
+    try:
+        target = resolve("dataset", name)
+    except SpecError as error:  # an entry point of someone else's package
+        return {"name": name, "problem": str(error), "arguments": []}
+    return {
+        "name": name,
+        "meaning": (inspect.getdoc(target) or "").partition("\n")[0],
+        "arguments": [
+            {"name": argument.name, "type": describe_annotation(argument.annotation)}
+            | ({} if argument.default is REQUIRED else {"default": to_json(argument.default)})
+            for argument in arguments_of(target).values()
+        ],
+    }
+
+
+def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a file or a pipe has no width to break lines for
+    remote = Table(
+        "name", "title", "licence", "files", "size", "state", title=f"Remote datasets ({shown(metadata_file())})"
+    )
+    for table in described["remote"]:
+        size = decimal(table["size_bytes"]) if table["size_bytes"] else "unknown"
+        cells = (table["name"], table["title"], table["licence"], str(len(table["files"])), size, table["state"])
+        remote.add_row(*map(Text, cells))
+    classes = Table("name", "meaning", "arguments", title="Dataset classes", show_lines=True)
+    for found in described["datasets"]:
+        arguments = "\n".join(map(_argument_text, found["arguments"]))
+        classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"], arguments)))
+    console.print(remote, classes)
+
+
+def _argument_text(argument: dict[str, Any]) -> str:
+    default = f" = {json.dumps(argument['default'])}" if "default" in argument else ""
+    return f"{argument['name']}: {argument['type']}{default}"
+
+
+def _refuse_unknown(wanted: list[str], known: set[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise DataError(
+                f"there is no table, dataset class or store called '{name}'.{did_you_mean(name, known)} "
+                f"Known: {', '.join(sorted(known))}."
+            )
+
+
+def _store_folders() -> list[Path]:
+    folder = data_folder() / "processed"
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+
+
+def _dataset_of(store: Path) -> str:
+    return store.name.rpartition("-")[0].removesuffix("-splits")
+
+
+def _table_of(store: Path) -> str | None:
+    try:
+        table = Store(store).meta["key"].get("table")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # _store_problems says so
+    return table if isinstance(table, str) else None
+
+
+def _store_problems(store: Path) -> list[str]:
+    try:
+        found = Store(store).problems()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        found = [f"{store / 'meta.json'} cannot be read ({error})"]
+    return [f"{problem}: remove {store}, and it is made again" for problem in found]

@@ -1,0 +1,155 @@
+"""text-recognizer gpus: the devices, who holds what, who waits."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from text_recognizer.wording import counted, received
+from training.gpu_manager import DeviceStatus, GPUManager, Holder, Status
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.epilog = "examples:\n  text-recognizer gpus\n  text-recognizer gpus --watch=5\n  text-recognizer gpus --json"
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print one JSON object")
+    forms.add_argument(
+        "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="show again every second, until Ctrl-C"
+    )
+    forms.add_argument("--clear-quarantine", metavar="UUID", help="give a repaired GPU back to the runs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    manager = GPUManager()
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 160  # for a file or a pipe: 80 would break nearly every line
+    if args.clear_quarantine:
+        manager.clear_quarantine(args.clear_quarantine)
+        console.print(f"{args.clear_quarantine} is no longer in quarantine.", soft_wrap=True)
+    elif args.json:
+        sys.stdout.write(json.dumps(as_json(manager.status()), indent=2) + "\n")
+    elif args.watch:
+        _watch(manager, args.watch)
+    else:
+        console.print(as_table(manager.status()))
+    return 0
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """The status as --json prints it."""
+    return {
+        "lock_folder": str(status.folder),
+        "absence": status.absence,
+        "devices": [
+            {**asdict(device.device), **{key: value for key, value in asdict(device).items() if key != "device"}}
+            for device in status.devices
+        ],
+        "waiting": [asdict(holder) for holder in status.waiting],
+        "stale_files": [str(path) for path in status.stale_files],
+        "foreign_files": [str(path) for path in status.foreign_files],
+    }
+
+
+def as_table(status: Status) -> "RenderableType":
+    """The status for people."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if status.absence is not None:
+        return Text(f"No GPU on this machine: {status.absence}. Runs use the CPU.")
+    lines: list[str] = []
+    if status.waiting:
+        lines += ["", "Waiting, oldest first:"]
+        lines += [
+            f"  {place}. {holder.process} since {_clock(holder.since)} wants {holder.wanted}{_purpose(holder)}"
+            for place, holder in enumerate(status.waiting, start=1)
+        ]
+    if status.stale_files:
+        lines += [
+            "",
+            f"{counted(len(status.stale_files), 'file')} of ended processes in {status.folder}: harmless, nothing is "
+            f"held by them. The next request of their owner or of root removes them.",
+        ]
+    if status.foreign_files:
+        names = ", ".join(path.name for path in status.foreign_files)
+        lines += ["", f"Files in {status.folder} that are not of this program, and are ignored: {names}."]
+    return Group(_device_table(status.devices), *map(Text, lines))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"must be between 0.1 and 3600 seconds. {received(text)}")
+    return seconds
+
+
+def _watch(manager: GPUManager, every_s: float) -> None:
+    from rich.live import Live
+
+    try:
+        with Live(as_table(manager.status()), auto_refresh=False, screen=False) as live:
+            while True:
+                time.sleep(every_s)
+                live.update(as_table(manager.status()), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _device_table(devices: list[DeviceStatus]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title, justify in (("--gpu", "right"), ("device", "left"), ("memory (MiB)", "right"), ("load", "right")):
+        table.add_column(title, justify="right" if justify == "right" else "left")
+    table.add_column("state", overflow="fold")
+    for status in devices:
+        table.add_row(
+            "hidden" if status.index is None else str(status.index),
+            Text(f"{status.device.name}\n{status.device.uuid}"),
+            f"{_number(status.used_mib)} / {_number(status.device.memory_mib)}",
+            "?" if status.utilisation_percent is None else f"{status.utilisation_percent} %",
+            Text(_state(status)),
+        )
+    return table
+
+
+def _state(status: DeviceStatus) -> str:
+    lines = [
+        f"{'held' if holder.memory_mib is None else f'{holder.memory_mib:,} MiB shared'} by {holder.process} "
+        f"since {_clock(holder.since)}{_purpose(holder)}"
+        for holder in status.holders
+    ]
+    if status.obstacle is not None:
+        lines.append(status.obstacle)
+    return "\n".join(lines) or "free"
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _clock(moment: float) -> str:
+    from training.device_queue import clock
+
+    return clock(moment)
+
+
+def _purpose(holder: Holder) -> str:
+    return f" for '{holder.label}'" if holder.label else ""

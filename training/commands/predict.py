@@ -1,0 +1,94 @@
+"""text-recognizer predict: what a trained bundle reads in image files of characters, lines or pages."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from text_recognizer.errors import DataError
+from text_recognizer.models.base import Prediction
+from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
+from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
+from training.log_file import standard_error_off
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "examples:\n  text-recognizer predict digit.png\n"
+        "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
+        "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files of what the bundle was trained to read")
+    parser.add_argument(
+        "--bundle", default=DEFAULT_BUNDLE, help="a bundle or run folder, or a canonical bundle (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object an image, with alternatives and places")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    bundle = find_bundle(arguments.bundle)
+    if arguments.detector is not None:
+        return _read_pages(bundle, arguments)
+    with standard_error_off():  # TensorFlow's start-up notes
+        predictor = _predictor(bundle)
+    for image, prediction in zip(arguments.images, predictor.predict_many(arguments.images), strict=True):
+        if arguments.json:
+            print(json.dumps({"image": image, **_to_json(prediction)}, ensure_ascii=False))
+        else:
+            others = ", ".join(f"{text} {confidence:.3f}" for text, confidence in prediction.alternatives[1:3])
+            print(f"{image}: {prediction.text}  {prediction.confidence:.3f}" + (f"  (or {others})" if others else ""))
+    return 0
+
+
+def _predictor(bundle: Bundle) -> CharacterPredictor | LinePredictor:
+    target = bundle.data_spec.target
+    if target == "pixels":
+        raise DataError(
+            f"the bundle {bundle.folder} finds lines on pages and reads nothing. "
+            f"Give it as --detector, and one that reads lines as --bundle."
+        )
+    return LinePredictor(bundle) if target == "line" else CharacterPredictor(bundle)
+
+
+def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
+    with standard_error_off():
+        recognizer = ParagraphTextRecognizer(arguments.detector, reader)
+    for image in arguments.images:
+        page = recognizer.predict(image)
+        if arguments.json:
+            print(json.dumps({"image": image, "text": page.text, "lines": list(_lines(page))}, ensure_ascii=False))
+        else:
+            _print_page(image, page, several=len(arguments.images) > 1)
+    return 0
+
+
+def _print_page(image: str, page: PageReading, several: bool) -> None:
+    if several:
+        print(f"{image}:")
+    print(page.text if page.lines else "(no lines found)", flush=True)
+
+
+def _lines(page: PageReading) -> Iterator[dict[str, Any]]:
+    for line in page.lines:
+        yield {"box": list(line.box), **_to_json(line.prediction)}
+
+
+def _to_json(prediction: Prediction) -> dict[str, Any]:
+    alternatives: Sequence[tuple[str, float]] = prediction.alternatives
+    row: dict[str, Any] = {
+        "text": prediction.text,
+        "confidence": prediction.confidence,
+        "alternatives": [{"text": text, "confidence": confidence} for text, confidence in alternatives],
+    }
+    if prediction.characters:
+        row["characters"] = [
+            {"text": one.text, "confidence": round(one.confidence, 6), "left_px": one.left_px, "right_px": one.right_px}
+            for one in prediction.characters
+        ]
+    return row

@@ -1,0 +1,195 @@
+"""text-recognizer runs: look at run folders, compare them, run one again."""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from typing import Any
+
+from evaluation.compare import compare_predictions
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.spec import flatten
+from training.command_line import say
+from training.commands.tables import print_table, shown
+from training.curves import draw_curves
+from training.run import Run, find_run, read_status
+from training.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.safe_files import read_journal
+
+TAIL_S = 0.2
+EXAMPLES = """examples:
+  text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
+  text-recognizer runs list --columns id,train_args.batch_size,test_accuracy --format csv
+  text-recognizer runs show last
+  text-recognizer runs compare 20261120-093012 20261120-094520
+  text-recognizer runs rerun last --seed=1
+  text-recognizer runs tail last
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="all runs, the newest first")
+    listing.add_argument(
+        "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
+    )
+    listing.add_argument("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
+    listing.add_argument("--columns", default=",".join(DEFAULT_COLUMNS), help="comma-separated (default: %(default)s)")
+    listing.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
+    listing.set_defaults(run=_list)
+    show = actions.add_parser("show", help="everything about one run")
+    show.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
+    show.add_argument("--json", action="store_true")
+    show.set_defaults(run=_show)
+    compare = actions.add_parser("compare", help="differences between runs, metrics side by side, learning curves")
+    compare.add_argument("names", nargs="+", metavar="RUN")
+    compare.add_argument(
+        "--curve", default=None, metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)"
+    )
+    compare.set_defaults(run=_compare)
+    stop = actions.add_parser("stop", help="ask a run to stop at its next checkpoint")
+    stop.add_argument("name", metavar="RUN")
+    stop.add_argument("--reason", default="asked to by text-recognizer runs stop")
+    stop.set_defaults(run=_stop)
+    tail = actions.add_parser("tail", help="what a run prints, as it prints it, until it ends")
+    tail.add_argument("name", metavar="RUN")
+    tail.add_argument("--lines", type=int, default=20, metavar="N", help="how many of the earlier lines (default: 20)")
+    tail.set_defaults(run=_tail)
+    rerun = actions.add_parser(
+        "rerun", help="a new run with the spec of an old one; further arguments as of run_experiment"
+    )
+    rerun.add_argument("name", metavar="RUN")
+    rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
+    rerun.set_defaults(run=_rerun)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
+    limit = arguments.limit
+    if limit is not None and limit < 1:
+        raise SpecError(f"--limit must be at least 1. Received: {limit}.")
+    if limit is None and arguments.format == "table" and sys.stdout.isatty():
+        limit = 50
+    every = list(read_rows())
+    rows = select(every, arguments.filter, arguments.sort, limit)
+    if arguments.format == "json":
+        print(json.dumps([row.to_json() for row in rows], indent=1))
+    elif arguments.format == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows([[_plain(row.value(column)) for column in columns] for row in rows])
+    else:
+        print_table(columns, [[shown(column, row.value(column)) for column in columns] for row in rows])
+        if len(rows) < len(every):
+            print(f"{len(rows):,} of {len(every):,} runs")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    run = find_run(arguments.name)
+    status = run.status()
+    rows = run.rows()
+    if arguments.json:
+        described = {
+            "id": run.id,
+            "folder": str(run.folder),
+            "state": status.state,
+            "error": status.error,
+            "times": status.times,
+            "summary": status.summary,
+            "spec": run.spec.to_json(),
+            "environment": run.read_json("environment.json") if run.has("environment.json") else None,
+            "rows": rows,
+        }
+        print(json.dumps(described, indent=2))
+        return 0
+    print(f"run         {run.id}   {status.state}" + (f": {status.error}" if status.error else ""))
+    print(f"folder      {run.folder}")
+    created = shown("created", status.times.get("created"))
+    print(f"created     {created}, epoch {status.epoch or len(rows)} of {status.epochs}")
+    spec = run.spec
+    print(f"experiment  {spec.network} on {spec.dataset}, group {spec.experiment_group}, seed {spec.seed}")
+    for name, value in status.summary.items():
+        print(f"  {name:<24} {shown(name, value)}")
+    if len(rows) > 1:
+        print(draw_curves({run.id: rows}))
+    for name in ("report.html", "log.txt", "model"):
+        if (run.folder / name).exists():
+            print(f"{name:<11} {run.folder / name}")
+    if status.state in ("stopped", "preempted", "died", "failed"):
+        print(f"go on with  run_experiment --resume {run.folder}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    runs = [find_run(name) for name in arguments.names]
+    rows = [_row(run) for run in runs]
+    flat = [flatten(row.spec) for row in rows]
+    keys = [
+        key
+        for key in dict.fromkeys(key for one in flat for key in one)
+        if len({json.dumps(one.get(key)) for one in flat}) > 1
+    ]
+    metrics = list(dict.fromkeys(name for row in rows for name in row.status.get("summary", {})))
+    table = [["state", *(row.state for row in rows)]]
+    table += [[key, *(shown(key, one.get(key)) for one in flat)] for key in keys]
+    table += [[name, *(shown(name, row.value(name)) for row in rows)] for name in metrics]
+    print_table(["", *(run.id for run in runs)], table)
+    print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
+    if len(runs) == 2:
+        first, second = (list(read_journal(run.folder / "predictions.jsonl")) for run in runs)
+        comparison = compare_predictions(first, second)
+        if comparison is not None:
+            print(f"test: {comparison.in_words()}")
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    run = find_run(arguments.name)
+    state = run.status().state
+    if state not in ("created", "running"):
+        raise RunError(f"the run {run.folder} is not at work: it is {state}.")
+    run.request_stop(arguments.reason)
+    print(f"{run.id} will stop at its next checkpoint. Go on with it later: run_experiment --resume {run.id}")
+    return 0
+
+
+def _tail(arguments: argparse.Namespace) -> int:
+    if arguments.lines < 0:
+        raise SpecError(f"--lines must be at least 0. Received: {arguments.lines}.")
+    run = find_run(arguments.name)
+    log = run.folder / "log.txt"
+    if run.status().state == "created":
+        say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C ends the waiting)")
+    while not log.exists():
+        if run.status().state not in ("created", "running"):
+            raise RunError(f"the run {run.folder} has no log.")
+        time.sleep(TAIL_S)
+    with open(log, encoding="utf-8", errors="replace") as file:
+        earlier = file.readlines()
+        sys.stdout.writelines(earlier[max(0, len(earlier) - arguments.lines) :])
+        while True:
+            at_work = run.status().state in ("created", "running")  # before reading: what it prints last comes too
+            sys.stdout.write(file.read())
+            sys.stdout.flush()
+            if not at_work:
+                return 0
+            time.sleep(TAIL_S)
+
+
+def _rerun(arguments: argparse.Namespace) -> int:
+    from training.run_experiment import run
+
+    old = find_run(arguments.name)
+    return run([str(old.folder / "spec.json"), *arguments.arguments], prog="text-recognizer runs rerun")
+
+
+def _row(run: Run) -> RunRow:
+    return RunRow(run.folder, read_status(run.folder), run.status().state, run.read_json("spec.json"))
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, (dict, list)) else value

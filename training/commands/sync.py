@@ -1,0 +1,144 @@
+"""text-recognizer sync: send runs and sweeps to W&B that were made offline, or could not be sent."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.wording import counted
+from training.run import Run, find_run, is_made, run_folders
+from training.sweeps.folder import SweepFolder, find_sweep
+from training.sweeps.trials import read_trials
+from training.tracking.mode import has_key
+from training.tracking.sweep_link import SweepLink, swept_values
+from training.tracking.sync import Sent, sync_runs
+
+EXAMPLES = """examples:
+  text-recognizer sync last                                   one run
+  text-recognizer sync sweep_digits                           the runs of a sweep, in the order of its trials
+  text-recognizer sync --all                                  whatever W&B does not have yet
+  text-recognizer sync sweep_digits --register                … and register the sweep with these runs done
+  text-recognizer sync sweep_digits --attach me/digits/abc12  … as runs of a sweep that is registered already
+
+Nothing is sent twice; a sync that was interrupted goes on when it is started again.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep, or a run as in runs")
+    parser.add_argument("--all", action="store_true", help="all runs, but those made with --wandb disabled")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--attach", metavar="SWEEP_ID", help="as runs of this sweep at W&B")
+    target.add_argument("--register", action="store_true", help="then register the sweep, with its runs as done")
+    parser.add_argument("--again", action="store_true", help="also look at runs that were sent before")
+    parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
+    parser.set_defaults(run=_sync)
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    if bool(arguments.names) == arguments.all:
+        raise SpecError("name runs or sweeps to send, or give --all. See text-recognizer sync --help.")
+    if arguments.timeout < 1:
+        raise SpecError(f"--timeout must be at least 1. Received: {arguments.timeout}.")
+    sweeps, runs = _everything() if arguments.all else _named(arguments.names)
+    if arguments.register and len(sweeps) != 1:
+        raise SpecError("--register takes the name of one sweep.")
+    if not has_key():
+        raise RunError(
+            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; WANDB_BASE_URL names another server."
+        )
+    if arguments.attach is not None:
+        _attach(runs, SweepLink.parse(arguments.attach))
+    done: list[Sent] = []
+    for sent in sync_runs(runs, arguments.timeout, arguments.again or arguments.attach is not None):
+        done.append(sent)
+        print(f"{sent.outcome:<12} {sent.run.id}  {sent.why}".rstrip(), flush=True)
+    _sum_up(done, len(runs))
+    if arguments.register:
+        _register(sweeps[0], done)
+    return 1 if any(sent.outcome == "failed" for sent in done) else 0
+
+
+def _register(sweep: SweepFolder, done: list[Sent]) -> None:
+    """
+    Raises:
+        RunError: W&B lacks a run that was started; it would give its point out again.
+    """
+    missing = [sent for sent in done if sent.outcome == "failed" or (sent.outcome == "skipped" and _started(sent.run))]
+    if missing:
+        listed = ", ".join(f"{sent.run.id} ({sent.why})" for sent in missing[:3])
+        raise RunError(
+            f"the sweep {sweep.name} was not registered: W&B does not have {counted(len(missing), 'run')} of it and "
+            f"would give the points out again: {listed}. The same command goes on when they can be sent."
+        )
+    from training.sweeps.registration import register
+
+    register(sweep, [sent.run for sent in done if sent.outcome in ("sent", "nothing new")])
+
+
+def _started(run: Run) -> bool:
+    return bool(run.read_json("launch.json")["attempts"])
+
+
+def _named(names: list[str]) -> tuple[list[SweepFolder], list[Run]]:
+    sweeps: list[SweepFolder] = []
+    runs: list[Run] = []
+    for name in names:
+        sweep = _sweep_called(name)
+        if sweep is not None:
+            sweeps.append(sweep)
+            runs += runs_of(sweep)
+        else:
+            runs.append(find_run(name))
+    return sweeps, runs
+
+
+def _sweep_called(name: str) -> SweepFolder | None:
+    try:
+        return find_sweep(name)
+    except RunError:
+        return None
+
+
+def runs_of(sweep: SweepFolder) -> list[Run]:
+    """The runs of a sweep in the order of its trials; those it was answered with from elsewhere included."""
+    folders = [run.folder for trial in read_trials(sweep.events(), sweep.path).values() for run in trial.runs]
+    return [Run.open(folder) for folder in folders if is_made(folder)]
+
+
+def _everything() -> tuple[list[SweepFolder], list[Run]]:
+    return [], sorted(_sendable(), key=lambda run: (run.status().times.get("created", 0.0), run.id))
+
+
+def _sendable() -> Iterator[Run]:
+    for folder in run_folders():
+        try:
+            run = Run.open(folder)
+            attempts = run.read_json("launch.json")["attempts"]
+        except RunError:
+            continue  # no run, or half made
+        if attempts and attempts[-1]["wandb"] != "disabled" and run.status().state not in ("created", "running"):
+            yield run
+
+
+def _attach(runs: list[Run], sweep: SweepLink) -> None:
+    for run in runs:
+        link = SweepLink.read(run)
+        if link is not None and link.id != sweep.id:
+            raise RunError(
+                f"the run {run.id} belongs to the W&B sweep {link.path} already; it cannot join {sweep.path}."
+            )
+    for run in runs:
+        replace(sweep, values=swept_values(run)).write(run)
+
+
+def _sum_up(done: list[Sent], total: int) -> None:
+    count = {outcome: sum(sent.outcome == outcome for sent in done) for outcome in ("sent", "nothing new")}
+    print(f"{counted(count['sent'], 'run')} sent, {count['nothing new']} there already, {total} in all")
+    if done and done[-1].outcome == "refused":
+        missing = total - count["sent"] - count["nothing new"]
+        raise RunError(
+            f"W&B refused: {done[-1].why}. {counted(missing, 'run')} not sent. "
+            f"The same command goes on when the reason is gone."
+        )

@@ -1,0 +1,57 @@
+"""Learning curves drawn in the terminal. The only file that knows plotext."""
+
+import shutil
+import string
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from text_recognizer.errors import SpecError
+
+USUAL_METRICS = ("val_accuracy", "val_character_error_rate", "val_loss")
+LINES = 16
+
+
+def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: str | None = None) -> str:
+    """One curve a run, by epoch; empty when nothing is reported yet.
+
+    On a terminal the curves have colours, elsewhere letters.
+
+    Args:
+        rows_by_run: reports of metrics.jsonl by run id.
+        metric: which one; None takes the first usual one.
+    Raises:
+        SpecError: no run reports the metric.
+    """
+    import plotext
+
+    reported = {name for rows in rows_by_run.values() for row in rows for name in row}
+    if metric is not None and metric not in reported:
+        raise SpecError(f"no run reports '{metric}'. Reported: {', '.join(sorted(reported)) or 'nothing yet'}.")
+    chosen = metric or next((name for name in USUAL_METRICS if name in reported), None)
+    if chosen is None:
+        return ""
+    curves = {run_id: points for run_id, rows in rows_by_run.items() if (points := _points(rows, chosen))}
+    coloured = sys.stdout.isatty()
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("clear")
+    figure.plot_size(min(shutil.get_terminal_size().columns, 100), LINES)
+    figure.title(f"{chosen} by epoch")
+    figure.legend(active=False)
+    legend = []
+    for letter, (run_id, points) in zip(string.ascii_uppercase * len(curves), curves.items(), strict=False):
+        signal = figure.signal(
+            [x for x, _ in points], [y for _, y in points], marker="braille" if len(curves) == 1 else letter
+        )
+        if coloured or len(curves) == 1:
+            signal.lines()
+        figure.draw(signal)
+        legend.append(f"{letter} {run_id}")
+    drawn = str(figure.build())
+    text = drawn if coloured else plotext.uncolorize(drawn)
+    return "\n".join([text, *(legend if len(legend) > 1 else [])])
+
+
+def _points(rows: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[float, float]]:
+    return [(row["epoch"], row[metric]) for row in rows if isinstance(row.get(metric), (int, float))]

@@ -1,0 +1,223 @@
+"""Waiting for devices: one request, from joining the queue to holding the locks."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from text_recognizer.errors import DeviceError
+from text_recognizer.wording import counted
+from training import processes
+from training.allocation import Wish, allocate
+from training.device_verdicts import Verdict, judge
+from training.devices import Device, Nvml, Reading
+from training.lease_folder import Decision, LeaseFolder, Ticket
+from training.lease_records import Entry, Record
+
+# What NVML said holds for so long, and longer for those at the end of the queue; the locks are looked at more often.
+_VERDICT_LIFE_S = 0.5
+_VERDICT_LIFE_PER_PLACE_S = 0.2
+_LONGEST_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What a request was given: devices with the memory of each (None: all), and the files whose locks hold them."""
+
+    holding: dict[str, int | None]
+    ticket: Ticket
+    descriptors: tuple[int, ...]
+
+
+class Waiter:
+    """One request in the queue.
+
+    Args:
+        devices: all that may be asked for, in the caller's order.
+        on_wait: told what the request waits for, whenever that changes.
+    """
+
+    def __init__(
+        self,
+        folder: LeaseFolder,
+        nvml: Nvml,
+        wish: Wish,
+        devices: Sequence[Device],
+        label: str,
+        on_wait: Callable[[str], None] | None,
+    ) -> None:
+        self._folder = folder
+        self._nvml = nvml
+        self._wish = wish
+        self._names = {device.uuid: f"GPU {index}" for index, device in enumerate(devices)}
+        self._memory_mib = {device.uuid: device.memory_mib or 0 for device in devices}
+        self._label = label
+        self._on_wait = on_wait
+        self._announced = ""
+        self._verdicts: dict[str, Verdict] = {}
+        self._judged_at = float("-inf")
+        self._locked_elsewhere: dict[str, list[int]] = {}
+        self._leases: list[Entry] = []
+        self._ahead = 0
+        self._descriptors: list[int] = []
+        self._deadline = float("inf")
+
+    def wait(self, timeout_s: float | None) -> Granted:
+        """Joins the queue and returns with the devices.
+
+        Raises:
+            DeviceError: the time is over; or the devices can never be had, because of their state.
+        """
+        self._deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout_s is None else timeout_s)
+        with self._decision() as decision:
+            ticket = decision.enqueue(Record.of_this_process(self._wish, self._label))
+        try:
+            return self._wait_for_turn(ticket)
+        except BaseException:
+            for descriptor in self._descriptors:
+                os.close(descriptor)
+            ticket.leave()
+            raise
+
+    def _wait_for_turn(self, ticket: Ticket) -> Granted:
+        began = time.monotonic()
+        while True:
+            if self._turn_may_have_come(ticket):
+                # Between two decisions: NVML takes too long to let all others wait for the mutex meanwhile.
+                readings = self._nvml.readings()
+                if granted := self._take(ticket, readings):
+                    return granted
+            self._announce()
+            waited_s = time.monotonic() - began
+            left_s = self._deadline - time.monotonic()
+            if left_s <= 0:
+                raise DeviceError(f"no devices within {waited_s:.1f} s. Wanted {self._situation()}.")
+            # Seldom at the end of the queue and after a long time; not all at the same moment.
+            pause_s = min(_LONGEST_PAUSE_S, max(0.01 * (1 + self._ahead), waited_s / 50)) * random.uniform(0.75, 1.25)
+            time.sleep(min(pause_s, left_s))
+
+    def _decision(self) -> AbstractContextManager[Decision]:
+        # A moment in any case, so that a time-out of 0 does not fail just because somebody else looks.
+        return self._folder.decision(max(1.0, self._deadline - time.monotonic()), self._on_wait)
+
+    def _turn_may_have_come(self, ticket: Ticket) -> bool:
+        """Whether the locks, and what NVML said lately, would allow the request; only then NVML is asked again."""
+        with self._decision() as decision:
+            self._ahead = decision.queue_length(ticket.number)
+            if not self._verdicts:
+                return True
+            self._leases = decision.leases()
+            if time.monotonic() - self._judged_at < _VERDICT_LIFE_S + _VERDICT_LIFE_PER_PLACE_S * self._ahead:
+                return self._choose(decision, ticket) is not None
+        # Without knowing what earlier requests can use, the queue tells nothing: only whether there is any room.
+        holdings = (entry.record.holds or {} for entry in self._leases)
+        return allocate(self._wish, (), holdings, self._memory_mib, lambda *_: True) is not None
+
+    def _take(self, ticket: Ticket, readings: Sequence[Reading]) -> Granted | None:
+        with self._decision() as decision:
+            self._leases = decision.leases()
+            self._judge(decision, readings)
+            self._check_hope()
+            self._locked_elsewhere = {}
+            while chosen := self._choose(decision, ticket):
+                locked = decision.lock_devices(chosen)
+                if isinstance(locked, str):
+                    self._locked_elsewhere[locked] = decision.lock_owners(locked)
+                    continue
+                self._descriptors = locked
+                decision.become_lease(ticket, replace(ticket.record, holds=chosen, since=time.time()))
+                return Granted(chosen, ticket, (ticket.descriptor, *locked))
+            return None
+
+    def _judge(self, decision: Decision, readings: Sequence[Reading]) -> None:
+        quarantined = decision.quarantined()
+        self._judged_at = time.monotonic()
+        self._verdicts = {}
+        for reading in readings:
+            uuid = reading.device.uuid
+            if reading.fault and reading.identified and uuid not in quarantined:
+                decision.quarantine(uuid, reading.fault)
+                quarantined[uuid] = reading.fault
+            on_it = [entry for entry in self._leases if uuid in (entry.record.holds or {})]
+            self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
+
+    def _check_hope(self) -> None:
+        final = [uuid for uuid in self._wish.candidates if self._verdict(uuid).is_final_for(self._wish)]
+        if len(self._wish.candidates) - len(final) < self._wish.count:
+            reasons = "; ".join(f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self._wish)}" for uuid in final)
+            raise DeviceError(f"{self._wish.text} cannot be had: {reasons}.")
+
+    def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
+        return allocate(
+            self._wish,
+            _earlier_wishes(decision, ticket),
+            (entry.record.holds or {} for entry in self._leases),
+            {uuid: verdict.spare_mib for uuid, verdict in self._verdicts.items()},
+            lambda uuid, wish: uuid not in self._locked_elsewhere and self._verdict(uuid).allows(wish),
+        )
+
+    def _verdict(self, uuid: str) -> Verdict:
+        return self._verdicts.get(uuid, Verdict("gone: NVML does not list it any more", lasting=True))
+
+    def _announce(self) -> None:
+        # Outside of any decision: writing to a terminal may block, and all others with it.
+        if self._on_wait is not None and (situation := self._situation()) != self._announced:
+            self._announced = situation
+            self._on_wait(f"waiting for {situation}")
+
+    def _situation(self) -> str:
+        """What was wanted and, as of the last look, what keeps it."""
+        queue = f" ({counted(self._ahead, 'request')} ahead)" if self._ahead else ""
+        states = (f"{self._names[uuid]} is {self._state(uuid)}" for uuid in self._wish.candidates)
+        return f"{self._wish.text}{queue}: {'; '.join(states)}"
+
+    def _state(self, uuid: str) -> str:
+        reasons = [described_holder(entry, uuid) for entry in self._leases if uuid in (entry.record.holds or {})]
+        if (obstacle := self._verdict(uuid).obstacle(self._wish)) is not None:
+            reasons.append(obstacle)
+        if reasons:
+            return ", ".join(reasons)
+        if uuid in self._locked_elsewhere:
+            owners = ", ".join(map(processes.described, self._locked_elsewhere[uuid])) or "an unknown process"
+            return f"locked by {owners}, whose lease was deleted"
+        return "free, but not enough for this request or kept for an earlier one"
+
+
+def _earlier_wishes(decision: Decision, ticket: Ticket) -> Iterator[Wish]:
+    for entry in decision.waiting(ticket.number):
+        # A request suspended over night would keep free devices from all others. It finds its place again.
+        if not entry.record.process_is_suspended():
+            yield entry.record.wish
+
+
+def described_holder(entry: Entry, uuid: str) -> str:
+    """Who holds a device: "held by pid 123 (alice: python train.py) since 12:03 for 'mlp-7'"."""
+    record = entry.record
+    memory_mib = (record.holds or {}).get(uuid)
+    how = "held" if memory_mib is None else f"shared ({memory_mib:,} MiB)"
+    return f"{how} by {described_process(record)} since {clock(record.since or record.asked)}{_purpose(record)}"
+
+
+def described_process(record: Record) -> str:
+    """The process of a request, for people."""
+    if record.namespace != processes.pid_namespace():
+        return f"pid {record.pid} ({record.user}, in another container)"
+    if record.process_is_gone():
+        return f"a child of pid {record.pid} ({record.user})"
+    if record.process_is_suspended():
+        return f"{processes.described(record.pid)}, suspended,"
+    return processes.described(record.pid)
+
+
+def clock(moment: float) -> str:
+    """The time of day, with the date when it was another day."""
+    then = datetime.fromtimestamp(moment)
+    return then.strftime("%H:%M:%S" if then.date() == datetime.now().date() else "%Y-%m-%d %H:%M")
+
+
+def _purpose(record: Record) -> str:
+    return f" for '{record.label}'" if record.label else ""

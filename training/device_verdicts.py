@@ -1,0 +1,121 @@
+"""Whether a device may be given out, leases aside: its health, and whether programs without a lease use it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training import processes
+from training.allocation import Wish
+from training.devices import DeviceProcess, Reading
+from training.lease_records import Entry
+
+# Some of an idle device's memory may show as used; the context that every CUDA program makes takes more than this.
+_IDLE_MIB = 128
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said about a device.
+
+    Args:
+        reason: why it is not given out, as the end of a sentence "GPU 0 is …"; None when it may be.
+        forcible: whether a forced request gets it nevertheless.
+        lasting: whether waiting is no use.
+        spare_mib: memory that leases may share out; 0 where it is unknown.
+        one_process: whether it takes no second process, so that it cannot be shared.
+    """
+
+    reason: str | None = None
+    forcible: bool = False
+    lasting: bool = False
+    spare_mib: int = 0
+    one_process: bool = False
+
+    def allows(self, wish: Wish) -> bool:
+        return self.obstacle(wish) is None
+
+    def obstacle(self, wish: Wish) -> str | None:
+        """Why a wish cannot have the device, leases aside."""
+        if self.reason is not None and not (self.forcible and wish.force):
+            return self.reason
+        if self.one_process and any(memory_mib is not None for memory_mib in wish.candidates.values()):
+            return "not to be shared: its compute mode is 'exclusive process' (nvidia-smi -c 0 changes that)"
+        return None
+
+    def is_final_for(self, wish: Wish) -> bool:
+        """Whether a wish cannot have the device however long it waits."""
+        if self.reason is not None and not (self.forcible and wish.force):
+            return self.lasting
+        return not self.allows(wish)
+
+
+def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) -> Verdict:
+    """Judges a device. What cannot be known counts against it.
+
+    Args:
+        leases: those that hold the device or a part of it; a lease on another device does not justify using this one.
+        quarantined: the reason, if it is.
+    """
+    if quarantined is not None:
+        repaired = f"text-recognizer gpus --clear-quarantine {reading.device.uuid}"
+        return Verdict(f"in quarantine: {quarantined} (when it is repaired: {repaired})", lasting=True)
+    if reading.fault is not None:
+        return Verdict(f"broken: {reading.fault}", lasting=True)
+    if reading.compute_mode == "prohibited":
+        return Verdict("closed to programs: its compute mode is 'prohibited' (nvidia-smi -c 0 opens it)", lasting=True)
+    one_process = reading.compute_mode == "exclusive process"
+    memory_mib = reading.device.memory_mib or 0
+    if reading.processes is None:
+        reason = _forcible(f"in unknown use: {reading.cannot_tell}")
+        return Verdict(reason, True, reading.never_tells, memory_mib, one_process)
+    foreign = [
+        process for process in reading.processes if process.pid != os.getpid() and not is_covered(process.pid, leases)
+    ]
+    if foreign:
+        users = ", ".join(processes.described(process.pid) for process in foreign)
+        spare_mib = max(0, memory_mib - _taken_mib(foreign, reading))
+        return Verdict(_forcible(f"used without a lease by {users}"), True, False, spare_mib, one_process)
+    if not processes.sees_all_processes():
+        return _judge_by_memory(reading, leases, memory_mib, one_process)
+    return Verdict(None, spare_mib=memory_mib, one_process=one_process)
+
+
+def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
+    """Whether a process is the holder of one of these leases, descends from it, or inherited the lease."""
+    here = processes.pid_namespace()
+    holders = {entry.record.pid: entry.record.started for entry in leases if entry.record.namespace == here}
+    for ancestor in processes.ancestry(pid):
+        if ancestor in holders and holders[ancestor] in (None, processes.started_at(ancestor)):
+            return True
+        if any(processes.has_open(ancestor, entry.device_and_inode) for entry in leases):
+            return True
+    return False
+
+
+def _judge_by_memory(reading: Reading, leases: Sequence[Entry], memory_mib: int, one_process: bool) -> Verdict:
+    """In a container, NVML may not list the processes of others; the memory they use shows nevertheless."""
+    if reading.used_mib is None:
+        reason = _forcible("in unknown use: a container does not see all processes, and NVML tells no memory in use")
+        return Verdict(reason, True, True, memory_mib, one_process)
+    claimed_mib = sum(_claim_mib(entry, reading, memory_mib) for entry in leases)
+    unexplained_mib = reading.used_mib - claimed_mib
+    if unexplained_mib > _IDLE_MIB:
+        reason = _forcible(f"used by processes that are not visible from this container ({unexplained_mib:,} MiB)")
+        return Verdict(reason, True, False, max(0, memory_mib - unexplained_mib), one_process)
+    return Verdict(None, spare_mib=memory_mib, one_process=one_process)
+
+
+def _claim_mib(entry: Entry, reading: Reading, memory_mib: int) -> int:
+    claimed = (entry.record.holds or {}).get(reading.device.uuid)
+    return memory_mib if claimed is None else claimed
+
+
+def _taken_mib(foreign: Sequence[DeviceProcess], reading: Reading) -> int:
+    amounts = [process.memory_mib for process in foreign]
+    if None in amounts:
+        return reading.used_mib or reading.device.memory_mib or 0
+    return sum(amount or 0 for amount in amounts)
+
+
+def _forcible(reason: str) -> str:
+    return f"{reason} (--gpu-force takes it all the same)"

@@ -1,0 +1,105 @@
+"""The GPUs of this machine and their state. Nothing here touches CUDA."""
+
+import os
+import sys
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Device:
+    """One thing that a process can be given: a whole GPU, or one MIG instance of a GPU in MIG mode.
+
+    Args:
+        uuid: "GPU-…" or "MIG-…", as CUDA_VISIBLE_DEVICES takes it.
+        gpu_index: number of the physical GPU, as nvidia-smi counts.
+        memory_mib: what programs can use; None where NVML does not say.
+        parent: the UUID of the GPU that a MIG instance is part of.
+    """
+
+    uuid: str
+    name: str
+    gpu_index: int
+    memory_mib: int | None
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class DeviceProcess:
+    """A process with a compute context on a device; its number is the one that NVML gives."""
+
+    pid: int
+    memory_mib: int | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The state of a device at one moment.
+
+    Args:
+        processes: those that compute on it; None where NVML cannot tell, for the reason in cannot_tell.
+        never_tells: the reason is a lasting one: asking again is no use.
+        fault: why the device must not be used, in words; None for a healthy one.
+        identified: False when it cannot be said which device, or in what form, is at fault; it may come back.
+        compute_mode: "default", "exclusive process" or "prohibited" (nvidia-smi -c).
+    """
+
+    device: Device
+    used_mib: int | None
+    utilisation_percent: int | None
+    processes: tuple[DeviceProcess, ...] | None
+    cannot_tell: str | None = None
+    never_tells: bool = False
+    fault: str | None = None
+    identified: bool = True
+    compute_mode: str = "default"
+
+
+class Nvml:
+    """NVML, loaded and opened at the first question. Usable from several threads, and again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened_by: int | None = None
+        self._absence: str | None = None
+
+    @property
+    def absence(self) -> str:
+        """Why there is no device, after devices() or readings() came back empty."""
+        return self._absence or "NVML counts 0 GPUs"
+
+    def devices(self) -> list[Device]:
+        """All devices, in the order of nvidia-smi; none where there is no NVIDIA driver.
+
+        Raises:
+            DeviceError: there is a driver, but NVML does not work with it.
+        """
+        with self._lock:
+            if not self._open():
+                return []
+            from training import nvml
+
+            return [found.device for found in nvml.scan()]
+
+    def readings(self) -> list[Reading]:
+        """The state of all devices, in the same order."""
+        with self._lock:
+            if not self._open():
+                return []
+            from training import nvml
+
+            return [nvml.read(found) for found in nvml.scan()]
+
+    def _open(self) -> bool:
+        if self._opened_by != os.getpid():
+            self._absence = _open_nvml()
+            self._opened_by = os.getpid()
+        return self._absence is None
+
+
+def _open_nvml() -> str | None:
+    if not sys.platform.startswith("linux"):
+        return f"GPUs are managed on Linux only, this is {sys.platform}"
+    from training import nvml
+
+    return nvml.open_driver()

@@ -1,0 +1,102 @@
+"""What a person sees while a run trains: a progress bar on a terminal, one line an epoch everywhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TextIO
+
+from text_recognizer.train_args import larger_is_better
+from training.log_file import LogFile
+
+# Shown in this order when reported; everything else is in metrics.jsonl.
+_COLUMNS = (
+    "loss",
+    "accuracy",
+    "position_accuracy",
+    "pixel_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_character_error_rate",
+    "val_word_error_rate",
+    "val_blank_share",
+    "val_pixel_accuracy",
+    "val_line_f1",
+)
+
+
+class Display:
+    """Follows one training.
+
+    Args:
+        epochs: in all.
+        log: of the run; its terminal, if there is one, shows the bar.
+    """
+
+    REFRESH_S = 0.25
+
+    def __init__(self, epochs: int, monitor: str, log: LogFile) -> None:
+        self._epochs = epochs
+        self._monitor = monitor
+        self._log = log
+        self._best: float | None = None
+        self._bar: Any = None
+        self._task: Any = None
+        self._next_refresh = 0.0
+        if log.terminal is not None:
+            self._bar = _bar(log.terminal)
+
+    def __enter__(self) -> "Display":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def steps_done(self, epoch: int, step_in_epoch: int, steps_per_epoch: int, loss: Callable[[], float]) -> None:
+        if self._bar is None or time.monotonic() < self._next_refresh:
+            return
+        self._next_refresh = time.monotonic() + self.REFRESH_S
+        done, total = (epoch - 1) * steps_per_epoch + step_in_epoch, self._epochs * steps_per_epoch
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total, completed=done)
+        self._bar.update(self._task, completed=done, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
+        self._bar.refresh()
+
+    def epoch_done(self, row: dict[str, Any]) -> None:
+        shown = "  ".join(f"{name} {row[name]:.4f}" for name in _COLUMNS if name in row)
+        self._say(f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  {shown}{self._mark(row)}")
+
+    def warned(self, text: str) -> None:
+        self._say(f"warning     {text}")
+
+    def _say(self, line: str) -> None:
+        if self._bar is None:
+            print(line, flush=True)
+        else:  # above the bar; the copy in the log takes the direct way
+            self._bar.console.print(line, highlight=False, markup=False)
+            self._log.write(line + "\n")
+
+    def _mark(self, row: dict[str, Any]) -> str:
+        value = row.get(self._monitor)
+        if value is None or value != value:
+            return ""
+        better = self._best is None or (value > self._best if larger_is_better(self._monitor) else value < self._best)
+        self._best = value if better else self._best
+        return "  best" if better else ""
+
+
+def _bar(terminal: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(file=terminal), auto_refresh=False, transient=True)

@@ -1,0 +1,195 @@
+"""What a run ran on: code, Python, packages, host. Recorded so that a result can be explained later."""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from text_recognizer import __version__
+from text_recognizer.models.bundle import DESCRIPTION, find_bundle
+from text_recognizer.registry import BUILT_IN, resolve
+from text_recognizer.settings import REPOSITORY
+from text_recognizer.spec import ExperimentSpec
+
+OUR_PACKAGES = ("text_recognizer", "training", "evaluation")
+
+
+def environment(spec: ExperimentSpec, dataset_fingerprint: str, devices: list[str]) -> dict[str, Any]:
+    """The content of environment.json.
+
+    Args:
+        spec: of the run, completed; the user's own modules and the initial weights that it names are recorded too.
+        devices: names of the GPUs in use, or "cpu".
+    """
+    return {
+        "text_recognizer": __version__,
+        "code": code_version(spec),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "devices": devices,
+        "dataset_fingerprint": dataset_fingerprint,
+        "initial_weights": initial_weights(spec),
+        "seed": spec.seed,
+        "packages": package_versions(),
+    }
+
+
+def initial_weights(spec: ExperimentSpec) -> str | None:
+    """Hash of the description, with hashes of all files, of the bundle that training begins with; None without one.
+
+    Raises:
+        DataError: the bundle is gone.
+    """
+    name = spec.train_args.get("initial_weights")
+    return _sha256((find_bundle(name).folder / DESCRIPTION).read_bytes()) if name is not None else None
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Every installed distribution."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found[name.lower()] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def code_version(spec: ExperimentSpec) -> dict[str, Any]:
+    """What a spec's run executes: the checkouts, and the modules of a user that it names ("own_modules")."""
+    own = own_modules(_modules_of(spec))
+    return {**checkouts(), **({"own_modules": own} if own else {})}
+
+
+def _modules_of(spec: ExperimentSpec) -> list[str]:
+    """The modules that the parts of a spec come from, without those of the built-in parts."""
+    named = {kind: getattr(spec, kind) for kind in ("dataset", "model", "network")}
+    named |= {kind: spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")}
+    own = [(kind, name) for kind, name in named.items() if isinstance(name, str) and name not in BUILT_IN[kind]]
+    return [name.partition(":")[0] if ":" in name else resolve(kind, name).__module__ for kind, name in own]
+
+
+def own_modules(modules: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the sources of modules, and of all that they import, by name; without installed packages.
+
+    A source is hashed when this process first asks for it: what a module was imported from, not what became of it.
+    """
+    found: dict[str, str] = {}
+    waiting, seen = list(modules), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])
+        path = _source_of(name)
+        if path is not None and not _is_installed(path):
+            found[name], imported = _hash_and_imports(name, path)
+            waiting += imported
+    return dict(sorted(found.items()))
+
+
+def _source_of(name: str) -> Path | None:
+    """The file that a module has been, or would be, imported from; without importing it."""
+    if name.partition(".")[0] in (*sys.stdlib_module_names, *OUR_PACKAGES):
+        return None
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None:
+        search: Sequence[str] | None = None
+        for depth, _ in enumerate(parts := name.split("."), start=1):
+            if depth > 1 and search is None:
+                return None  # the module before it is no package
+            spec = PathFinder.find_spec(".".join(parts[:depth]), search)
+            if spec is None:
+                return None
+            file, search = spec.origin, spec.submodule_search_locations
+    return Path(file) if file is not None and Path(file).is_file() else None
+
+
+def _is_installed(path: Path) -> bool:
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return {"site-packages", "dist-packages"} & set(path.parts) != set() or any(map(path.is_relative_to, places))
+
+
+@functools.cache
+def _hash_and_imports(name: str, path: Path) -> tuple[str, list[str]]:
+    content = path.read_bytes()
+    return _sha256(content), list(_imports(name, path.stem == "__init__", content))
+
+
+def _imports(name: str, is_package: bool, source: bytes) -> Iterator[str]:
+    """Names that may be of modules in every import statement, also of those inside functions."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # an extension module
+        return
+    package = name if is_package else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            try:
+                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            except ImportError:  # above its package: it cannot have been executed
+                continue
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@functools.cache
+def checkouts() -> dict[str, Any]:
+    """Commit and hash of uncommitted changes of the project's checkout, and of the current folder's if another."""
+    ours = _git_version(REPOSITORY)
+    try:
+        here = _git_version(Path.cwd())
+    except FileNotFoundError:  # somebody removed the current folder
+        here = None
+    found = {"text_recognizer": ours and ours | _untracked_sources(REPOSITORY)}
+    if here != ours:
+        found["working_folder"] = here
+    return {name: version for name, version in found.items() if version}
+
+
+def _git_version(folder: Path) -> dict[str, Any] | None:
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git(folder, "diff", "HEAD") or b""
+    return {
+        "git_commit": commit.decode().strip(),
+        "git_diff_sha256": _sha256(changes) if changes else None,
+    }
+
+
+def _untracked_sources(folder: Path) -> dict[str, str]:
+    """Hash of the project's modules that git does not know yet, which `git diff` leaves out; empty without any."""
+    listed = _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *OUR_PACKAGES) or b""
+    names = sorted(name for name in listed.decode(errors="surrogateescape").split("\0") if name.endswith(".py"))
+    contents = [(name, (folder / name).read_bytes()) for name in names if (folder / name).is_file()]
+    return {"git_untracked_sha256": _sha256(repr(contents).encode())} if contents else {}
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=False)  # noqa: S607 - the user's git
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

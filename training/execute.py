@@ -1,0 +1,119 @@
+"""execute: what happens inside a run folder. Train, choose the best weights, evaluate them once, finish."""
+
+import contextlib
+import traceback
+
+from evaluation.evaluate import Evaluation, evaluate, measure, write_evaluation
+from evaluation.report import write_report
+from text_recognizer.errors import RunError
+from text_recognizer.experiment import Experiment
+from text_recognizer.models.bundle import canonical_folder, copy_bundle, write_bundle
+from text_recognizer.wording import counted
+from training.command_line import say
+from training.display import Display
+from training.fit import FitResult, Training, json_row
+from training.log_file import LogFile
+from training.run import Run
+from training.shortage import out_of_memory
+from training.stopping import Stop, StopWatcher
+from training.tensorflow_setup import start_tensorflow
+from training.tracking.mirror import Mirror, read_state
+from training.tracking.mode import Mode, under_agent
+from training.xla import refused_by_xla
+
+# How long a run waits for its mirror to end.
+PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
+
+
+def execute(experiment: Experiment, run: Run, wandb_mode: Mode, save: bool = False) -> int:
+    """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
+    with LogFile(run.folder / "log.txt") as log, StopWatcher(run) as watcher:
+        mirror = None
+        try:
+            run.set_state("running", epochs=experiment.train_args.epochs)
+            if wandb_mode != "disabled":
+                mirror = Mirror(run, wandb_mode)
+            exit_code = _train_and_evaluate(experiment, run, log, watcher)
+            if exit_code == 0 and save:
+                canonical = canonical_folder(experiment.spec)
+                copy_bundle(run.folder / "model", canonical)
+                say(f"saved as {canonical}")
+        except BaseException as error:
+            explained = out_of_memory(error) or refused_by_xla(error)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
+                run.set_state("stopped" if interrupted else "failed", _in_words(explained or error))
+            if isinstance(error, (OSError, UnicodeError)):  # said in one line; the log tells where
+                with contextlib.suppress(OSError):
+                    log.write(traceback.format_exc())
+            if explained is not None:
+                raise explained from error
+            raise
+        finally:
+            # W&B's agent asks for its next trial when this process ends: W&B must know by then how this one ended.
+            patience_s = PATIENCE_UNDER_AGENT_S if under_agent() else PATIENCE_S
+            warning = mirror.warning_at_end(patience_s) if mirror is not None else None
+            if warning is not None:
+                say(f"warning: {warning}; the run folder is complete without it")
+            run.release()
+        address = read_state(run.folder).get("url") if mirror is not None else None
+        if address:
+            print(f"wandb       {address}", flush=True)
+        return exit_code
+
+
+def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher) -> int:
+    print(f"run         {run.folder}")
+    print(f"dataset     {experiment.dataset_in_words()}", flush=True)
+    start_tensorflow(log.errors_to_log_only())
+    args = experiment.train_args
+
+    def stop_asked() -> Stop | None:
+        run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
+        return watcher.stop()
+
+    with Display(args.epochs, args.monitor, log) as display:
+        training = Training(experiment, run.folder / "checkpoints", run.log, run.rows(), display, stop_asked)
+        print(f"network     {experiment.network_in_words()}", flush=True)
+        if training.transfer is not None:
+            print(f"initial     {training.transfer.in_words()}", flush=True)
+        result = training.run()
+    if result.stop is not None:
+        run.set_state(result.stop.state, result.stop.reason, epoch=result.epochs)
+        print(f"{result.stop.state} ({result.stop.reason}) after {counted(result.epochs, 'epoch')}, checkpoint written")
+        print(f"go on with  run_experiment --resume {run.folder}")
+        return result.stop.exit_code
+    print(f"trained     {result.ended}; best epoch {result.best_epoch} by {args.monitor}", flush=True)
+    evaluation = _evaluate(experiment, run, result)
+    print(f"result      {evaluation.headline()}")
+    _say_what_next(run)
+    return 0
+
+
+def _evaluate(experiment: Experiment, run: Run, result: FitResult) -> Evaluation:
+    """The best weights, once, on the test split; then the run is finished."""
+    model, dataset = experiment.model, experiment.dataset
+    evaluation = evaluate(model, dataset.split("test"), "test")
+    tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}
+    validated = {f"val_{name}": value for name, value in measure(model, dataset.split("validation")).items()}
+    write_bundle(run.folder / "model", model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
+    write_evaluation(run.folder, evaluation)
+    if not any("test_loss" in row for row in run.rows()):  # a killed run may have come this far
+        run.log(json_row({"epoch": result.epochs, "best_epoch": result.best_epoch, **tested}))
+    write_report(run.folder, dataset.split("test"))
+    summary = json_row({**validated, **tested, "best_epoch": result.best_epoch})
+    run.set_state("finished", summary=summary, epoch=result.epochs)
+    return evaluation
+
+
+def _say_what_next(run: Run) -> None:
+    print(f"run folder  {run.folder}")
+    print(f"next        text-recognizer runs show {run.id}")
+    print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
+    print(f"            open {run.folder / 'report.html'}", flush=True)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted twice (Ctrl-C)"
+    return f"{type(error).__name__}: {error}"

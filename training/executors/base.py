@@ -1,0 +1,120 @@
+"""Executor and Job: what a sweep knows of where its runs are executed."""
+
+import concurrent.futures
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from training.run import Run
+
+State = Literal["waiting", "running", "ended"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the process of a run ended. What the run itself came to is in its folder.
+
+    Args:
+        exit_code: None when a signal ended it, when it never started, or when nobody saw its end.
+        reason: in words.
+        signal: the number of the signal that ended it.
+        out_of_memory: the machine's or a device's memory did not suffice.
+        wall_s: from the start of the process to its end.
+        cpu_s: processor time of the process and of those children that it waited for.
+        peak_memory_mib: the most that was resident at once, as `time -v` has it: with the libraries and whatever else
+            is shared with other processes. None where nobody saw its end.
+        shared_memory_mib: how much of that the process shared with the zygote when it was forked; the rest is about
+            what one more such run needs.
+    """
+
+    exit_code: int | None
+    reason: str
+    signal: int | None = None
+    out_of_memory: bool = False
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_mib: float | None = None
+    shared_memory_mib: float = 0.0
+
+
+class Job:
+    """A run on its way through an executor.
+
+    Args:
+        cancel: does what `cancel` promises; gets the job, whether to kill, and the reason.
+    """
+
+    def __init__(self, run: Run, cancel: Callable[["Job", bool, str], None]) -> None:
+        self.run = run
+        self._cancel = cancel
+        self.future: Future[Ended] = Future()
+        self.state: State = "waiting"
+        self.waiting_for: str | None = None
+        self.place: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Job {self.run.id}: {self.state}>"
+
+    def done(self) -> bool:
+        """Whether it is over; the run may have written its last rows only a moment before."""
+        return self.future.done()
+
+    @property
+    def ended(self) -> Ended:
+        """How it ended; a TimeoutError before it has."""
+        return self.future.result(timeout=0)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process, once it has ended with one."""
+        return self.ended.exit_code if self.done() else None
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it is over by then; None waits without end."""
+        return bool(concurrent.futures.wait([self.future], timeout_s).done)
+
+    def cancel(self, kill: bool = False, reason: str = "cancelled") -> None:
+        """Ends it: a job that still waits at once, a running one at its next checkpoint. Returns before it has.
+
+        Args:
+            kill: do not wait for a checkpoint; end the process and all that it started in its session.
+            reason: what the run's status shall say.
+        """
+        self._cancel(self, kill, reason)
+
+    def end(self, ended: Ended) -> None:
+        """For executors: tells those who wait."""
+        if not self.future.done():
+            self.state = "ended"
+            self.waiting_for = None
+            self.future.set_result(ended)
+
+
+class Executor(Protocol):
+    """Starts runs. `state`, `place` and `waiting_for` of their jobs follow what happens to them."""
+
+    capacity: int
+    """How many runs it executes at once; further ones wait."""
+
+    def submit(self, run: Run, **launch: Any) -> Job:
+        """Takes a run from its start, or from its last checkpoint, as far as it goes. Returns at once.
+
+        Args:
+            run: a folder that nobody holds.
+            launch: further facts for its launch.json, for example the sweep and trial it belongs to.
+        """
+
+    def drive(self, loop: Callable[[], T]) -> T:
+        """Calls a loop that submits runs and waits for them: here, or in another thread where runs need this one."""
+
+    def close(self) -> None:
+        """Ends the jobs there are: the running ones at a checkpoint if they come to one in time. Waits for that."""
+
+
+def first_ended(jobs: Collection[Job], timeout_s: float | None = None) -> set[Job]:
+    """Waits until one of the jobs is over; those that are by then."""
+    futures = {job.future: job for job in jobs}
+    done = concurrent.futures.wait(futures, timeout_s, concurrent.futures.FIRST_COMPLETED).done
+    return {futures[future] for future in done}

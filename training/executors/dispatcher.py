@@ -1,0 +1,290 @@
+"""Dispatcher: brings jobs, cores, devices and the zygote together, in one thread."""
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from text_recognizer.errors import DeviceError
+from training.cpu_slots import CpuSlot
+from training.executors import endings
+from training.executors.base import Ended, Job
+from training.executors.channel import Message
+from training.executors.lease_source import LeaseSource
+from training.executors.order import Order
+from training.executors.orphans import POLL_S, Orphan
+from training.executors.zygote_process import Isolation, ZygoteProcess
+from training.gpu_manager import Lease
+
+# Zygotes that died one after the other, none of which had started a run.
+_MOST_DEATHS = 3
+# Of which so many while it imported: what it imports may be what kills it.
+_DEATHS_BEFORE_EXEC = 2
+
+
+@dataclass
+class _Place:
+    """A running job and what it occupies.
+
+    Args:
+        pid: of its process, with `since` naming it for ever; None until the zygote has reported it.
+    """
+
+    job: Job
+    slot: int
+    log_size_before: int
+    pid: int | None = None
+    since: int | None = None
+
+
+class Dispatcher:
+    """All but `do` belongs to the thread that executes `run`.
+
+    Args:
+        start_zygote: a new one, which may fork runs or must execute them.
+        slots: the cores; there are as many jobs at once.
+        leases: of devices; None for the CPU.
+        grace_s: what runs get to reach a checkpoint.
+        tell: where lines for the user go.
+    """
+
+    def __init__(
+        self,
+        start_zygote: Callable[[Isolation], ZygoteProcess],
+        isolation: Isolation,
+        slots: Sequence[CpuSlot],
+        leases: LeaseSource | None,
+        grace_s: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.isolation: Isolation | None = None
+        self.ready = threading.Event()
+        self.why_closed: str | None = None
+        self._new_zygote = start_zygote
+        self._wanted = isolation
+        self._slots = slots
+        self._free_slots = list(range(len(slots)))
+        self._leases = leases
+        self._grace_s = grace_s
+        self._tell = tell
+        self._waiting: deque[tuple[Job, Order]] = deque()
+        self._running: dict[int, _Place] = {}
+        self._orphans: list[tuple[Orphan, _Place, str]] = []
+        self._number = 0
+        self._deaths = 0
+        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._bell, self._bell_heard = socket.socketpair()
+        self._bell.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._bell_heard, selectors.EVENT_READ)
+        self._zygote: ZygoteProcess | None = None
+        self._start_zygote()
+
+    def do(self, command: Callable[[], None]) -> None:
+        """Has the thread execute something. For other threads."""
+        self._commands.put(command)
+        self._ring()
+
+    def run(self) -> None:
+        """Until it is closed and nothing runs any more."""
+        try:
+            while self.why_closed is None or self._zygote is not None or self._orphans:
+                self._start_jobs()
+                self._listen()
+                self._follow_orphans()
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            self._obey()  # what came in the last moment
+            if self._leases is not None:
+                self._leases.close()
+            self._selector.close()
+            self._bell.close()
+            self._bell_heard.close()
+
+    def take(self, job: Job, order: Order) -> None:
+        if self.why_closed is None:
+            self._waiting.append((job, order))
+        else:
+            job.end(Ended(None, f"not started: {self.why_closed}"))
+
+    def cancel(self, job: Job, kill: bool, reason: str) -> None:
+        """See Job.cancel."""
+        for entry in self._waiting:
+            if entry[0] is job:
+                self._waiting.remove(entry)
+                job.end(Ended(None, f"{reason}, before it started"))
+                return
+        if job.done():
+            return
+        if not kill:
+            try:
+                job.run.request_stop(reason)
+            except OSError as error:
+                self._say(f"cannot ask {job.run.id} to stop: {error.strerror or error}")
+            return
+        for orphan, _, _ in self._orphans:
+            if orphan.job is job:
+                orphan.kill_at = 0.0
+        for number, place in self._running.items():
+            if place.job is job and self._zygote is not None:
+                self._zygote.send({"kill": number})
+
+    def close(self, because: str) -> None:
+        if self.why_closed is None:
+            self.why_closed = because
+        while self._waiting:
+            self._waiting.popleft()[0].end(Ended(None, f"not started: {self.why_closed}"))
+        if self._zygote is not None:
+            # A zygote that is still importing has no runs, and would only listen when it is done.
+            self._zygote.finish() if self.ready.is_set() else self._zygote.kill()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(OSError):  # it rings already, or nobody is there any more
+            self._bell.send(b"\0")
+
+    def _listen(self) -> None:
+        for key, _ in self._selector.select(POLL_S if self._orphans else None):
+            if key.fileobj is self._bell_heard:
+                self._bell_heard.recv(1 << 12)
+            else:
+                self._hear_zygote()
+        self._obey()
+
+    def _obey(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._commands.get_nowait()()
+
+    def _start_jobs(self) -> None:
+        if self._leases is not None and not self._waiting:
+            self._leases.give_back()
+        while self._waiting and self._free_slots and self._zygote is not None and self.ready.is_set():
+            job, order = self._waiting[0]
+            try:
+                lease = self._take_lease(job)
+            except DeviceError as error:
+                self._waiting.popleft()
+                job.end(Ended(None, f"no device: {error}"))
+                continue
+            if lease is None:
+                return
+            self._waiting.popleft()
+            self._start_job(job, order, lease, self._zygote)
+
+    def _take_lease(self, job: Job) -> Lease | None:
+        """What the job needs, if it is to be had now; asks for it otherwise."""
+        if self._leases is None:
+            return Lease(())
+        return self._leases.take(job.run.id, self._ring, lambda text: self.do(lambda: self._hear_of_devices(text)))
+
+    def _hear_of_devices(self, text: str) -> None:
+        if self._waiting:
+            self._waiting[0][0].waiting_for = text
+            self._say(text)
+
+    def _start_job(self, job: Job, order: Order, lease: Lease, zygote: ZygoteProcess) -> None:
+        slot = self._free_slots.pop(0)
+        cores = ",".join(map(str, self._slots[slot].cores))
+        job.place = " ".join(f"GPU {device.gpu_index}" for device in lease.devices) or f"CPU {cores}"
+        job.waiting_for = None
+        job.state = "running"
+        self._number += 1
+        self._running[self._number] = _Place(job, slot, endings.log_size(job.run))
+        placed = order.placed(lease, self._slots[slot])
+        zygote.send({"start": self._number, "order": placed.to_json()}, lease.fds)
+        lease.release()  # our part in it: what was sent keeps it until the run's process has it, and ends with that
+
+    def _hear_zygote(self) -> None:
+        assert self._zygote is not None
+        messages = self._zygote.receive()
+        if messages is None:
+            self._lose_zygote(self._zygote)
+            return
+        for message in messages:
+            if "ready" in message:
+                self._greet_zygote(message)
+            elif "started" in message:
+                self._deaths = 0
+                place = self._running[message["started"]]
+                place.pid, place.since = message["pid"], message["since"]
+            elif "refused" in message:
+                why = f"its process could not be started: {message['why']}"
+                self._end(self._running.pop(message["refused"]), Ended(None, why))
+            else:
+                place = self._running[message["ended"]]
+                ended = endings.ended(place.job.run, message, place.log_size_before)
+                del self._running[message["ended"]]
+                self._end(place, ended)
+
+    def _greet_zygote(self, message: Message) -> None:
+        self.isolation = message["ready"]
+        if self.isolation != self._wanted:
+            self._wanted = "exec"
+            self._say(f"runs start as fresh interpreters, which takes seconds each: {message['because']}")
+        for note in message["notes"]:
+            self._say(note)
+        self.ready.set()
+
+    def _end(self, place: _Place, ended: Ended) -> None:
+        self._free_slots.append(place.slot)
+        place.job.end(ended)
+
+    def _start_zygote(self) -> None:
+        self.ready.clear()
+        self._zygote = self._new_zygote(self._wanted)
+        self._selector.register(self._zygote, selectors.EVENT_READ)
+
+    def _lose_zygote(self, zygote: ZygoteProcess) -> None:
+        """Its runs notice too, and end at a checkpoint; their jobs are over when they have."""
+        self._selector.unregister(zygote)
+        self._zygote = None
+        why = zygote.death()
+        for place in self._running.values():
+            if place.pid is None:
+                self._end(place, Ended(None, f"the zygote {why} before the run had started"))
+            else:
+                orphan = Orphan(place.job, place.pid, place.since, time.monotonic() + self._grace_s + 1)
+                self._orphans.append((orphan, place, f"the zygote that had started it {why}"))
+        self._running.clear()
+        if self.why_closed is not None:
+            return
+        self._deaths += 1
+        if self._deaths >= _MOST_DEATHS:
+            because = f"no process for runs can be had: the zygote {why}, {self._deaths} times in a row"
+            self._say(because)
+            self.close(because)
+            return
+        next_one = "another one takes its place"
+        if self._deaths == _DEATHS_BEFORE_EXEC and not self.ready.is_set() and self._wanted == "fork":
+            self._wanted = "exec"
+            next_one = "runs start as fresh interpreters from now on, which takes seconds each"
+        self._say(f"the zygote {why}; {next_one}")
+        self._start_zygote()
+
+    def _follow_orphans(self) -> None:
+        for entry in list(self._orphans):
+            orphan, place, reason = entry
+            if orphan.is_gone():
+                self._orphans.remove(entry)
+                self._end(place, Ended(None, reason))
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody listens any more: no reason to end the runs
+            self._tell(text)
+
+    def _give_up(self, error: BaseException) -> None:
+        """A bug of ours must not leave anybody waiting."""
+        self.why_closed = f"the executor failed ({type(error).__name__}: {error})"
+        if self._zygote is not None:
+            self._zygote.finish()
+        places = [*self._running.values(), *(place for _, place, _ in self._orphans)]
+        for job in [*(place.job for place in places), *(job for job, _ in self._waiting)]:
+            if not job.done():
+                job.future.set_exception(error)

@@ -1,0 +1,84 @@
+"""How the process of a run ended, in words, from what the zygote saw of it and what the run left behind."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from training.executors.base import Ended
+from training.run import Run
+from training.shortage import EXIT_OUT_OF_MEMORY, names_a_shortage
+
+# A traceback of all threads comes after them.
+_LAST_WORDS_BYTES = 1 << 16
+
+
+def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
+    """
+    Args:
+        report: the zygote's "ended" message.
+        log_size_before: what stands in the log up to there was printed by earlier processes.
+    """
+    status = int(report["status"])
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    code = os.waitstatus_to_exitcode(status) if number is None else None
+    last_words = _last_words(_log(run), log_size_before)
+    # A C++ library that gets no memory calls abort().
+    aborted = number == signal.SIGABRT and names_a_shortage(last_words)
+    out_of_memory = bool(report["killed_for_memory"]) or code == EXIT_OUT_OF_MEMORY or aborted
+    after_signal = None if number is None else _after_signal(number, report, out_of_memory)
+    return Ended(
+        exit_code=code,
+        reason=after_signal or after_exit(run, code, last_words),
+        signal=number,
+        out_of_memory=out_of_memory,
+        wall_s=report["wall_s"],
+        cpu_s=report["cpu_s"],
+        peak_memory_mib=report["peak_memory_mib"],
+        shared_memory_mib=report["shared_memory_mib"],
+    )
+
+
+def _after_signal(number: int, report: dict[str, Any], out_of_memory: bool) -> str:
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if report["killed"]:
+        return str(report["killed"])
+    if report["killed_for_memory"]:
+        return "killed by the kernel: the machine, or the control group, was out of memory"
+    if out_of_memory:
+        return f"ended by {name}: a library got no memory"
+    return f"ended by {name}"
+
+
+def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
+    """What the run says of itself; of a process that never got to the run, the error it printed."""
+    try:
+        status = run.status()
+    except RunError as error:
+        return f"exit code {code}: {error}"
+    if code == 0 or status.error is not None:
+        return f"{status.state}: {status.error}" if status.error else status.state
+    errors = [line for line in last_words.splitlines() if line.startswith("error: ")]
+    return f"exit code {code}: {errors[-1].removeprefix('error: ') if errors else f'see {_log(run)}'}"
+
+
+def _log(run: Run) -> Path:
+    return run.folder / "log.txt"
+
+
+def log_size(run: Run) -> int:
+    """Bytes that earlier attempts left in the log of a run."""
+    try:
+        return _log(run).stat().st_size
+    except OSError:
+        return 0
+
+
+def _last_words(log: Path, start: int) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(start, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,178 @@
+"""InProcessExecutor: runs in the calling process, one after the other, for tests and debuggers."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from text_recognizer.errors import RunError
+from training.attempt import attempt
+from training.command_line import guarded, say
+from training.device_requests import DeviceRequest
+from training.executors.base import Ended, Job
+from training.executors.endings import after_exit
+from training.gpu_manager import GPUManager, Lease
+from training.run import Run
+from training.shortage import EXIT_OUT_OF_MEMORY
+from training.tracking.mode import Mode
+
+T = TypeVar("T")
+_OVER = "the thread that executes runs has left"
+
+
+class InProcessExecutor:
+    """Executes runs in the thread that drives it; a run that is submitted without anybody driving, at once.
+
+    Runs share TensorFlow's state and the memory it took, one that crashes takes all with it, and output goes to the
+    screen as well as into the log. Nobody can kill a run without killing all: it is asked to stop instead.
+
+    Args:
+        request: the devices of each run.
+        raise_errors: let errors through, for a debugger to stop at.
+    """
+
+    capacity = 1
+
+    def __init__(
+        self,
+        request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
+        wandb_mode: Mode = "offline",
+        raise_errors: bool = False,
+        tell: Callable[[str], None] = say,
+    ) -> None:
+        self._request = request
+        self._wandb_mode = wandb_mode
+        self._raise_errors = raise_errors
+        self._tell = tell
+        self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
+        self._left = False
+        self._start = threading.Lock()  # a job is either started or cancelled before
+
+    def submit(self, run: Run, **launch: Any) -> Job:
+        """See Executor.submit; where nobody drives, it returns when the run is over.
+
+        Raises:
+            RunError: an error was let through to a debugger, and nothing is executed any more.
+        """
+        if self._left:
+            raise RunError(f"{run.folder} cannot be executed: {_OVER}.")
+        run.clear_stop_request()
+        job = Job(run, self._cancel)
+        if self._waiting is None:
+            self._execute(job, launch)
+        else:
+            self._waiting.put((job, launch))
+        return job
+
+    def drive(self, loop: Callable[[], T]) -> T:
+        """See Executor.drive; the loop has a thread of its own, the runs have this one, which gets the signals.
+
+        A signal that came while a run was executed was taken for the run; the loop's own handler gets it afterwards.
+        """
+        outcome: Future[T] = Future()
+        waiting = self._waiting = SimpleQueue()
+
+        def call() -> None:
+            try:
+                outcome.set_result(loop())
+            except BaseException as error:  # noqa: BLE001 - raised again where it belongs
+                outcome.set_exception(error)
+            finally:
+                waiting.put(None)
+
+        thread = threading.Thread(target=call, name="driver", daemon=True)
+        thread.start()
+        try:
+            while (submitted := waiting.get()) is not None:
+                self._execute(*submitted, pass_signals_on=True)
+        finally:
+            self._leave(waiting)
+            thread.join()
+        self._waiting, self._left = None, False
+        return outcome.result()
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def _execute(self, job: Job, launch: dict[str, Any], pass_signals_on: bool = False) -> None:
+        with self._start:
+            if job.done():
+                return
+            job.state = "running"
+        began, cpu_before = time.monotonic(), time.process_time()
+        signals: AbstractContextManager[set[int]]
+        signals = _received_signals() if pass_signals_on else contextlib.nullcontext(set())
+        try:
+            with signals as received:
+                code = self._attempt(job.run, launch)
+        except BaseException as error:
+            job.future.set_exception(error)
+            raise
+        # Before anybody knows that the job is over: what follows from the signal is decided then.
+        if received:
+            signal.raise_signal(signal.SIGINT if signal.SIGINT in received else signal.SIGTERM)
+        job.end(
+            Ended(
+                code,
+                after_exit(job.run, code),
+                out_of_memory=code == EXIT_OUT_OF_MEMORY,
+                wall_s=time.monotonic() - began,
+                cpu_s=time.process_time() - cpu_before,
+            )
+        )
+
+    def _attempt(self, run: Run, launch: dict[str, Any]) -> int:
+        environ = dict(os.environ)
+
+        def lead() -> int:
+            with Lease.inherited() or GPUManager().lease(self._request, on_wait=self._tell, label=run.id) as lease:
+                return attempt(run, lease, self._wandb_mode, stop_request_stands=True, **launch)
+
+        try:
+            return lead() if self._raise_errors else guarded(lead)
+        finally:
+            # Not all at once: the thread of the loop reads some of it meanwhile.
+            for name in os.environ.keys() - environ.keys():
+                del os.environ[name]
+            os.environ.update(environ)
+
+    def _cancel(self, job: Job, _kill: bool, reason: str) -> None:
+        with self._start:
+            if job.state == "waiting":
+                job.end(Ended(None, f"{reason}, before it started"))
+        if not job.done():
+            try:
+                job.run.request_stop(reason)
+            except (OSError, RunError) as error:
+                self._tell(f"cannot ask {job.run.id} to stop: {error}")
+
+    def _leave(self, waiting: "SimpleQueue[tuple[Job, dict[str, Any]] | None]") -> None:
+        """Whoever waits for a job learns that nobody will execute it."""
+        self._left = True
+        with contextlib.suppress(Empty):
+            while (submitted := waiting.get_nowait()) is not None:
+                submitted[0].end(Ended(None, f"not started: {_OVER}"))
+
+
+@contextlib.contextmanager
+def _received_signals() -> Iterator[set[int]]:
+    """The signals that ask for an end and come meanwhile, whoever handles them; filled when it is over."""
+    received: set[int] = set()
+    noted, note = socket.socketpair()
+    with noted, note:
+        for one in (noted, note):
+            one.setblocking(False)
+        earlier = signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
+        try:
+            yield received
+        finally:
+            signal.set_wakeup_fd(earlier)
+            with contextlib.suppress(BlockingIOError):
+                received |= {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}.intersection(noted.recv(1 << 12))

@@ -1,0 +1,114 @@
+"""LocalExecutor: runs in processes of their own on this machine, forked from a zygote.
+
+The zygote has imported TensorFlow once, so that a run starts in milliseconds, and every run still has a process to
+itself: a crash, a leak or an out-of-memory kill takes down one run, and its device's memory is given back. The devices
+of a run are leased here and handed to its process, which from then on is their only holder.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from text_recognizer.errors import DeviceError, RunError
+from text_recognizer.wording import received
+from training.command_line import say
+from training.cpu_slots import cpu_slots
+from training.device_requests import DeviceRequest
+from training.executors.base import Job
+from training.executors.dispatcher import Dispatcher
+from training.executors.lease_source import LeaseSource, device_capacity
+from training.executors.order import Order
+from training.executors.zygote_process import Isolation, ZygoteProcess
+from training.gpu_manager import GPUManager
+from training.run import Run
+from training.tracking.mode import Mode
+
+T = TypeVar("T")
+GRACE_S = 20.0
+_CLOSED = "the executor was closed"
+
+
+class LocalExecutor:
+    """Executes several runs at once on this machine. All of them execute the code as it is at the start.
+
+    Args:
+        jobs: how many; as many as the devices asked for can take, or as there are cores, unless given.
+        request: the devices of each run. One GPU, or the CPU where there is none, unless given.
+        isolation: "fork" falls back to "exec", and says so, where the zygote must not be forked.
+        preload: modules of a user's datasets, models and networks; see preloading.users_modules.
+        grace_s: what runs get to reach a checkpoint when the executor is closed, or dies.
+        tell: where lines for the user go; called in another thread.
+    Raises:
+        DeviceError: such devices do not exist here; or jobs is less than 1.
+    """
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
+        isolation: Isolation = "fork",
+        wandb_mode: Mode = "offline",
+        preload: Sequence[str] = (),
+        grace_s: float = GRACE_S,
+        tell: Callable[[str], None] = say,
+    ) -> None:
+        if jobs is not None and jobs < 1:
+            raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")
+        manager = GPUManager()
+        devices = device_capacity(request, manager)
+        usual = cpu_slots(1)[0].threads if devices is None else devices
+        self.capacity = min(jobs or usual, devices or jobs or usual)
+        self._wandb_mode = wandb_mode
+        self._grace_s = grace_s
+        slots = cpu_slots(self.capacity)
+
+        def start_zygote(isolation: Isolation) -> ZygoteProcess:
+            # What the libraries read when they are imported; TensorFlow's own threads are each run's affair.
+            return ZygoteProcess(isolation, preload, grace_s, slots[0].environ)
+
+        leases = None if devices is None else LeaseSource(request, manager)
+        self._dispatcher = Dispatcher(start_zygote, isolation, slots, leases, grace_s, tell)
+        self._thread = threading.Thread(target=self._dispatcher.run, name="executor", daemon=True)
+        self._thread.start()
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """How runs are really started; None until that is known."""
+        return self._dispatcher.isolation
+
+    def submit(self, run: Run, **launch: Any) -> Job:
+        """See Executor.submit.
+
+        Raises:
+            RunError: the executor is closed.
+            TypeError: launch holds what JSON cannot.
+        """
+        if self._dispatcher.why_closed is not None:
+            raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
+        run.clear_stop_request()  # of an earlier attempt; one that comes from now on is for this
+        job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))
+        order = Order.for_run(run, self._wandb_mode, self._grace_s, launch)
+        self._dispatcher.do(lambda: self._dispatcher.take(job, order))
+        return job
+
+    def wait_until_ready(self, timeout_s: float | None = None) -> bool:
+        """Whether runs can start without waiting for the zygote by then."""
+        return self._dispatcher.ready.wait(timeout_s)
+
+    def drive(self, loop: Callable[[], T]) -> T:
+        """See Executor.drive: runs have processes of their own."""
+        return loop()
+
+    def close(self) -> None:
+        """See Executor.close."""
+        self._dispatcher.do(lambda: self._dispatcher.close(_CLOSED))
+        self._thread.join()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,76 @@
+"""Order: all that a process must be told to execute a run."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from training.cpu_slots import CpuSlot
+from training.devices import Device
+from training.gpu_manager import LEASE_VARIABLE, Lease
+from training.run import Run
+from training.tracking.mode import Mode
+
+
+@dataclass(frozen=True)
+class Order:
+    """Plain JSON, so that it can be sent.
+
+    Args:
+        grace_s: how long the process has for its next checkpoint once nobody looks after it any more.
+        environ: the whole environment.
+        folder: to be in: a spec may name files and modules relative to it.
+        argv: how all this was started, for launch.json.
+        launch: further facts for it.
+        cores: for os.sched_setaffinity; none leaves it as it is.
+        lease: devices, memory_mib and path of a lease, whose descriptors travel beside.
+    """
+
+    run_folder: str
+    wandb_mode: Mode
+    grace_s: float
+    environ: dict[str, str]
+    folder: str
+    argv: list[str]
+    launch: dict[str, Any]
+    cores: Sequence[int] = ()
+    lease: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def for_run(cls, run: Run, wandb_mode: Mode, grace_s: float, launch: Mapping[str, Any]) -> "Order":
+        """The order to execute a run as this process would, wherever there is room.
+
+        Raises:
+            TypeError: launch holds what JSON cannot.
+        """
+        json.dumps(launch)
+        return cls(
+            run_folder=str(run.folder.resolve()),
+            wandb_mode=wandb_mode,
+            grace_s=grace_s,
+            environ=dict(os.environ),
+            folder=str(Path.cwd()),
+            argv=list(sys.argv),
+            launch=dict(launch),
+        )
+
+    def placed(self, lease: Lease, slot: CpuSlot) -> "Order":
+        """The same on these devices and cores."""
+        held = {
+            "devices": [asdict(device) for device in lease.devices],
+            "memory_mib": list(lease.memory_mib),
+            "path": lease.environ[LEASE_VARIABLE],
+        }
+        return replace(self, cores=slot.cores, environ={**self.environ, **slot.environ}, lease=held)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def as_lease(self) -> Lease:
+        """The lease as the process that inherited its descriptors sees it: it lasts as long as the process."""
+        path = self.lease["path"]
+        devices = [Device(**device) for device in self.lease["devices"]]
+        return Lease(devices, self.lease["memory_mib"], path=Path(path) if path else None)

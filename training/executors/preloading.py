@@ -1,0 +1,163 @@
+"""What the zygote imports before it forks, and whether it may fork after that.
+
+A forked process inherits the memory of its parent, but only the one thread that forked. TensorFlow's eager context and
+CUDA live in threads and in the kernel driver: a process that has them cannot be forked and go on. Merely building a
+Keras layer makes an eager context.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from text_recognizer.experiment import assemble
+from text_recognizer.registry import BUILT_IN
+from text_recognizer.spec import ExperimentSpec
+from training.environment import checkouts, own_modules, package_versions
+
+# What a run imports sooner or later. Importing none of it does anything else.
+_LIBRARIES = ("tensorflow", "keras", "h5py", "jinja2", "pydantic.dataclasses", "PIL.Image", "resource")
+_OURS = ("training.execute", "training.attempt", "training.executors.trial", "evaluation.evaluate")
+
+_ANY_SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
+
+# jemalloc's thread takes part in forks: the library starts it anew in the child.
+_HARMLESS_THREADS = ("jemalloc_bg_thd",)
+# A module that imports for so long waits for something.
+_LONGEST_IMPORT_S = 120
+_FINE = "fine"
+
+
+def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
+    """The modules of "package.module:Name" in specs, without importing them."""
+    names = [name for spec in specs for name in _names(spec) if ":" in name]
+    return list(dict.fromkeys(name.partition(":")[0] for name in names))
+
+
+def preload(modules: Iterable[str]) -> list[str]:
+    """Imports what runs need, and a user's modules as far as they can be had without harm.
+
+    Returns:
+        what the user should be told about modules that every run has to import for itself.
+    """
+    for name in (*_LIBRARIES, *_OURS, *_built_in_modules()):
+        importlib.import_module(name)
+    _warm_up()
+    notes = []
+    for name in modules:
+        obstacle = _tried_in_a_child(name)
+        if obstacle is None:
+            importlib.import_module(name)
+            own_modules([name])  # as it was imported just now, whatever becomes of its file
+        else:
+            notes.append(f"every run imports {name} for itself, since {obstacle}")
+    gc.collect()
+    gc.freeze()  # the children's garbage collector leaves what is here alone, so that it stays shared with them
+    return notes
+
+
+def obstacle_to_forking() -> str | None:
+    """Why this process must not fork runs, in words; None when it may.
+
+    What cannot be told counts as an obstacle.
+    """
+    if not Path("/proc/self/maps").exists():
+        return "only Linux tells what a process has loaded"
+    return (_eager_context() if "tensorflow" in sys.modules else None) or _loaded_driver() or _threads()
+
+
+def _names(spec: ExperimentSpec) -> list[str]:
+    parts = [spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")]
+    return [spec.dataset, spec.model, spec.network, *(part for part in parts if isinstance(part, str))]
+
+
+def _built_in_modules() -> set[str]:
+    return {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
+
+
+def _warm_up() -> None:
+    """Fills caches with what is the same for all runs."""
+    import PIL.Image
+
+    assemble(ExperimentSpec.parse(_ANY_SPEC))
+    PIL.Image.preinit()
+    package_versions()
+    checkouts()  # of the code as it was imported just now, which is what the runs execute
+
+
+def _tried_in_a_child(module: str) -> str | None:
+    """Why a module should not be imported here, found out by importing it in a child."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _try(module, writing)
+    os.close(writing)
+    answer = os.read(reading, 1 << 12).decode(errors="replace")
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return f"importing it takes longer than {_LONGEST_IMPORT_S} s"
+    if os.WIFSIGNALED(status):
+        return f"importing it ends the process with {signal.Signals(os.WTERMSIG(status)).name}"
+    return answer.removeprefix(_FINE) or None
+
+
+def _try(module: str, answer: int) -> None:
+    try:
+        signal.alarm(_LONGEST_IMPORT_S)
+        importlib.import_module(module)
+        obstacle = obstacle_to_forking()
+        text = _FINE if obstacle is None else f"importing it leaves {obstacle}"
+    except BaseException as error:  # noqa: BLE001 - a user's module may do anything
+        traceback.print_exc()
+        text = f"importing it fails ({type(error).__name__}: {error})"
+    os.write(answer, text.encode())
+    os._exit(0)
+
+
+def _eager_context() -> str | None:
+    from tensorflow.python.eager import context
+
+    try:
+        started = context.context()._context_handle is not None
+    except AttributeError:
+        return "a TensorFlow that does not tell whether its eager context exists"
+    return "an eager context of TensorFlow (an operation was executed, or a layer built)" if started else None
+
+
+def _loaded_driver() -> str | None:
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        loaded = any("/libcuda.so" in line for line in file)
+    return "the CUDA driver loaded" if loaded else None
+
+
+def _threads() -> str | None:
+    """Threads apart from the calling one, after a fork has ended those of libraries that prepare for forks."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    names: list[str] = []
+    for _ in range(20):  # a thread that was told to end needs a moment
+        names = [name for name in _thread_names() if name not in _HARMLESS_THREADS]
+        if not names:
+            return None
+        time.sleep(0.005)
+    return f"{'another thread' if len(names) == 1 else f'{len(names)} other threads'} running ({', '.join(names[:3])})"
+
+
+def _thread_names() -> list[str]:
+    names = []
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            name = (thread / "comm").read_text().strip()
+        except OSError:
+            continue
+        if int(thread.name) != os.getpid():
+            names.append(name)
+    return names

@@ -1,0 +1,106 @@
+"""A run's process from its first line to its last, whether the zygote forked it or it is a fresh interpreter.
+
+`python -m training.executors.trial RUN_FOLDER LIFELINE` is the latter; its order comes on standard input.
+"""
+
+import atexit
+import contextlib
+import faulthandler
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from training.attempt import attempt
+from training.command_line import guarded, say
+from training.executors.order import Order
+from training.run import Run
+
+# Added to the share of memory (in thousandths) by which the kernel chooses whom to kill: the run that takes too much,
+# rather than the zygote, which is larger than a small run, or the driver.
+_OOM_SCORE = 500
+
+
+def live(order: Order, lifeline: int) -> NoReturn:
+    """Executes a run and exits; what is printed goes into its log.
+
+    Args:
+        lifeline: a pipe whose other end is open as long as somebody looks after this process.
+    """
+    code = 1
+    try:
+        code = guarded(lambda: _execute(order, lifeline))
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001 - a forked process must not return into the code of its parent
+        sys.excepthook(*sys.exc_info())
+    finally:
+        _exit(code)
+
+
+def _execute(order: Order, lifeline: int) -> int:
+    run = Run.open(Path(order.run_folder))
+    _print_into(run.folder / "log.txt")
+    _watch(lifeline, order.grace_s)
+    os.chdir(order.folder)
+    lease = order.as_lease()
+    os.environ.clear()
+    os.environ.update({**order.environ, **lease.environ})
+    sys.argv = order.argv
+    if order.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, order.cores)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
+    return attempt(run, lease, order.wandb_mode, stop_request_stands=True, **order.launch)
+
+
+def _print_into(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()  # a crash in a C library leaves a traceback in the log
+
+
+def _watch(lifeline: int, grace_s: float) -> None:
+    """Ends this process, at a checkpoint if it comes to one in time, when nobody looks after it any more."""
+    if select.select([lifeline], [], [], 0)[0]:  # already: the run must stay free for whoever takes it up
+        raise SystemExit(128 + signal.SIGTERM)
+
+    def watch() -> None:
+        os.read(lifeline, 1)  # nothing is ever written: this returns when the last writing end is gone
+        say("the process that started this run is gone: stopping at the next checkpoint")
+        signal.alarm(int(grace_s) + 2)  # its default action ends the process, even if this thread never runs again
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def _exit(code: int) -> NoReturn:
+    """Without taking TensorFlow apart: that takes time and has nothing to give back that the kernel would not."""
+    try:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(code)
+
+
+def main() -> NoReturn:
+    lifeline = int(sys.argv[2])
+    order = Order(**json.load(sys.stdin))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    live(order, lifeline)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The zygote: a process that has imported all that runs need, and forks a fresh process for each of them.
+
+It is started for this alone, owns no eager context and no device, has one thread, and talks with its driver over a
+socket. Where it must not fork, it starts fresh interpreters instead. When its driver is gone, however that came about,
+it lets the runs reach a checkpoint, kills those that do not in time, and ends.
+
+    driver -> zygote   {"start": number, "order": …} with the descriptors of the lease; {"kill": number}; the end
+    zygote -> driver   {"ready": "fork" | "exec", "because": why not fork, "notes": […]}
+                       {"started": number, "pid": …}   {"refused": number, "why": …}
+                       {"ended": number, "status": …, "wall_s": …, "cpu_s": …, …}
+"""
+
+import argparse
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from training import processes
+from training.executors.channel import Channel
+from training.executors.order import Order
+from training.executors.sessions import kill_session
+from training.executors.starting import SIGNALS, execute_trial, fork_trial
+
+_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@dataclass
+class _Trial:
+    """A run's process.
+
+    Args:
+        oom_kills: how many processes the kernel had killed for want of memory when this one started.
+        killed: why we did it, in words.
+        kill_at: when its time is over.
+    """
+
+    number: int
+    pid: int
+    started: float
+    shared_memory_mib: float
+    oom_kills: int
+    killed: str = ""
+    kill_at: float = float("inf")
+
+
+class Zygote:
+    """Starts processes, watches them, and reports their ends.
+
+    Args:
+        forks: whether this process may be forked.
+        grace_s: between asking the runs to end and killing them.
+    """
+
+    def __init__(self, channel: Channel, forks: bool, grace_s: float) -> None:
+        self._channel = channel
+        self._forks = forks
+        self._grace_s = grace_s
+        self._trials: dict[int, _Trial] = {}
+        self._ending = False
+        self._explained_oom_kills = 0
+        # Nothing is written to it. The runs read from it, and come to its end when this process is gone.
+        self._lifeline, self._lifeline_end = os.pipe()
+        os.set_inheritable(self._lifeline, True)
+        self._signals, self._signals_end = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+
+    def serve(self) -> None:
+        """Until the driver is gone and the last run has ended."""
+        self._signals_end.setblocking(False)
+        signal.set_wakeup_fd(self._signals_end.fileno())
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
+        self._selector.register(self._channel, selectors.EVENT_READ, self._read_channel)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._read_signals)
+        self._watch_driver()
+        while self._trials or not self._ending:
+            due = min((trial.kill_at for trial in self._trials.values()), default=float("inf"))
+            timeout_s = None if due == float("inf") else max(0.0, due - time.monotonic())
+            for key, _ in self._selector.select(timeout_s):
+                key.data()
+            self._kill_overdue()
+
+    def _read_channel(self) -> None:
+        messages = self._channel.receive()
+        if messages is None:
+            self._lose_driver()
+            return
+        for message, descriptors in messages:
+            if "start" in message:
+                self._start_trial(message["start"], Order(**message["order"]), descriptors)
+            elif (trial := self._trials.get(message["kill"])) is not None:
+                self._kill(trial, "killed on request")
+
+    def _watch_driver(self) -> None:
+        """A driver's other children may have inherited its end of the channel: its end alone does not tell."""
+        with contextlib.suppress(AttributeError, OSError):  # Linux has it
+            self._selector.register(os.pidfd_open(os.getppid()), selectors.EVENT_READ, self._lose_driver)
+
+    def _lose_driver(self) -> None:
+        for watched in list(self._selector.get_map().values()):
+            if watched.data in (self._lose_driver, self._read_channel):
+                self._selector.unregister(watched.fileobj)
+        self._end()
+
+    def _read_signals(self) -> None:
+        received = self._signals.recv(1 << 12)
+        if signal.SIGTERM in received:
+            self._end()
+        for trial in list(self._trials.values()):  # several children may have ended, for one SIGCHLD
+            if os.waitid(os.P_PID, trial.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                self._bury(trial)
+
+    def _start_trial(self, number: int, order: Order, descriptors: Sequence[int]) -> None:
+        oom_kills = count_oom_kills()
+        started = time.monotonic()
+        try:
+            if self._ending:
+                raise InterruptedError("the zygote is ending")
+            if self._forks:
+                pid = fork_trial(order, self._lifeline, self._own_descriptors())
+            else:
+                pid = execute_trial(order, descriptors, self._lifeline)
+        except OSError as error:
+            self._report({"refused": number, "why": str(error)})
+            return
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        shared_mib = _resident_mib(pid) if self._forks else 0.0
+        self._trials[number] = _Trial(number, pid, started, shared_mib, oom_kills)
+        self._report({"started": number, "pid": pid, "since": processes.started_at(pid)})
+
+    def _own_descriptors(self) -> list[int]:
+        watched = [key.fd for key in self._selector.get_map().values()]
+        return [*watched, self._selector.fileno(), self._signals_end.fileno(), self._lifeline_end]
+
+    def _bury(self, trial: _Trial) -> None:
+        """Reports the end of a run's process, after nothing of what it started is left."""
+        del self._trials[trial.number]
+        kill_session(trial.pid)
+        _, status, usage = os.wait4(trial.pid, 0)
+        self._report(
+            {
+                "ended": trial.number,
+                "status": status,
+                "wall_s": time.monotonic() - trial.started,
+                "cpu_s": usage.ru_utime + usage.ru_stime,
+                "peak_memory_mib": usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+                "shared_memory_mib": trial.shared_memory_mib,
+                "killed": trial.killed,
+                "killed_for_memory": self._was_killed_for_memory(trial, status),
+            }
+        )
+
+    def _was_killed_for_memory(self, trial: _Trial, status: int) -> bool:
+        """Whether the kernel killed it: a SIGKILL that we did not send, while the kernel's count of these rose."""
+        if trial.killed or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+            return False
+        before = max(trial.oom_kills, self._explained_oom_kills)
+        if count_oom_kills() <= before:
+            return False
+        self._explained_oom_kills = before + 1
+        return True
+
+    def _end(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        for trial in self._trials.values():
+            trial.kill_at = time.monotonic() + self._grace_s
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(trial.pid, signal.SIGTERM)
+
+    def _kill_overdue(self) -> None:
+        for trial in list(self._trials.values()):
+            if time.monotonic() >= trial.kill_at:
+                trial.kill_at = float("inf")
+                self._kill(trial, f"killed: it came to no checkpoint within {self._grace_s:g} s of being asked to end")
+
+    def _kill(self, trial: _Trial, why: str) -> None:
+        trial.killed = trial.killed or why
+        kill_session(trial.pid)
+
+    def _report(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a driver that is gone needs no report: the run's folder tells
+            self._channel.send(message)
+
+
+def count_oom_kills() -> int:
+    """How many processes the kernel of this machine has killed for want of memory, in control groups or at large."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MIB
+    except (OSError, IndexError):
+        return 0.0
+
+
+def main() -> NoReturn:
+    parser = argparse.ArgumentParser(description="Start runs for a driver. Used by the local executor.")
+    parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the driver")
+    parser.add_argument("--isolation", choices=("fork", "exec"), required=True)
+    parser.add_argument("--grace-s", type=float, required=True)
+    parser.add_argument("--preload", default="", help="a user's modules, comma-separated")
+    parser.add_argument("--because", help="why not fork")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
+    notes: list[str] = []
+    if arguments.isolation == "fork":
+        obstacle, notes = _prepare_to_fork([name for name in arguments.preload.split(",") if name])
+        if obstacle is not None:
+            _start_again_without_forking(obstacle)
+    os.set_inheritable(arguments.channel, False)
+    channel = Channel(socket.socket(fileno=arguments.channel))
+    with contextlib.suppress(OSError):  # a driver that is gone by now: so it finds out below
+        channel.send({"ready": arguments.isolation, "because": arguments.because, "notes": notes})
+    Zygote(channel, arguments.isolation == "fork", arguments.grace_s).serve()
+    os._exit(0)  # there is nothing to take apart
+
+
+def _prepare_to_fork(modules: Sequence[str]) -> tuple[str | None, list[str]]:
+    from training.executors.preloading import obstacle_to_forking, preload
+
+    try:
+        if (obstacle := obstacle_to_forking()) is not None:  # known before TensorFlow takes seconds to import
+            return obstacle, []
+        notes = preload(modules)
+        return obstacle_to_forking(), notes
+    except Exception as error:  # noqa: BLE001 - fresh interpreters may still be able to
+        return f"{type(error).__name__}: {error}", []
+
+
+def _start_again_without_forking(obstacle: str) -> None:
+    """Becomes a small process of the same number, which keeps the socket."""
+    options = sys.argv[1:]
+    options[options.index("--isolation") + 1] = "exec"
+    command = [sys.executable, "-P", "-m", "training.executors.zygote", *options, "--because", obstacle]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main()

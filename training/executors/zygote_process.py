@@ -1,0 +1,88 @@
+"""ZygoteProcess: the zygote as its driver sees it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from training.executors.channel import Channel, Message
+from training.executors.starting import python_path
+
+Isolation = Literal["fork", "exec"]
+
+
+class ZygoteProcess:
+    """A zygote that was started just now; it reports when it is ready.
+
+    Args:
+        isolation: "fork" or "exec": how it shall start runs, if it may.
+        preload: a user's modules.
+        grace_s: what runs get to reach a checkpoint when they are asked to end.
+        environ: what libraries shall find when they are imported.
+    """
+
+    def __init__(
+        self, isolation: Isolation, preload: Sequence[str], grace_s: float, environ: Mapping[str, str]
+    ) -> None:
+        here, there = socket.socketpair()
+        self._channel = Channel(here)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        # TensorFlow's start-up notes; and nothing that a user's module does may touch a device.
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"), "CUDA_VISIBLE_DEVICES": "-1"}
+        options = [f"--channel={there.fileno()}", "--isolation", isolation, f"--grace-s={grace_s}"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "training.executors.zygote", *options, f"--preload={','.join(preload)}"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            env={**os.environ, **environ, **quiet, "PYTHONPATH": python_path()},
+            pass_fds=[there.fileno()],
+            start_new_session=True,  # Ctrl-C at the terminal is the driver's affair
+        )
+        there.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """A zygote that is gone gets nothing; receive() will say so."""
+        with contextlib.suppress(OSError):
+            self._channel.send(message, descriptors)
+
+    def receive(self) -> list[Message] | None:
+        """The messages that have arrived; None when the zygote is gone."""
+        try:
+            messages = self._channel.receive()
+        except OSError:
+            return None
+        return None if messages is None else [message for message, _ in messages]
+
+    def finish(self) -> None:
+        """Has it end its runs, and itself after them."""
+        self._channel.finish()
+
+    def death(self) -> str:
+        """Waits for its end, and says how it came about."""
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:  # it closed its socket but does not end
+            self._process.kill()
+            code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._output.seek(0)
+        lines = [line for line in self._output.read().decode(errors="replace").splitlines() if line.strip()]
+        self._output.close()
+        self._channel.close()
+        return f"{how} ({lines[-1][:200]})" if code > 0 and lines else how
+
+    def kill(self) -> None:
+        self._process.kill()

@@ -1,0 +1,59 @@
+"""The lock of a run's or a sweep's folder: held as long as a process works in it; the file says which process."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.safe_files import cannot_write
+
+
+def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> int:
+    """A descriptor that holds the lock until it is closed or this process dies.
+
+    Args:
+        refusal: the message when another process holds it, from that process in words.
+    Raises:
+        RunError: another process holds it, or the file cannot be written.
+    """
+    lock = None
+    try:
+        lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError as error:
+        said = _said(lock) if lock is not None else ""
+        if lock is not None:
+            os.close(lock)
+        if isinstance(error, BlockingIOError):
+            raise RunError(refusal(said)) from None
+        raise cannot_write(lock_file, error) from error
+    return lock
+
+
+def holder_of(lock_file: Path) -> str | None:
+    """The process that holds a folder, in words; None when nobody does.
+
+    Raises:
+        RunError: this user may not look.
+    """
+    try:
+        lock = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {lock_file}: {error.strerror or error}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _said(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _said(lock: int) -> str:
+    return os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"

@@ -1,0 +1,306 @@
+"""GPUManager: leases on devices, so that no two runs of a machine ever get the same one.
+
+A lease is a kernel lock. It is held by the process that took it and by every child that inherited its descriptors, and
+it is gone when the last of them is, however they died. There is no server and nothing to clean up.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from text_recognizer.errors import DeviceError
+from training.device_requests import DeviceRequest, resolve, visible_devices
+from training.devices import Device, Nvml
+
+if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not
+    from training.device_queue import Granted
+    from training.lease_folder import LeaseFolder, Ticket
+    from training.lease_records import Entry, Record
+
+LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
+MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
+
+
+class Lease:
+    """Devices that are this process's until release(), or until it and all children that inherited the lease are gone.
+
+    A child inherits it by being forked, or started with ``subprocess.Popen(…, pass_fds=lease.fds,
+    env=os.environ | lease.environ)``. A lease that is dropped without release() stays as long as the process.
+
+    Args:
+        devices: in the order in which the program will see them; none for a lease on the CPU.
+        memory_mib: how much of each device; None for all of it.
+        notices: what the user should be told.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        memory_mib: Sequence[int | None] = (),
+        notices: Sequence[str] = (),
+        ticket: "Ticket | None" = None,
+        path: Path | None = None,
+        fds: Sequence[int] = (),
+    ) -> None:
+        self.devices = tuple(devices)
+        self.memory_mib = tuple(memory_mib)
+        self.notices = tuple(notices)
+        self._ticket = ticket
+        self._path = path
+        self._fds = tuple(fds)
+
+    @classmethod
+    def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
+        """The lease under which a parent started this process, so that it need not, and must not, wait for its own.
+
+        None where there is no such lease, or no longer. Releasing an inherited lease does nothing: it lasts as long as
+        the process.
+
+        Args:
+            environ: os.environ unless given.
+        """
+        path = (os.environ if environ is None else environ).get(LEASE_VARIABLE)
+        if not path or not Path(path).exists():
+            return None
+        from training.device_verdicts import is_covered
+        from training.lease_folder import LeaseFolder
+
+        with LeaseFolder(Path(path).parent).decision() as decision:
+            found = [entry for entry in decision.leases() if entry.path == Path(path)]
+        # The variable may have outlived its lease, and the file's name may be somebody else's by now.
+        if not is_covered(os.getpid(), found):
+            return None
+        holding = found[0].record.holds or {}
+        known = {device.uuid: device for device in Nvml().devices()}
+        devices = [known.get(uuid, Device(uuid, "unknown", -1, None)) for uuid in holding]
+        return cls(devices, list(holding.values()), path=Path(path))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a program must find in its environment before it loads TensorFlow (or JAX).
+
+        TEXT_RECOGNIZER_GPU_MEMORY_MIB holds a share's size, one number a device, and is empty for whole devices.
+        """
+        if not self.devices:
+            # Not "": TensorFlow reports -1 as "hides all GPUs", and an empty variable gets lost on some ways.
+            return {"CUDA_VISIBLE_DEVICES": "-1", LEASE_VARIABLE: "", MEMORY_VARIABLE: ""}
+        return {
+            "CUDA_VISIBLE_DEVICES": ",".join(device.uuid for device in self.devices),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            LEASE_VARIABLE: str(self._path or ""),
+            MEMORY_VARIABLE: ",".join(str(amount) for amount in self.memory_mib if amount is not None),
+        }
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """Descriptors that keep the lease; a child that has them keeps it too."""
+        return self._fds
+
+    def release(self) -> None:
+        """Ends this process's part in the lease. Does nothing the second time."""
+        if self._ticket is None:
+            return
+        ticket, self._ticket = self._ticket, None
+        for descriptor in self._fds:
+            if descriptor != ticket.descriptor:
+                os.close(descriptor)
+        self._fds = ()
+        ticket.leave()
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A lease on a device, or a request in the queue (then since is when it came).
+
+    Args:
+        memory_mib: how much of the device; None for all of it.
+    """
+
+    pid: int
+    user: str
+    process: str
+    label: str
+    since: float
+    wanted: str
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """A device as the manager sees it.
+
+    Args:
+        index: as --gpu takes it; None when CUDA_VISIBLE_DEVICES hides it.
+        obstacle: why no whole-device request could have it, leases aside.
+    """
+
+    device: Device
+    index: int | None
+    used_mib: int | None
+    utilisation_percent: int | None
+    holders: list[Holder]
+    obstacle: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All that ``text-recognizer gpus`` shows.
+
+    Args:
+        absence: why there are no devices.
+        stale_files: requests of ended processes; harmless.
+        foreign_files: files in the folder that are not its own; ignored.
+    """
+
+    folder: Path
+    devices: list[DeviceStatus]
+    waiting: list[Holder]
+    absence: str | None
+    stale_files: list[Path]
+    foreign_files: list[Path]
+
+
+class GPUManager:
+    """Leases the devices of this machine.
+
+    Args:
+        lock_dir: where the processes of this machine meet; TEXT_RECOGNIZER_LOCKS, or one folder a machine, by default.
+    """
+
+    def __init__(self, lock_dir: Path | None = None) -> None:
+        self._lock_dir = lock_dir
+        self._nvml = Nvml()
+
+    def lease(
+        self,
+        request: DeviceRequest,
+        timeout_s: float | None = None,
+        on_wait: Callable[[str], None] | None = None,
+        label: str = "",
+    ) -> Lease:
+        """Waits in the queue until the devices are free, and takes them: all of them or none.
+
+        Without a GPU, a request for any one or for a numbered one becomes a lease on the CPU, with a notice.
+
+        Args:
+            timeout_s: 0 to take them now or not at all; None to wait without end.
+            on_wait: told what is waited for and who holds it, whenever that changes.
+            label: what the lease is for, shown to others; a run's name.
+        Raises:
+            DeviceError: the request can never be satisfied here, or was not in time; or the lock folder is unusable.
+        """
+        if request.count == 0:
+            return Lease(())
+        devices = self._nvml.devices()
+        visible = visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        if not visible:
+            return self._cpu_instead(request, devices)
+        wish = resolve(request, devices, visible)
+        from training.device_queue import Waiter
+
+        granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
+        return _lease_of(granted, {device.uuid: device for device in visible})
+
+    def status(self) -> Status:
+        """Who holds what, who waits, and what the devices are doing."""
+        readings = self._nvml.readings()
+        folder = self._folder()
+        if not readings:
+            return Status(folder.path, [], [], self._nvml.absence, [], [])
+        from training.allocation import Wish
+        from training.device_verdicts import judge
+
+        setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
+        with folder.decision() as decision:
+            leases, quarantined = decision.leases(), decision.quarantined()
+            waiting = [_holder(entry.record) for entry in decision.waiting()]
+            stale, foreign = decision.stale_files(), decision.foreign_files()
+        devices = []
+        for reading in readings:
+            uuid = reading.device.uuid
+            on_it = [entry for entry in leases if uuid in (entry.record.holds or {})]
+            whole = Wish(1, {uuid: None}, False, "")
+            devices.append(
+                DeviceStatus(
+                    reading.device,
+                    visible.index(uuid) if uuid in visible else None,
+                    reading.used_mib,
+                    reading.utilisation_percent,
+                    _holders(on_it, uuid),
+                    judge(reading, on_it, quarantined.get(uuid)).obstacle(whole),
+                )
+            )
+        return Status(folder.path, devices, waiting, None, stale, foreign)
+
+    def quarantine(self, uuid: str, reason: str) -> None:
+        """Keeps a device from being given out until somebody clears it; for failures that only a run notices."""
+        with self._folder().decision() as decision:
+            decision.quarantine(uuid, reason)
+
+    def clear_quarantine(self, uuid: str) -> None:
+        """Gives a repaired device back to the others.
+
+        Raises:
+            DeviceError: it is not in quarantine.
+        """
+        with self._folder().decision() as decision:
+            quarantined = decision.quarantined()
+            if uuid not in quarantined:
+                known = ", ".join(sorted(quarantined)) or "none"
+                raise DeviceError(f"{uuid} is not in quarantine. In quarantine: {known}.")
+            decision.clear_quarantine(uuid)
+
+    def _folder(self) -> "LeaseFolder":
+        from training.lease_folder import LeaseFolder, lock_folder
+
+        return LeaseFolder(self._lock_dir or lock_folder())
+
+    def _cpu_instead(self, request: DeviceRequest, devices: Sequence[Device]) -> Lease:
+        named_by_uuid = request.wanted is not None and not request.wanted[0].isdecimal()
+        if devices:
+            setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+            why = f"CUDA_VISIBLE_DEVICES={setting} hides all GPUs of this machine"
+            possible = request.wanted is None
+        else:
+            why = "no GPU on this machine"
+            possible = not named_by_uuid
+        if request.count > 1 or request.shares or not possible:
+            because = "" if devices else f" ({self._nvml.absence})"
+            raise DeviceError(f"{request.text} cannot be had: {why}{because}. Use --gpu=none to run on the CPU.")
+        return Lease((), notices=[f"{why}: running on the CPU"])
+
+
+def _lease_of(granted: "Granted", devices: Mapping[str, Device]) -> Lease:
+    return Lease(
+        [devices[uuid] for uuid in granted.holding],
+        list(granted.holding.values()),
+        ticket=granted.ticket,
+        path=granted.ticket.path,
+        fds=granted.descriptors,
+    )
+
+
+def _holders(leases: Sequence["Entry"], uuid: str) -> list[Holder]:
+    return [_holder(entry.record, (entry.record.holds or {})[uuid]) for entry in leases]
+
+
+def _holder(record: "Record", memory_mib: int | None = None) -> Holder:
+    from training.device_queue import described_process
+
+    since = record.asked if record.since is None else record.since
+    wanted = record.wish.text
+    return Holder(record.pid, record.user, described_process(record), record.label, since, wanted, memory_mib)

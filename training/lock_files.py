@@ -1,0 +1,157 @@
+"""Files that exist to be locked (flock), in a folder that several users share."""
+
+import contextlib
+import fcntl
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from text_recognizer.errors import DeviceError
+
+# A file's maker may be between creating it and opening it to all.
+_PATIENCE_S = (0.01, 0.05, 0.2)
+
+
+def open_existing(path: Path) -> int:
+    """Opens a file for locking and reading.
+
+    Without O_CREAT: in a sticky folder Linux refuses that for other users' files (fs.protected_regular), even to root.
+    Without waiting: something else than a file may lie there.
+    """
+    descriptor = _patiently(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DeviceError(f"'{path}' is not a file: somebody else put it there. Remove it.")
+    return descriptor
+
+
+def create(path: Path, mode: int = 0o644) -> int:
+    """Creates a file, with this mode whatever the umask. Raises FileExistsError."""
+    descriptor = _patiently(
+        lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    )
+    os.fchmod(descriptor, mode)
+    return descriptor
+
+
+def open_or_create(path: Path) -> int:
+    """Opens a file for locking, made when it is not there."""
+    while True:
+        try:
+            return open_existing(path)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                return create(path)
+
+
+def lock(descriptor: int, shared: bool = False) -> bool:
+    """Takes the lock without waiting. Returns whether it was to be had."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock_within(descriptor: int, timeout_s: float) -> bool:
+    """Takes the lock when its turn comes, in the kernel's queue: first come, first served.
+
+    Returns:
+        False when that took too long; then the descriptor is no longer the caller's.
+    """
+    pending = _PendingLock(descriptor)
+    try:
+        if pending.wait(timeout_s):
+            return True
+    except BaseException:
+        pending.give_up()
+        raise
+    pending.give_up()
+    return False
+
+
+def unlock(descriptor: int) -> None:
+    """Gives the lock back for all copies of the descriptor, those of forked children included."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock of a file alone; False also for a file that is gone."""
+    try:
+        descriptor = open_existing(path)
+    except FileNotFoundError:
+        return False
+    try:
+        return not lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def remove_if_unlocked(path: Path) -> None:
+    """Removes a file that no process holds, as far as this user may."""
+    with contextlib.suppress(OSError):
+        descriptor = open_existing(path)
+        try:
+            if lock(descriptor) and is_at(path, descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at its path: it may have been deleted while it was waited for."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def write(descriptor: int, content: bytes) -> None:
+    """Replaces the content of a file."""
+    os.pwrite(descriptor, content, 0)
+    # Truncating to nothing first would make some file systems (ext4) write to the disk at once, which takes 1 ms.
+    if os.fstat(descriptor).st_size > len(content):
+        os.ftruncate(descriptor, len(content))
+
+
+class _PendingLock:
+    """flock() waits for ever or not at all; in a thread of its own it can be given up."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._done = threading.Event()
+        self._state = threading.Lock()
+        self._given_up = False
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._done.wait(timeout_s)
+
+    def give_up(self) -> None:
+        with self._state:
+            self._given_up = True
+            if self._done.is_set():
+                self._drop()
+
+    def _take(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._state:
+            self._done.set()
+            if self._given_up:
+                self._drop()
+
+    def _drop(self) -> None:
+        unlock(self._descriptor)
+        os.close(self._descriptor)
+
+
+def _patiently(open_file: Callable[[], int]) -> int:
+    for pause_s in _PATIENCE_S:
+        try:
+            return open_file()
+        except PermissionError:
+            time.sleep(pause_s)
+    return open_file()

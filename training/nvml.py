@@ -1,0 +1,224 @@
+"""Questions to NVML. The only file that knows pynvml; imported only where a GPU may be asked about."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pynvml
+
+from text_recognizer.errors import DeviceError
+from training.devices import Device, DeviceProcess, Reading
+
+MIB = 1024 * 1024
+_UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A device with NVML's handles of it and of its GPU, or with the fault that keeps NVML from giving one."""
+
+    device: Device
+    handle: Any = None
+    gpu_handle: Any = None
+    fault: str | None = None
+    identified: bool = True
+
+
+def open_driver() -> str | None:
+    """Initialises NVML; returns why there is none.
+
+    Raises:
+        DeviceError: there is a driver, but NVML does not work with it.
+    """
+    absent = {
+        pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "there is no libnvidia-ml.so.1",
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded",
+    }
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        if error.value not in absent:
+            raise _driver_trouble(error) from None
+        return absent[error.value]
+    return None
+
+
+def _driver_trouble(error: Exception) -> DeviceError:
+    updated = getattr(error, "value", None) == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+    remedy = "The driver was updated: restart the machine" if updated else "See what nvidia-smi says"
+    return DeviceError(f"NVML does not work: {error}. {remedy}, or run on the CPU with --gpu=none.")
+
+
+def scan() -> Iterator[Found]:
+    """All devices of this machine; a GPU in MIG mode is replaced by its instances."""
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError as error:
+        raise _driver_trouble(error) from None
+    for index in range(count):
+        yield from _scan_gpu(index)
+
+
+def _scan_gpu(index: int) -> Iterator[Found]:
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        uuid = pynvml.nvmlDeviceGetUUID(handle)
+        name = pynvml.nvmlDeviceGetName(handle)
+    except pynvml.NVMLError as error:
+        unnamed = Device(f"GPU-unidentified-{index}", "unidentified GPU", index, None)
+        yield Found(unnamed, fault=_fault_in_words(error) or f"NVML cannot open it: {error}", identified=False)
+        return
+    try:
+        instances = _mig_instances(handle)
+    except pynvml.NVMLError as error:
+        fault = _fault_in_words(error)
+        unknown = f"NVML does not tell whether it is divided into MIG instances: {error}"
+        yield Found(Device(uuid, name, index, None), fault=fault or unknown, identified=fault is not None)
+        return
+    if instances is None:
+        yield Found(Device(uuid, name, index, _memory_mib(handle)), handle, handle)
+        return
+    for instance in instances:
+        try:
+            instance_uuid, instance_name = pynvml.nvmlDeviceGetUUID(instance), pynvml.nvmlDeviceGetName(instance)
+        except pynvml.NVMLError:
+            continue  # destroyed since it was listed
+        yield Found(Device(instance_uuid, instance_name, index, _memory_mib(instance), uuid), instance, handle)
+
+
+def _mig_instances(handle: Any) -> list[Any] | None:
+    """Handles of a GPU's MIG instances; None when MIG is off or unknown to this GPU."""
+    try:
+        mode, _ = pynvml.nvmlDeviceGetMigMode(handle)
+    except pynvml.NVMLError as error:
+        if error.value in _UNSUPPORTED:
+            return None
+        raise
+    if mode != pynvml.NVML_DEVICE_MIG_ENABLE:
+        return None
+    found = []
+    for slot in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            found.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot))
+        except pynvml.NVMLError:
+            continue  # an empty slot
+    return found
+
+
+def _memory(handle: Any) -> Any:
+    """Memory information without the part that the driver keeps for itself, where NVML can tell them apart."""
+    try:
+        return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+    except pynvml.NVMLError as error:
+        if error.value not in (pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH):
+            raise
+    return pynvml.nvmlDeviceGetMemoryInfo(handle)
+
+
+def _memory_mib(handle: Any) -> int | None:
+    try:
+        memory = _memory(handle)
+    except pynvml.NVMLError:
+        return None
+    return int(memory.total - getattr(memory, "reserved", 0)) // MIB
+
+
+def read(found: Found) -> Reading:
+    """The state of a device; what NVML does not tell is None."""
+    if found.handle is None:
+        return Reading(found.device, None, None, None, fault=found.fault, identified=found.identified)
+    faults: list[str] = []
+
+    def ask(question: Callable[[Any], Value], handle: Any) -> Value | None:
+        """The answer, or None where NVML has none; a failing GPU is noted on the way."""
+        try:
+            return question(handle)
+        except pynvml.NVMLError as error:
+            faults.extend(filter(None, [_fault_in_words(error)]))
+            return None
+
+    memory = ask(_memory, found.handle)
+    utilisation = ask(_utilisation, found.handle)
+    mode = ask(_compute_mode, found.gpu_handle) or "default"
+    faults.extend(fault for check in _HEALTH_CHECKS if (fault := ask(check, found.gpu_handle)))
+    processes, cannot_tell, never_tells = _processes(found.handle, faults)
+    return Reading(
+        found.device,
+        used_mib=None if memory is None else int(memory.used) // MIB,
+        utilisation_percent=utilisation,
+        processes=processes,
+        cannot_tell=cannot_tell,
+        never_tells=never_tells,
+        fault=faults[0] if faults else None,
+        compute_mode=mode,
+    )
+
+
+def _processes(handle: Any, faults: list[str]) -> tuple[tuple[DeviceProcess, ...] | None, str | None, bool]:
+    try:
+        listed = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        try:
+            listed = listed + pynvml.nvmlDeviceGetMPSComputeRunningProcesses(handle)
+        except pynvml.NVMLError as error:
+            if error.value not in _UNSUPPORTED:  # no MPS on this GPU: no processes of it
+                raise
+    except pynvml.NVMLError as error:
+        fault = _fault_in_words(error)
+        faults.extend([fault] if fault else [])
+        lasting = error.value in (*_UNSUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION)
+        return None, f"NVML does not list its processes ({error})", lasting
+    by_pid = {
+        process.pid: DeviceProcess(
+            process.pid, None if process.usedGpuMemory is None else int(process.usedGpuMemory) // MIB
+        )
+        for process in listed
+    }
+    return tuple(by_pid.values()), None, False
+
+
+def _utilisation(handle: Any) -> int:
+    return int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+
+
+def _compute_mode(handle: Any) -> str:
+    names = {
+        pynvml.NVML_COMPUTEMODE_PROHIBITED: "prohibited",
+        pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS: "exclusive process",
+        pynvml.NVML_COMPUTEMODE_EXCLUSIVE_THREAD: "exclusive process",
+    }
+    return names.get(pynvml.nvmlDeviceGetComputeMode(handle), "default")
+
+
+def _fault_in_words(error: Exception) -> str | None:
+    """What an NVML error says about the hardware; None for an error that says nothing about it."""
+    return {
+        pynvml.NVML_ERROR_GPU_IS_LOST: "it fell off the bus (GPU is lost)",
+        pynvml.NVML_ERROR_RESET_REQUIRED: "it needs a reset",
+        pynvml.NVML_ERROR_IRQ_ISSUE: "its interrupts do not arrive",
+        pynvml.NVML_ERROR_INSUFFICIENT_POWER: "its power cables are not attached properly",
+    }.get(getattr(error, "value", None))
+
+
+def _row_remapping(handle: Any) -> str | None:
+    _, _, pending, failed = pynvml.nvmlDeviceGetRemappedRows(handle)
+    if failed:
+        return "remapping a broken memory row failed"
+    return "a broken memory row waits for remapping (reset the GPU)" if pending else None
+
+
+def _retired_pages(handle: Any) -> str | None:
+    pending = pynvml.nvmlDeviceGetRetiredPagesPendingStatus(handle)
+    return "broken memory pages wait for retirement (restart the machine)" if pending else None
+
+
+def _uncorrected_errors(handle: Any) -> str | None:
+    errors = pynvml.nvmlDeviceGetTotalEccErrors(
+        handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
+    )
+    return f"{errors} uncorrectable memory (ECC) errors since the driver was loaded" if errors else None
+
+
+# The reasons that name a remedy come first.
+_HEALTH_CHECKS = (_row_remapping, _retired_pages, _uncorrected_errors)

@@ -1,0 +1,47 @@
+"""prepare_experiments: a JSON file of experiments as shell-safe command lines, one an experiment.
+
+prepare_experiments training/experiments/sample.json | parallel -j2
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__" and not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/prepare_experiments.py
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+
+from text_recognizer.errors import SpecError
+from training.command_line import guarded
+from training.sweeps.plan import read_plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return guarded(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="prepare_experiments",
+        description="Print a run_experiment command for each experiment of a file. run_sweep FILE runs them itself.",
+        epilog="example:\n  prepare_experiments training/experiments/sample.json | parallel -j2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON with experiment_group and experiments")
+    parser.add_argument("--gpu", default="-1", help="for each command (default: %(default)s, a free one)")
+    arguments = parser.parse_args(argv)
+    if arguments.file.suffix != ".json":
+        raise SpecError(f"{arguments.file} is no JSON file. A W&B sweep YAML is run by run_sweep or wandb agent.")
+    plan = read_plan(arguments.file)
+    plan.check()
+    for index in range(len(plan.experiments)):
+        spec = json.dumps({**plan.experiments[index], "experiment_group": plan.name}, ensure_ascii=False)
+        print(f"run_experiment --gpu={shlex.quote(arguments.gpu)} {shlex.quote(spec)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What /proc says about the processes of this machine."""
+
+import functools
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+# The number that Linux gives the first process namespace (PROC_PID_INIT_INO in linux/proc_ns.h).
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+
+
+@functools.cache
+def pid_namespace() -> str:
+    """Names the space that this process's numbers are of; a container usually has its own."""
+    try:
+        return str((PROC / "self" / "ns" / "pid").readlink())
+    except OSError:
+        return "unknown"
+
+
+def sees_all_processes() -> bool:
+    """False in a container with its own process numbers, where NVML lists other processes wrongly or not at all."""
+    return pid_namespace() == _FIRST_PID_NAMESPACE
+
+
+def is_running(pid: int, started: int | None) -> bool:
+    """Whether the process of that number that started then is alive; also for processes that /proc hides."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    fields = _stat(pid)
+    return not fields or (fields[0] not in "ZX" and started in (None, int(fields[19])))
+
+
+def started_at(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot: with the number it names a process for ever. None: gone."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def is_suspended(pid: int) -> bool:
+    """Whether a process was stopped by a signal (Ctrl-Z) and not resumed."""
+    return _stat(pid)[:1] == ["T"]
+
+
+def ancestry(pid: int) -> Iterator[int]:
+    """A process, its parent, its parent's parent …, as far as they can be seen."""
+    while pid > 0:
+        fields = _stat(pid)
+        if not fields:
+            return
+        yield pid
+        pid = int(fields[1])
+
+
+def user_name(uid: int | None = None) -> str:
+    """The name of a user (by default of this process), or the number where it has none."""
+    uid = os.getuid() if uid is None else uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def described(pid: int) -> str:
+    """A process for people: pid 123 (alice: python train.py)."""
+    folder = PROC / str(pid)
+    try:
+        owner = user_name(folder.stat().st_uid)
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return f"pid {pid} (not visible from here)"
+    command = " ".join(Path(word.decode(errors="replace")).name for word in words if word)
+    shortened = command if len(command) <= 40 else command[:39] + "…"
+    return f"pid {pid} ({owner}{': ' + shortened if shortened else ''})"
+
+
+def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
+    """Whether a process holds a file open. False also for a process of another user, which only root may look into."""
+    try:
+        descriptors = list((PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return False
+    for descriptor in descriptors:
+        try:
+            found = descriptor.stat()
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == device_and_inode:
+            return True
+    return False
+
+
+def lock_owners(inode: int) -> list[int]:
+    """Processes that took a kernel lock on a file, by its inode; their children may be the ones that hold it now."""
+    try:
+        lines = (PROC / "locks").read_text().splitlines()
+    except OSError:
+        return []
+    return [int(parts[4]) for line in lines if len(parts := line.split()) >= 6 and parts[5].endswith(f":{inode}")]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on (the second, the name, may hold blanks and brackets)."""
+    try:
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

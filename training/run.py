@@ -1,0 +1,405 @@
+"""Run: the folder of one experiment. The folder is the truth; everything else is derived from it.
+
+spec.json          the completed spec
+launch.json        how it was started: one entry an attempt
+environment.json   what it ran on
+status.json        created -> running -> finished | stopped | failed | preempted; replaced atomically
+metrics.jsonl      one line a report, append only
+log.txt            everything the process printed
+checkpoints/       the state to resume from
+model/             the best bundle
+evaluation.json predictions.jsonl report.html
+stop_request       there when somebody asked the run to stop; holds the reason
+run.lock           held while the process lives
+wandb/             the W&B files of the run
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from text_recognizer.errors import RunError
+from text_recognizer.settings import user_folder
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.wording import did_you_mean, received
+from training.folder_lock import hold_folder, holder_of
+from training.safe_files import (
+    append_line,
+    cannot_write,
+    is_blank,
+    is_empty,
+    open_journal,
+    read_journal,
+    replace_file,
+    sync,
+)
+
+FORMAT = 1
+State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
+ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
+# What a run needs to go on from a checkpoint, besides its status.
+_NEEDED_TO_GO_ON = ("spec.json", "launch.json", "environment.json")
+# One of these is in every folder that a run was begun in, however it ended.
+_SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_GO_ON) for name in (needed, f".{needed}.new")}
+_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
+
+
+def runs_folder() -> Path:
+    """TEXT_RECOGNIZER_RUNS: where run folders go; by default runs/ in the current folder."""
+    return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
+
+
+def group_folder_name(experiment_group: str) -> str:
+    """A group's label as a folder name: what a shell or file system could misread becomes a dash."""
+    return re.sub(r"[^\w.+=-]+", "-", experiment_group).strip("-.") or "default"
+
+
+@dataclass(frozen=True)
+class Status:
+    """status.json. `state` is "died" when it says running but nobody holds the lock.
+
+    Args:
+        times: seconds since 1970: "created", and "started" and "ended" when known.
+        error: in words, when it failed; why it stopped, when it was stopped.
+        summary: the metrics to compare runs by.
+    """
+
+    state: str
+    times: dict[str, float]
+    error: str | None
+    summary: dict[str, float]
+    epoch: int
+    epochs: int
+
+
+class Run:
+    """A run folder. `create` and `open` do not lock it; `hold` does, and only the holder changes a run that started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+        self._journal: int | None = None
+        self._status: dict[str, Any] = {}
+        self._rows_unsynced = False
+        self._start_synced = False
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def group(self) -> str:
+        return self.folder.parent.name
+
+    @classmethod
+    def create(cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None) -> "Run":
+        """A new run folder that nobody holds yet. It gets its name once it is whole.
+
+        What is left of a folder that never became whole, or that a power cut emptied, becomes a run again: its
+        checkpoints stay.
+
+        Raises:
+            RunError: the run exists already, something else has its name, or it cannot be written.
+        """
+        group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
+        folder = group / (run_id or new_run_id(spec))
+        unfinished = folder.with_name(f".{folder.name}.new")
+        try:
+            if is_made(folder):
+                raise _exists(folder)
+            if folder.exists():
+                _check_remains(folder)
+                return cls._begin(folder, spec)
+            unfinished.mkdir(parents=True, exist_ok=True)
+            run = cls._begin(unfinished, spec)
+            unfinished.rename(folder)
+        except OSError as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
+                raise _exists(folder) from None
+            raise cannot_write(f"the run folder {folder}", error) from error
+        except RunError:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        run.folder = folder
+        return run
+
+    @classmethod
+    def _begin(cls, folder: Path, spec: ExperimentSpec) -> "Run":
+        """The files of a run that has not started. Nothing of it is worth waiting for the disk."""
+        run = cls(folder)
+        run.write_json("spec.json", spec.to_json())
+        if is_blank(folder / "launch.json"):
+            run.write_json("launch.json", {"attempts": []})
+        run._status = {"format": FORMAT, "state": "created", "times": {"created": time.time()}}
+        run._write_status()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """An existing run folder.
+
+        Raises:
+            RunError: there is none, it is damaged, or of a newer version.
+        """
+        run = cls(folder)
+        run._status = read_status(folder)
+        return run
+
+    def hold(self) -> None:
+        """Takes the run's lock for as long as this process lives.
+
+        Raises:
+            RunError: another process holds it, or the folder cannot be written.
+        """
+        self._lock = hold_folder(
+            self.folder / "run.lock", lambda holder: f"the run {self.folder} is in use by {holder}."
+        )
+
+    def release(self) -> None:
+        """Gives the lock back and closes the journal."""
+        for descriptor in (self._journal, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._journal = self._lock = None
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        return ExperimentSpec.parse(self.read_json("spec.json"), str(self.folder / "spec.json"))
+
+    def status(self) -> Status:
+        """The state of the run as it is now."""
+        value = read_status(self.folder)
+        state = value["state"]
+        if state == "running" and self._lock is None and not self._is_held():
+            state = "died"
+        return Status(
+            state,
+            value["times"],
+            value.get("error"),
+            value.get("summary", {}),
+            value.get("epoch", 0),
+            value.get("epochs", 0),
+        )
+
+    def set_state(self, state: State, error: str | None = None, **more: Any) -> None:
+        """Moves the run on; `more` goes into status.json as it is ("summary", "epoch", "epochs")."""
+        stamp = {"running": "started"}.get(state, "ended" if state in ENDED else None)
+        times = dict(self._status.get("times", {}))
+        if stamp is not None:
+            times[stamp] = time.time()
+        if state == "running":
+            times.pop("ended", None)
+        self._status |= {"state": state, "times": times, "error": error, **more}
+        if state in ENDED:
+            self.sync()  # before the state that says that they are there
+        self._write_status(durable=state in ENDED)
+
+    def note(self, **more: Any) -> None:
+        """Writes further keys into status.json without a change of state."""
+        self._status |= more
+        self._write_status()
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
+        if self._journal is None:
+            self._journal = open_journal(self.folder / "metrics.jsonl")
+        append_line(self._journal, row)
+        self._rows_unsynced = True
+
+    def sync(self) -> None:
+        """Puts the reports so far, and what the run was started with, on the disk: a checkpoint may be written now.
+
+        Costs nothing when there was no report since the last time. A single report is not synced: it is worth
+        nothing without a checkpoint that is as far.
+
+        Raises:
+            RunError: the disk is full or broken.
+        """
+        if not self._start_synced:
+            sync(*(self.folder / name for name in _NEEDED_TO_GO_ON), self.folder, self.folder.parent)
+            self._start_synced = True
+        if self._rows_unsynced and self._journal is not None:
+            try:
+                os.fdatasync(self._journal)
+            except OSError as error:
+                raise cannot_write(self.folder / "metrics.jsonl", error) from error
+            self._rows_unsynced = False
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All reports so far."""
+        return list(read_journal(self.folder / "metrics.jsonl"))
+
+    def request_stop(self, reason: str) -> None:
+        """Asks the run to stop at its next checkpoint."""
+        self.write_text("stop_request", reason + "\n")
+
+    def stop_requested(self) -> str | None:
+        """The reason of a stop request, if there is one."""
+        try:
+            return (self.folder / "stop_request").read_text(encoding="utf-8").strip() or "asked to"
+        except FileNotFoundError:
+            return None
+
+    def clear_stop_request(self) -> None:
+        (self.folder / "stop_request").unlink(missing_ok=True)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        path = self.folder / name
+        try:
+            value = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{self.folder} is not a run folder: it has no {name}.") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}.") from None
+        if not isinstance(value, dict):
+            raise RunError(f"{path} must hold a JSON object. {received(value)}")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether the run has a file; one that a power cut emptied counts as not written."""
+        return not is_blank(self.folder / name)
+
+    def write_json(self, name: str, value: Mapping[str, Any], durable: bool = False) -> None:
+        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable)
+
+    def write_text(self, name: str, text: str, durable: bool = False) -> None:
+        """Replaces a file of the folder; a reader sees the old or the new one, whole.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        replace_file(self.folder / name, text, durable)
+
+    def _write_status(self, durable: bool = False) -> None:
+        self.write_json("status.json", self._status, durable)
+
+    def _is_held(self) -> bool:
+        return holder_of(self.folder / "run.lock") is not None
+
+
+def is_made(folder: Path) -> bool:
+    """Whether a folder holds a run: one whose making was not interrupted, with files that a power cut left whole."""
+    return not is_blank(folder / "status.json") and not is_blank(folder / "spec.json")
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The content of a run's status.json. A power cut can leave it empty: then the run was at work, and is no more.
+
+    Raises:
+        RunError: there is none, it is damaged, or of a newer version.
+    """
+    path = folder / "status.json"
+    try:
+        content = path.read_bytes()
+        if is_empty(content):
+            return {"format": FORMAT, "state": "running", "times": {"created": path.stat().st_mtime}}
+        value = json.loads(content)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{folder} is not a run folder: it has no status.json.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}.") from None
+    version = value.get("format", 0) if isinstance(value, dict) else 0
+    if isinstance(version, int) and version > FORMAT:
+        raise RunError(
+            f"the run {folder} has format {version}; this version reads up to {FORMAT}. "
+            f"Upgrade to the version that wrote it."
+        )
+    types = {"state": str, "times": dict, "summary": dict}
+    right = isinstance(value, dict) and all(isinstance(value.get(name, kind()), kind) for name, kind in types.items())
+    if not right or "state" not in value:
+        raise RunError(f"{path} is not the status of a run. {received(value)}")
+    return {"times": {}, **value}
+
+
+def _exists(folder: Path) -> RunError:
+    return RunError(f"the run folder {folder} exists already. Resume it: --resume {folder}")
+
+
+def _check_remains(folder: Path) -> None:
+    """
+    Raises:
+        RunError: a folder that is there is not what is left of a run.
+    """
+    names = {entry.name for entry in os.scandir(folder)}
+    if names and not names & _SIGNS_OF_A_RUN:
+        raise RunError(f"{folder} is there already and is not a run folder. Move it away, or give another id.")
+
+
+def new_run_id(spec: ExperimentSpec) -> str:
+    """For example 20261120-093012-k3x9f-lenet: sorts by time, is unique on shared disks, says what it is."""
+    network = re.sub(r"\W+", "", spec.network.rpartition(":")[2]).lower()[:24]
+    now = datetime.now()
+    part = now.microsecond * len(_LETTERS) ** 2 // 1_000_000  # of the second, in two letters that sort by time
+    code = _LETTERS[part // len(_LETTERS)] + _LETTERS[part % len(_LETTERS)]
+    code += "".join(secrets.choice(_LETTERS) for _ in range(3))
+    return f"{now:%Y%m%d-%H%M%S}-{code}-{network}"
+
+
+def find_run(name: str, root: Path | None = None) -> Run:
+    """A run by its folder, its id, the start of its id, or "last" for the newest.
+
+    Raises:
+        RunError: no run, or several, have that name.
+    """
+    if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
+        return Run.open(Path(name))
+    folders = {folder.name: folder for folder in run_folders(root)}
+    if name == "last" and folders:
+        return Run.open(max(folders.values(), key=_made))
+    if name in folders:
+        return Run.open(folders[name])
+    found = sorted(run_id for run_id in folders if run_id.startswith(name))
+    if len(found) == 1:
+        return Run.open(folders[found[0]])
+    if found:
+        raise RunError(f"'{name}' could be any of {len(found)} runs: {', '.join(found[:5])}. Give more of the id.")
+    raise RunError(
+        f"there is no run '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, folders)} "
+        f"See them: text-recognizer runs list"
+    )
+
+
+def _made(folder: Path) -> tuple[int, str]:
+    """When a run was made: its spec is written once. An id that W&B gave tells no time."""
+    try:
+        return (folder / "spec.json").stat().st_mtime_ns, folder.name
+    except OSError:
+        return 0, folder.name
+
+
+def run_folders(root: Path | None = None) -> Iterator[Path]:
+    """All run folders, in no order; looks only at names. Groups that this user may not look into are passed over.
+
+    Raises:
+        RunError: the place for runs is no folder, or cannot be looked into.
+    """
+    place = root or runs_folder()
+    try:
+        groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(
+            f"cannot look for runs in {place}: {error.strerror or error}. "
+            f"Set TEXT_RECOGNIZER_RUNS to the folder that holds them."
+        ) from error
+    for group in groups:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(group):
+                if entry.is_dir() and not entry.name.startswith("."):
+                    yield Path(entry.path)

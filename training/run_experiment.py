@@ -1,0 +1,303 @@
+"""run_experiment: the story of one run, and its command line.
+
+run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__" and not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/run_experiment.py
+
+import argparse
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.experiment import Experiment, assemble, json_schema
+from text_recognizer.models.bundle import canonical_folder, copy_bundle
+from text_recognizer.spec import (
+    NOT_TRAINED,
+    ExperimentSpec,
+    base_spec,
+    flatten,
+    override_json,
+    parse_json,
+    parse_value,
+    read_spec,
+    without_dotted_keys,
+)
+from text_recognizer.wording import did_you_mean
+from training.agent import AgentTrial
+from training.attempt import attempt
+from training.command_line import guarded, say, split_overrides
+from training.device_requests import DeviceRequest
+from training.gpu_manager import GPUManager, Lease
+from training.learnability import check_learnable
+from training.log_file import standard_error_off
+from training.run import Run, find_run, new_run_id
+from training.tracking.mode import asked_mode, wandb_mode
+
+if TYPE_CHECKING:
+    from training.sweeps.yaml_source import YamlSource
+
+EXAMPLES = """examples:
+  run_experiment                                      the default experiment: lenet on real handwritten digits
+  run_experiment spec.json --train_args.epochs=5      a spec from a file, one value changed
+  run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
+  run_experiment spec.json --dry-run                  what would run: completed spec, parameters, images
+  run_experiment --resume last                        go on where the newest run stopped
+  run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
+
+any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return guarded(lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Train, evaluate and track one experiment.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
+    parser.add_argument("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with a run: its folder, its id or the start of it, or last"
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="G",
+        help="1: that GPU; -1: wait for a free one; 2x or 0,1: several; none: CPU (default: a free one, if any)",
+    )
+    parser.add_argument("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
+    parser.add_argument("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    parser.add_argument("--save", action="store_true", help="make the trained model the canonical one for predictors")
+    parser.add_argument(
+        "--wandb",
+        choices=("online", "offline", "disabled"),
+        default=None,
+        help="mirror to W&B (default: WANDB_MODE, else offline)",
+    )
+    parser.add_argument(
+        "--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec, and stop")
+    return parser
+
+
+def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
+    """One experiment from its command line; errors are raised."""
+    parser = _parser(prog)
+    trial = AgentTrial.from_environ()
+    rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
+    arguments, unknown = parser.parse_known_args(rest)
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        raise SpecError(
+            f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
+            f"Values of the spec are set by their key, like --train_args.batch_size=64. See run_experiment --help."
+        )
+    if arguments.schema:
+        print(json.dumps(json_schema(), indent=2))
+        return 0
+    _request(arguments)  # what is wrong with these two is said before anything is fetched
+    asked_mode(arguments.wandb)
+    if arguments.resume is not None:
+        return _resume(arguments, overrides)
+    if trial is not None:
+        overrides = trial.overrides(overrides)
+    spec = spec_from(arguments.spec, arguments.overrides, overrides)
+    if trial is not None and spec.experiment_group == "default":
+        spec = replace(spec, experiment_group=trial.group)
+    experiment = assemble(spec)
+    if arguments.dry_run:
+        return _dry_run(experiment)
+    if trial is not None:
+        earlier = trial.earlier_run(experiment.spec.experiment_group)
+        if earlier is not None:
+            return _go_on(earlier, experiment, arguments, trial)
+    return _start(experiment, arguments, trial)
+
+
+def spec_from(text: str | None, overrides_file: str | None, overrides: Mapping[str, Any]) -> ExperimentSpec:
+    """The spec of a command line: SPEC, then the file of overrides, then single overrides.
+
+    Args:
+        text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
+    """
+    from_file = _read_overrides(overrides_file) if overrides_file else {}
+    # An object before its own keys: in one file, both count wherever they stand.
+    from_file = dict(sorted(from_file.items(), key=lambda item: item[0].count(".")))
+    value, source = (base_spec({*from_file, *overrides}), None) if text is None else read_spec(text)
+    value = without_dotted_keys(value)
+    for change in (from_file, overrides):
+        value = override_json(value, change)
+    return ExperimentSpec.parse(value, source)
+
+
+def _read_overrides(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SpecError(f"cannot read the overrides '{path}': {reason}.") from None
+    if Path(path).suffix == ".json":
+        return parse_json(text, path)
+    from training.sweeps.yaml_source import YamlSource
+
+    document = YamlSource(text, path)
+    if not isinstance(document.data, dict) or not all(isinstance(key, str) for key in document.data):
+        raise SpecError(f"the overrides '{path}' must be an object of values by (dotted) key.")
+    return {key: _with_numbers(item, document, (key,)) for key, item in document.data.items()}
+
+
+def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> Any:
+    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are told."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(item, document, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item, document, (*path, index)) for index, item in enumerate(value)]
+    traps = document.traps(path)  # none of what is in quotes
+    if traps and isinstance(value, str) and isinstance(number := parse_value(value), (int, float)):
+        return number
+    for trap in traps:
+        say(f"warning: {trap}")
+    return value
+
+
+def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
+    """Says what would run.
+
+    Args:
+        run: the run that would be gone on with.
+    """
+    if run is not None:
+        status = run.status()
+        print(f"resume      {run.folder}: {status.state}, epoch {status.epoch} of {experiment.train_args.epochs}")
+    print(json.dumps(experiment.spec.to_json(), indent=2, ensure_ascii=False))
+    print(f"digest      {experiment.spec.digest}")
+    if experiment.dataset.is_prepared():
+        print(f"dataset     {experiment.dataset_in_words()}")
+    else:
+        print(f"dataset     {experiment.dataset.name} is not on this machine yet; a run fetches and converts it first")
+    with standard_error_off():  # TensorFlow's start-up notes
+        print(f"network     {experiment.network_in_words()}")
+    return 0
+
+
+def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial | None) -> int:
+    """A new run. Data first: a device is held for training only, and a failed download leaves no run behind."""
+    experiment.dataset.prepare()
+    experiment.check_sizes()
+    check_learnable(experiment)
+    mode = wandb_mode(arguments.wandb, say)
+    run_id = (trial.run_id if trial is not None else None) or new_run_id(experiment.spec)
+    with _lease(arguments, run_id) as lease:
+        run = Run.create(experiment.spec, run_id)
+        if trial is not None and trial.link is not None and mode != "disabled":
+            trial.link.write(run)
+        return attempt(run, lease, mode, experiment, arguments.save, **_origin(trial))
+
+
+def _go_on(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
+    """A run that W&B's agent was told to start or resume, and that has a folder: it was preempted, or failed."""
+    _refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
+    if run.status().state == "finished":
+        from training.tracking.sync import sync_runs
+
+        _say_finished(run, arguments.save)
+        for sent in sync_runs([run], deadline_s=600, again=True):  # W&B did not hear of it, or would not have asked
+            say(f"W&B: {sent.outcome} {sent.why}")
+        return 0
+    experiment.dataset.prepare()
+    mode = wandb_mode(arguments.wandb, say)
+    with _lease(arguments, run.id) as lease:
+        if trial.link is not None and mode != "disabled":
+            trial.link.write(run)
+        return attempt(run, lease, mode, experiment, arguments.save, **_origin(trial))
+
+
+def _origin(trial: AgentTrial | None) -> dict[str, Any]:
+    """What launch.json says of where the run came from."""
+    return {"wandb_sweep": trial.link.path} if trial is not None and trial.link is not None else {}
+
+
+def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
+    run = find_run(arguments.resume)
+    experiment = assemble(run.spec)
+    if arguments.spec is not None or overrides or arguments.overrides:
+        _refuse_changes(run, arguments, overrides)
+    if arguments.dry_run:
+        return _dry_run(experiment, run)
+    if run.status().state == "finished":
+        _say_finished(run, arguments.save)
+        return 0
+    experiment.dataset.prepare()
+    mode = wandb_mode(arguments.wandb, say)
+    with _lease(arguments, run.id) as lease:
+        return attempt(run, lease, mode, experiment, arguments.save)
+
+
+def _lease(arguments: argparse.Namespace, label: str) -> Lease:
+    """The devices to train on: those of the process that started this one, else what was asked for."""
+    inherited = Lease.inherited()
+    if inherited is not None:
+        return inherited
+    lease = GPUManager().lease(_request(arguments), on_wait=say, label=label)
+    if arguments.gpu is not None:
+        for notice in lease.notices:
+            say(notice)
+    return lease
+
+
+def _request(arguments: argparse.Namespace) -> DeviceRequest:
+    return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
+
+
+def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
+    """Refuses what --resume cannot do. What is not said, also of the group and of checkpoints, is as the run has it."""
+    theirs = flatten(run.spec.to_json())
+    if arguments.spec is None:
+        value = run.spec.to_json()
+    else:
+        value = without_dotted_keys(read_spec(arguments.spec)[0])
+        said = flatten(value)
+        value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in said})
+    _refuse_another_spec(run, assemble(spec_from(json.dumps(value), arguments.overrides, overrides)).spec)
+
+
+def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection[str] = ()) -> None:
+    changes = [
+        f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
+        for new, old in [(flatten(given.to_json()), flatten(run.spec.to_json()))]
+        for key in sorted({*new, *old})
+        if new.get(key) != old.get(key) and key not in apart_from
+    ]
+    if changes:
+        raise SpecError(
+            f"a run cannot be resumed with another spec: {'; '.join(changes)}. Leave SPEC and overrides out, "
+            f"or start a new run."
+        )
+
+
+def _say_finished(run: Run, save: bool) -> None:
+    summary = run.status().summary
+    results = ", ".join(f"{name} {value:.4f}" for name, value in summary.items() if name.startswith("test_"))
+    print(f"the run {run.folder} is finished already: {results}")
+    if save:
+        canonical = canonical_folder(run.spec)
+        copy_bundle(run.folder / "model", canonical)
+        say(f"saved as {canonical}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

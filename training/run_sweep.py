@@ -1,0 +1,319 @@
+"""run_sweep: many experiments, from a W&B sweep YAML or a JSON list, on this machine, resumable at any moment.
+
+run_sweep training/sweep_digits.yaml --jobs 2
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__" and not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/run_sweep.py
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.experiment import Experiment
+from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
+from text_recognizer.wording import counted, did_you_mean, received
+from training.agent import AgentTrial
+from training.command_line import guarded, say, split_overrides
+from training.device_requests import DeviceRequest
+from training.run_experiment import run as run_one
+from training.sweeps.failures import RetryPolicy
+from training.sweeps.folder import SweepFolder
+from training.sweeps.plan import Condition, SweepPlan, read_plan
+from training.sweeps.search import SAMPLERS, make_search
+from training.tracking.mode import asked_mode, wandb_mode
+
+EXAMPLES = """examples:
+  run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once
+  run_sweep training/experiments/sample.json           a list of experiments, one after the other or side by side
+  run_sweep training/sweep_digits.yaml --dry-run       what would run: points, bands of early termination, time
+  run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and serve it with an agent a device
+  run_sweep sweep.yaml --base spec.json --set train_args.epochs=3 --run-cap 20
+
+The same command goes on with a sweep that was interrupted, whatever interrupted it: finished trials are not run again,
+the others continue from their checkpoints. See: text-recognizer sweeps --help
+"""
+# Flags that a kind of search has no use for, with their defaults.
+_USELESS_FLAGS: dict[str, dict[str, Any]] = {
+    "list": {"base": None, "enqueue": [], "when": [], "seed": 0, "sampler": "tpe", "allow_repeats": False},
+    "grid": {"sampler": "tpe", "allow_repeats": False},
+    "random": {"sampler": "tpe"},
+    "bayes": {},
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return guarded(lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
+    """One sweep from its command line; errors are raised."""
+    if AgentTrial.from_environ() is not None:
+        return run_one(argv, prog="run_experiment")
+    first = next((argument for argument in argv if not argument.startswith("-")), None)
+    if first is None or "=" in first or not Path(first).suffix:
+        rest, overrides = split_overrides(argv)
+        if overrides and not any(not argument.startswith("-") for argument in rest):
+            # As W&B's agent starts `program: training/run_sweep.py`, but without an agent.
+            return run_one(argv, prog="run_experiment")
+    parser = _parser(prog)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        raise SpecError(
+            f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
+            f"Values for all trials are set with --set train_args.epochs=3. See run_sweep --help."
+        )
+    request = _request(arguments)  # what is wrong with these two is said before anything is fetched
+    asked_mode(arguments.wandb)
+    plan = _plan(arguments)
+    _refuse_without_effect(plan, arguments)
+    for warning in plan.warnings():
+        say(f"warning: {warning}")
+    experiments = plan.check()
+    if arguments.dry_run:
+        return _dry_run(plan, experiments, arguments)
+    if arguments.engine == "wandb":
+        from training.sweeps.online import serve_online
+
+        return serve_online(plan, experiments, arguments, request)
+    return _drive(plan, experiments, arguments, request)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")
+    add("--name", help="of the sweep and its folder (default: its name in the file, else the file's)")
+    add("--engine", choices=("local", "wandb"), default="local", help="who keeps the sweep: this machine, or W&B")
+    add("--jobs", type=int, metavar="N", help="trials at once (default: as devices or cores allow)")
+    add("--gpus-per-trial", metavar="N", help="1, 2, … GPUs for each trial, or a share of one, like 0.5")
+    add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
+    add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
+    add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="a process for each trial, or none")
+    add("--run-cap", type=int, metavar="N", help="at most so many trials (default: run_cap of the file)")
+    add("--seed", type=int, default=0, metavar="N", help="of the search (default: 0)")
+    add("--seeds", type=int, default=1, metavar="N", help="runs of each trial with different seeds; their mean counts")
+    add("--sampler", choices=SAMPLERS, default="tpe", help="of a bayes search (default: tpe)")
+    add("--retries", type=int, default=1, metavar="N", help="of a trial that crashes (default: 1)")
+    add("--trial-timeout", type=float, metavar="S", help="seconds an attempt at a trial may take")
+    add("--base", metavar="SPEC", help="spec that the parameters override: inline JSON, a file, or -")
+    add("--set", action="append", default=[], metavar="K=V", help="a value for all trials, like train_args.epochs=3")
+    add("--enqueue", action="append", default=[], metavar="POINT", help="a known point to try first, as JSON or a file")
+    add("--when", action="append", default=[], metavar="P:O=V", help="parameter P applies only while O is V (or V,W)")
+    add("--allow-repeats", action="store_true", help="random and bayes may suggest a point again")
+    add("--reuse", action="store_true", help="answer trials from earlier runs that were the same in everything")
+    add("--resume", action="store_true", help="only go on with a sweep that was started before")
+    add("--retry-failed", action="store_true", help="run trials again that failed for good")
+    add("--wandb", choices=("online", "offline", "disabled"), help="mirror each trial to W&B (default: offline)")
+    add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")
+    add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    return parser
+
+
+def _plan(arguments: argparse.Namespace) -> SweepPlan:
+    for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise SpecError(f"--{name.replace('_', '-')} must be at least {least}. Received: {value}.")
+    limit_s = arguments.trial_timeout
+    if limit_s is not None and not 0 < limit_s < math.inf:
+        raise SpecError(f"--trial-timeout must be a number of seconds above 0. Received: {limit_s}.")
+    if not arguments.file.exists():
+        raise SpecError(
+            f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
+        )
+    return read_plan(
+        arguments.file,
+        name=arguments.name,
+        base=without_dotted_keys(read_spec(arguments.base)[0]) if arguments.base is not None else None,
+        overrides=_settings(arguments.set),
+        seed=arguments.seed,
+        seeds=arguments.seeds,
+        sampler=arguments.sampler,
+        enqueued=[point for text in arguments.enqueue for point in _points(text)],
+        conditions=[Condition.parse(text) for text in arguments.when],
+    )
+
+
+def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:
+    """Refuses flags that this kind of sweep has no use for: whoever gives one believes that it does something."""
+    flags = [name for name, default in _USELESS_FLAGS[plan.method].items() if getattr(arguments, name) != default]
+    if flags:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in flags)
+        kind = "a list of experiments" if plan.method == "list" else f"a {plan.method} search"
+        raise SpecError(
+            f"{listed}: {kind} has no use for {'it' if len(flags) == 1 else 'them'}. Leave {listed} out; a value for "
+            f"all trials is given with --set, like --set seed=3."
+        )
+    if arguments.isolation == "inline" and arguments.jobs not in (None, 1):
+        raise SpecError(
+            f"--isolation inline executes one run after the other in this process: --jobs must be 1. "
+            f"{received(arguments.jobs)}"
+        )
+
+
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--set takes KEY=VALUE, like train_args.epochs=3. Received: {text!r}.")
+        found[key] = parse_value(value)
+    return found
+
+
+def _points(text: str) -> list[dict[str, Any]]:
+    """Points given inline, or in a file: one JSON object, or {"points": [{…}, …]}."""
+    value = parse_json(text, "--enqueue") if text.lstrip().startswith("{") else read_spec(text)[0]
+    points = value.get("points", [value])
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        raise SpecError("--enqueue: 'points' must be a list of objects.")
+    return points
+
+
+def _request(arguments: argparse.Namespace) -> DeviceRequest:
+    """The devices of each trial.
+
+    Raises:
+        SpecError, DeviceError: they are asked for in another form, or twice.
+    """
+    if arguments.gpus_per_trial is None:
+        return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
+    if arguments.gpu is not None:
+        raise SpecError("--gpu and --gpus-per-trial say the same; give one of them.")
+    try:
+        wanted = float(arguments.gpus_per_trial)
+    except ValueError:
+        wanted = 0.0
+    if 0 < wanted < 1 and arguments.gpu_memory is None:
+        return DeviceRequest(1, memory_share=wanted, force=arguments.gpu_force)
+    if 0 < wanted < 1:
+        raise SpecError("--gpu-memory and --gpus-per-trial below 1 say the same; give one of them.")
+    if wanted < 1 or not wanted.is_integer():
+        raise SpecError(
+            f"--gpus-per-trial must be a whole number, or a share below 1. Received: {arguments.gpus_per_trial}."
+        )
+    return DeviceRequest.parse("any" if wanted == 1 else f"{int(wanted)}x", arguments.gpu_memory, arguments.gpu_force)
+
+
+def _drive(
+    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
+) -> int:
+    from training.executors.in_process import InProcessExecutor
+    from training.executors.lease_source import device_capacity
+    from training.executors.local import LocalExecutor
+    from training.executors.preloading import users_modules
+    from training.gpu_manager import GPUManager
+    from training.sweeps.display import SweepDisplay
+    from training.sweeps.ending import finish_sweep
+    from training.sweeps.limits import Limits
+    from training.sweeps.reuse import Reusable
+    from training.sweeps.sweep import Sweep
+
+    search = make_search(plan, arguments.allow_repeats)
+    folder = SweepFolder.of(plan)
+    if arguments.resume and not folder.exists():
+        raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
+    mode = wandb_mode(arguments.wandb, say)
+    for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
+        experiment.dataset.prepare()  # once, and before any device is held
+    folder.create_or_check(plan)
+    executor: Any
+    if arguments.isolation == "inline":
+        executor = InProcessExecutor(request, mode)
+    else:
+        modules = users_modules(experiment.spec for experiment in experiments)
+        executor = LocalExecutor(arguments.jobs, request, arguments.isolation, mode, preload=modules)
+    limits = Limits(
+        run_cap=_run_cap(plan, arguments),
+        trial_timeout_s=arguments.trial_timeout,
+        policy=RetryPolicy(retries=arguments.retries),
+        retry_failed=arguments.retry_failed,
+    )
+    print(f"sweep       {plan.in_words()}")
+    print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
+    if folder.wish != "run":
+        executor.close()
+        print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {folder.name}")
+        return 0
+    reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
+    with SweepDisplay() as display:
+        sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
+        result = sweep.run()
+    return finish_sweep(sweep, result)
+
+
+def _run_cap(plan: SweepPlan, arguments: argparse.Namespace) -> int | None:
+    """The command line's, else the file's."""
+    if arguments.run_cap is not None or plan.config is None:
+        return arguments.run_cap  # type: ignore[no-any-return]
+    return plan.config.run_cap
+
+
+def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
+    print(f"sweep       {plan.in_words()}")
+    cap = _run_cap(plan, arguments)
+    if cap is not None:
+        print(f"run cap     {cap}")
+    print(f"checked     {counted(len(experiments), 'point')}, all valid")
+    if plan.config is not None and plan.config.early_terminate is not None:
+        print(f"stopping    {plan.config.early_terminate.describe()}")
+    print(f"base        {json.dumps(plan.base)}")
+    search = make_search(plan, arguments.allow_repeats)
+    total = min(number for number in (plan.size, cap, 10) if number is not None)
+    print("first points")
+    for number in range(1, total + 1):
+        suggestion = search.ask(number)
+        if suggestion is None:
+            break
+        print(f"  {number:>3}  {json.dumps(plan.swept(suggestion.point), default=str)}")
+        _tell_as_failed(search, number, suggestion.point)
+    print(f"time        {_estimated_time(plan, experiments, cap, arguments.jobs or 1)}")
+    return 0
+
+
+def _tell_as_failed(search: Any, number: int, point: Mapping[str, Any]) -> None:
+    """Lets a search go on to its next point without a value."""
+    from training.sweeps.search import PastTrial
+
+    search.tell(PastTrial(number, dict(point), "running"))
+
+
+def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], cap: int | None, jobs: int) -> str:
+    """From earlier runs of the same dataset and network, a second of training each epoch as it took then."""
+    from training.run_table import read_rows
+
+    spec = experiments[0].spec
+    per_epoch = []
+    for row in read_rows():
+        times = row.status.get("times", {})
+        epochs = row.status.get("epoch", 0)
+        same = row.spec.get("dataset") == spec.dataset and row.spec.get("network") == spec.network
+        if same and row.state == "finished" and epochs and "ended" in times and "started" in times:
+            per_epoch.append((times["ended"] - times["started"]) / epochs)
+    trials = min((number for number in (plan.size, cap) if number is not None), default=None)
+    if not per_epoch:
+        return "unknown: no earlier run of this dataset and network to judge by"
+    if trials is None:
+        return "no end of its own: give --run-cap"
+    epochs = sum(experiment.train_args.epochs for experiment in experiments) / len(experiments)
+    seconds = sorted(per_epoch)[len(per_epoch) // 2] * epochs * trials * plan.seeds / jobs
+    return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Many run folders as rows: read fast, filtered, sorted, with any key of the spec or metric as a column."""
+
+import json
+import operator
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.spec import flatten, parse_value, typed_fields
+from text_recognizer.wording import did_you_mean
+from training.run import Run, read_status, run_folders
+from training.tracking.sent import synced
+
+DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
+OWN_COLUMNS = ("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "folder", "synced")
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    "=": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+    "~": lambda value, pattern: re.search(str(pattern), str(value)) is not None,
+}
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as it is now. `value` looks a column up."""
+
+    folder: Path
+    status: dict[str, Any]
+    state: str
+    spec: dict[str, Any]
+
+    def value(self, column: str) -> Any:
+        """Own columns, then the summary's metrics, then (dotted) keys of the spec; None where there is none."""
+        if column in OWN_COLUMNS:
+            return self._own(column)
+        return self._found(column, None)
+
+    def has(self, column: str) -> bool:
+        """Whether the run has a column, if only with null as its value."""
+        return column in OWN_COLUMNS or self._found(column, self) is not self
+
+    def _found(self, column: str, otherwise: Any) -> Any:
+        summary = self.status.get("summary", {})
+        if column in summary:
+            return summary[column]
+        found: Any = self.spec
+        for key in column.split("."):
+            if not isinstance(found, dict) or key not in found:
+                return otherwise
+            found = found[key]
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        own = {column: self._own(column) for column in OWN_COLUMNS}
+        return {**own, "summary": self.status.get("summary", {}), "spec": self.spec}
+
+    def _own(self, column: str) -> Any:
+        times = self.status.get("times", {})
+        if column == "id":
+            return self.folder.name
+        if column == "group":
+            return self.folder.parent.name
+        if column == "state":
+            return self.state
+        if column == "folder":
+            return str(self.folder)
+        if column == "synced":
+            return synced(self.folder, self.state)
+        if column == "created":
+            return times.get("created")
+        if column == "duration_s":
+            started = times.get("started")
+            return None if started is None else round(times.get("ended", time.time()) - started, 1)
+        return self.status.get(column)
+
+
+def read_rows(root: Path | None = None) -> Iterator[RunRow]:
+    """All runs, in no order. A folder that is no run, is damaged or half written, is passed over."""
+    for folder in run_folders(root):
+        try:
+            status = read_status(folder)
+            spec = json.loads((folder / "spec.json").read_bytes())
+            state = status["state"]
+            if state == "running":  # who holds the lock costs two more calls: asked only where it matters
+                state = Run.open(folder).status().state
+        except (OSError, ValueError, RunError):
+            continue
+        if not isinstance(spec, dict):
+            continue
+        yield RunRow(folder, status, state, spec)
+
+
+def select(
+    rows: Sequence[RunRow], filters: Sequence[str] = (), sort: str | None = None, limit: int | None = None
+) -> list[RunRow]:
+    """The rows that pass all filters, sorted.
+
+    Args:
+        filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
+        sort: a column, with a leading minus for descending; the newest first when None. Runs without it come last.
+    Raises:
+        SpecError: a filter that cannot be read, or a column that no run has.
+    """
+    conditions = [_parse_filter(text) for text in filters]
+    for name, _, _ in conditions:
+        _check_column(name, rows)
+    kept = [row for row in rows if all(_passes(row, *condition) for condition in conditions)]
+    column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
+    _check_column(column, rows)
+    having = [row for row in kept if row.value(column) is not None]
+    having.sort(key=lambda row: _sort_key(row.value(column)), reverse=descending)
+    ordered = having + [row for row in kept if row.value(column) is None]
+    return ordered[:limit]
+
+
+def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
+    match = re.fullmatch(r"([\w.]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", text, flags=re.DOTALL)
+    if match is None:
+        raise SpecError(
+            f"the filter '{text}' is not COLUMN and one of {' '.join(_COMPARISONS)} and a value, like network=mlp."
+        )
+    column, sign, value = match.groups()
+    if sign == "~":
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise SpecError(f"the filter '{text}' has no valid regular expression: {error}.") from None
+        return column, _COMPARISONS[sign], value
+    return column, _COMPARISONS[sign], parse_value(value)
+
+
+def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], wanted: Any) -> bool:
+    value = row.value(column)
+    try:
+        return value is not None and compare(value, wanted)
+    except TypeError:  # a text against a number
+        return False
+
+
+def _check_column(column: str, rows: Sequence[RunRow]) -> None:
+    if column in OWN_COLUMNS or column in typed_fields() or not rows or any(row.has(column) for row in rows):
+        return
+    metrics = {name for row in rows for name in row.status.get("summary", {})}
+    keys = {key for row in rows for key in flatten(row.spec)} if "." in column else set()
+    known = sorted(metrics) + list(OWN_COLUMNS)
+    raise SpecError(
+        f"no run has the column '{column}'.{did_you_mean(column, [*known, *sorted(keys)])} "
+        f"There are: {', '.join(known)}, and the keys of a spec like train_args.batch_size."
+    )
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    return (0, value) if isinstance(value, (int, float)) else (1, str(value))

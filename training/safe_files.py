@@ -1,0 +1,141 @@
+"""Files that survive the death of their writer: replaced whole, or appended to line by line.
+
+What is written in one call survives the death of the process. What must survive a power cut too is synced: a disk
+takes up to tens of milliseconds for that, so only what could not be made again is.
+"""
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def replace_file(path: Path, text: str, durable: bool = False) -> None:
+    """Replaces a file; a reader sees the old or the new one, whole.
+
+    Args:
+        durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
+    Raises:
+        RunError: it cannot be written; the old one is still there.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+        if durable:
+            sync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def sync(*paths: Path) -> None:
+    """Puts files, or the names in folders, on the disk. What is not there is passed over.
+
+    Raises:
+        RunError: the disk is full or broken.
+    """
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
+                raise cannot_write(path, error) from error
+        finally:
+            os.close(descriptor)
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file holds nothing: it is not there, or a power cut emptied it."""
+    try:
+        return is_empty(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def is_empty(content: bytes) -> bool:
+    """Whether this is what a power cut leaves of a file that was not synced: nothing, or zeros."""
+    return not content.strip(b"\0")
+
+
+def open_journal(path: Path) -> int:
+    """A descriptor to append lines to; a torn tail of an earlier writer is cut off first.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.ftruncate(descriptor, whole)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return descriptor
+
+
+def append_line(descriptor: int, row: Mapping[str, Any], durable: bool = False) -> None:
+    """One JSON object, one line, one write.
+
+    Args:
+        durable: it is on the disk when this returns, and so is every line before it.
+    Raises:
+        RunError: the disk is full; what was written before stays readable.
+    """
+    line = json.dumps(row).encode() + b"\n"
+    try:
+        written = os.write(descriptor, line)
+        if durable:
+            os.fdatasync(descriptor)
+    except OSError as error:
+        raise RunError(f"cannot append to a journal of the run: {error.strerror or error}.") from error
+    if written != len(line):
+        raise RunError("cannot append to a journal of the run: the disk is full.")
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a journal; stops at an unterminated or broken tail."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content.split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(row, dict):
+            return
+        yield row
+
+
+def cannot_write(what: str | Path, error: OSError) -> RunError:
+    """What to say and advise of a file or folder that the system does not let us write."""
+    advice = "Set TEXT_RECOGNIZER_RUNS to a folder that can be written."
+    if error.errno in _FULL:
+        advice = "Free some space and do the same again."
+    elif error.errno in _REFUSED:
+        advice = "Make it writable for this user, or set TEXT_RECOGNIZER_RUNS to a folder that is."
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "Give a shorter name."
+    return RunError(f"cannot write {what}: {error.strerror or error}. {advice}")

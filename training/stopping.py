@@ -1,0 +1,83 @@
+"""Who wants a run to stop: signals and stop requests. Asked between groups of steps."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Literal
+
+from training.run import Run
+from training.tracking.mode import STARTED_BY, under_agent
+
+# A signal of W&B's agent, unless the agent is going away itself: known so long after the signal.
+AGENT_GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A reason to stop at the next checkpoint.
+
+    Args:
+        state: what the run becomes.
+        exit_code: of the process: 128 + signal number, as shells have it; 0 for a request.
+    """
+
+    state: Literal["stopped", "preempted"]
+    reason: str
+    exit_code: int
+
+
+class StopWatcher:
+    """Turns signals and the run's stop request into a Stop. A second SIGINT ends the process at once.
+
+    SIGTERM and SIGUSR1 mean that the machine is wanted for something else. Under W&B's agent SIGTERM is how the agent
+    stops a run, for good, unless the agent ends at the same time.
+    """
+
+    POLL_S = 0.5
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._stop: Stop | None = None
+        self._next_look = 0.0
+        self._terminated_at: float | None = None
+        self._earlier: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "StopWatcher":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            self._earlier[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def stop(self) -> Stop | None:
+        """The reason to stop, if there is one by now."""
+        if self._stop is None and self._terminated_at is not None:
+            self._stop = self._stop_of_agent(self._terminated_at)
+        if self._stop is None and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self.POLL_S
+            reason = self._run.stop_requested()
+            if reason is not None:
+                self._stop = Stop("stopped", reason, 0)
+        return self._stop
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._stop is not None:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            self._stop = Stop("stopped", "interrupted (Ctrl-C)", 128 + number)
+        elif number == signal.SIGTERM and under_agent():
+            self._terminated_at = self._terminated_at or time.monotonic()
+        else:
+            self._stop = Stop("preempted", f"received {signal.Signals(number).name}", 128 + number)
+
+    def _stop_of_agent(self, terminated_at: float) -> Stop | None:
+        """None while it may still turn out that the agent is going away."""
+        if os.getppid() != STARTED_BY:
+            return Stop("preempted", "received SIGTERM, and so did W&B's agent", 128 + signal.SIGTERM)
+        if time.monotonic() - terminated_at < AGENT_GRACE_S:
+            return None
+        return Stop("stopped", "stopped by W&B's agent", 0)

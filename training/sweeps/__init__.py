@@ -1,0 +1,1 @@
+"""Sweeps: W&B's YAML with W&B's meaning, without W&B's server."""

@@ -1,0 +1,241 @@
+"""Agents: W&B's agents on this machine, one a device, for a sweep that W&B keeps."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from text_recognizer.errors import DeviceError, RunError
+from training.command_line import say
+from training.device_requests import DeviceRequest
+from training.executors.sessions import kill_session
+from training.gpu_manager import GPUManager, Lease
+from training.run import Run
+from training.sweeps.folder import Wish
+from training.sweeps.registration import steer, wandb_command
+from training.tracking.sweep_link import SweepLink
+
+POLL_S = 0.2
+# Between two looks for a device that is free.
+NEXT_TRY_S = 1.0
+# How often an agent that broke down is started again.
+RESTARTS = 3
+# How long the run of an agent that died has to reach a checkpoint.
+PREEMPTION_S = 30.0
+# What an agent says when there is nothing to serve any more.
+_OVER = "is not running"
+
+
+class Agents:
+    """Serves a sweep until no agent is left.
+
+    Each agent has a lease on its device, which every run it starts inherits; this process keeps the lease too, until
+    the last process of the agent is gone. So no two of them ever have the same device, however they die.
+
+    Args:
+        folder: of the sweep; the agents' files are in its .agents/.
+        count: how many agents; those without a free device start when there is one.
+        request: the devices of each.
+    """
+
+    def __init__(self, sweep: SweepLink, folder: Path, count: int, request: DeviceRequest) -> None:
+        self._sweep = sweep
+        self._folder = folder
+        self._request = request
+        self._slots = [_Slot(number, sweep, folder) for number in range(1, count + 1)]
+        self._interrupts = 0
+        self._stopping = False
+        self._told: Wish = "run"
+        self._next_try = 0.0
+        self.broken = 0
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupts > 0
+
+    def serve(self, look: Callable[[], None], wish: Callable[[], Wish]) -> None:
+        """Returns when all agents have ended. Those without a free device at first start when there is one.
+
+        Args:
+            look: called several times a second.
+            wish: what somebody wants of the sweep: run, pause, stop or cancel.
+        """
+        first = self._lease(timeout_s=None)  # so that one is at work; Ctrl-C still ends the wait by itself
+        earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._slots[0].start(first)
+            while any(not slot.over for slot in self._slots):
+                for slot in self._slots:
+                    self._tend(slot)
+                self._obey(wish())
+                look()
+                time.sleep(POLL_S)
+        finally:
+            for slot in self._slots:
+                slot.kill()
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+            look()
+
+    def _tend(self, slot: "_Slot") -> None:
+        if slot.over:
+            return
+        if slot.process is None:
+            slot.over = self._stopping or self.interrupted
+            if not slot.over and time.monotonic() >= self._next_try:
+                self._next_try = time.monotonic() + NEXT_TRY_S
+                with contextlib.suppress(DeviceError):  # none is free
+                    slot.start(self._lease(timeout_s=0))
+                    self._next_try = 0.0
+            return
+        code = slot.exit_code()
+        if code is None:
+            return
+        if code == 0 or self._interrupts or slot.said(_OVER):
+            slot.end()
+            return
+        say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
+        slot.preempt_and_wait()
+        if slot.restarts < RESTARTS:
+            slot.restarts += 1
+            slot.restart()
+        else:
+            self.broken += 1
+            slot.end()
+
+    def _lease(self, timeout_s: float | None) -> Lease:
+        waiting = say if timeout_s is None else None
+        return GPUManager().lease(self._request, timeout_s, waiting, f"agent of {self._sweep.path}")
+
+    def _obey(self, wish: Wish) -> None:
+        if wish == "cancel" or self._interrupts > 1:
+            for slot in self._slots:
+                slot.kill()
+        elif wish == "stop" or self._interrupts:
+            self._stopping = True
+            for slot in self._slots:
+                slot.take_no_more()
+                if self._interrupts:
+                    slot.preempt()
+        self._tell_wandb(wish)  # last: it may take long to answer
+
+    def _tell_wandb(self, wish: Wish) -> None:
+        """Other machines may serve the sweep, too. Agents of a paused one keep asking, and W&B gives them nothing."""
+        if wish != self._told:
+            self._told = wish
+            try:
+                steer(self._sweep, wish)
+            except RunError as error:  # no reason to end the runs
+                say(f"warning: {error}")
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1:
+            say("stopping: runs end at their next checkpoint, W&B keeps them for later. Again (Ctrl-C) to kill them.")
+
+
+class _Slot:
+    """One agent after the other, on one device."""
+
+    def __init__(self, number: int, sweep: SweepLink, folder: Path) -> None:
+        self.number = number
+        self.over = False
+        self.restarts = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / ".agents" / f"agent-{number}.log"
+        self._sweep = sweep
+        self._folder = folder
+        self._lease: Lease | None = None
+        self._told = False
+        self._preempted: set[int] = set()
+
+    def start(self, lease: Lease) -> None:
+        self._lease = lease
+        for notice in lease.notices:
+            say(notice)
+        self.restart()
+
+    def restart(self) -> None:
+        assert self._lease is not None
+        self.log.parent.mkdir(exist_ok=True)
+        environ = {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
+        environ |= self._lease.environ
+        # The agent starts programs as `python`.
+        environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        environ["WANDB_DIR"] = str(self.log.parent.resolve())
+        environ["TEXT_RECOGNIZER_RUNS"] = str(self._folder.parent.resolve())
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*wandb_command(), "agent", self._sweep.path],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=self._lease.fds,
+                start_new_session=True,
+            )
+
+    def exit_code(self) -> int | None:
+        """Of an agent that has ended. It is not reaped yet: its number stays its session's until `_kill_rest`."""
+        assert self.process is not None
+        ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def said(self, text: str) -> bool:
+        return text in self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+    def take_no_more(self) -> None:
+        """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""
+        if self.process is not None and not self._told:
+            self._told = True
+            os.kill(self.process.pid, signal.SIGINT)
+
+    def preempt(self) -> None:
+        """Has its run write a checkpoint and end; W&B gives it out again later."""
+        for process in self._runs():
+            if process not in self._preempted:
+                self._preempted.add(process)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGUSR1)
+
+    def preempt_and_wait(self) -> None:
+        """The same for the run that an agent left behind; it is killed where that takes too long."""
+        until = time.monotonic() + PREEMPTION_S
+        while any(True for _ in self._runs()) and time.monotonic() < until:
+            self.preempt()
+            time.sleep(POLL_S)
+        self._kill_rest()
+
+    def kill(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._kill_rest()
+        if self._lease is not None:
+            self._lease.release()
+        self._lease, self.over = None, True
+
+    def _runs(self) -> Iterator[int]:
+        """Processes of runs at work that this agent started."""
+        if self.process is None:
+            return
+        for lock in self._folder.glob("*/run.lock"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                number = int(lock.read_text(encoding="utf-8").split()[1])
+                # Before it is running, it does not know what the signal means.
+                if os.getsid(number) == self.process.pid and Run.open(lock.parent).status().state == "running":
+                    yield number
+
+    def _kill_rest(self) -> None:
+        """Whatever the agent left; its mirrors have sessions of their own and go on."""
+        if self.process is not None:
+            kill_session(self.process.pid)
+            self.process.wait()
+            self.process = None

@@ -1,0 +1,178 @@
+"""SweepConfig: a sweep as W&B's YAML describes it, checked before anything runs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from text_recognizer.errors import SpecError
+from training.sweeps.command import command_warnings
+from training.sweeps.early_termination import Goal, Hyperband
+from training.sweeps.fixed_words import FixedWords, fixed_words
+from training.sweeps.forms import FORMS, inferred_distribution
+from training.sweeps.parameters import ParameterSpace
+from training.sweeps.problems import YamlPath
+from training.sweeps.schema import problems
+from training.sweeps.yaml_source import YamlSource
+
+Method = Literal["grid", "random", "bayes"]
+Strategy = Literal["latest", "best", "worst"]
+
+_FOR_WANDB_ONLY = {"controller", "image_uri", "job", "scheduler"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What runs are compared by.
+
+    Args:
+        name: the key it is reported under.
+        target: no new run is started once a run has reached it.
+        impute: which of its values a run that failed is taken to have, in a bayes search.
+        impute_while_running: the same for runs that are not finished; "false" leaves them out.
+    """
+
+    name: str
+    goal: Goal = "minimize"
+    target: float | None = None
+    impute: Strategy = "worst"
+    impute_while_running: Strategy | Literal["false"] = "false"
+
+    def reached(self, value: float) -> bool:
+        """Whether a value is as good as the target or better; never without a target."""
+        if self.target is None:
+            return False
+        return value <= self.target if self.goal == "minimize" else value >= self.target
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A sweep.
+
+    Args:
+        space: the section `parameters`.
+        run_cap: at most so many runs; None for no limit.
+        command: how W&B's agent starts a run, with macros; None for its default.
+        warnings: what is allowed but probably not meant, one sentence each.
+    """
+
+    method: Method
+    space: ParameterSpace
+    metric: Metric | None
+    early_terminate: Hyperband | None
+    run_cap: int | None
+    program: str | None
+    command: tuple[Any, ...] | None
+    name: str | None
+    description: str | None
+    project: str | None
+    entity: str | None
+    warnings: tuple[str, ...]
+    source: str
+    document: YamlSource = field(repr=False, compare=False)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "SweepConfig":
+        """
+        Raises:
+            SpecError: the file cannot be read, or as for `from_yaml`.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            raise SpecError(f"the sweep {path} cannot be read: {reason}.") from None
+        return cls.from_yaml(text, str(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "sweep.yaml") -> "SweepConfig":
+        """
+        Args:
+            source: the file's name, for messages.
+        Raises:
+            SpecError: all problems at once, each with its line. A sweep is refused where W&B's schema, its client or
+                its engine refuses it or fails, and for the few reasons beyond that that differences.py lists.
+        """
+        document = YamlSource(text, source)
+        if document.data is None:
+            raise SpecError("the sweep is empty: it needs at least `method` and `parameters`.", source)
+        by_line = sorted(
+            (document.line_of(found.path), index, found.sentence) for index, found in enumerate(problems(document.data))
+        )
+        if by_line:
+            raise SpecError([f"line {line}: {sentence}" for line, _, sentence in by_line], source)
+        config = json.loads(json.dumps(document.data))  # as it would arrive at W&B: keys in mappings become text
+        metric = Metric(**config["metric"]) if "metric" in config else None
+        return cls(
+            method=config["method"],
+            space=ParameterSpace(config["parameters"]),
+            metric=metric,
+            early_terminate=_hyperband(config, metric),
+            run_cap=int(config["run_cap"]) if "run_cap" in config else None,
+            program=config.get("program"),
+            command=tuple(config["command"]) if config.get("command") else None,
+            name=config.get("name"),
+            description=config.get("description"),
+            project=config.get("project"),
+            entity=config.get("entity"),
+            warnings=tuple(_warnings(config, document)),
+            source=source,
+            document=document,
+        )
+
+    @property
+    def fixed_words(self) -> FixedWords:
+        """What `command` gives to every run alike."""
+        return fixed_words(self.program, self.command)
+
+    def line_of(self, *path: Any) -> int:
+        """The line of a key in the YAML, as in line_of("metric", "goal"); of what surrounds it where it is absent."""
+        return self.document.line_of(path)
+
+    def line_of_parameter(self, name: str) -> int:
+        """The line of a parameter in the YAML, by its dotted name."""
+        path = next((parameter.path for parameter in self.space.parameters if parameter.name == name), ())
+        return self.document.line_of(tuple(part for key in path for part in ("parameters", key)) or ("parameters",))
+
+    def to_wandb(self) -> dict[str, Any]:
+        """The configuration as W&B's client registers it: what the YAML says, with inferred distributions of bounds."""
+        config: dict[str, Any] = json.loads(json.dumps(self.document.data))
+        for parameter in config["parameters"].values():
+            if parameter.keys() == {"min", "max"}:
+                parameter["distribution"] = inferred_distribution(parameter)
+        return config
+
+
+def _hyperband(config: Mapping[str, Any], metric: Metric | None) -> Hyperband | None:
+    if "early_terminate" not in config or metric is None:
+        return None
+    return Hyperband.from_config(config["early_terminate"], metric.goal)
+
+
+def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
+    yield from document.traps(("parameters",))
+    for path, parameter in _nested_parameters(config["parameters"], ("parameters",)):
+        at = f"line {document.line_of(path)}: '{path[-1]}'"
+        distribution = parameter.get("distribution") or inferred_distribution(parameter)
+        if distribution in FORMS and FORMS[distribution].exponents:
+            yield f"{at}: the bounds of {distribution} are exponents of e; {distribution}_values takes the limits."
+        if parameter.keys() == {"min", "max"} and len({isinstance(bound, float) for bound in parameter.values()}) > 1:
+            yield f"{at}: only one bound is whole; W&B takes that for uniform here and refuses it at the top level."
+    for sentence in command_warnings(config.get("command") or []):
+        yield f"line {document.line_of(('command',))}: {sentence}"
+    place = "command" if config.get("command") else "program"
+    for sentence in fixed_words(config.get("program"), config.get("command")).warnings:
+        yield f"line {document.line_of((place,))}: {sentence}"
+    for key in sorted(config.keys() & _FOR_WANDB_ONLY):
+        yield f"line {document.line_of((key,))}: `{key}` concerns W&B's own services; a sweep here ignores it."
+    if config["method"] == "random" and not ParameterSpace(config["parameters"]).searchable:
+        yield f"line {document.line_of(('parameters',))}: all parameters are constant: a random search repeats one run."
+
+
+def _nested_parameters(group: Mapping[str, Any], path: YamlPath) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
+    for name, config in group.items():
+        if "parameters" in config:
+            yield from _nested_parameters(config["parameters"], (*path, name, "parameters"))
+        elif len(path) > 1:
+            yield (*path, name), config

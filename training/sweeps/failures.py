@@ -1,0 +1,67 @@
+"""Why a run failed, and what is done about it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from text_recognizer.errors import DivergedError, TextRecognizerError
+from training.executors.base import Ended
+from training.run import Status
+
+Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "preempted"]
+
+# What CUDA and XLA say when it is the device that is broken, not the program.
+_DEVICE_SIGNS = re.compile(
+    r"CUDA_ERROR_(?:ECC_UNCORRECTABLE|NOT_PERMITTED|NO_DEVICE|LAUNCH_FAILED|HARDWARE_STACK_ERROR|SYSTEM_DRIVER_MISMATCH)"
+    r"|fallen off the bus|GPU is lost|uncorrectable ECC",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a run is started again, from its last checkpoint, after what kind of failure.
+
+    Args:
+        retries: after a crash or a time-out; half as often, at least once if at all, after running out of memory.
+        most_attempts: besides the retries, whatever happens: a run that takes its machine down must not do so for ever.
+        first_failures: the sweep ends when so many trials failed and none finished.
+    """
+
+    retries: int = 1
+    most_attempts: int = 20
+    first_failures: int = 3
+
+    def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
+        """Whether a run whose attempts failed in these ways is started again."""
+        if attempts >= self.most_attempts + self.retries:
+            return False
+        latest = failures[-1]
+        if latest in ("preempted", "device"):
+            return True
+        if latest in ("spec", "diverged"):  # it would fail in the same way
+            return False
+        allowed = self.retries if latest != "out of memory" else (self.retries + 1) // 2
+        return sum(failure == latest for failure in failures) <= allowed
+
+
+def classify(ended: Ended | None, status: Status, log_tail: str, timed_out: bool = False) -> Failure:
+    """What an attempt that neither finished nor was stopped died of.
+
+    Args:
+        ended: how its process ended; None when nobody saw it.
+        log_tail: the last lines of the run's log.
+    """
+    if timed_out:
+        return "time-out"
+    if status.state == "preempted" or ended is None or (status.state == "died" and ended.signal is None):
+        return "preempted"
+    said = f"{status.error or ''}\n{ended.reason}"
+    if _DEVICE_SIGNS.search(said) or _DEVICE_SIGNS.search(log_tail):
+        return "device"
+    if ended.out_of_memory:
+        return "out of memory"
+    if ended.exit_code == DivergedError.exit_code:
+        return "diverged"
+    return "spec" if ended.exit_code == TextRecognizerError.exit_code else "crash"

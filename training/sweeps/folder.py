@@ -1,0 +1,209 @@
+"""SweepFolder: the folder of a sweep, which is also the folder of the experiment group that its runs are in.
+
+sweep.json         what is swept: name, digest, method, seed; written once
+sweep.yaml/.json   the file as it was given
+trials.jsonl       journal: suggestions before they start, starts, ends, decisions of early termination
+control            what somebody wants of the sweep: run, pause, stop or cancel
+sweep.lock         held by the process that drives the sweep
+leaderboard.csv best_spec.json report.html     derived, made anew as the sweep goes on
+<run id>/          the runs
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.wording import did_you_mean, received
+from training.command_line import say
+from training.folder_lock import hold_folder, holder_of
+from training.run import group_folder_name, runs_folder
+from training.safe_files import append_line, cannot_write, is_blank, open_journal, read_journal, replace_file, sync
+from training.sweeps.plan import SweepPlan
+
+FORMAT = 1
+Wish = Literal["run", "pause", "stop", "cancel"]
+_FACTS = {"name", "digest", "method", "size", "metric", "created", "source"}  # what every sweep.json has
+
+
+class SweepFolder:
+    """A sweep on disk. Whoever holds the lock may write the journal; anyone may read, and write a wish."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        self._journal: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def of(cls, plan: SweepPlan, root: Path | None = None) -> "SweepFolder":
+        return cls((root or runs_folder()) / group_folder_name(plan.name))
+
+    def exists(self) -> bool:
+        """Whether the sweep was begun; one whose sweep.json a power cut emptied was not: no trial precedes it."""
+        try:
+            return not is_blank(self.path / "sweep.json")
+        except OSError as error:
+            raise RunError(f"the sweep's folder {self.path} cannot be read: {error.strerror or error}.") from error
+
+    def create_or_check(self, plan: SweepPlan) -> None:
+        """Writes what is swept, or makes sure that this folder is of the same sweep.
+
+        Raises:
+            SpecError: it is of another one.
+            RunError: it cannot be written, or is of a newer version.
+        """
+        if self.exists():
+            facts = self.facts()
+            if facts["digest"] != plan.digest:
+                raise SpecError(
+                    f"the sweep {self.path} was started from something else: the file, --base, --set, --seed, --seeds, "
+                    f"--enqueue or --when has changed since. Change it back to go on, or start another: --name NEW"
+                )
+            self._keep(plan)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            sync(self.path.parent)
+        except OSError as error:
+            raise cannot_write(f"the sweep's folder {self.path}", error) from error
+        self._keep(plan)
+        facts = {
+            "format": FORMAT,
+            "name": plan.name,
+            "digest": plan.digest,
+            "method": plan.method,
+            "size": plan.size,
+            "seed": plan.seed,
+            "seeds": plan.seeds,
+            "sampler": plan.sampler,
+            "metric": None if plan.metric is None else {"name": plan.metric.name, "goal": plan.metric.goal},
+            "code": secrets.token_hex(3),
+            "created": time.time(),
+            "source": plan.source,
+        }
+        self.write_text("sweep.json", json.dumps(facts, indent=2) + "\n")
+
+    def _keep(self, plan: SweepPlan) -> None:
+        """The text of the sweep; what is not part of its identity (run_cap, description) may have changed since."""
+        name = "sweep.json.given" if plan.config is None else "sweep.yaml"
+        path = self.path / name
+        if not path.exists() or path.read_text(encoding="utf-8") != plan.text:
+            self.write_text(name, plan.text)
+
+    def facts(self) -> dict[str, Any]:
+        """The content of sweep.json.
+
+        Raises:
+            RunError: it is missing, damaged, or of a newer version.
+        """
+        try:
+            facts = json.loads((self.path / "sweep.json").read_bytes())
+        except FileNotFoundError:
+            raise RunError(f"{self.path} is not the folder of a sweep: it has no sweep.json.") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / 'sweep.json'} cannot be read: {error}.") from None
+        if not isinstance(facts, dict) or _FACTS - facts.keys():
+            raise RunError(f"{self.path / 'sweep.json'} is not of a sweep. {received(facts)}")
+        if facts.get("format", 0) > FORMAT:
+            raise RunError(f"the sweep {self.path} has format {facts['format']}, this version reads up to {FORMAT}.")
+        return facts
+
+    def hold(self) -> None:
+        """Becomes the one process that drives the sweep.
+
+        Raises:
+            RunError: another one does, it says which; or the folder cannot be written.
+        """
+        self._lock = hold_folder(
+            self.path / "sweep.lock", lambda holder: f"the sweep {self.path} is driven by {holder} already."
+        )
+        try:
+            self._journal = open_journal(self.path / "trials.jsonl")
+            sync(self.path)
+        except RunError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        for descriptor in (self._journal, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._journal = self._lock = None
+
+    def holder(self) -> str | None:
+        """Who drives the sweep now; None when nobody does."""
+        return holder_of(self.path / "sweep.lock")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The journal so far."""
+        return read_journal(self.path / "trials.jsonl")
+
+    def append(self, event: str, **facts: Any) -> None:
+        """Writes an event down; it is on the disk when this returns: a power cut must not undo what follows from it."""
+        assert self._journal is not None, "only the process that holds a sweep writes its journal"
+        append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)}, durable=True)
+
+    @property
+    def wish(self) -> Wish:
+        try:
+            wish = (self.path / "control").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return "run"
+        return wish if wish in ("pause", "stop", "cancel") else "run"  # type: ignore[return-value]
+
+    def set_wish(self, wish: Wish) -> None:
+        self.write_text("control", wish + "\n")
+
+    def write_text(self, name: str, text: str, durable: bool = True) -> None:
+        """Replaces a file; a reader sees the old or the new one, whole.
+
+        Args:
+            durable: it is on the disk when this returns. Not needed for what can be made anew.
+        Raises:
+            RunError: it cannot be written.
+        """
+        replace_file(self.path / name, text, durable)
+
+
+def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
+    """A sweep by its folder or name.
+
+    Raises:
+        RunError: there is none.
+    """
+    for path in (Path(name), (root or runs_folder()) / name, (root or runs_folder()) / group_folder_name(name)):
+        if os.path.exists(path / "sweep.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
+            return SweepFolder(path)
+    known = [folder.name for folder in all_sweeps(root)]
+    listed = ", ".join(known) or "none yet"
+    raise RunError(
+        f"there is no sweep '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, known)} "
+        f"There are: {listed}."
+    )
+
+
+def all_sweeps(root: Path | None = None) -> list[SweepFolder]:
+    """Every sweep, the newest first. Damaged ones are passed over, with a warning on standard error."""
+    found = []
+    for path in (root or runs_folder()).glob("*/sweep.json"):
+        folder = SweepFolder(path.parent)
+        try:
+            facts = folder.facts()
+        except RunError as error:
+            say(f"warning: a damaged sweep is left out: {error}")
+            continue
+        found.append((facts["created"], folder))
+    return [folder for _, folder in sorted(found, key=lambda pair: (-pair[0], pair[1].name))]
+
+
+def suggestion_facts(number: int, point: Mapping[str, Any], how: Mapping[str, Any], runs: list[str]) -> dict[str, Any]:
+    """What the journal says of a suggestion."""
+    return {"trial": number, "point": dict(point), "how": dict(how), "runs": runs}

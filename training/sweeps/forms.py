@@ -1,0 +1,162 @@
+"""The forms a parameter of a W&B sweep can take: which keys, which values, what is inferred, what is filled in.
+
+A parameter matches a form when it has all of its required keys, no key of another, and values that fit.
+"""
+
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Key:
+    """What may stand behind a key.
+
+    Args:
+        words: how a message describes it: "a number above 0".
+    """
+
+    accepts: Callable[[Any], bool]
+    words: str
+
+
+def is_anything(_value: Any) -> bool:
+    return True
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that fits a float: not NaN, not infinite, not an int of 400 digits."""
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_whole(value: Any) -> bool:
+    """Whether JSON Schema calls a value an integer: 2 and 2.0, but not true."""
+    return is_number(value) and (isinstance(value, int) or float(value).is_integer())
+
+
+def is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_filled_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
+
+
+# `not value <= bound` lets NaN pass, as W&B's schema does; schema.py refuses it with a reason.
+ANYTHING = Key(is_anything, "any value")
+NUMBER = Key(is_number, "a number")
+ABOVE_ZERO = Key(lambda value: is_number(value) and not value <= 0, "a number above 0")
+NOT_NEGATIVE = Key(lambda value: is_number(value) and not value < 0, "a number, 0 or more")
+INT = Key(is_int, "a whole number written without a point")
+LIST = Key(is_filled_list, "a list of at least one value")
+SHARES = Key(
+    lambda value: is_filled_list(value) and all(NOT_NEGATIVE.accepts(share) for share in value),
+    "a list of numbers, 0 or more, one for each of `values`",
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form.
+
+    Args:
+        required: its keys beside `distribution`.
+        optional: keys that are filled in from `defaults`.
+        inferred: whether it is recognised without `distribution`.
+        exponents: whether min and max are natural logarithms of the limits (deprecated by W&B).
+    """
+
+    distribution: str
+    required: Mapping[str, Key] = field(default_factory=dict)
+    optional: Mapping[str, Key] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    inferred: bool = False
+    exponents: bool = False
+
+    @property
+    def keys(self) -> dict[str, Key]:
+        return {**self.required, **self.optional}
+
+
+def _quantised(form: Form) -> Form:
+    return Form(
+        f"q_{form.distribution}",
+        form.required,
+        {**form.optional, "q": ABOVE_ZERO},
+        {**{key: int(value) for key, value in form.defaults.items()}, "q": 1.0},
+        exponents=form.exponents,
+    )
+
+
+def _forms() -> Iterator[Form]:
+    yield Form("constant", {"value": ANYTHING}, inferred=True)
+    yield Form("categorical", {"values": LIST}, inferred=True)
+    yield Form("categorical_w_probabilities", {"values": LIST, "probabilities": SHARES}, inferred=True)
+    yield Form("int_uniform", {"min": INT, "max": INT}, inferred=True)
+    bounds = {"min": NUMBER, "max": NUMBER}
+    limits = {"min": ABOVE_ZERO, "max": NUMBER}
+    spread = {"mu": NUMBER, "sigma": NOT_NEGATIVE}
+    shape = {"a": NOT_NEGATIVE, "b": NOT_NEGATIVE}
+    uniform = Form("uniform", bounds, inferred=True)
+    log_uniform_values = Form("log_uniform_values", limits)
+    log_uniform = Form("log_uniform", bounds, exponents=True)
+    normal = Form("normal", {}, spread, {"mu": 0.0, "sigma": 1.0})
+    log_normal = Form("log_normal", {}, spread, {"mu": 0.0, "sigma": 1.0})
+    beta = Form("beta", {}, shape, {"a": 1, "b": 1})
+    for form in (uniform, log_uniform_values, log_uniform, normal, log_normal, beta):
+        yield form
+        yield _quantised(form)
+    yield Form("inv_log_uniform_values", limits)
+    yield Form("inv_log_uniform", bounds, exponents=True)
+
+
+FORMS = {form.distribution: form for form in _forms()}
+
+# All keys that a parameter can have, `parameters` for a group of parameters among them.
+KNOWN_KEYS = sorted({"distribution", "parameters", *(key for form in FORMS.values() for key in form.keys)})
+
+
+def inferred_distribution(config: Mapping[str, Any]) -> str | None:
+    """The distribution a parameter without `distribution` has, going by its keys; None where they name no form.
+
+    Bounds are whole (int_uniform) only if both are written without a point; one with a point makes them uniform.
+    """
+    keys = set(config)
+    if keys == {"min", "max"}:
+        return "int_uniform" if is_int(config["min"]) and is_int(config["max"]) else "uniform"
+    return next(
+        (
+            name
+            for name in ("constant", "categorical", "categorical_w_probabilities")
+            if keys == set(FORMS[name].required)
+        ),
+        None,
+    )
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A parameter with its distribution and all defaults, or None where it matches no form (a group does not)."""
+    distribution = config["distribution"] if "distribution" in config else inferred_distribution(config)
+    form = FORMS.get(distribution) if isinstance(distribution, str) else None
+    if form is None:
+        return None
+    given = {key: value for key, value in config.items() if key != "distribution"}
+    keys = form.keys
+    if not form.required.keys() <= given.keys() <= keys.keys():
+        return None
+    if not all(keys[key].accepts(value) for key, value in given.items()):
+        return None
+    return {
+        **config,
+        "distribution": form.distribution,
+        **{key: value for key, value in form.defaults.items() if key not in config},
+    }

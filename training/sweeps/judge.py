@@ -1,0 +1,54 @@
+"""Judge: early termination of the runs at work, each decision of which is written down before it is carried out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from training.sweeps.early_termination import Decision, Hyperband, HyperbandTable
+from training.sweeps.folder import SweepFolder
+from training.sweeps.runs import LiveRun
+
+
+class Judge:
+    """
+    Args:
+        metric: its name, for explanations.
+        folder: of the sweep; the journal gets the decisions.
+    """
+
+    def __init__(self, rule: Hyperband, metric: str, folder: SweepFolder) -> None:
+        self._table = HyperbandTable(rule)
+        self._metric = metric
+        self._folder = folder
+
+    def hear(self, run_id: str, values: Iterable[Any]) -> None:
+        """All that a run has reported by now."""
+        self._table.forget(run_id)
+        self._table.report(run_id, values)
+
+    def judge(self, runs: Sequence[LiveRun]) -> None:
+        """Stops those that are worse than the others; one that was kept before may be stopped when better ones came."""
+        for live in runs:
+            if not live.job.done():
+                self._follow(live, self._table.decide(live.run.id))
+
+    def _follow(self, live: LiveRun, decision: Decision) -> None:
+        """Writes a decision down when it is the first at its band or says stop; and stops the run."""
+        if decision.band is None or (decision.band == live.band and not decision.stop):
+            return
+        live.band = decision.band
+        if any(earlier.get("stop") and earlier.get("run") == live.run.id for earlier in live.trial.decisions):
+            return
+        explained = decision.explain(self._metric)
+        facts = {
+            "stop": decision.stop,
+            "band": decision.band,
+            "value": decision.value,
+            "threshold": decision.threshold,
+            "runs_at_band": decision.runs_at_band,
+            "reports": decision.reports,
+            "text": explained,
+        }
+        self._folder.append("decision", trial=live.trial.number, run=live.run.id, **facts)
+        live.trial.decisions.append({"run": live.run.id, **facts})
+        if decision.stop:
+            live.cancel(kill=False, reason=f"early termination, {explained}")

@@ -1,0 +1,116 @@
+"""What a bayes search learns from the runs so far: points in the unit cube, and what each was worth.
+
+The encoding, the choice of a run's value and the imputation of missing ones are W&B's, so that `impute` and
+`impute_while_running` mean the same; differences.py says where its defects are not repeated.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.sweeps.config import Metric
+from training.sweeps.early_termination import usable_values
+from training.sweeps.parameters import MISSING, ParameterSpace, look_up
+
+# `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.
+_FINISHED = ("finished", "stopped")
+_FAILED = ("failed", "crashed", "killed")
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run of the sweep.
+
+    Args:
+        state: as W&B names it (finished, failed, crashed, killed, running, pending, preempting, preempted), or stopped.
+        history: the metric's values in the order they were logged; only finite numbers count.
+        summary: the metric's value in the run's summary, if it has one.
+    """
+
+    point: Mapping[str, Any]
+    state: str
+    history: Sequence[Any] = ()
+    summary: Any = None
+
+
+@dataclass(frozen=True)
+class Observations:
+    """
+    Args:
+        encoded: one row a run, one column a parameter that is not constant, in the order of their names.
+        objective: the value of each row, to be minimised: negated where the goal is to maximize.
+        in_flight: rows of runs whose value is still open.
+        left_out: runs with a value that is none of a categorical parameter.
+    """
+
+    encoded: list[list[float]] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    in_flight: list[list[float]] = field(default_factory=list)
+    left_out: list[PastRun] = field(default_factory=list)
+
+
+def observe(space: ParameterSpace, metric: Metric, runs: Iterable[PastRun]) -> Observations:
+    """Encodes runs, in their order.
+
+    A finished run counts with its best value. One that failed, or never reported the metric, is imputed: with its own
+    best or latest value, or the worst value that any run that has ended ever reported; with 0 where there is none.
+    """
+    runs = list(runs)
+    sign = -1 if metric.goal == "maximize" else 1
+    worst = _worst(runs, sign)
+    observations = Observations()
+    for run in runs:
+        row = encode(space, run.point)
+        value = _value(run, metric, sign, worst)
+        if any(math.isnan(share) for share in row):
+            observations.left_out.append(run)
+        elif value is None:
+            observations.in_flight.append(row)
+        else:
+            observations.encoded.append(row)
+            observations.objective.append(float(value))
+    return observations
+
+
+def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
+    """The shares of a point's values (see `Parameter.cdf`); what it lacks counts as 0, or as the first value listed."""
+    row = []
+    for parameter in space.searchable:
+        value = look_up(point, parameter.path)
+        if value is MISSING:
+            value = parameter.settings["values"][0] if parameter.is_categorical else 0
+        row.append(parameter.cdf(value))
+    return row
+
+
+def _value(run: PastRun, metric: Metric, sign: int, worst: float) -> float | None:
+    """What a run is worth, to be minimised; None while that is open."""
+    if run.state in _FAILED:
+        return _imputed(run, metric.impute, sign, worst)
+    if run.state in _FINISHED:
+        strategy = metric.impute
+    elif run.state == "running" and metric.impute_while_running != "false":
+        strategy = metric.impute_while_running
+    else:
+        return None
+    own = _signed_values(run, sign)
+    return min(own) if own else _imputed(run, strategy, sign, worst)
+
+
+def _imputed(run: PastRun, strategy: str, sign: int, worst: float) -> float:
+    if strategy == "worst":
+        return worst
+    if strategy == "latest":
+        history = usable_values(run.history)
+        return sign * history[-1] if history else 0.0
+    return min(_signed_values(run, sign), default=0.0)
+
+
+def _worst(runs: Iterable[PastRun], sign: int) -> float:
+    ended = (run for run in runs if run.state in (*_FINISHED, *_FAILED))
+    return max((value for run in ended for value in _signed_values(run, sign)), default=0.0)
+
+
+def _signed_values(run: PastRun, sign: int) -> list[float]:
+    return [sign * value for value in usable_values([*run.history, run.summary])]

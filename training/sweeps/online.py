@@ -1,0 +1,187 @@
+"""A sweep that W&B keeps and this machine serves: registered once, with a folder like any other sweep's."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.experiment import Experiment
+from text_recognizer.wording import counted
+from training.device_requests import DeviceRequest
+from training.run import ENDED, Run
+from training.sweeps.agents import Agents
+from training.sweeps.ending import finish_sweep
+from training.sweeps.folder import SweepFolder, suggestion_facts
+from training.sweeps.limits import Limits, SweepResult
+from training.sweeps.plan import SweepPlan
+from training.sweeps.registration import register, registered
+from training.sweeps.search import make_search
+from training.sweeps.sweep import Sweep
+from training.sweeps.trials import Reports, TrialRun, best_value, read_trials
+from training.tracking.mode import has_key
+from training.tracking.sweep_link import SweepLink
+
+# Flags that say what W&B says in its own way, or not at all, with their defaults.
+_LOCAL_ONLY: dict[str, Any] = {
+    "base": None,
+    "set": [],
+    "enqueue": [],
+    "when": [],
+    "seed": 0,
+    "seeds": 1,
+    "sampler": "tpe",
+    "run_cap": None,
+    "retries": 1,
+    "trial_timeout": None,
+    "allow_repeats": False,
+    "reuse": False,
+    "retry_failed": False,
+    "isolation": "fork",
+}
+
+
+def serve_online(
+    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
+) -> int:
+    """Registers the sweep, unless it is, and serves it until W&B has no more of it; the exit code.
+
+    Raises:
+        SpecError: what was asked for is not possible with W&B's engine.
+        RunError: no key, or W&B refuses the sweep.
+    """
+    _refuse_what_wandb_cannot(plan, arguments)
+    folder = SweepFolder.of(plan)
+    if arguments.resume and registered(folder) is None:
+        raise SpecError(f"there is no registered sweep to resume in {folder.path}. Leave --resume out to start it.")
+    for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
+        experiment.dataset.prepare()  # once, and before any device is held
+    folder.create_or_check(plan)
+    if folder.wish != "run":
+        print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {folder.name}")
+        return 0
+    folder.hold()
+    try:
+        link = registered(folder) or register(folder, file=arguments.file)
+        count = arguments.jobs or _visible_devices(request)
+        print(f"sweep       {plan.in_words()}")
+        print(f"folder      {folder.path}, {counted(count, 'agent')}", flush=True)
+        journal = _Journal(plan, folder, link)
+        agents = Agents(link, folder.path, count, request)
+        agents.serve(journal.update, lambda: folder.wish)
+        result = _result(journal, agents)
+        folder.append("over", why=result.ended, complete=result.complete)
+    finally:
+        folder.release()
+    return finish_sweep(journal.as_sweep(), result)
+
+
+def _refuse_what_wandb_cannot(plan: SweepPlan, arguments: argparse.Namespace) -> None:
+    if plan.config is None:
+        raise SpecError("--engine wandb takes a W&B sweep YAML; a list of experiments is no sweep for W&B.")
+    flags = [name for name, default in _LOCAL_ONLY.items() if getattr(arguments, name) != default]
+    if flags:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in flags)
+        raise SpecError(
+            f"{listed} cannot be had with --engine wandb: W&B does what the file says. Write it there "
+            f"(run_cap, values of parameters), or leave --engine out."
+        )
+    if arguments.wandb in ("offline", "disabled"):
+        raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
+    program = plan.config.program
+    if program is not None and not Path(program).exists():
+        raise SpecError(f"`program: {program}`: there is no such file here. W&B's agents start it from this folder.")
+    if not has_key():
+        raise RunError(
+            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
+        )
+
+
+def _visible_devices(request: DeviceRequest) -> int:
+    """As many agents as there are GPUs for; one on the CPU."""
+    from training.gpu_manager import GPUManager
+
+    if request.count == 0:
+        return 1
+    devices = [device for device in GPUManager().status().devices if device.index is not None]
+    return max(1, len(devices) // request.count)
+
+
+class _Journal:
+    """Writes down, in the sweep's own journal, what run folders tell of the trials that W&B suggested."""
+
+    def __init__(self, plan: SweepPlan, folder: SweepFolder, link: SweepLink) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._link = link
+        self._trials = read_trials(folder.events(), folder.path)
+        self._seen_attempts = {run.id: run.attempts for trial in self._trials.values() for run in trial.runs}
+
+    def update(self) -> None:
+        known = {run.id: (trial, run) for trial in self._trials.values() for run in trial.runs}
+        for path in sorted(self._folder.path.glob("*/wandb/sweep.json")):
+            run = Run(path.parents[1])
+            link = SweepLink.read(run)
+            if link is None or link.id != self._link.id:
+                continue
+            if run.id not in known:
+                self._suggested(run, link)
+                return self.update()
+            self._follow(*known[run.id])
+        return None
+
+    def _suggested(self, run: Run, link: SweepLink) -> None:
+        number = len(self._trials) + 1
+        facts = suggestion_facts(number, link.values, {"by": "W&B", "sweep": self._link.path}, [run.id])
+        self._folder.append("suggest", **facts)
+        self._trials = read_trials(self._folder.events(), self._folder.path)
+
+    def _follow(self, trial: Any, run: TrialRun) -> None:
+        folder = Run(run.folder)
+        attempts = len(folder.read_json("launch.json")["attempts"])
+        if attempts > run.attempts:
+            if run.ended is not None:  # W&B gave it out again
+                self._folder.append("retry", trial=trial.number, run=run.id)
+                run.ended, run.error = None, None
+            self._folder.append("start", trial=trial.number, run=run.id)
+            run.attempts += 1
+        status = Run.open(run.folder).status()
+        if run.ended is None and status.state in ENDED and status.state != "preempted":
+            self._ended(trial, run, status.state, status.error)
+
+    def _ended(self, trial: Any, run: TrialRun, state: str, error: str | None) -> None:
+        sweep = self.as_sweep()
+        value = best_value(Reports(sweep.metric.name).update(run)[0], sweep.metric)
+        if error is not None and error.startswith("DivergedError"):
+            error = f"diverged: {error}"
+        self._folder.append(
+            "end", trial=trial.number, run=run.id, state=state, over=True, value=value, error=error, resources={}
+        )
+        run.ended, run.error = state, error
+        shown = f" {sweep.metric.name} {value:.4g}" if value is not None else ""
+        print(f"trial {trial.number} {state}{shown}  {run.id}" + (f" ({error})" if error else ""), flush=True)
+
+    def as_sweep(self) -> Sweep:
+        """The trials so far, for tables and reports."""
+        nobody: Any = None
+        sweep = Sweep(self._plan, make_search(self._plan, False), nobody, self._folder, Limits(), nobody)
+        sweep.trials = dict(self._trials)
+        return sweep
+
+
+def _result(journal: _Journal, agents: Agents) -> SweepResult:
+    trials = list(journal.as_sweep().trials.values())
+    failed = [trial for trial in trials if trial.state == "failed"]
+    finished = [trial for trial in trials if trial.state in ("finished", "stopped")]
+    pending = [trial for trial in trials if trial.state == "pending"]
+    broken = [trial for trial in failed if not trial.diverged]
+    if agents.interrupted:
+        return SweepResult("the sweep was interrupted", False, False, 130)
+    nothing = not finished
+    why = "W&B has no more trials"
+    if agents.broken:
+        why = f"{counted(agents.broken, 'agent')} broke down again and again"
+    elif nothing:
+        why = "no run finished" if trials else "no agent was given a run"
+    code = 1 if nothing or broken or agents.broken or pending else 0
+    return SweepResult(why, not pending, nothing or agents.broken > 0, code)

@@ -1,0 +1,391 @@
+"""SweepPlan: what a sweep will run. From a W&B YAML or from a JSON list of experiments, checked before any compute."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.spec import (
+    ExperimentSpec,
+    base_spec,
+    flatten,
+    override_json,
+    parse_json,
+    read_spec,
+    without_dotted_keys,
+)
+from text_recognizer.wording import counted, received
+from training.sweeps.config import Metric, SweepConfig
+from training.sweeps.parameters import Point
+
+# Up to so many points every one is checked; of more, every corner of the space and as many points again.
+MOST_CHECKED = 10_000
+# Of a YAML: what may change between two starts of one sweep.
+_NOT_IDENTITY = ("run_cap", "description")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parameter that only applies while another has certain values; otherwise it is left out.
+
+    Args:
+        values: of the parameter `on`, as they are in the YAML.
+    """
+
+    parameter: str
+    on: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Condition":
+        """From "network_args.num_layers:network=mlp,lenet".
+
+        Raises:
+            SpecError: another form.
+        """
+        from text_recognizer.spec import parse_value
+
+        parameter, colon, rest = text.partition(":")
+        on, equals, values = rest.partition("=")
+        if not (parameter and colon and on and equals and values):
+            raise SpecError(
+                f"--when takes PARAMETER:OTHER=VALUE,…, like network_args.num_layers:network=mlp. Received: {text!r}."
+            )
+        return cls(parameter.strip(), on.strip(), tuple(parse_value(value) for value in values.split(",")))
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether the other parameter is among the values of a point, by dotted name, and has one of these."""
+        return self.on in values and values[self.on] in self.values
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What is fixed about a sweep; what may change between two starts of it (jobs, retries, cap) is not here.
+
+    Args:
+        config: of a W&B YAML; None for a list of experiments.
+        experiments: of a list, one spec's JSON each.
+        base: JSON of a spec that points are overrides of; may be incomplete.
+        seed: of the search.
+        seeds: runs a trial, which differ in the spec's seed; their mean counts.
+        sampler: of a bayes search.
+        text: the file itself, kept in the sweep's folder.
+    """
+
+    name: str
+    config: SweepConfig | None
+    experiments: tuple[Mapping[str, Any], ...]
+    base: Mapping[str, Any]
+    seed: int
+    seeds: int
+    sampler: str
+    enqueued: tuple[Point, ...]
+    conditions: tuple[Condition, ...]
+    text: str = field(repr=False)
+    source: str = "sweep"
+
+    @property
+    def method(self) -> str:
+        return "list" if self.config is None else self.config.method
+
+    @property
+    def metric(self) -> Metric | None:
+        return None if self.config is None else self.config.metric
+
+    @property
+    def size(self) -> int | None:
+        """How many trials there are in all; None for a search that never ends by itself."""
+        if self.config is None:
+            return len(self.experiments)
+        return self.config.space.grid.size if self.config.method == "grid" else None
+
+    @property
+    def digest(self) -> str:
+        """Of everything that makes it this sweep and not another; a cap or a description does not."""
+        config = {} if self.config is None else self.config.to_wandb()
+        identity = {
+            "config": None
+            if self.config is None
+            else {key: value for key, value in config.items() if key not in _NOT_IDENTITY},
+            "experiments": list(self.experiments),
+            "base": self.base,
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "sampler": self.sampler if self.method == "bayes" else None,
+            "enqueued": list(self.enqueued),
+            "conditions": [repr(condition) for condition in self.conditions],
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def specs(self, point: Point) -> list[ExperimentSpec]:
+        """The specs of a point, one a seed.
+
+        Raises:
+            SpecError: a value that no spec can have there.
+        """
+        if self.config is None:
+            value: dict[str, Any] = dict(self.experiments[point["experiment"]])
+        else:
+            value = override_json(self.base, self.overrides(point))
+        spec = ExperimentSpec.parse({**value, "experiment_group": self.name})
+        return [replace(spec, seed=(spec.seed + index) % 2**32) for index in range(self.seeds)]
+
+    def overrides(self, point: Point) -> dict[str, Any]:
+        """The values of a point by dotted key, without those whose condition does not hold."""
+        assert self.config is not None
+        return _applying(self.config.space.values_of(point), self.conditions)
+
+    def swept(self, point: Point) -> dict[str, Any]:
+        """What tells this trial from the others, for tables."""
+        if self.config is None:
+            flat = [flatten(experiment) for experiment in self.experiments]
+            own = flat[point["experiment"]]
+            return {key: value for key, value in own.items() if any(other.get(key) != value for other in flat)}
+        searched = {parameter.name for parameter in self.config.space.searchable}
+        return {name: value for name, value in self.overrides(point).items() if name in searched}
+
+    def check(self) -> list[Experiment]:
+        """Puts every trial's spec together, or those at the corners of a large space.
+
+        Returns:
+            the experiments checked, one a point.
+        Raises:
+            SpecError: what is wrong, each problem once, with the YAML's line where one is to blame.
+        """
+        experiments: list[Experiment] = []
+        problems: dict[str, None] = {}
+        for number, point in enumerate([*self.enqueued, *self._points_to_check()]):
+            try:
+                experiments.append(assemble(self.specs(point)[0]))
+            except SpecError as error:
+                for problem in error.problems:
+                    problems.setdefault(self._located(problem, point, number), None)
+        problems |= dict.fromkeys(self._metric_problems(experiments))
+        if problems:
+            raise SpecError(list(problems), self.source)
+        return experiments
+
+    def _points_to_check(self) -> Iterator[Point]:
+        if self.config is None:
+            yield from ({"experiment": index} for index in range(len(self.experiments)))
+            return
+        space = self.config.space
+        if self.config.method == "grid" and space.grid.size <= MOST_CHECKED:
+            yield from space.grid
+            return
+        # One value after another at its lowest, its highest and, where it is listed, at each.
+        for parameter in space.searchable:
+            listed = parameter.settings.get("values")
+            shares = (
+                [parameter.share_of(value) for value in listed] if listed is not None else [2.0**-53, 0.5, 1 - 2.0**-53]
+            )
+            for share in shares:
+                yield space.sample(lambda name, one=parameter.name, share=share: share if name == one else 0.5)  # type: ignore[misc]
+        for trial in range(min(1000, MOST_CHECKED)):
+            yield space.random_point(self.seed, trial)
+
+    def _located(self, problem: str, point: Point, number: int) -> str:
+        if self.config is None:
+            return f"experiment {number + 1}: {problem}"
+        culprits = [name for name in self.config.space.values_of(point) if _mentions(problem, name)]
+        if culprits:
+            return f"line {self.config.line_of_parameter(max(culprits, key=len))}: {problem}"
+        if any(_mentions(problem, name) for name in self.config.fixed_words.overrides):
+            return f"line {self.config.line_of('command')}: {problem}"
+        return problem
+
+    def _metric_problems(self, experiments: Sequence[Experiment]) -> list[str]:
+        if self.metric is None or not experiments or self.config is None:
+            return []
+        from text_recognizer.wording import did_you_mean
+
+        model = experiments[0].model
+        reported = ["loss", *model.metrics_in_training, *(f"val_{name}" for name in model.metrics)]
+        reported += [f"test_{name}" for name in model.metrics]
+        name = self.metric.name
+        if name in reported:
+            return []
+        hint = did_you_mean(name.rpartition("/")[2], reported)
+        line = self.config.line_of("metric", "name")
+        return [f"line {line}: metric '{name}' is not reported by a run.{hint} Reported: {', '.join(reported)}."]
+
+    def warnings(self) -> list[str]:
+        """What is allowed but probably not meant."""
+        found = list(self.config.warnings) if self.config is not None else []
+        if self.metric is not None and self.metric.name.startswith("test_"):
+            found.append(
+                f"the metric {self.metric.name} chooses by the test split: its best value will be too good to be true. "
+                f"Choose by val_{self.metric.name.removeprefix('test_')}."
+            )
+        return found
+
+    def in_words(self) -> str:
+        """The sweep in one line."""
+        trials = "no end of its own" if self.size is None else counted(self.size, "trial")
+        seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
+        chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
+        return f"{self.name}: {self.method} search, {trials}{seeds}{chosen}"
+
+
+def read_plan(
+    path: Path,
+    *,
+    name: str | None = None,
+    base: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    sampler: str = "tpe",
+    enqueued: Sequence[Point] = (),
+    conditions: Sequence[Condition] = (),
+) -> SweepPlan:
+    """A plan from a file: `.json` is a list of experiments, everything else a W&B YAML.
+
+    Args:
+        base: a spec's JSON that the YAML's parameters override.
+        overrides: further values by dotted key, for every trial.
+    Raises:
+        SpecError: the file cannot be read or is wrong, with lines.
+    """
+    if path.suffix == ".json":
+        return _from_experiments(path, name, overrides or {}, seeds)
+    config = SweepConfig.from_file(path)
+    _check_conditions(conditions, config)
+    return SweepPlan(
+        name=name or config.name or path.stem,
+        config=config,
+        experiments=(),
+        base=override_json(_base(config, base), overrides or {}),
+        seed=seed,
+        seeds=seeds,
+        sampler=sampler,
+        enqueued=tuple(_enqueued(point, config, conditions) for point in enqueued),
+        conditions=tuple(conditions),
+        text=path.read_text(encoding="utf-8"),
+        source=str(path),
+    )
+
+
+def _from_experiments(path: Path, name: str | None, overrides: Mapping[str, Any], seeds: int) -> SweepPlan:
+    """The format of the FSDL tool: {"experiment_group": …, "experiments": [{…}, …]}."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+    value = parse_json(text, str(path))
+    experiments = value.get("experiments")
+    unknown = sorted(set(value) - {"experiment_group", "experiments"})
+    if unknown or not isinstance(experiments, list) or not experiments:
+        what = f"unknown key '{unknown[0]}'" if unknown else "'experiments' must be a list of specs"
+        hint = f" This looks like one experiment: run_experiment {path}." if "dataset" in value else ""
+        raise SpecError(f"{path}: {what}. A file of experiments has: experiment_group, experiments.{hint}")
+    bad = next((index for index, one in enumerate(experiments, start=1) if not isinstance(one, dict)), None)
+    if bad is not None:
+        raise SpecError(f"{path}: experiment {bad} is not an object.")
+    group = value.get("experiment_group")
+    if not isinstance(group, str | None):
+        raise SpecError(f"{path}: experiment_group must be text. {received(group)}")
+    return SweepPlan(
+        name=name or group or path.stem,
+        config=None,
+        experiments=tuple(_spec_json(one, number, overrides) for number, one in enumerate(experiments, start=1)),
+        base={},
+        seed=0,
+        seeds=seeds,
+        sampler="",
+        enqueued=(),
+        conditions=(),
+        text=text,
+        source=str(path),
+    )
+
+
+def _spec_json(one: Mapping[str, Any], number: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment of a list, dotted keys in place as run_experiment reads them, under what holds for all."""
+    try:
+        return override_json(without_dotted_keys(one), overrides)
+    except SpecError as error:
+        raise SpecError([f"experiment {number}: {problem}" for problem in error.problems]) from None
+
+
+def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the points are overrides of: a spec, and over it the fixed words of the sweep's `command`."""
+    fixed = config.fixed_words
+    if given is not None:
+        start = without_dotted_keys(given)
+    elif fixed.spec is not None:
+        start = without_dotted_keys(read_spec(fixed.spec)[0])
+    else:
+        start = base_spec({*(parameter.name for parameter in config.space.parameters), *fixed.overrides})
+    try:
+        return override_json(start, fixed.overrides)
+    except SpecError as error:
+        line = config.line_of("command")
+        raise SpecError([f"line {line}: {problem}" for problem in error.problems], config.source) from None
+
+
+def _enqueued(point: Mapping[str, Any], config: SweepConfig, conditions: Sequence[Condition]) -> Point:
+    """A known point by (dotted) names, with the constants of the sweep; checked to lie in the space.
+
+    What a condition leaves out of the point need not be given; it then has the middle of its range, which no run sees.
+    """
+    names = {parameter.name for parameter in config.space.parameters}
+    given = _by_name(point, names)
+    constants = {one.name: one.settings["value"] for one in config.space.parameters if one.is_constant}
+    applying = _applying({**dict.fromkeys(names), **constants, **given}, conditions)
+    problems = [
+        f"the enqueued point has {one.name} = {given[one.name]!r}, which the sweep does not. "
+        f"It has {one.values_in_words()}."
+        for one in config.space.parameters
+        if one.name in given and not one.takes(given[one.name])
+    ]
+    problems += [
+        f"the enqueued point {dict(point)} lacks {one.name}."
+        for one in config.space.searchable
+        if one.name not in given and one.name in applying
+    ]
+    problems += [
+        f"the enqueued point has '{name}', which is no parameter of the sweep." for name in given if name not in names
+    ]
+    if problems:
+        raise SpecError(problems)
+    return config.space.point(lambda one: given[one.name] if one.name in given else one.value_at(0.5))
+
+
+def _by_name(point: Mapping[str, Any], names: Collection[str], group: str = "") -> dict[str, Any]:
+    """A point's values by dotted name; a mapping under the name of a parameter is its value."""
+    found: dict[str, Any] = {}
+    for key, value in point.items():
+        name = f"{group}{key}"
+        is_group = isinstance(value, Mapping) and value and name not in names
+        found |= _by_name(value, names, f"{name}.") if is_group else {name: value}
+    return found
+
+
+def _applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:
+    """The values, by dotted name, whose conditions hold; a condition on one that does not apply itself never holds."""
+    left = dict(values)
+    while True:
+        out = {condition.parameter for condition in conditions if not condition.holds(left)}.intersection(left)
+        if not out:
+            return left
+        left = {name: value for name, value in left.items() if name not in out}
+
+
+def _check_conditions(conditions: Sequence[Condition], config: SweepConfig) -> None:
+    names = {parameter.name for parameter in config.space.parameters}
+    unknown = [name for condition in conditions for name in (condition.parameter, condition.on) if name not in names]
+    if unknown:
+        raise SpecError(
+            f"--when names '{unknown[0]}', which is no parameter of the sweep. Parameters: {', '.join(sorted(names))}."
+        )
+
+
+def _mentions(problem: str, name: str) -> bool:
+    """Whether a problem of a spec is about a parameter: by its last name, and by its group or value."""
+    last = name.rpartition(".")[2]
+    return f"'{last}'" in problem or f" {last} " in problem or f"{last}." in problem or f".{last}" in problem

@@ -1,0 +1,130 @@
+"""What W&B's schema accepts in a sweep although nothing can run it: refused before anything starts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from text_recognizer.wording import received
+from training.sweeps.early_termination import bands_of
+from training.sweeps.forms import FORMS, filled, is_finite, is_int, is_number, is_whole
+from training.sweeps.grid import GRID_DISTRIBUTIONS
+from training.sweeps.problems import Problem, YamlPath
+
+
+def refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
+    """Problems beyond W&B's schema that concern the sweep as a whole; see differences.py for the list."""
+    yield from _method_refusals(config)
+    yield from _metric_refusals(config)
+    yield from _hyperband_refusals(config.get("early_terminate"))
+    yield from _parameter_refusals(config, parameters_are_right=parameters_are_right)
+
+
+def _method_refusals(config: Mapping[Any, Any]) -> Iterator[Problem]:
+    scheduler = config.get("scheduler")
+    if config.get("method") == "custom":
+        yield _refused(
+            "method", sentence="`method: custom` needs a scheduler of your own. Here: grid, random or bayes."
+        )
+    if isinstance(scheduler, dict):
+        for key in sorted(scheduler.keys() & {"source", "optimizer", "search_space"}):
+            yield _refused(
+                "scheduler", key, sentence=f"`scheduler.{key}` names code that only W&B's own scheduler runs."
+            )
+
+
+def _metric_refusals(config: Mapping[Any, Any]) -> Iterator[Problem]:
+    if "metric" in config:
+        return
+    if config.get("method") == "bayes":
+        yield _refused(
+            "method", sentence="`method: bayes` needs `metric`, for example {name: val_loss, goal: minimize}."
+        )
+    if "early_terminate" in config:
+        yield _refused("early_terminate", sentence="`early_terminate` needs `metric`: what the runs are compared by.")
+
+
+def _hyperband_refusals(rule: Any) -> Iterator[Problem]:
+    if not isinstance(rule, dict):
+        return
+    eta, max_iter, s = rule.get("eta", 3), rule.get("max_iter"), rule.get("s")
+    if is_number(eta) and not is_finite(eta):
+        yield _refused("early_terminate", "eta", sentence=f"`early_terminate.eta` must be finite. {received(eta)}")
+        return
+    if max_iter is None:
+        if is_whole(rule.get("min_iter")) and is_number(eta) and eta > 1:
+            yield from _band_refusals(rule["min_iter"], None, None, eta)
+        return
+    if s is None:
+        if "min_iter" in rule:
+            sentence = (
+                "with `max_iter`, `early_terminate` needs `s` as well: W&B reads `max_iter` first and then fails."
+            )
+            yield _refused("early_terminate", "max_iter", sentence=sentence)
+    elif is_number(s) and not is_int(s):
+        sentence = f"`early_terminate.s` must be a whole number without a point, or W&B fails. {received(s)}"
+        yield _refused("early_terminate", "s", sentence=sentence)
+    elif is_int(s) and is_whole(max_iter) and is_number(eta) and eta > 1:
+        yield from _band_refusals(None, max_iter, s, eta)
+
+
+def _band_refusals(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> Iterator[Problem]:
+    try:
+        bands = bands_of(min_iter, max_iter, s, eta)
+    except OverflowError:
+        sentence = f"`early_terminate` with eta {eta} has bands too large or too many to be computed."
+        yield _refused("early_terminate", "eta" if min_iter is not None else "max_iter", sentence=sentence)
+        return
+    if not bands:
+        sentence = (
+            f"`early_terminate` has no band: max_iter {max_iter}, divided by eta {eta} up to s = {s} times, "
+            "gives nothing of 1 or more. Increase max_iter, or s if it is below 1."
+        )
+        yield _refused("early_terminate", "max_iter", sentence=sentence)
+
+
+def _parameter_refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
+    leaves = list(_leaves(config.get("parameters"), ("parameters",), ()))
+    method = config.get("method")
+    first_of: dict[str, YamlPath] = {}
+    for path, dotted, parameter in leaves:
+        if dotted in first_of:
+            yield Problem(
+                path, f"'{dotted}' is given twice, dotted and nested, and both mean the same place.", beyond_schema=True
+            )
+        first_of[dotted] = path
+        if method == "grid" and parameter["distribution"] not in GRID_DISTRIBUTIONS:
+            yield _off_the_grid(path, dotted, parameter["distribution"])
+    constant = all(parameter["distribution"] == "constant" for _, _, parameter in leaves)
+    if method == "bayes" and parameters_are_right and constant:
+        yield _refused("parameters", sentence="`method: bayes` needs at least one parameter that is not constant.")
+
+
+def _off_the_grid(path: YamlPath, dotted: str, distribution: str) -> Problem:
+    remedy = "leave the probabilities out" if "values" in FORMS[distribution].required else "list its `values`"
+    if distribution == "uniform":
+        remedy += ", or give it steps: `distribution: q_uniform` with `q`"
+    return Problem(
+        path,
+        f"parameter '{dotted}' ({distribution}) cannot be on a grid, which takes {', '.join(GRID_DISTRIBUTIONS)}: "
+        f"{remedy}.",
+        beyond_schema=True,
+    )
+
+
+def _leaves(group: Any, path: YamlPath, names: tuple[str, ...]) -> Iterator[tuple[YamlPath, str, dict[str, Any]]]:
+    """Every parameter that matches a form, with its path in the YAML and its dotted name."""
+    if not isinstance(group, dict):
+        return
+    for key, config in group.items():
+        if not isinstance(config, dict):
+            continue
+        place, full_name = (*path, key), (*names, str(key))
+        if "parameters" in config:
+            yield from _leaves(config["parameters"], (*place, "parameters"), full_name)
+            continue
+        complete = filled(config)
+        if complete is not None:
+            yield place, ".".join(full_name), complete
+
+
+def _refused(*path: Any, sentence: str) -> Problem:
+    return Problem(path, sentence, beyond_schema=True)

@@ -1,0 +1,131 @@
+"""Registration: makes a sweep known to W&B by W&B's own command, so that the file means there what it means to W&B."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from training.command_line import say
+from training.run import Run
+from training.sweeps.folder import SweepFolder, Wish
+from training.tracking.sent import read_sent
+from training.tracking.sweep_link import SweepLink
+
+# In the folder of a sweep: where it is at W&B.
+REGISTERED_FILE = "wandb.json"
+TIMEOUT_S = 120
+_DONE: dict[Wish, str] = {"run": "resumed", "pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = None) -> SweepLink:
+    """Registers a sweep's file as it is, prints what W&B says to it, and notes in its folder where it is.
+
+    Args:
+        done: runs that W&B has; they stand for the points they tried.
+        file: the copy in the folder unless given.
+    Raises:
+        RunError: W&B cannot be reached or refuses the sweep, or it is registered already.
+    """
+    known = registered(folder)
+    if known is not None:
+        raise RunError(
+            f"the sweep {folder.name} is registered already: {known.path}. Send runs to it: --attach {known.path}"
+        )
+    file = file or folder.path / "sweep.yaml"
+    if not file.exists():
+        raise RunError(f"the sweep {folder.name} is a list of experiments; W&B registers sweep YAML only.")
+    place = read_sent(done[-1].folder) if done else {}
+    options = [word for run in done for word in ("-R", run.id)]
+    options += [word for key in ("project", "entity") if place.get(key) for word in (f"--{key}", place[key])]
+    output = _wandb("sweep", *options, str(file))
+    said = _COLOURS.sub("", output)
+    found = re.search(r"sweep agent with: wandb agent '?([^\s']+)", said)
+    if found is None:
+        raise RunError(f"W&B did not register the sweep: {_reason(said)}")
+    for line in said.splitlines():
+        say(re.sub(r"^wandb: (Creating .*|WARNING )?", "", line)) if _is_worth_saying(line) else None
+    link = SweepLink.parse(found[1])
+    url = re.search(r"View sweep at: (\S+)", said)
+    facts = {"id": link.id, "project": link.project, "entity": link.entity, "url": url[1] if url else None}
+    folder.write_text(REGISTERED_FILE, json.dumps(facts, indent=2) + "\n")
+    print(f"registered  {link.path}" + (f"   {facts['url']}" if url else ""))
+    print(f"serve it    wandb agent {link.path}", flush=True)
+    return link
+
+
+def registered(folder: SweepFolder) -> SweepLink | None:
+    """Where a sweep is at W&B, if it is."""
+    facts = _facts(folder.path)
+    return SweepLink(facts["id"], facts.get("project"), facts.get("entity")) if facts else None
+
+
+def steer(link: SweepLink, wish: Wish) -> None:
+    """Tells W&B, and with it all agents wherever they are, what somebody wants of a sweep.
+
+    Paused or stopped, it gives out no more runs, and those at work go on; cancelled, agents kill theirs.
+
+    Raises:
+        RunError: W&B cannot be reached, or the sweep is over there.
+    """
+    action = "resume" if wish == "run" else wish
+    said = _wandb("sweep", f"--{action}", link.path)
+    if "Done." not in said:
+        raise RunError(f"W&B did not {action} the sweep {link.path}: {_reason(said)}")
+    say(f"the sweep {link.path} is {_DONE[wish]} at W&B")
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((folder / REGISTERED_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts
+
+
+def folder_of_registered(sweep_id: str, root: Path) -> str | None:
+    """The name of the folder of a sweep that was registered from here."""
+    for path in sorted(root.glob(f"*/{REGISTERED_FILE}")):
+        if _facts(path.parent).get("id") == sweep_id:
+            return path.parent.name
+    return None
+
+
+def wandb_command() -> list[str]:
+    """W&B's command line of this environment, whatever is on the PATH."""
+    return [sys.executable, "-m", "wandb"]
+
+
+def _wandb(*arguments: str) -> str:
+    environ = {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
+    try:
+        done = subprocess.run(
+            [*wandb_command(), *arguments],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"W&B did not answer within {TIMEOUT_S} s. Is it reachable? WANDB_BASE_URL sets the server."
+        ) from None
+    return done.stdout
+
+
+def _is_worth_saying(line: str) -> bool:
+    """Violations and warnings; not what is said again here in other words."""
+    return not re.search(r"Creating sweep|View sweep at|Run sweep agent|Loaded credentials|^\s*$", line)
+
+
+def _reason(output: str) -> str:
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    return " ".join(line.removeprefix("wandb: ").strip() for line in lines[-3:]) or "it said nothing"

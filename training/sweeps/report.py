@@ -1,0 +1,108 @@
+"""report.html of a sweep: one file that opens anywhere, without a network."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.charts import bar_chart, line_chart, parallel_coordinates
+from evaluation.pages import render
+from evaluation.report import worst_predictions
+from text_recognizer.errors import RunError
+from training.run import Run
+from training.safe_files import read_journal
+from training.sweeps.leaderboard import best_spec, ranked, rows
+from training.sweeps.sweep import Sweep
+from training.sweeps.trials import Trial
+
+CURVES = 8
+LISTED = 200
+
+
+def write_report(sweep: Sweep, importance: Mapping[str, float]) -> Path:
+    """Writes report.html into the sweep's folder."""
+    trials = ranked(sweep)
+    columns, cells = rows(sweep, trials[:LISTED])
+    best = sweep.best()
+    page = render(
+        "sweep_report.html",
+        name=sweep.folder.name,
+        summary=sweep.plan.in_words(),
+        counts={
+            state: sum(trial.state == state for trial in trials)
+            for state in ("finished", "stopped", "failed", "pending")
+        },
+        best=None
+        if best is None
+        else {"number": best.number, "value": sweep.value(best), "swept": sweep.plan.swept(best.point)},
+        best_spec=best_spec(sweep),
+        metric=sweep.metric.name,
+        columns=columns,
+        cells=cells,
+        more=max(0, len(trials) - LISTED),
+        charts=_charts(sweep, trials, importance),
+        worst=_best_predictions(best),
+        decisions=[decision for trial in trials for decision in trial.decisions if decision["stop"]],
+    )
+    sweep.folder.write_text("report.html", page, durable=False)
+    return sweep.folder.path / "report.html"
+
+
+def _charts(sweep: Sweep, trials: Sequence[Trial], importance: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Titles and SVG images; those with nothing to show are left out."""
+    valued = [trial for trial in trials if sweep.value(trial) is not None and trial.state in ("finished", "stopped")]
+    swept = [{**sweep.plan.swept(trial.point), sweep.metric.name: sweep.value(trial)} for trial in valued]
+    labels = [f"trial {trial.number}: {json.dumps(row, default=str)}" for trial, row in zip(valued, swept, strict=True)]
+    curves = {
+        f"trial {trial.number}": [
+            (float(row["epoch"]), float(row[sweep.metric.name]))
+            for row in sweep.reports.rows(trial.runs[0])
+            if isinstance(row.get(sweep.metric.name), (int, float))
+        ]
+        for trial in valued[:CURVES]
+    }
+    drawn = [
+        ("Parallel coordinates", parallel_coordinates(swept, sweep.metric.name, sweep.metric.goal, labels)),
+        ("Best so far", line_chart({"best": _best_by_time(sweep, valued), "each trial": []}, "minutes", "best so far")),
+        ("Importance", bar_chart(importance, "share of the metric's variation")),
+        (f"Curves of the best {len(curves)}", line_chart(curves, "epoch", sweep.metric.name)),
+    ]
+    return [(title, image) for title, image in drawn if image]
+
+
+def _best_by_time(sweep: Sweep, trials: Sequence[Trial]) -> list[tuple[float, float]]:
+    """(minutes since the first start, best value until then), a step for each trial that ended."""
+    ended = []
+    for trial in trials:
+        try:
+            times = Run.open(trial.runs[0].folder).status().times
+        except RunError:  # somebody removed the folder
+            continue
+        value = sweep.value(trial)
+        if not trial.runs[0].reused and "ended" in times and value is not None:
+            ended.append((times["ended"], value))
+    ended.sort()
+    better = max if sweep.metric.goal == "maximize" else min
+    best, points = -math.inf if sweep.metric.goal == "maximize" else math.inf, []
+    for moment, value in ended:
+        best = better(best, value)
+        points.append(((moment - ended[0][0]) / 60, best))
+    return points
+
+
+def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
+    """Most wrong predictions of the best trial, with their images."""
+    if best is None:
+        return []
+    folder = best.runs[0].folder
+    predictions = list(read_journal(folder / "predictions.jsonl"))
+    if not predictions:
+        return []
+    from text_recognizer.experiment import assemble
+
+    try:
+        dataset = assemble(Run.open(folder).spec).dataset
+    except RunError:
+        return []
+    return worst_predictions(predictions, dataset.split("test"), most=24)

@@ -1,0 +1,69 @@
+"""Answering a trial from an earlier run that was the same: spec, data, code, packages, initial weights and device."""
+
+from pathlib import Path
+from typing import Any
+
+from text_recognizer import __version__
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.experiment import assemble
+from text_recognizer.spec import ExperimentSpec
+from training.environment import code_version, initial_weights, package_versions
+from training.run import Run
+from training.run_table import read_rows
+
+# Packages whose version may change numbers.
+PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
+
+
+class Reusable:
+    """The finished runs of a runs folder, by what was trained.
+
+    Args:
+        on_gpu: whether a trial would get a GPU; a CPU comes to other numbers.
+    """
+
+    def __init__(self, root: Path | None = None, on_gpu: bool = False) -> None:
+        self._on_gpu = on_gpu
+        self._by_digest: dict[str, list[Path]] = {}
+        for row in read_rows(root):
+            if row.state == "finished":
+                try:
+                    digest = ExperimentSpec.parse(row.spec).digest
+                except SpecError:
+                    continue
+                self._by_digest.setdefault(digest, []).append(row.folder)
+
+    def find(self, spec: ExperimentSpec) -> Path | None:
+        """The folder of an earlier run of the same spec, on the same data and device, by the same code and packages."""
+        experiment = assemble(spec)
+        candidates = self._by_digest.get(experiment.spec.digest, [])
+        if not candidates:
+            return None
+        experiment.dataset.prepare()
+        wanted = {
+            "text_recognizer": __version__,
+            "code": code_version(experiment.spec),
+            "dataset_fingerprint": experiment.dataset.fingerprint,
+            "initial_weights": initial_weights(experiment.spec),
+            "packages": _that_matter(package_versions()),
+            "on_gpu": self._on_gpu,
+        }
+        return next((folder for folder in sorted(candidates) if _identity(folder, set(wanted)) == wanted), None)
+
+
+def _identity(folder: Path, keys: set[str]) -> dict[str, Any] | None:
+    """What the numbers of a run depend on besides its spec, as it recorded it; None where it did not."""
+    try:
+        recorded = Run.open(folder).read_json("environment.json")
+    except RunError:
+        return None
+    known = {key: recorded.get(key) for key in keys}
+    return {
+        **known,
+        "packages": _that_matter(recorded.get("packages", {})),
+        "on_gpu": recorded.get("devices") != ["cpu"],
+    }
+
+
+def _that_matter(packages: dict[str, str]) -> dict[str, str | None]:
+    return {name: packages.get(name) for name in PACKAGES}

@@ -1,0 +1,75 @@
+"""The runs of a sweep as its driver meets them: given to the executor, or left behind by a driver that died."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.executors.base import Job
+from training.run import Run, Status
+from training.sweeps.trials import Trial, TrialRun
+
+POLL_S = 0.1
+# What a run's status says when the sweep itself was told to stop: it is to go on when the sweep does.
+INTERRUPTED = "the sweep was interrupted"
+ORPHANS_GRACE_S = 60.0
+
+
+@dataclass
+class LiveRun:
+    """A run that was given to the executor."""
+
+    trial: Trial
+    run: TrialRun
+    job: Job
+    started: float | None = None
+    timed_out: bool = False
+    band: int | None = None
+    cancelled: int = 0
+
+    def cancel(self, kill: bool, reason: str) -> None:
+        """Asks once, and kills once."""
+        if self.cancelled < 1 + kill:
+            self.cancelled = 1 + kill
+            self.job.cancel(kill=kill, reason=reason)
+
+
+def status_when_left_alone(folder: Path) -> Status:
+    """The state of a run, once the process that an earlier driver of the sweep left behind has ended.
+
+    Raises:
+        RunError: it does not end.
+    """
+    until = time.monotonic() + ORPHANS_GRACE_S
+    while (status := Run.open(folder).status()).state == "running":
+        if time.monotonic() > until:
+            raise RunError(
+                f"the run {folder} is still at work for an earlier driver of this sweep. "
+                f"Wait for it, or stop it: text-recognizer runs stop {folder.name}"
+            )
+        time.sleep(POLL_S)
+    return status
+
+
+def stop_left_alone(folder: Path, reason: str) -> None:
+    """Carries a decision out that was written down, but not followed when the driver died."""
+    orphan = Run.open(folder)
+    orphan.hold()
+    orphan.set_state("stopped", reason)
+    orphan.release()
+
+
+def is_interruption(error: str | None) -> bool:
+    """Whether a run was stopped only because its driver was."""
+    return error is not None and (error.startswith((INTERRUPTED, "interrupted", "the executor")) or "Ctrl-C" in error)
+
+
+def log_tail(folder: Path, size: int = 4000) -> str:
+    """The last characters of a run's log."""
+    try:
+        with open(folder / "log.txt", "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - size))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,168 @@
+"""Trials: the journal of a sweep as objects. The journal says what happened, a run folder what its run came to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.run import Run
+from training.sweeps.config import Metric
+from training.sweeps.early_termination import usable_values
+from training.sweeps.parameters import Point
+
+# A trial is over in these; "pending" has runs to start or to go on with.
+OVER = ("finished", "stopped", "failed")
+
+
+@dataclass
+class TrialRun:
+    """One run of a trial; there are several when a trial is repeated with other seeds.
+
+    Args:
+        folder: of the run; of an earlier sweep or experiment when the trial was answered from there.
+        attempts: how often it was started.
+        failures: what each attempt that failed died of.
+        ended: finished, stopped or failed, once nothing more will be done with it.
+    """
+
+    folder: Path
+    reused: bool = False
+    attempts: int = 0
+    failures: list[str] = field(default_factory=list)
+    ended: str | None = None
+    error: str | None = None
+    resources: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+
+@dataclass
+class Trial:
+    """One point of a sweep and its runs.
+
+    Args:
+        number: counted from 1.
+        how: why the search suggested this point.
+        decisions: of early termination, as they were written down.
+    """
+
+    number: int
+    point: Point
+    how: Mapping[str, Any]
+    runs: list[TrialRun]
+    decisions: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """failed as soon as a run has failed for good, pending while any is not over, stopped, or finished."""
+        states = [run.ended for run in self.runs]
+        if "failed" in states:
+            return "failed"
+        if None in states:
+            return "pending"
+        return "stopped" if "stopped" in states else "finished"
+
+    @property
+    def is_over(self) -> bool:
+        return all(run.ended is not None for run in self.runs)
+
+    @property
+    def error(self) -> str | None:
+        return next((run.error for run in self.runs if run.error is not None), None)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because of its values alone, which is a result."""
+        lost = [run for run in self.runs if run.ended == "failed"]
+        return bool(lost) and all(
+            run.failures[-1:] == ["diverged"] or (run.error or "").startswith("diverged") for run in lost
+        )
+
+
+class Reports:
+    """What runs have reported of one metric, read from their folders as they grow."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._read: dict[Path, tuple[int, list[dict[str, Any]]]] = {}
+
+    def update(self, run: TrialRun) -> tuple[list[float], bool]:
+        """The usable values of a run so far, in order, and whether that changed since the last time."""
+        path = run.folder / "metrics.jsonl"
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        known_size, rows = self._read.get(path, (0, []))
+        if size != known_size:
+            before = self._values(rows)
+            rows = Run(run.folder).rows()
+            self._read[path] = (size, rows)
+            return self._values(rows), self._values(rows) != before
+        return self._values(rows), False
+
+    def rows(self, run: TrialRun) -> list[dict[str, Any]]:
+        """All reports of a run, as read last."""
+        self.update(run)
+        return self._read.get(run.folder / "metrics.jsonl", (0, []))[1]
+
+    def _values(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
+        """One value an epoch: where a resumed run reported one again, the later word counts."""
+        by_epoch: dict[Any, Any] = {}
+        for row in rows:
+            if self._metric in row:
+                by_epoch[row.get("epoch")] = row[self._metric]
+        return usable_values(by_epoch.values())
+
+
+def trial_values(histories: Sequence[Sequence[float]]) -> list[float]:
+    """The history of a trial with several seeds: the mean at each report that all its runs have made."""
+    return [sum(values) / len(values) for values in zip(*histories, strict=False)]
+
+
+def best_value(values: Sequence[float], metric: Metric) -> float | None:
+    """W&B's value of a run: its best one."""
+    if not values:
+        return None
+    return max(values) if metric.goal == "maximize" else min(values)
+
+
+def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
+    """The trials that a journal tells of, by number.
+
+    Args:
+        folder: the sweep's, which holds its runs.
+    """
+    trials: dict[int, Trial] = {}
+    for event in events:
+        if event["event"] == "suggest":
+            runs = [TrialRun(folder / run_id) for run_id in event["runs"]]
+            trials[event["trial"]] = Trial(event["trial"], event["point"], event["how"], runs)
+            continue
+        trial = trials.get(event.get("trial", 0))
+        if trial is None:
+            continue
+        if event["event"] == "decision":
+            trial.decisions.append(event)
+            continue
+        run = next((run for run in trial.runs if run.id == event.get("run")), None)
+        if run is not None:
+            _apply(run, event)
+    return trials
+
+
+def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
+    if event["event"] == "reuse":
+        run.folder, run.reused, run.ended = Path(event["folder"]), True, "finished"
+    elif event["event"] == "start":
+        run.attempts += 1
+    elif event["event"] == "end":
+        run.resources = event.get("resources", {})
+        if event.get("failure"):
+            run.failures.append(event["failure"])
+        if event.get("over"):
+            run.ended, run.error = event["state"], event.get("error")
+    elif event["event"] == "retry":  # an explicit wish to try a failed one again
+        run.ended, run.error, run.failures = None, None, []

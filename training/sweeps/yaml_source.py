@@ -1,0 +1,176 @@
+"""Reading a sweep's YAML: plain data, the line of everything, and the traps of YAML 1.1.
+
+YAML 1.1 is what W&B reads, so its meaning is kept; what it silently changes (1e-5 becomes text, `no` becomes false) is
+pointed out.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
+from training.sweeps.problems import YamlPath, text_number_hint
+
+_JSON_SCALARS = (str, int, float, bool, type(None))
+_OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+
+
+class YamlSource:
+    """A YAML document.
+
+    Args:
+        text: the document.
+        source: its file name, for messages.
+    Raises:
+        SpecError: it is no YAML, has a key twice, or holds what JSON cannot say; with lines.
+    """
+
+    def __init__(self, text: str, source: str) -> None:
+        loader = None
+        try:
+            # Not the C loader: faster, but a hundred thousand brackets take it, and Python with it, down.
+            loader = yaml.SafeLoader(text)
+            self._root: yaml.Node | None = loader.get_single_node()
+            repeated = list(_repeated_keys(self._root, set()))
+            self.data: Any = loader.construct_document(self._root) if self._root is not None else None
+        except yaml.YAMLError as error:
+            raise SpecError(_in_words(error, text), source) from None
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise SpecError(f"YAML cannot read the sweep: {error}.", source) from None
+        finally:
+            if loader is not None:
+                loader.dispose()
+        if repeated:
+            raise SpecError(repeated, source)
+        self._refuse_what_json_cannot_say(source)
+
+    def line_of(self, path: YamlPath) -> int:
+        """The line, counted from 1, of the last key of a path that is there."""
+        node, line = self._root, 1
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                break
+            node, line = found
+        return line
+
+    def traps(self, path: YamlPath) -> list[str]:
+        """What YAML 1.1 reads otherwise than most people mean it, below a path; one sentence each, with its line."""
+        node = self._root
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                return []
+            node = found[0]
+        with_lines = [(scalar.start_mark.line + 1, _trap(scalar)) for scalar in _scalars(node, set())]
+        return [f"line {line}: {trap}" for line, trap in with_lines if trap]
+
+    def _refuse_what_json_cannot_say(self, source: str) -> None:
+        try:
+            json.dumps(self.data)
+        except (TypeError, ValueError, RecursionError):
+            culprits = [
+                f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
+                f"fails on it. {received(value)} Put dates and the like in quotes."
+                for path, value in _foreign(self.data, (), ())
+            ]
+            raise SpecError(culprits or "an alias (*name) lies inside what it stands for.", source) from None
+
+
+def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item, seen)
+    elif isinstance(node, yaml.MappingNode):
+        first_lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                line = key.start_mark.line + 1
+                if (key.tag, key.value) in first_lines:
+                    dropped = first_lines[key.tag, key.value]
+                    yield f"line {line}: the key '{key.value}' is there twice; W&B would drop that of line {dropped}."
+                else:
+                    first_lines[key.tag, key.value] = line
+            yield from _repeated_keys(value, seen)
+
+
+def _in_words(error: yaml.YAMLError, text: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"not valid YAML: {error}."
+    lines = text.splitlines()
+    content = lines[mark.line] if mark.line < len(lines) else ""
+    if "\t" in content[: len(content) - len(content.lstrip())]:
+        return f"line {mark.line + 1}: indented by a tab; YAML takes blanks only."
+    said = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
+    return f"line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {': '.join(said)}."
+
+
+def _child(node: yaml.Node | None, part: Any) -> tuple[yaml.Node, int] | None:
+    """What lies behind a key or index, with the line of the key or item."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        # From the end: what is merged in by << stands before the mapping's own keys, which win.
+        for key, value in reversed(node.value):
+            if isinstance(key, yaml.ScalarNode) and (key.value == part or _constructed(key) == part):
+                return value, key.start_mark.line + 1
+    return None
+
+
+def _constructed(key: yaml.ScalarNode) -> Any:
+    return yaml.constructor.SafeConstructor().construct_object(key)
+
+
+def _foreign(data: Any, path: YamlPath, around: tuple[int, ...]) -> Iterator[tuple[YamlPath, Any]]:
+    """Every value, with its path, that JSON has no way to say."""
+    if id(data) in around:
+        return
+    if isinstance(data, dict):
+        for key, item in data.items():
+            if not isinstance(key, _JSON_SCALARS):
+                yield (*path, key), key
+            yield from _foreign(item, (*path, key), (*around, id(data)))
+    elif isinstance(data, (list, tuple)):
+        for index, item in enumerate(data):
+            yield from _foreign(item, (*path, index), (*around, id(data)))
+    elif not isinstance(data, _JSON_SCALARS):
+        yield path, data
+
+
+def _scalars(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalars(item, seen)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _scalars(value, seen)
+
+
+def _trap(node: yaml.ScalarNode) -> str:
+    if node.style:  # in quotes: meant as it stands
+        return ""
+    kind, text = node.tag.rpartition(":")[2], node.value
+    if kind == "str":
+        return text_number_hint(text).strip()
+    if kind == "bool" and text.lower() not in ("true", "false"):
+        return f"'{text}' is {text.lower() in ('yes', 'on')} to YAML 1.1. Put it in quotes if it is a word."
+    if kind == "int" and _OLD_OCTAL.fullmatch(text):
+        return (
+            f"'{text}' is octal to YAML 1.1, {int(text.replace('_', ''), 8)}. Leave out the leading 0 if it is decimal."
+        )
+    if kind in ("int", "float") and ":" in text:
+        return f"'{text}' is a number in base 60 to YAML 1.1. Put it in quotes if it is a time."
+    return ""

@@ -1,0 +1,94 @@
+"""What the tests of executors share: small runs, what must be equal between two of them, and waiting."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_recognizer.experiment import assemble
+from text_recognizer.spec import ExperimentSpec
+from training import processes
+from training.run import Run
+
+ODD = "training.tests.odd_networks"
+
+# A convolution's sums are divided among threads: runs with different numbers of them differ.
+LENET: dict[str, Any] = {
+    "dataset": "DigitsDataset",
+    "dataset_args": {"subsample_fraction": 0.2},
+    "model": "CharacterModel",
+    "network": "lenet",
+    "train_args": {"batch_size": 32, "epochs": 2},
+}
+
+
+def new_run(**changes: Any) -> Run:
+    """A small run that nobody has started."""
+    return Run.create(assemble(ExperimentSpec.parse({**LENET, **changes})).spec)
+
+
+def odd_run(deed: str, file: Path | str = "", **train_args: Any) -> Run:
+    """A small run whose network does something before it is built; see odd_networks.Odd."""
+    train_args = {"batch_size": 32, "epochs": 1, **train_args}
+    return new_run(network=f"{ODD}:Odd", network_args={"deed": deed, "file": str(file)}, train_args=train_args)
+
+
+def quick_run(deed: str, file: Path | str = "") -> Run:
+    """A run that ends before TensorFlow is imported; see odd_networks.Quick."""
+    spec = {**LENET, "network": f"{ODD}:Quick", "network_args": {"deed": deed, "file": str(file)}}
+    return Run.create(ExperimentSpec.parse(spec))
+
+
+def long_run(**changes: Any) -> Run:
+    """One that writes a checkpoint at every opportunity and ends only when it is asked to."""
+    return new_run(train_args={"batch_size": 32, "epochs": 5000, "checkpoint_interval_s": 0}, **changes)
+
+
+def numbers(run: Run) -> dict[str, Any]:
+    """All of a finished run that must not depend on how its process was started."""
+    rows = [{key: value for key, value in row.items() if key not in ("time", "images_per_s")} for row in run.rows()]
+    with np.load(run.folder / "checkpoints" / "last.npz") as file:
+        arrays = b"".join(file[name].tobytes() for name in file.files if name != "state")
+    return {
+        "rows": rows,
+        "weights": hashlib.sha256(arrays).hexdigest(),
+        "predictions": (run.folder / "predictions.jsonl").read_text(),
+        "summary": run.status().summary,
+    }
+
+
+def log(run: Run) -> str:
+    return (run.folder / "log.txt").read_text()
+
+
+def process_of(run: Run) -> int:
+    """The process of the latest attempt; 0 while there is none."""
+    attempts = json.loads((run.folder / "launch.json").read_text())["attempts"]
+    return int(attempts[-1]["process"]) if attempts else 0
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> bool:
+    """Whether it came true in time."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def is_gone(pid: int) -> bool:
+    return not processes.is_running(pid, None)
+
+
+def wait_for_file(path: Path) -> str:
+    assert wait_until(path.exists), path
+    return path.read_text()

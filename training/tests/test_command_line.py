@@ -1,0 +1,155 @@
+"""What command lines make of errors, encodings and readers that go away; and the log of a run."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.experiment import assemble
+from text_recognizer.registry import resolve
+from text_recognizer.spec import ExperimentSpec
+from training import attempt as attempt_module
+from training import execute as execute_module
+from training.command_line import TRACEBACK, guarded
+from training.gpu_manager import Lease
+from training.run import Run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
+
+
+def failing(error: BaseException) -> Any:
+    def fail(*_: object) -> int:
+        raise error
+
+    return fail
+
+
+NOT_UTF8 = UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte")
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device.", 2),
+        (OSError(errno.EROFS, "Read-only file system", "/x/y"), "error: /x/y: Read-only file system.", 2),
+        (OSError("no HDF5 file"), "error: no HDF5 file.", 1),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "error: Connection reset by peer.", 1),
+        (NOT_UTF8, "error: a text is not utf-8: invalid start byte at byte 2. Save it as UTF-8.", 2),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_in_words_and_no_bug(capsys, monkeypatch, error, said, code):
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    assert guarded(failing(error)) == code
+    printed = capsys.readouterr().err
+    assert printed == f"{said} ({TRACEBACK}=1 shows where in the program.)\n"
+    monkeypatch.setenv(TRACEBACK, "1")
+    assert guarded(failing(error)) == code
+    assert "in fail" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(capsys):
+    assert guarded(failing(ValueError("of ours"))) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert "this is a bug" in printed
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
+@pytest.mark.parametrize("module", ["training.cli", "training.run_sweep"])
+def test_a_terminal_without_all_characters_gets_the_help_text(module, environ):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, env={**os.environ, **environ}, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u2026" in done.stdout
+
+
+def test_the_log_goes_on_when_nobody_reads_the_output_any_more(tmp_path):
+    program = f"""
+import sys
+from pathlib import Path
+from training.log_file import LogFile
+with LogFile(Path({str(tmp_path / "log.txt")!r})):
+    for number in range(2000):
+        print(number, flush=True)
+        if number == 0:
+            sys.stdin.readline()
+print("after the run", flush=True)
+"""
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    process.stdin.close()  # now it goes on
+    assert process.wait(60) == 0
+    assert (tmp_path / "log.txt").read_text().split() == [str(number) for number in range(2000)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(SPEC, "one", tmp_path)
+    run.hold()
+    return run
+
+
+def test_a_run_that_fills_the_disk_fails_with_the_first_error(run, monkeypatch):
+    def fill_the_disk(*_: object) -> int:
+        (run.folder / ".status.json.new").symlink_to("/dev/full")
+        raise RunError("cannot write the checkpoint")
+
+    monkeypatch.setattr(execute_module, "_train_and_evaluate", fill_the_disk)
+    with pytest.raises(RunError, match="cannot write the checkpoint"):
+        execute_module.execute(assemble(SPEC), run, "disabled")
+    assert run.status().state == "died"  # it can be resumed when there is space
+
+
+def test_an_attempt_on_a_full_disk_fails_with_the_first_error(run, monkeypatch):
+    run.release()
+    (run.folder / ".status.json.new").symlink_to("/dev/full")
+    monkeypatch.setattr(attempt_module, "assemble", failing(SpecError("the first error")))
+    with pytest.raises(SpecError, match="the first error"):
+        attempt_module.attempt(run, Lease(()), "disabled")
+    run.hold()  # nobody else does any more
+    run.release()
+
+
+def test_the_log_tells_where_the_system_refused_something(run, monkeypatch):
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.txt")
+    monkeypatch.setattr(execute_module, "_train_and_evaluate", failing(missing))
+    with pytest.raises(FileNotFoundError):
+        execute_module.execute(assemble(SPEC), run, "disabled")
+    log = (run.folder / "log.txt").read_text()
+    assert "in fail" in log
+    assert "words.txt" in log
+    assert run.status().state == "failed"
+
+
+def test_a_module_that_ends_the_program_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "module_that_exits.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpecError, match="importing module_that_exits failed: SystemExit: 0"):
+        resolve("network", "module_that_exits:Net")
+
+
+def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SpecError, match="no module 'no_such' to import from the current folder, which was removed, or"):
+        resolve("network", "no_such:Net")

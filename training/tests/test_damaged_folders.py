@@ -1,0 +1,300 @@
+"""Folders of runs and sweeps after kills, power cuts, full disks, and people who delete things."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from text_recognizer.errors import RunError
+from text_recognizer.spec import ExperimentSpec
+from training.cli import main as text_recognizer
+from training.run import Run, find_run
+from training.run_table import read_rows
+from training.safe_files import is_blank, replace_file
+from training.sweeps.ending import finish_sweep
+from training.sweeps.folder import SweepFolder, all_sweeps
+from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
+
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="g")
+GRID = SPACE.format(method="grid")
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(SPEC, "one", tmp_path)
+    yield run
+    run.release()
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The names of what was put on the disk, in order."""
+    names: list[str] = []
+
+    def note(descriptor: int) -> None:
+        names.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "fdatasync", note)
+    return names
+
+
+def fill_disk(folder: Path, name: str) -> None:
+    """The next time that a file of a folder is replaced, the disk is full."""
+    (folder / f".{name}.new").symlink_to("/dev/full")
+
+
+# A run whose making was interrupted
+
+
+def test_a_run_gets_its_name_once_its_folder_is_whole(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_write_status", lambda *_: os.kill(os.getpid(), signal.SIGKILL))  # before the last file
+        pid = os.fork()
+        if pid == 0:
+            Run.create(SPEC, "one", tmp_path)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert not (tmp_path / "g" / "one").exists()
+    assert list(read_rows(tmp_path)) == []
+    run = Run.create(SPEC, "one", tmp_path)
+    assert run.status().state == "created"
+    assert [path.name for path in (tmp_path / "g").iterdir()] == ["one"]
+
+
+def test_a_full_disk_leaves_nothing_of_a_new_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "_begin", classmethod(lambda *_: _raise(OSError(errno.ENOSPC, "No space left on device"))))
+    with pytest.raises(RunError, match=r"cannot write the run folder .*one: No space left on device. Free some space"):
+        Run.create(SPEC, "one", tmp_path)
+    assert list((tmp_path / "g").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [[], ["spec.json"], ["spec.json", "launch.json"], [".spec.json.new"]])
+def test_what_is_left_of_a_folder_that_was_never_whole_becomes_a_run(tmp_path, left):
+    folder = tmp_path / "g" / "one"
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).write_text("{}" if name.startswith(".") else "")
+    run = Run.create(SPEC, "one", tmp_path)
+    assert run.spec == SPEC
+    assert run.read_json("launch.json") == {"attempts": []}
+    assert Run.open(folder).status().state == "created"
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    folder = tmp_path / "g" / "one"
+    folder.mkdir(parents=True)
+    (folder / "thesis.tex").write_text("")
+    with pytest.raises(RunError, match="is there already and is not a run folder. Move it away"):
+        Run.create(SPEC, "one", tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def _raise(error):
+    raise error
+
+
+# A power cut
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 40])
+def test_a_run_whose_status_a_power_cut_emptied_has_died_and_can_be_taken_up(run, content, tmp_path):
+    (run.folder / "status.json").write_bytes(content)
+    taken = find_run("one", tmp_path)
+    assert taken.status().state == "died"
+    assert [row.state for row in read_rows(tmp_path)] == ["died"]
+    taken.hold()
+    taken.set_state("running")
+    assert taken.status().times.keys() == {"created", "started"}
+    taken.release()
+
+
+def test_a_run_whose_spec_a_power_cut_emptied_is_made_again_around_its_checkpoints(run, tmp_path):
+    (run.folder / "spec.json").write_bytes(b"")
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "last.npz").write_bytes(b"x")
+    assert Run.create(SPEC, "one", tmp_path).spec == SPEC
+    assert (run.folder / "checkpoints" / "last.npz").read_bytes() == b"x"
+
+
+def test_only_what_must_survive_a_power_cut_is_synced(tmp_path, synced):
+    run = Run.create(SPEC, "one", tmp_path)
+    run.write_json("environment.json", {})
+    run.set_state("running")
+    run.log({"epoch": 1})
+    run.log({"epoch": 2})
+    assert synced == []  # a run must start fast, and a report cost no more than its line
+    run.sync()
+    assert synced == ["spec.json", "launch.json", "environment.json", "one", "g", "metrics.jsonl"]
+    run.sync()
+    assert len(synced) == 6
+    run.log({"epoch": 3})
+    run.set_state("finished")
+    assert synced[6:] == ["metrics.jsonl", ".status.json.new", "one"]
+    run.release()
+
+
+def test_events_of_a_sweep_are_on_the_disk_before_what_follows_from_them(tmp_path, synced):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert synced == [tmp_path.name, ".sweep.yaml.new", "sweep", ".sweep.json.new", "sweep"]
+    sweep.folder.hold()
+    synced.clear()
+    sweep.folder.append("start", trial=1)
+    assert synced == ["trials.jsonl"]
+    sweep.folder.write_text("leaderboard.csv", "", durable=False)  # can be made anew
+    assert synced == ["trials.jsonl"]
+    sweep.folder.release()
+
+
+@pytest.mark.parametrize("emptied", [["status.json"], ["spec.json", "status.json"], ["spec.json"]])
+def test_a_sweep_goes_on_with_runs_whose_files_a_power_cut_emptied(tmp_path, emptied):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    sweep.folder.hold()
+    suggestion = sweep._suggest()
+    assert suggestion is not None
+    trial = sweep._begin(1, suggestion)
+    sweep.folder.release()
+    for name in emptied:
+        (trial.runs[0].folder / name).write_bytes(b"")
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert again.run().complete
+    assert [trial.state for trial in again.trials.values()] == ["finished"] * 6
+
+
+@pytest.mark.parametrize("left", ["nothing", "no status"])
+def test_a_sweep_goes_on_after_the_making_of_a_run_was_interrupted(tmp_path, left):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    sweep.folder.hold()
+    suggestion = sweep._suggest()
+    assert suggestion is not None
+    folder = sweep._begin(1, suggestion).runs[0].folder
+    sweep.folder.release()
+    (folder / "status.json").unlink()
+    if left == "nothing":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert again.run().complete
+
+
+def test_a_sweep_whose_first_file_a_power_cut_emptied_can_be_begun(tmp_path):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    (sweep.folder.path / "sweep.json").write_bytes(b"")
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert again.run().complete
+
+
+# A full disk, a folder that cannot be written
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(run):
+    fill_disk(run.folder, "status.json")
+    with pytest.raises(RunError, match=r"cannot write .*status.json: No space left on device. Free some space"):
+        run.set_state("running")
+    assert Run.open(run.folder).status().state == "created"
+    run.set_state("running")  # there is space again
+
+
+@pytest.mark.parametrize(("name", "act"), [("run.lock", Run.hold), ("metrics.jsonl", lambda run: run.log({}))])
+def test_a_run_folder_that_cannot_be_written_is_named(run, name, act):
+    (run.folder / name).mkdir()  # to root, permissions are no obstacle
+    with pytest.raises(RunError, match=f"cannot write .*{name}: Is a directory"):
+        act(run)
+
+
+@pytest.mark.parametrize("name", ["sweep.lock", "trials.jsonl"])
+def test_a_sweep_folder_that_cannot_be_written_is_named(tmp_path, name):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    (sweep.folder.path / name).mkdir()
+    with pytest.raises(RunError, match=f"cannot write .*{name}: Is a directory"):
+        sweep.folder.hold()
+    assert sweep.folder.holder() is None
+
+
+def test_a_request_that_cannot_be_written_is_an_error_in_words(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    fill_disk(run.folder, "stop_request")
+    assert text_recognizer(["runs", "stop", "one"]) == 2
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    fill_disk(sweep.folder.path, "control")
+    assert text_recognizer(["sweeps", "pause", "sweep"]) == 2
+    assert capsys.readouterr().err.count("No space left on device. Free some space and do the same again.") == 2
+
+
+def test_what_refuses_a_file_decides_the_advice(tmp_path):
+    with pytest.raises(RunError, match="File name too long. Give a shorter name"):
+        replace_file(tmp_path / ("x" * 300), "")
+    with pytest.raises(RunError, match="Set TEXT_RECOGNIZER_RUNS"):
+        replace_file(tmp_path / "nowhere" / "x", "")
+    assert is_blank(tmp_path / "nowhere" / "x")
+
+
+# Damaged and deleted folders
+
+
+def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, capsys):
+    sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
+    best = sweep.best()
+    assert best is not None
+    shutil.rmtree(best.runs[0].folder)
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert finish_sweep(again, again.run()) == 0
+    with open(again.folder.path / "leaderboard.csv", newline="") as file:
+        rows = {row["trial"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 6
+    assert (rows["5"]["state"], rows["5"]["test_accuracy"]) == ("finished", "")
+    assert rows["6"]["test_accuracy"] == "0.5"
+    assert (again.folder.path / "report.html").exists()
+    assert "best        trial 6" in capsys.readouterr().out
+
+
+def test_a_damaged_sweep_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    for name, content in (("empty", ""), ("list", "[]"), ("lacking", '{"format": 1}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sweep.json").write_text(content)
+    assert text_recognizer(["sweeps", "list", "--json"]) == 0
+    said = capsys.readouterr()
+    assert [sweep["name"] for sweep in json.loads(said.out)] == ["sweep"]
+    assert said.err.count("warning: a damaged sweep is left out") == 3
+    assert [folder.name for folder in all_sweeps()] == ["sweep"]
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '{"format": 1}', '{"state": 5}', '{"state": "running", "times": []}'])
+def test_a_damaged_status_is_named_and_does_not_hide_the_other_runs(run, tmp_path, content, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    Run.create(SPEC, "two", tmp_path)
+    (run.folder / "status.json").write_text(content)
+    with pytest.raises(RunError, match=r"status.json is not the status of a run. Received: "):
+        Run.open(run.folder)
+    assert text_recognizer(["runs", "list", "--columns=id", "--format=csv"]) == 0
+    assert capsys.readouterr().out.split() == ["id", "two"]
+    (run.folder / "launch.json").write_text("[]")
+    with pytest.raises(RunError, match=r"launch.json must hold a JSON object. Received: \[\]"):
+        run.read_json("launch.json")
+
+
+def test_names_that_no_folder_can_have_are_not_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    for noun in ("runs", "sweeps"):
+        assert text_recognizer([noun, "show", "x" * 300]) == 2
+        assert f"there is no {noun[:-1]} 'xxx" in capsys.readouterr().err
+    with pytest.raises(RunError, match="File name too long"):
+        Run.create(SPEC, "x" * 300, tmp_path)
+    with pytest.raises(RunError, match="File name too long"):
+        SweepFolder(tmp_path / ("x" * 300)).exists()
+
+
+def test_a_place_for_runs_that_cannot_be_one_is_named_with_the_setting(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    for place, said in ((str(tmp_path / "file"), "Not a directory"), ("~no-such-user/runs", "home folder")):
+        monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", place)
+        assert text_recognizer(["runs", "list"]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "TEXT_RECOGNIZER_RUNS" in error

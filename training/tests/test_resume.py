@@ -1,0 +1,200 @@
+"""A run that was killed ends with the numbers of one that never was. Real processes, real signals."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from text_recognizer.errors import RunError
+from training.run import Run, find_run
+
+SPEC = {
+    "dataset": "DigitsDataset",
+    "dataset_args": {"subsample_fraction": 0.4},
+    "model": "CharacterModel",
+    "network": "noisy_net:NoisyNet",
+    "train_args": {
+        "batch_size": 32,
+        "epochs": 8,
+        "steps_per_epoch": 9,
+        "augmentation": "affine",
+        "schedule": "reduce_on_plateau",
+        "schedule_args": {"patience": 1, "factor": 0.5, "min_delta": 0.3},
+        "early_stopping": {"monitor": "val_accuracy", "patience": 2, "min_delta": 0.1},
+        "checkpoint_interval_s": 0,
+    },
+}
+
+# Batch normalisation, dropout, and random numbers that name no seed: all the state a resumed run must bring back.
+NETWORK = """
+from text_recognizer.networks import Network
+
+class NoisyNet(Network):
+    def build(self, input_shape, output_shape):
+        import keras
+
+        class Noise(keras.layers.Layer):
+            def call(self, x, training=False):
+                return x + keras.random.normal(keras.ops.shape(x), stddev=0.1) if training else x
+
+        image = keras.Input(input_shape)
+        x = keras.layers.Conv2D(8, 3)(image)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = Noise()(keras.layers.Flatten()(x))
+        x = keras.layers.Dropout(0.2)(x)
+        return keras.Model(image, keras.layers.Dense(*output_shape)(x))
+"""
+
+
+class Workplace:
+    """A folder to run in, with its own runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "noisy_net.py").write_text(NETWORK)
+        (folder / "spec.json").write_text(json.dumps(SPEC))
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with open(self.folder / "output.txt", "ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "training.run_experiment", "--nowandb", "--gpu=none", *arguments],
+                cwd=self.folder,
+                env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(self.folder / "runs")},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def run(self) -> Run:
+        return find_run("last", self.folder / "runs")
+
+    def rows(self) -> int:
+        """Reports so far; 0 while there is no run yet."""
+        try:
+            return len(self.run().rows())
+        except RunError:
+            return 0
+
+    def output(self) -> str:
+        return (self.folder / "output.txt").read_text()
+
+    def end_when(self, process: subprocess.Popen[bytes], condition: Callable[[], bool], number: signal.Signals) -> int:
+        """Sends a signal as soon as a condition holds, and waits; the exit code."""
+        until = time.monotonic() + 60
+        while not condition() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
+        process.send_signal(number)
+        return process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, digits_prepared):
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"))
+    assert place.start("spec.json").wait(120) == 0, place.output()
+    return place.run()
+
+
+def facts(run: Run) -> dict[str, object]:
+    """Everything about a finished run that must not depend on how often it was started."""
+    rows = [{key: value for key, value in row.items() if key not in ("time", "images_per_s")} for row in run.rows()]
+    with np.load(run.folder / "checkpoints" / "last.npz") as file:
+        state = json.loads(file["state"].tobytes())
+        arrays = b"".join(file[name].tobytes() for name in file.files if name != "state")
+    bundle = json.loads((run.folder / "model" / "bundle.json").read_text())
+    return {
+        "rows": rows,
+        "training": hashlib.sha256(arrays).hexdigest(),
+        "state": {key: value for key, value in state.items() if key != "seconds_trained"},
+        "evaluation": (run.folder / "evaluation.json").read_text(),
+        "predictions": (run.folder / "predictions.jsonl").read_text(),
+        "metrics": bundle["metrics"],
+        "summary": run.status().summary,
+    }
+
+
+def test_an_undisturbed_run_leaves_what_this_file_compares(undisturbed):
+    rows = undisturbed.rows()
+    assert 4 < len(rows) < 9, "early stopping should end this run"
+    assert rows[0]["learning_rate"] > rows[-2]["learning_rate"], "the plateau should have reduced the rate"
+    log = (undisturbed.folder / "log.txt").read_text()
+    assert "epoch 1/8" in log
+    assert "95 % interval" in log
+
+
+def test_killed_again_and_again_it_ends_with_the_same_numbers_bit_for_bit(undisturbed, tmp_path):
+    place = Workplace(tmp_path)
+    conditions: list[Callable[[], bool]] = [
+        lambda: any(tmp_path.glob("runs/*/*/checkpoints/last.npz")),
+        lambda: place.rows() >= 2,
+        lambda: place.rows() >= 4,
+        lambda: any(tmp_path.glob("runs/*/*/model")),
+    ]
+    arguments = ["spec.json"]
+    for condition in conditions:
+        code = place.end_when(place.start(*arguments), condition, signal.SIGKILL)
+        assert code in (0, -signal.SIGKILL), place.output()
+        assert place.run().status().state in ("died", "finished")
+        arguments = ["--resume", "last"]
+    assert place.start(*arguments).wait(120) == 0, place.output()
+    assert len(list((tmp_path / "runs" / "default").iterdir())) == 1
+    assert facts(place.run()) == facts(undisturbed)
+    assert len(place.run().read_json("launch.json")["attempts"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "state", "reason"),
+    [
+        (signal.SIGTERM, 143, "preempted", "received SIGTERM"),
+        (signal.SIGINT, 130, "stopped", "interrupted (Ctrl-C)"),
+    ],
+)
+def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, reason, undisturbed, tmp_path):
+    place = Workplace(tmp_path)
+    process = place.start("spec.json")
+    assert place.end_when(process, lambda: place.rows() > 0, number) == code
+    status = place.run().status()
+    assert (status.state, status.error) == (state, reason)
+    assert "checkpoint written" in place.output()
+    assert f"run_experiment --resume {place.run().folder}" in place.output()
+    assert place.start("--resume", place.run().id).wait(120) == 0
+    assert facts(place.run()) == facts(undisturbed)
+
+
+def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path):
+    place = Workplace(tmp_path)
+    process = place.start("spec.json", "--train_args.epochs=500", "--train_args.early_stopping=null")
+    until = time.monotonic() + 60
+    while place.rows() == 0 and time.monotonic() < until:
+        time.sleep(0.01)
+    place.run().request_stop("worse than the others")
+    assert process.wait(60) == 0
+    assert (place.run().status().state, place.run().status().error) == ("stopped", "worse than the others")
+
+
+def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed):
+    place = Workplace(tmp_path)
+    process = place.start("spec.json")
+    place.end_when(process, lambda: place.rows() > 0, signal.SIGKILL)
+    environment = place.run().read_json("environment.json")
+    place.run().write_json("environment.json", {**environment, "dataset_fingerprint": "0" * 16})
+    assert place.start("--resume", "last").wait(60) == 2
+    assert "the data has changed since" in place.output()
+    assert "Traceback" not in place.output()
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, undisturbed):
+    place = Workplace(tmp_path)
+    process = place.start("spec.json")
+    place.end_when(process, lambda: place.rows() > 0, signal.SIGKILL)
+    checkpoint = place.run().folder / "checkpoints" / "last.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert place.start("--resume", "last").wait(60) == 2
+    assert "last.npz cannot be read" in place.output()
+    assert "Traceback" not in place.output()

@@ -1,0 +1,175 @@
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from text_recognizer.errors import RunError
+from text_recognizer.spec import ExperimentSpec
+from training.run import Run, find_run, group_folder_name, new_run_id
+from training.safe_files import append_line, open_journal, read_journal
+
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(SPEC, root=tmp_path)
+    run.hold()
+    yield run
+    run.release()
+
+
+def test_a_new_folder_explains_itself(run):
+    assert run.folder.parent.name == "Sample-Experiments"
+    assert run.spec == SPEC
+    assert run.read_json("launch.json") == {"attempts": []}
+    assert run.status().state == "created"
+
+
+def test_run_ids_sort_by_time_and_say_what_they_are():
+    spec = ExperimentSpec("D", "M", "my_package.nets:My_Net")
+    first = new_run_id(spec)
+    assert first.split("-")[3] == "my_net"
+    assert first != new_run_id(spec)
+    later = []
+    for _ in range(20):
+        later.append(new_run_id(spec))
+        time.sleep(0.002)
+    assert sorted(later) == later
+
+
+@pytest.mark.parametrize(
+    ("label", "folder"), [("a b/c", "a-b-c"), ("..", "default"), ("", "default"), ("Größe", "Größe")]
+)
+def test_groups_become_safe_folder_names(label, folder):
+    assert group_folder_name(label) == folder
+
+
+def test_states_carry_times_reasons_and_a_summary(run):
+    run.set_state("running", epochs=3)
+    run.set_state("failed", "out of memory", summary={"val_loss": 0.5}, epoch=2)
+    status = run.status()
+    assert (status.state, status.error, status.summary, status.epoch, status.epochs) == (
+        "failed",
+        "out of memory",
+        {"val_loss": 0.5},
+        2,
+        3,
+    )
+    assert status.times["created"] <= status.times["started"] <= status.times["ended"]
+
+
+def test_a_held_run_cannot_be_held_twice(run):
+    with pytest.raises(RunError, match=f"is in use by process {os.getpid()}"):
+        Run.open(run.folder).hold()
+
+
+def _hold_and_wait(folder, ready):
+    run = Run.open(folder)
+    run.hold()
+    run.set_state("running")
+    ready.set()
+    signal.pause()
+
+
+def test_a_run_whose_process_was_killed_has_died_and_can_be_taken_up(tmp_path):
+    run = Run.create(SPEC, root=tmp_path)
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    holder = context.Process(target=_hold_and_wait, args=(run.folder, ready))
+    holder.start()
+    assert ready.wait(10)
+    assert Run.open(run.folder).status().state == "running"
+    holder.kill()
+    holder.join()
+    taken = Run.open(run.folder)
+    assert taken.status().state == "died"
+    taken.hold()
+    taken.release()
+
+
+def test_the_journal_survives_a_tear_at_every_byte(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows: list[dict[str, object]] = [{"epoch": 1, "text": "é"}, {"epoch": 2}]
+    journal = open_journal(path)
+    for row in rows:
+        append_line(journal, row)
+    os.close(journal)
+    content = path.read_bytes()
+    first_line = content.index(b"\n") + 1
+    for cut in range(first_line, len(content) + 1):
+        path.write_bytes(content[:cut])
+        whole = rows if cut == len(content) else rows[:1]
+        assert list(read_journal(path)) == whole
+        journal = open_journal(path)
+        append_line(journal, {"epoch": 3})
+        os.close(journal)
+        assert list(read_journal(path)) == [*whole, {"epoch": 3}]
+
+
+def test_a_broken_line_ends_the_journal_for_a_reader(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n\x00\x00\n{"a": 2}\n')
+    assert list(read_journal(path)) == [{"a": 1}]
+    path.write_bytes(b'{"a": 1}\n5\n')
+    assert list(read_journal(path)) == [{"a": 1}]
+
+
+def test_a_full_disk_is_an_error_in_words_and_loses_nothing(tmp_path):
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(RunError, match="No space left on device"):
+        append_line(full, {"a": 1})
+    os.close(full)
+
+
+def test_stop_requests_come_and_go(run):
+    assert run.stop_requested() is None
+    run.request_stop("worse than the others")
+    assert Run.open(run.folder).stop_requested() == "worse than the others"
+    run.clear_stop_request()
+    assert run.stop_requested() is None
+
+
+def test_a_folder_of_a_newer_version_is_refused(run):
+    status = json.loads((run.folder / "status.json").read_text())
+    (run.folder / "status.json").write_text(json.dumps({**status, "format": 2}))
+    with pytest.raises(RunError, match="has format 2; this version reads up to 1. Upgrade"):
+        Run.open(run.folder)
+
+
+def test_folders_that_are_no_runs_or_damaged_are_named(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match="is not a run folder: it has no status.json"):
+        Run.open(tmp_path / "empty")
+    (run.folder / "status.json").write_text("{")
+    with pytest.raises(RunError, match="cannot be read"):
+        Run.open(run.folder)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_setting(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write the run folder .*TEXT_RECOGNIZER_RUNS"):
+        Run.create(SPEC, root=tmp_path / "file")
+
+
+def test_runs_are_found_by_folder_id_beginning_or_last(tmp_path):
+    for name in ("20260101-000000-mlp-aaaa", "20260102-000000-mlp-bbbb"):
+        Run.create(SPEC, run_id=name, root=tmp_path)
+    assert find_run("last", tmp_path).id == "20260102-000000-mlp-bbbb"
+    assert find_run("20260101", tmp_path).id == "20260101-000000-mlp-aaaa"
+    assert find_run(str(tmp_path / "Sample-Experiments" / "20260101-000000-mlp-aaaa"), tmp_path).id.endswith("aaaa")
+    with pytest.raises(RunError, match="could be any of 2 runs"):
+        find_run("2026", tmp_path)
+    with pytest.raises(RunError, match="Did you mean '20260101-000000-mlp-aaaa'"):
+        find_run("20260101-000000-mlp-aaab", tmp_path)
+    with pytest.raises(RunError, match="there is no run 'last'"):
+        find_run("last", tmp_path / "nowhere")
+
+
+def test_the_same_id_cannot_be_created_twice(tmp_path):
+    Run.create(SPEC, run_id="a", root=tmp_path)
+    with pytest.raises(RunError, match="exists already. Resume it"):
+        Run.create(SPEC, run_id="a", root=tmp_path)

@@ -1,0 +1,78 @@
+"""text-recognizer runs: what it lists and shows, on folders that no training made."""
+
+import json
+import threading
+
+import pytest
+
+from text_recognizer.spec import ExperimentSpec
+from training.cli import main as text_recognizer
+from training.run import Run
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    arguments = {"batch_size": 8, "early_stopping": None}
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", train_args=arguments), "one", tmp_path)
+    run.set_state("finished", summary={"test_accuracy": 0.9})
+    return run
+
+
+def filtered(condition: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = text_recognizer(["runs", "list", "--filter", condition, "--columns=id", "--format=csv"])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("test_accuracy>0.8", True),
+        ("test_accuracy>0.95", False),
+        ("train_args.batch_size=8", True),
+        ("train_args.early_stopping=3", False),  # the key is there, with null
+        ("epochs=3", False),
+    ],
+)
+def test_filters_choose_runs(run, capsys, condition, found):
+    code, said = filtered(condition, capsys)
+    assert (code, said.split()) == (0, ["id", "one"] if found else ["id"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "meant"),
+    [("test_acuracy>0.8", "test_accuracy"), ("train_args.batchsize=8", "train_args.batch_size"), ("grup=a", "group")],
+)
+def test_a_filter_by_a_column_that_no_run_has_is_an_error(run, capsys, condition, meant):
+    code, said = filtered(condition, capsys)
+    assert code == 2
+    assert f"no run has the column '{condition.rstrip('=>a0.8')}'. Did you mean '{meant}'?" in said
+
+
+def test_a_run_that_never_started_is_shown(run, capsys):
+    assert text_recognizer(["runs", "show", "one", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["state"], shown["environment"]) == ("finished", None)
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(0, []), (2, ["b", "c"]), (9, ["a", "b", "c"])])
+def test_the_end_of_a_log_is_as_long_as_asked(run, capsys, lines, shown):
+    (run.folder / "log.txt").write_text("a\nb\nc\n")
+    assert text_recognizer(["runs", "tail", "one", f"--lines={lines}"]) == 0
+    assert capsys.readouterr().out.split() == shown
+
+
+def test_a_negative_number_of_lines_is_refused(run, capsys):
+    assert text_recognizer(["runs", "tail", "one", "--lines=-3"]) == 2
+    assert "--lines must be at least 0. Received: -3" in capsys.readouterr().err
+
+
+def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch):
+    run.set_state("created")
+    (run.folder / "log.txt").write_text("a\n")
+    ending = threading.Timer(0.05, run.set_state, ["finished"])
+    ending.start()
+    assert text_recognizer(["runs", "tail", "one"]) == 0
+    ending.join()
+    assert "one has not started yet; waiting for its first line" in capsys.readouterr().err

@@ -1,0 +1,237 @@
+"""The W&B mirror: everything of the run arrives in the offline files, and no failure of W&B touches the run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from text_recognizer.errors import SpecError
+from training.run import Run, find_run
+from training.tracking.base import NullTracker
+from training.tracking.mirror import mirror, mirror_command, read_state
+from training.tracking.mode import wandb_mode
+
+SPEC = {
+    "dataset": "DigitsDataset",
+    "dataset_args": {"subsample_fraction": 0.2},
+    "model": "CharacterModel",
+    "network": "mlp",
+    "train_args": {"epochs": 3},
+    "experiment_group": "tracked",
+}
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.run_experiment", "--gpu=none", *arguments],
+        cwd=folder,
+        env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs"), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def records(run: Run) -> list[dict[str, Any]]:
+    """The W&B file of a run, read by W&B's own reader."""
+    (folder,) = (run.folder / "wandb").glob("offline-run-*")
+    done = subprocess.run(
+        ["wandb", "leet", "inspect", "--json", str(folder)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_kind(kind: str, every: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record[kind] for record in every if record["type"] == kind]
+
+
+def wait_for_mirror(run: Run) -> dict[str, Any]:
+    until = time.monotonic() + 60
+    while read_state(run.folder).get("state") != "done" and time.monotonic() < until:
+        time.sleep(0.05)
+    return read_state(run.folder)
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory, digits_prepared):
+    folder = tmp_path_factory.mktemp("tracked")
+    process = start(folder, json.dumps(SPEC))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    run = find_run("last", folder / "runs")
+    wait_for_mirror(run)
+    return run, output, records(run)
+
+
+def test_the_run_is_offline_and_silent_without_a_key(tracked):
+    run, output, _ = tracked
+    assert "wandb" not in output.lower()
+    assert run.read_json("launch.json")["attempts"][0]["wandb"] == "offline"
+    assert read_state(run.folder)["state"] == "done"
+
+
+def test_the_spec_is_the_config_and_the_group_the_group(tracked):
+    run, _, every = tracked
+    started = of_kind("run", every)[0]
+    config = started["config"]["update"]
+    assert {key: config[key] for key in run.spec.to_json()} == run.spec.to_json()
+    assert config["environment"]["dataset_fingerprint"] == run.read_json("environment.json")["dataset_fingerprint"]
+    assert (started["run_id"], started["run_group"], started["job_type"]) == (run.id, "tracked", "train")
+    assert started["tags"] == ["DigitsDataset", "CharacterModel", "mlp"]
+
+
+def test_every_report_arrives_under_its_keras_name(tracked):
+    run, _, every = tracked
+    history = [record["item"] for record in of_kind("history", every)]
+    rows = run.rows()
+    assert [item["epoch"] for item in history] == [row["epoch"] for row in rows]
+    for item, row in zip(history, rows, strict=True):
+        assert {name: item[name] for name in row if name != "time"} == {n: v for n, v in row.items() if n != "time"}
+    assert {"loss", "val_loss", "val_accuracy"} <= set(history[0])
+    assert "test_accuracy" in history[-1]
+
+
+def test_the_summary_is_of_the_best_epoch(tracked):
+    run, _, every = tracked
+    summary: dict[str, Any] = {}
+    for record in of_kind("summary", every):
+        summary |= record["update"]
+    for name, value in run.status().summary.items():
+        assert summary[name] == value
+
+
+def test_dataset_model_and_sample_predictions_are_artifacts(tracked):
+    run, _, every = tracked
+    artifacts = {artifact["type"]: artifact for artifact in of_kind("artifact", every)}
+    assert set(artifacts) == {"dataset", "model", "run_table"}
+    assert artifacts["dataset"]["use_after_commit"]
+    assert "best" in artifacts["model"]["aliases"]
+    (table,) = run.folder.glob("wandb/offline-run-*/files/media/table/*.json")
+    content = json.loads(table.read_text())
+    assert content["columns"] == ["image", "position", "label", "predicted", "confidence", "rank_of_label", "loss"]
+    assert len(content["data"]) == 32
+    assert len(list(run.folder.glob("wandb/data/artifacts/staging/*"))) > 20
+
+
+def test_a_resumed_run_has_the_same_id_and_no_step_twice(tmp_path, digits_prepared):
+    arguments = ["--train_args.epochs=60", "--train_args.checkpoint_interval_s=0"]
+    process = start(tmp_path, json.dumps(SPEC), *arguments)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/*/metrics.jsonl")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    process.communicate()
+    run = find_run("last", tmp_path / "runs")
+    assert 0 < len(run.rows()) < 60
+    again = start(tmp_path, "--resume", run.id)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+    wait_for_mirror(run)
+    every = records(run)
+    assert of_kind("run", every)[0]["run_id"] == run.id
+    steps = [record["item"]["_step"] for record in of_kind("history", every)]
+    assert steps == list(range(1, 62))
+
+
+FAKE_WANDB = {
+    "hanging": "import time\ndef __getattr__(name):\n    time.sleep(3600)\n",
+    "failing": "def __getattr__(name):\n    raise RuntimeError('the W&B process died')\n",
+    "out of disk": "import errno\ndef __getattr__(name):\n    raise OSError(errno.ENOSPC, 'No space left on device')\n",
+}
+
+
+@pytest.mark.parametrize("fault", FAKE_WANDB)
+def test_a_fault_of_wandb_is_one_warning_and_never_fails_a_run(fault, tmp_path, digits_prepared):
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "wandb.py").write_text(FAKE_WANDB[fault])
+    process = start(tmp_path, json.dumps(SPEC), PYTHONPATH=str(tmp_path / "fake"))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert output.count("warning:") == 1
+    assert "the run folder is complete without it" in output
+    run = find_run("last", tmp_path / "runs")
+    assert run.status().state == "finished"
+    assert len(run.rows()) == 4
+    state = read_state(run.folder)
+    if fault == "hanging":
+        os.kill(state["process"], signal.SIGKILL)
+    else:
+        assert state["state"] == "failed"
+
+
+def test_a_mirror_is_this_projects_whatever_packages_the_user_has(tmp_path, monkeypatch):
+    for name in ("training", "text_recognizer", "evaluation"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the user has this package')")
+    # As the process that trains has it, once it imported a module of the user's.
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [*mirror_command(Run(tmp_path / "none")), "--wandb", "online"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert "is not a run folder: it has no status.json" in done.stderr
+    assert "the user has" not in done.stderr
+
+
+def test_disabled_starts_no_mirror(tmp_path, digits_prepared):
+    process = start(tmp_path, json.dumps(SPEC), "--train_args.epochs=1", "--wandb=disabled")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert not (find_run("last", tmp_path / "runs").folder / "wandb").exists()
+
+
+def test_the_mode_is_offline_unless_asked_otherwise_and_online_needs_a_key(monkeypatch, tmp_path):
+    said: list[str] = []
+    assert wandb_mode(None, said.append) == "offline"
+    assert wandb_mode("disabled", said.append) == "disabled"
+    assert said == []
+    assert wandb_mode("online", said.append) == "offline"
+    assert "no W&B key" in said[0]
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert wandb_mode("online", said.append) == "online"
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert wandb_mode("online", said.append) == "online"
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert wandb_mode(None, said.append) == "offline"
+    monkeypatch.setenv("WANDB_MODE", "of")
+    with pytest.raises(SpecError, match="WANDB_MODE must be one of online, offline, disabled. Received: 'of'"):
+        wandb_mode(None, said.append)
+
+
+class Recording(NullTracker):
+    """Remembers its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def start(self, run: Run) -> None:
+        self.calls.append(("start", run.id))
+
+    def log(self, step: int, values: Any) -> None:
+        self.calls.append(("log", step))
+
+    def log_predictions(self, step: int, rows: Any) -> None:
+        self.calls.append(("predictions", len(rows), rows[0]["image"].shape))
+
+    def finish(self, status: str, summary: Any) -> None:
+        self.calls.append(("finish", status))
+
+
+def test_a_mirror_tells_a_tracker_the_whole_folder_in_order(tracked):
+    run = Run.open(tracked[0].folder)
+    recording = Recording()
+    mirror(run, recording)
+    assert recording.calls == [
+        ("start", run.id),
+        *[("log", step) for step in (1, 2, 3, 3)],
+        ("predictions", 32, (8, 8, 1)),
+        ("finish", "finished"),
+    ]

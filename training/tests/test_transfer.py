@@ -1,0 +1,69 @@
+"""Training that begins with the weights of another run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import DataError
+from text_recognizer.models.bundle import Bundle, build_model, write_bundle
+from text_recognizer.models.transfer import take_over_weights
+from text_recognizer.spec import ExperimentSpec
+from training.run import find_run
+from training.run_experiment import main
+
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
+
+
+def bundle_of(folder, *classes, shape=(2, 2, 1)):
+    model = build_model(SPEC, DataSpec(shape, classes))
+    write_bundle(folder, model, SPEC, "run-1", {}, "data")
+    return Bundle.read(folder), [np.array(weight) for weight in model.keras_model.weights]
+
+
+def test_outputs_of_a_class_go_to_the_class_of_the_same_text(tmp_path):
+    bundle, theirs = bundle_of(tmp_path / "model", "a", "b", "c")
+    model = build_model(SPEC, DataSpec((2, 2, 1), ("c", "d", "a")))
+    before = [np.array(weight) for weight in model.keras_model.weights]
+    transfer = take_over_weights(model, bundle)
+    after = [np.array(weight) for weight in model.keras_model.weights]
+    assert (transfer.known, transfer.new) == (2, 1)
+    assert transfer.in_words() == "weights of run run-1; 1 output for classes that it has not begin afresh"
+    for ours, theirs_now in zip(after[:-2], theirs[:-2], strict=True):
+        assert np.array_equal(ours, theirs_now)
+    kernel = len(after) - 2
+    assert np.array_equal(after[kernel][:, [0, 2]], theirs[kernel][:, [2, 0]])
+    assert np.array_equal(after[kernel][:, 1], before[kernel][:, 1])
+
+
+def test_other_pictures_do_not_fit(tmp_path):
+    bundle, _ = bundle_of(tmp_path / "model", "a", "b", shape=(3, 3, 1))
+    with pytest.raises(DataError, match=r"they are for images of \(3, 3, 1\), these are \(2, 2, 1\)"):
+        take_over_weights(build_model(SPEC, DataSpec((2, 2, 1), ("a", "b"))), bundle)
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch, digits_prepared):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+
+
+def experiment(**train_args):
+    spec = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp", "train_args": train_args}
+    return main([json.dumps(spec), "--nowandb", "--gpu=none"])
+
+
+def test_a_run_goes_on_from_the_weights_of_another(runs, capfd):
+    assert experiment(epochs=3) == 0
+    first = find_run("last")
+    assert experiment(epochs=1, initial_weights=str(first.folder)) == 0
+    second = find_run("last")
+    assert second.rows()[0]["loss"] < first.rows()[1]["loss"]
+    assert f"initial     weights of run {first.id}" in capfd.readouterr().out
+
+
+def test_a_bundle_that_cannot_be_taken_up_is_named_before_anything_runs(runs, capfd):
+    assert experiment(initial_weights="nowhere") == 2
+    assert "train_args.initial_weights 'nowhere': there is no bundle 'nowhere'." in capfd.readouterr().err
+    assert experiment(initial_weights="CharacterModel_DigitsDataset_lenet") == 2
+    assert "is of network 'lenet', the spec's is 'mlp'." in capfd.readouterr().err

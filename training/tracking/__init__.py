@@ -1,0 +1,1 @@
+"""Tracking: mirrors of a run folder, made by a process of their own."""

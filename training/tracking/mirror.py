@@ -1,0 +1,243 @@
+"""The mirror: a process beside the run that reads its folder and feeds a tracker.
+
+A tracker that hangs, fails or fills its disk thereby costs training nothing: it is another process, it holds nothing
+of the run, and what it missed is still in the folder. `python -m training.tracking.mirror RUN_FOLDER` is one mirror.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_recognizer.errors import RunError
+from text_recognizer.experiment import assemble
+from training.processes import is_running
+from training.run import ENDED, Run
+from training.safe_files import read_journal
+from training.tracking.base import Tracker
+from training.tracking.sent import note_sent
+
+POLL_S = 0.2
+SAMPLES = 32
+# A mirror that has not ended this long after its run never will.
+LONGEST_FINISH_S = 900
+# How long an earlier mirror may take to go away.
+PREDECESSOR_S = 5.0
+# How long W&B may take to accept a run: beside one that trains, and while somebody waits for a sync.
+LONGEST_START_S, SHORT_START_S = 120, 20
+STATE_FILE = "mirror.json"
+
+
+class Mirror:
+    """A running mirror, as the process that trains sees it."""
+
+    def __init__(self, run: Run, mode: str) -> None:
+        """
+        Args:
+            mode: "online" or "offline".
+        """
+        self._run = run
+        folder = run.folder / "wandb"
+        folder.mkdir(exist_ok=True)
+        _end_earlier_mirror(run)
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        with open(folder / "mirror.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [*mirror_command(run), "--wandb", mode],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def warning_at_end(self, patience_s: float) -> str | None:
+        """Waits a little for the mirror to finish; what went wrong, if anything did.
+
+        A mirror that needs longer goes on by itself.
+        """
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return f"W&B is not done yet; process {self._process.pid} goes on by itself"
+        state = read_state(self._run.folder)
+        if self._process.returncode == 0 and state.get("state") == "done":
+            return None
+        return f"W&B failed: {state.get('error') or 'see ' + str(self._run.folder / 'wandb' / 'mirror.log')}"
+
+
+def mirror_command(run: Run) -> list[str]:
+    """A mirror by the code that this process has, whatever packages lie in the current folder."""
+    place = str(Path(__file__).resolve().parents[2])
+    start = f"import sys; sys.path.insert(0, {place!r}); from training.tracking.mirror import main; sys.exit(main())"
+    return [sys.executable, "-P", "-c", start, str(run.folder.resolve())]
+
+
+def _end_earlier_mirror(run: Run) -> None:
+    """A mirror of an earlier attempt that hangs must not write into the same files as the new one."""
+    process = read_state(run.folder).get("process")
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return
+    if str(run.folder.resolve()).encode() in command:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(str(process)), signal.SIGKILL)
+            _wait_for_end(int(str(process)))
+
+
+def _wait_for_end(process: int, patience_s: float = 5.0) -> None:
+    """Its lock is free when it is gone, not when it was told to go."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until and is_running(process, None):
+        time.sleep(0.005)
+
+
+def read_state(run_folder: Path) -> dict[str, Any]:
+    """What the mirror last wrote about itself; empty when nothing."""
+    try:
+        state: dict[str, Any] = json.loads((run_folder / "wandb" / STATE_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return state
+
+
+def mirror(run: Run, tracker: Tracker) -> None:
+    """Follows a run folder to the end of the run, whatever that end is."""
+    tracker.start(run)
+    journal = run.folder / "metrics.jsonl"
+    sent = 0
+    while True:
+        # The status before the rows: a run may write its last rows and end between the two.
+        status = run.status()
+        rows = list(read_journal(journal))
+        for row in rows[sent:] if sent else _last_words(rows):
+            tracker.log(int(row.get("epoch", 0)), row)
+        sent = len(rows)
+        if status.state in ENDED or status.state == "died":
+            break
+        time.sleep(POLL_S)
+    samples = _sample_predictions(run)
+    if samples:
+        tracker.log_predictions(int(rows[-1].get("epoch", 0)) if rows else 0, samples)
+    tracker.finish(status.state, status.summary)
+
+
+def _last_words(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each epoch once: where a resumed run reported one again, the later word counts."""
+    latest = {(row.get("epoch"), "test_loss" in row): row for row in rows}
+    return sorted(latest.values(), key=lambda row: (row.get("epoch", 0), "test_loss" in row))
+
+
+def _sample_predictions(run: Run) -> Sequence[Mapping[str, Any]]:
+    """Rows of predictions.jsonl with their images: the most wrong half first, then some from all the others."""
+    rows = list(read_journal(run.folder / "predictions.jsonl"))
+    if not rows:
+        return []
+    ranked = sorted(rows, key=lambda row: -row["loss"])
+    worst, others = ranked[: SAMPLES // 2], ranked[SAMPLES // 2 :]
+    evenly = np.linspace(0, len(others) - 1, min(len(others), SAMPLES - len(worst))).round().astype(int)
+    chosen = worst + [others[index] for index in evenly]
+    split = assemble(run.spec).dataset.split("test")
+    images = split.batch(np.array([row["position"] for row in chosen]))["image"]
+    return [{**row, "image": image} for row, image in zip(chosen, images, strict=True)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Mirror one run folder to W&B.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--wandb", choices=("online", "offline"), required=True)
+    parser.add_argument("--deadline", type=int, metavar="S", help="end after so many seconds, done or not")
+    arguments = parser.parse_args()
+    run = Run.open(arguments.run)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the run decides when it is over, its folder says so
+    if arguments.deadline is not None:
+        signal.alarm(arguments.deadline)  # its default action ends the process
+    state: dict[str, Any] = {"process": os.getpid(), "mode": arguments.wandb, "state": "running"}
+    with _only_mirror(run):
+        _write_state(run, state)
+        try:
+            from training.tracking.wandb_tracker import WandbTracker
+
+            tracker = WandbTracker(arguments.wandb, LONGEST_START_S if arguments.deadline is None else SHORT_START_S)
+            mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))
+            if arguments.wandb == "online":
+                note_sent(run, tracker.place)
+        except BaseException as error:
+            _write_state(run, {**state, "state": "failed", "error": f"{type(error).__name__}: {error}"[:2000]})
+            raise
+        _write_state(run, {**state, "state": "done", **tracker.facts})
+    return 0
+
+
+@contextlib.contextmanager
+def _only_mirror(run: Run) -> Iterator[None]:
+    """Two mirrors of one run would send everything twice.
+
+    Raises:
+        RunError: another process mirrors the run.
+    """
+    with open(run.folder / "wandb" / "mirror.lock", "a") as lock:
+        until = time.monotonic() + PREDECESSOR_S  # one that was killed a moment ago may not be gone yet
+        earlier = read_state(run.folder).get("process")
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise RunError(f"the run {run.folder} is being mirrored by process {earlier}.") from None
+                time.sleep(0.05)
+        while earlier != os.getpid() and _still_sends(earlier) and time.monotonic() < until:
+            time.sleep(0.05)
+        yield
+
+
+def _still_sends(mirror_process: object) -> bool:
+    """Whether W&B's own process outlives the mirror that it worked for: it would send the same rows beside us."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"wandb-core" in words[0] and str(mirror_process).encode() in words[1:]:
+                return True
+    return False
+
+
+class _WithDeadline:
+    """A tracker whose last calls must end in time."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.start = tracker.start
+        self.log = tracker.log
+
+    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        signal.alarm(LONGEST_FINISH_S)  # its default action ends the process
+        self._tracker.log_predictions(step, rows)
+
+    def finish(self, status: str, summary: Mapping[str, float]) -> None:
+        signal.alarm(LONGEST_FINISH_S)
+        self._tracker.finish(status, summary)
+        signal.alarm(0)
+
+
+def _write_state(run: Run, state: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        path = run.folder / "wandb" / STATE_FILE
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(state) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

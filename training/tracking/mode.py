@@ -1,0 +1,62 @@
+"""Which W&B mode a run has: offline unless asked otherwise."""
+
+import os
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
+
+Mode = Literal["online", "offline", "disabled"]
+# Noted when this process begins: who started it may be gone when that matters.
+STARTED_BY = os.getppid()
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def wandb_mode(asked: str | None, say: Callable[[str], None]) -> Mode:
+    """What was asked for; online without a key stays offline.
+
+    Raises:
+        SpecError: as for `asked_mode`.
+    """
+    mode = asked_mode(asked)
+    if mode == "online" and not has_key():
+        where = "WANDB_API_KEY or wandb login"
+        say(f"no W&B key found ({where}): this run is kept offline; text-recognizer sync sends it later")
+        return "offline"
+    return mode
+
+
+def asked_mode(asked: str | None) -> Mode:
+    """What the command line asked for, else WANDB_MODE, else offline.
+
+    Whoever starts W&B's agent wants W&B to see the runs: for those it starts, the last resort is online.
+
+    Raises:
+        SpecError: WANDB_MODE holds something else.
+    """
+    value = asked or os.environ.get("WANDB_MODE") or ("online" if under_agent() else "offline")
+    value = {"dryrun": "offline", "run": "online"}.get(value, value)  # older spellings of W&B
+    mode = next((mode for mode in MODES if mode == value), None)
+    if mode is None:
+        raise SpecError(f"WANDB_MODE must be one of {', '.join(MODES)}. {received(value)}")
+    return mode
+
+
+def under_agent() -> bool:
+    """Whether W&B's agent started this process, for one trial of a sweep."""
+    return bool(os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"))
+
+
+def has_key() -> bool:
+    """Whether W&B would find a key, without importing it."""
+    import netrc
+    from urllib.parse import urlsplit
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

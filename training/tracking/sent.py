@@ -1,0 +1,62 @@
+"""What of a run folder W&B has: written down in the folder when a mirror was online to its end."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from training.run import Run
+from training.safe_files import read_journal
+
+SENT_FILE = "synced.json"
+Synced = Literal["yes", "partly", "no"]
+
+
+def note_sent(run: Run, facts: dict[str, Any]) -> None:
+    """Remembers that all of the run as it is now has arrived, and keeps `wandb sync` from sending it once more.
+
+    Args:
+        facts: where it is: project, entity, url.
+    """
+    folder = run.folder / "wandb"
+    temporary = folder / f".{SENT_FILE}.new"
+    note = {**facts, "state": run.status().state, "reports": len(run.rows()), "time": round(time.time(), 3)}
+    temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / SENT_FILE)
+    for log in folder.glob("*run-*/run-*.wandb"):
+        log.with_name(f"{log.name}.synced").touch()
+
+
+def read_sent(run_folder: Path) -> dict[str, Any]:
+    """What `note_sent` wrote last; empty when nothing was sent."""
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads((run_folder / "wandb" / SENT_FILE).read_bytes())
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def synced(run_folder: Path, state: str) -> Synced:
+    """Whether W&B has the run: all of it, an earlier part of it, or nothing.
+
+    Args:
+        state: of the run as it is now.
+    """
+    try:
+        names = [path.name for path in (run_folder / "wandb").iterdir()]  # one look: thousands are listed at once
+    except OSError:
+        return "no"
+    sent = read_sent(run_folder) if SENT_FILE in names else {}
+    if not sent and not any(name.startswith("offline-run-") for name in names):
+        return "no"
+    if not sent:
+        return "yes" if _sent_by_wandb_itself(run_folder) else "no"
+    reports = sum(1 for _ in read_journal(run_folder / "metrics.jsonl"))
+    return "yes" if (sent.get("state"), sent.get("reports")) == (state, reports) else "partly"
+
+
+def _sent_by_wandb_itself(run_folder: Path) -> bool:
+    """Whether `wandb sync` took the newest offline files."""
+    logs = sorted((run_folder / "wandb").glob("offline-run-*/run-*.wandb"))
+    return bool(logs) and logs[-1].with_name(f"{logs[-1].name}.synced").exists()

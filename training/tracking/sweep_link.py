@@ -1,0 +1,82 @@
+"""SweepLink: the W&B sweep that a run belongs to, written down in the run folder so that any later mirror knows it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from training.run import Run
+from training.safe_files import read_journal
+
+LINK_FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class SweepLink:
+    """A sweep at W&B.
+
+    Args:
+        values: what the sweep suggested for this run, as W&B's agent passes it.
+    """
+
+    id: str
+    project: str | None = None
+    entity: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, path: str, values: Mapping[str, Any] | None = None) -> "SweepLink":
+        """From ENTITY/PROJECT/ID, PROJECT/ID or ID, as `wandb agent` takes it.
+
+        Raises:
+            SpecError: another form.
+        """
+        parts = path.strip("/").split("/")
+        if not all(parts) or len(parts) > 3:
+            raise SpecError(f"a W&B sweep is named ENTITY/PROJECT/ID, PROJECT/ID or ID. Received: {path!r}.")
+        entity, project, sweep_id = [None] * (3 - len(parts)) + parts
+        return cls(str(sweep_id), project, entity, values or {})
+
+    @property
+    def path(self) -> str:
+        return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    def write(self, run: Run) -> None:
+        """Into the run's folder of W&B files."""
+        (run.folder / "wandb").mkdir(exist_ok=True)
+        run.write_text(f"wandb/{LINK_FILE}", json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, run: Run) -> "SweepLink | None":
+        """None where the run belongs to no sweep at W&B."""
+        try:
+            return cls(**json.loads((run.folder / "wandb" / LINK_FILE).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def swept_values(run: Run) -> dict[str, Any]:
+    """The values that a sweep, here or at W&B, gave this run under the sweep's own names; empty without a sweep.
+
+    W&B knows which points of a sweep are done by finding these names in the configurations of runs.
+    """
+    link = SweepLink.read(run)
+    if link is not None and link.values:
+        return dict(link.values)
+    if not (run.folder.parent / "sweep.yaml").exists():
+        return {}
+    for event in read_journal(run.folder.parent / "trials.jsonl"):
+        if event.get("event") == "suggest" and run.id in event.get("runs", ()):
+            return dict(event["point"])
+    return {}
+
+
+def merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values put over a configuration, mapping by mapping, as W&B does it."""
+    result = dict(base)
+    for name, value in values.items():
+        below = result.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[name] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result

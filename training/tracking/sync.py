@@ -1,0 +1,85 @@
+"""Sync: sends run folders to W&B later, each by a mirror of its own, as if the run had been online."""
+
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training.run import ENDED, Run
+from training.tracking.mirror import mirror_command, read_state
+from training.tracking.sent import read_sent, synced
+
+Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused"]
+# Errors of W&B's client that concern the connection or the account: the next run would meet the same.
+_OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError", "the time is up")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one run.
+
+    Args:
+        outcome: "refused" where the reason holds for all runs.
+        why: in words; where the run is to be seen, when it was sent.
+    """
+
+    run: Run
+    outcome: Outcome
+    why: str
+
+
+def sync_runs(runs: Iterable[Run], deadline_s: int, again: bool = False) -> Iterator[Sent]:
+    """Sends runs one after the other, and ends at the first that W&B refuses for a reason that holds for all.
+
+    What W&B has of a run is not sent again: the steps go on after the last one it has, and artifacts are known by their
+    content. A sync that was interrupted at any moment therefore goes on when it is started again.
+
+    Args:
+        deadline_s: how long one run may take.
+        again: also look at runs that were sent completely before.
+    """
+    for run in runs:
+        sent = _sync(run, deadline_s, again)
+        yield sent
+        if sent.outcome == "refused":
+            return
+
+
+def _sync(run: Run, deadline_s: int, again: bool) -> Sent:
+    state = run.status().state
+    if state not in (*ENDED, "died"):
+        return Sent(run, "skipped", f"it is {state}: it can be sent when it has ended")
+    if not run.read_json("launch.json")["attempts"]:
+        return Sent(run, "skipped", "it never started")
+    if not again and synced(run.folder, state) == "yes":
+        return Sent(run, "nothing new", str(read_sent(run.folder).get("url", "")))
+    error = _send(run, deadline_s)
+    if error is None:
+        return Sent(run, "sent", str(read_sent(run.folder).get("url", "")))
+    return Sent(run, "refused" if error.startswith(_OF_ALL_RUNS) else "failed", error)
+
+
+def _send(run: Run, deadline_s: int) -> str | None:
+    """What went wrong, if anything did."""
+    folder = run.folder / "wandb"
+    folder.mkdir(exist_ok=True)
+    command = [*mirror_command(run), "--wandb", "online", "--deadline", str(deadline_s)]
+    with open(folder / "mirror.log", "ab") as log:
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
+    if code == 0:
+        return None
+    state = read_state(run.folder)
+    if state.get("state") == "failed":
+        return str(state["error"])
+    return (
+        f"the time is up: W&B did not take all of it within {deadline_s} s"
+        if code == -signal.SIGALRM
+        else _last_line(folder)
+    )
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder / "mirror.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"see {folder / 'mirror.log'}"

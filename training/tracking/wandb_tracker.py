@@ -1,0 +1,194 @@
+"""WandbTracker: a run in Weights & Biases, offline or online. The only tracker file that imports wandb."""
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from text_recognizer.experiment import assemble
+from text_recognizer.train_args import improves
+from training.run import Run
+from training.tracking.sent import read_sent
+from training.tracking.sweep_link import SweepLink, merged, swept_values
+
+DEFAULT_PROJECT = "text-recognizer"
+# Of environment.json; W&B lists the packages itself, in requirements.txt.
+IN_CONFIG = ("text_recognizer", "code", "python", "devices", "dataset_fingerprint")
+NOT_METRICS = ("epoch", "step", "time")
+# Of a run at W&B by the state of the run folder, as shells have it where a signal was the reason.
+EXIT_CODES = {"finished": 0, "stopped": 0, "preempted": 143}
+STOPPED_THERE = "stopped from W&B"
+
+
+class WandbTracker:
+    """One W&B run for one run folder, with the same id.
+
+    Offline, the W&B files are always made anew from the whole folder, so that nothing a killed process lost is missing;
+    online, a resumed run goes on after the last step the server has.
+
+    Args:
+        mode: whether to send, or to keep the files for later.
+        start_timeout_s: how long W&B may take to accept the run.
+    Attributes:
+        facts: where the files are and where the run is to be seen.
+        place: where the run is at W&B.
+    """
+
+    def __init__(self, mode: Literal["online", "offline"], start_timeout_s: float = 120) -> None:
+        self._mode = mode
+        self._start_timeout_s = start_timeout_s
+        self._best: float | None = None
+        self.facts: dict[str, Any] = {}
+        self.place: dict[str, Any] = {}
+
+    def start(self, run: Run) -> None:
+        # W&B writes its local file every 15 s otherwise; a mirror that dies should have lost little.
+        os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
+        # Images of tables wait here until they are sent: beside the rest, not in the user's home folder.
+        os.environ["WANDB_DATA_DIR"] = str((run.folder / "wandb" / "data").resolve())
+        import wandb
+
+        self._run_folder = run.folder
+        spec = run.spec
+        self._monitor = spec.train_args.get("monitor", "val_loss")
+        environment = run.read_json("environment.json")
+        launch = run.read_json("launch.json")["attempts"][-1]
+        if self._mode == "offline":
+            self._remove_unsent(run.folder)
+        sys.argv = list(launch["command"])  # W&B shows how the run was started, not how its mirror was
+        project, entity = self._choose_place(run)
+        settings = wandb.Settings(
+            program=Path(launch["command"][0]).name,
+            silent=True,
+            console="off",
+            host=environment["host"],
+            x_stats_pid=launch["process"],
+            x_stats_track_process_tree=True,
+            x_disable_stats=run.status().state != "running",  # its process is gone, its number may be another's
+            disable_git=True,  # environment.json knows the code's version; this process does not
+            init_timeout=self._start_timeout_s,
+            # The stop button would interrupt this process, which must not stop before the run does.
+            stop_fn=lambda: run.request_stop(STOPPED_THERE),
+        )
+        config = {**spec.to_json(), "environment": {name: environment[name] for name in IN_CONFIG}}
+        self._wandb = wandb.init(
+            project=project,
+            entity=entity,
+            id=run.id,
+            name=run.id,
+            group=spec.experiment_group,
+            job_type="train",
+            tags=[part[:64] for part in (spec.dataset, spec.model, spec.network)],
+            config=merged(config, swept_values(run)),
+            mode=self._mode,
+            dir=str(run.folder),
+            resume="allow" if self._mode == "online" else None,
+            settings=settings,
+        )
+        self._wandb.define_metric("epoch", hidden=True)
+        self._wandb.define_metric("*", step_metric="epoch", summary="none")
+        self._use_dataset(run, environment)
+        self.facts = {"folder": str(Path(self._wandb.dir).parent), "url": self._wandb.url}
+        self.place = {"project": self._wandb.project, "entity": self._wandb.entity, "url": self._wandb.url}
+
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        row = {name: math.nan if value is None else value for name, value in values.items()}
+        sent_as = self._step(step, row)
+        is_new = sent_as >= self._wandb.starting_step
+        if is_new:
+            sent = {"_timestamp" if name == "time" else name: value for name, value in row.items()}
+            self._wandb.log(sent, step=sent_as)
+        monitored = row.get(self._monitor)
+        if monitored is not None and improves(self._monitor, monitored, self._best):
+            self._best = monitored
+            if is_new:
+                self._wandb.summary.update({name: value for name, value in row.items() if name not in NOT_METRICS})
+
+    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        import wandb
+
+        if step + 1 < self._wandb.starting_step:
+            return
+        columns = ["image", *(name for name in rows[0] if name != "image")]
+        table = wandb.Table(columns=columns)
+        for row in rows:
+            table.add_data(wandb.Image(row["image"]), *(row[name] for name in columns[1:]))
+        self._wandb.log({"test_predictions": table}, step=step + 1)
+
+    def finish(self, status: str, summary: Mapping[str, float]) -> None:
+        self._wandb.summary.update({**summary, "status": status})
+        bundle = self._run_folder / "model"
+        if bundle.exists():
+            self._log_model(bundle, summary)
+        if status == "preempted":
+            self._wandb.mark_preempting()
+        self._wandb.finish(exit_code=EXIT_CODES.get(status, 1))
+
+    def _choose_place(self, run: Run) -> tuple[str, str | None]:
+        """Project and entity: of the run's sweep, of where the run is already, of the environment, of the sweep's file.
+
+        The variables by which an agent tells a program its run are this process's no longer: they are of one run, and
+        W&B would put them before everything that it is told by arguments.
+        """
+        for name in ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"):
+            os.environ.pop(name, None)
+        link = SweepLink.read(run)
+        sent = read_sent(run.folder)
+        asked = {"project": os.environ.get("WANDB_PROJECT"), "entity": os.environ.get("WANDB_ENTITY")}
+        places = [asdict(link) if link is not None else {}, sent, asked, _place_in_sweep_file(run)]
+        project, entity = (next((place[key] for place in places if place.get(key)), None) for key in asked)
+        if link is not None:
+            os.environ |= {"WANDB_SWEEP_ID": link.id, "WANDB_RUN_ID": run.id}
+            os.environ |= {"WANDB_PROJECT": project} if project else {}
+            os.environ |= {"WANDB_ENTITY": entity} if entity else {}
+        return project or DEFAULT_PROJECT, entity
+
+    def _step(self, epoch: int, row: Mapping[str, Any]) -> int:
+        # The test metrics are a report of their own after the last epoch.
+        return epoch + 1 if any(name.startswith("test_") for name in row) else epoch
+
+    def _use_dataset(self, run: Run, environment: Mapping[str, Any]) -> None:
+        import wandb
+
+        spec = run.spec
+        dataset = assemble(spec).dataset
+        artifact = wandb.Artifact(
+            name=spec.dataset.rpartition(":")[2],
+            type="dataset",
+            metadata={
+                "fingerprint": environment["dataset_fingerprint"],
+                "sizes": dataset.sizes(),
+                "dataset_args": spec.dataset_args,
+            },
+        )
+        # A reference: the files stay where they are, nothing of them is uploaded.
+        artifact.add_reference(Path(dataset.store_path).resolve().as_uri(), checksum=False)
+        # use_artifact waits for the server, and refuses offline; this is the record it writes.
+        self._wandb._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+
+    def _log_model(self, bundle: Path, summary: Mapping[str, float]) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(name=f"model-{self._wandb.id}", type="model", metadata=dict(summary))
+        artifact.add_dir(str(bundle), policy="immutable")  # no copy: a finished bundle does not change
+        self._wandb.log_artifact(artifact, aliases=["best"])
+
+    def _remove_unsent(self, run_folder: Path) -> None:
+        for folder in (run_folder / "wandb").glob("offline-run-*"):
+            if not any(folder.glob("*.synced")):
+                shutil.rmtree(folder)
+
+
+def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
+    """`project` and `entity` of the sweep, here, that the run belongs to."""
+    import yaml
+
+    try:
+        config = yaml.safe_load((run.folder.parent / "sweep.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, Mapping) else {}
