@@ -20,12 +20,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 AGENT = """
 import os, subprocess, sys, time
 folder = sys.argv[1]
-first = not os.path.exists(os.path.join(folder, "died"))
-if first and MORTAL:
-    open(os.path.join(folder, "died"), "w").close()
-child = subprocess.Popen([sys.executable, os.path.join(folder, "program.py"), "60" if first and MORTAL else "0.3"])
-if first and MORTAL:
-    time.sleep(0.3)
+first = False
+if MORTAL:
+    try:  # two agents start at the same moment: only one of them can make the file
+        os.close(os.open(os.path.join(folder, "died"), os.O_CREAT | os.O_EXCL))
+        first = True
+    except FileExistsError:
+        pass
+child = subprocess.Popen([sys.executable, os.path.join(folder, "program.py"), "60" if first else "0.3"])
+if first:
+    journal = os.path.join(folder, "journal.jsonl")
+    while not (os.path.exists(journal) and str(child.pid) in open(journal).read()):
+        time.sleep(0.01)
     os._exit(1)
 child.wait()
 """
