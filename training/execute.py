@@ -7,7 +7,7 @@ from evaluation.evaluate import Evaluation, evaluate, measure, write_evaluation
 from evaluation.report import write_report
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
-from text_recognizer.models.bundle import canonical_folder, copy_bundle, write_bundle
+from text_recognizer.models.bundle import make_canonical, write_bundle
 from text_recognizer.wording import counted
 from training.command_line import say
 from training.display import Display
@@ -35,9 +35,7 @@ def execute(experiment: Experiment, run: Run, wandb_mode: Mode, save: bool = Fal
                 mirror = Mirror(run, wandb_mode)
             exit_code = _train_and_evaluate(experiment, run, log, watcher)
             if exit_code == 0 and save:
-                canonical = canonical_folder(experiment.spec)
-                copy_bundle(run.folder / "model", canonical)
-                say(f"saved as {canonical}")
+                say(f"saved as {make_canonical(run.folder / 'model', experiment.spec)}")
         except BaseException as error:
             explained = out_of_memory(error) or refused_by_xla(error)
             interrupted = isinstance(error, KeyboardInterrupt)

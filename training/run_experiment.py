@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble, json_schema
-from text_recognizer.models.bundle import canonical_folder, copy_bundle
+from text_recognizer.models.bundle import make_canonical
 from text_recognizer.spec import (
     NOT_TRAINED,
     ExperimentSpec,
@@ -294,9 +294,7 @@ def _say_finished(run: Run, save: bool) -> None:
     results = ", ".join(f"{name} {value:.4f}" for name, value in summary.items() if name.startswith("test_"))
     print(f"the run {run.folder} is finished already: {results}")
     if save:
-        canonical = canonical_folder(run.spec)
-        copy_bundle(run.folder / "model", canonical)
-        say(f"saved as {canonical}")
+        say(f"saved as {make_canonical(run.folder / 'model', run.spec)}")
 
 
 if __name__ == "__main__":

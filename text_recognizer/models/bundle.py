@@ -179,6 +179,13 @@ def canonical_folder(spec: ExperimentSpec) -> Path:
     return weights_folder() / "_".join(name.rpartition(":")[2] for name in names)
 
 
+def make_canonical(bundle: Path, spec: ExperimentSpec) -> Path:
+    """Puts a copy of a trained bundle where predictors look for it; the place."""
+    place = canonical_folder(spec)
+    copy_bundle(bundle, place)
+    return place
+
+
 def find_bundle(name_or_path: str | Path) -> Bundle:
     """A bundle by folder, by run folder, or by its name among the canonical ones.
 

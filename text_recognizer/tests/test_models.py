@@ -6,7 +6,7 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.models.bundle import Bundle, canonical_folder, copy_bundle, find_bundle, write_bundle
+from text_recognizer.models.bundle import Bundle, find_bundle, make_canonical, write_bundle
 from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks import Network
 from text_recognizer.networks.lenet import Lenet
@@ -132,8 +132,7 @@ def test_weights_of_another_network_are_refused(bundle, tmp_path):
 
 def test_bundles_are_found_by_folder_run_or_name(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_WEIGHTS", str(tmp_path / "weights"))
-    copy_bundle(bundle[1].folder, canonical_folder(SPEC))
-    assert canonical_folder(SPEC).name == "CharacterModel_DigitsDataset_mlp"
+    assert make_canonical(bundle[1].folder, SPEC).name == "CharacterModel_DigitsDataset_mlp"
     assert find_bundle("CharacterModel_DigitsDataset_mlp").run_id == "run-1"
     assert find_bundle(tmp_path).run_id == find_bundle(tmp_path / "model").run_id == "run-1"
     with pytest.raises(DataError, match="no bundle 'nothing'. Canonical bundles: CharacterModel_DigitsDataset_mlp"):

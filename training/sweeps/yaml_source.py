@@ -94,8 +94,8 @@ def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 line = key.start_mark.line + 1
                 if (key.tag, key.value) in first_lines:
-                    dropped = first_lines[key.tag, key.value]
-                    yield f"line {line}: the key '{key.value}' is there twice; W&B would drop that of line {dropped}."
+                    dropped = f"readers of YAML silently drop that of line {first_lines[key.tag, key.value]}"
+                    yield f"line {line}: the key '{key.value}' is there twice; {dropped}."
                 else:
                     first_lines[key.tag, key.value] = line
             yield from _repeated_keys(value, seen)

@@ -242,8 +242,8 @@ def test_a_text_that_is_no_sweep_is_refused_in_words(text: str, words: str) -> N
 def test_a_key_that_is_there_twice_is_refused_with_both_lines() -> None:
     problems = refused("method: grid\nparameters:\n  lr: {values: [1]}\n  lr: {values: [2]}\nmethod: random\n")
     assert problems == [
-        "line 4: the key 'lr' is there twice; W&B would drop that of line 3.",
-        "line 5: the key 'method' is there twice; W&B would drop that of line 1.",
+        "line 4: the key 'lr' is there twice; readers of YAML silently drop that of line 3.",
+        "line 5: the key 'method' is there twice; readers of YAML silently drop that of line 1.",
     ]
 
 
