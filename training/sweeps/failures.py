@@ -9,7 +9,7 @@ from text_recognizer.errors import DivergedError, TextRecognizerError
 from training.executors.base import Ended
 from training.run import Status
 
-Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "preempted"]
+Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 
 # What CUDA and XLA say when it is the device that is broken, not the program.
 _DEVICE_SIGNS = re.compile(
@@ -17,6 +17,7 @@ _DEVICE_SIGNS = re.compile(
     r"|fallen off the bus|GPU is lost|uncorrectable ECC",
     re.IGNORECASE,
 )
+_FULL_DISK_SIGNS = re.compile("No space left on device|Disk quota exceeded")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class RetryPolicy:
         if attempts >= self.most_attempts + self.retries:
             return False
         latest = failures[-1]
-        if latest in ("preempted", "device"):
+        if latest in ("preempted", "device", "full disk"):
             return True
         if latest in ("spec", "diverged"):  # it would fail in the same way
             return False
@@ -55,9 +56,11 @@ def classify(ended: Ended | None, status: Status, log_tail: str, timed_out: bool
     """
     if timed_out:
         return "time-out"
+    said = f"{status.error or ''}\n{ended.reason if ended is not None else ''}"
+    if _FULL_DISK_SIGNS.search(said):
+        return "full disk"
     if status.state == "preempted" or ended is None or (status.state == "died" and ended.signal is None):
         return "preempted"
-    said = f"{status.error or ''}\n{ended.reason}"
     if _DEVICE_SIGNS.search(said) or _DEVICE_SIGNS.search(log_tail):
         return "device"
     if ended.out_of_memory:

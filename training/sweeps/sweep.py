@@ -31,6 +31,7 @@ from training.sweeps.search import PastTrial, Search, Suggestion
 from training.sweeps.trials import Reports, Trial, TrialRun, best_value, read_trials, trial_values
 
 POLL_S = 0.1
+FULL_DISK = "the disk is full; free some space and give the same command again"
 # A list of experiments names no metric; its table shows this one.
 USUAL_METRIC = Metric("val_loss", "minimize")
 
@@ -312,6 +313,10 @@ class Sweep:
         self.folder.append("end", state="failed", over=not again, **facts)
         live.run.resources = resources
         what = f"trial {live.trial.number} failed ({failure}): {error}"
+        if again and failure == "full disk":  # so would every other trial; this one goes on when there is space
+            self._watcher.event(what)
+            self._why_over = FULL_DISK
+            return
         if again:
             self._watcher.event(f"{what}; it is started again from its last checkpoint")
             return
@@ -381,12 +386,12 @@ class Sweep:
         over = self._why_over
         if over is None:
             over = "all trials are done" if self._exhausted else f"{len(self.trials)} trials, the run cap"
-        everything_fails = bool(failed) and not finished
+        fails = over == FULL_DISK or (bool(failed) and not finished)
         complete = not any(trial.state == "pending" for trial in self.trials.values()) and not self._interrupts
         # A setting that diverges is a result; everything else that failed is a reason to look.
         broken = [trial for trial in failed if not trial.diverged]
-        code = 130 if self._interrupts else 1 if everything_fails or broken else 0
-        return SweepResult(over, complete, everything_fails, code)
+        code = 130 if self._interrupts else 1 if fails or broken else 0
+        return SweepResult(over, complete, fails, code)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupts += 1

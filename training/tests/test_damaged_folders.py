@@ -225,6 +225,24 @@ def test_a_request_that_cannot_be_written_is_an_error_in_words(run, tmp_path, mo
     assert capsys.readouterr().err.count("No space left on device. Free some space and do the same again.") == 2
 
 
+def test_a_full_disk_ends_a_sweep_and_costs_no_trial(tmp_path):
+    free = iter([True, False])
+
+    def story(spec, attempt):
+        return by_layer_size(spec, attempt) if next(free, False) else "RunError: [Errno 28] No space left on device"
+
+    sweep, recorder = sweep_of(GRID, tmp_path, MadeUpExecutor(story, capacity=1))
+    result = sweep.run()
+    assert (result.exit_code, result.complete, result.failed) == (1, False, True)
+    assert result.ended.startswith("the disk is full; free some space")
+    assert "failed (full disk)" in recorder.events[-1]
+    assert [trial.state for trial in sweep.trials.values()] == ["finished", "pending"]
+    executor = MadeUpExecutor(by_layer_size)
+    again, _ = sweep_of(GRID, tmp_path, executor)
+    assert again.run().exit_code == 0
+    assert len(executor.started) == again.plan.size - 1
+
+
 def test_what_refuses_a_file_decides_the_advice(tmp_path):
     with pytest.raises(RunError, match="File name too long. Give a shorter name"):
         replace_file(tmp_path / ("x" * 300), "")
