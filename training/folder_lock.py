@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> int:
     lock = None
     try:
         lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
@@ -32,6 +33,22 @@ def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> int:
             raise RunError(refusal(said)) from None
         raise cannot_write(lock_file, error) from error
     return lock
+
+
+def _take(lock: int) -> None:
+    """Takes the lock; whoever only looks whether it is held (see holder_of) has it for a moment, and is waited for.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # to be had beside those who look, not beside a holder
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            time.sleep(0.001)
 
 
 def holder_of(lock_file: Path) -> str | None:

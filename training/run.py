@@ -182,7 +182,8 @@ class Run:
         value = read_status(self.folder)
         state = value["state"]
         if state == "running" and self._lock is None and not self._is_held():
-            state = "died"
+            value = read_status(self.folder)  # again: it may have ended, and then let go, between the two looks
+            state = "died" if value["state"] == "running" else value["state"]
         return Status(
             state,
             value["times"],

@@ -6,11 +6,12 @@ takes up to tens of milliseconds for that, so only what could not be made again 
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from text_recognizer.errors import RunError
 
@@ -28,18 +29,36 @@ def replace_file(path: Path, text: str, durable: bool = False) -> None:
     """
     temporary = path.with_name(f".{path.name}.new")
     try:
-        with open(temporary, "wb") as file:
+        with _open_alone(temporary) as file:
             file.write(text.encode())
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
         if durable:
             sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """An empty file that no other process writes until it is closed or renamed; who comes second waits."""
+    while True:
+        file = open(path, "ab")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            opened = os.fstat(file.fileno())
+            with contextlib.suppress(FileNotFoundError):  # renamed by who had it first
+                if os.path.samestat(opened, path.stat()):
+                    if opened.st_size:  # left by a writer that died
+                        file.truncate(0)
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def sync(*paths: Path) -> None:

@@ -1,10 +1,20 @@
 """Fixtures for all tests of the three packages; the other packages' conftest files import them."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
+# With these set, what is printed into a pipe is what a terminal, or one of another width, would show.
+OF_THE_TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "patient", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -12,10 +22,13 @@ def private_folders(tmp_path_factory):
     """No test sees or changes the user's data, runs, locks or W&B settings."""
     patch = pytest.MonkeyPatch()
     root = tmp_path_factory.mktemp("private")
+    for name in os.environ.keys() - {"TEXT_RECOGNIZER_EXTRA"}:  # by which .venv was made
+        if name.startswith(("WANDB_", "TEXT_RECOGNIZER_")) or name in OF_THE_TERMINAL:
+            patch.delenv(name)
     for name in ("DATA", "RUNS", "LOCKS"):
         patch.setenv(f"TEXT_RECOGNIZER_{name}", str(root / name.lower()))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
-        patch.delenv(name, raising=False)
+    for name in ("NO_PROXY", "no_proxy"):  # where both are set, the second counts
+        patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))
     patch.setenv("WANDB_CONFIG_DIR", str(root / "wandb_config"))
     patch.setenv("WANDB_CACHE_DIR", str(root / "wandb_cache"))
     patch.setenv("WANDB_DATA_DIR", str(root / "wandb_data"))

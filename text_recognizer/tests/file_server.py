@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import tomlkit
 
+from text_recognizer.tests.waiting import PATIENCE_S
+
 
 @dataclass
 class Request:
@@ -53,6 +55,7 @@ class FileServer:
         self.requests: list[Request] = []
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.holding = threading.Event()
+        self._held: list[threading.Event] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -62,6 +65,8 @@ class FileServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for event in self._held:
+            event.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -76,6 +81,12 @@ class FileServer:
     def count(self, path: str) -> int:
         return sum(request.path == path for request in self.requests)
 
+    def hold(self, event: threading.Event) -> None:
+        """Returns when the event is set; at the end of the server all of them are."""
+        self._held.append(event)
+        self.holding.set()
+        event.wait(PATIENCE_S)
+
 
 class _Handler(BaseHTTPRequestHandler):
     owner: FileServer
@@ -85,8 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.requests.append(Request(path, dict(self.headers)))
         fault = self.owner.faults[path].popleft() if self.owner.faults[path] else Fault()
         if fault.hold is not None and fault.drop_after_bytes is None:
-            self.owner.holding.set()
-            fault.hold.wait(30)
+            self.owner.hold(fault.hold)
         if fault.status is not None or path not in self.owner.files:
             self.answer(fault.status or 404, fault.headers, b"")
             return
@@ -121,8 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: fault.drop_after_bytes])
             self.wfile.flush()
             if fault.hold is not None:
-                self.owner.holding.set()
-                fault.hold.wait(30)
+                self.owner.hold(fault.hold)
         except (BrokenPipeError, ConnectionResetError):
             pass
         self.close_connection = True

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +17,14 @@ from text_recognizer.datasets.remote import fetch, raw_folder, state, verify
 from text_recognizer.errors import DataError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.file_server import Fault, FileServer, file_entry, sha256, write_registry
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 CONTENT = bytes(range(256)) * 12_288  # 3 MiB
 HALF = len(CONTENT) // 2
 FETCH = """
 import sys
+from text_recognizer.datasets import download
+download.TIMEOUT_S = (300.0, 300.0)  # as long as a server here may hold an answer
 from text_recognizer.datasets.metadata import find_table
 from text_recognizer.datasets.remote import fetch
 from text_recognizer.errors import DataError
@@ -95,10 +97,7 @@ def test_a_download_whose_process_was_killed_is_resumed_by_the_next(server: File
     server.faults["/x.bin"].append(Fault(drop_after_bytes=HALF, hold=threading.Event()))
     process = fetch_elsewhere()
     part = raw_folder(find_table("letters")) / "x.bin.part"
-    deadline = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size == HALF):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: part.exists() and part.stat().st_size == HALF)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (part.parent / "x.bin").exists()
@@ -412,7 +411,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(server: FileServer) -> Non
     process = fetch_elsewhere()
     assert process.stderr
     assert process.stderr.readline().startswith("fetching x.bin (3.1 MB) from 127.0.0.1")
-    assert server.holding.wait(30)
+    assert server.holding.wait(PATIENCE_S)
     process.kill()
     process.communicate()
     assert fetch_letters().read_bytes() == CONTENT

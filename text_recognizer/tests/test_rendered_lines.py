@@ -272,4 +272,4 @@ def test_rendering_is_many_times_faster_than_drawing_each_line_from_scratch(tmp_
         for text in texts[:40]:
             from_scratch(text, random)
         theirs.append((time.process_time() - begin) / 40)
-    assert min(theirs) / min(ours) > 5  # 20 on an idle machine: see the benchmarks
+    assert min(theirs) / min(ours) > 3  # 20 on an idle machine: see the benchmarks

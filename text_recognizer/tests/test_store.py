@@ -8,6 +8,7 @@ import pytest
 
 from text_recognizer.datasets.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
+from text_recognizer.tests.waiting import PATIENCE_S
 
 KEY = {"version": 1}
 
@@ -83,7 +84,7 @@ def test_many_processes_convert_once(data):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(PATIENCE_S)
     assert [worker.exitcode for worker in workers] == [0] * 6
     assert calls.value == 1
 
@@ -101,6 +102,7 @@ import resource, signal, sys
 import numpy as np
 from text_recognizer.datasets.store import make_store, store_folder
 from text_recognizer.errors import DataError
+from text_recognizer.tests.waiting import PATIENCE_S
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # the kernel refuses larger files, as a full disk would
 try:

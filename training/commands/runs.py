@@ -165,7 +165,8 @@ def _tail(arguments: argparse.Namespace) -> int:
     if run.status().state == "created":
         say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C ends the waiting)")
     while not log.exists():
-        if run.status().state not in ("created", "running"):
+        # The log again, after the state: a run may begin and end between the two.
+        if run.status().state not in ("created", "running") and not log.exists():
             raise RunError(f"the run {run.folder} has no log.")
         time.sleep(TAIL_S)
     with open(log, encoding="utf-8", errors="replace") as file:

@@ -78,6 +78,8 @@ class Dispatcher:
         self._number = 0
         self._deaths = 0
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._entrance = threading.Lock()  # a command comes before the thread has left, or it knows that it has
+        self._left = False
         self._bell, self._bell_heard = socket.socketpair()
         self._bell.setblocking(False)
         self._selector = selectors.DefaultSelector()
@@ -86,9 +88,13 @@ class Dispatcher:
         self._start_zygote()
 
     def do(self, command: Callable[[], None]) -> None:
-        """Has the thread execute something. For other threads."""
-        self._commands.put(command)
-        self._ring()
+        """Has the thread execute something; once that has left, the caller does. For other threads."""
+        with self._entrance:
+            if not self._left:
+                self._commands.put(command)
+                self._ring()
+                return
+        command()  # nothing else happens here any more
 
     def run(self) -> None:
         """Until it is closed and nothing runs any more."""
@@ -101,6 +107,8 @@ class Dispatcher:
             self._give_up(error)
             raise
         finally:
+            with self._entrance:
+                self._left = True
             self._obey()  # what came in the last moment
             if self._leases is not None:
                 self._leases.close()

@@ -57,12 +57,14 @@ class Zygote:
     Args:
         forks: whether this process may be forked.
         grace_s: between asking the runs to end and killing them.
+        driver: its process.
     """
 
-    def __init__(self, channel: Channel, forks: bool, grace_s: float) -> None:
+    def __init__(self, channel: Channel, forks: bool, grace_s: float, driver: int) -> None:
         self._channel = channel
         self._forks = forks
         self._grace_s = grace_s
+        self._driver = driver
         self._trials: dict[int, _Trial] = {}
         self._ending = False
         self._explained_oom_kills = 0
@@ -102,7 +104,9 @@ class Zygote:
     def _watch_driver(self) -> None:
         """A driver's other children may have inherited its end of the channel: its end alone does not tell."""
         with contextlib.suppress(AttributeError, OSError):  # Linux has it
-            self._selector.register(os.pidfd_open(os.getppid()), selectors.EVENT_READ, self._lose_driver)
+            self._selector.register(os.pidfd_open(self._driver), selectors.EVENT_READ, self._lose_driver)
+        if os.getppid() != self._driver:  # gone while this process imported; its number may be another's by now
+            self._lose_driver()
 
     def _lose_driver(self) -> None:
         for watched in list(self._selector.get_map().values()):
@@ -215,6 +219,7 @@ def main() -> NoReturn:
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the driver")
     parser.add_argument("--isolation", choices=("fork", "exec"), required=True)
     parser.add_argument("--grace-s", type=float, required=True)
+    parser.add_argument("--driver", type=int, required=True, help="process that the runs are started for")
     parser.add_argument("--preload", default="", help="a user's modules, comma-separated")
     parser.add_argument("--because", help="why not fork")
     arguments = parser.parse_args()
@@ -228,7 +233,7 @@ def main() -> NoReturn:
     channel = Channel(socket.socket(fileno=arguments.channel))
     with contextlib.suppress(OSError):  # a driver that is gone by now: so it finds out below
         channel.send({"ready": arguments.isolation, "because": arguments.because, "notes": notes})
-    Zygote(channel, arguments.isolation == "fork", arguments.grace_s).serve()
+    Zygote(channel, arguments.isolation == "fork", arguments.grace_s, arguments.driver).serve()
     os._exit(0)  # there is nothing to take apart
 
 

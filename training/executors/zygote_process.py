@@ -35,6 +35,7 @@ class ZygoteProcess:
         # TensorFlow's start-up notes; and nothing that a user's module does may touch a device.
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"), "CUDA_VISIBLE_DEVICES": "-1"}
         options = [f"--channel={there.fileno()}", "--isolation", isolation, f"--grace-s={grace_s}"]
+        options.append(f"--driver={os.getpid()}")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "training.executors.zygote", *options, f"--preload={','.join(preload)}"],
             stdin=subprocess.DEVNULL,

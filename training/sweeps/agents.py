@@ -151,6 +151,7 @@ class _Slot:
         self._sweep = sweep
         self._folder = folder
         self._lease: Lease | None = None
+        self._log_begin = 0
         self._told = False
         self._preempted: set[int] = set()
 
@@ -170,6 +171,7 @@ class _Slot:
         environ["WANDB_DIR"] = str(self.log.parent.resolve())
         environ["TEXT_RECOGNIZER_RUNS"] = str(self._folder.parent.resolve())
         with open(self.log, "ab") as log:
+            self._log_begin = log.tell()
             self.process = subprocess.Popen(
                 [*wandb_command(), "agent", self._sweep.path],
                 env=environ,
@@ -189,7 +191,10 @@ class _Slot:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def said(self, text: str) -> bool:
-        return text in self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+        """Whether the agent that was started last said it; the log may have the last words of earlier ones."""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_begin)
+            return text in log.read().decode(errors="replace")[-4000:]
 
     def take_no_more(self) -> None:
         """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from training.executors.base import Job
+from training.folder_lock import holder_of
 from training.run import Run, Status
 from training.sweeps.trials import Trial, TrialRun
 
@@ -41,7 +42,7 @@ def status_when_left_alone(folder: Path) -> Status:
         RunError: it does not end.
     """
     until = time.monotonic() + ORPHANS_GRACE_S
-    while (status := Run.open(folder).status()).state == "running":
+    while _is_at_work(folder, status := Run.open(folder).status()):
         if time.monotonic() > until:
             raise RunError(
                 f"the run {folder} is still at work for an earlier driver of this sweep. "
@@ -49,6 +50,11 @@ def status_when_left_alone(folder: Path) -> Status:
             )
         time.sleep(POLL_S)
     return status
+
+
+def _is_at_work(folder: Path, status: Status) -> bool:
+    """Whether a process still has the run: also one that has said how it ended, and waits for its mirror."""
+    return status.state == "running" or (status.state != "finished" and holder_of(folder / "run.lock") is not None)
 
 
 def stop_left_alone(folder: Path, reason: str) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-import time
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import numpy as np
 
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import processes
+from training.cpu_slots import cpu_slots
 from training.run import Run
 
 ODD = "training.tests.odd_networks"
@@ -61,6 +65,39 @@ def numbers(run: Run) -> dict[str, Any]:
     }
 
 
+def run_experiment(run: Run, **environ: str) -> None:
+    """Takes a run to its end as a person does, in a process of its own."""
+    process = subprocess.run(
+        [sys.executable, "-m", "training.run_experiment", "--nowandb", "--gpu=none", f"--resume={run.folder}"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+class Undisturbed:
+    """The numbers of a run that nothing happens to, with as many threads as another one had.
+
+    The slots of a machine with an odd number of cores have different ones.
+    """
+
+    def __init__(self, make: Callable[[], Run]) -> None:
+        self._make = make
+        self._numbers: dict[int, dict[str, Any]] = {}
+
+    def like(self, run: Run) -> dict[str, Any]:
+        threads = int(run.read_json("environment.json")["threads"])
+        if threads not in self._numbers:
+            made = self._make()
+            (slot,) = {slot.threads: slot for slot in cpu_slots(2) if slot.threads == threads}.values()
+            run_experiment(made, **slot.environ)
+            self._numbers[threads] = numbers(made)
+        return self._numbers[threads]
+
+
 def log(run: Run) -> str:
     return (run.folder / "log.txt").read_text()
 
@@ -75,20 +112,10 @@ def children_of(pid: int) -> list[int]:
     return [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> bool:
-    """Whether it came true in time."""
-    until = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def is_gone(pid: int) -> bool:
     return not processes.is_running(pid, None)
 
 
 def wait_for_file(path: Path) -> str:
-    assert wait_until(path.exists), path
-    return path.read_text()
+    """What a file holds, once it holds something."""
+    return wait_until(lambda: path.read_text() if path.exists() else "")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
+from text_recognizer.tests.waiting import PATIENCE_S
+
 Story = Callable[["Line"], object]
 
 NOBODY = 65_534
@@ -23,7 +25,7 @@ class Line:
         self._file.write(f"{text}\n")
         self._file.flush()
 
-    def hear(self, timeout_s: float = 20.0) -> str:
+    def hear(self, timeout_s: float = PATIENCE_S) -> str:
         """The next line of the other side; "" when it is gone."""
         self._end.settimeout(timeout_s)
         return self._file.readline().rstrip("\n")

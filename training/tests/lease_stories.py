@@ -1,7 +1,6 @@
 """What tests of leases have in common: leases by the words of the command line, and children that hold them."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 from training.device_requests import DeviceRequest
@@ -44,14 +43,6 @@ def holding(gpu: str = "-1", memory: str | None = None, label: str = "") -> Iter
     with Child(holder(gpu, memory, label)) as child:
         assert child.hear().startswith("has ")
         yield child
-
-
-def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Waits for something that must become true."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < timeout_s, "it did not become true"
-        time.sleep(0.005)
 
 
 def waiting() -> list[Holder]:

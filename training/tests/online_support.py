@@ -1,15 +1,14 @@
 """Runs and sweeps of this project against the stand-in of the W&B backend."""
 
 import contextlib
-import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.tests.waiting import wait_until
 from training.run import Run
 from training.tests.wandb_backend import WandbBackend
 from training.tests.wandb_backend_programs import wandb
+from training.tracking.mirror import read_state
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPEC: dict[str, Any] = {
@@ -20,8 +19,10 @@ SPEC: dict[str, Any] = {
     "train_args": {"epochs": 2},
     "experiment_group": "online",
 }
-# Long enough that something can happen to it; a checkpoint after every group of steps.
-LONG: dict[str, Any] = {**SPEC, "train_args": {"epochs": 2000, "checkpoint_interval_s": 0}}
+# It never ends by itself; a checkpoint after every group of steps.
+LONG: dict[str, Any] = {**SPEC, "train_args": {"epochs": 1_000_000, "checkpoint_interval_s": 0}}
+# What W&B must answer before a run can begin.
+TO_BEGIN = {"Viewer", "RunResumeStatus", "UpsertBucket", "OrganizationCoreWeaveOrganizationID", "ServerFeaturesQuery"}
 
 
 def environ(backend: WandbBackend) -> dict[str, str]:
@@ -46,15 +47,10 @@ def runs_below(folder: Path) -> dict[str, Run]:
     return found
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 120.0) -> Any:
-    """What a condition on files says, once it is true."""
-    until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise TimeoutError
+def wait_for_mirrors(runs: Path) -> None:
+    """Returns when what mirrors write for these runs is whole: a run that ends waits only a little for its own."""
+    folders = [status.parent for status in runs.glob("*/*/status.json")]
+    wait_until(lambda: all(read_state(folder).get("state") in ("done", "failed") for folder in folders))
 
 
 def register(backend: WandbBackend, text: str) -> str:
@@ -75,7 +71,3 @@ def plain_rows(run: Run) -> list[dict[str, Any]]:
     """What a run reported, without what differs from time to time."""
     differing = ("time", "images_per_s")
     return [{name: value for name, value in row.items() if name not in differing} for row in run.rows()]
-
-
-def alive(process: int) -> bool:
-    return Path(f"/proc/{process}").exists() and os.path.exists(f"/proc/{process}/exe")

@@ -19,9 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.tests.waiting import PATIENCE_S
+
+# Only a hang or a defect takes longer.
+_LONGEST_SWEEP_S = 2 * PATIENCE_S
+
 MARK = "TEXT_RECOGNIZER_FAULT_TEST"
 
 _WEIGHTS = {"driver": 2, "pool": 2, "mirror": 1, "trial": 5}
+# In a short sweep too the kinds that matter most are met.
+_FIRST = ["trial", "pool", "driver"]
+# A driver gives up after three zygotes in a row that started no run.
+_MOST_POOLS_OF_A_DRIVER = 2
 
 SWEEP = """
 method: {method}
@@ -59,7 +68,7 @@ def disturbed(folder: Path, trials: int, kills: int, seed: int, method: str = "g
     (folder / "quiet").mkdir()
     quiet = _Driver(folder / "quiet", file, trials)
     try:
-        assert quiet.process.wait(600) == 0, quiet.output()
+        assert quiet.process.wait(_LONGEST_SWEEP_S) == 0, quiet.output()
     finally:
         quiet.process.kill()
     outcome = Outcome()
@@ -69,7 +78,8 @@ def disturbed(folder: Path, trials: int, kills: int, seed: int, method: str = "g
     driver = _Driver(folder / "loud", file, trials)
     outcome.drivers = 1
     finished_before: set[str] = set()
-    until = time.monotonic() + 60 + 20 * kills
+    pools = 0
+    until = time.monotonic() + _LONGEST_SWEEP_S + 60 * kills
     while driver.process.poll() != 0:
         if time.monotonic() > until:
             outcome.problems.append("the sweep did not come to its end in time")
@@ -81,18 +91,33 @@ def disturbed(folder: Path, trials: int, kills: int, seed: int, method: str = "g
             finished_before |= _finished(folder / "loud")
             driver = _Driver(folder / "loud", file, trials)
             outcome.drivers += 1
+            pools = 0
         if sum(outcome.kills.values()) < kills:
-            kind = random_source.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+            kind = _next_kind(outcome.kills, pools, random_source)
             victim = _await_victim(kind, random_source, driver)
             if victim is not None:
                 _kill(victim)
                 outcome.kills[kind] += 1
+                pools += kind == "pool"
         else:
             time.sleep(0.1)
+    driver.process.kill()
     outcome.seconds = time.monotonic() - started
     outcome.problems += _compare(folder / "quiet", folder / "loud", trials, finished_before)
     outcome.problems += _left_behind(driver.mark)
     return outcome
+
+
+def _next_kind(kills: Counter[str], pools: int, random_source: random.Random) -> str:
+    """
+    Args:
+        pools: how many of the present driver were killed.
+    """
+    for kind in _FIRST:
+        if not kills[kind]:
+            return kind
+    allowed = [kind for kind in _WEIGHTS if kind != "pool" or pools < _MOST_POOLS_OF_A_DRIVER]
+    return random_source.choices(allowed, weights=[_WEIGHTS[kind] for kind in allowed])[0]
 
 
 class _Driver:
@@ -131,7 +156,7 @@ class _Driver:
 
 def _await_victim(kind: str, random_source: random.Random, driver: _Driver) -> int | None:
     """Some process of that kind, a random moment after there is one; None when the driver ends before."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while driver.process.poll() is None and time.monotonic() < until:
         if _of_kind(kind, driver):
             time.sleep(random_source.uniform(0, 0.8))
@@ -229,8 +254,8 @@ def _compare(quiet: Path, loud: Path, trials: int, finished_before: set[str]) ->
 
 
 def _left_behind(mark: str) -> list[str]:
-    """Processes that are still there some seconds after the sweep has ended; mirrors get time to finish."""
-    until = time.monotonic() + 30
+    """Processes that are still there long after the sweep has ended; mirrors get time to finish."""
+    until = time.monotonic() + PATIENCE_S
     while (left := _marked(mark)) and time.monotonic() < until:
         time.sleep(0.1)
     return [f"process {pid} was left behind: {_command(pid)}" for pid in left]

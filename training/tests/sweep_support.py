@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.executors.base import Ended, Job
 from training.run import Run
@@ -49,6 +50,7 @@ class MadeUpExecutor:
 
     def submit(self, run: Run, **launch: Any) -> Job:
         self.started.append(run.id)
+        run.clear_stop_request()
         job = Job(run, lambda job, kill, reason: run.request_stop(reason))
         job.state = "running"
         attempt = self.started.count(run.id) - 1
@@ -65,8 +67,11 @@ class MadeUpExecutor:
             thread.join()
 
     def _live(self, job: Job, run: Run, attempt: int) -> None:
-        run.clear_stop_request()
-        run.hold()
+        try:
+            run.hold()
+        except RunError as error:
+            job.end(Ended(2, str(error)))
+            return
         run.set_state("running")
         story = self._story(run.spec, attempt)
         if isinstance(story, str):

@@ -13,11 +13,12 @@ import yaml
 
 from text_recognizer.errors import SpecError
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_experiment, run_sweep
 from training.agent import AgentTrial
 from training.run import Run
 from training.sweeps.command import agent_command, args_json
-from training.tests.online_support import environ, register, runs_below, wait_for
+from training.tests.online_support import environ, register, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program
 from training.tracking.mode import wandb_mode
@@ -156,7 +157,7 @@ parameters:
   model: {value: CharacterModel}
   network: {value: mlp}
   network_args.layer_size: {values: [8, 16]}
-  train_args: {parameters: {epochs: {value: 5000}, checkpoint_interval_s: {value: 0}}}
+  train_args: {parameters: {epochs: {value: 1000000}, checkpoint_interval_s: {value: 0}}}
 """
 
 
@@ -182,22 +183,22 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     path = register(backend, STORY)
     sweep = backend.sweeps["sweep001"]
     agent = Program(backend, "wandb", "agent", path, environ=environ(backend))
-    backend.wait_until(lambda: reports(backend, "s001r001") >= 2, 120)
+    backend.wait_until(lambda: reports(backend, "s001r001") >= 2)
     first = runs_below(backend.folder)["s001r001"]
     assert (first.group, first.spec.network_args["layer_size"]) == ("sweep-sweep001", 8)
 
     # Preempted by a batch system's warning: the same agent gets it again, and it goes on.
     os.kill(process_of(first), signal.SIGUSR1)
-    wait_for(lambda: ended(first, "preempted"))
+    wait_until(lambda: len(first.read_json("launch.json")["attempts"]) == 2)
     before = len(first.rows())
-    backend.wait_until(lambda: reports(backend, "s001r001") > before, 120)
+    backend.wait_until(lambda: reports(backend, "s001r001") > before)
     assert len(first.read_json("launch.json")["attempts"]) == 2
 
     # Stopped by the agent, as early termination does it.
     backend.stop_by_agent("s001r001")
-    wait_for(lambda: ended(first, "stopped"))
+    wait_until(lambda: ended(first, "stopped"))
     assert first.status().error == "stopped by W&B's agent"
-    backend.wait_until(lambda: reports(backend, "s001r002") >= 2, 120)
+    backend.wait_until(lambda: reports(backend, "s001r002") >= 2)
     stopped = backend.runs["s001r001"]
     assert (stopped.state, stopped.exit_code, stopped.sweep) == ("finished", 0, "sweep001")
     assert [row["_step"] for row in stopped.history] == list(range(1, len(first.rows()) + 1))
@@ -206,13 +207,14 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     # The machine goes down with agent and run: another agent takes the run up.
     second = runs_below(backend.folder)["s001r002"]
     child = process_of(second)
-    os.kill(agent.pid, signal.SIGKILL)
+    agent.kill()
+    agent.wait(PATIENCE_S)
     os.kill(child, signal.SIGTERM)
-    wait_for(lambda: ended(second, "preempted"))
+    wait_until(lambda: ended(second, "preempted"))
     before = len(second.rows())
-    backend.wait_until(lambda: backend.runs["s001r002"].state == "preempted", 60)
+    backend.wait_until(lambda: backend.runs["s001r002"].state == "preempted")
     another = Program(backend, "wandb", "agent", path, environ=environ(backend))
-    backend.wait_until(lambda: reports(backend, "s001r002") > before, 120)
+    backend.wait_until(lambda: reports(backend, "s001r002") > before)
     backend.stop_by_agent("s001r002")
     another.succeed()
     assert sweep.state == "FINISHED"

@@ -27,10 +27,10 @@ if MORTAL:
         first = True
     except FileExistsError:
         pass
-child = subprocess.Popen([sys.executable, os.path.join(folder, "program.py"), "60" if first else "0.3"])
+child = subprocess.Popen([sys.executable, os.path.join(folder, "program.py"), "3600" if first else "0.3"])
 if first:
     journal = os.path.join(folder, "journal.jsonl")
-    while not (os.path.exists(journal) and str(child.pid) in open(journal).read()):
+    while not (os.path.exists(journal) and f'"process": {child.pid},' in open(journal).read()):
         time.sleep(0.01)
     os._exit(1)
 child.wait()
@@ -104,6 +104,8 @@ def test_wandb_hears_of_each_wish_once_and_a_refusal_ends_no_run(tmp_path, monke
 @needs_compiler
 def test_an_agent_that_always_breaks_down_is_given_up(tmp_path, monkeypatch, machine):
     count = tmp_path / "count"
+    (tmp_path / ".agents").mkdir()
+    (tmp_path / ".agents" / "agent-1.log").write_text("sweep abc is not running\n")  # of the day before
     served, _ = serve(tmp_path, monkeypatch, machine, 1, f"open({str(count)!r}, 'a').write('x')\nraise SystemExit(1)\n")
     assert len(count.read_text()) == 1 + RESTARTS
     assert served.broken == 1

@@ -13,6 +13,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import resolve
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S
 from training import attempt as attempt_module
 from training import execute as execute_module
 from training.command_line import TRACEBACK, guarded
@@ -70,8 +71,9 @@ def test_a_bug_keeps_its_traceback(capsys):
 )
 @pytest.mark.parametrize("module", ["training.cli", "training.run_sweep"])
 def test_a_terminal_without_all_characters_gets_the_help_text(module, environ):
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
     done = subprocess.run(
-        [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, env={**os.environ, **environ}, capture_output=True
+        [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, env={**usual, **environ}, capture_output=True
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\\u2026" in done.stdout
@@ -96,7 +98,7 @@ print("after the run", flush=True)
     assert process.stdout.readline() == b"0\n"
     process.stdout.close()
     process.stdin.close()  # now it goes on
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert (tmp_path / "log.txt").read_text().split() == [str(number) for number in range(2000)]
 
 

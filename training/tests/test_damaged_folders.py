@@ -1,5 +1,6 @@
 """Folders of runs and sweeps after kills, power cuts, full disks, and people who delete things."""
 
+import contextlib
 import csv
 import errno
 import json
@@ -57,7 +58,10 @@ def test_a_run_gets_its_name_once_its_folder_is_whole(tmp_path, monkeypatch):
         patch.setattr(Run, "_write_status", lambda *_: os.kill(os.getpid(), signal.SIGKILL))  # before the last file
         pid = os.fork()
         if pid == 0:
-            Run.create(SPEC, "one", tmp_path)
+            try:
+                Run.create(SPEC, "one", tmp_path)
+            finally:
+                os._exit(1)
         assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
     assert not (tmp_path / "g" / "one").exists()
     assert list(read_rows(tmp_path)) == []
@@ -240,7 +244,25 @@ def test_a_full_disk_ends_a_sweep_and_costs_no_trial(tmp_path):
     executor = MadeUpExecutor(by_layer_size)
     again, _ = sweep_of(GRID, tmp_path, executor)
     assert again.run().exit_code == 0
-    assert len(executor.started) == again.plan.size - 1
+    assert len(executor.started) == 5  # of six points
+
+
+def test_many_processes_may_replace_one_file_at_once(tmp_path):
+    texts = [letter * 100_000 for letter in "abcd"]
+    children = []
+    for text in texts:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with contextlib.suppress(BaseException):
+                for _ in range(200):
+                    replace_file(tmp_path / "control", text)
+                    assert (tmp_path / "control").read_text() in texts
+                code = 0
+            os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
 
 
 def test_what_refuses_a_file_decides_the_advice(tmp_path):

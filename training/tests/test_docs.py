@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from text_recognizer.tests.character_files import idx_bytes, idx_files, part
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+LONG_S = 4 * PATIENCE_S  # a command may be a sweep of many runs
 
 
 def blocks(language: str, document: str) -> list[str]:
@@ -94,10 +96,17 @@ def test_a_command_of_the_documents_runs(command, place):
         _quit_after_a_moment(command, place)
         return
     done = subprocess.run(
-        ["bash", "-c", command], cwd=place, env=environ(place), capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", command],
+        cwd=place,
+        env=environ(place),
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning" not in done.stderr
+    # A run waits only a little for W&B's files; on a crowded machine they are made while others read this.
+    assert "warning" not in re.sub("warning: W&B is not done yet; .*", "", done.stderr)
 
 
 def _quit_after_a_moment(command: str, place: Path) -> None:
@@ -108,7 +117,7 @@ def _quit_after_a_moment(command: str, place: Path) -> None:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         os.chdir(place)
         os.execvpe("bash", ["bash", "-c", command], {**environ(place), "TERM": "xterm-256color"})
-    drawn, asked, until = b"", False, time.monotonic() + 60
+    drawn, asked, until = b"", False, time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         ready, _, _ = select.select([terminal], [], [], 0.2)
         try:
@@ -127,7 +136,7 @@ def _quit_after_a_moment(command: str, place: Path) -> None:
 
 
 def _newest_run(place: Path) -> Path:
-    return max(path for path in (place / "runs" / "default").iterdir() if list(path.glob("wandb/offline-run-*")))
+    return max(wait_until(lambda: [path.parents[1] for path in place.glob("runs/default/*/wandb/offline-run-*")]))
 
 
 def test_the_python_examples_run(place):

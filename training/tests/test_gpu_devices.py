@@ -5,10 +5,11 @@ import subprocess
 import pytest
 
 from text_recognizer.errors import DeviceError
+from text_recognizer.tests.waiting import wait_until
 from training import processes
 from training.gpu_manager import GPUManager
 from training.tests.forked import Child
-from training.tests.lease_stories import holder, holding, lease, numbers, until, waiting
+from training.tests.lease_stories import holder, holding, lease, numbers, waiting
 from training.tests.simulated_nvml import (
     GPU_IS_LOST,
     NO_PERMISSION,
@@ -36,7 +37,7 @@ def sleeper():
     started = []
 
     def start(**options):
-        started.append(subprocess.Popen(["sleep", "60"], **options))
+        started.append(subprocess.Popen(["sleep", "3600"], **options))
         return started[-1]
 
     yield start
@@ -54,14 +55,14 @@ def test_a_gpu_that_another_program_uses_is_not_taken_unless_forced(machine, sle
     with pytest.raises(DeviceError, match="no devices within"):
         lease("0", timeout_s=0.1, on_wait=told.append)
     assert f"GPU 0 is used without a lease by pid {other.pid} (" in told[0]
-    assert "sleep 60) (--gpu-force takes it all the same)" in told[0]
+    assert "sleep 3600) (--gpu-force takes it all the same)" in told[0]
     lease("0", force=True).release()
 
 
 def test_a_program_that_ends_frees_its_gpu_for_the_waiting(machine):
     machine.with_gpus(1).use(0, pid=1)
     with Child(holder()) as child:
-        until(waiting)
+        wait_until(waiting)
         machine.processes.clear()
         machine.write()
         assert child.hear() == "has [0]"
@@ -85,7 +86,7 @@ def test_an_orphan_that_inherited_a_lease_does_not_keep_others_from_sharing(mach
 
     def parent(line):
         held = lease("0", "4000MiB")
-        line.tell(str(subprocess.Popen(["sleep", "60"], pass_fds=held.fds).pid))
+        line.tell(str(subprocess.Popen(["sleep", "3600"], pass_fds=held.fds).pid))
         line.hear()
 
     with Child(parent) as child:
@@ -126,7 +127,7 @@ def test_a_gpu_whose_processes_nvml_never_lists_is_refused_at_once_unless_forced
 def test_a_gpu_whose_processes_nvml_does_not_list_at_the_moment_is_waited_for(machine):
     machine.with_gpus(1).fail("nvmlDeviceGetComputeRunningProcesses_v3", UNKNOWN)
     with Child(holder()) as child:
-        until(waiting)
+        wait_until(waiting)
         machine.failures.clear()
         machine.write()
         assert child.hear() == "has [0]"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from text_recognizer.spec import typed_fields
-from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below, wait_for_mirrors
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
 from training.tests.wandb_backend_programs import NO_STATISTICS, Program
 
@@ -66,8 +67,10 @@ def session(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any) -> I
             (sync, {}),
             (("wandb", "agent", path), {}),
         ):
-            output, _ = Program(backend, *command, environ=environ(backend) | more).communicate(timeout=200)
-            printed.append(output)
+            printed.append(Program(backend, *command, environ=environ(backend) | more).ended())
+            if command is run:
+                wait_for_mirrors(backend.folder / "runs")
+        wait_until(lambda: not backend.processes())  # whose files are looked at
         yield backend, "\n".join(printed)
 
 
@@ -138,7 +141,7 @@ def test_disabled_opens_no_socket(tmp_path, digits_prepared):
     assert subprocess.run(guarded, env=variables, capture_output=True, check=False).returncode == 99
     command = [sys.executable, "-m", "training.run_experiment", "--gpu=none", json.dumps(SPEC), "--wandb=disabled"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "A SOCKET WAS OPENED" not in done.stderr

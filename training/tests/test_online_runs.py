@@ -1,5 +1,6 @@
 """Online runs against the stand-in of the W&B backend: stopped there, preempted, and with a backend in trouble."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from training.run import Run
-from training.tests.online_support import LONG, SPEC, environ, plain_rows, runs_below
+from training.tests.online_support import LONG, SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program
 from training.tracking.mirror import read_state
@@ -34,7 +35,7 @@ def the_run(backend: WandbBackend) -> Run:
 
 def wait_for_reports(backend: WandbBackend, number: int = 2) -> Run:
     """The run, once it and W&B have so many reports."""
-    backend.wait_until(lambda: any(len(run.history) >= number for run in backend.runs.values()), 120)
+    backend.wait_until(lambda: any(len(run.history) >= number for run in backend.runs.values()))
     return the_run(backend)
 
 
@@ -57,7 +58,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     again = start(backend, "--resume", run.id)
     backend.wait_until(lambda: len(backend.runs[run.id].history) > before)
     again.send_signal(signal.SIGTERM)
-    output, _ = again.communicate(timeout=60)
+    output = again.ended()
     assert again.returncode == 143, output
     backend.wait_until(lambda: backend.runs[run.id].state == "preempted")
     assert (run.status().state, backend.runs[run.id].exit_code) == ("preempted", 143)
@@ -77,9 +78,11 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     failing = start(backend, json.dumps({**spec, "experiment_group": "failing"}))
     failing.succeed()
     backend.fail_rate = 0
+    backend.faults.spared, backend.faults.kinds, backend.fail_rate = TO_BEGIN, ("500",), 1
     gone = start(backend, json.dumps({**spec, "experiment_group": "gone"}))
     backend.wait_until(lambda: any(run.group == "gone" for run in backend.runs.values()))
-    backend.vanish()  # however fast the run is, it has not told everything by now
+    backend.vanish()  # however fast the run is, it has told nothing by now
+    backend.fail_rate = 0
     output = gone.succeed()
     assert output.count("warning: W&B") == 1
     backend.return_()
@@ -88,7 +91,8 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
         assert plain_rows(run) == expected
         process = read_state(run.folder).get("process", 0)
         if read_state(run.folder).get("state") == "running":  # it would go on by itself; here its machine goes down
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     sync = Program(backend, sys.executable, "-m", "training.cli", "sync", "--all", environ=environ(backend))
     sync.succeed()
     assert len(backend.runs) == 2

@@ -5,17 +5,20 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.run import Run
 from training.run_sweep import main
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.plan import read_plan
-from training.tests.online_support import environ, plain_rows, register, runs_below, wait_for
+from training.tests.online_support import environ, plain_rows, register, runs_below
+from training.tests.pausing_digits import PAUSING, pause
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program
 from training.tests.wandb_backend_suggestions import suggest_ours
@@ -69,8 +72,8 @@ def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prep
     path = register(backend, text)
     agent = Program(backend, "wandb", "agent", path, environ=environ(backend))
     (backend.folder / "offline.yaml").write_text(text)
-    run_sweep(backend, "offline.yaml").succeed(240)
-    agent.succeed(240)
+    run_sweep(backend, "offline.yaml").succeed(2 * PATIENCE_S)
+    agent.succeed(2 * PATIENCE_S)
     runs = list(runs_below(backend.folder).values())
     offline = by_point([run for run in runs if run.group == "offline"])
     online = by_point([run for run in runs if run.group == "sweep-sweep001"])
@@ -88,11 +91,15 @@ def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prep
     assert [there[run.id] for run in backend.sweeps["sweep001"].runs] == here
 
 
-def at_work(backend: WandbBackend, count: int = 1) -> list[Run]:
-    """Runs that have written something since they were started last."""
+def at_work(backend: WandbBackend, earlier: Mapping[str, int] = MappingProxyType({})) -> Run | None:
+    """A run that has written two reports since it was started last.
+
+    Args:
+        earlier: how many reports runs had before.
+    """
     runs = runs_below(backend.folder).values()
-    found = [run for run in runs if run.status().state == "running" and len(run.rows()) >= 2]
-    return found if len(found) >= count else []
+    found = (run for run in runs if len(run.rows()) >= earlier.get(run.id, 0) + 2)
+    return next((run for run in found if run.status().state == "running"), None)
 
 
 def agent_of(run: Run) -> int:
@@ -101,11 +108,15 @@ def agent_of(run: Run) -> int:
 
 
 def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digits_prepared):
-    (backend.folder / "served.yaml").write_text(SWEEP.replace("EPOCHS", "150").replace("[0.01, 0.001]", "[0.01]"))
-    first = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "1")
-    (run,) = wait_for(lambda: at_work(backend))
+    text = SWEEP.replace("EPOCHS", "150").replace("[0.01, 0.001]", "[0.01]")
+    (backend.folder / "served.yaml").write_text(text.replace("DigitsDataset", PAUSING))
+    gate = backend.folder / "gate"
+    pausing = pause(gate, after=2)
+    first = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "1", **pausing)
+    run = wait_until(lambda: at_work(backend))
+    assert run is not None
     first.send_signal(signal.SIGINT)
-    output, _ = first.communicate(timeout=120)
+    output = first.ended()
     assert first.returncode == 130, output
     assert "registered  tester/swept/sweep001" in output
     assert "serve it    wandb agent tester/swept/sweep001" in output
@@ -113,14 +124,18 @@ def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digit
     assert backend.runs[run.id].state == "preempted"
 
     # The same command goes on; an agent that is killed is replaced, and its run goes on.
-    second = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "2")
-    os.kill(agent_of(wait_for(lambda: at_work(backend))[0]), signal.SIGKILL)
+    earlier = {run.id: len(run.rows())}
+    second = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "2", **pausing)
+    of_second = wait_until(lambda: at_work(backend, earlier))
+    assert of_second is not None
+    os.kill(agent_of(of_second), signal.SIGKILL)
     folder = find_sweep("served", backend.folder / "runs")
     wishes: tuple[tuple[Wish, str], ...] = (("pause", "PAUSED"), ("run", "RUNNING"))
     for wish, state in wishes:
         folder.set_wish(wish)
-        backend.wait_until(lambda state=state: backend.sweeps["sweep001"].state == state, 60)
-    output, _ = second.communicate(timeout=240)
+        backend.wait_until(lambda state=state: backend.sweeps["sweep001"].state == state)
+    gate.unlink()
+    output = second.ended(2 * PATIENCE_S)
     assert second.returncode == 0, output
     assert "broke down (exit code -9)" in output
     assert len(backend.sweeps) == 1
@@ -143,7 +158,7 @@ def test_a_sweep_whose_runs_fail_fails(backend, digits_prepared):
     (backend.folder / "failing.yaml").write_text(text)
     backend.store.lease_s = 0
     program = run_sweep(backend, "failing.yaml", "--engine", "wandb", "--jobs", "1")
-    output, _ = program.communicate(timeout=120)
+    output = program.ended()
     assert program.returncode == 1
     assert "error: no agent was given a run" in output or "error: no run finished" in output
 
@@ -159,7 +174,7 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend)
         Program(backend, *steer, environ=environ(backend)).succeed()
         assert backend.sweeps["sweep001"].state == state
     again = Program(backend, sys.executable, "-m", "training.cli", "sweeps", "stop", "kept", environ=environ(backend))
-    output, _ = again.communicate(timeout=60)
+    output = again.ended()
     assert again.returncode == 2
     assert "W&B did not stop the sweep tester/swept/sweep001" in output
     assert "canceled" in output

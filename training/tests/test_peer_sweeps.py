@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 import pytest
 
+from text_recognizer.tests.waiting import PATIENCE_S
 from training.sweeps.config import Metric
 from training.sweeps.early_termination import Hyperband, HyperbandTable, usable_values
 from training.sweeps.forms import filled
@@ -84,7 +85,9 @@ def answers(peer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     asked.write_text(json.dumps(questions), encoding="utf-8")
     script = Path(__file__).with_name("peer_engine.py")
     environ = os.environ | {"PYTHONPATH": str(peer_folder)}
-    subprocess.run([sys.executable, str(script), str(asked), str(answered)], check=True, env=environ, timeout=300)
+    subprocess.run(
+        [sys.executable, str(script), str(asked), str(answered)], check=True, env=environ, timeout=4 * PATIENCE_S
+    )
     results = iter(json.loads(answered.read_text(encoding="utf-8")))
     return {name: [(case, next(results)) for case in of_kind] for name, of_kind in cases.items()}
 

@@ -106,7 +106,8 @@ def test_a_run_that_began_with_other_weights_is_not_reused(place, digits_prepare
 
 
 def test_a_module_that_git_does_not_know_yet_is_part_of_the_projects_code(tmp_path, monkeypatch):
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    settings = ["user.name=a", "user.email=a@b", "commit.gpgsign=false", "core.hooksPath=/dev/null"]
+    git = ["git", *(word for setting in settings for word in ("-c", setting)), "-C", str(tmp_path)]
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "known.py").write_text("")
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):

@@ -1,13 +1,17 @@
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
 import time
+import types
 
 import pytest
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S
+from training import folder_lock
 from training.run import Run, find_run, group_folder_name, new_run_id
 from training.safe_files import append_line, open_journal, read_journal
 
@@ -67,6 +71,29 @@ def test_a_held_run_cannot_be_held_twice(run):
         Run.open(run.folder).hold()
 
 
+def test_a_look_at_who_holds_a_run_keeps_nobody_from_holding_it(run, monkeypatch):
+    run.release()
+    looking = os.open(run.folder / "run.lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)  # as holder_of does, for a moment
+    monkeypatch.setattr(folder_lock, "time", types.SimpleNamespace(sleep=lambda _: os.close(looking)))
+    run.hold()
+    with pytest.raises(RunError, match="is in use by process"):
+        Run.open(run.folder).hold()
+
+
+def test_a_run_that_ends_while_it_is_looked_at_has_not_died(run, monkeypatch):
+    run.set_state("running")
+    look = Run._is_held
+
+    def end_and_look(one):
+        run.set_state("finished")
+        run.release()
+        return look(one)
+
+    monkeypatch.setattr(Run, "_is_held", end_and_look)
+    assert Run.open(run.folder).status().state == "finished"
+
+
 def _hold_and_wait(folder, ready):
     run = Run.open(folder)
     run.hold()
@@ -81,7 +108,7 @@ def test_a_run_whose_process_was_killed_has_died_and_can_be_taken_up(tmp_path):
     ready = context.Event()
     holder = context.Process(target=_hold_and_wait, args=(run.folder, ready))
     holder.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_S)
     assert Run.open(run.folder).status().state == "running"
     holder.kill()
     holder.join()

@@ -1,7 +1,7 @@
 """text-recognizer runs: what it lists and shows, on folders that no training made."""
 
 import json
-import threading
+import types
 
 import pytest
 
@@ -71,8 +71,7 @@ def test_a_negative_number_of_lines_is_refused(run, capsys):
 def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch):
     run.set_state("created")
     (run.folder / "log.txt").write_text("a\n")
-    ending = threading.Timer(0.05, run.set_state, ["finished"])
-    ending.start()
+    ending = types.SimpleNamespace(sleep=lambda _: run.set_state("finished"))  # while it waits
+    monkeypatch.setattr("training.commands.runs.time", ending)
     assert text_recognizer(["runs", "tail", "one"]) == 0
-    ending.join()
     assert "one has not started yet; waiting for its first line" in capsys.readouterr().err

@@ -69,10 +69,12 @@ def test_the_same_seed_and_history_give_the_same_suggestions_after_any_restart(m
 
 
 def test_bayes_learns_where_the_good_values_are(search):
-    points = ask_all(search(SPACE.format(method="bayes"), seed=1), 40)
-    early = sum(map(worth, points[:5])) / 5
-    late = sum(map(worth, points[-10:])) / 10
-    assert late < 0.6 * early
+    early, late = 0.0, 0.0
+    for seed in range(5):
+        points = ask_all(search(SPACE.format(method="bayes"), seed=seed), 40)
+        early += sum(map(worth, points[:5])) / 5
+        late += sum(map(worth, points[-10:])) / 10
+    assert late < 0.7 * early  # less than half of it, usually; random search: about as much
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
@@ -103,13 +105,15 @@ def test_running_trials_keep_others_away(search):
 
 
 def test_failed_trials_count_as_the_worst_and_do_not_break_the_search(search):
-    made = search(SPACE.format(method="bayes"))
-    for number in range(1, 15):
-        point = made.ask(number).point
-        failed = point["network"] == "lenet"
-        made.tell(PastTrial(number, point, "failed" if failed else "finished", [] if failed else [worth(point)]))
-    networks = [made.ask(number).point["network"] for number in range(15, 25)]
-    assert networks.count("mlp") >= 7
+    networks: list[str] = []
+    for seed in range(8):
+        made = search(SPACE.format(method="bayes"), seed=seed)
+        for number in range(1, 15):
+            point = made.ask(number).point
+            failed = point["network"] == "lenet"
+            made.tell(PastTrial(number, point, "failed" if failed else "finished", [] if failed else [worth(point)]))
+        networks += [made.ask(number).point["network"] for number in range(15, 25)]
+    assert networks.count("mlp") >= 50  # about 65 of the 80, usually; random search: 40
 
 
 def test_known_points_are_tried_first(search):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.tests.waiting import wait_until
 from training.device_requests import DeviceRequest
 from training.executors import in_process
 from training.executors.in_process import InProcessExecutor
@@ -95,14 +96,17 @@ def test_a_signal_that_the_run_did_not_see_any_more_stops_the_sweep_too(story, i
     assert len(sweep.trials) == 1
 
 
-def test_ctrl_c_ends_a_sweep_that_waits(story, inline):
-    sweep, _ = inline()
+def test_ctrl_c_ends_a_sweep_that_waits(story, inline, monkeypatch):
+    sweep, told = inline()
     sweep.folder.set_wish("pause")
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def interrupt_once(_: Any) -> None:  # it has waited by then
+        if not sweep._interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(told, "update", interrupt_once)
     assert sweep.run().exit_code == 130
     assert sweep.trials == {}
-    timer.join()
 
 
 def test_a_second_ctrl_c_ends_the_run_at_once(story, inline):
@@ -119,13 +123,19 @@ def test_a_second_ctrl_c_ends_the_run_at_once(story, inline):
 def test_worse_runs_are_stopped_early(story, inline):
     story["epochs"] = 40
     story["value"] = lambda spec: float(spec.network_args["num_layers"])
+
+    def wait_for_judgement(run: Run, epoch: int) -> None:
+        if epoch == 10 and run.spec.network_args["num_layers"] == 2:
+            wait_until(run.stop_requested)
+
+    story["deed"] = wait_for_judgement
     sweep, _ = inline(GRID + "early_terminate: {type: hyperband, min_iter: 2}\n")
     assert sweep.run().exit_code == 0
-    # The first of each pair is as good as the best so far; the second is worse and ends long before its 40 epochs.
+    # The first of each pair is as good as the best so far; the second is worse and ends before its 11th epoch.
     assert [trial.state for trial in sweep.trials.values()] == ["finished", "stopped"] * 3
     for trial in sweep.trials.values():
         rows = Run.open(trial.runs[0].folder).rows()
-        assert len(rows) == 40 if trial.state == "finished" else len(rows) < 35
+        assert len(rows) == 40 if trial.state == "finished" else len(rows) <= 10
     decisions = [event for event in journal(sweep.folder.path) if event["event"] == "decision" and event["stop"]]
     assert len(decisions) == 3
 

@@ -7,11 +7,14 @@ import re
 import signal
 import threading
 import time
+import types
 
 import pytest
 
 from text_recognizer.errors import RunError, SpecError
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.run import Run
+from training.sweeps import runs
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.leaderboard import ranked, write_leaderboard
@@ -202,14 +205,17 @@ def test_worse_runs_are_stopped_early_and_every_decision_is_written_down(tmp_pat
     text = GRID + "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"
 
     def story(spec, attempt):
-        base = 100.0 if spec.network_args["num_layers"] == 2 else 1.0
-        return iter([base + 1 / (epoch + spec.network_args["layer_size"]) for epoch in range(30)])
+        """Of all the first of two layers is the worst: as soon as three are at a band, it is not in the better half."""
+        if spec.network_args["num_layers"] == 1:
+            return iter([1.0] * 30)
+        size = spec.network_args["layer_size"]
+        return iter([100.0 + 1 / size] * (99_999 if size == 8 else 30))
 
     sweep, _ = sweep_of(text, tmp_path, MadeUpExecutor(story, capacity=3, pause_s=0.02))
     result = sweep.run()
     assert result.exit_code == 0
     stopped = [trial for trial in sweep.trials.values() if trial.state == "stopped"]
-    assert stopped
+    assert sweep.trials[2] in stopped
     assert all(sweep.plan.swept(trial.point)["network_args.num_layers"] == 2 for trial in stopped)
     for trial in stopped:
         decision = trial.decisions[-1]
@@ -270,23 +276,32 @@ def test_two_drivers_of_one_sweep_are_one_too_many(tmp_path):
     sweep.folder.release()
 
 
-def test_pause_resume_stop_and_cancel_are_obeyed(tmp_path):
-    executor = MadeUpExecutor(lambda spec, n: iter([1.0] * 10), capacity=1, pause_s=0.02)
-    sweep, _ = sweep_of(GRID, tmp_path, executor)
+def test_pause_resume_and_stop_are_obeyed(tmp_path, monkeypatch):
+    asked_to_stop = threading.Event()
+
+    def story(spec, attempt):
+        yield 1.0
+        if len(executor.started) == 2:
+            asked_to_stop.wait(PATIENCE_S)
+        yield 1.0
+
+    executor = MadeUpExecutor(story, capacity=1)
+    sweep, recorder = sweep_of(GRID, tmp_path, executor)
+    turns: list[object] = []
+    monkeypatch.setattr(recorder, "update", turns.append)
     sweep.folder.set_wish("pause")
     results = []
     thread = threading.Thread(target=lambda: results.append(sweep.run()))
     with _NoSignals():
         thread.start()
-        time.sleep(0.5)
+        wait_until(lambda: len(turns) > 3)
         assert executor.started == []
         assert SweepFolder(sweep.folder.path).holder() is not None
         sweep.folder.set_wish("run")
-        until = time.monotonic() + 20
-        while len(executor.started) < 2 and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: len(executor.started) == 2)
         sweep.folder.set_wish("stop")
-        thread.join(30)
+        asked_to_stop.set()
+        thread.join(PATIENCE_S)
     assert results[0].ended == "asked to stop"
     assert len(executor.started) == 2
     assert all(trial.state == "finished" for trial in sweep.trials.values())
@@ -303,21 +318,43 @@ class _NoSignals:
         self._patch.undo()
 
 
-def test_an_interrupted_sweep_lets_runs_reach_a_checkpoint_and_goes_on_later(tmp_path):
-    executor = MadeUpExecutor(lambda spec, n: iter([1.0 / (n + 1)] * 20), capacity=2, pause_s=0.02)
-    sweep, _ = sweep_of(GRID, tmp_path, executor)
-    timer = threading.Timer(0.6, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+def test_an_interrupted_sweep_lets_runs_reach_a_checkpoint_and_goes_on_later(tmp_path, monkeypatch):
+    def story(spec, attempt):
+        return iter([1.0] * (20 if spec.network_args["layer_size"] == 8 else 99_999))  # the third and the fourth: on
+
+    def interrupt(sweep):
+        if len(sweep.trials) == 4 and not sweep._interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    executor = MadeUpExecutor(story, capacity=2, pause_s=0.02)
+    sweep, recorder = sweep_of(GRID, tmp_path, executor)
+    monkeypatch.setattr(recorder, "update", interrupt)
     result = sweep.run()
     assert result.exit_code == 130
     assert not result.complete
-    states = {run.id: Run.open(run.folder).status().state for trial in sweep.trials.values() for run in trial.runs}
-    assert "stopped" in states.values()
+    states = [Run.open(run.folder).status().state for trial in sweep.trials.values() for run in trial.runs]
+    assert states == ["finished", "finished", "stopped", "stopped"]
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(lambda spec, n: iter([1.0 / (n + 1)] * 20)))
     assert again.run().complete
     assert len(again.trials) == 6
     assert all(trial.state == "finished" for trial in again.trials.values())
     assert len({run.id for trial in again.trials.values() for run in trial.runs}) == 6
+
+
+def test_a_run_that_waits_for_its_mirror_after_its_driver_died_is_waited_for(tmp_path, monkeypatch):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    sweep.folder.hold()
+    suggestion = sweep._suggest()
+    assert suggestion is not None
+    left_alone = Run.open(sweep._begin(1, suggestion).runs[0].folder)
+    sweep.folder.release()
+    left_alone.hold()
+    left_alone.set_state("preempted", "received SIGTERM")
+    waiting = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: left_alone.release())
+    monkeypatch.setattr(runs, "time", waiting)
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert again.run().complete
+    assert [run.failures for trial in again.trials.values() for run in trial.runs] == [[]] * 6
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.tests.waiting import PATIENCE_S
 from training.cli import main
 from training.run import Run
+from training.tests.online_support import TO_BEGIN, wait_for_mirrors
 from training.tests.sweep_support import SPACE, by_layer_size, run_sweep
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, wandb
@@ -48,13 +49,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any) -> Path
     """Runs folder with a run and a sweep of two, made without any server."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "sweep_digits.yaml").write_text(SWEEP)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    environ["TEXT_RECOGNIZER_RUNS"] = str(folder / "runs")
+    environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs")}
     run = [sys.executable, "-m", "training.run_experiment", "--gpu=none", json.dumps(SPEC)]
     sweep = [sys.executable, "-m", "training.run_sweep", "--gpu=none", "--jobs=2", "sweep_digits.yaml"]
     for command in (run, sweep):
-        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stdout + done.stderr
+    wait_for_mirrors(folder / "runs")
     return folder / "runs"
 
 
@@ -129,14 +130,12 @@ def test_a_run_is_sent_once_and_the_list_says_so(backend, runs):
 def test_an_interrupted_sync_goes_on_where_it_was(backend, runs):
     run = the_run(runs)
     backend.faults.kinds, backend.faults.rate = ("500",), 1.0
-    spared = {"Viewer", "RunResumeStatus", "UpsertBucket", "OrganizationCoreWeaveOrganizationID", "ServerFeaturesQuery"}
-    backend.faults.spared = spared | {request_name(run)}
+    backend.faults.spared = TO_BEGIN | {request_name(run)}
     program = command(backend, runs, "sync", run.id)
     # History arrives while all artifacts are refused; then everything is killed at once.
     backend.wait_until(lambda: run.id in backend.runs and backend.runs[run.id].history)
-    for process in backend.processes():
-        os.kill(process, signal.SIGKILL)
-    program.wait(30)
+    backend.kill_processes()
+    program.wait(PATIENCE_S)
     assert backend.runs[run.id].state == "running"
     backend.fail_rate = 0
     sync(backend, runs, run.id)
@@ -161,7 +160,7 @@ def test_a_sweep_is_sent_in_order_and_registered_with_its_runs_done(backend, run
     assert backend.store.suggest(sweep) is None
     assert json.loads((runs / "sweep_digits" / "wandb.json").read_text())["id"] == "sweep001"
     again = command(backend, runs, "sync", "sweep_digits", "--register")
-    text, _ = again.communicate(timeout=60)
+    text = again.ended()
     assert again.returncode == 2
     assert "registered already: tester/offline-first/sweep001" in text
 
@@ -207,7 +206,7 @@ def test_runs_of_a_sweep_made_here_can_join_one_that_is_registered(backend, runs
     assert {run.project for run in sweep.runs} == {"offline-first"}
     assert backend.store.suggest(sweep) is None
     refused = command(backend, runs, "sync", "sweep_digits", "--attach", "another")
-    text, _ = refused.communicate(timeout=60)
+    text = refused.ended()
     assert "belongs to the W&B sweep tester/offline-first/sweep001 already" in text
 
 
@@ -252,7 +251,7 @@ def test_the_commands_of_the_readme_send_what_they_say(backend, runs):
 )
 def test_mistakes_are_told_in_words(arguments, environ, message, backend, runs):
     program = command(backend, runs, "sync", *arguments, **environ)
-    output, _ = program.communicate(timeout=60)
+    output = program.ended()
     assert program.returncode == 2
     assert message in output
     assert "Traceback" not in output

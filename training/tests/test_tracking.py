@@ -5,14 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from text_recognizer.errors import SpecError
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.run import Run, find_run
+from training.tests.pausing_digits import PAUSING, pause
 from training.tracking.base import NullTracker
 from training.tracking.mirror import mirror, mirror_command, read_state
 from training.tracking.mode import wandb_mode
@@ -42,7 +43,11 @@ def records(run: Run) -> list[dict[str, Any]]:
     """The W&B file of a run, read by W&B's own reader."""
     (folder,) = (run.folder / "wandb").glob("offline-run-*")
     done = subprocess.run(
-        ["wandb", "leet", "inspect", "--json", str(folder)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -51,18 +56,15 @@ def of_kind(kind: str, every: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [record[kind] for record in every if record["type"] == kind]
 
 
-def wait_for_mirror(run: Run) -> dict[str, Any]:
-    until = time.monotonic() + 60
-    while read_state(run.folder).get("state") != "done" and time.monotonic() < until:
-        time.sleep(0.05)
-    return read_state(run.folder)
+def wait_for_mirror(run: Run, state: str = "done") -> None:
+    wait_until(lambda: read_state(run.folder).get("state") == state)
 
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory, digits_prepared):
     folder = tmp_path_factory.mktemp("tracked")
     process = start(folder, json.dumps(SPEC))
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     run = find_run("last", folder / "runs")
     wait_for_mirror(run)
@@ -120,18 +122,18 @@ def test_dataset_model_and_sample_predictions_are_artifacts(tracked):
 
 
 def test_a_resumed_run_has_the_same_id_and_no_step_twice(tmp_path, digits_prepared):
-    arguments = ["--train_args.epochs=60", "--train_args.checkpoint_interval_s=0"]
-    process = start(tmp_path, json.dumps(SPEC), *arguments)
-    until = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/*/metrics.jsonl")) and time.monotonic() < until:
-        time.sleep(0.01)
+    arguments = [f"--dataset={PAUSING}", "--train_args.epochs=60", "--train_args.checkpoint_interval_s=0"]
+    process = start(tmp_path, json.dumps(SPEC), *arguments, **pause(tmp_path / "gate"))
+    wait_until(lambda: list(tmp_path.glob("runs/*/*/metrics.jsonl")))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
-    process.communicate()
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143, output
     run = find_run("last", tmp_path / "runs")
     assert 0 < len(run.rows()) < 60
+    wait_for_mirror(run)
+    (tmp_path / "gate").unlink()
     again = start(tmp_path, "--resume", run.id)
-    again.communicate(timeout=120)
+    again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0
     wait_for_mirror(run)
     every = records(run)
@@ -152,18 +154,18 @@ def test_a_fault_of_wandb_is_one_warning_and_never_fails_a_run(fault, tmp_path, 
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "wandb.py").write_text(FAKE_WANDB[fault])
     process = start(tmp_path, json.dumps(SPEC), PYTHONPATH=str(tmp_path / "fake"))
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     assert output.count("warning:") == 1
     assert "the run folder is complete without it" in output
     run = find_run("last", tmp_path / "runs")
     assert run.status().state == "finished"
     assert len(run.rows()) == 4
-    state = read_state(run.folder)
     if fault == "hanging":
-        os.kill(state["process"], signal.SIGKILL)
+        wait_for_mirror(run, "running")
+        os.kill(read_state(run.folder)["process"], signal.SIGKILL)
     else:
-        assert state["state"] == "failed"
+        wait_for_mirror(run, "failed")
 
 
 def test_a_mirror_is_this_projects_whatever_packages_the_user_has(tmp_path, monkeypatch):
@@ -173,14 +175,14 @@ def test_a_mirror_is_this_projects_whatever_packages_the_user_has(tmp_path, monk
     # As the process that trains has it, once it imported a module of the user's.
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [*mirror_command(Run(tmp_path / "none")), "--wandb", "online"]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     assert "is not a run folder: it has no status.json" in done.stderr
     assert "the user has" not in done.stderr
 
 
 def test_disabled_starts_no_mirror(tmp_path, digits_prepared):
     process = start(tmp_path, json.dumps(SPEC), "--train_args.epochs=1", "--wandb=disabled")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     assert not (find_run("last", tmp_path / "runs").folder / "wandb").exists()
 

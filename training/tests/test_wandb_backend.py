@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.tests.waiting import PATIENCE_S
 from training.run import find_run
+from training.tests.online_support import wait_for_mirrors
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, run_script, script, wandb
 
@@ -26,7 +28,7 @@ def post(
     body = json.dumps({"query": query, "variables": variables or {}}).encode()
     authorization = "Basic " + base64.b64encode(f"api:{key}".encode()).decode()
     request = urllib.request.Request(f"{backend.url}{path}", body, {"Authorization": authorization})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
         return json.load(reply)["data"]
 
 
@@ -69,13 +71,14 @@ run.finish()
     assert run.output.endswith("a line of output")
     assert {"config.yaml", "requirements.txt", "wandb-metadata.json", "wandb-summary.json"} <= run.files.keys()
     assert (run.state, run.exit_code, run.resent) == ("finished", 0, [])
-    assert backend.operations[:2] == ["Viewer", "UpsertBucket"]
+    assert backend.operations[0] == "Viewer"
+    assert "UpsertBucket" in backend.operations
     assert all(request.has_key == (request.kind != "upload") for request in backend.requests)
 
 
 def test_the_exit_code_tells_how_a_run_ended(backend):
     program = Program(backend, sys.executable, script(backend, "wandb.init(project='p', id='bad')\nsys.exit(3)"))
-    program.communicate(timeout=60)
+    program.ended()
     assert program.returncode == 3
     assert (backend.runs["bad"].state, backend.runs["bad"].exit_code) == ("failed", 3)
 
@@ -340,9 +343,9 @@ def test_a_wrong_key_or_signature_is_refused(backend):
         post(backend, "query Viewer { viewer { entity } }", key="f" * 40)
     for path in ("/artifactsV2/default/tester/p/a/b/c/d", "/elsewhere"):
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(backend.url + path, timeout=10)
+            urllib.request.urlopen(backend.url + path, timeout=PATIENCE_S)
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{backend.url}/storage/run/a/b?signature=guessed", timeout=10)
+        urllib.request.urlopen(f"{backend.url}/storage/run/a/b?signature=guessed", timeout=PATIENCE_S)
     with pytest.raises(TimeoutError, match="the last requests were: Viewer 401, "):
         backend.wait_until(lambda: False, timeout_s=0.01)
 
@@ -355,7 +358,7 @@ def test_no_process_outlives_the_backend(tmp_path):
         program.wait_for("started")
         assert len(backend.processes()) >= 2  # the script and W&B's own
     assert backend.processes() == []
-    assert program.wait(10) == -signal.SIGKILL
+    assert program.wait(PATIENCE_S) == -signal.SIGKILL
 
 
 # Offline runs, sent later
@@ -384,6 +387,7 @@ def test_an_offline_run_of_an_experiment_is_synced_once(backend, digits_prepared
     Program(backend, *command, environ=environ).succeed()
     assert backend.requests == []
     run = find_run("last", backend.folder / "runs")
+    wait_for_mirrors(backend.folder / "runs")
     (folder,) = (run.folder / "wandb").glob("offline-run-*")
     backend.fail_rate = 0.3
     assert "Finished syncing" in wandb(backend, "sync", folder)

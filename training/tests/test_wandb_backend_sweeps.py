@@ -5,13 +5,13 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from text_recognizer.tests.waiting import wait_until
 from training.tests import wandb_backend_sweeps as sweeps
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, run_script, script, wandb
@@ -299,11 +299,10 @@ def kill(backend: WandbBackend, pattern: str) -> None:
             found += [process] if re.search(text, command) else []
         return found
 
-    (program,) = matching(pattern)
+    # A program that is just starting another has a second process of its name for a moment.
+    (program,) = wait_until(lambda: found if len(found := matching(pattern)) == 1 else [])
     os.kill(program, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while matching(rf"wandb-core.*\b{program}\b") and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not matching(rf"wandb-core.*\b{program}\b"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
@@ -317,8 +316,10 @@ def test_runs_that_are_preempted_killed_or_stopped_go_their_ways_under_the_agent
         return next((run for run in sweep.runs if run.suggestion == {"x": value}), None)
 
     backend.wait_until(lambda: (run := run_for("killed")) and run.preempting and run.history)
+    sweep.state = "PAUSED"  # or the agent may ask for another run before this one counts as preempted
     kill(backend, "train.py --x=killed")
     backend.lose_contact("s001r002")
+    sweep.state = "RUNNING"
     backend.wait_until(lambda: (run := run_for("stopped")) and run.history)
     backend.stop_by_agent("s001r003")
     agent.succeed()
@@ -354,7 +355,7 @@ def test_the_command_line_registers_and_steers_sweeps(backend):
     wandb(backend, "sweep", "--cancel", sweep.path)
     assert sweep.state == "CANCELED"
     refused = Program(backend, "wandb", "agent", sweep.path)
-    output, _ = refused.communicate(timeout=60)
+    output = refused.ended()
     assert refused.returncode == 1
     assert "is not running" in output
 
@@ -409,7 +410,7 @@ runs[0].delete()
 
 def test_a_run_stopped_in_the_browser_is_interrupted(patient):
     backend, _, endless = patient
-    output, _ = endless.communicate(timeout=90)
+    output = endless.ended()
     assert "KeyboardInterrupt" in output
     assert endless.returncode == -signal.SIGINT
     assert (backend.runs["endless"].state, backend.runs["endless"].exit_code) == ("killed", 255)

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import processes
 from training.cpu_slots import cpu_slots
 from training.device_requests import DeviceRequest
@@ -24,6 +26,7 @@ from training.executors.preloading import users_modules
 from training.gpu_manager import GPUManager, Lease
 from training.tests.executor_support import (
     ODD,
+    Undisturbed,
     children_of,
     is_gone,
     log,
@@ -33,17 +36,17 @@ from training.tests.executor_support import (
     process_of,
     quick_run,
     wait_for_file,
-    wait_until,
 )
+from training.tests.pausing_digits import PAUSING, pause
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
 
 CPU = DeviceRequest(0)
-SOME_EPOCHS = {"train_args": {"batch_size": 32, "epochs": 25, "checkpoint_interval_s": 0}}
+SOME_EPOCHS = {"dataset": PAUSING, "train_args": {"batch_size": 32, "epochs": 5, "checkpoint_interval_s": 0}}
 
 MODULES = {
     "harmless": "",
     "builds_a_layer": "import keras\nkeras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])",
-    "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,), daemon=True).start()",
     "touches_cuda": "import ctypes, pathlib\nctypes.CDLL(str(pathlib.Path(__file__).parent / 'libcuda.so.1'))",
     "fails": "raise RuntimeError('not today')",
     "ends_the_process": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
@@ -98,17 +101,23 @@ def said():
 @pytest.fixture(scope="module")
 def executor(runs, users_code, said):
     """Two at a time, as forks, with all of the user's modules to preload."""
-    with LocalExecutor(2, CPU, wandb_mode="disabled", preload=[ODD, *MODULES], tell=said.append) as two_at_a_time:
-        assert two_at_a_time.wait_until_ready(60)
+    modules = [ODD, *MODULES]
+    with LocalExecutor(2, CPU, "fork", "disabled", modules, PATIENCE_S, said.append) as two_at_a_time:
+        assert two_at_a_time.wait_until_ready(PATIENCE_S)
         yield two_at_a_time
 
 
 @pytest.fixture(scope="module")
-def undisturbed(executor):
-    job = executor.submit(new_run(**SOME_EPOCHS))
-    assert job.wait(60)
-    assert job.exit_code == 0, log(job.run)
-    return job.run
+def undisturbed(runs):
+    return Undisturbed(lambda: new_run(**SOME_EPOCHS))
+
+
+@pytest.fixture
+def gate(tmp_path, monkeypatch):
+    """As long as it is there, runs of SOME_EPOCHS end only when they are asked to."""
+    for name, value in pause(tmp_path / "gate").items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "gate"
 
 
 def start_driver(isolation, gpu, grace_s, *runs, **environ):
@@ -137,7 +146,7 @@ def test_a_module_that_would_spoil_the_zygote_is_left_to_the_runs_and_the_user_i
 def test_a_network_of_such_a_module_trains_in_a_fork_with_the_usual_numbers(executor):
     small = {"network_args": {"layer_size": 16, "num_layers": 1}}
     jobs = [executor.submit(new_run(network=network, **small)) for network in ("builds_a_layer:Net", "mlp")]
-    assert all(job.wait(60) for job in jobs)
+    assert all(job.wait(PATIENCE_S) for job in jobs)
     assert [job.exit_code for job in jobs] == [0, 0], log(jobs[0].run)
     assert numbers(jobs[0].run) == numbers(jobs[1].run)
 
@@ -151,7 +160,7 @@ def test_the_modules_to_preload_are_those_that_specs_name():
 
 def test_a_run_finds_everything_imported(executor, tmp_path):
     job = executor.submit(odd_run("list_imports", tmp_path / "imports"))
-    assert job.wait(60)
+    assert job.wait(PATIENCE_S)
     assert (tmp_path / "imports").read_text() == "", "the zygote could have imported these: add them to preloading.py"
 
 
@@ -161,7 +170,7 @@ def test_where_the_zygote_must_not_be_forked_runs_are_executed_and_the_user_is_t
     said: list[str] = []
     with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
-        assert job.wait(60)
+        assert job.wait(PATIENCE_S)
         assert (executor.isolation, job.exit_code) == ("exec", 0)
     (line,) = said
     assert line.startswith("runs start as fresh interpreters, which takes seconds each: another thread running")
@@ -173,7 +182,7 @@ def test_a_zygote_that_dies_twice_while_it_imports_is_done_without(runs, tmp_pat
     said: list[str] = []
     with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
-        assert job.wait(60)
+        assert job.wait(PATIENCE_S)
         assert (executor.isolation, job.exit_code) == ("exec", 0)
     killed = "the zygote was killed by SIGKILL; "
     instead = "runs start as fresh interpreters from now on, which takes seconds each"
@@ -186,8 +195,8 @@ def test_a_zygote_that_never_comes_up_ends_all_jobs_with_the_reason(runs, tmp_pa
     said: list[str] = []
     with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
-        assert job.wait(60)
-        assert wait_until(lambda: len(said) == 3)
+        assert job.wait(PATIENCE_S)
+        wait_until(lambda: len(said) == 3)
         because = "no process for runs can be had: the zygote ended with exit code 3 (no luck), 3 times in a row"
         assert said[-1] == because
         assert job.ended.reason == f"not started: {because}"
@@ -195,13 +204,13 @@ def test_a_zygote_that_never_comes_up_ends_all_jobs_with_the_reason(runs, tmp_pa
             executor.submit(job.run)
 
 
-def test_a_killed_zygote_is_replaced_and_its_runs_end_at_a_checkpoint(executor, undisturbed, said):
+def test_a_killed_zygote_is_replaced_and_its_runs_end_at_a_checkpoint(executor, undisturbed, said, gate):
     jobs = [executor.submit(new_run(**SOME_EPOCHS)) for _ in range(2)]
     first = first_with_rows([job.run for job in jobs])
     trial, zygote, *_ = processes.ancestry(process_of(first))
     trials = children_of(zygote)
     os.kill(zygote, signal.SIGKILL)
-    assert all(job.wait(30) for job in jobs)
+    assert all(job.wait(PATIENCE_S) for job in jobs)
     assert trial in trials
     assert len(trials) == 2
     assert all(is_gone(pid) for pid in trials)
@@ -209,30 +218,32 @@ def test_a_killed_zygote_is_replaced_and_its_runs_end_at_a_checkpoint(executor, 
     assert first.status().state == "preempted"
     assert "the process that started this run is gone" in log(first)
     assert "the zygote was killed by SIGKILL; another one takes its place" in said
+    gate.unlink()
     again = [executor.submit(job.run) for job in jobs]
-    assert all(job.wait(60) for job in again)
-    assert [numbers(job.run) for job in again] == [numbers(undisturbed)] * 2
+    assert all(job.wait(PATIENCE_S) for job in again)
+    assert all(numbers(job.run) == undisturbed.like(job.run) for job in again)
 
 
-def test_a_killed_driver_leaves_no_process_and_its_runs_go_on_to_the_same_numbers(executor, undisturbed, runs):
+def test_a_killed_driver_leaves_no_process_and_its_runs_go_on_to_the_same_numbers(executor, undisturbed, runs, gate):
     made = [new_run(**SOME_EPOCHS) for _ in range(2)]
-    driver = start_driver("fork", "none", 20, *made)
+    driver = start_driver("fork", "none", PATIENCE_S, *made)
     first = first_with_rows(made)
     _, zygote, *_ = processes.ancestry(process_of(first))
     pids = [zygote, *children_of(zygote)]
     kill(driver)
     assert len(pids) == 3
-    assert wait_until(lambda: all(is_gone(pid) for pid in pids), 15), [processes.described(pid) for pid in pids]
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
     assert first.status().state == "preempted"
+    gate.unlink()
     again = [executor.submit(run) for run in made]
-    assert all(job.wait(60) for job in again)
-    assert [numbers(run) for run in made] == [numbers(undisturbed)] * 2
+    assert all(job.wait(PATIENCE_S) for job in again)
+    assert all(numbers(run) == undisturbed.like(run) for run in made)
 
 
 def first_with_rows(runs):
-    """The first of several runs to report something: it has most of its epochs before it still."""
-    assert wait_until(lambda: any(run.rows() for run in runs))
-    return next(run for run in runs if run.rows())
+    """The first of several runs to report something, once all have processes."""
+    wait_until(lambda: all(process_of(run) for run in runs))
+    return wait_until(lambda: next((run for run in runs if run.rows()), None))
 
 
 def test_when_driver_and_zygote_are_killed_together_no_run_stays(runs, tmp_path):
@@ -243,7 +254,7 @@ def test_when_driver_and_zygote_are_killed_together_no_run_stays(runs, tmp_path)
     kill(driver)
     assert not is_gone(stubborn)
     os.kill(zygote, signal.SIGKILL)
-    assert wait_until(lambda: is_gone(stubborn), 15)
+    wait_until(lambda: is_gone(stubborn))
 
 
 def test_a_killed_driver_is_missed_although_another_of_its_children_lives(runs, tmp_path):
@@ -251,7 +262,7 @@ def test_a_killed_driver_is_missed_although_another_of_its_children_lives(runs, 
     driver = start_driver("exec", "none", 1, run, OTHER_CHILD=str(tmp_path / "other"))
     stubborn, other = (int(wait_for_file(tmp_path / name).split()[0]) for name in ("stubborn", "other"))
     kill(driver)
-    assert wait_until(lambda: is_gone(stubborn), 15)
+    wait_until(lambda: is_gone(stubborn))
     os.kill(other, signal.SIGKILL)
 
 
@@ -264,8 +275,30 @@ def test_a_run_that_comes_to_no_checkpoint_is_killed_when_its_time_is_over(runs,
     assert is_gone(stubborn)
 
 
+def serve_here(channel, driver):
+    """The zygote's loop in this process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGCHLD, signal.SIGTERM)}
+    try:
+        zygote_module.Zygote(channel, True, 1, driver).serve()
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def test_a_driver_that_died_while_the_zygote_imported_is_missed_although_its_channel_is_open():
+    with subprocess.Popen(["true"]) as driver:
+        driver.wait()
+    driver_end, zygote_end = map(Channel, socket.socketpair())
+    missed_otherwise = threading.Timer(PATIENCE_S, driver_end.finish)
+    missed_otherwise.start()
+    serve_here(zygote_end, driver.pid)
+    assert missed_otherwise.is_alive()
+    missed_otherwise.cancel()
+    driver_end.close()
+
+
 def test_a_process_that_cannot_be_started_is_reported(monkeypatch, runs):
-    """In this process: the zygote's loop, with the driver's end of its channel."""
 
     def no_process(*_):
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -277,13 +310,7 @@ def test_a_process_that_cannot_be_started_is_reported(monkeypatch, runs):
     driver_end.send({"start": 5, "order": order.to_json()}, [lease])
     os.close(lease)
     driver_end.finish()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGCHLD, signal.SIGTERM)}
-    try:
-        zygote_module.Zygote(zygote_end, True, 1).serve()
-    finally:
-        signal.set_wakeup_fd(-1)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    serve_here(zygote_end, os.getppid())
     ((message, _),) = driver_end.receive() or []
     assert message == {"refused": 5, "why": f"[Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}"}
     assert os.read(lease_end, 1) == b"", "the zygote still holds the lease"
@@ -302,7 +329,7 @@ def test_two_executors_share_the_devices_of_a_machine_without_ever_using_one_tog
         both = [stack.enter_context(LocalExecutor(8, isolation="exec", wandb_mode="disabled")) for _ in range(2)]
         assert [executor.capacity for executor in both] == [2, 2]
         jobs = [executor.submit(quick_run("use_device", tmp_path)) for _ in range(4) for executor in both]
-        assert all(job.wait(60) for job in jobs)
+        assert all(job.wait(PATIENCE_S) for job in jobs)
     assert [job.exit_code for job in jobs] == [0] * 8, [job.ended.reason for job in jobs]
     assert {job.place: log(job.run).strip() for job in jobs} == {
         "GPU 0": "used GPU-00000000",
@@ -317,28 +344,30 @@ def test_a_run_that_waits_for_a_device_has_not_started(machine, runs, tmp_path):
     with LocalExecutor(isolation="exec", wandb_mode="disabled", tell=said.append) as executor:
         with GPUManager().lease(DeviceRequest(1), label="mine"):
             job, unwanted = (executor.submit(quick_run("use_device", tmp_path)) for _ in range(2))
-            assert wait_until(lambda: said)
+            wait_until(lambda: said)
             assert (job.state, job.waiting_for) == ("waiting", said[0])
             assert f"GPU 0 is held by pid {os.getpid()}" in said[0]
             assert "for 'mine'" in said[0]
             unwanted.cancel()
-            assert unwanted.wait(10)
+            assert unwanted.wait(PATIENCE_S)
             assert not (job.run.folder / "log.txt").exists()
-        assert job.wait(30)
+        assert job.wait(PATIENCE_S)
         assert log(job.run).strip() == "used GPU-00000000"
-    with GPUManager().lease(DeviceRequest(1), timeout_s=5) as free_again:
+    with GPUManager().lease(DeviceRequest(1), timeout_s=PATIENCE_S) as free_again:
         assert len(free_again.devices) == 1
 
 
 @needs_compiler
 def test_a_killed_driver_does_not_free_a_device_that_its_run_still_uses(machine, runs, tmp_path):
     machine.with_gpus(1)
-    driver = start_driver("exec", "any", 3, quick_run("stay_whatever_comes", tmp_path / "kept"), **machine.environ)
+    run = quick_run("stay_whatever_comes", tmp_path / "kept")
+    driver = start_driver("exec", "any", PATIENCE_S, run, **machine.environ)
     pid, uuid = wait_for_file(tmp_path / "kept").split()
     kill(driver)
     with pytest.raises(DeviceError, match="held by"):
         GPUManager().lease(DeviceRequest(1), timeout_s=0)
     assert not is_gone(int(pid))
-    with GPUManager().lease(DeviceRequest(1), timeout_s=30) as lease:
+    os.kill(int(pid), signal.SIGKILL)
+    with GPUManager().lease(DeviceRequest(1), timeout_s=PATIENCE_S) as lease:
         assert is_gone(int(pid))
         assert [device.uuid for device in lease.devices] == [uuid]

@@ -12,13 +12,13 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.wandb_backend_http import Faults, Request, Server
 from training.tests.wandb_backend_records import StoredArtifact, StoredRun, StoredSweep
 from training.tests.wandb_backend_state import Store
@@ -86,7 +86,7 @@ class WandbBackend:
         """What it did not understand. Not empty at the end, it fails the test."""
         return self._server.unknown
 
-    def wait_until(self, condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
         """Returns once a condition on what it was told holds; looked at after each request.
 
         Raises:
@@ -147,12 +147,19 @@ class WandbBackend:
     def close(self) -> None:
         """Ends the server and every process that was started with `environ`."""
         self._server.close()
-        deadline = time.monotonic() + 10
-        while (left := self.processes()) and time.monotonic() < deadline:
+        self.kill_processes()
+
+    def kill_processes(self) -> None:
+        """Kills all that was started with `environ` at once, as when the machine goes down."""
+
+        def none_is_left() -> bool:
+            left = self.processes()
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-            time.sleep(0.02)
+            return not left
+
+        wait_until(none_is_left)
 
     def processes(self) -> list[int]:
         """Processes that live with this backend's mark in their environment; none are found without /proc."""
@@ -191,7 +198,10 @@ class WandbBackend:
 
     @property
     def hurried_environ(self) -> dict[str, str]:
-        """`environ`, and the client waits a second at most where it would wait 2 to 15 s."""
+        """`environ`, and the client waits a second at most where it would wait 2 to 15 s.
+
+        Where it gives others a limit of time, they have long instead: a crowded machine needs it.
+        """
         return self.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, [str(HURRY), self.environ.get("PYTHONPATH")])),
             # Whole seconds: of a fraction the client makes 0, which stands for its default.
@@ -202,6 +212,9 @@ class WandbBackend:
             "WANDB_X_FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS": "1",
             "WANDB_X_GRAPHQL_RETRY_WAIT_MIN_SECONDS": "1",
             "WANDB_X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "1",
+            "WANDB_X_SERVICE_WAIT": f"{PATIENCE_S:g}",
+            "WANDB_INIT_TIMEOUT": f"{PATIENCE_S:g}",
+            "WANDB_AGENT_KILL_DELAY": f"{PATIENCE_S:g}",
         }
 
     def __enter__(self) -> "WandbBackend":

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.wandb_backend import WandbBackend
 
 # System metrics only make a test's log longer.
@@ -17,6 +19,8 @@ PRELUDE = "import os, signal, sys, time, wandb\nsignal.signal(signal.SIGINT, sig
 
 class Program(subprocess.Popen[str]):
     """A command in the backend's folder. It ends with the backend at the latest.
+
+    What it prints goes into a file: a pipe that nobody reads fills up, and whoever prints into it stands still.
 
     Args:
         environ: more for its environment.
@@ -32,26 +36,38 @@ class Program(subprocess.Popen[str]):
     ) -> None:
         base = backend.hurried_environ if hurried else backend.environ
         python_path = os.pathsep.join(filter(None, (base.get("PYTHONPATH"), environ.get("PYTHONPATH"))))
-        super().__init__(
-            list(map(str, command)),
-            env={**base, **NO_STATISTICS, **environ, **({"PYTHONPATH": python_path} if python_path else {})},
-            cwd=backend.folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with tempfile.NamedTemporaryFile(dir=backend.folder, prefix="printed-", delete=False) as printed:
+            super().__init__(
+                list(map(str, command)),
+                env={**base, **NO_STATISTICS, **environ, **({"PYTHONPATH": python_path} if python_path else {})},
+                cwd=backend.folder,
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        self._printed = Path(printed.name)
 
-    def succeed(self, timeout_s: float = 90) -> str:
+    def ended(self, timeout_s: float = PATIENCE_S) -> str:
+        """Its output, once it has ended in whatever way."""
+        self.communicate(timeout=timeout_s)
+        return self.printed
+
+    def succeed(self, timeout_s: float = PATIENCE_S) -> str:
         """Its output, once it has ended well."""
-        output, _ = self.communicate(timeout=timeout_s)
+        output = self.ended(timeout_s)
         assert self.returncode == 0, output
         return output
 
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._printed.read_text(encoding="utf-8", errors="replace")
+
     def wait_for(self, text: str) -> None:
-        """Returns once it has printed a line with this text."""
-        assert self.stdout is not None
-        assert any(text in line for line in self.stdout), f"it ended without a line with {text!r}"
+        """Returns once it has printed this text."""
+        wait_until(lambda: self.poll() is not None or text in self.printed)
+        assert text in self.printed, self.printed
 
     def tell(self) -> None:
         """Gives it a line to read."""
