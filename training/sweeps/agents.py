@@ -96,8 +96,12 @@ class Agents:
         code = slot.exit_code()
         if code is None:
             return
-        if code == 0 or self._interrupts or slot.said(_OVER):
+        if code == 0 or slot.said(_OVER):
             slot.end()
+            return
+        if self._stopping or self.interrupted:  # told to leave while it started, it says that it broke down
+            if not slot.has_a_run:  # one that it left behind comes to its end, or to a checkpoint
+                slot.end()
             return
         say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
         slot.preempt_and_wait()
@@ -196,6 +200,10 @@ class _Slot:
             log.seek(self._log_begin)
             return text in log.read().decode(errors="replace")[-4000:]
 
+    @property
+    def has_a_run(self) -> bool:
+        return any(True for _ in self._runs())
+
     def take_no_more(self) -> None:
         """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""
         if self.process is not None and not self._told:
@@ -213,7 +221,7 @@ class _Slot:
     def preempt_and_wait(self) -> None:
         """The same for the run that an agent left behind; it is killed where that takes too long."""
         until = time.monotonic() + PREEMPTION_S
-        while any(True for _ in self._runs()) and time.monotonic() < until:
+        while self.has_a_run and time.monotonic() < until:
             self.preempt()
             time.sleep(POLL_S)
         self._kill_rest()

@@ -2,13 +2,16 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from text_recognizer.errors import RunError
+from text_recognizer.spec import ExperimentSpec
 from training.device_requests import DeviceRequest
+from training.run import Run
 from training.sweeps import agents
 from training.sweeps.agents import RESTARTS, Agents
 from training.sweeps.folder import Wish
@@ -61,7 +64,12 @@ def machine(monkeypatch):
 
 
 def serve(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, machine: Any, count: int, agent: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: Any,
+    count: int,
+    agent: str,
+    wish: Callable[[], Wish] = lambda: "run",
 ) -> tuple[Agents, list[dict[str, Any]]]:
     (folder / "agent.py").write_text(agent)
     (folder / "program.py").write_text(PROGRAM)
@@ -69,7 +77,7 @@ def serve(
     monkeypatch.setenv("LD_LIBRARY_PATH", machine.environ["LD_LIBRARY_PATH"])
     monkeypatch.setattr(agents, "wandb_command", lambda: [sys.executable, str(folder / "agent.py"), str(folder)])
     served = Agents(SweepLink("abc"), folder, count, DeviceRequest.parse("any"))
-    served.serve(lambda: None, lambda: "run")
+    served.serve(lambda: None, wish)
     journal = folder / "journal.jsonl"
     return served, [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
 
@@ -109,3 +117,45 @@ def test_an_agent_that_always_breaks_down_is_given_up(tmp_path, monkeypatch, mac
     served, _ = serve(tmp_path, monkeypatch, machine, 1, f"open({str(count)!r}, 'a').write('x')\nraise SystemExit(1)\n")
     assert len(count.read_text()) == 1 + RESTARTS
     assert served.broken == 1
+
+
+# What it leaves behind ends when the agent is gone.
+RUN = """
+import os, pathlib, sys, time
+from training.run import Run
+folder = pathlib.Path(sys.argv[1])
+run = Run.open(folder / "one")
+run.hold()
+run.set_state("running")
+agent = os.getppid()
+(folder / "at work").touch()
+while os.getppid() == agent:
+    time.sleep(0.01)
+time.sleep(0.5)
+run.set_state("finished")
+"""
+STOPPED_AGENT = f"""
+import os, subprocess, sys, time
+folder = sys.argv[1]
+run = {RUN!r}
+with open(os.path.join(folder, "count"), "a") as count:
+    count.write("x")
+    if count.tell() > 1:
+        sys.exit()
+subprocess.Popen([sys.executable, "-c", run, folder])
+time.sleep(3600)
+"""
+
+
+@needs_compiler
+def test_an_agent_that_breaks_down_when_told_to_stop_is_not_followed_by_another(tmp_path, monkeypatch, machine, capfd):
+    monkeypatch.setattr(agents, "steer", lambda *_: None)
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="g"), "one", tmp_path)
+    folder = run.folder.parent
+    served, _ = serve(
+        folder, monkeypatch, machine, 1, STOPPED_AGENT, lambda: "stop" if (folder / "at work").exists() else "run"
+    )
+    assert (folder / "count").read_text() == "x"
+    assert served.broken == 0
+    assert "broke down" not in capfd.readouterr().err
+    assert run.status().state == "finished"  # it was given the time
