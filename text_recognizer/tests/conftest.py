@@ -10,11 +10,12 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 # With these set, what is printed into a pipe is what a terminal, or one of another width, would show.
 OF_THE_TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
-# How long an example takes says how busy the machine is.
-hypothesis.settings.register_profile(
-    "patient", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("patient")
+# How long an example takes says how busy the machine is. The same examples each time, unless new ones are looked for:
+# what they find is a defect of the program, not of the change that is tested.
+_patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("same", _patient, derandomize=True)
+hypothesis.settings.register_profile("new", _patient)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session", autouse=True)

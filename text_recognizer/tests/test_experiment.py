@@ -231,7 +231,7 @@ specs = st.dictionaries(
 ).map(lambda value: {**MLP, **value})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(specs)
 def test_no_generated_spec_ends_in_anything_but_a_message(value):
     try:
@@ -240,7 +240,7 @@ def test_no_generated_spec_ends_in_anything_but_a_message(value):
         assert str(error)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(argument_names, json_values, max_size=5))
 def test_no_generated_train_args_end_in_anything_but_a_message(train_args):
     try:

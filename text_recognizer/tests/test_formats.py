@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -79,7 +79,6 @@ def test_a_changed_byte_in_a_compressed_idx_file_is_noticed(tmp_path: Path) -> N
     assert "its gzip data cannot be unpacked" in error_of(tmp_path, bytes(content))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     content=st.sampled_from([idx_bytes(IMAGES), idx_bytes(IMAGES, False)]),
     start=st.integers(0, 60),
@@ -209,7 +208,6 @@ def test_damage_of_a_matlab_file_is_called_by_its_name(content: bytes, expected:
     assert expected in str(caught.value)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     content=st.sampled_from(list(MAT.values())),
     changes=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=3),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.datasets.metadata import RemoteFile, find_table, load_registry, parse_registry
@@ -155,7 +155,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.dictionaries(st.sampled_from(["a", "b c", *KEYS]), VALUES, max_size=4))
 def test_any_registry_is_read_or_refused(document: dict[str, Any]) -> None:
     try:

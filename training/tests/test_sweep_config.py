@@ -368,7 +368,7 @@ def test_a_generated_sweep_that_is_accepted_can_be_run() -> None:
             assert len(sweep.early_terminate.bands) > 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from([*" \n\t:-{}[],&*!|>'\"#%@`?1a", "method", "grid", "parameters", "<<"])).map("".join))
 def test_no_text_ends_in_a_traceback(text: str) -> None:
     try:
@@ -377,7 +377,7 @@ def test_no_text_ends_in_a_traceback(text: str) -> None:
         assert error.problems
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_damage_to_a_sweep_ends_in_a_traceback(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(FULL)))
