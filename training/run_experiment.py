@@ -41,7 +41,7 @@ from training.run import Run, find_run, new_run_id
 from training.tracking.mode import asked_mode, wandb_mode
 
 if TYPE_CHECKING:
-    from training.sweeps.yaml_source import YamlSource
+    from text_recognizer.yaml_source import YamlSource
 
 EXAMPLES = """examples:
   run_experiment                                      the default experiment: lenet on real handwritten digits
@@ -152,7 +152,7 @@ def _read_overrides(path: str) -> dict[str, Any]:
         raise SpecError(f"cannot read the overrides '{path}': {reason}.") from None
     if Path(path).suffix == ".json":
         return parse_json(text, path)
-    from training.sweeps.yaml_source import YamlSource
+    from text_recognizer.yaml_source import YamlSource
 
     document = YamlSource(text, path)
     if not isinstance(document.data, dict) or not all(isinstance(key, str) for key in document.data):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import SpecError
+from text_recognizer.yaml_source import YamlSource
 from training.sweeps.command import command_warnings
 from training.sweeps.early_termination import Goal, Hyperband
 from training.sweeps.fixed_words import FixedWords, fixed_words
@@ -14,7 +15,6 @@ from training.sweeps.forms import FORMS, inferred_distribution
 from training.sweeps.parameters import ParameterSpace
 from training.sweeps.problems import YamlPath
 from training.sweeps.schema import problems
-from training.sweeps.yaml_source import YamlSource
 
 Method = Literal["grid", "random", "bayes"]
 Strategy = Literal["latest", "best", "worst"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.errors import SpecError
+from text_recognizer.yaml_source import YamlSource
 from training.sweeps.command import agent_command
 from training.sweeps.config import Metric, SweepConfig
 from training.sweeps.differences import DIFFERENCES, differences_table
@@ -20,7 +21,6 @@ from training.sweeps.parameters import Parameter, ParameterSpace
 from training.sweeps.plan import read_plan
 from training.sweeps.schema import violations
 from training.sweeps.search import PastTrial, Search, make_search
-from training.sweeps.yaml_source import YamlSource
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"
 
