@@ -20,7 +20,7 @@ KINDS: dict[str, type] = {"dataset": Dataset, "network": Network, "model": Model
 _PART_MODULES = {
     "optimizer": "text_recognizer.optimizers",
     "schedule": "text_recognizer.schedules",
-    "augmentation": "text_recognizer.augmentation",
+    "augmentation": "text_recognizer.augmentation.recipes",
 }
 TRAIN_PARTS = tuple(_PART_MODULES)
 # What training passes to `build` of the objects that the functions of train_args return, in this order.

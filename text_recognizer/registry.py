@@ -55,11 +55,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         name: f"text_recognizer.schedules:{name}" for name in ("constant", "cosine", "exponential", "reduce_on_plateau")
     },
     "augmentation": {
-        "none": "text_recognizer.augmentation:none",
-        "affine": "text_recognizer.augmentation:affine",
-        "line_affine": "text_recognizer.augmentation:line_affine",
-        "line_elastic": "text_recognizer.augmentation:line_elastic",
-        "page_affine": "text_recognizer.augmentation:page_affine",
+        "none": "text_recognizer.augmentation.recipes:none",
+        "affine": "text_recognizer.augmentation.recipes:affine",
+        "line_affine": "text_recognizer.augmentation.recipes:line_affine",
+        "line_elastic": "text_recognizer.augmentation.recipes:line_elastic",
+        "page_affine": "text_recognizer.augmentation.recipes:page_affine",
     },
 }
 

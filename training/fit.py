@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.evaluate import measure
-from text_recognizer.augmentation import augmented
+from text_recognizer.augmentation.recipes import augmented
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.line_split import LineSplit
 from text_recognizer.errors import DivergedError, RunError, SpecError

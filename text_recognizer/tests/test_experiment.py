@@ -146,7 +146,7 @@ def no_changes(): return None
         ("schedule", "text_recognizer.optimizers:adam", "must return an object with build(learning_rate, total_steps)"),
         ("schedule", "own_parts:leaving", "SystemExit: 0"),
         ("augmentation", "own_parts:Layer", "must return an object with build(data_spec, seed)"),
-        ("augmentation", "builtins:print", "as the functions of text_recognizer.augmentation do"),
+        ("augmentation", "builtins:print", "as the functions of text_recognizer.augmentation.recipes do"),
     ],
 )
 def test_what_is_no_optimizer_schedule_or_augmentation_is_refused(part, name, problem, tmp_path, monkeypatch, capfd):

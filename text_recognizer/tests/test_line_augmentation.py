@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from text_recognizer.augmentation import affine, augmented, line_affine, line_elastic, page_affine
+from text_recognizer.augmentation.recipes import affine, augmented, line_affine, line_elastic, page_affine
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
 

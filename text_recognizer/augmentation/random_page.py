@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from text_recognizer.networks.layers import RandomAffine
+from text_recognizer.augmentation.random_affine import RandomAffine
 
 
 class RandomPage(keras.layers.Layer):  # type: ignore[misc]

@@ -43,21 +43,21 @@ class Affine:
             "seed": seed,
         }
         if data_spec.target == "line":
-            from text_recognizer.networks.random_line import RandomLine
+            from text_recognizer.augmentation.random_line import RandomLine
 
             return RandomLine(**changes, local_fraction=0.0, stroke_amount=0.0, noise_fraction=0.0)
         if data_spec.target == "pixels":
-            from text_recognizer.networks.page_layers import RandomPage
+            from text_recognizer.augmentation.random_page import RandomPage
 
             return RandomPage(**changes, flip=self.flip)
-        from text_recognizer.networks.layers import RandomAffine
+        from text_recognizer.augmentation.random_affine import RandomAffine
 
         return RandomAffine(**changes)
 
 
 @dataclass(frozen=True)
 class Line:
-    """What another hand, pen or paper changes in a line; see text_recognizer.networks.random_line."""
+    """What another hand, pen or paper changes in a line; see text_recognizer.augmentation.random_line."""
 
     rotation_degrees: float
     shear_degrees: float
@@ -80,7 +80,7 @@ class Line:
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
                 f"Use 'affine'."
             )
-        from text_recognizer.networks.random_line import RandomLine
+        from text_recognizer.augmentation.random_line import RandomLine
 
         return RandomLine(**self.__dict__, background=0 if data_spec.ink == "light" else 255, seed=seed)
 

@@ -1,0 +1,1 @@
+"""Augmentation: recipes by name, and the random transforms they are made of."""
