@@ -18,7 +18,7 @@ IMAGES = 1_370_000  # of 784 bytes: 1 GB
 READER = """
 import sys
 import numpy as np
-from text_recognizer.datasets.emnist import EmnistDataset
+from text_recognizer.datasets.characters.emnist import EmnistDataset
 from training.batches import BatchOrder
 
 dataset = EmnistDataset()
@@ -35,7 +35,7 @@ sys.stdin.read()
 def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         environ = {**os.environ, **write_emnist_like(Path(folder), IMAGES, 1_000)}
-        prepare = "from text_recognizer.datasets.emnist import EmnistDataset; EmnistDataset().prepare()"
+        prepare = "from text_recognizer.datasets.characters.emnist import EmnistDataset; EmnistDataset().prepare()"
         subprocess.run([sys.executable, "-c", prepare], env=environ, check=True)
         store = next(Path(environ["TEXT_RECOGNIZER_DATA"]).glob("processed/*/train.images.npy"))
         size_mb = store.stat().st_size / 1e6
@@ -81,7 +81,7 @@ def _private_mb(pid: int) -> float:
 
 
 def _idle_private_mb(environ: dict[str, str]) -> float:
-    code = "import sys, numpy; from text_recognizer.datasets.emnist import EmnistDataset; from training.batches import BatchOrder; print('read', flush=True); sys.stdin.read()"  # noqa: E501
+    code = "import sys, numpy; from text_recognizer.datasets.characters.emnist import EmnistDataset; from training.batches import BatchOrder; print('read', flush=True); sys.stdin.read()"  # noqa: E501
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as idle:

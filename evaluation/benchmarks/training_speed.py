@@ -21,7 +21,7 @@ import sys
 import time
 import numpy as np
 import keras
-from text_recognizer.datasets.emnist import EmnistDataset
+from text_recognizer.datasets.characters.emnist import EmnistDataset
 from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks.{module} import {network}
 

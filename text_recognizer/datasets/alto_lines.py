@@ -6,7 +6,7 @@ from typing import Any, Literal
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.alto_files import AltoFiles
 from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.line_images import SourceInk, Step
 from text_recognizer.datasets.line_pool import LineSample, LineSource

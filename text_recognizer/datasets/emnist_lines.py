@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.characters import SubsampleFraction
-from text_recognizer.datasets.emnist import BYCLASS, FSDL_SYMBOLS, EmnistDataset, Orientation
+from text_recognizer.datasets.characters.base import SubsampleFraction
+from text_recognizer.datasets.characters.emnist import BYCLASS, FSDL_SYMBOLS, EmnistDataset, Orientation
 from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.line_args import Characters, Length, LineArgs

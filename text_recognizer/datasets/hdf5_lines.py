@@ -9,7 +9,7 @@ from typing import Any
 
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink, SplitName
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
 from text_recognizer.datasets.line_args import Characters, Height, Length, LineArgs, Width

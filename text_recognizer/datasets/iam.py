@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.base import SPLIT_NAMES, Ink
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.formats.iam import (
     IamForm,

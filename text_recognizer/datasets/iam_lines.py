@@ -2,7 +2,7 @@
 
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters import SubsampleFraction
+from text_recognizer.datasets.characters.base import SubsampleFraction
 from text_recognizer.datasets.iam import LONGEST_LINE, IamDataset, IamFilter
 from text_recognizer.datasets.iam_files import IamSplit
 from text_recognizer.datasets.line_args import Characters, Height, Length, Width

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import Box, read_form_xml
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.iam_files import IamFiles, IamSplit

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.characters import SPLIT_SEED
+from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.line_args import LineArgs
 from text_recognizer.datasets.line_members import UNUSED, Members, completed_splits, subsampled, without_leaks
 from text_recognizer.datasets.line_pool import LinePool, Rejected, packed_rejected

@@ -10,7 +10,7 @@ from typing import Any
 
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.file_states import state, state_of_files
 from text_recognizer.datasets.formats.line_lists import LineList, find_lists, read_line_list
 from text_recognizer.datasets.grey import SUFFIXES, read_grey

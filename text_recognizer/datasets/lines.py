@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import Dataset, DataSpec, SplitName
-from text_recognizer.datasets.characters import SPLIT_SEED
+from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.charset_files import read_charset
 from text_recognizer.datasets.line_args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.line_images import LineForm

@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
-from text_recognizer.datasets.characters import SPLIT_SEED
+from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.grey import read_grey
 from text_recognizer.datasets.line_images import STEPS, UnfitImageError

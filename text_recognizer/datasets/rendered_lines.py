@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 
 from text_recognizer.charset import Normalization, describe, normalized, tidy_text
 from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.formats.lexicon import read_lexicon

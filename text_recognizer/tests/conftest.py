@@ -41,7 +41,7 @@ def private_folders(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def digits_prepared():
-    from text_recognizer.datasets.digits import DigitsDataset
+    from text_recognizer.datasets.characters.digits import DigitsDataset
 
     DigitsDataset().prepare()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.digits import DigitsDataset
+from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.errors import DataError
 from text_recognizer.predictors import CharacterPredictor
 from text_recognizer.settings import weights_folder

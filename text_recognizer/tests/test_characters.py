@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.characters import stratified_halves, stratified_sample
-from text_recognizer.datasets.digits import DigitsDataset
+from text_recognizer.datasets.characters.base import stratified_halves, stratified_sample
+from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.errors import DataError
 
 

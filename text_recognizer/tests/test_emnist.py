@@ -10,8 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.characters import balanced_members
-from text_recognizer.datasets.emnist import EmnistDataset
+from text_recognizer.datasets.characters.base import balanced_members
+from text_recognizer.datasets.characters.emnist import EmnistDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.character_files import GLYPH, Part, idx_files, mat_bytes, part, transposed, zip_bytes

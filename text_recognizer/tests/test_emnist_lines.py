@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.emnist import BYCLASS
+from text_recognizer.datasets.characters.emnist import BYCLASS
 from text_recognizer.datasets.emnist_lines import EmnistLinesDataset, joined_glyphs
 from text_recognizer.datasets.sentences import WORDS, SentenceSource, words_of
 from text_recognizer.errors import DataError, SpecError

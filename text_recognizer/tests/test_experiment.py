@@ -67,7 +67,7 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch
             """
             import numpy as np
             from text_recognizer.datasets.base import DataSpec
-            from text_recognizer.datasets.characters import CharacterDataset
+            from text_recognizer.datasets.characters.base import CharacterDataset
             class TinyDataset(CharacterDataset):
                 data_spec = DataSpec((4, 9, 1), ("a", "b"))
                 def source(self): return {}
@@ -259,7 +259,7 @@ def test_old_files_of_the_fsdl_tool_work_unchanged():
     )
     experiment = assemble(ExperimentSpec.parse(old))
     assert experiment.train_args.batch_size == 256
-    assert sys.modules.get("text_recognizer.datasets.emnist") is not None
+    assert sys.modules.get("text_recognizer.datasets.characters.emnist") is not None
 
 
 def test_a_loss_that_xla_cannot_compile_is_told_beforehand():

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters import CharacterSplit
-from text_recognizer.datasets.digits import DigitsDataset
+from text_recognizer.datasets.characters.base import CharacterSplit
+from text_recognizer.datasets.characters.digits import DigitsDataset
 
 PAUSING = f"{__name__}:PausingDigits"
 _VARIABLE = "PAUSE_OF_PAUSING_DIGITS"

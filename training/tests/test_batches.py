@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.characters import CharacterSplit
+from text_recognizer.datasets.characters.base import CharacterSplit
 from training.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
 
 

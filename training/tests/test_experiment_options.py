@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from text_recognizer.datasets.digits import DigitsDataset
+from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import ExperimentSpec
 from training import run_experiment

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from text_recognizer.datasets.digits import DigitsDataset
+from text_recognizer.datasets.characters.digits import DigitsDataset
 
 FOLDER = Path(__file__).parent / "digits"
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.character_files import read_character_files
-from text_recognizer.datasets.characters import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.files import read_character_files
 from text_recognizer.datasets.metadata import find_table
 from text_recognizer.datasets.remote import fetch
 

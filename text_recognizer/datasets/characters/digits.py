@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.characters import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
 
 
 class DigitsDataset(CharacterDataset):
