@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evaluation.line_metrics import PROFILES, LineErrors, confusions, corpus_figures, pooled_rates, profile_figures
 from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.lines import ReadsLines
 

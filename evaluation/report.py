@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.charts import line_chart
 from evaluation.pages import render
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.images import png_bytes
 
 WORST_SHOWN = 40

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evaluation.evaluate import measure
 from text_recognizer.augmentation.recipes import augmented
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import find_bundle

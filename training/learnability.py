@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import describe
 from text_recognizer.datasets.base import Split, SplitName
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.base import Model

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from evaluation.benchmarks.figures import Figure, medians
 from evaluation.benchmarks.made_data import data_folder
 from text_recognizer.datasets.formats.lexicon import read_lexicon
-from text_recognizer.datasets.rendered_lines import RenderedLinesDataset
-from text_recognizer.datasets.sentences import SentenceSource
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
+from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.settings import REPOSITORY
 
 ROUNDS = 2

@@ -19,7 +19,7 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from text_recognizer.datasets.rendered_lines import RenderedLinesDataset
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.models.ctc import ctc_loss
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader

@@ -3,7 +3,7 @@ import pytest
 
 from evaluation.lines import measure
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.models.base import ScoredBatch
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader

@@ -20,8 +20,9 @@ from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.grey import read_grey
 from text_recognizer.datasets.line_images import STEPS, UnfitImageError
-from text_recognizer.datasets.line_members import UNUSED, Members, completed_splits, subsampled
-from text_recognizer.datasets.line_pool import (
+from text_recognizer.datasets.lines.base import write_table
+from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled
+from text_recognizer.datasets.lines.pool import (
     Rejected,
     packed,
     packed_rejected,
@@ -30,7 +31,6 @@ from text_recognizer.datasets.line_pool import (
     unpacked,
     unpacked_rejected,
 )
-from text_recognizer.datasets.lines import write_table
 from text_recognizer.datasets.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.datasets.parallel import in_processes, progress
 from text_recognizer.datasets.pixel_split import Grey, PixelSplit, paragraph_square

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.grey import read_grey
-from text_recognizer.datasets.line_pool import unpacked
+from text_recognizer.datasets.lines.pool import unpacked
 from text_recognizer.datasets.store import Store
 
 Positions = NDArray[np.integer[Any]]

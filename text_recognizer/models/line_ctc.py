@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading
 from text_recognizer.decoding.tuning import evenly_chosen

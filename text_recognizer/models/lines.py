@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
 from text_recognizer.reading_order import logical_order
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.charset_files import read_characters, read_charset
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
+from text_recognizer.datasets.lines.charset_files import read_characters, read_charset
 from text_recognizer.errors import DataError
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"  # é as one code point and as two

@@ -5,8 +5,8 @@ import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.characters.emnist import BYCLASS
-from text_recognizer.datasets.emnist_lines import EmnistLinesDataset, joined_glyphs
-from text_recognizer.datasets.sentences import WORDS, SentenceSource, words_of
+from text_recognizer.datasets.lines.emnist_lines import EmnistLinesDataset, joined_glyphs
+from text_recognizer.datasets.lines.sentences import WORDS, SentenceSource, words_of
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.character_files import idx_files
 from text_recognizer.tests.conftest import shared_data

@@ -6,8 +6,8 @@ import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
-from text_recognizer.datasets.hdf5_lines import Hdf5LinesDataset
-from text_recognizer.datasets.line_list import LineListDataset
+from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
+from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.tests.line_files import picture, write_list
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
-from text_recognizer.datasets.line_list import LineListDataset
-from text_recognizer.datasets.sample_folders import write_sample_folders
+from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.lines.sample_folders import write_sample_folders
 from text_recognizer.errors import DataError
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.line_files import picture, save, write_list

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from text_recognizer.datasets import line_pool
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.grey import read_grey
-from text_recognizer.datasets.line_list import LineListDataset
-from text_recognizer.datasets.line_members import completed_splits
+from text_recognizer.datasets.lines import pool as line_pool
+from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.lines.members import completed_splits
 from text_recognizer.datasets.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.line_files import picture, save, write_list
@@ -326,7 +326,7 @@ def test_labels_are_known_without_writing_where_the_data_folder_is_read_only(tmp
     def refuse(*_):
         raise DataError("cannot write")
 
-    monkeypatch.setattr("text_recognizer.datasets.lines.make_store", refuse)
+    monkeypatch.setattr("text_recognizer.datasets.lines.base.make_store", refuse)
     for folder in (tmp_path / "data" / "processed").glob("*-splits-*"):
         if folder.is_dir():
             (folder / "meta.json").unlink()

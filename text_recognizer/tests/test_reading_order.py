@@ -9,8 +9,8 @@ import pytest
 from PIL import ImageFont, features
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.line_list import LineListDataset
-from text_recognizer.datasets.rendered_lines import RenderedLinesDataset
+from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.decoding.lexicon import Lexicon
 from text_recognizer.errors import DataError
 from text_recognizer.models.line import LineModel

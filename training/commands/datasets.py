@@ -133,8 +133,8 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
-    from text_recognizer.datasets.lines import LineDataset
-    from text_recognizer.datasets.sample_folders import write_sample_folders
+    from text_recognizer.datasets.lines.base import LineDataset
+    from text_recognizer.datasets.lines.sample_folders import write_sample_folders
 
     target = resolve("dataset", args.dataset)
     if not (isinstance(target, type) and issubclass(target, LineDataset)):

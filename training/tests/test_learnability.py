@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.line_list import LineListDataset
+from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.line_ctc import LineModelCtc

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.fonts import DEFAULT_FONT
 from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
-from text_recognizer.datasets.line_list import LineListDataset
-from text_recognizer.datasets.rendering import Rendering
+from text_recognizer.datasets.lines.fonts import DEFAULT_FONT
+from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.lines.rendering import Rendering
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.archive_pages import LINES, alto, page_image, write_page

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 
 Grey = NDArray[np.uint8]

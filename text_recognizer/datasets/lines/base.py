@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import Dataset, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
-from text_recognizer.datasets.charset_files import read_charset
-from text_recognizer.datasets.line_args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.line_images import LineForm
-from text_recognizer.datasets.line_labels import derive
-from text_recognizer.datasets.line_pool import (
+from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
+from text_recognizer.datasets.lines.charset_files import read_charset
+from text_recognizer.datasets.lines.labels import derive
+from text_recognizer.datasets.lines.pool import (
     LinePool,
     LineSource,
     Rejected,
@@ -31,7 +31,7 @@ from text_recognizer.datasets.line_pool import (
     summary,
     unpacked_rejected,
 )
-from text_recognizer.datasets.line_split import LineSplit
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.datasets.store import StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.reading_order import has_right_to_left, visual_order

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
-from text_recognizer.datasets.lines import LineDataset
+from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.errors import DataError
 
 FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import tidy_text
 from text_recognizer.datasets.base import DataSpec, Split
-from text_recognizer.datasets.line_pool import LinePool
+from text_recognizer.datasets.lines.pool import LinePool
 
 Positions = NDArray[np.integer[Any]]
 

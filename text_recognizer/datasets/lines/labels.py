@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
-from text_recognizer.datasets.line_args import LineArgs
-from text_recognizer.datasets.line_members import UNUSED, Members, completed_splits, subsampled, without_leaks
-from text_recognizer.datasets.line_pool import LinePool, Rejected, packed_rejected
+from text_recognizer.datasets.lines.args import LineArgs
+from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled, without_leaks
+from text_recognizer.datasets.lines.pool import LinePool, Rejected, packed_rejected
 from text_recognizer.errors import DataError
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted
