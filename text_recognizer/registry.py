@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 BUILT_IN: dict[str, dict[str, str]] = {
     "dataset": {
         "AltoLinesDataset": "text_recognizer.datasets.lines.alto_lines:AltoLinesDataset",
-        "AltoParagraphsDataset": "text_recognizer.datasets.alto_paragraphs:AltoParagraphsDataset",
+        "AltoParagraphsDataset": "text_recognizer.datasets.pages.alto_paragraphs:AltoParagraphsDataset",
         "DigitsDataset": "text_recognizer.datasets.characters.digits:DigitsDataset",
         "EmnistDataset": "text_recognizer.datasets.characters.emnist:EmnistDataset",
         "EmnistLinesDataset": "text_recognizer.datasets.lines.emnist_lines:EmnistLinesDataset",
         "Hdf5LinesDataset": "text_recognizer.datasets.lines.hdf5_lines:Hdf5LinesDataset",
         "IamDataset": "text_recognizer.datasets.lines.iam:IamDataset",
         "IamLinesDataset": "text_recognizer.datasets.lines.iam_lines:IamLinesDataset",
-        "IamParagraphsDataset": "text_recognizer.datasets.iam_paragraphs:IamParagraphsDataset",
+        "IamParagraphsDataset": "text_recognizer.datasets.pages.iam_paragraphs:IamParagraphsDataset",
         "LineListDataset": "text_recognizer.datasets.lines.line_list:LineListDataset",
         "MnistDataset": "text_recognizer.datasets.characters.mnist:MnistDataset",
-        "PageListDataset": "text_recognizer.datasets.page_list:PageListDataset",
+        "PageListDataset": "text_recognizer.datasets.pages.page_list:PageListDataset",
         "RenderedLinesDataset": "text_recognizer.datasets.lines.rendered_lines:RenderedLinesDataset",
     },
     "model": {

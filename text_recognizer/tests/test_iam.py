@@ -11,9 +11,9 @@ import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_lines_txt
-from text_recognizer.datasets.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset
 from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
+from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.iam_files import FORMS, TASK, box, form_image, line_image, write_iam
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.page_list import PageListDataset
+from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.tests.archive_pages import LINES, page_image
 from text_recognizer.tests.line_files import save
