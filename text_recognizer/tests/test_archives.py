@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from text_recognizer.datasets.archives import extract, members, open_member
+from text_recognizer.datasets.remote.archives import extract, members, open_member
 from text_recognizer.errors import DataError
 
 SYMBOLIC_LINK = 0o120777 << 16

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from text_recognizer.datasets import download
-from text_recognizer.datasets.metadata import find_table
-from text_recognizer.datasets.remote import fetch
+from text_recognizer.datasets.remote import download
+from text_recognizer.datasets.remote.fetch import fetch
+from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.errors import DataError
 from text_recognizer.tests.file_server import Fault, FileServer, file_entry, write_registry
 
@@ -186,8 +186,8 @@ def test_boto_is_not_imported_for_other_addresses(tmp_path: Path, server: FileSe
 
     register(tmp_path, server.url("/letters/2020/x.bin"))
     code = (
-        "import sys; from text_recognizer.datasets.metadata import find_table; "
-        "from text_recognizer.datasets.remote import fetch; fetch(find_table('letters')); "
+        "import sys; from text_recognizer.datasets.remote.metadata import find_table; "
+        "from text_recognizer.datasets.remote.fetch import fetch; fetch(find_table('letters')); "
         "sys.exit('boto3' in sys.modules or 'tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text_recognizer.datasets.metadata import RemoteFile, find_table, load_registry, parse_registry
+from text_recognizer.datasets.remote.metadata import RemoteFile, find_table, load_registry, parse_registry
 from text_recognizer.errors import DataError
 from text_recognizer.settings import REPOSITORY
 

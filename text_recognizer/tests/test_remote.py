@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from text_recognizer.datasets import download
-from text_recognizer.datasets.metadata import find_table
-from text_recognizer.datasets.remote import fetch, raw_folder, state, verify
+from text_recognizer.datasets.remote import download
+from text_recognizer.datasets.remote.fetch import fetch, raw_folder, state, verify
+from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.errors import DataError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.file_server import Fault, FileServer, file_entry, sha256, write_registry
@@ -25,8 +25,8 @@ FETCH = """
 import sys
 from text_recognizer.datasets import download
 download.TIMEOUT_S = (300.0, 300.0)  # as long as a server here may hold an answer
-from text_recognizer.datasets.metadata import find_table
-from text_recognizer.datasets.remote import fetch
+from text_recognizer.datasets.remote.metadata import find_table
+from text_recognizer.datasets.remote.fetch import fetch
 from text_recognizer.errors import DataError
 try:
     print(*fetch(find_table("letters")).values())

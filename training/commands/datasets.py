@@ -9,8 +9,8 @@ from typing import Any
 
 from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, describe_annotation, to_json
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.metadata import ABOUT_KEYS, RemoteTable, find_table, load_registry, shown
-from text_recognizer.datasets.remote import any_file, fetch, raw_folder, state, verify, without_password
+from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify, without_password
+from text_recognizer.datasets.remote.metadata import ABOUT_KEYS, RemoteTable, find_table, load_registry, shown
 from text_recognizer.datasets.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.registry import names, resolve
@@ -114,7 +114,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    from text_recognizer.datasets.new_table import add_table
+    from text_recognizer.datasets.remote.new_table import add_table
 
     table = add_table(
         args.name,

@@ -12,7 +12,7 @@ from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
-from text_recognizer.datasets.metadata import load_registry
+from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.character_files import idx_files, part
 from text_recognizer.tests.file_server import FileServer, file_entry, sha256, write_registry

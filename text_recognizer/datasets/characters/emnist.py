@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
 from text_recognizer.datasets.characters.files import read_character_files
-from text_recognizer.datasets.metadata import find_table
-from text_recognizer.datasets.remote import fetch
+from text_recognizer.datasets.remote.fetch import fetch
+from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 

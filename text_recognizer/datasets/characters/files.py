@@ -10,9 +10,9 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.archives import is_archive, members, open_member
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.idx import read_idx
+from text_recognizer.datasets.remote.archives import is_archive, members, open_member
 from text_recognizer.errors import DataError
 
 Parts = dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]

@@ -129,7 +129,7 @@ class Downloader:
 
     def _opener(self, url: str) -> Opener:
         if urlsplit(url).scheme == "s3":
-            from text_recognizer.datasets.download_s3 import s3_opener
+            from text_recognizer.datasets.remote.download_s3 import s3_opener
 
             return s3_opener(self.endpoint_url)
         return open_http

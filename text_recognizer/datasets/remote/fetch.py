@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from text_recognizer.datasets.download import Downloader, DownloadError, OnProgress
-from text_recognizer.datasets.metadata import RemoteFile, RemoteTable, shown
+from text_recognizer.datasets.remote.download import Downloader, DownloadError, OnProgress
+from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 

@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 import tomlkit
 
-from text_recognizer.datasets.download import Downloader, DownloadError
-from text_recognizer.datasets.metadata import (
+from text_recognizer.datasets.remote.download import Downloader, DownloadError
+from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, retrieve, without_password
+from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
     RemoteTable,
     is_one_table,
@@ -22,7 +23,6 @@ from text_recognizer.datasets.metadata import (
     shown,
     url_problem,
 )
-from text_recognizer.datasets.remote import disk_errors, one_process, progress, retrieve, without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder, metadata_file
 from text_recognizer.wording import received
