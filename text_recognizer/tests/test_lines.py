@@ -12,7 +12,7 @@ from text_recognizer.datasets.grey import read_grey
 from text_recognizer.datasets.lines import pool as line_pool
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
-from text_recognizer.datasets.store import Store
+from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.line_files import picture, save, write_list
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.store import Store, find_store, make_store, store_folder
+from text_recognizer.datasets.storage.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S
 
@@ -100,7 +100,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(data):
     code = """
 import resource, signal, sys
 import numpy as np
-from text_recognizer.datasets.store import make_store, store_folder
+from text_recognizer.datasets.storage.store import make_store, store_folder
 from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -11,7 +11,7 @@ from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, d
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify, without_password
 from text_recognizer.datasets.remote.metadata import ABOUT_KEYS, RemoteTable, find_table, load_registry, shown
-from text_recognizer.datasets.store import Store
+from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.registry import names, resolve
 from text_recognizer.settings import data_folder, metadata_file

@@ -12,7 +12,7 @@ from annotated_types import Gt, Le, Lt
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split, SplitName
-from text_recognizer.datasets.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 
 # Which images belong to which split depends on the dataset alone, never on the seed of a run.

@@ -32,7 +32,7 @@ from text_recognizer.datasets.lines.pool import (
     unpacked_rejected,
 )
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.datasets.store import StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.storage.store import StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.reading_order import has_right_to_left, visual_order
 from text_recognizer.wording import did_you_mean, received

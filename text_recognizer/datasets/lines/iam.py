@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.base import SPLIT_NAMES, Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.formats.iam import (
     IamForm,
     IamLine,
@@ -30,6 +29,7 @@ from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool, LineSample, LineSource
 from text_recognizer.datasets.page_images import LinesOfPage
+from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.wording import counted, did_you_mean, received
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
 from text_recognizer.datasets.remote.archives import extract, is_archive
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process
+from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 

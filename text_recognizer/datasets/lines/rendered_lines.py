@@ -14,13 +14,13 @@ from annotated_types import Ge, Le
 from text_recognizer.charset import Normalization, describe, normalized, tidy_text
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.datasets.file_states import state_of_files
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.lines.rendering import Noise, RenderedChunk, RenderedText, Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
+from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 
 LINES_A_CHUNK = 256

@@ -1,0 +1,1 @@
+"""The prepared form of a dataset: memory-mapped arrays that processes share."""
