@@ -28,8 +28,8 @@ from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
 from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool, LineSample, LineSource
-from text_recognizer.datasets.page_images import LinesOfPage
 from text_recognizer.datasets.storage.file_states import state_of_files
+from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.wording import counted, did_you_mean, received
 

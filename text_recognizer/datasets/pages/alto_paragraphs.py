@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from text_recognizer.datasets.alto_files import AltoFiles
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
+from text_recognizer.datasets.transcribed.alto_files import AltoFiles
 
 
 class AltoParagraphsDataset(ParagraphDataset):

@@ -31,10 +31,10 @@ from text_recognizer.datasets.lines.pool import (
     unpacked,
     unpacked_rejected,
 )
-from text_recognizer.datasets.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.errors import DataError
 
 Side = Annotated[int, Ge(32), Le(4096)]

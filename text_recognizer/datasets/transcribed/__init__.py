@@ -1,0 +1,1 @@
+"""Transcribed pages: images with ALTO or PAGE XML beside them."""
