@@ -13,7 +13,7 @@ from evaluation.charts import line_chart
 from evaluation.pages import render
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.images import png_bytes
+from text_recognizer.images.read import png_bytes
 
 WORST_SHOWN = 40
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from text_recognizer.errors import DataError
-from text_recognizer.images import ImageSource, fit_to, read_image
+from text_recognizer.images.read import ImageSource, fit_to, read_image
 from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle, find_bundle
 

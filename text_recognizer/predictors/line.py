@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.line_images import LineForm, UnfitImageError
 from text_recognizer.errors import DataError
-from text_recognizer.images import ImageSource, read_image
+from text_recognizer.images.line_form import LineForm, UnfitImageError
+from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.lines import ReadsLines

@@ -9,11 +9,11 @@ from PIL import Image
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.formats.xml_tree import read_xml
-from text_recognizer.datasets.line_images import UnfitImageError
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
 from text_recognizer.datasets.transcribed.page_images import cut_out, in_pixels, inside_image
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.tests.archive_pages import LINES, alto, alto_line, page_image, page_xml, polygon, write_page
 from text_recognizer.tests.conftest import shared_data
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
-from text_recognizer.images import fit_to, png_bytes, read_image
+from text_recognizer.images.read import fit_to, png_bytes, read_image
 
 LIGHT = DataSpec((8, 8, 1), ("a",), ink="light")
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)

@@ -17,7 +17,7 @@ FLOORS = [
     {"text_recognizer.registry", "text_recognizer.arguments"},
     {"text_recognizer.spec", "text_recognizer.charset", "text_recognizer.reading_order"},
     {"text_recognizer.datasets", "text_recognizer.networks", "text_recognizer.decoding"},
-    {"text_recognizer.models", "text_recognizer.images"},
+    {"text_recognizer.models", "text_recognizer.images.read"},
     {"text_recognizer.optimizers", "text_recognizer.schedules", "text_recognizer.augmentation.recipes"},
     {"text_recognizer.experiment", "text_recognizer.predictors"},
     {"text_recognizer.serving"},

@@ -5,15 +5,15 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.grey import read_grey
-from text_recognizer.datasets.line_images import (
+from text_recognizer.errors import DataError
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import (
     LineForm,
     UnfitImageError,
     deslant,
     even_illumination,
     stretch_contrast,
 )
-from text_recognizer.errors import DataError
 
 
 def strokes(height=32, width=120, slant=0.0, paper=255, ink=0):

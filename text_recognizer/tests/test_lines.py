@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.grey import read_grey
 from text_recognizer.datasets.lines import pool as line_pool
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.grey import read_grey
 from text_recognizer.tests.line_files import picture, save, write_list
 
 # As in the file: neither scaled nor inverted.

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.grey import SUFFIXES
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.wording import did_you_mean
 
 FILE_KEYS = ("file", "image", "filename", "file_name", "path", "image_path", "id", "name")

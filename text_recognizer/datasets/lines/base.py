@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import Dataset, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
-from text_recognizer.datasets.line_images import LineForm
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.labels import derive
@@ -34,6 +33,7 @@ from text_recognizer.datasets.lines.pool import (
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.datasets.storage.store import StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
 from text_recognizer.wording import did_you_mean, received
 

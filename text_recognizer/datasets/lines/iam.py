@@ -21,7 +21,6 @@ from text_recognizer.datasets.formats.iam import (
     read_lines_txt,
 )
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.line_images import Step
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
@@ -31,6 +30,7 @@ from text_recognizer.datasets.lines.pool import LinePool, LineSample, LineSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.line_form import Step
 from text_recognizer.wording import counted, did_you_mean, received
 
 IamFilter = Literal["ok", "flor2020"]

@@ -3,10 +3,10 @@
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import SubsampleFraction
-from text_recognizer.datasets.line_images import Step
 from text_recognizer.datasets.lines.args import Characters, Height, Length, Width
 from text_recognizer.datasets.lines.iam import LONGEST_LINE, IamDataset, IamFilter
 from text_recognizer.datasets.lines.iam_files import IamSplit
+from text_recognizer.images.line_form import Step
 
 
 class IamLinesDataset(IamDataset):

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.line_images import Grey, LineForm, UnfitImageError
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.store import Store, StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings
 from text_recognizer.errors import DataError
+from text_recognizer.images.line_form import Grey, LineForm, UnfitImageError
 from text_recognizer.wording import counted
 
 LINES_A_TASK = 64

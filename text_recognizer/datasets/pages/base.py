@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.grey import read_grey
-from text_recognizer.datasets.line_images import STEPS, UnfitImageError
 from text_recognizer.datasets.lines.base import write_table
 from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled
 from text_recognizer.datasets.lines.pool import (
@@ -36,6 +34,8 @@ from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
 from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import STEPS, UnfitImageError
 
 Side = Annotated[int, Ge(32), Le(4096)]
 Margin = Annotated[int, Ge(0), Le(1000)]

@@ -12,11 +12,11 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_text
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.grey import SUFFIXES
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.alto_files import writer_of
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.wording import received
 
 

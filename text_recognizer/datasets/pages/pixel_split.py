@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.grey import read_grey
 from text_recognizer.datasets.lines.pool import unpacked
 from text_recognizer.datasets.storage.store import Store
+from text_recognizer.images.grey import read_grey
 
 Positions = NDArray[np.integer[Any]]
 Grey = NDArray[np.uint8]

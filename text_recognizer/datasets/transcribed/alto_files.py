@@ -10,9 +10,9 @@ from typing import Literal
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.formats.page_xml import PageText, read_page
-from text_recognizer.datasets.grey import SUFFIXES
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.wording import received
 
 

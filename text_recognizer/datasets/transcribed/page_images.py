@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.grey import read_grey
-from text_recognizer.datasets.line_images import Grey, UnfitImageError
 from text_recognizer.datasets.lines.pool import LineSample, LineSource
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import Grey, UnfitImageError
 
 _MOST_DISTORTION = 0.02  # rounding, not another picture
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.grey import as_grey
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import as_grey
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""Images: read from files, made grey, brought into the form of lines."""
