@@ -31,11 +31,11 @@ from text_recognizer.spec import (
 )
 from text_recognizer.wording import did_you_mean
 from training.agent import AgentTrial
-from training.attempt import attempt
+from training.attempts.attempt import attempt
+from training.attempts.learnability import check_learnable
 from training.command_line import guarded, say, split_overrides
 from training.device_requests import DeviceRequest
 from training.gpu_manager import GPUManager, Lease
-from training.learnability import check_learnable
 from training.log_file import standard_error_off
 from training.run import Run, find_run, new_run_id
 from training.tracking.mode import asked_mode, wandb_mode

@@ -23,7 +23,7 @@ from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.models.ctc import ctc_loss
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
-from training.batches import BucketedOrder
+from training.attempts.batches import BucketedOrder
 
 tf.config.experimental.enable_op_determinism()
 dataset = RenderedLinesDataset(**{dataset_args})

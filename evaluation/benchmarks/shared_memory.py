@@ -19,7 +19,7 @@ READER = """
 import sys
 import numpy as np
 from text_recognizer.datasets.characters.emnist import EmnistDataset
-from training.batches import BatchOrder
+from training.attempts.batches import BatchOrder
 
 dataset = EmnistDataset()
 dataset.prepare()
@@ -81,7 +81,7 @@ def _private_mb(pid: int) -> float:
 
 
 def _idle_private_mb(environ: dict[str, str]) -> float:
-    code = "import sys, numpy; from text_recognizer.datasets.characters.emnist import EmnistDataset; from training.batches import BatchOrder; print('read', flush=True); sys.stdin.read()"  # noqa: E501
+    code = "import sys, numpy; from text_recognizer.datasets.characters.emnist import EmnistDataset; from training.attempts.batches import BatchOrder; print('read', flush=True); sys.stdin.read()"  # noqa: E501
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as idle:

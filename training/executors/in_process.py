@@ -13,14 +13,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from text_recognizer.errors import RunError
-from training.attempt import attempt
+from training.attempts.attempt import attempt
+from training.attempts.shortage import EXIT_OUT_OF_MEMORY
 from training.command_line import guarded, say
 from training.device_requests import DeviceRequest
 from training.executors.base import Ended, Job
 from training.executors.endings import after_exit
 from training.gpu_manager import GPUManager, Lease
 from training.run import Run
-from training.shortage import EXIT_OUT_OF_MEMORY
 from training.tracking.mode import Mode
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from training.attempt import attempt
+from training.attempts.attempt import attempt
 from training.command_line import guarded, say
 from training.executors.order import Order
 from training.run import Run

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.characters.base import CharacterSplit
-from training.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
+from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
 
 
 class Fixed(GroupSize):

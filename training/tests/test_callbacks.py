@@ -2,7 +2,7 @@ import math
 
 from text_recognizer.schedules import reduce_on_plateau
 from text_recognizer.train_args import EarlyStopping, improves
-from training.callbacks import BestEpoch, EarlyStop, Plateau
+from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 
 
 def rows(*values, name="val_loss"):

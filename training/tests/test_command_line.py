@@ -14,8 +14,8 @@ from text_recognizer.experiment import assemble
 from text_recognizer.registry import resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
-from training import attempt as attempt_module
-from training import execute as execute_module
+from training.attempts import attempt as attempt_module
+from training.attempts import execute as execute_module
 from training.command_line import TRACEBACK, guarded
 from training.gpu_manager import Lease
 from training.run import Run

@@ -12,6 +12,7 @@ import pytest
 
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.attempts.shortage import EXIT_OUT_OF_MEMORY
 from training.cpu_slots import cpu_slots
 from training.device_requests import DeviceRequest
 from training.executors import endings
@@ -19,7 +20,6 @@ from training.executors.base import Job, first_ended
 from training.executors.in_process import InProcessExecutor
 from training.executors.local import LocalExecutor
 from training.executors.order import Order
-from training.shortage import EXIT_OUT_OF_MEMORY
 from training.tests.executor_support import (
     ODD,
     Undisturbed,

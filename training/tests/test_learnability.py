@@ -11,7 +11,7 @@ from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.train_args import TrainArgs
-from training.learnability import check_learnable, data_warnings, left_out_table, progress_warning
+from training.attempts.learnability import check_learnable, data_warnings, left_out_table, progress_warning
 from training.tests.line_samples import write_lines
 
 

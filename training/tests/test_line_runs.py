@@ -167,8 +167,8 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
     }
     straight = run(spec)
 
-    from training import fit
-    from training.stopping import Stop
+    from training.attempts import fit
+    from training.attempts.stopping import Stop
 
     steps = iter(range(100))
     with monkeypatch.context() as patch:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from text_recognizer.tests.waiting import wait_until
+from training.attempts.stopping import StopWatcher
 from training.device_requests import DeviceRequest
 from training.executors import in_process
 from training.executors.in_process import InProcessExecutor
 from training.run import Run
-from training.stopping import StopWatcher
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.limits import Limits
 from training.tests.sweep_support import SPACE, journal, sweep_of

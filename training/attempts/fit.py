@@ -23,11 +23,11 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import Transfer, take_over_weights
 from text_recognizer.schedules import ReduceOnPlateau
-from training.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
-from training.callbacks import BestEpoch, EarlyStop, Plateau
-from training.checkpoint import read_checkpoint, write_checkpoint
-from training.learnability import data_warnings, progress_warning
-from training.stopping import Stop
+from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
+from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
+from training.attempts.checkpoint import read_checkpoint, write_checkpoint
+from training.attempts.learnability import data_warnings, progress_warning
+from training.attempts.stopping import Stop
 
 Row = dict[str, Any]
 LAST = "last.npz"  # the checkpoint to go on from

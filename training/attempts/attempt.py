@@ -10,10 +10,10 @@ from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
+from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.command_line import say
 from training.environment import code_version, environment
 from training.gpu_manager import Lease
-from training.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.run import Run
 from training.tracking.mode import Mode
 
@@ -61,7 +61,7 @@ def attempt(
             run.set_state("failed", f"{type(error).__name__}: {error}")
         run.release()
         raise
-    from training.execute import execute  # the heavy part: whatever can be refused has been by now
+    from training.attempts.execute import execute  # the heavy part: whatever can be refused has been by now
 
     return execute(experiment, run, wandb_mode, save)
 

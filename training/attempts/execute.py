@@ -9,17 +9,17 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import make_canonical, write_bundle
 from text_recognizer.wording import counted
+from training.attempts.display import Display
+from training.attempts.fit import FitResult, Training, json_row
+from training.attempts.shortage import out_of_memory
+from training.attempts.stopping import Stop, StopWatcher
+from training.attempts.tensorflow_setup import start_tensorflow
+from training.attempts.xla import refused_by_xla
 from training.command_line import say
-from training.display import Display
-from training.fit import FitResult, Training, json_row
 from training.log_file import LogFile
 from training.run import Run
-from training.shortage import out_of_memory
-from training.stopping import Stop, StopWatcher
-from training.tensorflow_setup import start_tensorflow
 from training.tracking.mirror import Mirror, read_state
 from training.tracking.mode import Mode, under_agent
-from training.xla import refused_by_xla
 
 # How long a run waits for its mirror to end.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0

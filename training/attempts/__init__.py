@@ -1,0 +1,1 @@
+"""An attempt: one process takes a run as far as it can."""
