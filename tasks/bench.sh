@@ -2,4 +2,4 @@
 # Set up, then print a table of ratios for every benchmark, or for those named: tasks/bench.sh start_up logging
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec python -m evaluation.benchmarks "$@"
+exec python -m training.benchmarks "$@"

@@ -18,7 +18,7 @@ SAMPLERS = ("tpe", "gp", "cmaes")
 # What each sampler needs besides Optuna.
 _NEEDED_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
 # Random trials before the model is asked: fewer than Optuna's ten, since sweeps here are short; measured by
-# evaluation/benchmarks/search_quality.py.
+# training/benchmarks/search_quality.py.
 STARTUP_TRIALS = 5
 # A model of more trials than this is no better, and asking it takes longer than a short trial does.
 MOST_MODELLED = 500

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.benchmarks.figures import Figure, medians
 from text_recognizer.decoding.beam import beam_search
 from text_recognizer.decoding.greedy import greedy_labels, softmax
+from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 3
 FRAMES, BEAM_WIDTH = 128, 25

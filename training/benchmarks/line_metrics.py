@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from evaluation.benchmarks.figures import Figure, medians
 from evaluation.line_metrics import LineErrors, confusions, corpus_figures
+from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 5
 LINES, CHARACTERS = 10_000, 45

@@ -1,10 +1,10 @@
-"""python -m evaluation.benchmarks [NAME…]: a table of ratios."""
+"""python -m training.benchmarks [NAME…]: a table of ratios."""
 
 import argparse
 import importlib
 import sys
 
-from evaluation.benchmarks.figures import print_figures
+from training.benchmarks.figures import print_figures
 
 BENCHMARKS = {
     "start_up": "help and a mistyped spec, against importing TensorFlow",
@@ -36,7 +36,7 @@ def main() -> int:
     figures = []
     for name in arguments.names or BENCHMARKS:
         print(f"{name}: {BENCHMARKS[name]}", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"evaluation.benchmarks.{name}").measure()
+        figures += importlib.import_module(f"training.benchmarks.{name}").measure()
     print_figures(figures)
     return 0
 

@@ -6,8 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure, medians
 from text_recognizer.spec import ExperimentSpec
+from training.benchmarks.figures import Figure, medians
 from training.run import Run
 
 ROUNDS = 15

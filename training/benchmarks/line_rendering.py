@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.benchmarks.figures import Figure, medians
-from evaluation.benchmarks.made_data import data_folder
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.settings import REPOSITORY
+from training.benchmarks.figures import Figure, medians
+from training.benchmarks.made_data import data_folder
 
 ROUNDS = 2
 TEXTS = 2_000

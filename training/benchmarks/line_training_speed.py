@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 3
 TEXTS, BATCH_SIZE, EPOCHS = 200, 16, 4

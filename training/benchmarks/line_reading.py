@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.benchmarks.figures import Figure, medians
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.models.bundle import write_bundle
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
+from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 5
 LINES = 128

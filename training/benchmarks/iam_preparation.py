@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.benchmarks.figures import Figure, medians
-from evaluation.benchmarks.made_data import data_folder
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT
 from text_recognizer.datasets.lines.iam import IamDataset
 from text_recognizer.datasets.lines.rendering import Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import LineForm
+from training.benchmarks.figures import Figure, medians
+from training.benchmarks.made_data import data_folder
 
 ROUNDS = 3
 LINES, LINES_A_FORM = 10_000, 8

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.benchmarks.figures import Figure
+from training.benchmarks.figures import Figure
 from training.sweeps.plan import read_plan
 from training.sweeps.search import PastTrial, make_search
 

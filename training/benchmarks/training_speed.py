@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure, medians
-from evaluation.benchmarks.made_data import write_emnist_like
+from training.benchmarks.figures import Figure, medians
+from training.benchmarks.made_data import write_emnist_like
 
 ROUNDS = 3
 TRAIN, TEST = 60_000, 1_000

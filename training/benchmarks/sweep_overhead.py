@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure
+from training.benchmarks.figures import Figure
 from training.sweeps.early_termination import Hyperband, HyperbandTable
 from training.sweeps.plan import SweepPlan, read_plan
 from training.sweeps.search import PastTrial, make_search

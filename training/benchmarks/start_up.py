@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from evaluation.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 7
 MISTYPED = '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp", "network_args": {"layers": 3}}'

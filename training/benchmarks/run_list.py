@@ -8,9 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure, medians
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
+from training.benchmarks.figures import Figure, medians
 
 RUNS = 10_000
 ROUNDS = 3

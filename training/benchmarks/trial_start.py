@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure
+from training.benchmarks.figures import Figure
 
 STARTS, BUDGET_MS = 100, 30.0
 

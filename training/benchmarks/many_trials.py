@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure, medians
 from text_recognizer.settings import REPOSITORY, data_folder
+from training.benchmarks.figures import Figure, medians
 
 TRIALS, JOBS, ROUNDS = 16, 2, 3
 

@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation.benchmarks.figures import Figure
-from evaluation.benchmarks.made_data import write_emnist_like
+from training.benchmarks.figures import Figure
+from training.benchmarks.made_data import write_emnist_like
 
 RUNS = 4
 IMAGES = 1_370_000  # of 784 bytes: 1 GB
