@@ -34,8 +34,8 @@ from training.agent import AgentTrial
 from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.command_line import guarded, say, split_overrides
-from training.device_requests import DeviceRequest
-from training.gpu_manager import GPUManager, Lease
+from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.requests import DeviceRequest
 from training.log_file import standard_error_off
 from training.run import Run, find_run, new_run_id
 from training.tracking.mode import asked_mode, wandb_mode

@@ -21,7 +21,7 @@ from text_recognizer.spec import parse_json, parse_value, read_spec, without_dot
 from text_recognizer.wording import counted, did_you_mean, received
 from training.agent import AgentTrial
 from training.command_line import guarded, say, split_overrides
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
@@ -213,11 +213,11 @@ def _request(arguments: argparse.Namespace) -> DeviceRequest:
 def _drive(
     plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
 ) -> int:
+    from training.devices.gpu_manager import GPUManager
     from training.executors.in_process import InProcessExecutor
     from training.executors.lease_source import device_capacity
     from training.executors.local import LocalExecutor
     from training.executors.preloading import users_modules
-    from training.gpu_manager import GPUManager
     from training.sweeps.display import SweepDisplay
     from training.sweeps.ending import finish_sweep
     from training.sweeps.limits import Limits

@@ -3,7 +3,7 @@
 import os
 from contextlib import AbstractContextManager
 
-from training.gpu_manager import MEMORY_VARIABLE
+from training.devices.gpu_manager import MEMORY_VARIABLE
 
 # What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
 CONTEXT_MIB = 500

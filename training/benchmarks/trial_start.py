@@ -44,7 +44,7 @@ def measure() -> list[Figure]:
 
 def _measure(folder: Path) -> tuple[list[float], list[float]]:
     from text_recognizer.spec import ExperimentSpec
-    from training.device_requests import DeviceRequest
+    from training.devices.requests import DeviceRequest
     from training.executors.local import LocalExecutor
     from training.executors.preloading import users_modules
     from training.run import Run

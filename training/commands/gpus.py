@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted, received
-from training.gpu_manager import DeviceStatus, GPUManager, Holder, Status
+from training.devices.gpu_manager import DeviceStatus, GPUManager, Holder, Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -146,7 +146,7 @@ def _number(value: int | None) -> str:
 
 
 def _clock(moment: float) -> str:
-    from training.device_queue import clock
+    from training.devices.queue import clock
 
     return clock(moment)
 

@@ -16,10 +16,10 @@ from text_recognizer.errors import RunError
 from training.attempts.attempt import attempt
 from training.attempts.shortage import EXIT_OUT_OF_MEMORY
 from training.command_line import guarded, say
-from training.device_requests import DeviceRequest
+from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Job
 from training.executors.endings import after_exit
-from training.gpu_manager import GPUManager, Lease
 from training.run import Run
 from training.tracking.mode import Mode
 

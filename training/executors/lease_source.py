@@ -4,9 +4,9 @@ import os
 import threading
 from collections.abc import Callable
 
-from training.device_requests import DeviceRequest, resolve, visible_devices
-from training.devices import Nvml
-from training.gpu_manager import GPUManager, Lease
+from training.devices.devices import Nvml
+from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 
 def device_capacity(request: DeviceRequest, manager: GPUManager) -> int | None:

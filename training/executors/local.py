@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.wording import received
 from training.command_line import say
-from training.cpu_slots import cpu_slots
-from training.device_requests import DeviceRequest
+from training.devices.cpu_slots import cpu_slots
+from training.devices.gpu_manager import GPUManager
+from training.devices.requests import DeviceRequest
 from training.executors.base import Job
 from training.executors.dispatcher import Dispatcher
 from training.executors.lease_source import LeaseSource, device_capacity
 from training.executors.order import Order
 from training.executors.zygote_process import Isolation, ZygoteProcess
-from training.gpu_manager import GPUManager
 from training.run import Run
 from training.tracking.mode import Mode
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from training.cpu_slots import CpuSlot
-from training.devices import Device
-from training.gpu_manager import LEASE_VARIABLE, Lease
+from training.devices.cpu_slots import CpuSlot
+from training.devices.devices import Device
+from training.devices.gpu_manager import LEASE_VARIABLE, Lease
 from training.run import Run
 from training.tracking.mode import Mode
 

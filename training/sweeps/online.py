@@ -8,7 +8,7 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.run import ENDED, Run
 from training.sweeps.agents import Agents
 from training.sweeps.ending import finish_sweep
@@ -99,7 +99,7 @@ def _refuse_what_wandb_cannot(plan: SweepPlan, arguments: argparse.Namespace) ->
 
 def _visible_devices(request: DeviceRequest) -> int:
     """As many agents as there are GPUs for; one on the CPU."""
-    from training.gpu_manager import GPUManager
+    from training.devices.gpu_manager import GPUManager
 
     if request.count == 0:
         return 1

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.command_line import say
+from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
-from training.gpu_manager import GPUManager
 from training.run import Run, is_made, new_run_id
 from training.sweeps.config import Metric
 from training.sweeps.failures import classify

@@ -26,9 +26,9 @@ import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
 from training import lock_files, processes
-from training.device_requests import DeviceRequest
-from training.gpu_manager import GPUManager, Lease
-from training.lease_folder import Decision, LeaseFolder
+from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.lease_folder import Decision, LeaseFolder
+from training.devices.requests import DeviceRequest
 from training.tests import simulated_nvml
 
 PARTS = 4

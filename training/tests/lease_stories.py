@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from training.device_requests import DeviceRequest
-from training.gpu_manager import GPUManager, Holder, Lease
+from training.devices.gpu_manager import GPUManager, Holder, Lease
+from training.devices.requests import DeviceRequest
 from training.tests.forked import Child, Line, Story
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.run import Run
 from training.sweeps import agents
 from training.sweeps.agents import RESTARTS, Agents
@@ -40,7 +40,7 @@ child.wait()
 """
 PROGRAM = """
 import json, os, pathlib, sys, time
-from training.gpu_manager import Lease
+from training.devices.gpu_manager import Lease
 from training.processes import is_running
 lease = Lease.inherited()
 journal = pathlib.Path(__file__).with_name("journal.jsonl")

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.allocation import Wish, allocate
+from training.devices.allocation import Wish, allocate
 
 CAPACITY = {"a": 100, "b": 100, "c": 100}
 

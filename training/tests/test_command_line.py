@@ -17,7 +17,7 @@ from text_recognizer.tests.waiting import PATIENCE_S
 from training.attempts import attempt as attempt_module
 from training.attempts import execute as execute_module
 from training.command_line import TRACEBACK, guarded
-from training.gpu_manager import Lease
+from training.devices.gpu_manager import Lease
 from training.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from text_recognizer.errors import DeviceError
-from training import cpu_slots as module
-from training.cpu_slots import cpu_slots
+from training.devices import cpu_slots as module
+from training.devices.cpu_slots import cpu_slots
 
 
 @pytest.fixture

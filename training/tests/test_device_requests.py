@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import DeviceError
-from training.device_requests import DeviceRequest, resolve, visible_devices
-from training.devices import Device
+from training.devices.devices import Device
+from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 A, B, C = (Device(f"GPU-{letter * 4}-1111", "Small GPU", index, 24_000) for index, letter in enumerate("abc"))
 LARGE = Device("GPU-dddd-1111", "Large GPU", 3, 80_000)

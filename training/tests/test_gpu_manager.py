@@ -11,7 +11,7 @@ from text_recognizer.errors import DeviceError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import lock_files
-from training.gpu_manager import Lease
+from training.devices.gpu_manager import Lease
 from training.tests.forked import Child
 from training.tests.lease_stories import holding, lease, numbers
 from training.tests.simulated_nvml import (
@@ -174,7 +174,7 @@ parent = os.getppid()
 print(flush=True)
 while os.getppid() == parent:
     time.sleep(0.01)
-from training.gpu_manager import Lease
+from training.devices.gpu_manager import Lease
 found = Lease.inherited()
 pathlib.Path({str(answer)!r}).write_text(f"{{found and found.devices[0].uuid}}")
 """
@@ -243,7 +243,7 @@ def test_a_device_for_one_process_is_not_shared(machine):
 
 def test_asking_for_the_cpu_loads_nothing_of_it_all():
     program = (
-        "import sys; from training.gpu_manager import GPUManager; from training.device_requests import DeviceRequest;"
+        "import sys; from training.devices.gpu_manager import GPUManager; from training.devices.requests import DeviceRequest;"
         "print(GPUManager().lease(DeviceRequest.parse('none')).environ['CUDA_VISIBLE_DEVICES'],"
         "[name for name in ('pynvml', 'tensorflow', 'keras', 'rich') if name in sys.modules])"
     )

@@ -11,8 +11,8 @@ import pytest
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import PATIENCE_S
 from training import cli
-from training.device_requests import DeviceRequest
-from training.gpu_manager import GPUManager
+from training.devices.gpu_manager import GPUManager
+from training.devices.requests import DeviceRequest
 from training.tests.forked import Child
 from training.tests.simulated_nvml import Gpu, MigInstance, needs_compiler, simulated_machine
 

@@ -14,7 +14,7 @@ import pytest
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_sweep
 from training.cli import main as text_recognizer
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.prepare_experiments import main as prepare_experiments
 from training.run import Run, find_run
 from training.run_sweep import main

@@ -12,7 +12,7 @@ import pytest
 
 from text_recognizer.tests.waiting import wait_until
 from training.attempts.stopping import StopWatcher
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.executors import in_process
 from training.executors.in_process import InProcessExecutor
 from training.run import Run

@@ -16,14 +16,14 @@ from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import processes
-from training.cpu_slots import cpu_slots
-from training.device_requests import DeviceRequest
+from training.devices.cpu_slots import cpu_slots
+from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.requests import DeviceRequest
 from training.executors import zygote as zygote_module
 from training.executors.channel import Channel
 from training.executors.local import LocalExecutor
 from training.executors.order import Order
 from training.executors.preloading import users_modules
-from training.gpu_manager import GPUManager, Lease
 from training.tests.executor_support import (
     ODD,
     Undisturbed,
@@ -56,7 +56,7 @@ NETWORK = "\nfrom text_recognizer.networks.mlp import Mlp\nclass Net(Mlp): ...\n
 DRIVER = """
 import os, sys, time
 from pathlib import Path
-from training.device_requests import DeviceRequest
+from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
 from training.run import Run
 isolation, gpu, grace_s, *folders = sys.argv[1:]

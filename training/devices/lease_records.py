@@ -9,7 +9,7 @@ from typing import Any
 
 from text_recognizer.errors import DeviceError
 from training import processes
-from training.allocation import Holding, Wish
+from training.devices.allocation import Holding, Wish
 
 FORMAT = 1
 

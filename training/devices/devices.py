@@ -77,7 +77,7 @@ class Nvml:
         with self._lock:
             if not self._open():
                 return []
-            from training import nvml
+            from training.devices import nvml
 
             return [found.device for found in nvml.scan()]
 
@@ -86,7 +86,7 @@ class Nvml:
         with self._lock:
             if not self._open():
                 return []
-            from training import nvml
+            from training.devices import nvml
 
             return [nvml.read(found) for found in nvml.scan()]
 
@@ -100,6 +100,6 @@ class Nvml:
 def _open_nvml() -> str | None:
     if not sys.platform.startswith("linux"):
         return f"GPUs are managed on Linux only, this is {sys.platform}"
-    from training import nvml
+    from training.devices import nvml
 
     return nvml.open_driver()

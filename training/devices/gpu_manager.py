@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from text_recognizer.errors import DeviceError
-from training.device_requests import DeviceRequest, resolve, visible_devices
-from training.devices import Device, Nvml
+from training.devices.devices import Device, Nvml
+from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not
-    from training.device_queue import Granted
-    from training.lease_folder import LeaseFolder, Ticket
-    from training.lease_records import Entry, Record
+    from training.devices.lease_folder import LeaseFolder, Ticket
+    from training.devices.lease_records import Entry, Record
+    from training.devices.queue import Granted
 
 LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
 MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
@@ -65,8 +65,8 @@ class Lease:
         path = (os.environ if environ is None else environ).get(LEASE_VARIABLE)
         if not path or not Path(path).exists():
             return None
-        from training.device_verdicts import is_covered
-        from training.lease_folder import LeaseFolder
+        from training.devices.lease_folder import LeaseFolder
+        from training.devices.verdicts import is_covered
 
         with LeaseFolder(Path(path).parent).decision() as decision:
             found = [entry for entry in decision.leases() if entry.path == Path(path)]
@@ -209,7 +209,7 @@ class GPUManager:
         if not visible:
             return self._cpu_instead(request, devices)
         wish = resolve(request, devices, visible)
-        from training.device_queue import Waiter
+        from training.devices.queue import Waiter
 
         granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
         return _lease_of(granted, {device.uuid: device for device in visible})
@@ -220,8 +220,8 @@ class GPUManager:
         folder = self._folder()
         if not readings:
             return Status(folder.path, [], [], self._nvml.absence, [], [])
-        from training.allocation import Wish
-        from training.device_verdicts import judge
+        from training.devices.allocation import Wish
+        from training.devices.verdicts import judge
 
         setting = os.environ.get("CUDA_VISIBLE_DEVICES")
         visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
@@ -265,7 +265,7 @@ class GPUManager:
             decision.clear_quarantine(uuid)
 
     def _folder(self) -> "LeaseFolder":
-        from training.lease_folder import LeaseFolder, lock_folder
+        from training.devices.lease_folder import LeaseFolder, lock_folder
 
         return LeaseFolder(self._lock_dir or lock_folder())
 
@@ -299,7 +299,7 @@ def _holders(leases: Sequence["Entry"], uuid: str) -> list[Holder]:
 
 
 def _holder(record: "Record", memory_mib: int | None = None) -> Holder:
-    from training.device_queue import described_process
+    from training.devices.queue import described_process
 
     since = record.asked if record.since is None else record.since
     wanted = record.wish.text

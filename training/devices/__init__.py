@@ -1,0 +1,1 @@
+"""Devices: what there is, who holds it, who waits for it."""
