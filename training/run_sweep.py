@@ -215,9 +215,9 @@ def _drive(
 ) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.executors.in_process import InProcessExecutor
-    from training.executors.lease_source import device_capacity
     from training.executors.local import LocalExecutor
-    from training.executors.preloading import users_modules
+    from training.executors.zygote.lease_source import device_capacity
+    from training.executors.zygote.preloading import users_modules
     from training.sweeps.display import SweepDisplay
     from training.sweeps.ending import finish_sweep
     from training.sweeps.limits import Limits

@@ -46,7 +46,7 @@ def _measure(folder: Path) -> tuple[list[float], list[float]]:
     from text_recognizer.spec import ExperimentSpec
     from training.devices.requests import DeviceRequest
     from training.executors.local import LocalExecutor
-    from training.executors.preloading import users_modules
+    from training.executors.zygote.preloading import users_modules
     from training.run import Run
 
     spec = ExperimentSpec.parse(SPEC)

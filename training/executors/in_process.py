@@ -19,7 +19,7 @@ from training.command_line import guarded, say
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Job
-from training.executors.endings import after_exit
+from training.executors.zygote.endings import after_exit
 from training.run import Run
 from training.tracking.mode import Mode
 

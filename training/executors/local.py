@@ -17,10 +17,10 @@ from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
 from training.executors.base import Job
-from training.executors.dispatcher import Dispatcher
-from training.executors.lease_source import LeaseSource, device_capacity
-from training.executors.order import Order
-from training.executors.zygote_process import Isolation, ZygoteProcess
+from training.executors.zygote.dispatcher import Dispatcher
+from training.executors.zygote.lease_source import LeaseSource, device_capacity
+from training.executors.zygote.order import Order
+from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.run import Run
 from training.tracking.mode import Mode
 

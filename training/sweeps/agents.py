@@ -14,7 +14,7 @@ from text_recognizer.errors import DeviceError, RunError
 from training.command_line import say
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.executors.sessions import kill_session
+from training.executors.zygote.sessions import kill_session
 from training.run import Run
 from training.sweeps.folder import Wish
 from training.sweeps.registration import steer, wandb_command

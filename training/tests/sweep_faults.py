@@ -180,7 +180,7 @@ def _kind(pid: int, driver: int) -> str:
         return "other"
     if "training.tracking.mirror" in command:
         return "mirror"
-    if "training.executors.trial" in command:
+    if "training.executors.zygote.trial" in command:
         return "trial"
     if "zygote" in command:
         return "pool" if parent == driver else "trial"

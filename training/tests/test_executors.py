@@ -15,11 +15,11 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.attempts.shortage import EXIT_OUT_OF_MEMORY
 from training.devices.cpu_slots import cpu_slots
 from training.devices.requests import DeviceRequest
-from training.executors import endings
 from training.executors.base import Job, first_ended
 from training.executors.in_process import InProcessExecutor
 from training.executors.local import LocalExecutor
-from training.executors.order import Order
+from training.executors.zygote import endings
+from training.executors.zygote.order import Order
 from training.tests.executor_support import (
     ODD,
     Undisturbed,

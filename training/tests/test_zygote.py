@@ -19,11 +19,11 @@ from training import processes
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.executors import zygote as zygote_module
-from training.executors.channel import Channel
 from training.executors.local import LocalExecutor
-from training.executors.order import Order
-from training.executors.preloading import users_modules
+from training.executors.zygote import zygote as zygote_module
+from training.executors.zygote.channel import Channel
+from training.executors.zygote.order import Order
+from training.executors.zygote.preloading import users_modules
 from training.tests.executor_support import (
     ODD,
     Undisturbed,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from text_recognizer.errors import RunError
 from training import processes
 from training.executors.base import Job
-from training.executors.sessions import kill_session
+from training.executors.zygote.sessions import kill_session
 from training.run import Run
 
 POLL_S = 0.05

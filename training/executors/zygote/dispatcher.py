@@ -13,13 +13,13 @@ from queue import Empty, SimpleQueue
 from text_recognizer.errors import DeviceError
 from training.devices.cpu_slots import CpuSlot
 from training.devices.gpu_manager import Lease
-from training.executors import endings
 from training.executors.base import Ended, Job
-from training.executors.channel import Message
-from training.executors.lease_source import LeaseSource
-from training.executors.order import Order
-from training.executors.orphans import POLL_S, Orphan
-from training.executors.zygote_process import Isolation, ZygoteProcess
+from training.executors.zygote import endings
+from training.executors.zygote.channel import Message
+from training.executors.zygote.lease_source import LeaseSource
+from training.executors.zygote.order import Order
+from training.executors.zygote.orphans import POLL_S, Orphan
+from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 
 # Zygotes that died one after the other, none of which had started a run.
 _MOST_DEATHS = 3

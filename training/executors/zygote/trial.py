@@ -1,6 +1,6 @@
 """A run's process from its first line to its last, whether the zygote forked it or it is a fresh interpreter.
 
-`python -m training.executors.trial RUN_FOLDER LIFELINE` is the latter; its order comes on standard input.
+`python -m training.executors.zygote.trial RUN_FOLDER LIFELINE` is the latter; its order comes on standard input.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from training.attempts.attempt import attempt
 from training.command_line import guarded, say
-from training.executors.order import Order
+from training.executors.zygote.order import Order
 from training.run import Run
 
 # Added to the share of memory (in thousandths) by which the kernel chooses whom to kill: the run that takes too much,

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from training.executors.channel import Channel, Message
-from training.executors.starting import python_path
+from training.executors.zygote.channel import Channel, Message
+from training.executors.zygote.starting import python_path
 
 Isolation = Literal["fork", "exec"]
 
@@ -37,7 +37,14 @@ class ZygoteProcess:
         options = [f"--channel={there.fileno()}", "--isolation", isolation, f"--grace-s={grace_s}"]
         options.append(f"--driver={os.getpid()}")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "training.executors.zygote", *options, f"--preload={','.join(preload)}"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "training.executors.zygote.zygote",
+                *options,
+                f"--preload={','.join(preload)}",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

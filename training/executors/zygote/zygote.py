@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from training import processes
-from training.executors.channel import Channel
-from training.executors.order import Order
-from training.executors.sessions import kill_session
-from training.executors.starting import SIGNALS, execute_trial, fork_trial
+from training.executors.zygote.channel import Channel
+from training.executors.zygote.order import Order
+from training.executors.zygote.sessions import kill_session
+from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -238,7 +238,7 @@ def main() -> NoReturn:
 
 
 def _prepare_to_fork(modules: Sequence[str]) -> tuple[str | None, list[str]]:
-    from training.executors.preloading import obstacle_to_forking, preload
+    from training.executors.zygote.preloading import obstacle_to_forking, preload
 
     try:
         if (obstacle := obstacle_to_forking()) is not None:  # known before TensorFlow takes seconds to import
@@ -253,7 +253,7 @@ def _start_again_without_forking(obstacle: str) -> None:
     """Becomes a small process of the same number, which keeps the socket."""
     options = sys.argv[1:]
     options[options.index("--isolation") + 1] = "exec"
-    command = [sys.executable, "-P", "-m", "training.executors.zygote", *options, "--because", obstacle]
+    command = [sys.executable, "-P", "-m", "training.executors.zygote.zygote", *options, "--because", obstacle]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
 
 

@@ -22,7 +22,12 @@ from training.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
 _LIBRARIES = ("tensorflow", "keras", "h5py", "jinja2", "pydantic.dataclasses", "PIL.Image", "resource")
-_OURS = ("training.attempts.execute", "training.attempts.attempt", "training.executors.trial", "evaluation.evaluate")
+_OURS = (
+    "training.attempts.execute",
+    "training.attempts.attempt",
+    "training.executors.zygote.trial",
+    "evaluation.evaluate",
+)
 
 _ANY_SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from training.executors.order import Order
+from training.executors.zygote.order import Order
 
 # Those that the zygote handles; a run's process starts with the usual handlers.
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
@@ -36,7 +36,7 @@ def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
 
 def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> NoReturn:
     try:
-        from training.executors.trial import live  # there already: preload() imported it
+        from training.executors.zygote.trial import live  # there already: preload() imported it
 
         os.setsid()
         atexit._clear()
@@ -62,7 +62,7 @@ def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> in
         # Not subprocess: it would reap the process behind our back when the next one is started.
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", "training.executors.trial", order.run_folder, str(lifeline)],
+            [sys.executable, "-P", "-m", "training.executors.zygote.trial", order.run_folder, str(lifeline)],
             {**order.environ, "PYTHONPATH": python_path()},
             file_actions=[(os.POSIX_SPAWN_DUP2, text.fileno(), 0)],
             setsid=True,
