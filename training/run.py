@@ -32,8 +32,8 @@ from text_recognizer.errors import RunError
 from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean, received
-from training.folder_lock import hold_folder, holder_of
-from training.safe_files import (
+from training.files.folder_lock import hold_folder, holder_of
+from training.files.safe_files import (
     append_line,
     cannot_write,
     is_blank,

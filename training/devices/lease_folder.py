@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import DeviceError
-from training import lock_files, processes
 from training.devices.allocation import Holding
 from training.devices.lease_records import Entry, Record, read_entry
+from training.files import lock_files, processes
 
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
 _OWN_FILE = re.compile(r"mutex|[0-9]{12}\.(?:waiting|lease)|.+\.(?:device|quarantine)")

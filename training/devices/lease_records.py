@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import DeviceError
-from training import processes
 from training.devices.allocation import Holding, Wish
+from training.files import processes
 
 FORMAT = 1
 

@@ -11,12 +11,12 @@ from datetime import datetime
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.wording import counted
-from training import processes
 from training.devices.allocation import Wish, allocate
 from training.devices.devices import Device, Nvml, Reading
 from training.devices.lease_folder import Decision, LeaseFolder, Ticket
 from training.devices.lease_records import Entry, Record
 from training.devices.verdicts import Verdict, judge
+from training.files import processes
 
 # What NVML said holds for so long, and longer for those at the end of the queue; the locks are looked at more often.
 _VERDICT_LIFE_S = 0.5

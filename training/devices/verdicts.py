@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training import processes
 from training.devices.allocation import Wish
 from training.devices.devices import DeviceProcess, Reading
 from training.devices.lease_records import Entry
+from training.files import processes
 
 # Some of an idle device's memory may show as used; the context that every CUDA program makes takes more than this.
 _IDLE_MIB = 128

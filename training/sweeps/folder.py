@@ -20,9 +20,17 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
 from training.command_line import say
-from training.folder_lock import hold_folder, holder_of
+from training.files.folder_lock import hold_folder, holder_of
+from training.files.safe_files import (
+    append_line,
+    cannot_write,
+    is_blank,
+    open_journal,
+    read_journal,
+    replace_file,
+    sync,
+)
 from training.run import group_folder_name, runs_folder
-from training.safe_files import append_line, cannot_write, is_blank, open_journal, read_journal, replace_file, sync
 from training.sweeps.plan import SweepPlan
 
 FORMAT = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from training.executors.base import Job
-from training.folder_lock import holder_of
+from training.files.folder_lock import holder_of
 from training.run import Run, Status
 from training.sweeps.trials import Trial, TrialRun
 

@@ -14,8 +14,8 @@ import numpy as np
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training import processes
 from training.devices.cpu_slots import cpu_slots
+from training.files import processes
 from training.run import Run
 
 ODD = "training.tests.odd_networks"

@@ -25,10 +25,10 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
-from training import lock_files, processes
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.lease_folder import Decision, LeaseFolder
 from training.devices.requests import DeviceRequest
+from training.files import lock_files, processes
 from training.tests import simulated_nvml
 
 PARTS = 4

@@ -41,7 +41,7 @@ child.wait()
 PROGRAM = """
 import json, os, pathlib, sys, time
 from training.devices.gpu_manager import Lease
-from training.processes import is_running
+from training.files.processes import is_running
 lease = Lease.inherited()
 journal = pathlib.Path(__file__).with_name("journal.jsonl")
 devices = [device.uuid for device in lease.devices] if lease else None

@@ -6,8 +6,8 @@ import pytest
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.tests.waiting import wait_until
-from training import processes
 from training.devices.gpu_manager import GPUManager
+from training.files import processes
 from training.tests.forked import Child
 from training.tests.lease_stories import holder, holding, lease, numbers, waiting
 from training.tests.simulated_nvml import (

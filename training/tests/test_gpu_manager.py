@@ -10,8 +10,8 @@ import pytest
 from text_recognizer.errors import DeviceError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training import lock_files
 from training.devices.gpu_manager import Lease
+from training.files import lock_files
 from training.tests.forked import Child
 from training.tests.lease_stories import holding, lease, numbers
 from training.tests.simulated_nvml import (

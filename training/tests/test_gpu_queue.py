@@ -6,9 +6,9 @@ import pytest
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training import processes
 from training.devices import queue as device_queue
 from training.devices.lease_folder import LeaseFolder
+from training.files import processes
 from training.tests.forked import Child
 from training.tests.lease_stories import holder, holding, lease, numbers, waiting
 from training.tests.simulated_nvml import (

@@ -4,9 +4,9 @@ import pytest
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.settings import REPOSITORY
-from training import lock_files, processes
 from training.devices.gpu_manager import GPUManager
 from training.devices.lease_folder import lock_folder
+from training.files import lock_files, processes
 from training.tests.forked import NOBODY, Child
 from training.tests.lease_stories import holder, lease
 from training.tests.simulated_nvml import (

@@ -11,9 +11,9 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
-from training import folder_lock
+from training.files import folder_lock
+from training.files.safe_files import append_line, open_journal, read_journal
 from training.run import Run, find_run, group_folder_name, new_run_id
-from training.safe_files import append_line, open_journal, read_journal
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
 

@@ -15,7 +15,6 @@ import pytest
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training import processes
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
@@ -24,6 +23,7 @@ from training.executors.zygote import zygote as zygote_module
 from training.executors.zygote.channel import Channel
 from training.executors.zygote.order import Order
 from training.executors.zygote.preloading import users_modules
+from training.files import processes
 from training.tests.executor_support import (
     ODD,
     Undisturbed,

@@ -21,9 +21,9 @@ import numpy as np
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
-from training.processes import is_running
+from training.files.processes import is_running
+from training.files.safe_files import read_journal
 from training.run import ENDED, Run
-from training.safe_files import read_journal
 from training.tracking.base import Tracker
 from training.tracking.sent import note_sent
 

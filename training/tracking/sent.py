@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from training.files.safe_files import read_journal
 from training.run import Run
-from training.safe_files import read_journal
 
 SENT_FILE = "synced.json"
 Synced = Literal["yes", "partly", "no"]

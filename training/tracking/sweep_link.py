@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from text_recognizer.errors import SpecError
+from training.files.safe_files import read_journal
 from training.run import Run
-from training.safe_files import read_journal
 
 LINK_FILE = "sweep.json"
 

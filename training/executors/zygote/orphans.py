@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 
 from text_recognizer.errors import RunError
-from training import processes
 from training.executors.base import Job
 from training.executors.zygote.sessions import kill_session
+from training.files import processes
 from training.run import Run
 
 POLL_S = 0.05

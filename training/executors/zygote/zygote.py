@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from training import processes
 from training.executors.zygote.channel import Channel
 from training.executors.zygote.order import Order
 from training.executors.zygote.sessions import kill_session
 from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial
+from training.files import processes
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from text_recognizer.errors import RunError
-from training.safe_files import cannot_write
+from training.files.safe_files import cannot_write
 
 
 def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> int:

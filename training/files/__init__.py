@@ -1,0 +1,1 @@
+"""Files that survive kills and are shared between processes."""
