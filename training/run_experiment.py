@@ -37,7 +37,7 @@ from training.command_line import guarded, say, split_overrides
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.log_file import standard_error_off
-from training.run import Run, find_run, new_run_id
+from training.runs.run import Run, find_run, new_run_id
 from training.tracking.mode import asked_mode, wandb_mode
 
 if TYPE_CHECKING:

@@ -295,7 +295,7 @@ def _tell_as_failed(search: Any, number: int, point: Mapping[str, Any]) -> None:
 
 def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], cap: int | None, jobs: int) -> str:
     """From earlier runs of the same dataset and network, a second of training each epoch as it took then."""
-    from training.run_table import read_rows
+    from training.runs.run_table import read_rows
 
     spec = experiments[0].spec
     per_epoch = []

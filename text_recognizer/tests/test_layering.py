@@ -74,7 +74,7 @@ import sys
 from text_recognizer.registry import BUILT_IN, resolve
 from text_recognizer.experiment import assemble, json_schema
 from text_recognizer.spec import ExperimentSpec
-import training.run_experiment, training.run_table, training.commands.runs, training.commands.list
+import training.run_experiment, training.runs.run_table, training.commands.runs, training.commands.list
 spec = ExperimentSpec("EmnistDataset", "CharacterModel", "lenet", train_args={"optimizer": "sgd"})
 assemble(spec)
 json_schema()

@@ -13,8 +13,8 @@ from text_recognizer.experiment import Experiment, assemble
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.command_line import say
 from training.devices.gpu_manager import Lease
-from training.environment import code_version, environment
-from training.run import Run
+from training.runs.environment import code_version, environment
+from training.runs.run import Run
 from training.tracking.mode import Mode
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"

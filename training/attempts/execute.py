@@ -17,7 +17,7 @@ from training.attempts.tensorflow_setup import start_tensorflow
 from training.attempts.xla import refused_by_xla
 from training.command_line import say
 from training.log_file import LogFile
-from training.run import Run
+from training.runs.run import Run
 from training.tracking.mirror import Mirror, read_state
 from training.tracking.mode import Mode, under_agent
 

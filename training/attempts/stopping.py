@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
-from training.run import Run
+from training.runs.run import Run
 from training.tracking.mode import STARTED_BY, under_agent
 
 # A signal of W&B's agent, unless the agent is going away itself: known so long after the signal.

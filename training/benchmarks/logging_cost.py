@@ -8,7 +8,7 @@ from pathlib import Path
 
 from text_recognizer.spec import ExperimentSpec
 from training.benchmarks.figures import Figure, medians
-from training.run import Run
+from training.runs.run import Run
 
 ROUNDS = 15
 REPORTS = 5_000

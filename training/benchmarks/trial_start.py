@@ -47,7 +47,7 @@ def _measure(folder: Path) -> tuple[list[float], list[float]]:
     from training.devices.requests import DeviceRequest
     from training.executors.local import LocalExecutor
     from training.executors.zygote.preloading import users_modules
-    from training.run import Run
+    from training.runs.run import Run
 
     spec = ExperimentSpec.parse(SPEC)
     os.environ["TRIAL_START_CLOCK"] = "1"

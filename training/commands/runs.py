@@ -14,8 +14,8 @@ from training.command_line import say
 from training.commands.tables import print_table, shown
 from training.curves import draw_curves
 from training.files.safe_files import read_journal
-from training.run import Run, find_run, read_status
-from training.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.runs.run import Run, find_run, read_status
+from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 
 TAIL_S = 0.2
 EXAMPLES = """examples:

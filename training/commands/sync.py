@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
-from training.run import Run, find_run, is_made, run_folders
+from training.runs.run import Run, find_run, is_made, run_folders
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.trials import read_trials
 from training.tracking.mode import has_key

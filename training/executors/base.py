@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
-from training.run import Run
+from training.runs.run import Run
 
 State = Literal["waiting", "running", "ended"]
 T = TypeVar("T")

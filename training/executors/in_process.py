@@ -20,7 +20,7 @@ from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Job
 from training.executors.zygote.endings import after_exit
-from training.run import Run
+from training.runs.run import Run
 from training.tracking.mode import Mode
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from training.executors.zygote.dispatcher import Dispatcher
 from training.executors.zygote.lease_source import LeaseSource, device_capacity
 from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
-from training.run import Run
+from training.runs.run import Run
 from training.tracking.mode import Mode
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from training.command_line import say
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.zygote.sessions import kill_session
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps.folder import Wish
 from training.sweeps.registration import steer, wandb_command
 from training.tracking.sweep_link import SweepLink

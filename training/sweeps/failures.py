@@ -7,7 +7,7 @@ from typing import Literal
 
 from text_recognizer.errors import DivergedError, TextRecognizerError
 from training.executors.base import Ended
-from training.run import Status
+from training.runs.run import Status
 
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 

@@ -30,7 +30,7 @@ from training.files.safe_files import (
     replace_file,
     sync,
 )
-from training.run import group_folder_name, runs_folder
+from training.runs.run import group_folder_name, runs_folder
 from training.sweeps.plan import SweepPlan
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Trial
 

@@ -9,7 +9,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
-from training.run import ENDED, Run
+from training.runs.run import ENDED, Run
 from training.sweeps.agents import Agents
 from training.sweeps.ending import finish_sweep
 from training.sweeps.folder import SweepFolder, suggestion_facts

@@ -11,7 +11,7 @@ from evaluation.pages import render
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError
 from training.files.safe_files import read_journal
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps.leaderboard import best_spec, ranked, rows
 from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Trial

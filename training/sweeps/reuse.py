@@ -7,9 +7,9 @@ from text_recognizer import __version__
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
-from training.environment import code_version, initial_weights, package_versions
-from training.run import Run
-from training.run_table import read_rows
+from training.runs.environment import code_version, initial_weights, package_versions
+from training.runs.run import Run
+from training.runs.run_table import read_rows
 
 # Packages whose version may change numbers.
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")

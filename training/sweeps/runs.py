@@ -7,7 +7,7 @@ from pathlib import Path
 from text_recognizer.errors import RunError
 from training.executors.base import Job
 from training.files.folder_lock import holder_of
-from training.run import Run, Status
+from training.runs.run import Run, Status
 from training.sweeps.trials import Trial, TrialRun
 
 POLL_S = 0.1

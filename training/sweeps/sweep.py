@@ -11,7 +11,7 @@ from text_recognizer.spec import ExperimentSpec
 from training.command_line import say
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
-from training.run import Run, is_made, new_run_id
+from training.runs.run import Run, is_made, new_run_id
 from training.sweeps.config import Metric
 from training.sweeps.failures import classify
 from training.sweeps.folder import SweepFolder, suggestion_facts

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps.config import Metric
 from training.sweeps.early_termination import usable_values
 from training.sweeps.parameters import Point

@@ -16,7 +16,7 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.cpu_slots import cpu_slots
 from training.files import processes
-from training.run import Run
+from training.runs.run import Run
 
 ODD = "training.tests.odd_networks"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.tests.waiting import wait_until
-from training.run import Run
+from training.runs.run import Run
 from training.tests.wandb_backend import WandbBackend
 from training.tests.wandb_backend_programs import wandb
 from training.tracking.mirror import read_state

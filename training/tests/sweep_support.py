@@ -10,7 +10,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.executors.base import Ended, Job
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits, SweepResult

@@ -11,7 +11,7 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.devices.requests import DeviceRequest
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps import agents
 from training.sweeps.agents import RESTARTS, Agents
 from training.sweeps.folder import Wish
@@ -122,7 +122,7 @@ def test_an_agent_that_always_breaks_down_is_given_up(tmp_path, monkeypatch, mac
 # What it leaves behind ends when the agent is gone.
 RUN = """
 import os, pathlib, sys, time
-from training.run import Run
+from training.runs.run import Run
 folder = pathlib.Path(sys.argv[1])
 run = Run.open(folder / "one")
 run.hold()

@@ -18,7 +18,7 @@ from training.attempts import attempt as attempt_module
 from training.attempts import execute as execute_module
 from training.command_line import TRACEBACK, guarded
 from training.devices.gpu_manager import Lease
-from training.run import Run
+from training.runs.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")

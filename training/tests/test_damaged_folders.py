@@ -15,8 +15,8 @@ from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main as text_recognizer
 from training.files.safe_files import is_blank, replace_file
-from training.run import Run, find_run
-from training.run_table import read_rows
+from training.runs.run import Run, find_run
+from training.runs.run_table import read_rows
 from training.sweeps.ending import finish_sweep
 from training.sweeps.folder import SweepFolder, all_sweeps
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of

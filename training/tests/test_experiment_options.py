@@ -8,8 +8,8 @@ from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import ExperimentSpec
 from training import run_experiment
-from training.run import Run
 from training.run_experiment import main, spec_from
+from training.runs.run import Run
 
 SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp", "experiment_group": "mine"}
 

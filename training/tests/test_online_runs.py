@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.run import Run
+from training.runs.run import Run
 from training.tests.online_support import LONG, SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.run import Run
 from training.run_sweep import main
+from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.plan import read_plan
 from training.tests.online_support import environ, plain_rows, register, runs_below

@@ -14,7 +14,7 @@ import pytest
 
 from text_recognizer.errors import RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.run import Run, find_run
+from training.runs.run import Run, find_run
 from training.tests.pausing_digits import PAUSING, pause
 
 SPEC = {

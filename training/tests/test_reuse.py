@@ -7,9 +7,9 @@ import pytest
 
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
-from training import environment as environments
-from training.environment import code_version, environment, own_modules
-from training.run import Run
+from training.runs import environment as environments
+from training.runs.environment import code_version, environment, own_modules
+from training.runs.run import Run
 from training.sweeps.reuse import Reusable
 
 NETWORK = """

@@ -13,7 +13,7 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.files import folder_lock
 from training.files.safe_files import append_line, open_journal, read_journal
-from training.run import Run, find_run, group_folder_name, new_run_id
+from training.runs.run import Run, find_run, group_folder_name, new_run_id
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
 

@@ -16,8 +16,8 @@ from training import run_sweep
 from training.cli import main as text_recognizer
 from training.devices.requests import DeviceRequest
 from training.prepare_experiments import main as prepare_experiments
-from training.run import Run, find_run
 from training.run_sweep import main
+from training.runs.run import Run, find_run
 from training.sweeps.failures import RetryPolicy, classify
 from training.sweeps.folder import find_sweep
 
@@ -307,7 +307,7 @@ def test_experiments_are_printed_as_commands_a_shell_takes(place, capfd):
 
 def test_a_broken_device_is_told_from_a_broken_program():
     from training.executors.base import Ended
-    from training.run import Status
+    from training.runs.run import Status
 
     failed = Status("failed", {}, "InternalError: CUDA_ERROR_ECC_UNCORRECTABLE", {}, 1, 2)
     assert classify(Ended(1, "exit code 1"), failed, "") == "device"

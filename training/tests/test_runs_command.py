@@ -7,7 +7,7 @@ import pytest
 
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main as text_recognizer
-from training.run import Run
+from training.runs.run import Run
 
 
 @pytest.fixture

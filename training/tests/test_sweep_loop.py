@@ -13,7 +13,7 @@ import pytest
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.run import Run
+from training.runs.run import Run
 from training.sweeps import runs
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder

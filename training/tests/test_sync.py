@@ -13,7 +13,7 @@ import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.cli import main
-from training.run import Run
+from training.runs.run import Run
 from training.tests.online_support import TO_BEGIN, wait_for_mirrors
 from training.tests.sweep_support import SPACE, by_layer_size, run_sweep
 from training.tests.wandb_backend import WandbBackend, running_backend

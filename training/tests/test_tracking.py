@@ -12,7 +12,7 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.run import Run, find_run
+from training.runs.run import Run, find_run
 from training.tests.pausing_digits import PAUSING, pause
 from training.tracking.base import NullTracker
 from training.tracking.mirror import mirror, mirror_command, read_state

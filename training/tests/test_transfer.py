@@ -10,8 +10,8 @@ from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
-from training.run import find_run
 from training.run_experiment import main
+from training.runs.run import find_run
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
 

@@ -58,7 +58,7 @@ import os, sys, time
 from pathlib import Path
 from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
-from training.run import Run
+from training.runs.run import Run
 isolation, gpu, grace_s, *folders = sys.argv[1:]
 executor = LocalExecutor(2, DeviceRequest.parse(gpu), isolation, "disabled", grace_s=float(grace_s))
 if "OTHER_CHILD" in os.environ and (child := os.fork()):

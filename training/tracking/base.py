@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from training.run import Run
+from training.runs.run import Run
 
 
 class Tracker(Protocol):

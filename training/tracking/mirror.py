@@ -23,9 +23,9 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from training.files.processes import is_running
 from training.files.safe_files import read_journal
-from training.run import ENDED, Run
+from training.runs.run import ENDED, Run
+from training.runs.sent import note_sent
 from training.tracking.base import Tracker
-from training.tracking.sent import note_sent
 
 POLL_S = 0.2
 SAMPLES = 32

@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from training.files.safe_files import read_journal
-from training.run import Run
+from training.runs.run import Run
 
 LINK_FILE = "sweep.json"
 

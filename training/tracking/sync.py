@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training.run import ENDED, Run
+from training.runs.run import ENDED, Run
+from training.runs.sent import read_sent, synced
 from training.tracking.mirror import mirror_command, read_state
-from training.tracking.sent import read_sent, synced
 
 Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused"]
 # Errors of W&B's client that concern the connection or the account: the next run would meet the same.

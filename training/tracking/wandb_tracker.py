@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from text_recognizer.experiment import assemble
 from text_recognizer.train_args import improves
-from training.run import Run
-from training.tracking.sent import read_sent
+from training.runs.run import Run
+from training.runs.sent import read_sent
 from training.tracking.sweep_link import SweepLink, merged, swept_values
 
 DEFAULT_PROJECT = "text-recognizer"

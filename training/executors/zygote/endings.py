@@ -8,7 +8,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from training.attempts.shortage import EXIT_OUT_OF_MEMORY, names_a_shortage
 from training.executors.base import Ended
-from training.run import Run
+from training.runs.run import Run
 
 # A traceback of all threads comes after them.
 _LAST_WORDS_BYTES = 1 << 16

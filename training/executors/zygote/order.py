@@ -11,7 +11,7 @@ from typing import Any
 from training.devices.cpu_slots import CpuSlot
 from training.devices.devices import Device
 from training.devices.gpu_manager import LEASE_VARIABLE, Lease
-from training.run import Run
+from training.runs.run import Run
 from training.tracking.mode import Mode
 
 

@@ -7,7 +7,7 @@ from text_recognizer.errors import RunError
 from training.executors.base import Job
 from training.executors.zygote.sessions import kill_session
 from training.files import processes
-from training.run import Run
+from training.runs.run import Run
 
 POLL_S = 0.05
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
-from training.environment import checkouts, own_modules, package_versions
+from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
 _LIBRARIES = ("tensorflow", "keras", "h5py", "jinja2", "pydantic.dataclasses", "PIL.Image", "resource")

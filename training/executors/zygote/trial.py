@@ -19,7 +19,7 @@ from typing import NoReturn
 from training.attempts.attempt import attempt
 from training.command_line import guarded, say
 from training.executors.zygote.order import Order
-from training.run import Run
+from training.runs.run import Run
 
 # Added to the share of memory (in thousandths) by which the kernel chooses whom to kill: the run that takes too much,
 # rather than the zygote, which is larger than a small run, or the driver.

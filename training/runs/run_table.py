@@ -12,8 +12,8 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean
-from training.run import Run, read_status, run_folders
-from training.tracking.sent import synced
+from training.runs.run import Run, read_status, run_folders
+from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
 OWN_COLUMNS = ("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "folder", "synced")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.files.safe_files import read_journal
-from training.run import Run
+from training.runs.run import Run
 
 SENT_FILE = "synced.json"
 Synced = Literal["yes", "partly", "no"]

@@ -1,0 +1,1 @@
+"""The run folder, and many of them as a table."""
