@@ -13,7 +13,7 @@ import yaml
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
-from training.sweeps.problems import YamlPath, text_number_hint
+from training.sweeps.file.problems import YamlPath, text_number_hint
 
 _JSON_SCALARS = (str, int, float, bool, type(None))
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")

@@ -80,7 +80,7 @@ class AgentTrial:
         """The values; where the sweep's file is not known, a mapping is taken for a group of parameters."""
         folder = self._folder_here()
         if folder is not None:
-            from training.sweeps.config import SweepConfig
+            from training.sweeps.file.config import SweepConfig
 
             return SweepConfig.from_file(folder / "sweep.yaml").space.values_of(self.values)
         groups = {name: value for name, value in self.values.items() if isinstance(value, dict) and "." not in name}

@@ -10,7 +10,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
 from training.commands.tables import print_table, shown
 from training.runs.run import Run
-from training.sweeps.config import Metric
+from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, Wish, all_sweeps, find_sweep
 from training.sweeps.registration import registered, steer
 from training.sweeps.trials import Reports, Trial, best_value, read_trials, trial_values

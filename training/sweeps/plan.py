@@ -19,8 +19,8 @@ from text_recognizer.spec import (
     without_dotted_keys,
 )
 from text_recognizer.wording import counted, received
-from training.sweeps.config import Metric, SweepConfig
-from training.sweeps.parameters import Point
+from training.sweeps.file.config import Metric, SweepConfig
+from training.sweeps.file.parameters import Point
 
 # Up to so many points every one is checked; of more, every corner of the space and as many points again.
 MOST_CHECKED = 10_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from text_recognizer.errors import SpecError
 from training.sweeps.evolution import Evolution
+from training.sweeps.file.parameters import Parameter, Point
 from training.sweeps.observations import PastRun, observe
-from training.sweeps.parameters import Parameter, Point
 from training.sweeps.plan import SweepPlan
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.sweeps.config import Metric
+from training.sweeps.file.config import Metric
+from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.observations import encode
-from training.sweeps.parameters import ParameterSpace
 from training.sweeps.search import PastTrial
 
 if TYPE_CHECKING:

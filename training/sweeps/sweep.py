@@ -12,8 +12,8 @@ from training.command_line import say
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.run import Run, is_made, new_run_id
-from training.sweeps.config import Metric
 from training.sweeps.failures import classify
+from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.judge import Judge
 from training.sweeps.limits import Limits, SweepResult

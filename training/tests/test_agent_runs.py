@@ -17,7 +17,7 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_experiment, run_sweep
 from training.agent import AgentTrial
 from training.runs.run import Run
-from training.sweeps.command import agent_command, args_json
+from training.sweeps.file.command import agent_command, args_json
 from training.tests.online_support import environ, register, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program

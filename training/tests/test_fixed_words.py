@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from training.sweeps.config import SweepConfig
-from training.sweeps.fixed_words import fixed_words
+from training.sweeps.file.config import SweepConfig
+from training.sweeps.file.fixed_words import fixed_words
 
 OWN = "training/run_experiment.py"
 

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from text_recognizer.errors import SpecError
-from training.sweeps.config import Metric
+from training.sweeps.file.config import Metric
 from training.sweeps.plan import read_plan
 from training.sweeps.search import BayesSearch, PastTrial, check_sampler, make_search
 from training.sweeps.study import parameter_importance, study_of

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from text_recognizer.errors import SpecError
-from training.sweeps.command import agent_command, args_json, command_warnings
+from training.sweeps.file.command import agent_command, args_json, command_warnings
 from training.tests.peer_cases import peer_cases
 from training.tests.sweep_generator import VALUES, Generator
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
-from training.sweeps.config import Metric, SweepConfig
-from training.sweeps.forms import filled
-from training.sweeps.schema import violations
+from training.sweeps.file.config import Metric, SweepConfig
+from training.sweeps.file.forms import filled
+from training.sweeps.file.schema import violations
 from training.tests.peer_cases import peer_cases
 from training.tests.sweep_generator import Generator
 
@@ -391,7 +391,7 @@ def test_no_damage_to_a_sweep_ends_in_a_traceback(data: st.DataObject) -> None:
 
 def test_reading_a_sweep_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from training.sweeps.config import SweepConfig\n"
+        "import sys; from training.sweeps.file.config import SweepConfig\n"
         "config = SweepConfig.from_yaml(sys.argv[1])\n"
         "list(config.space.grid)\n"
         "print(*{'tensorflow', 'keras', 'wandb', 'boto3', 'scipy', 'sklearn', 'optuna'} & set(sys.modules))\n"

@@ -11,15 +11,15 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.yaml_source import YamlSource
-from training.sweeps.command import agent_command
-from training.sweeps.config import Metric, SweepConfig
-from training.sweeps.differences import DIFFERENCES, differences_table
 from training.sweeps.early_termination import Hyperband, HyperbandTable
-from training.sweeps.fixed_words import fixed_words
+from training.sweeps.file.command import agent_command
+from training.sweeps.file.config import Metric, SweepConfig
+from training.sweeps.file.differences import DIFFERENCES, differences_table
+from training.sweeps.file.fixed_words import fixed_words
+from training.sweeps.file.parameters import Parameter, ParameterSpace
+from training.sweeps.file.schema import violations
 from training.sweeps.observations import PastRun, observe
-from training.sweeps.parameters import Parameter, ParameterSpace
 from training.sweeps.plan import read_plan
-from training.sweeps.schema import violations
 from training.sweeps.search import PastTrial, Search, make_search
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
-from training.sweeps.parameters import Parameter, ParameterSpace, random_share
-from training.sweeps.value_keys import value_key
+from training.sweeps.file.parameters import Parameter, ParameterSpace, random_share
+from training.sweeps.file.value_keys import value_key
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
 from training.tests.sweep_generator import Generator

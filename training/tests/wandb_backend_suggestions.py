@@ -51,7 +51,7 @@ def suggest_ours(seed: int) -> Callable[[StoredSweep], dict[str, Any] | None]:
     """Suggestions of the sweeps in this project, grid and random, for a backend that shall agree with them."""
 
     def suggest(sweep: StoredSweep) -> dict[str, Any] | None:
-        from training.sweeps.config import SweepConfig
+        from training.sweeps.file.config import SweepConfig
 
         config = SweepConfig.from_yaml(sweep.text)
         if config.method == "random":

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from training.command_line import split_overrides
-from training.sweeps.command import DEFAULT_COMMAND, with_variables
+from training.sweeps.file.command import DEFAULT_COMMAND, with_variables
 
 # Programs that execute a point as a sweep here does.
 _OWN_PROGRAMS = ("run_experiment", "run_sweep")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
-from training.sweeps.forms import is_anything, is_finite, is_number, is_whole
-from training.sweeps.parameter_problems import group_problems
-from training.sweeps.problems import Problem, YamlPath, text_number_hint
-from training.sweeps.refusals import refusals
+from training.sweeps.file.forms import is_anything, is_finite, is_number, is_whole
+from training.sweeps.file.parameter_problems import group_problems
+from training.sweeps.file.problems import Problem, YamlPath, text_number_hint
+from training.sweeps.file.refusals import refusals
 
 METHODS = ("grid", "random", "bayes", "custom")
 GOALS = ("minimize", "maximize")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import TYPE_CHECKING, Any, Protocol
 
 from text_recognizer.errors import SpecError
-from training.sweeps.value_keys import value_key
+from training.sweeps.file.value_keys import value_key
 
 if TYPE_CHECKING:
-    from training.sweeps.parameters import Parameter, Point
+    from training.sweeps.file.parameters import Parameter, Point
 
 GRID_DISTRIBUTIONS = ("categorical", "constant", "int_uniform", "q_uniform")
 

@@ -1,0 +1,1 @@
+"""What a sweep's YAML means: its schema, parameters and distributions."""
