@@ -218,9 +218,9 @@ def _drive(
     from training.executors.local import LocalExecutor
     from training.executors.zygote.lease_source import device_capacity
     from training.executors.zygote.preloading import users_modules
-    from training.sweeps.display import SweepDisplay
-    from training.sweeps.ending import finish_sweep
     from training.sweeps.limits import Limits
+    from training.sweeps.results.display import SweepDisplay
+    from training.sweeps.results.ending import finish_sweep
     from training.sweeps.reuse import Reusable
     from training.sweeps.sweep import Sweep
 

@@ -17,8 +17,8 @@ from training.cli import main as text_recognizer
 from training.files.safe_files import is_blank, replace_file
 from training.runs.run import Run, find_run
 from training.runs.run_table import read_rows
-from training.sweeps.ending import finish_sweep
 from training.sweeps.folder import SweepFolder, all_sweeps
+from training.sweeps.results.ending import finish_sweep
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="g")

@@ -6,8 +6,8 @@ import pytest
 from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric
 from training.sweeps.plan import read_plan
+from training.sweeps.results.study import parameter_importance, study_of
 from training.sweeps.search import BayesSearch, PastTrial, check_sampler, make_search
-from training.sweeps.study import parameter_importance, study_of
 
 SPACE = """
 method: {method}

@@ -17,8 +17,8 @@ from training.runs.run import Run
 from training.sweeps import runs
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
-from training.sweeps.leaderboard import ranked, write_leaderboard
 from training.sweeps.limits import Limits
+from training.sweeps.results.leaderboard import ranked, write_leaderboard
 from training.sweeps.trials import read_trials
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of
 

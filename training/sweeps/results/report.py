@@ -12,7 +12,7 @@ from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError
 from training.files.safe_files import read_journal
 from training.runs.run import Run
-from training.sweeps.leaderboard import best_spec, ranked, rows
+from training.sweeps.results.leaderboard import best_spec, ranked, rows
 from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Trial
 
