@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from training.benchmarks.figures import Figure
-from training.sweeps.early_termination import Hyperband, HyperbandTable
 from training.sweeps.plan import SweepPlan, read_plan
 from training.sweeps.search import PastTrial, make_search
+from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable
 
 SPACE = """
 method: {method}

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.sweeps.early_termination import Decision, Hyperband, HyperbandTable
 from training.sweeps.folder import SweepFolder
 from training.sweeps.runs import LiveRun
+from training.sweeps.stopping_rules.hyperband import Decision, Hyperband, HyperbandTable
 
 
 class Judge:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.sweeps.early_termination import usable_values
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import MISSING, ParameterSpace, look_up
+from training.sweeps.stopping_rules.hyperband import usable_values
 
 # `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.
 _FINISHED = ("finished", "stopped")

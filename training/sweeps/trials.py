@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from training.runs.run import Run
-from training.sweeps.early_termination import usable_values
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import Point
+from training.sweeps.stopping_rules.hyperband import usable_values
 
 # A trial is over in these; "pending" has runs to start or to go on with.
 OVER = ("finished", "stopped", "failed")

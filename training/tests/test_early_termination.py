@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.sweeps.early_termination import Hyperband, HyperbandTable, bands_of, threshold_index, usable_values
 from training.sweeps.file.schema import problems, violations
+from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, bands_of, threshold_index, usable_values
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
 

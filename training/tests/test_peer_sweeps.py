@@ -15,12 +15,12 @@ import platformdirs
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
-from training.sweeps.early_termination import Hyperband, HyperbandTable, usable_values
 from training.sweeps.file.config import Metric
 from training.sweeps.file.forms import filled
 from training.sweeps.file.parameters import Parameter, ParameterSpace
 from training.sweeps.file.schema import problems, violations
 from training.sweeps.observations import PastRun, observe
+from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, usable_values
 from training.tests.sweep_generator import Generator
 
 PEER = ["sweeps==0.2.0", "jsonref==1.1.0"]

@@ -11,7 +11,6 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.yaml_source import YamlSource
-from training.sweeps.early_termination import Hyperband, HyperbandTable
 from training.sweeps.file.command import agent_command
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.differences import DIFFERENCES, differences_table
@@ -21,6 +20,7 @@ from training.sweeps.file.schema import violations
 from training.sweeps.observations import PastRun, observe
 from training.sweeps.plan import read_plan
 from training.sweeps.search import PastTrial, Search, make_search
+from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"
 

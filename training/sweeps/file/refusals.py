@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from text_recognizer.wording import received
-from training.sweeps.early_termination import bands_of
 from training.sweeps.file.forms import FORMS, filled, is_finite, is_int, is_number, is_whole
 from training.sweeps.file.grid import GRID_DISTRIBUTIONS
 from training.sweeps.file.problems import Problem, YamlPath
+from training.sweeps.stopping_rules.hyperband import bands_of
 
 
 def refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:

@@ -1,0 +1,1 @@
+"""Stopping rules: which running trials are not worth going on with."""
