@@ -19,7 +19,6 @@ from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
 from text_recognizer.wording import counted, did_you_mean, received
-from training.agent import AgentTrial
 from training.command_line import guarded, say, split_overrides
 from training.devices.requests import DeviceRequest
 from training.run_experiment import run as run_one
@@ -27,6 +26,7 @@ from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import Condition, SweepPlan, read_plan
 from training.sweeps.search import SAMPLERS, make_search
+from training.sweeps.wandb.agent_trial import AgentTrial
 from training.tracking.mode import asked_mode, wandb_mode
 
 EXAMPLES = """examples:
@@ -80,7 +80,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     if arguments.dry_run:
         return _dry_run(plan, experiments, arguments)
     if arguments.engine == "wandb":
-        from training.sweeps.online import serve_online
+        from training.sweeps.wandb.serve import serve_online
 
         return serve_online(plan, experiments, arguments, request)
     return _drive(plan, experiments, arguments, request)

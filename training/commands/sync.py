@@ -72,7 +72,7 @@ def _register(sweep: SweepFolder, done: list[Sent]) -> None:
             f"the sweep {sweep.name} was not registered: W&B does not have {counted(len(missing), 'run')} of it and "
             f"would give the points out again: {listed}. The same command goes on when they can be sent."
         )
-    from training.sweeps.registration import register
+    from training.sweeps.wandb.registration import register
 
     register(sweep, [sent.run for sent in done if sent.outcome in ("sent", "nothing new")])
 

@@ -12,9 +12,9 @@ from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.devices.requests import DeviceRequest
 from training.runs.run import Run
-from training.sweeps import agents
-from training.sweeps.agents import RESTARTS, Agents
 from training.sweeps.folder import Wish
+from training.sweeps.wandb import agents
+from training.sweeps.wandb.agents import RESTARTS, Agents
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
 from training.tracking.sweep_link import SweepLink
 

@@ -7,9 +7,9 @@ import pytest
 
 from training.cli import main
 from training.commands import sweeps as command
-from training.sweeps import registration
 from training.sweeps.folder import SweepFolder, all_sweeps
 from training.sweeps.limits import Limits
+from training.sweeps.wandb import registration
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
 from training.tracking.sweep_link import SweepLink
 

@@ -183,7 +183,7 @@ def test_a_sweep_is_registered_only_when_wandb_has_all_of_its_runs(
     )
     calls: list[list[str]] = []
     monkeypatch.setattr(
-        "training.sweeps.registration.register", lambda sweep, done: calls.append([run.id for run in done])
+        "training.sweeps.wandb.registration.register", lambda sweep, done: calls.append([run.id for run in done])
     )
     code = main(["sync", "sweep", "--register"])
     if registered:

@@ -17,7 +17,7 @@ from training.devices.requests import DeviceRequest
 from training.executors.zygote.sessions import kill_session
 from training.runs.run import Run
 from training.sweeps.folder import Wish
-from training.sweeps.registration import steer, wandb_command
+from training.sweeps.wandb.registration import steer, wandb_command
 from training.tracking.sweep_link import SweepLink
 
 POLL_S = 0.2

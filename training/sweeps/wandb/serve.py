@@ -10,15 +10,15 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.run import ENDED, Run
-from training.sweeps.agents import Agents
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import SweepPlan
-from training.sweeps.registration import register, registered
 from training.sweeps.results.ending import finish_sweep
 from training.sweeps.search import make_search
 from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Reports, TrialRun, best_value, read_trials
+from training.sweeps.wandb.agents import Agents
+from training.sweeps.wandb.registration import register, registered
 from training.tracking.mode import has_key
 from training.tracking.sweep_link import SweepLink
 

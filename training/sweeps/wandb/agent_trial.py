@@ -90,7 +90,7 @@ class AgentTrial:
     def _folder_here(self) -> Path | None:
         if self.sweep_id is None or not any(runs_folder().glob("*/wandb.json")):
             return None
-        from training.sweeps.registration import folder_of_registered
+        from training.sweeps.wandb.registration import folder_of_registered
 
         name = folder_of_registered(self.sweep_id, runs_folder())
         return runs_folder() / name if name is not None else None

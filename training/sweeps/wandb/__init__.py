@@ -1,0 +1,1 @@
+"""Sweeps registered with W&B and served by its agents."""
