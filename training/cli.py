@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean
-from training.command_line import guarded
+from training.terminal.command_line import guarded
 
 COMMANDS = {
     "run": "train, evaluate and track one experiment (the same as run_experiment)",

@@ -15,8 +15,8 @@ import shlex
 from collections.abc import Sequence
 
 from text_recognizer.errors import SpecError
-from training.command_line import guarded
 from training.sweeps.plan import read_plan
+from training.terminal.command_line import guarded
 
 
 def main(argv: Sequence[str] | None = None) -> int:

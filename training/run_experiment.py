@@ -32,12 +32,12 @@ from text_recognizer.spec import (
 from text_recognizer.wording import did_you_mean
 from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
-from training.command_line import guarded, say, split_overrides
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.log_file import standard_error_off
 from training.runs.run import Run, find_run, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
+from training.terminal.command_line import guarded, say, split_overrides
+from training.terminal.log_file import standard_error_off
 from training.tracking.mode import asked_mode, wandb_mode
 
 if TYPE_CHECKING:

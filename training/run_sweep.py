@@ -19,7 +19,6 @@ from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
 from text_recognizer.wording import counted, did_you_mean, received
-from training.command_line import guarded, say, split_overrides
 from training.devices.requests import DeviceRequest
 from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
@@ -27,6 +26,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import Condition, SweepPlan, read_plan
 from training.sweeps.search import SAMPLERS, make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
+from training.terminal.command_line import guarded, say, split_overrides
 from training.tracking.mode import asked_mode, wandb_mode
 
 EXAMPLES = """examples:

@@ -11,10 +11,10 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
-from training.command_line import say
 from training.devices.gpu_manager import Lease
 from training.runs.environment import code_version, environment
 from training.runs.run import Run
+from training.terminal.command_line import say
 from training.tracking.mode import Mode
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from text_recognizer.train_args import larger_is_better
-from training.log_file import LogFile
+from training.terminal.log_file import LogFile
 
 # Shown in this order when reported; everything else is in metrics.jsonl.
 _COLUMNS = (

@@ -15,9 +15,9 @@ from training.attempts.shortage import out_of_memory
 from training.attempts.stopping import Stop, StopWatcher
 from training.attempts.tensorflow_setup import start_tensorflow
 from training.attempts.xla import refused_by_xla
-from training.command_line import say
-from training.log_file import LogFile
 from training.runs.run import Run
+from training.terminal.command_line import say
+from training.terminal.log_file import LogFile
 from training.tracking.mirror import Mirror, read_state
 from training.tracking.mode import Mode, under_agent
 

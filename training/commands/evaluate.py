@@ -8,7 +8,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.experiment import assemble
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
-from training.log_file import standard_error_off
+from training.terminal.log_file import standard_error_off
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
-from training.log_file import standard_error_off
+from training.terminal.log_file import standard_error_off
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

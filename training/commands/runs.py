@@ -10,12 +10,12 @@ from typing import Any
 from evaluation.compare import compare_predictions
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
-from training.command_line import say
-from training.commands.tables import print_table, shown
-from training.curves import draw_curves
 from training.files.safe_files import read_journal
 from training.runs.run import Run, find_run, read_status
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.terminal.command_line import say
+from training.terminal.curves import draw_curves
+from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
 EXAMPLES = """examples:

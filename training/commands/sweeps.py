@@ -8,12 +8,12 @@ from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
-from training.commands.tables import print_table, shown
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, Wish, all_sweeps, find_sweep
 from training.sweeps.trials import Reports, Trial, best_value, read_trials, trial_values
 from training.sweeps.wandb.registration import registered, steer
+from training.terminal.tables import print_table, shown
 
 EXAMPLES = """examples:
   text-recognizer sweeps list

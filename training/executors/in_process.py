@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from text_recognizer.errors import RunError
 from training.attempts.attempt import attempt
 from training.attempts.shortage import EXIT_OUT_OF_MEMORY
-from training.command_line import guarded, say
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Job
 from training.executors.zygote.endings import after_exit
 from training.runs.run import Run
+from training.terminal.command_line import guarded, say
 from training.tracking.mode import Mode
 
 T = TypeVar("T")

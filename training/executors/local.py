@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.wording import received
-from training.command_line import say
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
@@ -22,6 +21,7 @@ from training.executors.zygote.lease_source import LeaseSource, device_capacity
 from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.run import Run
+from training.terminal.command_line import say
 from training.tracking.mode import Mode
 
 T = TypeVar("T")

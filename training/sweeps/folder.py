@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
-from training.command_line import say
 from training.files.folder_lock import hold_folder, holder_of
 from training.files.safe_files import (
     append_line,
@@ -32,6 +31,7 @@ from training.files.safe_files import (
 )
 from training.runs.run import group_folder_name, runs_folder
 from training.sweeps.plan import SweepPlan
+from training.terminal.command_line import say
 
 FORMAT = 1
 Wish = Literal["run", "pause", "stop", "cancel"]

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
-from training.command_line import say
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.run import Run, is_made, new_run_id
@@ -29,6 +28,7 @@ from training.sweeps.runs import (
 )
 from training.sweeps.search import PastTrial, Search, Suggestion
 from training.sweeps.trials import Reports, Trial, TrialRun, best_value, read_trials, trial_values
+from training.terminal.command_line import say
 
 POLL_S = 0.1
 FULL_DISK = "the disk is full; free some space and give the same command again"

@@ -16,9 +16,9 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.attempts import attempt as attempt_module
 from training.attempts import execute as execute_module
-from training.command_line import TRACEBACK, guarded
 from training.devices.gpu_manager import Lease
 from training.runs.run import Run
+from training.terminal.command_line import TRACEBACK, guarded
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
@@ -83,7 +83,7 @@ def test_the_log_goes_on_when_nobody_reads_the_output_any_more(tmp_path):
     program = f"""
 import sys
 from pathlib import Path
-from training.log_file import LogFile
+from training.terminal.log_file import LogFile
 with LogFile(Path({str(tmp_path / "log.txt")!r})):
     for number in range(2000):
         print(number, flush=True)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.attempts.attempt import attempt
-from training.command_line import guarded, say
 from training.executors.zygote.order import Order
 from training.runs.run import Run
+from training.terminal.command_line import guarded, say
 
 # Added to the share of memory (in thousandths) by which the kernel chooses whom to kill: the run that takes too much,
 # rather than the zygote, which is larger than a small run, or the driver.

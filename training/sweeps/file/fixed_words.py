@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from training.command_line import split_overrides
 from training.sweeps.file.command import DEFAULT_COMMAND, with_variables
+from training.terminal.command_line import split_overrides
 
 # Programs that execute a point as a sweep here does.
 _OWN_PROGRAMS = ("run_experiment", "run_sweep")

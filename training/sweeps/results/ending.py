@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from training.commands.tables import print_table, shown
 from training.sweeps.limits import SweepResult
 from training.sweeps.results.leaderboard import ranked, rows, write_leaderboard
 from training.sweeps.results.report import write_report
 from training.sweeps.results.study import parameter_importance
 from training.sweeps.sweep import Sweep
+from training.terminal.tables import print_table, shown
 
 SHOWN = 10
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import FrameType
 
 from text_recognizer.errors import DeviceError, RunError
-from training.command_line import say
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.zygote.sessions import kill_session
 from training.runs.run import Run
 from training.sweeps.folder import Wish
 from training.sweeps.wandb.registration import steer, wandb_command
+from training.terminal.command_line import say
 from training.tracking.sweep_link import SweepLink
 
 POLL_S = 0.2

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.command_line import say
 from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.sweeps.folder import SweepFolder, Wish
+from training.terminal.command_line import say
 from training.tracking.sweep_link import SweepLink
 
 # In the folder of a sweep: where it is at W&B.

@@ -1,0 +1,1 @@
+"""The terminal: arguments, tables, curves, what is printed."""
