@@ -38,7 +38,7 @@ from training.runs.run import Run, find_run, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
-from training.tracking.mode import asked_mode, wandb_mode
+from training.tracking.wandb.mode import asked_mode, wandb_mode
 
 if TYPE_CHECKING:
     from text_recognizer.yaml_source import YamlSource

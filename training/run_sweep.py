@@ -27,7 +27,7 @@ from training.sweeps.plan import Condition, SweepPlan, read_plan
 from training.sweeps.search import SAMPLERS, make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
-from training.tracking.mode import asked_mode, wandb_mode
+from training.tracking.wandb.mode import asked_mode, wandb_mode
 
 EXAMPLES = """examples:
   run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once

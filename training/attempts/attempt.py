@@ -15,7 +15,7 @@ from training.devices.gpu_manager import Lease
 from training.runs.environment import code_version, environment
 from training.runs.run import Run
 from training.terminal.command_line import say
-from training.tracking.mode import Mode
+from training.tracking.wandb.mode import Mode
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 

@@ -19,7 +19,7 @@ from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
 from training.tracking.mirror import Mirror, read_state
-from training.tracking.mode import Mode, under_agent
+from training.tracking.wandb.mode import Mode, under_agent
 
 # How long a run waits for its mirror to end.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0

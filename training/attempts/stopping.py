@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Literal
 
 from training.runs.run import Run
-from training.tracking.mode import STARTED_BY, under_agent
+from training.tracking.wandb.mode import STARTED_BY, under_agent
 
 # A signal of W&B's agent, unless the agent is going away itself: known so long after the signal.
 AGENT_GRACE_S = 1.0

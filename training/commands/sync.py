@@ -9,9 +9,9 @@ from text_recognizer.wording import counted
 from training.runs.run import Run, find_run, is_made, run_folders
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.trials import read_trials
-from training.tracking.mode import has_key
-from training.tracking.sweep_link import SweepLink, swept_values
 from training.tracking.sync import Sent, sync_runs
+from training.tracking.wandb.mode import has_key
+from training.tracking.wandb.sweep_link import SweepLink, swept_values
 
 EXAMPLES = """examples:
   text-recognizer sync last                                   one run

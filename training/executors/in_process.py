@@ -21,7 +21,7 @@ from training.executors.base import Ended, Job
 from training.executors.zygote.endings import after_exit
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
-from training.tracking.mode import Mode
+from training.tracking.wandb.mode import Mode
 
 T = TypeVar("T")
 _OVER = "the thread that executes runs has left"

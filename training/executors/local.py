@@ -22,7 +22,7 @@ from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.run import Run
 from training.terminal.command_line import say
-from training.tracking.mode import Mode
+from training.tracking.wandb.mode import Mode
 
 T = TypeVar("T")
 GRACE_S = 20.0

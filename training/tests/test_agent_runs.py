@@ -21,7 +21,7 @@ from training.sweeps.wandb.agent_trial import AgentTrial
 from training.tests.online_support import environ, register, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program
-from training.tracking.mode import wandb_mode
+from training.tracking.wandb.mode import wandb_mode
 
 VALUES: dict[str, Any] = {
     "dataset": "DigitsDataset",

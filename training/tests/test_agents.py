@@ -16,7 +16,7 @@ from training.sweeps.folder import Wish
 from training.sweeps.wandb import agents
 from training.sweeps.wandb.agents import RESTARTS, Agents
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
-from training.tracking.sweep_link import SweepLink
+from training.tracking.wandb.sweep_link import SweepLink
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # An agent starts a program that inherits its lease. The first agent dies and leaves the program behind.

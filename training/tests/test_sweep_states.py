@@ -11,7 +11,7 @@ from training.sweeps.folder import SweepFolder, all_sweeps
 from training.sweeps.limits import Limits
 from training.sweeps.wandb import registration
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
-from training.tracking.sweep_link import SweepLink
+from training.tracking.wandb.sweep_link import SweepLink
 
 GRID = SPACE.format(method="grid")
 

@@ -16,7 +16,7 @@ from training.runs.run import Run, find_run
 from training.tests.pausing_digits import PAUSING, pause
 from training.tracking.base import NullTracker
 from training.tracking.mirror import mirror, mirror_command, read_state
-from training.tracking.mode import wandb_mode
+from training.tracking.wandb.mode import wandb_mode
 
 SPEC = {
     "dataset": "DigitsDataset",

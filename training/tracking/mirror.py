@@ -167,7 +167,7 @@ def main() -> int:
     with _only_mirror(run):
         _write_state(run, state)
         try:
-            from training.tracking.wandb_tracker import WandbTracker
+            from training.tracking.wandb.tracker import WandbTracker
 
             tracker = WandbTracker(arguments.wandb, LONGEST_START_S if arguments.deadline is None else SHORT_START_S)
             mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))

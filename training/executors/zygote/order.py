@@ -12,7 +12,7 @@ from training.devices.cpu_slots import CpuSlot
 from training.devices.devices import Device
 from training.devices.gpu_manager import LEASE_VARIABLE, Lease
 from training.runs.run import Run
-from training.tracking.mode import Mode
+from training.tracking.wandb.mode import Mode
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from training.runs.run import Run
 from training.sweeps.folder import Wish
 from training.sweeps.wandb.registration import steer, wandb_command
 from training.terminal.command_line import say
-from training.tracking.sweep_link import SweepLink
+from training.tracking.wandb.sweep_link import SweepLink
 
 POLL_S = 0.2
 # Between two looks for a device that is free.

@@ -14,7 +14,7 @@ from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.sweeps.folder import SweepFolder, Wish
 from training.terminal.command_line import say
-from training.tracking.sweep_link import SweepLink
+from training.tracking.wandb.sweep_link import SweepLink
 
 # In the folder of a sweep: where it is at W&B.
 REGISTERED_FILE = "wandb.json"

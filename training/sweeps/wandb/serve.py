@@ -19,8 +19,8 @@ from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Reports, TrialRun, best_value, read_trials
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
-from training.tracking.mode import has_key
-from training.tracking.sweep_link import SweepLink
+from training.tracking.wandb.mode import has_key
+from training.tracking.wandb.sweep_link import SweepLink
 
 # Flags that say what W&B says in its own way, or not at all, with their defaults.
 _LOCAL_ONLY: dict[str, Any] = {

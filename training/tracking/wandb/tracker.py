@@ -13,7 +13,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.train_args import improves
 from training.runs.run import Run
 from training.runs.sent import read_sent
-from training.tracking.sweep_link import SweepLink, merged, swept_values
+from training.tracking.wandb.sweep_link import SweepLink, merged, swept_values
 
 DEFAULT_PROJECT = "text-recognizer"
 # Of environment.json; W&B lists the packages itself, in requirements.txt.
