@@ -24,7 +24,8 @@ from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import Condition, SweepPlan, read_plan
-from training.sweeps.search import SAMPLERS, make_search
+from training.sweeps.search.bayes import SAMPLERS
+from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.tracking.wandb.mode import asked_mode, wandb_mode
@@ -288,7 +289,7 @@ def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argp
 
 def _tell_as_failed(search: Any, number: int, point: Mapping[str, Any]) -> None:
     """Lets a search go on to its next point without a value."""
-    from training.sweeps.search import PastTrial
+    from training.sweeps.search.base import PastTrial
 
     search.tell(PastTrial(number, dict(point), "running"))
 

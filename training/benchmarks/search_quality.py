@@ -11,7 +11,8 @@ import numpy as np
 
 from training.benchmarks.figures import Figure
 from training.sweeps.plan import read_plan
-from training.sweeps.search import PastTrial, make_search
+from training.sweeps.search.base import PastTrial
+from training.sweeps.search.choose import make_search
 
 TRIALS, SEEDS = 50, 20
 

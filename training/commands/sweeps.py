@@ -117,7 +117,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from training.sweeps.plan import read_plan
     from training.sweeps.results.study import study_of
-    from training.sweeps.search import PastTrial
+    from training.sweeps.search.base import PastTrial
 
     folder = find_sweep(arguments.name)
     given = folder.path / "sweep.yaml"

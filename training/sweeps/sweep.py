@@ -26,7 +26,7 @@ from training.sweeps.runs import (
     status_when_left_alone,
     stop_left_alone,
 )
-from training.sweeps.search import PastTrial, Search, Suggestion
+from training.sweeps.search.base import PastTrial, Search, Suggestion
 from training.sweeps.trials import Reports, Trial, TrialRun, best_value, read_trials, trial_values
 from training.terminal.command_line import say
 

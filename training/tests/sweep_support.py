@@ -15,7 +15,7 @@ from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import read_plan
-from training.sweeps.search import make_search
+from training.sweeps.search.choose import make_search
 from training.sweeps.sweep import Sweep
 
 # What a made-up run reports, one value of val_loss an epoch; or the error it fails with.

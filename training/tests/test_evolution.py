@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from training.sweeps.evolution import Evolution, Told
 from training.sweeps.plan import read_plan
-from training.sweeps.search import PastTrial, make_search
+from training.sweeps.search.base import PastTrial
+from training.sweeps.search.choose import make_search
+from training.sweeps.search.evolution import Evolution, Told
 
 
 class Strategy:
@@ -115,7 +116,7 @@ def test_it_learns_where_the_good_values_are(tmp_path):
 
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])
 def test_failed_and_running_trials_and_lists_of_values_do_not_break_it(goal, tmp_path, made, monkeypatch):
-    monkeypatch.setattr("training.sweeps.search.importlib.util.find_spec", lambda package: package)
+    monkeypatch.setattr("training.sweeps.search.bayes.importlib.util.find_spec", lambda package: package)
     monkeypatch.setattr(Strategy, "ask", lambda strategy: [0.2, 0.6, 0.9])
     text = BOWL.replace("{name: val_loss}", f"{{name: val_loss, goal: {goal}}}") + "  network: {values: [mlp, lenet]}\n"
     (tmp_path / "sweep.yaml").write_text(text)

@@ -19,7 +19,7 @@ from training.sweeps.file.config import Metric
 from training.sweeps.file.forms import filled
 from training.sweeps.file.parameters import Parameter, ParameterSpace
 from training.sweeps.file.schema import problems, violations
-from training.sweeps.observations import PastRun, observe
+from training.sweeps.search.observations import PastRun, observe
 from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, usable_values
 from training.tests.sweep_generator import Generator
 

@@ -7,7 +7,9 @@ from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric
 from training.sweeps.plan import read_plan
 from training.sweeps.results.study import parameter_importance, study_of
-from training.sweeps.search import BayesSearch, PastTrial, check_sampler, make_search
+from training.sweeps.search.base import PastTrial
+from training.sweeps.search.bayes import BayesSearch, check_sampler
+from training.sweeps.search.choose import make_search
 
 SPACE = """
 method: {method}

@@ -17,9 +17,10 @@ from training.sweeps.file.differences import DIFFERENCES, differences_table
 from training.sweeps.file.fixed_words import fixed_words
 from training.sweeps.file.parameters import Parameter, ParameterSpace
 from training.sweeps.file.schema import violations
-from training.sweeps.observations import PastRun, observe
 from training.sweeps.plan import read_plan
-from training.sweeps.search import PastTrial, Search, make_search
+from training.sweeps.search.base import PastTrial, Search
+from training.sweeps.search.choose import make_search
+from training.sweeps.search.observations import PastRun, observe
 from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"

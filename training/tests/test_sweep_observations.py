@@ -7,7 +7,7 @@ import yaml
 from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.observations import PastRun, encode, observe
+from training.sweeps.search.observations import PastRun, encode, observe
 from training.tests.peer_cases import peer_cases
 
 ONE = ParameterSpace({"a": {"min": 0.0, "max": 4.0}})

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.observations import encode
-from training.sweeps.search import PastTrial
+from training.sweeps.search.base import PastTrial
+from training.sweeps.search.observations import encode
 
 if TYPE_CHECKING:
     import optuna

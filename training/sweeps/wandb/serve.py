@@ -14,7 +14,7 @@ from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
-from training.sweeps.search import make_search
+from training.sweeps.search.choose import make_search
 from training.sweeps.sweep import Sweep
 from training.sweeps.trials import Reports, TrialRun, best_value, read_trials
 from training.sweeps.wandb.agents import Agents

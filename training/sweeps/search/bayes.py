@@ -1,15 +1,17 @@
-"""Search: which point to try next. A function of the seed and of the trials so far. The only file that knows Optuna."""
+"""Bayesian search. The only file that knows Optuna."""
 
 import importlib.util
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
-from training.sweeps.evolution import Evolution
 from training.sweeps.file.parameters import Parameter, Point
-from training.sweeps.observations import PastRun, observe
 from training.sweeps.plan import SweepPlan
+from training.sweeps.search.base import PastTrial, SeenPoints, Suggestion
+from training.sweeps.search.evolution import Evolution
+from training.sweeps.search.observations import PastRun, observe
+from training.sweeps.search.random import RandomSearch
 
 if TYPE_CHECKING:
     import optuna
@@ -22,160 +24,6 @@ _NEEDED_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
 STARTUP_TRIALS = 5
 # A model of more trials than this is no better, and asking it takes longer than a short trial does.
 MOST_MODELLED = 500
-
-
-@dataclass(frozen=True)
-class PastTrial:
-    """A trial as the search sees it.
-
-    Args:
-        number: counted from 1.
-        point: as it was suggested, never what a run made of it.
-        state: finished, stopped, failed, or running while its value is open.
-        values: what its runs reported of the metric, in order (means over seeds).
-    """
-
-    number: int
-    point: Point
-    state: str
-    values: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A point, and why this one.
-
-    Args:
-        how: for people and for `sweeps explain`; plain JSON.
-    """
-
-    point: Point
-    how: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Search(Protocol):
-    """Asked for trial number n it must give the same answer whenever it was told the same."""
-
-    def ask(self, number: int) -> Suggestion | None:
-        """The next suggestion; None when there is none left, or none yet."""
-
-    def tell(self, trial: PastTrial) -> None:
-        """What is known of a trial by now; a later word replaces an earlier one."""
-
-
-def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
-    """
-    Args:
-        allow_repeats: random and bayes may suggest a point again.
-    Raises:
-        SpecError: the sampler needs a package that is not installed.
-    """
-    if plan.config is None:
-        return ListSearch(len(plan.experiments))
-    if plan.config.method == "grid":
-        return GridSearch(plan)
-    if plan.config.method == "random":
-        return RandomSearch(plan, allow_repeats)
-    return BayesSearch(plan, allow_repeats)
-
-
-class ListSearch:
-    """The experiments of a file, in order."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def ask(self, number: int) -> Suggestion | None:
-        return Suggestion({"experiment": number - 1}) if number <= self._size else None
-
-    def tell(self, trial: PastTrial) -> None: ...
-
-
-class _Seen:
-    """Points that need not be tried again; equal are those that lead to equal overrides."""
-
-    def __init__(self, plan: SweepPlan) -> None:
-        self._plan = plan
-        self._numbers: dict[Hashable, int] = {}
-
-    def key(self, point: Point) -> Hashable:
-        assert self._plan.config is not None
-        key = self._plan.config.space.point_key(point)
-        if not self._plan.conditions:
-            return key
-        return repr(sorted(self._plan.overrides(point).items(), key=lambda item: item[0]))
-
-    def add(self, number: int, point: Point) -> None:
-        self._numbers.setdefault(self.key(point), number)
-
-    def __contains__(self, point: Point) -> bool:
-        return self.key(point) in self._numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-
-class GridSearch:
-    """W&B's grid: every point once, in W&B's order. A point that failed counts as tried; the sweep retries runs."""
-
-    def __init__(self, plan: SweepPlan) -> None:
-        assert plan.config is not None
-        self._grid = plan.config.space.grid
-        self._enqueued = plan.enqueued
-        self._seen = _Seen(plan)
-        self._next_rank = 0
-
-    def ask(self, number: int) -> Suggestion | None:
-        if number <= len(self._enqueued):
-            return Suggestion(self._enqueued[number - 1], {"enqueued": number})
-        while self._next_rank < self._grid.size:
-            point = self._grid[self._next_rank]
-            if point not in self._seen:
-                return Suggestion(point, {"grid_point": self._next_rank + 1, "of": self._grid.size})
-            self._next_rank += 1
-        return None
-
-    def tell(self, trial: PastTrial) -> None:
-        self._seen.add(trial.number, trial.point)
-
-
-class RandomSearch:
-    """Trial n is a function of the sweep's seed and n. In a finite space no point comes twice, unless asked to."""
-
-    MOST_DRAWS = 1_000
-
-    def __init__(self, plan: SweepPlan, allow_repeats: bool) -> None:
-        assert plan.config is not None
-        self._plan = plan
-        self._space = plan.config.space
-        self._enqueued = plan.enqueued
-        self._allow_repeats = allow_repeats
-        self._points = None if allow_repeats else self._space.distinct_points
-        self._seen = _Seen(plan)
-
-    def ask(self, number: int) -> Suggestion | None:
-        if number <= len(self._enqueued):
-            return Suggestion(self._enqueued[number - 1], {"enqueued": number})
-        if self._points is not None and len(self._seen) >= self._points:
-            return None
-        for draw in range(self.MOST_DRAWS):
-            # The draws of one number are a sequence of their own: how often others had to draw does not matter.
-            point = self._space.random_point(self._plan.seed, number if draw == 0 else number + draw * 2**40)
-            if self._allow_repeats or point not in self._seen:
-                return Suggestion(point, {"random": {"seed": self._plan.seed, "trial": number, "draw": draw + 1}})
-        return self._any_left(number)
-
-    def tell(self, trial: PastTrial) -> None:
-        self._seen.add(trial.number, trial.point)
-
-    def _any_left(self, number: int) -> Suggestion | None:
-        """Almost everything was tried: the first point of the grid that was not, where there is a grid."""
-        try:
-            grid = self._space.grid
-        except SpecError:
-            return None
-        left = next((point for point in grid if point not in self._seen), None)
-        return None if left is None else Suggestion(left, {"left_over": number})
 
 
 class BayesSearch:
@@ -195,7 +43,7 @@ class BayesSearch:
         self._metric = plan.metric
         self._random = RandomSearch(plan, allow_repeats)
         self._allow_repeats = allow_repeats
-        self._seen = _Seen(plan)
+        self._seen = SeenPoints(plan)
         self._trials: dict[int, PastTrial] = {}
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
         self._axes = [_Axis.of(parameter) for parameter in self._space.searchable]
