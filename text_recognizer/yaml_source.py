@@ -13,9 +13,12 @@ import yaml
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
-from training.sweeps.file.problems import YamlPath, text_number_hint
+
+YamlPath = tuple[Any, ...]
 
 _JSON_SCALARS = (str, int, float, bool, type(None))
+# What float() reads and YAML 1.1 does not: an exponent needs a point before it and a sign in it.
+_EXPONENT = re.compile(r"([-+]?)(\d+)(?:\.(\d*))?[eE]([-+]?)(\d+)")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
@@ -174,3 +177,21 @@ def _trap(node: yaml.ScalarNode) -> str:
     if kind in ("int", "float") and ":" in text:
         return f"'{text}' is a number in base 60 to YAML 1.1. Put it in quotes if it is a time."
     return ""
+
+
+def text_number_hint(value: Any) -> str:
+    """A hint with a leading blank where a text looks like a number that YAML took for text, else nothing."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    match = _EXPONENT.fullmatch(value)
+    if match is None:
+        return f" '{value}' is text, not a number."
+    sign, whole, fraction, exponent_sign, exponent = match.groups()
+    return (
+        f" '{value}' is text to YAML 1.1: write {sign}{whole}.{fraction or '0'}e{exponent_sign or '+'}{exponent}"
+        " (an exponent needs a point before it and a sign)."
+    )

@@ -11,20 +11,50 @@ from text_recognizer.registry import BUILT_IN, resolve
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Rooms from the lowest to the highest; a module may import from its own room and from lower ones.
+# Rooms from the lowest to the highest; a module may import from its own room and from lower ones. A room inside another
+# that is not named here stands on the floor of the room around it.
 FLOORS = [
-    {"text_recognizer.errors", "text_recognizer.wording", "text_recognizer.settings", "text_recognizer.train_args"},
+    {"text_recognizer.errors", "text_recognizer.wording"},
+    {"text_recognizer.settings", "text_recognizer.train_args", "text_recognizer.yaml_source"},
     {"text_recognizer.registry", "text_recognizer.arguments"},
-    {"text_recognizer.spec", "text_recognizer.charset", "text_recognizer.reading_order"},
-    {"text_recognizer.datasets", "text_recognizer.networks", "text_recognizer.decoding"},
-    {"text_recognizer.models", "text_recognizer.images.read"},
-    {"text_recognizer.optimizers", "text_recognizer.schedules", "text_recognizer.augmentation.recipes"},
+    {"text_recognizer.spec", "text_recognizer.charset"},
+    {"text_recognizer.reading_order", "text_recognizer.datasets.base", "text_recognizer.networks"},
+    {"text_recognizer.optimizers", "text_recognizer.schedules"},
+    {"text_recognizer.images", "text_recognizer.augmentation", "text_recognizer.decoding"},
+    {"text_recognizer.datasets.line_source"},
+    {"text_recognizer.datasets.formats", "text_recognizer.datasets.remote", "text_recognizer.datasets.storage"},
+    {"text_recognizer.datasets.characters", "text_recognizer.datasets.transcribed"},
+    {"text_recognizer.datasets.lines"},
+    {"text_recognizer.datasets.pages"},
+    {"text_recognizer.datasets"},
+    {"text_recognizer.models"},
     {"text_recognizer.experiment", "text_recognizer.predictors"},
     {"text_recognizer.serving"},
     {"evaluation"},
-    {"training"},
+    {"training.terminal", "training.files"},
+    {"training.devices", "training.runs"},
+    {"training.tracking.wandb"},
+    {"training.tracking"},
+    {"training.attempts"},
+    {"training.executors.base"},
+    {"training.executors.zygote"},
+    {"training.executors"},
+    {"training.sweeps.numbers"},
+    {"training.sweeps.stopping_rules"},
+    {"training.sweeps.file"},
+    {"training.sweeps.plan"},
+    {"training.sweeps.search"},
+    {"training.sweeps"},
+    {"training.sweeps.results"},
+    {"training.sweeps.wandb"},
+    {"training.run_experiment", "training.prepare_experiments"},
+    {"training.run_sweep"},
+    {"training.commands"},
+    {"training.cli"},
     {"training.benchmarks"},  # measure everything from outside
 ]
+# The tops of packages, which hold nothing.
+FACES = ["text_recognizer", "training"]
 
 
 def _modules() -> list[tuple[str, Path]]:
@@ -60,7 +90,7 @@ def test_imports_point_one_way():
 
 
 def test_every_module_has_a_floor():
-    assert [module for module, _ in _modules() if _floor(module) is None] == ["text_recognizer"]
+    assert sorted(module for module, _ in _modules() if _floor(module) is None) == FACES
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, table in BUILT_IN.items() for name in table])

@@ -243,7 +243,8 @@ def test_a_device_for_one_process_is_not_shared(machine):
 
 def test_asking_for_the_cpu_loads_nothing_of_it_all():
     program = (
-        "import sys; from training.devices.gpu_manager import GPUManager; from training.devices.requests import DeviceRequest;"
+        "import sys; from training.devices.gpu_manager import GPUManager;"
+        "from training.devices.requests import DeviceRequest;"
         "print(GPUManager().lease(DeviceRequest.parse('none')).environ['CUDA_VISIBLE_DEVICES'],"
         "[name for name in ('pynvml', 'tensorflow', 'keras', 'rich') if name in sys.modules])"
     )

@@ -7,13 +7,12 @@ padded with white, and `gt`, texts in UTF-8.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 
 Grey = NDArray[np.uint8]
@@ -21,6 +20,23 @@ Grey = NDArray[np.uint8]
 PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
 _WHITE = 255
 _LINES_A_PIECE = 64
+
+
+class Lines(Protocol):
+    """What is written: lines of one height, as a LineSplit has them."""
+
+    @property
+    def ink(self) -> str: ...
+
+    @property
+    def widths(self) -> NDArray[np.int32]: ...
+
+    @property
+    def texts(self) -> list[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, position: int) -> NDArray[np.uint8]: ...
 
 
 def read_texts(path: Path) -> dict[str, list[str]]:
@@ -54,7 +70,7 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
     return [_trimmed(picture.T) for picture in lying]
 
 
-def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1024, compression: int = 4) -> None:
+def write_hdf5(path: Path, splits: Mapping[SplitName, Lines], width: int = 1024, compression: int = 4) -> None:
     """Writes splits of one height; the file gets its name when it is whole.
 
     Args:
@@ -141,7 +157,7 @@ def _trimmed(picture: Grey) -> Grey:
     return picture[:, : inked[-1] + 1] if len(inked) else picture[:, :1]
 
 
-def _write_part(group: Any, split: LineSplit, width: int, compression: int) -> None:
+def _write_part(group: Any, split: Lines, width: int, compression: int) -> None:
     height = split.image(0).shape[0] if len(split) else 1
     shape = (len(split), width, height)
     chunks = (1, width, height) if len(split) else None
@@ -158,7 +174,7 @@ def _write_texts(group: Any, texts: Sequence[str]) -> None:
     group.create_dataset("gt", data=np.array(encoded, f"S{max(1, longest)}"), compression="gzip")
 
 
-def _lying(split: LineSplit, row: int, width: int) -> Grey:
+def _lying(split: Lines, row: int, width: int) -> Grey:
     picture = split.image(row)[..., 0]
     dark = picture if split.ink == "dark" else np.invert(picture)
     padded = np.full((picture.shape[0], width), _WHITE, np.uint8)

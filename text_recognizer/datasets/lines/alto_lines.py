@@ -6,9 +6,9 @@ from typing import Any, Literal
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.pool import LineSample, LineSource
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.images.line_form import SourceInk, Step

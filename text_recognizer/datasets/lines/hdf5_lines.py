@@ -11,9 +11,9 @@ from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink, SplitName
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.pool import LineSample, LineSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Step

@@ -21,12 +21,13 @@ from text_recognizer.datasets.formats.iam import (
     read_lines_txt,
 )
 from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
 from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
-from text_recognizer.datasets.lines.pool import LinePool, LineSample, LineSource
+from text_recognizer.datasets.lines.pool import LinePool
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError

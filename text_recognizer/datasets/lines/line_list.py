@@ -12,9 +12,9 @@ from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.line_lists import LineList, find_lists, read_line_list
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.pool import LineSample, LineSource
 from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey

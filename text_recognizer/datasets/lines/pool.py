@@ -1,18 +1,18 @@
 """All lines of a dataset in one store: pictures of different widths one after another, with texts, names and groups."""
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.charset import tidy_text
-from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.store import Store, StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings
@@ -25,48 +25,12 @@ FEW_LINES = 400  # below, starting processes costs more than they save
 
 
 @dataclass(frozen=True)
-class LineSample:
-    """What is known of a line before its picture is read.
-
-    Args:
-        name: unique in its dataset.
-        group: what must not be in two splits: a writer, a page; "" where nobody knows.
-        split: where the files put it; "" leaves it to the dataset.
-        problem: why the line cannot be used, where that is known already.
-    """
-
-    name: str
-    text: str
-    group: str = ""
-    split: SplitName | Literal[""] = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True)
 class Rejected:
     """A line that is not in the dataset, and why."""
 
     name: str
     reason: str
     text: str = ""
-
-
-class LineSource(ABC):
-    """One or several lines whose pictures come from one place: a file, a page. It travels to another process."""
-
-    is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
-
-    @property
-    @abstractmethod
-    def samples(self) -> Sequence[LineSample]: ...
-
-    @abstractmethod
-    def read(self, position: int) -> Grey:
-        """The picture (H, W) of a sample.
-
-        Raises:
-            DataError, UnfitImageError: there is none; the message is the reason.
-        """
 
 
 @dataclass

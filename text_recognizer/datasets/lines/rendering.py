@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import describe
 from text_recognizer.datasets.base import Ink, SplitName
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.fonts import Font, font
-from text_recognizer.datasets.lines.pool import LineSample, LineSource
 from text_recognizer.images.line_form import Grey, UnfitImageError
 
 Noise = Literal["gaussian", "poisson", "salt", "pepper"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.lines.pool import LineSample, LineSource
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import Grey, UnfitImageError
 

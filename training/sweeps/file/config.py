@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import SpecError
-from text_recognizer.yaml_source import YamlSource
+from text_recognizer.yaml_source import YamlPath, YamlSource
 from training.sweeps.file.command import command_warnings
 from training.sweeps.file.fixed_words import FixedWords, fixed_words
 from training.sweeps.file.forms import FORMS, inferred_distribution
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.file.problems import YamlPath
 from training.sweeps.file.schema import problems
 from training.sweeps.stopping_rules.hyperband import Goal, Hyperband
 

@@ -3,11 +3,11 @@
 A parameter matches a form when it has all of its required keys, no key of another, and values that fit.
 """
 
-import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from training.sweeps.numbers import is_int, is_number
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,6 @@ class Key:
 
 def is_anything(_value: Any) -> bool:
     return True
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value is a number that fits a float: not NaN, not infinite, not an int of 400 digits."""
-    try:
-        return is_number(value) and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def is_whole(value: Any) -> bool:
-    """Whether JSON Schema calls a value an integer: 2 and 2.0, but not true."""
-    return is_number(value) and (isinstance(value, int) or float(value).is_integer())
-
-
-def is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_filled_list(value: Any) -> bool:

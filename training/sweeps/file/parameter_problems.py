@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
-from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled, inferred_distribution, is_finite, is_number
-from training.sweeps.file.problems import Problem, YamlPath, text_number_hint
+from text_recognizer.yaml_source import YamlPath, text_number_hint
+from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled, inferred_distribution
+from training.sweeps.file.problems import Problem
+from training.sweeps.numbers import is_finite, is_number
 
 # numpy.isclose's tolerance around 1, by which W&B judges the sum of probabilities.
 _SUM_TOLERANCE = 1e-8 + 1e-5

@@ -11,9 +11,10 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from training.sweeps.file.distributions import cumulative_share, index_at, quantile_of
-from training.sweeps.file.forms import filled, is_finite, is_number
+from training.sweeps.file.forms import filled
 from training.sweeps.file.grid import Grid
 from training.sweeps.file.value_keys import value_key
+from training.sweeps.numbers import is_finite, is_number
 
 Point = dict[str, Any]
 PointKey = tuple[Hashable, ...]

@@ -1,13 +1,8 @@
 """What is wrong with a sweep, where, and whether W&B's own schema says so too."""
 
-import re
 from dataclasses import dataclass
-from typing import Any
 
-YamlPath = tuple[Any, ...]
-
-# What float() reads and YAML 1.1 does not: an exponent needs a point before it and a sign in it.
-_EXPONENT = re.compile(r"([-+]?)(\d+)(?:\.(\d*))?[eE]([-+]?)(\d+)")
+from text_recognizer.yaml_source import YamlPath
 
 
 @dataclass(frozen=True)
@@ -23,21 +18,3 @@ class Problem:
     path: YamlPath
     sentence: str
     beyond_schema: bool = False
-
-
-def text_number_hint(value: Any) -> str:
-    """A hint with a leading blank where a text looks like a number that YAML took for text, else nothing."""
-    if not isinstance(value, str):
-        return ""
-    try:
-        float(value)
-    except ValueError:
-        return ""
-    match = _EXPONENT.fullmatch(value)
-    if match is None:
-        return f" '{value}' is text, not a number."
-    sign, whole, fraction, exponent_sign, exponent = match.groups()
-    return (
-        f" '{value}' is text to YAML 1.1: write {sign}{whole}.{fraction or '0'}e{exponent_sign or '+'}{exponent}"
-        " (an exponent needs a point before it and a sign)."
-    )

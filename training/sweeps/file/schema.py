@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
-from training.sweeps.file.forms import is_anything, is_finite, is_number, is_whole
+from text_recognizer.yaml_source import YamlPath, text_number_hint
+from training.sweeps.file.forms import is_anything
 from training.sweeps.file.parameter_problems import group_problems
-from training.sweeps.file.problems import Problem, YamlPath, text_number_hint
+from training.sweeps.file.problems import Problem
 from training.sweeps.file.refusals import refusals
+from training.sweeps.numbers import is_finite, is_number, is_whole
 
 METHODS = ("grid", "random", "bayes", "custom")
 GOALS = ("minimize", "maximize")

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from text_recognizer.wording import counted
-from training.sweeps.file.forms import is_finite
+from training.sweeps.numbers import is_finite
 
 Goal = Literal["minimize", "maximize"]
 

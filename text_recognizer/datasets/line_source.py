@@ -1,0 +1,45 @@
+"""Where lines come from: what is known of a line before its picture is read, and who reads it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.images.line_form import Grey
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """What is known of a line before its picture is read.
+
+    Args:
+        name: unique in its dataset.
+        group: what must not be in two splits: a writer, a page; "" where nobody knows.
+        split: where the files put it; "" leaves it to the dataset.
+        problem: why the line cannot be used, where that is known already.
+    """
+
+    name: str
+    text: str
+    group: str = ""
+    split: SplitName | Literal[""] = ""
+    problem: str = ""
+
+
+class LineSource(ABC):
+    """One or several lines whose pictures come from one place: a file, a page. It travels to another process."""
+
+    is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
+
+    @property
+    @abstractmethod
+    def samples(self) -> Sequence[LineSample]: ...
+
+    @abstractmethod
+    def read(self, position: int) -> Grey:
+        """The picture (H, W) of a sample.
+
+        Raises:
+            DataError, UnfitImageError: there is none; the message is the reason.
+        """
