@@ -1,11 +1,13 @@
-"""Lines in HDF5 files of the layout of 2020: read, written, damaged."""
+"""Lines in HDF5 files of the layout of 2020: read, written, damaged, hostile."""
+
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
+from text_recognizer.datasets.formats.hdf5_lines import read_pictures, write_hdf5
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import DataError
@@ -127,7 +129,7 @@ def test_damaged_texts_are_no_fault_of_the_disk_that_is_written(tmp_path):
         file["train/dt"] = np.zeros((40, 60, 8), np.uint8)
         file.create_dataset("train/gt", data=[b"text"] * 40, chunks=(40,), compression="gzip")
     overwrite_chunk(path, "train/gt", 0)
-    with pytest.raises(DataError, match=r"a\.hdf5 is damaged, or of another layout: Can't") as caught:
+    with pytest.raises(DataError, match=r"a\.hdf5 is damaged, or of another layout: a chunk cannot") as caught:
         prepared(path)
     assert "store" not in str(caught.value)
 
@@ -161,3 +163,81 @@ def test_blank_pictures_are_rejected_by_name(tmp_path):
     write(tmp_path / "a.hdf5", {"train": ([40, 0, 50, 60], ["a", "b", "c", "d"])})
     dataset = prepared(tmp_path / "a.hdf5")
     assert [(one.name, one.text) for one in dataset.rejected] == [("train/1", "b")]
+
+
+def refusal(path):
+    with pytest.raises(DataError) as caught:
+        prepared(path)
+    return str(caught.value)
+
+
+def test_what_lies_in_another_file_is_not_read(tmp_path):
+    path, secret = tmp_path / "a.hdf5", tmp_path / "secret"
+    secret.write_bytes(b"a password")
+    write(tmp_path / "b.hdf5", {"train": ([40], ["a"])})
+    links = {"h5py.ExternalLink": h5py.ExternalLink("b.hdf5", "/train/gt"), "h5py.SoftLink": h5py.SoftLink("/other")}
+    for link in links.values():
+        write(path, {"train": ([40], ["a"])}, gt=None)
+        with h5py.File(path, "r+") as file:
+            file["train/gt"] = link
+        assert "/train/gt is a link to something else. Copy what it leads to" in refusal(path)
+    with h5py.File(path, "r+") as file:
+        del file["train/gt"]
+        file["train"].create_dataset("gt", (1,), "S10", external=[(str(secret), 0, 10)])
+    assert "the values of /train/gt lie in another file" in refusal(path)
+    with h5py.File(path, "r+") as file:
+        del file["train/gt"]
+        layout = h5py.VirtualLayout((1,), "S1")
+        layout[0] = h5py.VirtualSource(tmp_path / "b.hdf5", "train/gt", (1,))[0]
+        file["train"].create_virtual_dataset("gt", layout)
+    assert "the values of /train/gt lie in another file" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ({"shape": (10**6, 1024, 64), "chunks": (1, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
+        ({"shape": (10**6, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
+        ({"shape": (1, 2**20, 128), "chunks": (1, 2**20, 128)}, "has chunks of 134,217,728 bytes, at most 67,108,864"),
+        ({"data": np.zeros((9, 9, 9), np.uint8), "compression": "lzf"}, "Write it with compression='gzip'"),
+        ({"data": np.zeros((2, 4097, 1024), np.uint8), "compression": 1}, "4,195,328 pixels each, at most 4,194,304"),
+        ({"data": np.zeros((10**6 + 1, 1, 1), np.uint8), "compression": 1}, "1,000,001 lines, at most 1,000,000"),
+        ({"data": np.zeros((2000, 999, 1), np.uint8), "chunks": (2000, 999, 1)}, "too large to read a few lines"),
+    ],
+)
+def test_what_a_file_announces_is_refused_before_it_is_asked_for(tmp_path, made, expected):
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        pictures = file.create_dataset("train/dt", dtype="u1", **made)
+        file["train/gt"] = np.zeros(len(pictures), "S1")
+    assert expected in refusal(path)
+
+
+def test_a_chunk_must_unpack_to_what_its_dataset_says(tmp_path):
+    # HDF5 itself shows what happens to lie in memory behind a chunk that is too short.
+    path = tmp_path / "a.hdf5"
+    too_little, too_much = "a chunk holds 10 bytes, expected 480", "is cut short, or unpacks to more than 480 bytes"
+    for content, expected in ((bytes(10), too_little), (bytes(500), too_much), (bytes(10**8), "a chunk takes")):
+        with h5py.File(path, "w") as file:
+            pictures = file.create_dataset("train/dt", (1, 60, 8), "u1", chunks=(1, 60, 8), compression="gzip")
+            pictures.id.write_direct_chunk((0, 0, 0), zlib.compress(content))
+            file["train/gt"] = [b"a"]
+        with pytest.raises(DataError, match=expected):
+            read_pictures(path, "train", 0, 1)
+
+
+def test_texts_that_are_too_long_for_lines_are_refused(tmp_path):
+    path = tmp_path / "a.hdf5"
+    write(path, {"train": ([40], ["a" * 100_001])})
+    assert "train, line 0: its text or all texts together are too long" in refusal(path)
+    write(path, {"train": ([40], ["a"])}, gt=np.array([b"a" * 100_001]))
+    assert "its texts take 100,001 bytes each, at most 100,000 can" in refusal(path)
+
+
+def test_filters_that_h5py_writes_are_read(tmp_path):
+    path = tmp_path / "a.hdf5"
+    pictures = np.stack([picture(60, seed=row).T for row in range(3)])
+    with h5py.File(path, "w") as file:
+        file.create_dataset("train/dt", data=pictures, compression="gzip", shuffle=True, fletcher32=True)
+        file.create_dataset("train/gt", data=[b"a", b"b", b"a"], chunks=(2,), compression="gzip", shuffle=True)
+    assert sum(prepared(path).sizes().values()) == 3

@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FLOORS = [
     {"text_recognizer.errors", "text_recognizer.wording"},
     {"text_recognizer.settings", "text_recognizer.train_args", "text_recognizer.yaml_source"},
+    {"text_recognizer.strict_hdf5"},
     {"text_recognizer.registry", "text_recognizer.arguments"},
     {"text_recognizer.spec", "text_recognizer.charset"},
     {"text_recognizer.reading_order", "text_recognizer.datasets.base", "text_recognizer.networks"},

@@ -4,8 +4,8 @@ train, valid and test each hold `dt` uint8 (N, width, height), pictures of dark 
 padded with white, and `gt`, texts in UTF-8.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.errors import DataError
+from text_recognizer.strict_hdf5 import opened, rows, strings
 
 Grey = NDArray[np.uint8]
 
 PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
 _WHITE = 255
 _LINES_A_PIECE = 64
+MOST_PICTURE_PIXELS = 1 << 22
+MOST_LINES = 1_000_000
+MOST_TEXT_BYTES = 100_000  # of one line
+MOST_TEXTS_BYTES = 1 << 27  # of a part
+_SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
 
 
 class Lines(Protocol):
@@ -53,7 +59,7 @@ def read_texts(path: Path) -> dict[str, list[str]]:
             pictures, texts = _columns(file, part, path)
             if len(pictures) != len(texts):
                 raise DataError(f"{path}, {part}: {len(pictures):,} pictures but {len(texts):,} texts.")
-            found[part] = [_decoded(text, f"{path}, {part}, line {row}") for row, text in enumerate(texts[()])]
+            found[part] = list(_texts(texts, f"{path}, {part}"))
     if not found:
         raise DataError(f"{path} has none of the groups {', '.join(PARTS)}.")
     return found
@@ -66,7 +72,7 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
         DataError: the file is damaged.
     """
     with opened(path) as file:
-        lying = _columns(file, part, path)[0][first:end]
+        lying = rows(_columns(file, part, path)[0], first, end)
     return [_trimmed(picture.T) for picture in lying]
 
 
@@ -100,30 +106,6 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, Lines], width: int = 1024,
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """An HDF5 file for reading.
-
-    Raises:
-        DataError: there is none, or it is damaged: h5py finds out only when it comes to the damaged place, and says so
-            with errors of many kinds.
-    """
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}.") from None
-    except OSError as error:
-        raise DataError(f"{path} is damaged or no HDF5 file: {error}.") from None
-    with file:
-        try:
-            yield file
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-            reason = str(error.args[0] if error.args else type(error).__name__).rstrip(".")
-            raise DataError(f"{path} is damaged, or of another layout: {reason}.") from error
-
-
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
     """The datasets dt and gt of a part."""
     import h5py
@@ -138,16 +120,48 @@ def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
         raise DataError(f"{place}: dt must be uint8 (lines, width, height). Received: {_described(pictures)}.")
     if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or h5py.check_string_dtype(texts.dtype) is None:
         raise DataError(f"{place}: gt must be texts (lines,). Received: {_described(texts)}.")
+    _check_sizes(pictures, texts, place)
     return pictures, texts
+
+
+def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
+    """Refuses what could be read, but not within the memory and time that its file deserves."""
+    pixels = math.prod(pictures.shape[1:])
+    if pixels > MOST_PICTURE_PIXELS:
+        raise DataError(
+            f"{place}: its pictures have {pixels:,} pixels each, at most {MOST_PICTURE_PIXELS:,} can be read."
+        )
+    if len(pictures) > MOST_LINES:
+        raise DataError(f"{place}: {len(pictures):,} lines, at most {MOST_LINES:,} can be read. Write several files.")
+    most_bytes = max(_SMALL_CHUNK_BYTES, pixels * _LINES_A_PIECE)
+    for column in (pictures, texts):
+        if column.chunks and math.prod(column.chunks) * column.dtype.itemsize > most_bytes:
+            raise DataError(
+                f"{place}: {column.name} has chunks of the shape {column.chunks}, too large to read a few lines at a "
+                f"time. Write it with the chunks that h5py chooses (chunks=True)."
+            )
+    if texts.dtype.itemsize > MOST_TEXT_BYTES:
+        raise DataError(
+            f"{place}: its texts take {texts.dtype.itemsize:,} bytes each, at most {MOST_TEXT_BYTES:,} can."
+        )
+
+
+def _texts(column: Any, place: str) -> Iterator[str]:
+    total_bytes = 0
+    for row, text in enumerate(strings(column)):
+        total_bytes += len(text)
+        if len(text) > MOST_TEXT_BYTES or total_bytes > MOST_TEXTS_BYTES:
+            raise DataError(f"{place}, line {row}: its text or all texts together are too long for texts of lines.")
+        yield _decoded(text, f"{place}, line {row}")
 
 
 def _described(found: Any) -> str:
     return f"{found.dtype} {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__.lower()}"
 
 
-def _decoded(text: bytes | str, place: str) -> str:
+def _decoded(text: bytes, place: str) -> str:
     try:
-        return text.decode("utf-8") if isinstance(text, bytes) else str(text)
+        return text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: its text is not UTF-8: {error.reason} at byte {error.start}.") from None
 
