@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
+from text_recognizer.models.character import rank_of_label
 
 
 @dataclass(frozen=True)
@@ -49,35 +50,6 @@ def top_k_accuracy(labels: NDArray[np.int32], probabilities: NDArray[np.float32]
     return float(np.mean(rank_of_label(labels, probabilities) < k))
 
 
-def rank_of_label(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(N,) how many classes rank before the right one: 0 when it is the most probable."""
-    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
-    ids = np.arange(probabilities.shape[1])
-    ahead = (probabilities > own) | ((probabilities == own) & (ids < labels[:, None]))
-    # A NaN compares false with everything: it must rank last, never first.
-    ranks: NDArray[np.int64] = np.where(np.isnan(own[:, 0]), probabilities.shape[1], ahead.sum(axis=1))
-    return ranks
-
-
-def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
-    """Interval of a rate, 95 % by default; right also for few samples and for rates near 0 and 1.
-
-    Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
-
-    Raises:
-        ValueError: no samples, or more successes than samples.
-    """
-    if not 0 <= successes <= count or count == 0:
-        raise ValueError(f"expected 0 <= successes <= count and count > 0. Received: {successes} of {count}.")
-    rate = successes / count
-    centre = rate + z * z / (2 * count)
-    half = z * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == count else (centre + half) / scale
-    return low, high
-
-
 def class_figures(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[ClassFigures]:
     """Precision, recall and F1 of every class.
 
@@ -95,7 +67,7 @@ def class_figures(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[
     return figures
 
 
-def confusion_matrix(labels: NDArray[np.int32], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+def confusion_matrix(labels: NDArray[np.int32], predicted: NDArray[np.integer[Any]], classes: int) -> NDArray[np.int64]:
     """(classes, classes) counts: row = right class, column = predicted class."""
     flat = labels.astype(np.int64) * classes + predicted
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)

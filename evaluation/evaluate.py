@@ -1,30 +1,65 @@
-"""Evaluation of a model on one split: metrics with intervals, every single prediction. The kind of sample says how."""
+"""Evaluation of a model on one split: metrics with intervals, every single prediction."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from evaluation import characters, line_boxes, lines
+from evaluation import characters, lines
 from evaluation.result import Evaluation
+from evaluation.tally import Tally
 from text_recognizer.datasets.base import Split
-from text_recognizer.models.base import Model
+from text_recognizer.models.base import Model, Prediction, ScoredBatch
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]
 
-# What DataSpec.target names, and who judges it: measure(model, split) and evaluate(model, split, split_name).
-JUDGES: dict[str, ModuleType] = {"character": characters, "line": lines, "pixels": line_boxes}
+# What DataSpec.target names, and what else is to be said of such samples: fields of an Evaluation.
+EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]] = {
+    "character": characters.extras,
+    "line": lines.extras,
+}
 
 
 def measure(model: Model, split: Split) -> dict[str, float]:
-    """The metrics of a split alone, those that the model says it has; cheap enough for every epoch."""
-    measured: dict[str, float] = JUDGES[model.target].measure(model, split)
-    return measured
+    """The loss and the metrics of a split alone; cheap enough for every epoch."""
+    tally = Tally(model, split)
+    for scored in model.score(split):
+        tally.add(scored, model.counts(scored))
+    return tally.metrics
 
 
 def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
     """Everything there is to say of a model on a split."""
-    evaluation: Evaluation = JUDGES[model.target].evaluate(model, split, split_name)
-    return evaluation
+    tally = Tally(model, split)
+    rows: list[dict[str, Any]] = [{} for _ in range(len(split))]
+    names = split.ids
+    for scored in model.score(split):
+        readings = model.decode(scored.outputs, scored.batch.get("width"))
+        tally.add(scored, model.counts(scored, readings))
+        details = model.details(scored, readings)
+        for place, position in enumerate(scored.positions.tolist()):
+            name = {} if names is None else {"id": names[position]}
+            rows[position] = {"position": position} | name | _row(scored, place, readings[place]) | details[place]
+    extras = EXTRAS[model.target](model, split, rows) if model.target in EXTRAS else {}
+    return Evaluation(
+        split=split_name,
+        count=len(split),
+        metrics=tally.metrics,
+        intervals=tally.intervals(split.groups),
+        predictions=rows,
+        unit=model.unit,
+        headline_metric=model.metrics[0].name if model.metrics else "loss",
+        **extras,
+    )
+
+
+def _row(scored: ScoredBatch, place: int, reading: Prediction) -> dict[str, Any]:
+    return {
+        "label": scored.split.text(int(scored.positions[place])),
+        "predicted": reading.text,
+        "confidence": float(f"{reading.confidence:.6g}"),  # that of a whole line may be tiny
+        "loss": round(float(scored.losses[place]), 6),
+    }
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:

@@ -9,70 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evaluation.character_metrics import wilson_interval
+from evaluation.intervals import rate_intervals
+from text_recognizer.decoding.edits import RATES, LineErrors, edit_distances
 from text_recognizer.wording import counted, did_you_mean
 
 Profile = Literal["corpus", "flor2020", "fsdl", "positional"]
-RESAMPLES = 1000
-RATES = ("character_error_rate", "word_error_rate", "sentence_error_rate")
-
-
-@dataclass(frozen=True)
-class LineErrors:
-    """Edits of each line, (n,) each.
-
-    Args:
-        character_errors, word_errors: fewest insertions, deletions and substitutions that turn the reading into the
-            text.
-        characters, words: of the text. Words are what white space parts.
-        wrong: whether reading and text differ.
-    """
-
-    character_errors: NDArray[np.int64]
-    characters: NDArray[np.int64]
-    word_errors: NDArray[np.int64]
-    words: NDArray[np.int64]
-    wrong: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, texts: Sequence[str], readings: Sequence[str]) -> "LineErrors":
-        """Compared as given: no stripping, no case folding.
-
-        Raises:
-            ValueError: there are more of one than of the other.
-        """
-        if len(texts) != len(readings):
-            raise ValueError(f"expected a reading for each of {len(texts)} texts. Received: {len(readings)}.")
-        text_words, reading_words = [text.split() for text in texts], [reading.split() for reading in readings]
-        # Each word as one character, so that words are compared as fast as characters.
-        symbols = {word: chr(0x10000 + number) for number, word in enumerate({w for ws in text_words for w in ws})}
-        other = chr(0xE000)  # words that no text has differ from all of them
-        coded = [
-            ["".join(symbols.get(word, other) for word in words) for words in side]
-            for side in (text_words, reading_words)
-        ]
-        return cls(
-            character_errors=edit_distances(texts, readings),
-            characters=np.fromiter(map(len, texts), np.int64, len(texts)),
-            word_errors=edit_distances(coded[0], coded[1]),
-            words=np.fromiter(map(len, text_words), np.int64, len(texts)),
-            wrong=np.fromiter((a != b for a, b in zip(texts, readings, strict=True)), np.bool_, len(texts)),
-        )
-
-    @property
-    def parts(self) -> NDArray[np.float64]:
-        """(n, 3, 2) errors and what they are counted of, of characters, words and lines."""
-        ones = np.ones(len(self.wrong))
-        return np.stack(
-            [
-                np.stack([self.character_errors, self.characters], axis=1),
-                np.stack([self.word_errors, self.words], axis=1),
-                np.stack([self.wrong, ones], axis=1),
-            ],
-            axis=1,
-        ).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -92,16 +34,6 @@ class LineFigures:
     intervals: dict[str, tuple[float, float]]
     count: int
     resampled: str
-
-
-def edit_distances(texts: Sequence[Any], readings: Sequence[Any]) -> NDArray[np.int64]:
-    """(n,) Levenshtein distances of pairs."""
-    from rapidfuzz.distance import Levenshtein
-    from rapidfuzz.process import cpdist
-
-    if not len(texts):
-        return np.zeros(0, np.int64)
-    return cpdist(texts, readings, scorer=Levenshtein.distance, dtype=np.int64)
 
 
 def pooled_rates(errors: LineErrors) -> dict[str, float]:
@@ -128,52 +60,9 @@ def corpus_figures(errors: LineErrors, groups: Sequence[str] | None = None) -> L
     """
     count = len(errors.wrong)
     kinds = len(set(groups)) if groups is not None else 0
-    by_group = groups if kinds > 1 else None
-    intervals = bootstrap_intervals(errors, by_group)
-    if by_group is None:
-        # Exact for one share of independent lines, also where all of them are wrong.
-        intervals["sentence_error_rate"] = wilson_interval(int(errors.wrong.sum()), count)
-    resampled = counted(kinds, "group") if by_group is not None else "lines"
+    intervals = dict(zip(RATES, rate_intervals(errors.parts, groups), strict=True))
+    resampled = counted(kinds, "group") if kinds > 1 else "lines"
     return LineFigures("corpus", pooled_rates(errors), intervals, count, resampled)
-
-
-def bootstrap_intervals(
-    errors: LineErrors, groups: Sequence[str] | None = None, resamples: int = RESAMPLES
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of the pooled rates over lines, or over whole groups, drawn with replacement.
-
-    The same lines give the same intervals every time.
-
-    Source: Efron (1979), "Bootstrap methods: another look at the jackknife"; for error rates Bisani and Ney (2004),
-    "Bootstrap estimates for confidence intervals in ASR performance evaluation".
-    """
-    parts = errors.parts
-    if groups is not None:
-        names, numbers = np.unique(np.asarray(groups), return_inverse=True)
-        summed = np.zeros((len(names), *parts.shape[1:]))
-        np.add.at(summed, numbers, parts)
-        parts = summed
-    totals = resampled_totals(parts.reshape(len(parts), -1), resamples).reshape(resamples, *parts.shape[1:])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rates = totals[..., 0] / totals[..., 1]  # (resamples, 3)
-    low, high = np.nanpercentile(rates, [2.5, 97.5], axis=0)
-    return {name: (float(a), float(b)) for name, a, b in zip(RATES, low, high, strict=True)}
-
-
-def resampled_totals(values: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
-    """(resamples, columns) sums over as many rows, drawn with replacement, as there are."""
-    count = len(values)
-    random = np.random.default_rng(0)
-    totals = np.empty((resamples, values.shape[1]))
-    step = max(1, 2_000_000 // max(count, 1))
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = random.integers(0, count, (rows, count), dtype=np.int32)
-        times = np.empty((rows, count))
-        for row, places in enumerate(drawn):
-            times[row] = np.bincount(places, minlength=count)
-        totals[start : start + rows] = times @ values
-    return totals
 
 
 def profile_figures(

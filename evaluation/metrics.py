@@ -5,15 +5,12 @@ from evaluation.character_metrics import (
     accuracy,
     class_figures,
     confusion_matrix,
-    rank_of_label,
     top_k_accuracy,
-    wilson_interval,
 )
+from evaluation.intervals import bootstrap_intervals, rate_intervals, wilson_interval
 from evaluation.line_metrics import (
     PROFILES,
-    LineErrors,
     LineFigures,
-    bootstrap_intervals,
     confusions,
     corpus_figures,
     flor2020_rates,
@@ -22,6 +19,8 @@ from evaluation.line_metrics import (
     positional_rates,
     profile_figures,
 )
+from text_recognizer.decoding.edits import LineErrors
+from text_recognizer.models.character import rank_of_label
 
 __all__ = [
     "PROFILES",
@@ -40,6 +39,7 @@ __all__ = [
     "positional_rates",
     "profile_figures",
     "rank_of_label",
+    "rate_intervals",
     "top_k_accuracy",
     "wilson_interval",
 ]

@@ -6,13 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evaluation.charts import line_chart
 from evaluation.pages import render
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.images.read import png_bytes
 
 WORST_SHOWN = 40
@@ -67,17 +63,9 @@ def _charts(rows: list[dict[str, Any]]) -> list[str]:
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
     """The rows with the largest loss, each with its image as "png", encoded for a page."""
     ranked = sorted(predictions, key=lambda row: -row["loss"] if math.isfinite(row["loss"]) else -math.inf)[:most]
-    images = [_image(test_split, row["position"]) for row in ranked]
+    images = [test_split.image(row["position"]) for row in ranked]
     encoded = [base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode() for image in images]
     return [{**row, "png": png} for row, png in zip(ranked, encoded, strict=True)]
-
-
-def _image(split: Split, position: int) -> NDArray[np.uint8]:
-    """(H, W, 1); of lines, without the padding that a batch would have."""
-    if isinstance(split, LineSplit):
-        return split.image(position)
-    image: NDArray[np.uint8] = split.batch(np.array([position]))["image"][0]
-    return image
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from typing import Any
 from evaluation.character_metrics import ClassFigures
 from text_recognizer.wording import counted
 
-HEADLINES = ("accuracy", "character_error_rate", "line_f1")
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -24,6 +22,7 @@ class Evaluation:
         predictions: one row a sample, as written to predictions.jsonl: "position", "label", "predicted", "confidence"
             and "loss", and what its kind of sample adds.
         unit: what a sample is.
+        headline_metric: the one that a single line of output names.
         details: what else belongs to this kind of sample.
     """
 
@@ -35,6 +34,7 @@ class Evaluation:
     confusions: list[tuple[str, str, int]] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     unit: str = "image"
+    headline_metric: str = "loss"
     details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Evaluation:
 
     def headline(self) -> str:
         """The main metric in words, with its interval."""
-        name = next((name for name in HEADLINES if name in self.metrics), "loss")
+        name = self.headline_metric
         text = f"{self.split} {name.replace('_', ' ')} {self.metrics[name]:.4f}"
         if name in self.intervals:
             low, high = self.intervals[name]

@@ -9,6 +9,7 @@ from text_recognizer.arguments import check_arguments, json_schema_of, to_json
 from text_recognizer.datasets.base import Dataset
 from text_recognizer.errors import SpecError, TextRecognizerError
 from text_recognizer.models.base import Model
+from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.networks.base import Network
 from text_recognizer.registry import names, resolve
@@ -99,8 +100,10 @@ def assemble(spec: ExperimentSpec) -> Experiment:
         model = _construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
     if model is not None:
         problems += _shape_problems(spec, network, model)
+        undeclared = _metric_problems(spec, model)
+        problems += undeclared
         if train_args is not None:
-            problems += _monitor_problems(train_args, model)
+            problems += [] if undeclared else _monitor_problems(train_args, model)
             if train_args.jit_compile and model.xla_refuses is not None:
                 problems.append(
                     f"train_args.jit_compile must be false for model '{spec.model}': XLA cannot compile "
@@ -232,8 +235,17 @@ def _shape_problems(spec: ExperimentSpec, network: Network, model: Model) -> lis
     return []
 
 
+def _metric_problems(spec: ExperimentSpec, model: Model) -> list[str]:
+    wrong = [metric for metric in (*model.metrics, *model.metrics_in_training) if not isinstance(metric, Metric)]
+    return [
+        f"model '{spec.model}' must declare each metric with its direction: "
+        f'Metric("iou", larger_is_better=True) of text_recognizer.models. {received(metric)}'
+        for metric in wrong
+    ]
+
+
 def _monitor_problems(train_args: TrainArgs, model: Model) -> list[str]:
-    reported = ["loss", *model.metrics_in_training, *(f"val_{name}" for name in model.metrics)]
+    reported = list(model.reported)
     asked = {"monitor": train_args.monitor}
     if train_args.early_stopping is not None and train_args.early_stopping.monitor is not None:
         asked["early_stopping.monitor"] = train_args.early_stopping.monitor

@@ -39,7 +39,7 @@ class TrainArgs:
         weight_decay: decoupled, as in AdamW (Loshchilov and Hutter 2019); null means the optimizer's usual one.
         gradient_clip_norm: largest norm of all gradients together.
         gradient_clip_value: largest absolute value of a single gradient.
-        monitor: the metric that chooses the best weights; smaller is better for losses and error rates.
+        monitor: the metric that chooses the best weights; each metric says whether larger is better.
         early_stopping: null trains all epochs.
         augmentation, augmentation_args: random changes of training images, inside the graph.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
@@ -73,17 +73,3 @@ class TrainArgs:
     jit_compile: bool = False
     checkpoint_interval_s: Annotated[float, Ge(0)] = 60.0
     deterministic: bool = True
-
-
-def improves(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
-    """Whether a metric is better than the best so far; NaN never is."""
-    if value != value:
-        return False
-    if best is None:
-        return True
-    return value > best + min_delta if larger_is_better(monitor) else value < best - min_delta
-
-
-def larger_is_better(metric: str) -> bool:
-    """The direction of a metric, by its name: accuracies, precision, recall and F1 rise, everything else falls."""
-    return any(word in metric for word in ("accuracy", "precision", "recall", "f1"))

@@ -7,11 +7,11 @@ from evaluation.character_metrics import (
     accuracy,
     class_figures,
     confusion_matrix,
-    rank_of_label,
     top_k_accuracy,
-    wilson_interval,
 )
 from evaluation.compare import PairedComparison, compare_predictions, mcnemar_p_value
+from evaluation.intervals import wilson_interval
+from text_recognizer.models.character import rank_of_label
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
 

@@ -3,19 +3,18 @@ import pytest
 
 from evaluation import metrics
 from evaluation.compare import PairedErrorRates, compare_error_rates, compare_predictions
-from evaluation.line_boxes import box_overlaps, matched_boxes
+from evaluation.intervals import bootstrap_intervals
 from evaluation.line_metrics import (
-    LineErrors,
-    bootstrap_intervals,
     confusions,
     corpus_figures,
-    edit_distances,
     fsdl_rates,
     pooled_rates,
     positional_rates,
     profile_figures,
 )
 from evaluation.result import Evaluation
+from text_recognizer.decoding.edits import LineErrors, edit_distances
+from text_recognizer.models.boxes import box_overlaps, matched_boxes
 
 TEXTS = ["ab", "abcdefgh"]
 READINGS = ["ax", "abcdefgh"]
@@ -115,7 +114,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     for _ in range(200):
         wrong = random.random((60, 10)) < 0.3
         errors = LineErrors.of(["a" * 10] * 60, ["".join("x" if w else "a" for w in row) for row in wrong])
-        low, high = bootstrap_intervals(errors, resamples=200)["character_error_rate"]
+        low, high = bootstrap_intervals(errors.parts, resamples=200)[0]
         held += low <= 0.3 <= high
     assert 180 <= held <= 199  # of 200, at 95 %
 
@@ -124,8 +123,8 @@ def test_lines_of_one_hand_are_drawn_together():
     # Of two hands one is read and the other not: by hands nearly nothing is known, by lines a good deal.
     texts, readings = ["aaaa"] * 40, ["aaaa"] * 20 + ["xxxx"] * 20
     errors = LineErrors.of(texts, readings)
-    by_line = bootstrap_intervals(errors)["character_error_rate"]
-    by_hand = bootstrap_intervals(errors, ["one"] * 20 + ["two"] * 20)["character_error_rate"]
+    by_line = bootstrap_intervals(errors.parts)[0]
+    by_hand = bootstrap_intervals(errors.parts, ["one"] * 20 + ["two"] * 20)[0]
     assert by_hand == (0.0, 1.0)
     assert 0.3 < by_line[0] < 0.5 < by_line[1] < 0.7
     assert corpus_figures(errors, ["one"] * 20 + ["two"] * 20).resampled == "2 groups"
@@ -134,7 +133,7 @@ def test_lines_of_one_hand_are_drawn_together():
 
 def test_intervals_are_the_same_every_time():
     errors = LineErrors.of(["abc", "de", "f"], ["abx", "de", ""])
-    assert bootstrap_intervals(errors) == bootstrap_intervals(errors)
+    assert bootstrap_intervals(errors.parts) == bootstrap_intervals(errors.parts)
 
 
 def test_confusions_count_what_was_read_left_out_and_put_in():
@@ -172,6 +171,7 @@ def test_the_headline_of_lines_names_profile_and_interval():
         {"loss": 1.0, "character_error_rate": 0.12345},
         {"character_error_rate": (0.1, 0.15)},
         unit="line",
+        headline_metric="character_error_rate",
         details={"profile": "corpus", "resampled": "13 groups"},
     )
     assert evaluation.headline() == (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.lines import measure
+from evaluation.evaluate import measure
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.models.base import ScoredBatch
@@ -23,14 +23,15 @@ class Scored(LineModelCtc):
         positions = np.arange(len(self.losses))
         outputs = np.zeros((len(positions), 4, 2), np.float32)
         batch = {"width": np.full(len(positions), 16)}
-        yield ScoredBatch(positions, batch, outputs, np.array(self.losses, np.float32))
+        yield ScoredBatch(split, positions, batch, outputs, np.array(self.losses, np.float32))
 
 
 class Lines(LineSplit):
-    texts = ["a"] * 4
-
     def __init__(self):
         pass
+
+    def text(self, position):
+        return "a"
 
     def __len__(self):
         return 4

@@ -90,6 +90,31 @@ class Split(ABC):
     def text(self, position: int) -> str:
         """What the sample says."""
 
+    @property
+    def texts(self) -> list[str]:
+        """(n,) what the samples say."""
+        return [self.text(position) for position in range(len(self))]
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        """The picture (H, W, C) of one sample, without padding."""
+        image: NDArray[np.uint8] = self.batch(np.array([position]))["image"][0]
+        return image
+
+    @property
+    def ids(self) -> list[str] | None:
+        """(n,) names of the samples; None where they have none."""
+        return None
+
+    @property
+    def groups(self) -> list[str] | None:
+        """(n,) what samples have in common, as a writer or a page; None where nobody knows."""
+        return None
+
+    @property
+    def widths(self) -> NDArray[np.int32] | None:
+        """(n,) of the pictures in pixels, without padding; None where all are of one width."""
+        return None
+
 
 class Dataset(ABC):
     """A dataset by name. Its constructor's arguments are the spec's `dataset_args`; it touches no file."""

@@ -21,11 +21,11 @@ def greedy_labels(outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> li
     return [row[mask] for row, mask in zip(best, kept, strict=True)]
 
 
-def blank_frames(outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> tuple[int, int]:
-    """How many frames say blank, and how many there are."""
+def blank_frames(outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(B,) how many of each line's frames say blank."""
     inside = np.arange(outputs.shape[1]) < np.asarray(frames)[:, None]
     blank = np.argmax(outputs, axis=-1) == 0
-    return int(np.count_nonzero(blank & inside)), int(np.count_nonzero(inside))
+    return np.count_nonzero(blank & inside, axis=1)  # type: ignore[no-any-return]
 
 
 def softmax(outputs: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Model: a network plus meaning, what its outputs say and how wrong they are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.errors import SpecError
+from text_recognizer.models.metric import LOSS, Counts, Metric
 from text_recognizer.networks.base import Network
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class ScoredBatch:
     """A batch of a split after a forward pass without dropout.
 
     Args:
+        split: that the samples are from.
         positions: (B,) of the samples in the split.
         batch: columns of the split, "image" included.
         outputs: (B, …) what the network returned.
         losses: (B,) loss of each sample, without label smoothing.
     """
 
+    split: Split
     positions: NDArray[np.integer[Any]]
     batch: dict[str, NDArray[Any]]
     outputs: NDArray[Any]
@@ -80,6 +83,9 @@ class Model(ABC):
     """
 
     target: ClassVar[str]  # what an image must show, as in DataSpec.target
+    unit: ClassVar[str] = "image"  # what a sample is called
+    untrainable: ClassVar[str] = "nothing to learn"  # what is wrong with samples that `trainable` leaves out
+    untrainable_remedy: ClassVar[str] = ""
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
@@ -95,22 +101,43 @@ class Model(ABC):
         """Shape of the network's output without the batch axis; None for what follows from an image's width."""
 
     @property
-    @abstractmethod
-    def metrics(self) -> tuple[str, ...]:
-        """Names of what an evaluation measures."""
+    def metrics(self) -> tuple[Metric, ...]:
+        """What an evaluation measures besides the loss; the first one is the headline of a result."""
+        return ()
 
     @property
-    @abstractmethod
-    def metrics_in_training(self) -> tuple[str, ...]:
-        """Names of what is averaged while training, besides "loss"."""
+    def metrics_in_training(self) -> tuple[Metric, ...]:
+        """What is measured while training, besides the loss."""
+        return ()
+
+    @cached_property
+    def reported(self) -> dict[str, Metric]:
+        """What every epoch reports, by its key in metrics.jsonl, in the order in which it is shown."""
+        in_training = {metric.name: metric for metric in (LOSS, *self.metrics_in_training)}
+        return in_training | {f"val_{metric.name}": metric for metric in (LOSS, *self.metrics)}
 
     @abstractmethod
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
         """(B,) loss of each sample, in keras.ops."""
 
-    @abstractmethod
-    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
-        """(B,) values of `metrics_in_training`, in keras.ops."""
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:  # noqa: ARG002 - see metrics_in_training
+        """(part, whole) of each of `metrics_in_training` for a whole batch, in keras.ops."""
+        return {}
+
+    def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - see metrics
+        """(part, whole) of each of `metrics` for each sample of a batch: (B,) and (B,).
+
+        Args:
+            readings: what `decode` makes of the outputs, where that is known; a model may have a faster way.
+        """
+        return {}
+
+    def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:  # noqa: ARG002
+        """(B,) what predictions.jsonl says of a sample besides label, reading, confidence and loss; plain JSON.
+
+        A key that every sample has anyway ("label") replaces its value.
+        """
+        return [{} for _ in readings]
 
     @abstractmethod
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
@@ -135,6 +162,10 @@ class Model(ABC):
     def trainable(self, split: Split) -> NDArray[np.bool_]:
         """(n,) which samples of a split can be learnt from."""
         return np.ones(len(split), bool)
+
+    def data_warnings(self, train: Split, validation: Split) -> list[str]:  # noqa: ARG002 - most have none
+        """What of the data will be hard to learn, in sentences."""
+        return []
 
     def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
         """Called once, when the weights are chosen: what else is learnt from data."""
@@ -182,7 +213,7 @@ class Model(ABC):
         for positions in self.score_order(split, np.arange(len(split)) if chosen is None else chosen):
             batch = self.arranged(split.batch(positions))
             outputs, losses = self._forward_and_loss(batch)
-            yield ScoredBatch(positions, batch, np.asarray(outputs), np.asarray(losses))
+            yield ScoredBatch(split, positions, batch, np.asarray(outputs), np.asarray(losses))
 
     @property
     def score_batch_size(self) -> int:
@@ -221,6 +252,18 @@ class Model(ABC):
             dtypes = {column: values.dtype for column, values in batch.items()}
             self._functions[name] = _compile(function, self.column_shapes(batch), dtypes)
         return self._functions[name](batch)
+
+
+def check_counted(model: Model, method: str, counted: Collection[str], declared: Sequence[str]) -> None:
+    """
+    Raises:
+        SpecError: a model counts something else than the metrics that it declares.
+    """
+    if set(counted) != set(declared):
+        raise SpecError(
+            f"model '{type(model).__name__}': {method}() must return the metrics that the model declares: "
+            f"{', '.join(declared) or 'none'}. Received: {', '.join(counted) or 'none'}."
+        )
 
 
 def main_output(outputs: Any) -> Any:

@@ -10,6 +10,7 @@ from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, Prediction, ReadCharacter
 from text_recognizer.models.lines import ReadsLines
+from text_recognizer.models.metric import Metric
 from text_recognizer.networks.base import FrameNetwork, Network
 
 
@@ -39,8 +40,8 @@ class LineModel(ReadsLines):
         return self.length, len(self.data_spec.classes)
 
     @property
-    def metrics_in_training(self) -> tuple[str, ...]:
-        return ("position_accuracy",)
+    def metrics_in_training(self) -> tuple[Metric, ...]:
+        return (Metric("position_accuracy", larger_is_better=True),)
 
     def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         label = batch["label"]
@@ -59,12 +60,13 @@ class LineModel(ReadsLines):
             loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
         return keras.ops.mean(loss, axis=-1)
 
-    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
         import keras
 
         best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
         right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
-        return {"position_accuracy": keras.ops.mean(keras.ops.cast(right, "float32"), axis=-1)}
+        shares = keras.ops.mean(keras.ops.cast(right, "float32"), axis=-1)  # (B,): all have as many positions
+        return {"position_accuracy": (keras.ops.sum(shares), keras.ops.sum(keras.ops.ones_like(shares)))}
 
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:  # noqa: ARG002 - one width
         return [self._text(row) for row in np.argmax(outputs, axis=-1).tolist()]

@@ -1,5 +1,6 @@
 """LineModelCtc: a line read frame by frame, its characters found by CTC."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,14 +10,14 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
-from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, Prediction, ReadCharacter, ScoredBatch, main_output
 from text_recognizer.models.ctc import ctc_loss, frames_needed
-from text_recognizer.models.lines import WIDTH_STEP_PX, ReadsLines
+from text_recognizer.models.lines import WIDTH_STEP_PX, ReadsLines, lines_of
+from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.networks.base import FrameNetwork, Network
 
 TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds
@@ -41,6 +42,8 @@ class LineModelCtc(ReadsLines):
 
     network: FrameNetwork
     xla_refuses = "the CTC loss"
+    untrainable = "more characters than the network has frames for the width"
+    untrainable_remedy = "Make dataset_args.height larger, or choose a network with more frames a pixel."
 
     def __init__(
         self,
@@ -70,8 +73,8 @@ class LineModelCtc(ReadsLines):
         return None, len(self.data_spec.classes)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return (*super().metrics, "blank_share")
+    def metrics(self) -> tuple[Metric, ...]:
+        return (*super().metrics, Metric("blank_share"))
 
     @property
     def score_batch_size(self) -> int:
@@ -112,9 +115,9 @@ class LineModelCtc(ReadsLines):
 
     def trainable(self, split: Split) -> NDArray[np.bool_]:
         """(n,) which labels fit into the frames of their lines."""
-        assert isinstance(split, LineSplit)
-        needed = np.array([frames_needed(split.label(position)) for position in range(len(split))], np.int64)
-        fits: NDArray[np.bool_] = needed <= self.network.frames(split.widths.astype(np.int64))
+        lines = lines_of(split)
+        needed = np.array([frames_needed(lines.label(position)) for position in range(len(lines))], np.int64)
+        fits: NDArray[np.bool_] = needed <= self.network.frames(lines.widths.astype(np.int64))
         return fits & (needed > 0)
 
     def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
@@ -128,9 +131,9 @@ class LineModelCtc(ReadsLines):
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
         return [self._text(label.tolist()) for label in self.decoder.labels(outputs, self.frames(outputs, widths))]
 
-    def diagnostics(self, scored: ScoredBatch) -> dict[str, tuple[float, float]]:
+    def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:
         frames = self.frames(scored.outputs, scored.batch["width"])
-        return {"blank_share": blank_frames(scored.outputs, frames)}
+        return super().counts(scored, readings) | {"blank_share": (blank_frames(scored.outputs, frames), frames)}
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         """Readings; a text's confidence is its probability over all paths through the frames that spell it."""
@@ -150,15 +153,14 @@ class LineModelCtc(ReadsLines):
 
     def finish(self, train: Split, validation: Split) -> None:
         """Learns the language model and the lexicon, and weighs them by the errors on validation lines."""
-        assert isinstance(train, LineSplit)
-        assert isinstance(validation, LineSplit)
-        self.decoder.learn([train.label(position) for position in range(len(train))], train.texts)
+        lines = lines_of(train)
+        self.decoder.learn([lines.label(position) for position in range(len(lines))], lines.texts)
         if not self.decoder.needs_tuning:
             return
         scored = list(self.score(validation, evenly_chosen(len(validation), TUNING_LINES)))
         self.decoder.tune(
             [(part.outputs, self.frames(part.outputs, part.batch["width"])) for part in scored],
-            [validation.label(position) for part in scored for position in part.positions.tolist()],
+            [lines_of(validation).label(position) for part in scored for position in part.positions.tolist()],
         )
 
     def write_files(self, folder: Path) -> None:

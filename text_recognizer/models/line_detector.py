@@ -1,5 +1,6 @@
 """LineDetectorModel: which pixels of a page belong to which line, and the boxes of the lines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,13 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Model, Prediction
+from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
+from text_recognizer.models.boxes import Boxes, line_boxes, matched_boxes
+from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.networks.base import Network
 from text_recognizer.wording import counted
 
-Boxes = NDArray[np.int32]
-SMALLEST_HEIGHT_PX, SMALLEST_WIDTH_PX = 3, 6  # of a line in the detector's image: what is smaller is a speck
-SAME_LINE_OVERLAP = 0.5  # of the heights of two parts, above which they are parts of one line
+PIXEL_ACCURACY = Metric("pixel_accuracy", larger_is_better=True)
 
 
 class LineDetectorModel(Model):
@@ -25,6 +26,7 @@ class LineDetectorModel(Model):
     """
 
     target = "pixels"
+    unit = "page"
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
         super().__init__(data_spec, network)
@@ -40,12 +42,14 @@ class LineDetectorModel(Model):
         return height, width, len(self.data_spec.classes)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return ("loss", "pixel_accuracy", "line_precision", "line_recall", "line_f1")
+    def metrics(self) -> tuple[Metric, ...]:
+        f1 = Metric("line_f1", larger_is_better=True)
+        halves = [Metric(name, larger_is_better=True, shown=False) for name in ("line_precision", "line_recall")]
+        return (f1, PIXEL_ACCURACY, *halves)
 
     @property
-    def metrics_in_training(self) -> tuple[str, ...]:
-        return ("pixel_accuracy",)
+    def metrics_in_training(self) -> tuple[Metric, ...]:
+        return (PIXEL_ACCURACY,)
 
     @property
     def score_batch_size(self) -> int:
@@ -63,12 +67,37 @@ class LineDetectorModel(Model):
             loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
         return keras.ops.mean(loss, axis=(1, 2))
 
-    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:
+    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
         import keras
 
         best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
         right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
-        return {"pixel_accuracy": keras.ops.mean(keras.ops.cast(right, "float32"), axis=(1, 2))}
+        shares = keras.ops.mean(keras.ops.cast(right, "float32"), axis=(1, 2))  # (B,): all pages are of one size
+        return {"pixel_accuracy": (keras.ops.sum(shares), keras.ops.sum(keras.ops.ones_like(shares)))}
+
+    def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - by the outputs
+        labels = scored.batch["label"]
+        right = (np.argmax(scored.outputs, axis=-1) == labels).sum(axis=(1, 2))
+        pairs = [(found, line_boxes(page)) for found, page in zip(self.boxes(scored.outputs), labels, strict=True)]
+        found, there = (np.array([len(pair[side]) for pair in pairs]) for side in (0, 1))
+        matched = np.array([matched_boxes(*pair) for pair in pairs])
+        return {
+            "line_f1": (2 * matched, found + there),
+            "pixel_accuracy": (right, np.full(len(labels), labels[0].size)),
+            "line_precision": (matched, found),
+            "line_recall": (matched, there),
+        }
+
+    def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:  # noqa: ARG002 - by the outputs
+        pairs = zip(self.boxes(scored.outputs), map(line_boxes, scored.batch["label"]), strict=True)
+        return [
+            {
+                "label": counted(len(there), "line"),
+                "lines_matched": matched_boxes(found, there),
+                "boxes": found.tolist(),
+            }
+            for found, there in pairs
+        ]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
         """How many lines there are on each page; their boxes are `boxes`. The confidence is that of the mean pixel."""
@@ -85,43 +114,3 @@ class LineDetectorModel(Model):
     def find_lines(self, images: NDArray[np.uint8]) -> list[Boxes]:
         """The lines of pages (B, H, W, 1) that look like the dataset's."""
         return self.boxes(np.asarray(self._forward(images)))
-
-
-def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:
-    """The boxes (lines, 4) of the lines on one page (H, W) of pixel classes, from top to bottom; none of a blank page.
-
-    Parts of one class that lie beside each other are one line: between two lines of one class is one of the other.
-    """
-    from scipy import ndimage
-
-    found: list[tuple[int, int, int, int]] = []
-    for kind in (1, 2):
-        parts, _ = ndimage.label(ndimage.binary_dilation(classes == kind, np.ones((1, 3))), np.ones((3, 3)))
-        boxes = [
-            (columns.start, rows.start, columns.stop, rows.stop)
-            for rows, columns in ndimage.find_objects(parts)
-            if rows.stop - rows.start >= SMALLEST_HEIGHT_PX
-        ]
-        found += _joined(boxes)
-    lines = [box for box in found if box[2] - box[0] >= SMALLEST_WIDTH_PX]
-    lines.sort(key=lambda box: (box[1] + box[3], box[0]))
-    return np.array(lines, np.int32).reshape(-1, 4)
-
-
-def _joined(boxes: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Boxes that share most of their rows as one."""
-    joined: list[tuple[int, int, int, int]] = []
-    for box in sorted(boxes, key=lambda box: box[3] - box[1], reverse=True):
-        for index, line in enumerate(joined):
-            shared = min(box[3], line[3]) - max(box[1], line[1])
-            if shared > SAME_LINE_OVERLAP * (box[3] - box[1]):
-                joined[index] = (
-                    min(box[0], line[0]),
-                    min(box[1], line[1]),
-                    max(box[2], line[2]),
-                    max(box[3], line[3]),
-                )
-                break
-        else:
-            joined.append(box)
-    return joined

@@ -2,14 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
+from text_recognizer.decoding.edits import RATES, LineErrors
+from text_recognizer.models.base import Model, Prediction, ScoredBatch
+from text_recognizer.models.line_warnings import line_warnings
+from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.reading_order import logical_order
 
 # Images are padded to a multiple of this: few shapes for the kernels to be prepared for, little to compute in vain.
@@ -25,29 +28,31 @@ class ReadsLines(Model):
     """
 
     target = "line"
+    unit = "line"
 
     @property
     def score_batch_size(self) -> int:
         return 64
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return ("loss", "character_error_rate", "word_error_rate", "sentence_error_rate")
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(Metric(name, shown=name != "sentence_error_rate") for name in RATES)
 
-    @property
-    def metrics_in_training(self) -> tuple[str, ...]:
-        return ()
+    def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:
+        parts = self._errors(scored, readings).parts  # (B, 3, 2)
+        return {name: (parts[:, place, 0], parts[:, place, 1]) for place, name in enumerate(RATES)}
 
-    def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, Any]:  # noqa: ARG002 - decoding is for validation
-        return {}
+    def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:
+        errors = self._errors(scored, readings)
+        pairs = zip(errors.character_errors.tolist(), errors.word_errors.tolist(), strict=True)
+        return [{"char_errors": characters, "word_errors": words} for characters, words in pairs]
+
+    def data_warnings(self, train: Split, validation: Split) -> list[str]:
+        return line_warnings(self.data_spec, lines_of(train), lines_of(validation))
 
     @abstractmethod
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
         """The readings of outputs (B, …) as texts alone, by the fastest method."""
-
-    def diagnostics(self, scored: ScoredBatch) -> dict[str, tuple[float, float]]:  # noqa: ARG002 - most have none
-        """Further shares to report, each as (part, whole), so that batches can be added up."""
-        return {}
 
     def predict(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[Prediction]:
         """Readings of images (H, W, 1) of the dataset's height and of any width."""
@@ -61,8 +66,7 @@ class ReadsLines(Model):
         return [reading for reading in readings if reading is not None]
 
     def score_order(self, split: Split, positions: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
-        assert isinstance(split, LineSplit)
-        for places in by_width(self.padded_widths(split.widths[positions]), self.score_batch_size):
+        for places in by_width(self.padded_widths(lines_of(split).widths[positions]), self.score_batch_size):
             yield positions[places]
 
     def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -78,6 +82,13 @@ class ReadsLines(Model):
             return np.full(len(widths), self.data_spec.input_shape[1], np.int64)
         stepped = -(-np.asarray(widths, np.int64) // WIDTH_STEP_PX) * WIDTH_STEP_PX
         return np.maximum(stepped, self.smallest_width)
+
+    def _errors(self, scored: ScoredBatch, readings: Sequence[Prediction] | None) -> LineErrors:
+        if readings is None:
+            found = self.texts(scored.outputs, scored.batch["width"])
+        else:
+            found = [reading.text for reading in readings]
+        return LineErrors.of([scored.split.text(position) for position in scored.positions.tolist()], found)
 
     def _text(self, label: Iterable[int]) -> str:
         """The text of class ids that go from left to right, in the order in which it is read."""
@@ -102,6 +113,11 @@ class ReadsLines(Model):
         for row, image in zip(padded, images, strict=True):
             row[:, : image.shape[1]] = image
         return padded
+
+
+def lines_of(split: Split) -> LineSplit:
+    """A split of a dataset whose target is "line", as what it is."""
+    return cast(LineSplit, split)
 
 
 def by_width(widths: NDArray[np.integer[Any]], batch_size: int) -> Iterator[NDArray[np.int64]]:

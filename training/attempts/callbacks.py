@@ -2,20 +2,22 @@
 
 from typing import Any
 
+from text_recognizer.models.metric import Metric
 from text_recognizer.schedules import ReduceOnPlateau
-from text_recognizer.train_args import EarlyStopping, improves
+from text_recognizer.train_args import EarlyStopping
 
 
 class BestEpoch:
     """Remembers which epoch was the best by the monitored metric."""
 
-    def __init__(self, monitor: str) -> None:
+    def __init__(self, monitor: str, metric: Metric) -> None:
         self.monitor = monitor
+        self.metric = metric
         self.state: dict[str, Any] = {"epoch": 0, "value": None}
 
     def improved(self, epoch: int, row: dict[str, Any]) -> bool:
         value = monitored(row, self.monitor)
-        if not improves(self.monitor, value, self.state["value"]):
+        if not self.metric.improves(value, self.state["value"]):
             return False
         self.state = {"epoch": epoch, "value": value}
         return True
@@ -24,15 +26,16 @@ class BestEpoch:
 class EarlyStop:
     """Stops when a metric has not improved for `patience` epochs."""
 
-    def __init__(self, args: EarlyStopping, monitor: str) -> None:
+    def __init__(self, args: EarlyStopping, monitor: str, metric: Metric) -> None:
         self.args = args
-        self.monitor = args.monitor or monitor
+        self.monitor = monitor
+        self.metric = metric
         self.state: dict[str, Any] = {"best": None, "waited": 0}
 
     def reason(self, row: dict[str, Any]) -> str | None:
         """Why to stop now, or None."""
         value = monitored(row, self.monitor)
-        if improves(self.monitor, value, self.state["best"], self.args.min_delta):
+        if self.metric.improves(value, self.state["best"], self.args.min_delta):
             self.state = {"best": value, "waited": 0}
             return None
         self.state["waited"] += 1
@@ -44,15 +47,16 @@ class EarlyStop:
 class Plateau:
     """Reduces the learning rate when a metric has not improved for `patience` epochs."""
 
-    def __init__(self, args: ReduceOnPlateau, monitor: str) -> None:
+    def __init__(self, args: ReduceOnPlateau, monitor: str, metric: Metric) -> None:
         self.args = args
         self.monitor = monitor
+        self.metric = metric
         self.state: dict[str, Any] = {"best": None, "waited": 0}
 
     def next_rate(self, row: dict[str, Any], learning_rate: float) -> float:
         """The learning rate of the next epoch."""
         value = monitored(row, self.monitor)
-        if improves(self.monitor, value, self.state["best"], self.args.min_delta):
+        if self.metric.improves(value, self.state["best"], self.args.min_delta):
             self.state = {"best": value, "waited": 0}
             return learning_rate
         self.state["waited"] += 1

@@ -1,27 +1,12 @@
 """What a person sees while a run trains: a progress bar on a terminal, one line an epoch everywhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
-from text_recognizer.train_args import larger_is_better
+from text_recognizer.models.metric import Metric
 from training.terminal.log_file import LogFile
-
-# Shown in this order when reported; everything else is in metrics.jsonl.
-_COLUMNS = (
-    "loss",
-    "accuracy",
-    "position_accuracy",
-    "pixel_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_character_error_rate",
-    "val_word_error_rate",
-    "val_blank_share",
-    "val_pixel_accuracy",
-    "val_line_f1",
-)
 
 
 class Display:
@@ -29,14 +14,16 @@ class Display:
 
     Args:
         epochs: in all.
+        reported: what an epoch reports, by its key; those that are `shown` are printed, everything is in metrics.jsonl.
         log: of the run; its terminal, if there is one, shows the bar.
     """
 
     REFRESH_S = 0.25
 
-    def __init__(self, epochs: int, monitor: str, log: LogFile) -> None:
+    def __init__(self, epochs: int, monitor: str, reported: Mapping[str, Metric], log: LogFile) -> None:
         self._epochs = epochs
         self._monitor = monitor
+        self._reported = reported
         self._log = log
         self._best: float | None = None
         self._bar: Any = None
@@ -67,7 +54,7 @@ class Display:
         self._bar.refresh()
 
     def epoch_done(self, row: dict[str, Any]) -> None:
-        shown = "  ".join(f"{name} {row[name]:.4f}" for name in _COLUMNS if name in row)
+        shown = "  ".join(f"{name} {row[name]:.4f}" for name, metric in self._reported.items() if metric.shown)
         self._say(f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  {shown}{self._mark(row)}")
 
     def warned(self, text: str) -> None:
@@ -82,11 +69,10 @@ class Display:
 
     def _mark(self, row: dict[str, Any]) -> str:
         value = row.get(self._monitor)
-        if value is None or value != value:
+        if value is None or not self._reported[self._monitor].improves(value, self._best):
             return ""
-        better = self._best is None or (value > self._best if larger_is_better(self._monitor) else value < self._best)
-        self._best = value if better else self._best
-        return "  best" if better else ""
+        self._best = value
+        return "  best"
 
 
 def _bar(terminal: TextIO) -> Any:

@@ -66,11 +66,14 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
     start_tensorflow(log.errors_to_log_only())
     args = experiment.train_args
 
+    reported = experiment.model.reported
+    run.note(larger_is_better=[name for name, metric in reported.items() if metric.larger_is_better])
+
     def stop_asked() -> Stop | None:
         run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
         return watcher.stop()
 
-    with Display(args.epochs, args.monitor, log) as display:
+    with Display(args.epochs, args.monitor, reported, log) as display:
         training = Training(experiment, run.folder / "checkpoints", run.log, run.rows(), display, stop_asked)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:

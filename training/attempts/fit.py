@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from evaluation.evaluate import measure
 from text_recognizer.augmentation.recipes import augmented
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import Experiment
+from text_recognizer.models.base import check_counted
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import Transfer, take_over_weights
 from text_recognizer.schedules import ReduceOnPlateau
@@ -97,10 +97,16 @@ class Training:
         self.step = 0
         self.seconds_trained = 0.0
         self.ended: str | None = None
-        self.best = BestEpoch(self.args.monitor)
-        self.early_stop = EarlyStop(self.args.early_stopping, self.args.monitor) if self.args.early_stopping else None
+        monitor, reported = self.args.monitor, self.model.reported
+        self.best = BestEpoch(monitor, reported[monitor])
+        self.early_stop = None
+        if self.args.early_stopping is not None:
+            watched = self.args.early_stopping.monitor or monitor
+            self.early_stop = EarlyStop(self.args.early_stopping, watched, reported[watched])
         schedule = experiment.train_part("schedule")
-        self.plateau = Plateau(schedule, self.args.monitor) if isinstance(schedule, ReduceOnPlateau) else None
+        is_plateau = isinstance(schedule, ReduceOnPlateau)
+        self.plateau = Plateau(schedule, monitor, reported[monitor]) if is_plateau else None
+        self._measured = [metric.name for metric in self.model.metrics_in_training]
         self._best_weights: list[NDArray[Any]] | None = None
         self._warned_of_progress = False
         self._build(experiment, schedule)
@@ -112,8 +118,9 @@ class Training:
         for warning in data_warnings(self.model, self.train_split, self.validation_split, trainable):
             self._watcher.warned(warning)
         size, seed = self.args.batch_size, self.spec.seed
-        if isinstance(self.train_split, LineSplit) and self.model.data_spec.input_shape[1] is None:
-            return BucketedOrder(self.train_split.widths, size, seed, members)
+        widths = self.train_split.widths
+        if widths is not None and self.model.data_spec.input_shape[1] is None:
+            return BucketedOrder(widths, size, seed, members)
         return BatchOrder(len(self.train_split), size, seed, members)
 
     @property
@@ -163,8 +170,14 @@ class Training:
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         self.transfer = self._take_over_weights()
         self.optimizer.build(self.network.trainable_variables)
+        self._check_metrics()
         self._sums: dict[str, Any] = {}
         self._step = self._compile_step()
+
+    def _check_metrics(self) -> None:
+        """One sample through the evaluation: what a model gets wrong there should not wait for the first epoch."""
+        for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
+            check_counted(self.model, "counts", self.model.counts(scored), [one.name for one in self.model.metrics])
 
     def _take_over_weights(self) -> Transfer | None:
         """Only when training begins: a checkpoint has its own weights, and the bundle may be gone."""
@@ -176,7 +189,7 @@ class Training:
         import keras
         import tensorflow as tf
 
-        for name in ["loss", *self.model.metrics_in_training, "samples"]:
+        for name in ["loss", *self._measured, "samples", *map(_whole, self._measured)]:
             self._sums[name] = keras.Variable(0.0, dtype="float32", trainable=False, name=f"sum_{name}")
         variables = self.network.trainable_variables
 
@@ -192,8 +205,11 @@ class Training:
             self.optimizer.apply(tape.gradient(scaled, variables), variables)
             self._sums["loss"].assign_add(keras.ops.sum(losses))
             self._sums["samples"].assign_add(keras.ops.cast(keras.ops.shape(losses)[0], "float32"))
-            for name, values in self.model.train_metrics(batch, outputs).items():
-                self._sums[name].assign_add(keras.ops.sum(values))
+            counted = self.model.train_metrics(batch, outputs)
+            check_counted(self.model, "train_metrics", counted, self._measured)
+            for name, (part, whole) in counted.items():
+                self._sums[name].assign_add(keras.ops.cast(part, "float32"))
+                self._sums[_whole(name)].assign_add(keras.ops.cast(whole, "float32"))
 
         one_step = tf.function(train_step, jit_compile=True, autograph=False) if self.args.jit_compile else train_step
 
@@ -244,7 +260,7 @@ class Training:
         epoch = self.epoch
         samples = float(self._sums["samples"].numpy())
         row: Row = {"epoch": epoch, "step": self.step}
-        row |= {name: float(total.numpy()) / samples for name, total in self._sums.items() if name != "samples"}
+        row |= {"loss": self._mean_loss()} | {name: self._mean(name) for name in self._measured}
         learning_rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
         images_per_s = samples * steps / self.steps_per_epoch / elapsed_s
         row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
@@ -277,6 +293,10 @@ class Training:
         if not same:
             self._log(json_row(row))
         self._watcher.epoch_done(row)
+
+    def _mean(self, name: str) -> float:
+        whole = float(self._sums[_whole(name)].numpy())
+        return float(self._sums[name].numpy()) / whole if whole else math.nan
 
     def _mean_loss(self) -> float:
         samples = float(self._sums["samples"].numpy())
@@ -324,6 +344,9 @@ class Training:
         groups, state = read_checkpoint(path)
         if state["digest"] != self.spec.digest:
             raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
+        sums = groups.get("sums", [])
+        if len(sums) == len(self._sums) - len(self._measured):  # of before wholes were counted: they are the samples
+            groups["sums"] = [*sums, *([sums[-1]] * len(self._measured))]
         for name, variables in self._state_variables().items():
             _assign(variables, groups.get(name, []), path)
         self.step = state["step"]
@@ -356,6 +379,10 @@ def json_row(row: Row) -> Row:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
+
+
+def _whole(name: str) -> str:
+    return f"whole_{name}"
 
 
 def _without(row: Row, names: set[str]) -> Row:

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from evaluation.line_metrics import LineErrors, confusions, corpus_figures
+from evaluation.metrics import LineErrors, confusions, corpus_figures
 from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 5

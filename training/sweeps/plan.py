@@ -204,8 +204,7 @@ class SweepPlan:
         from text_recognizer.wording import did_you_mean
 
         model = experiments[0].model
-        reported = ["loss", *model.metrics_in_training, *(f"val_{name}" for name in model.metrics)]
-        reported += [f"test_{name}" for name in model.metrics]
+        reported = [*model.reported, "test_loss", *(f"test_{metric.name}" for metric in model.metrics)]
         name = self.metric.name
         if name in reported:
             return []

@@ -1,7 +1,8 @@
 import math
 
+from text_recognizer.models.metric import LOSS, Metric
 from text_recognizer.schedules import reduce_on_plateau
-from text_recognizer.train_args import EarlyStopping, improves
+from text_recognizer.train_args import EarlyStopping
 from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 
 
@@ -10,7 +11,7 @@ def rows(*values, name="val_loss"):
 
 
 def test_the_best_epoch_is_the_lowest_loss_or_the_highest_accuracy_and_never_nan():
-    best = BestEpoch("val_loss")
+    best = BestEpoch("val_loss", LOSS)
     assert [best.improved(row["epoch"], row) for row in rows(math.nan, 3.0, 2.0, 2.0, 2.5)] == [
         False,
         True,
@@ -19,24 +20,24 @@ def test_the_best_epoch_is_the_lowest_loss_or_the_highest_accuracy_and_never_nan
         False,
     ]
     assert best.state == {"epoch": 3, "value": 2.0}
-    best = BestEpoch("val_accuracy")
+    best = BestEpoch("val_accuracy", Metric("accuracy", larger_is_better=True))
     assert [best.improved(row["epoch"], row) for row in rows(0.1, 0.5, 0.3, name="val_accuracy")] == [True, True, False]
 
 
 def test_early_stopping_waits_for_its_patience_and_counts_small_changes_as_none():
-    stop = EarlyStop(EarlyStopping(patience=2, min_delta=0.1), "val_loss")
+    stop = EarlyStop(EarlyStopping(patience=2, min_delta=0.1), "val_loss", LOSS)
     reasons = [stop.reason(row) for row in rows(1.0, 0.95, 0.8, 0.75, 0.71)]
     assert reasons == [None, None, None, None, "val_loss has not improved for 2 epochs"]
 
 
 def test_early_stopping_may_watch_another_metric_than_the_best_weights():
-    stop = EarlyStop(EarlyStopping(monitor="loss", patience=1), "val_loss")
+    stop = EarlyStop(EarlyStopping(monitor="loss", patience=1), "loss", LOSS)
     assert stop.reason({"loss": 1.0}) is None
     assert stop.reason({"loss": 1.0}) is not None
 
 
 def test_a_plateau_reduces_the_rate_again_and_again_down_to_its_floor():
-    plateau = Plateau(reduce_on_plateau(factor=0.1, patience=2, min_learning_rate=0.005), "val_loss")
+    plateau = Plateau(reduce_on_plateau(factor=0.1, patience=2, min_learning_rate=0.005), "val_loss", LOSS)
     rate, rates = 1.0, []
     for row in rows(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0):
         rate = plateau.next_rate(row, rate)
@@ -45,10 +46,10 @@ def test_a_plateau_reduces_the_rate_again_and_again_down_to_its_floor():
 
 
 def test_state_makes_a_decision_the_same_after_a_restart():
-    first = EarlyStop(EarlyStopping(patience=3), "val_loss")
+    first = EarlyStop(EarlyStopping(patience=3), "val_loss", LOSS)
     first.reason({"val_loss": 1.0})
     first.reason({"val_loss": 1.0})
-    second = EarlyStop(EarlyStopping(patience=3), "val_loss")
+    second = EarlyStop(EarlyStopping(patience=3), "val_loss", LOSS)
     second.state = dict(first.state)
     assert [first.reason({"val_loss": 1.0}), first.reason({"val_loss": 1.0})] == [
         second.reason({"val_loss": 1.0}),
@@ -56,9 +57,11 @@ def test_state_makes_a_decision_the_same_after_a_restart():
     ]
 
 
-def test_improvement_follows_the_direction_of_the_metric():
-    assert improves("val_loss", 1.0, 2.0)
-    assert improves("val_character_error_rate", 0.1, 0.2)
-    assert improves("val_accuracy", 0.2, 0.1)
-    assert improves("val_top_3_accuracy", 0.2, None)
-    assert not improves("val_loss", math.nan, None)
+def test_improvement_follows_the_direction_that_the_metric_declares():
+    falls, rises = Metric("iou"), Metric("iou", larger_is_better=True)
+    assert falls.improves(0.1, 0.2)
+    assert not falls.improves(0.2, 0.1)
+    assert rises.improves(0.2, 0.1)
+    assert not rises.improves(0.2, 0.1, min_delta=0.15)
+    assert rises.improves(0.2, None)
+    assert not rises.improves(math.nan, None)

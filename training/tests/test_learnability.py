@@ -89,7 +89,7 @@ def test_data_that_nothing_can_be_learnt_from_is_refused(dataset):
     model = Short(dataset.data_spec, LineReader())
     check_learnable(experiment_with(dataset, model))
     model.longest = 0
-    with pytest.raises(SpecError, match="more characters than network 'line_reader' has frames"):
+    with pytest.raises(SpecError, match="'line_reader': each has more characters than the network has frames"):
         check_learnable(experiment_with(dataset, model))
 
 

@@ -284,7 +284,7 @@ class Told:
     """In place of a detector: says where the ink is, as a trained one would."""
 
     def find_lines(self, images):
-        from text_recognizer.models.line_detector import line_boxes
+        from text_recognizer.models.boxes import line_boxes
 
         found = []
         for image in images[..., 0]:

@@ -116,7 +116,7 @@ def test_dataset_model_and_sample_predictions_are_artifacts(tracked):
     assert "best" in artifacts["model"]["aliases"]
     (table,) = run.folder.glob("wandb/offline-run-*/files/media/table/*.json")
     content = json.loads(table.read_text())
-    assert content["columns"] == ["image", "position", "label", "predicted", "confidence", "rank_of_label", "loss"]
+    assert content["columns"] == ["image", "position", "label", "predicted", "confidence", "loss", "rank_of_label"]
     assert len(content["data"]) == 32
     assert len(list(run.folder.glob("wandb/data/artifacts/staging/*"))) > 20
 

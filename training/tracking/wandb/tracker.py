@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.experiment import assemble
-from text_recognizer.train_args import improves
+from text_recognizer.models.metric import Metric
 from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.tracking.wandb.sweep_link import SweepLink, merged, swept_values
@@ -54,7 +54,8 @@ class WandbTracker:
 
         self._run_folder = run.folder
         spec = run.spec
-        self._monitor = spec.train_args.get("monitor", "val_loss")
+        monitor = spec.train_args.get("monitor", "val_loss")
+        self._monitor = Metric(monitor, monitor in run.read_json("status.json").get("larger_is_better", ()))
         environment = run.read_json("environment.json")
         launch = run.read_json("launch.json")["attempts"][-1]
         if self._mode == "offline":
@@ -102,8 +103,8 @@ class WandbTracker:
         if is_new:
             sent = {"_timestamp" if name == "time" else name: value for name, value in row.items()}
             self._wandb.log(sent, step=sent_as)
-        monitored = row.get(self._monitor)
-        if monitored is not None and improves(self._monitor, monitored, self._best):
+        monitored = row.get(self._monitor.name)
+        if monitored is not None and self._monitor.improves(monitored, self._best):
             self._best = monitored
             if is_new:
                 self._wandb.summary.update({name: value for name, value in row.items() if name not in NOT_METRICS})
