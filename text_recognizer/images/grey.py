@@ -1,48 +1,157 @@
 """Image files as grey arrays."""
 
+import struct
+import warnings
+import zlib
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError
 
+# A page of A3 at 600 dpi has 70 million, the largest cameras of archives make 102 million.
+MOST_PIXELS = 120_000_000
+KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pbm", ".pgm", ".ppm", ".pnm")
+# By name: among the rest are kinds that Pillow hands to other programs.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
+_MOST_SCANS = 100  # of a JPEG, each over all of its pixels; ten are usual
 _ORIENTATION = 0x0112  # the EXIF tag
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+_STRIP_PIXELS = 1 << 22
+# What the codecs of Pillow raise about damaged files.
+_DAMAGES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    RuntimeError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
+class ImageFileError(Exception):
+    """An image file that cannot be read.
+
+    Args:
+        kind: "foreign" is none of the kinds of images that are read.
+        detail: what is damaged or how large it is; empty for the other two.
+    """
+
+    def __init__(self, kind: Literal["missing", "foreign", "large", "damaged"], detail: str = "") -> None:
+        self.kind = kind
+        self.detail = detail
+        super().__init__(f"{kind}: {detail}")
+
+
+def grey_of(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
+    """The grey image (H, W) of a file; see `as_grey`.
+
+    Raises:
+        ImageFileError: for whatever reason there is none.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its limit is another one
+            with _opened(source) as image:
+                image.draft("L", image.size)  # a JPEG decoder can leave out the colours
+                return as_grey(image)
+    except FileNotFoundError:
+        raise ImageFileError("missing") from None
+    except UnidentifiedImageError:
+        raise ImageFileError("foreign") from None
+    except Image.DecompressionBombError:
+        raise ImageFileError("large", f"more than {MOST_PIXELS:,} pixels") from None
+    except _DAMAGES as error:
+        raise ImageFileError("damaged", str(error) or type(error).__name__) from error
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:
     """A PIL image as grey levels (H, W), upright as its EXIF tag says; what is transparent becomes white."""
     from PIL import Image, ImageOps
 
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        return (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(image.convert("L"))
+    image.load()
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    grey = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, _STRIP_PIXELS // max(1, image.width))  # a page in colour, whole, would stand in memory three times
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        grey[top : top + rows] = _grey_strip(strip)
+    if orientation == 1:
+        return grey
+    turned = Image.fromarray(grey)
+    turned.getexif()[_ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(turned))
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """A grey image (H, W); see `as_grey`.
+    """A grey image (H, W) of a dataset; see `as_grey`.
 
     Raises:
         DataError: no such file, no image, or one that is cut short. The message is about what the image shows.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as file:
-            file.draft("L", file.size)  # a JPEG decoder can leave out the colours
-            return as_grey(file)
-    except FileNotFoundError:
-        raise DataError(f"its image file is missing: {path}.") from None
-    except UnidentifiedImageError:
-        raise DataError(
-            f"its file is no image that can be read (PNG, JPEG, TIFF, BMP, GIF, WebP can): {path}."
-        ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"its image is damaged: {path}: {error}.") from error
+        return grey_of(path)
+    except ImageFileError as error:
+        reason = {
+            "missing": f"its image file is missing: {path}",
+            "foreign": f"its file is no image that can be read ({KINDS} can): {path}",
+            "large": f"its image is too large: {path}: {error.detail}. {how_to_shrink()}",
+            "damaged": f"its image is damaged: {path}: {error.detail}",
+        }[error.kind]
+        raise DataError(f"{reason.rstrip('.')}.") from error
+
+
+def how_to_shrink() -> str:
+    """What to do with an image that is too large."""
+    return f"At most {MOST_PIXELS:,} pixels can be read (WebP: half of that): make it smaller, or cut it into pages."
+
+
+def _opened(source: str | PathLike[str] | IO[bytes]) -> Any:
+    from PIL import Image
+
+    image = Image.open(source, formats=_FORMATS)
+    try:
+        most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
+        if image.width * image.height > most_pixels:
+            raise ImageFileError("large", f"{image.width:,} x {image.height:,} pixels")
+        if image.format in ("JPEG", "MPO") and _scans(image.fp) > _MOST_SCANS:
+            raise ValueError(f"it has more than {_MOST_SCANS} scans")
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
+def _scans(file: Any) -> int:
+    """How often a JPEG file goes over its pixels, which costs time and hardly a byte."""
+    back = file.tell()
+    file.seek(0)
+    count, piece = 0, b""
+    while content := file.read(1 << 20):
+        piece = piece[-1:] + content  # a marker may lie across two pieces
+        count += piece.count(b"\xff\xda")
+    file.seek(back)
+    return count
+
+
+def _grey_strip(strip: Any) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if strip.mode.startswith("I;16"):
+        return (np.asarray(strip, np.uint16) >> 8).astype(np.uint8)
+    if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
+        rgba = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.asarray(strip.convert("L"))

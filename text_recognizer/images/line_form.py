@@ -18,6 +18,7 @@ SourceInk = Literal["light", "dark", "auto"]
 Step = Literal["contrast", "illumination", "deslant"]
 
 BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts shows nothing
+MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
 _SHEARS = np.linspace(-1, 1, 9)
 
@@ -63,6 +64,11 @@ class LineForm:
         """
         if 0 in image.shape:
             raise UnfitImageError(f"the picture is {image.shape[1]} x {image.shape[0]} pixels large")
+        if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:
+            raise UnfitImageError(
+                f"the picture is {image.shape[1]} x {image.shape[0]} pixels large; a line is at most "
+                f"{MOST_TIMES_AS_WIDE} times as wide as high"
+            )
         dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
         if light - dark < BLANK_LEVELS:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")

@@ -1,6 +1,7 @@
 """Images from anywhere, made to look like a dataset's: grey, the right ink, the right size."""
 
 import io
+import math
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
-from text_recognizer.images.grey import as_grey
+from text_recognizer.images.grey import KINDS, ImageFileError, as_grey, grey_of, how_to_shrink
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 
 # Of the range between background and strongest ink: what is fainter is paper.
 INK_THRESHOLD = 0.3
+_CHARACTER_PIXELS = 1 << 22  # a larger picture of one character is made smaller first
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
@@ -28,19 +30,17 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
     """
     if isinstance(source, np.ndarray):
         return _grey_array(source)
-    from PIL import Image, UnidentifiedImageError
-
     name = str(source) if isinstance(source, (str, PathLike)) else "the image"
     try:
-        file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file) as image:
-            return as_grey(image)
-    except FileNotFoundError:
-        raise DataError(f"there is no image file {name}.") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{name} is not an image that can be read (PNG, JPEG, TIFF, BMP, GIF, WebP can).") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{name} cannot be read as an image: {error}.") from error
+        return grey_of(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except ImageFileError as error:
+        sentence = {
+            "missing": f"there is no image file {name}",
+            "foreign": f"{name} is not an image that can be read ({KINDS} can)",
+            "large": f"{name} is too large: {error.detail}. {how_to_shrink()}",
+            "damaged": f"{name} cannot be read as an image: {error.detail}",
+        }[error.kind]
+        raise DataError(f"{sentence.rstrip('.')}.") from error
 
 
 def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
         DataError: the image is blank.
     """
     height, width, _ = data_spec.input_shape
-    ink = _ink(image)
+    ink = _ink(_reduced(image, max(_CHARACTER_PIXELS, height * width)))
     if ink.max(initial=0.0) < 8 / 255:
         raise DataError(f"{name} is blank: nothing in it stands out from its background.")
     if image.shape != (height, width):
@@ -93,6 +93,14 @@ def _grey_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     from PIL import Image
 
     return as_grey(Image.fromarray(array))
+
+
+def _reduced(image: NDArray[np.uint8], most_pixels: int) -> NDArray[np.uint8]:
+    if image.size <= most_pixels:
+        return image
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).reduce(math.ceil(math.sqrt(image.size / most_pixels))))
 
 
 def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:

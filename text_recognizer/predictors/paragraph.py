@@ -1,5 +1,6 @@
 """ParagraphTextRecognizer: a page or paragraph to its lines, and the lines to text."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import MOST_PIXELS
 from text_recognizer.images.line_form import STEPS
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.base import Prediction
@@ -18,6 +20,7 @@ from text_recognizer.predictors.line import LinePredictor
 Grey = NDArray[np.uint8]
 
 BLANK_LEVELS = 16  # a picture with less between its paper and its ink shows nothing
+_LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
 MARGIN_FRACTION = 0.15  # of a line's height, left around its box: detectors cut off tips of letters
 
 
@@ -104,7 +107,7 @@ def with_dark_ink(page: Grey) -> Grey | None:
     if max(float(smooth.max()) - paper, paper - float(smooth.min())) < BLANK_LEVELS:
         return None
     # Squares: a page has far more paper than ink, and its levels scatter on both sides.
-    levels, counts = np.arange(256), np.bincount(smooth.ravel(), minlength=256)
+    levels, counts = np.arange(256), np.array(Image.fromarray(smooth).histogram())
     above, below = np.maximum(levels - paper, 0) ** 2 @ counts, np.maximum(paper - levels, 0) ** 2 @ counts
     return np.invert(page) if above > below else page
 
@@ -120,6 +123,9 @@ def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, 
     from PIL import Image
 
     size = data_spec.input_shape[0]
+    factor = math.ceil(max(page.shape) / _LONGEST_SIDE)
+    if factor > 1:
+        page = np.asarray(Image.fromarray(page).reduce(factor))
     height, width = page.shape
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
@@ -129,4 +135,4 @@ def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, 
     for step in data_spec.preprocessing:
         small = STEPS[step](small)
     shown = np.invert(small) if data_spec.ink == "light" else small
-    return shown[..., None], side / size, (left, top)
+    return shown[..., None], factor * side / size, (factor * left, factor * top)

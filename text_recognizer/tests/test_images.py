@@ -1,4 +1,9 @@
+import ast
 import io
+import re
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +11,7 @@ from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, png_bytes, read_image
 
 LIGHT = DataSpec((8, 8, 1), ("a",), ink="light")
@@ -65,6 +71,108 @@ def test_a_photograph_that_was_taken_sideways_is_set_upright():
 def test_what_is_no_image_is_named(source, part):
     with pytest.raises(DataError, match=part):
         read_image(source)
+
+
+def eps(path):
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n%%EOF\n")
+    return path
+
+
+def test_kinds_of_images_that_other_programs_or_rare_codecs_read_are_refused_by_their_content(tmp_path):
+    paths = [eps(tmp_path / "a.png")]
+    for kind in ("AVIF", "JPEG2000", "ICO", "TGA", "PCX"):
+        paths.append(tmp_path / f"{kind}.png")
+        Image.fromarray(np.full((32, 32), 9, np.uint8)).save(paths[-1], format=kind)
+    for path in paths:
+        with pytest.raises(
+            DataError, match=r"not an image that can be read \(PNG, JPEG, TIFF, BMP, GIF, WebP, PNM can"
+        ):
+            read_image(path)
+        with pytest.raises(DataError, match="its file is no image that can be read"):
+            read_grey(path)
+
+
+def test_portable_pixmaps_of_every_kind_are_read():
+    assert read_image(b"P1 2 1 1 0").tolist() == [[0, 255]]
+    assert read_image(b"P5 2 1 255\n\x07\x09").tolist() == [[7, 9]]
+    assert read_image(b"P6 1 1 255\n\x07\x07\x07").tolist() == [[7]]
+
+
+def test_pillow_opens_files_in_one_place_only():
+    packages = Path(__file__).parents[2]
+    found = [
+        path.name
+        for package in ("text_recognizer", "training", "evaluation")
+        for path in (packages / package).rglob("*.py")
+        if "tests" not in path.parts and re.search(r"\bImage\.open\(", ast.unparse(ast.parse(path.read_text("utf-8"))))
+    ]
+    assert found == ["grey.py"]
+
+
+def png_header(width, height):
+    """The beginning of a PNG, which holds no pixel."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    framed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "part"),
+    [(13_000, 13_000, "13,000 x 13,000 pixels"), (10_001, 12_000, "10,001 x 12,000"), (2**30, 2**30, "more than 120,")],
+)
+def test_an_image_of_too_many_pixels_is_refused_by_what_its_header_says(width, height, part):
+    expected = f"the image is too large: {part}.* At most 120,000,000 pixels can be read .*: make it smaller, or cut it"
+    with pytest.raises(DataError, match=expected):
+        read_image(png_header(width, height))
+    with pytest.raises(DataError, match="cannot be read as an image"):  # of an allowed size, but without pixels
+        read_image(png_header(10_000, 10))
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
+    buffer = io.BytesIO()
+    Image.fromarray(NOISE).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    assert read_image(content).shape == NOISE.shape
+    start = content.rindex(b"\xff\xda")
+    endless = content[:start] + content[start:-2] * 101 + content[-2:]
+    with pytest.raises(DataError, match="it has more than 100 scans"):
+        read_image(endless)
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, RuntimeError, SyntaxError, KeyError, struct.error, MemoryError])
+def test_whatever_a_codec_raises_becomes_a_sentence(monkeypatch, error):
+    def load(_):
+        raise error("codec")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(DataError, match="the image cannot be read as an image: .*codec"):
+        read_image(as_file(GREY))
+
+
+def test_a_damaged_webp_is_a_sentence():
+    content = as_file(NOISE, "WEBP")
+    for damaged in (content[:40], content[:200], content[:16] + bytes(20) + content[36:]):
+        with pytest.raises(DataError, match="the image"):
+            read_image(damaged)
+
+
+def test_a_page_in_colour_is_made_grey_strip_by_strip(monkeypatch):
+    monkeypatch.setattr("text_recognizer.images.grey._STRIP_PIXELS", 3 * 40)
+    rgba = np.random.default_rng(1).integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    in_strips = read_image(as_file(rgba))
+    monkeypatch.undo()
+    assert np.array_equal(in_strips, read_image(as_file(rgba)))
+
+
+def test_a_huge_picture_of_a_character_is_made_smaller_before_it_is_measured():
+    image = np.full((4000, 3000), 255, np.uint8)
+    image[500:3500, 500:2000] = 0  # twice as high as wide
+    fitted = fit_to(image, LIGHT)[..., 0]
+    assert fitted[:, 2:6].min() > 200
+    assert fitted[:, :2].max() == fitted[:, 6:].max() == 0
 
 
 def test_ink_gets_the_polarity_of_the_dataset():

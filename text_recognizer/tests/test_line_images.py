@@ -108,6 +108,11 @@ def test_a_predictor_makes_lines_of_the_form_that_the_dataset_has():
     assert line.max() == 255
 
 
+def test_a_picture_that_is_no_line_is_refused_before_it_is_made_larger():
+    with pytest.raises(UnfitImageError, match="20001 x 100 pixels large; a line is at most 200 times as wide as high"):
+        LineForm(32).apply(np.tile(np.array([[0, 255]] * 100, np.uint8), 10_001)[:, :20_001])
+
+
 def test_image_files_of_every_kind_are_read_as_grey(tmp_path):
     image = strokes()
     for name, picture in {

@@ -117,3 +117,11 @@ def test_a_list_nested_without_end_is_no_list(tmp_path):
     (tmp_path / "pages.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match="is not JSON"):
         PageListDataset(str(tmp_path / "pages.json")).prepare()
+
+
+def test_a_strip_whose_square_would_not_fit_into_memory_is_no_page(tmp_path):
+    prepared(tmp_path, {"strip": {"lines": []}})
+    save(tmp_path / "pages" / "strip.png", np.full((2, 20_000), 255, np.uint8))
+    dataset = PageListDataset(str(tmp_path / "pages.json"), side=64)
+    dataset.prepare()
+    assert reasons(dataset) == {"strip": "its page is too long for its width: 20000 x 2 pixels"}

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from text_recognizer.predictors.paragraph import with_dark_ink
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.predictors.paragraph import as_square, with_dark_ink
 
 
 def page(paper=255, ink=0, noise=0.0, lines=1):
@@ -24,3 +25,12 @@ def test_a_single_line_on_a_large_page_is_seen_and_its_ink_made_dark(paper, ink,
 @pytest.mark.parametrize(("paper", "noise"), [(255, 0.0), (230, 4.0), (0, 0.0), (20, 4.0)])
 def test_a_blank_page_shows_nothing(paper, noise):
     assert with_dark_ink(page(paper, noise=noise, lines=0)) is None
+
+
+def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
+    # 30,000 x 30,000 pixels would take 900 MB; a third of that side fits.
+    strip = np.full((90, 30_000), 255, np.uint8)
+    strip[:, 15_000:] = 0
+    square, scale, (left, top) = as_square(strip, DataSpec((100, 100, 1), ("a",), "pixels", "dark"))
+    assert (scale, left, top) == (300.0, 0, 14_955)
+    assert square[50, :50].min() > square[50, 51:].max()

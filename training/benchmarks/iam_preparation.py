@@ -65,8 +65,7 @@ def prepared_plainly(file: Path) -> Grey:
     """Resize, even the light, deslant by trying nine shears column by column, pad: each step as it is described."""
     from PIL import Image
 
-    with Image.open(file) as opened:
-        image = opened.convert("L")
+    image = Image.fromarray(read_grey(file))
     factor = max(image.width / WIDTH, image.height / HEIGHT)
     image = image.resize((max(1, int(image.width / factor)), max(1, int(image.height / factor))))
     upright = _upright(_evenly_lit(np.asarray(image, np.uint8)))

@@ -34,7 +34,7 @@ from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
 from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.errors import DataError
-from text_recognizer.images.grey import read_grey
+from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import STEPS, UnfitImageError
 
 Side = Annotated[int, Ge(32), Le(4096)]
@@ -287,6 +287,8 @@ def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessin
         region = [*(boxes[:, :2].min(axis=0) - margin).tolist(), *(boxes[:, 2:].max(axis=0) + margin).tolist()]
     left, top, right, bottom = region
     square_side = float(np.ceil(max(columns, right - left, bottom - top)))
+    if square_side**2 > 2 * MOST_PIXELS:
+        raise UnfitImageError(f"its page is too long for its width: {columns} x {rows} pixels")
     square_left, square_top = (
         float(round((left + right - square_side) / 2)),
         float(round((top + bottom - square_side) / 2)),
