@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
-# Set up, then pass the tests. Arguments go to pytest, e.g. tasks/test.sh training/tests -k resume
+# Set up, then pass the tests, two files at a time. Arguments go to pytest, e.g. tasks/test.sh training/tests -k resume
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 mkdir -p test-results
 if [ $# -eq 0 ]; then set -- --junitxml=test-results/tests.xml; fi
-exec python -m pytest "$@"
+workers=(-n 2 --dist loadfile)
+for argument in "$@"; do
+  case $argument in
+    *.py | *.py::* | --pdb) workers=() ;; # one file is the work of one process, and a debugger wants the terminal
+  esac
+done
+exec python -m pytest "${workers[@]}" -rs "$@"

@@ -23,7 +23,7 @@ CONTENT = bytes(range(256)) * 12_288  # 3 MiB
 HALF = len(CONTENT) // 2
 FETCH = """
 import sys
-from text_recognizer.datasets import download
+from text_recognizer.datasets.remote import download
 download.TIMEOUT_S = (300.0, 300.0)  # as long as a server here may hold an answer
 from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.datasets.remote.fetch import fetch
