@@ -10,7 +10,7 @@ from typing import Any
 from evaluation.compare import compare_predictions
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
-from training.files.safe_files import read_journal
+from training.files.journals import read_journal
 from training.runs.run import Run, find_run, read_status
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 from training.terminal.command_line import say

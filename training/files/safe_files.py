@@ -1,4 +1,4 @@
-"""Files that survive the death of their writer: replaced whole, or appended to line by line.
+"""Files that survive the death of their writer: they are replaced whole.
 
 What is written in one call survives the death of the process. What must survive a power cut too is synced: a disk
 takes up to tens of milliseconds for that, so only what could not be made again is.
@@ -7,11 +7,9 @@ takes up to tens of milliseconds for that, so only what could not be made again 
 import contextlib
 import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from text_recognizer.errors import RunError
 
@@ -94,58 +92,6 @@ def is_blank(path: Path) -> bool:
 def is_empty(content: bytes) -> bool:
     """Whether this is what a power cut leaves of a file that was not synced: nothing, or zeros."""
     return not content.strip(b"\0")
-
-
-def open_journal(path: Path) -> int:
-    """A descriptor to append lines to; a torn tail of an earlier writer is cut off first.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            os.ftruncate(descriptor, whole)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    return descriptor
-
-
-def append_line(descriptor: int, row: Mapping[str, Any], durable: bool = False) -> None:
-    """One JSON object, one line, one write.
-
-    Args:
-        durable: it is on the disk when this returns, and so is every line before it.
-    Raises:
-        RunError: the disk is full; what was written before stays readable.
-    """
-    line = json.dumps(row).encode() + b"\n"
-    try:
-        written = os.write(descriptor, line)
-        if durable:
-            os.fdatasync(descriptor)
-    except OSError as error:
-        raise RunError(f"cannot append to a journal of the run: {error.strerror or error}.") from error
-    if written != len(line):
-        raise RunError("cannot append to a journal of the run: the disk is full.")
-
-
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal; stops at an unterminated or broken tail."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for line in content.split(b"\n")[:-1]:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(row, dict):
-            return
-        yield row
 
 
 def cannot_write(what: str | Path, error: OSError) -> RunError:

@@ -31,18 +31,12 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError
 from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import did_you_mean
 from training.files.folder_lock import hold_folder, holder_of
-from training.files.safe_files import (
-    append_line,
-    cannot_write,
-    is_blank,
-    is_empty,
-    open_journal,
-    read_journal,
-    replace_file,
-    sync,
-)
+from training.files.journals import append_line, heal, open_journal, read_journal
+from training.files.json_objects import parse_object, read_object, read_regular
+from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
+from training.runs.checks import is_reported, launch_fault, report_fault, status_fault
 
 FORMAT = 1
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
@@ -157,7 +151,7 @@ class Run:
         return run
 
     def hold(self) -> None:
-        """Takes the run's lock for as long as this process lives.
+        """Takes the run's lock for as long as this process lives, and heals its reports.
 
         Raises:
             RunError: another process holds it, or the folder cannot be written.
@@ -165,6 +159,11 @@ class Run:
         self._lock = hold_folder(
             self.folder / "run.lock", lambda holder: f"the run {self.folder} is in use by {holder}."
         )
+        try:
+            heal(self.folder / "metrics.jsonl", report_fault)
+        except RunError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Gives the lock back and closes the journal."""
@@ -214,7 +213,7 @@ class Run:
     def log(self, row: Mapping[str, Any]) -> None:
         """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
         if self._journal is None:
-            self._journal = open_journal(self.folder / "metrics.jsonl")
+            self._journal = open_journal(self.folder / "metrics.jsonl", report_fault)
         append_line(self._journal, row)
         self._rows_unsynced = True
 
@@ -239,7 +238,21 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """All reports so far."""
-        return list(read_journal(self.folder / "metrics.jsonl"))
+        rows = read_journal(self.folder / "metrics.jsonl", report_fault)
+        return [{name: value if is_reported(value) else None for name, value in row.items()} for row in rows]
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """What launch.json says of each start of the run.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        launch = self.read_json("launch.json")
+        fault = launch_fault(launch)
+        if fault is not None:
+            raise RunError(f"{self.folder / 'launch.json'} is damaged: {fault}")
+        attempts: list[dict[str, Any]] = launch["attempts"]
+        return attempts
 
     def request_stop(self, reason: str) -> None:
         """Asks the run to stop at its next checkpoint."""
@@ -262,14 +275,13 @@ class Run:
         """
         path = self.folder / name
         try:
-            value = json.loads(path.read_bytes())
+            return read_object(path)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.folder} is not a run folder: it has no {name}.") from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except ValueError as error:
             raise RunError(f"{path} cannot be read: {error}.") from None
-        if not isinstance(value, dict):
-            raise RunError(f"{path} must hold a JSON object. {received(value)}")
-        return value
 
     def has(self, name: str) -> bool:
         """Whether the run has a file; one that a power cut emptied counts as not written."""
@@ -306,24 +318,25 @@ def read_status(folder: Path) -> dict[str, Any]:
     """
     path = folder / "status.json"
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         if is_empty(content):
             return {"format": FORMAT, "state": "running", "times": {"created": path.stat().st_mtime}}
-        value = json.loads(content)
+        value = parse_object(content)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is not a run folder: it has no status.json.") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
         raise RunError(f"{path} cannot be read: {error}.") from None
-    version = value.get("format", 0) if isinstance(value, dict) else 0
+    version = value.get("format", 0)
     if isinstance(version, int) and version > FORMAT:
         raise RunError(
             f"the run {folder} has format {version}; this version reads up to {FORMAT}. "
             f"Upgrade to the version that wrote it."
         )
-    types = {"state": str, "times": dict, "summary": dict}
-    right = isinstance(value, dict) and all(isinstance(value.get(name, kind()), kind) for name, kind in types.items())
-    if not right or "state" not in value:
-        raise RunError(f"{path} is not the status of a run. {received(value)}")
+    fault = status_fault(value)
+    if fault is not None:
+        raise RunError(f"{path} is not the status of a run: {fault}")
     return {"times": {}, **value}
 
 

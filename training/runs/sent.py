@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from training.files.safe_files import read_journal
+from training.files.journals import read_journal
 from training.runs.run import Run
 
 SENT_FILE = "synced.json"

@@ -13,23 +13,18 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
 from training.files.folder_lock import hold_folder, holder_of
-from training.files.safe_files import (
-    append_line,
-    cannot_write,
-    is_blank,
-    open_journal,
-    read_journal,
-    replace_file,
-    sync,
-)
+from training.files.journals import append_line, examine, open_journal, read_journal
+from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.run import group_folder_name, runs_folder
+from training.sweeps.events import any_point, event_check
+from training.sweeps.file.parameters import Point
 from training.sweeps.plan import SweepPlan
 from training.terminal.command_line import say
 
@@ -124,9 +119,11 @@ class SweepFolder:
             raise RunError(f"the sweep {self.path} has format {facts['format']}, this version reads up to {FORMAT}.")
         return facts
 
-    def hold(self) -> None:
-        """Becomes the one process that drives the sweep.
+    def hold(self, point_fault: Callable[[Point], str | None] = any_point) -> None:
+        """Becomes the one process that drives the sweep, and heals its journal.
 
+        Args:
+            point_fault: why a point is none of the sweep.
         Raises:
             RunError: another one does, it says which; or the folder cannot be written.
         """
@@ -134,7 +131,7 @@ class SweepFolder:
             self.path / "sweep.lock", lambda holder: f"the sweep {self.path} is driven by {holder} already."
         )
         try:
-            self._journal = open_journal(self.path / "trials.jsonl")
+            self._journal = open_journal(self.path / "trials.jsonl", event_check(point_fault))
             sync(self.path)
         except RunError:
             self.release()
@@ -150,9 +147,18 @@ class SweepFolder:
         """Who drives the sweep now; None when nobody does."""
         return holder_of(self.path / "sweep.lock")
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         """The journal so far."""
-        return read_journal(self.path / "trials.jsonl")
+        return read_journal(self.path / "trials.jsonl", event_check())
+
+    def damage(self) -> str | None:
+        """What is wrong with the journal, in words.
+
+        Raises:
+            RunError: it cannot be read at all.
+        """
+        damage = examine(self.path / "trials.jsonl", event_check()).damage
+        return damage and f"trials.jsonl: {damage}"
 
     def append(self, event: str, **facts: Any) -> None:
         """Writes an event down; it is on the disk when this returns: a power cut must not undo what follows from it."""

@@ -21,6 +21,7 @@ from text_recognizer.spec import (
 from text_recognizer.wording import counted, received
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameters import Point
+from training.sweeps.numbers import is_finite, is_int
 
 # Up to so many points every one is checked; of more, every corner of the space and as many points again.
 MOST_CHECKED = 10_000
@@ -138,6 +139,21 @@ class SweepPlan:
         """The values of a point by dotted key, without those whose condition does not hold."""
         assert self.config is not None
         return _applying(self.config.space.values_of(point), self.conditions)
+
+    def point_fault(self, point: Point) -> str | None:
+        """Why a point that somebody wrote down is none of this sweep; None when it is one."""
+        if self.config is None:
+            index = point.get("experiment")
+            known = is_int(index) and index in range(len(self.experiments))
+            return None if known else f"the file has no such experiment. {received(point)}"
+        values = self.config.space.values_of(point)
+        for one in self.config.space.parameters:
+            if one.name not in values:
+                return f"the point lacks {one.name}"
+            exact = one.is_constant or one.is_categorical or one.distribution == "int_uniform"
+            if not (one.takes(values[one.name]) if exact else is_finite(values[one.name])):
+                return f"the point has another {one.name} than the sweep. {received(values[one.name])}"
+        return None
 
     def swept(self, point: Point) -> dict[str, Any]:
         """What tells this trial from the others, for tables."""

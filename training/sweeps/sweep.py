@@ -11,6 +11,7 @@ from text_recognizer.spec import ExperimentSpec
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.run import Run, is_made, new_run_id
+from training.sweeps.adopt import adopt_runs
 from training.sweeps.failures import classify
 from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, suggestion_facts
@@ -27,7 +28,7 @@ from training.sweeps.runs import (
     stop_left_alone,
 )
 from training.sweeps.search.base import PastTrial, Search, Suggestion
-from training.sweeps.trials import Reports, Trial, TrialRun, best_value, read_trials, trial_values
+from training.sweeps.trials import Reports, Trial, TrialRun, best_value, next_number, read_trials, trial_values
 from training.terminal.command_line import say
 
 POLL_S = 0.1
@@ -79,7 +80,7 @@ class Sweep:
 
     def run(self) -> SweepResult:
         """Drives the sweep; the folder is held meanwhile."""
-        self.folder.hold()
+        self.folder.hold(self.plan.point_fault)
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             result = self.executor.drive(self._loop)
@@ -148,6 +149,8 @@ class Sweep:
     def _replay(self) -> None:
         """Takes up what earlier drivers of this sweep wrote down, and what became of their runs since."""
         self.trials = read_trials(self.folder.events(), self.folder.path)
+        if adopt_runs(self.plan, self.folder, self.trials, self._watcher.event):
+            self.trials = read_trials(self.folder.events(), self.folder.path)
         for trial in self.trials.values():
             for run in trial.runs:
                 if run.ended is None:
@@ -216,19 +219,18 @@ class Sweep:
         suggestion = self._suggest()
         if suggestion is None:
             return None
-        trial = self._begin(len(self.trials) + 1, suggestion)
+        trial = self._begin(next_number(self.trials), suggestion)
         return self._waiting_run() if trial.is_over else (trial, trial.runs[0])
 
     def _suggest(self) -> Suggestion | None:
-        number = len(self.trials) + 1
-        if self.limits.run_cap is not None and number > self.limits.run_cap:
+        if self.limits.run_cap is not None and len(self.trials) >= self.limits.run_cap:
             return None
         best = self.best()
         value = self.value(best) if best is not None else None
         if value is not None and self.metric.reached(value):
             self._why_over = self._why_over or f"{self.metric.name} reached its target: {value:g}"
             return None
-        suggestion = self._search.ask(number)
+        suggestion = self._search.ask(next_number(self.trials))
         self._exhausted = suggestion is None
         return suggestion
 
@@ -344,8 +346,8 @@ class Sweep:
 
     def _quarantine(self, run: TrialRun, reason: str) -> None:
         """Keeps others from a device that failed."""
-        attempts = Run.open(run.folder).read_json("launch.json")["attempts"]
-        for device in attempts[-1]["devices"] if attempts else []:
+        attempts = Run.open(run.folder).attempts()
+        for device in attempts[-1].get("devices", []) if attempts else []:
             uuid = device.rpartition(" ")[2]
             if uuid != "cpu":
                 GPUManager().quarantine(uuid, reason)

@@ -10,9 +10,6 @@ from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import Point
 from training.sweeps.stopping_rules.hyperband import usable_values
 
-# A trial is over in these; "pending" has runs to start or to go on with.
-OVER = ("finished", "stopped", "failed")
-
 
 @dataclass
 class TrialRun:
@@ -133,6 +130,7 @@ def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, 
     """The trials that a journal tells of, by number.
 
     Args:
+        events: checked (see `event_check`).
         folder: the sweep's, which holds its runs.
     """
     trials: dict[int, Trial] = {}
@@ -150,7 +148,12 @@ def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, 
         run = next((run for run in trial.runs if run.id == event.get("run")), None)
         if run is not None:
             _apply(run, event)
-    return trials
+    return dict(sorted(trials.items()))
+
+
+def next_number(trials: Mapping[int, Trial]) -> int:
+    """The number of the next trial: the first that is free, since a journal may have lost a line in its middle."""
+    return next(number for number in range(1, len(trials) + 2) if number not in trials)
 
 
 def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:

@@ -51,6 +51,7 @@ class MadeUpExecutor:
     def submit(self, run: Run, **launch: Any) -> Job:
         self.started.append(run.id)
         run.clear_stop_request()
+        run.write_json("launch.json", {"attempts": [*run.attempts(), launch]})
         job = Job(run, lambda job, kill, reason: run.request_stop(reason))
         job.state = "running"
         attempt = self.started.count(run.id) - 1

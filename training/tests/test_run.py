@@ -12,7 +12,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.files import folder_lock
-from training.files.safe_files import append_line, open_journal, read_journal
+from training.files.journals import append_line, open_journal, read_journal
 from training.runs.run import Run, find_run, group_folder_name, new_run_id
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
@@ -135,14 +135,6 @@ def test_the_journal_survives_a_tear_at_every_byte(tmp_path):
         append_line(journal, {"epoch": 3})
         os.close(journal)
         assert list(read_journal(path)) == [*whole, {"epoch": 3}]
-
-
-def test_a_broken_line_ends_the_journal_for_a_reader(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"a": 1}\n\x00\x00\n{"a": 2}\n')
-    assert list(read_journal(path)) == [{"a": 1}]
-    path.write_bytes(b'{"a": 1}\n5\n')
-    assert list(read_journal(path)) == [{"a": 1}]
 
 
 def test_a_full_disk_is_an_error_in_words_and_loses_nothing(tmp_path):

@@ -21,8 +21,8 @@ import numpy as np
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
+from training.files.journals import read_journal
 from training.files.processes import is_running
-from training.files.safe_files import read_journal
 from training.runs.run import ENDED, Run
 from training.runs.sent import note_sent
 from training.tracking.base import Tracker

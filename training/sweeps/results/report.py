@@ -10,7 +10,7 @@ from evaluation.charts import bar_chart, line_chart, parallel_coordinates
 from evaluation.pages import render
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError
-from training.files.safe_files import read_journal
+from training.files.journals import read_journal
 from training.runs.run import Run
 from training.sweeps.results.leaderboard import best_spec, ranked, rows
 from training.sweeps.sweep import Sweep

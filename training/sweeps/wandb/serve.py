@@ -16,7 +16,7 @@ from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
 from training.sweeps.search.choose import make_search
 from training.sweeps.sweep import Sweep
-from training.sweeps.trials import Reports, TrialRun, best_value, read_trials
+from training.sweeps.trials import Reports, TrialRun, best_value, next_number, read_trials
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
 from training.tracking.wandb.mode import has_key
@@ -131,14 +131,14 @@ class _Journal:
         return None
 
     def _suggested(self, run: Run, link: SweepLink) -> None:
-        number = len(self._trials) + 1
+        number = next_number(self._trials)
         facts = suggestion_facts(number, link.values, {"by": "W&B", "sweep": self._link.path}, [run.id])
         self._folder.append("suggest", **facts)
         self._trials = read_trials(self._folder.events(), self._folder.path)
 
     def _follow(self, trial: Any, run: TrialRun) -> None:
         folder = Run(run.folder)
-        attempts = len(folder.read_json("launch.json")["attempts"])
+        attempts = len(folder.attempts())
         if attempts > run.attempts:
             if run.ended is not None:  # W&B gave it out again
                 self._folder.append("retry", trial=trial.number, run=run.id)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from text_recognizer.errors import SpecError
-from training.files.safe_files import read_journal
+from training.files.journals import read_journal
 from training.runs.run import Run
 
 LINK_FILE = "sweep.json"

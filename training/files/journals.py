@@ -1,0 +1,174 @@
+"""Journals: files of one JSON object a line that are appended to, and survive the death of their writer.
+
+A line that cannot be read, wherever it is, costs that line only. Readers pass it over; who holds the folder and is
+about to append sets it aside.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from text_recognizer.wording import counted
+from training.files.json_objects import parse_object, read_regular
+from training.files.safe_files import cannot_write, replace_file, sync
+from training.terminal.command_line import say
+
+# Says what is wrong with a row of a journal; None when nothing is. Rows are shown to it in their order.
+Check = Callable[[Mapping[str, Any]], str | None]
+_warned: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A line that cannot be read.
+
+    Args:
+        number: counted from 1.
+    """
+
+    number: int
+    line: bytes
+    why: str
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a journal holds, without what was being written when its writer died.
+
+    Args:
+        lines: those of the rows, as they are in the file.
+    """
+
+    rows: list[dict[str, Any]]
+    lines: list[bytes]
+    broken: list[Broken]
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong, in words."""
+        if not self.broken:
+            return None
+        first = self.broken[0]
+        return f"{counted(len(self.broken), 'line')} cannot be read, the first is line {first.number}: {first.why}"
+
+
+def any_row(_: Mapping[str, Any]) -> None:
+    """The check of a journal whose rows may hold anything."""
+
+
+def examine(path: Path, check: Check = any_row) -> Journal:
+    """All of a journal as it is now; of one that is not there, nothing.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        content = read_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Journal([], [], [])
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+    rows, lines, broken = [], [], []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_object(line, finite=False)
+            why = check(row)
+        except ValueError as error:
+            why = str(error)
+        if why is None:
+            rows.append(row)
+            lines.append(line)
+        else:
+            broken.append(Broken(number, line, why))
+    return Journal(rows, lines, broken)
+
+
+def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
+    """The rows of a journal; broken lines are passed over, with one warning a file.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    journal = examine(path, check)
+    if journal.broken and str(path) not in _warned:
+        _warned.add(str(path))
+        say(f"warning: {path}: {journal.damage}. The others count.")
+    return journal.rows
+
+
+def open_journal(path: Path, check: Check = any_row) -> int:
+    """A descriptor to append lines to, for the one process that may. What an earlier writer tore is cut off first.
+
+    Raises:
+        RunError: it cannot be read or written.
+    """
+    heal(path, check)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        content = read_regular(path)
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.ftruncate(descriptor, whole)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return descriptor
+
+
+def heal(path: Path, check: Check = any_row) -> None:
+    """Moves broken lines of a journal into a file beside it, for the one process that may write it.
+
+    They are in that file, on the disk, before they leave the journal: whenever this is interrupted, nothing is lost
+    and doing it again ends the same.
+
+    Raises:
+        RunError: it cannot be read or written.
+    """
+    if path.is_dir():
+        return  # opening it says so
+    journal = examine(path, check)
+    if not journal.broken:
+        return
+    damaged = path.with_name(f"{path.name}.damaged")
+    _keep([broken.line for broken in journal.broken], damaged)
+    replace_file(path, b"".join(line + b"\n" for line in journal.lines).decode(), durable=True)
+    say(f"warning: {path}: {journal.damage}. Set aside into {damaged.name}; the others count.")
+
+
+def _keep(lines: list[bytes], file: Path) -> None:
+    """Appends lines that a file does not have yet."""
+    try:
+        there = read_regular(file) if file.exists() else b""
+        known = set(there.split(b"\n"))
+        new = b"".join(line + b"\n" for line in dict.fromkeys(lines) if line not in known)
+        with open(file, "ab") as copy:
+            copy.write(b"\n" + new if there and not there.endswith(b"\n") else new)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except OSError as error:
+        raise cannot_write(file, error) from error
+    sync(file.parent)
+
+
+def append_line(descriptor: int, row: Mapping[str, Any], durable: bool = False) -> None:
+    """One JSON object, one line, one write.
+
+    Args:
+        durable: it is on the disk when this returns, and so is every line before it.
+    Raises:
+        RunError: the disk is full; what was written before stays readable.
+    """
+    line = json.dumps(row).encode() + b"\n"
+    try:
+        written = os.write(descriptor, line)
+        if durable:
+            os.fdatasync(descriptor)
+    except OSError as error:
+        raise RunError(f"cannot append to a journal of the run: {error.strerror or error}.") from error
+    if written != len(line):
+        raise RunError("cannot append to a journal of the run: the disk is full.")

@@ -1,0 +1,118 @@
+"""JSON objects in files that anybody may have edited or damaged: what is read here can be shown, sorted and written."""
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.wording import received
+
+MOST_NESTED = 64
+_MOST_BYTES = 2**30
+_LONG_INTEGER = re.compile(rb"[0-9]{300}")  # may be one that no float holds
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no JSON object; says why.
+    """
+    return parse_object(read_regular(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a file; a pipe or a device, which may have no end, is refused.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        if found.st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
+    """A JSON object. Half a surrogate pair, which no file takes, becomes a question mark.
+
+    Args:
+        finite: NaN and infinity become null: JSON has no such numbers.
+    Raises:
+        ValueError: it is none, or nested without end, or has an integer that no float holds.
+    """
+    try:
+        if finite:
+            value = json.loads(content.decode(), parse_constant=lambda _: None, parse_float=_finite)
+        else:
+            value = json.loads(content.decode())
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError:  # of int(): too many digits
+        raise ValueError("it holds a number that is too large") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"it is no JSON object. {received(value)}")
+    if content.count(b"[") + content.count(b"{") > MOST_NESTED and _depth(value) > MOST_NESTED:
+        raise ValueError("it is nested too deeply")
+    if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in _leaves(value)):
+        raise ValueError("it holds a number that is too large")
+    return _with_whole_characters(value) if b"\\u" in content else value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that can be reckoned with; true, NaN and infinity are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth, level = depth + 1, [below for one in level for below in _below(one)]
+    return depth
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        waiting += _below(one)
+        yield one
+
+
+def _below(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _with_whole_characters(value: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        changed: dict[str, Any] = json.loads(text.encode(errors="replace"))
+        return changed
+    return value
