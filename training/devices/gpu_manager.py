@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from text_recognizer.errors import DeviceError
-from training.devices.devices import Device, Nvml
+from training.devices.device import Device
+from training.devices.devices import Nvml
 from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pynvml
 
 from text_recognizer.errors import DeviceError
-from training.devices.devices import Device, DeviceProcess, Reading
+from training.devices.device import Device, DeviceProcess, Reading
 
 MIB = 1024 * 1024
 _UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)

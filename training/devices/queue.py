@@ -12,7 +12,8 @@ from datetime import datetime
 from text_recognizer.errors import DeviceError
 from text_recognizer.wording import counted
 from training.devices.allocation import Wish, allocate
-from training.devices.devices import Device, Nvml, Reading
+from training.devices.device import Device, Reading
+from training.devices.devices import Nvml
 from training.devices.lease_folder import Decision, LeaseFolder, Ticket
 from training.devices.lease_records import Entry, Record
 from training.devices.verdicts import Verdict, judge

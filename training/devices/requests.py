@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from text_recognizer.errors import DeviceError
 from text_recognizer.wording import counted, received
 from training.devices.allocation import Wish
-from training.devices.devices import Device
+from training.devices.device import Device
 
 GPU_FORMS = "none, -1 (any one), 2x (any two), 1 (that one), 0,2 (those), or a UUID (GPU-… or MIG-…)"
 MEMORY_FORMS = "an amount like 6GiB or 6000MiB, or a share of the device like 0.5"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.devices.allocation import Wish
-from training.devices.devices import DeviceProcess, Reading
+from training.devices.device import DeviceProcess, Reading
 from training.devices.lease_records import Entry
 from training.files import processes
 

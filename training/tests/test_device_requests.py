@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import DeviceError
-from training.devices.devices import Device
+from training.devices.device import Device
 from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 A, B, C = (Device(f"GPU-{letter * 4}-1111", "Small GPU", index, 24_000) for index, letter in enumerate("abc"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.devices.cpu_slots import CpuSlot
-from training.devices.devices import Device
+from training.devices.device import Device
 from training.devices.gpu_manager import LEASE_VARIABLE, Lease
 from training.runs.run import Run
 from training.tracking.wandb.mode import Mode
