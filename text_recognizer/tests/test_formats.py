@@ -62,7 +62,7 @@ def test_an_idx_file_larger_than_one_piece(tmp_path: Path) -> None:
         (idx_bytes(IMAGES[:0], False), "holds nothing: its header says 0 x 3 x 4 values"),
         (idx_bytes(IMAGES, False)[:-1], "is cut short: its header says 2 x 3 x 4 values (24 bytes), found 23"),
         (idx_bytes(IMAGES, False) + b"?", "is too long: its header says 2 x 3 x 4 values (24 bytes), but more follow"),
-        (b"\x00\x00\x08\x03" + b"\xff" * 12, "more than fits into memory"),
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "more than 32 times the 16 on the disk"),
         (idx_bytes(IMAGES)[:-9], "its gzip data cannot be unpacked"),
         (idx_bytes(IMAGES)[:20], "its gzip data cannot be unpacked"),
         (idx_bytes(IMAGES) + b"trailing", "its gzip data cannot be unpacked"),
@@ -88,7 +88,7 @@ def test_a_changed_byte_in_a_compressed_idx_file_is_noticed(tmp_path: Path) -> N
 def test_any_idx_file_is_read_or_refused(content: bytes, start: int, inserted: bytes, removed_bytes: int) -> None:
     changed = content[:start] + inserted + content[start + removed_bytes :]
     try:
-        assert read_idx(io.BytesIO(changed), "x", 3).ndim == 3
+        assert read_idx(io.BytesIO(changed), "x", 3, len(changed)).ndim == 3
     except DataError as error:
         assert str(error).startswith("x ")
 
@@ -139,11 +139,60 @@ def test_what_is_no_number_is_none() -> None:
     }
 
 
-def test_packed_data_that_announces_four_gigabytes_is_refused_before_they_are_asked_for() -> None:
-    packed = zlib.compress(np.array([14, 2**32 - 8], "<u4").tobytes() + bytes(100))
-    element = np.array([15, len(packed)], "<u4").tobytes() + packed
-    with pytest.raises(DataError, match="cannot hold what it announces"):
-        read_variable(MAT[True][:128] + element, "dataset")
+def compressed_element(content: bytes) -> bytes:
+    packed = zlib.compress(content)
+    return MAT[True][:128] + np.array([15, len(packed)], "<u4").tobytes() + packed
+
+
+def element(kind: int, content: bytes) -> bytes:
+    return np.array([kind, len(content)], "<u4").tobytes() + content + bytes(-len(content) % 8)
+
+
+def matrix(matrix_class: int, shape: tuple[int, ...], *data: bytes, name: bytes = b"v") -> bytes:
+    flags, sizes = np.array([matrix_class, 0], "<u4").tobytes(), np.array(shape, "<i4").tobytes()
+    return element(14, element(6, flags) + element(5, sizes) + element(1, name) + b"".join(data))
+
+
+def test_packed_data_is_refused_by_the_size_it_announces() -> None:
+    content = compressed_element(np.array([14, 2**32 - 8], "<u4").tobytes() + bytes(100))
+    with pytest.raises(DataError, match=r"it announces 4,294,967,288 bytes where .* save it with -v6"):
+        read_variable(content, "dataset")
+    # Each of these fits by itself.
+    one = compressed_element(matrix(9, (60_000_000, 1), element(2, bytes(60_000_000))))
+    with pytest.raises(DataError, match="it announces 60,000,056 bytes"):
+        read_variable(one + one[128:], "other")
+
+
+def test_numbers_that_grow_when_they_get_their_type_are_counted() -> None:
+    # MATLAB stores doubles as bytes where they are small: 10 MB become 80 MB.
+    content = MAT[True][:128] + matrix(6, (10_000_000, 1), element(2, bytes(10_000_000)))
+    assert isinstance(read_variable(content, "v"), np.ndarray)
+    content = compressed_element(matrix(6, (10_000_000, 1), element(2, bytes(10_000_000))))
+    with pytest.raises(DataError, match="it announces 80,000,000 bytes"):
+        read_variable(content, "v")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (matrix(9, (0,) * 300, element(2, b"")), "a list of sizes takes 1,200 bytes"),
+        (matrix(9, (0, 0), element(2, b""), name=b"v" * 2000), "a name or a list of sizes takes 2,000 bytes"),
+        (matrix(2, (1, 1), element(5, b"\1\0\0\0"), element(1, b"a" * 1001)), "a struct has 1,001 fields"),
+    ],
+)
+def test_lists_that_are_never_long_are_refused_when_they_are(content: bytes, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        read_variable(MAT[True][:128] + content, "v")
+
+
+def test_a_packed_idx_file_is_refused_by_the_size_it_announces(tmp_path: Path) -> None:
+    # 70 MB of zeros in 68 KB; labels of that size unpack to what real ones do.
+    header = np.array([0x801, 70_000_000], ">u4").tobytes()
+    path = written(tmp_path, gzip.compress(header + bytes(70_000_000)))
+    with pytest.raises(DataError, match=r"unpacks to 70,000,000 bytes, more than 32 times the .* unpack it by hand"):
+        read_labels(path)
+    path.write_bytes(header + bytes(70_000_000))
+    assert len(read_labels(path)) == 70_000_000
 
 
 def big_endian(word: int, *payloads: bytes) -> bytes:

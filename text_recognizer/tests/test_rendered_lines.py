@@ -48,6 +48,37 @@ def test_both_kinds_of_character_maps_are_read():
     assert characters_of_font(_font(12, groups)) == {0x20000, 0x20001, 0x20002}
 
 
+def test_a_font_whose_ranges_overlap_is_refused_after_as_many_codes_as_there_are():
+    # 27,000 ranges of all of Unicode would be 30 billion codes.
+    groups = struct.pack(">HHIII", 12, 0, 0, 0, 27_000) + struct.pack(">III", 0, 0x10FFFF, 7) * 27_000
+    with pytest.raises(DataError, match="the ranges of its cmap table overlap"):
+        characters_of_font(_font(12, groups))
+    count = 8000
+    segments = struct.pack(">HHHHHHH", 4, 0, 0, 2 * count, 0, 0, 0) + struct.pack(f">{count}H", *[0xFFFE] * count)
+    segments += bytes(2 + 2 * count) + bytes(2 * count) + struct.pack(">H", 2 * count) * count + bytes(0x20200)
+    with pytest.raises(DataError, match="the ranges of its cmap table overlap"):
+        characters_of_font(_font(4, segments))
+
+
+def _with_word(table, position, value):
+    """The font of Pillow with another 16-bit word in one of its tables."""
+    content = bytearray(default_font())
+    for index in range(int.from_bytes(content[4:6], "big")):
+        tag, _, offset, _ = struct.unpack_from(">4sIII", content, 12 + 16 * index)
+        if tag == table:
+            struct.pack_into(">h", content, offset + position, value)
+    return bytes(content)
+
+
+def test_a_font_that_draws_larger_than_fonts_do_is_refused_before_it_draws(tmp_path):
+    (tmp_path / "high.ttf").write_bytes(_with_word(b"hhea", 4, 32767))
+    with pytest.raises(DataError, match=r"high\.ttf makes lines [\d.]+ times its size high"):
+        Font(str(tmp_path / "high.ttf"), 40).draw("a")
+    (tmp_path / "large.ttf").write_bytes(_with_word(b"head", 18, 16))  # units of an em: all is 60 times as large
+    with pytest.raises(DataError, match=r"large\.ttf (makes lines|draws)"):
+        Font(str(tmp_path / "large.ttf"), 40).draw("a")
+
+
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0\1\0\0\0\1", b"\0\1\0\0" + bytes(60)])
 def test_what_is_no_font_is_refused(tmp_path, content):
     (tmp_path / "a.ttf").write_bytes(content)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.idx import read_idx
+from text_recognizer.datasets.formats.packed import check_unpacked, most_unpacked_bytes
 from text_recognizer.datasets.remote.archives import is_archive, members, open_member
 from text_recognizer.errors import DataError
 
@@ -54,7 +55,7 @@ def read_character_files(files: Mapping[str, Path], stem: str = "") -> Parts:
     for entry in entries:
         if stem and entry.filename == f"{stem}.mat":
             with entry.open() as file:
-                return read_emnist_mat(file.read(), str(entry))
+                return read_emnist_mat(_content(entry, file), str(entry))
     found = _idx_entries(entries, "") | (_idx_entries(entries, stem) if stem else {})
     parts = {}
     for part in ("train", "test"):
@@ -82,7 +83,15 @@ def _idx_entries(entries: list[_Entry], stem: str) -> dict[tuple[str, str], _Ent
 
 def _read(entry: _Entry, dimensions: int) -> NDArray[np.uint8]:
     with entry.open() as file:
-        return read_idx(file, str(entry), dimensions)
+        return read_idx(file, str(entry), dimensions, entry.path.stat().st_size)
+
+
+def _content(entry: _Entry, file: IO[bytes]) -> bytes:
+    """All of a file, which may lie in an archive and unpack to more than it should."""
+    stored_bytes = entry.path.stat().st_size
+    content = file.read(most_unpacked_bytes(stored_bytes) + 1)
+    check_unpacked(str(entry), len(content), stored_bytes)
+    return content
 
 
 def _missing(part: str, kind: str, stem: str, entries: list[_Entry]) -> str:

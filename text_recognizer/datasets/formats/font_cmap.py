@@ -4,13 +4,18 @@ Source: "OpenType specification", chapters "The OpenType font file" and "cmap".
 """
 
 import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from text_recognizer.errors import DataError
 
 _COLLECTION = b"ttcf"
 _KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
+_MOST_BYTES = 1 << 28  # collections of Chinese, Japanese and Korean fonts have half of that
+_MOST_CODES = 4 * 0x110000  # in all ranges together: several tables, each with at most all of Unicode
 _UNICODE = {(0, kind) for kind in (0, 1, 2, 3, 4, 6)} | {(3, 1), (3, 10)}
+
+_Range = tuple[int, Iterable[int]]  # its length, and those of its code points that have glyphs
 
 
 def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
@@ -24,7 +29,7 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
     """
     name = name or (str(source) if isinstance(source, Path) else "the font")
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
+        content = _content(source) if isinstance(source, Path) else source
     except FileNotFoundError:
         raise DataError(f"there is no font file {name}.") from None
     except OSError as error:
@@ -37,6 +42,14 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
 
 class _NotAFontError(Exception):
     pass
+
+
+def _content(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
+    return content
 
 
 def _characters(content: bytes) -> set[int]:
@@ -56,20 +69,21 @@ def _characters(content: bytes) -> set[int]:
 
 def _read_cmap(table: bytes) -> set[int]:
     (count,) = struct.unpack_from(">H", table, 2)
+    records = (struct.unpack_from(">HHI", table, 4 + 8 * index) for index in range(count))
     found: set[int] = set()
-    for index in range(count):
-        platform, encoding, offset = struct.unpack_from(">HHI", table, 4 + 8 * index)
-        if (platform, encoding) not in _UNICODE:
-            continue
+    left = _MOST_CODES
+    for offset in dict.fromkeys(offset for platform, encoding, offset in records if (platform, encoding) in _UNICODE):
         (kind,) = struct.unpack_from(">H", table, offset)
-        if kind == 4:
-            found |= _read_segments(table, offset)
-        elif kind == 12:
-            found |= _read_groups(table, offset)
+        read = {4: _read_segments, 12: _read_groups}.get(kind)
+        for size, codes in read(table, offset) if read else ():
+            left -= size
+            if left < 0:
+                raise _NotAFontError("the ranges of its cmap table overlap")
+            found.update(codes)
     return found
 
 
-def _read_segments(table: bytes, offset: int) -> set[int]:
+def _read_segments(table: bytes, offset: int) -> Iterator[_Range]:
     """Format 4: ranges of 16-bit code points."""
     (double,) = struct.unpack_from(">H", table, offset + 6)
     shape = f">{double // 2}H"
@@ -79,25 +93,23 @@ def _read_segments(table: bytes, offset: int) -> set[int]:
     deltas = struct.unpack_from(shape, table, at + 2 * double + 2)
     ranges_at = at + 3 * double + 2
     ranges = struct.unpack_from(shape, table, ranges_at)
-    found: set[int] = set()
     for index, (start, end, delta, shift) in enumerate(zip(starts, ends, deltas, ranges, strict=True)):
-        if start == 0xFFFF:
+        if start == 0xFFFF or start > end:
             continue
+        codes = range(start, end + 1)
         if shift == 0:
-            found.update(code for code in range(start, end + 1) if (code + delta) & 0xFFFF)
+            missing = -delta & 0xFFFF  # the code whose glyph is 0
+            yield len(codes), (*range(start, min(missing, end + 1)), *range(max(missing + 1, start), end + 1))
             continue
-        glyphs = struct.unpack_from(f">{end - start + 1}H", table, ranges_at + 2 * index + shift)
-        found.update(code for code, glyph in zip(range(start, end + 1), glyphs, strict=True) if glyph)
-    return found
+        glyphs = struct.unpack_from(f">{len(codes)}H", table, ranges_at + 2 * index + shift)
+        yield len(codes), [code for code, glyph in zip(codes, glyphs, strict=True) if glyph]
 
 
-def _read_groups(table: bytes, offset: int) -> set[int]:
+def _read_groups(table: bytes, offset: int) -> Iterator[_Range]:
     """Format 12: ranges of any code points."""
     (count,) = struct.unpack_from(">I", table, offset + 12)
-    found: set[int] = set()
     for index in range(count):
         start, end, glyph = struct.unpack_from(">III", table, offset + 16 + 12 * index)
         if end > 0x10FFFF or start > end:
             raise _NotAFontError(f"its cmap table has the range {start:X} to {end:X}")
-        found.update(range(start + (glyph == 0), end + 1))
-    return found
+        yield end + 1 - start, range(start + (glyph == 0), end + 1)

@@ -9,6 +9,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.formats.packed import check_unpacked
 from text_recognizer.errors import DataError
 
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -23,41 +24,42 @@ def read_images(path: Path) -> NDArray[np.uint8]:
         DataError: the file is damaged, cut short, too long, or of another type.
     """
     with open(path, "rb") as file:
-        return read_idx(file, str(path), dimensions=3)
+        return read_idx(file, str(path), dimensions=3, stored_bytes=path.stat().st_size)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
     """The labels (N,) of an idx1 file; errors as in `read_images`."""
     with open(path, "rb") as file:
-        return read_idx(file, str(path), dimensions=1)
+        return read_idx(file, str(path), dimensions=1, stored_bytes=path.stat().st_size)
 
 
-def read_idx(file: IO[bytes], name: str, dimensions: int) -> NDArray[np.uint8]:
+def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:
     """An array from an open idx file, which may be compressed with gzip and may lie in an archive.
 
     Args:
         name: how messages name the file.
         dimensions: 3 for images, 1 for labels.
+        stored_bytes: size of the file on the disk, or of the archive that it lies in.
+    Raises:
+        DataError: as for `read_images`.
     """
     try:
         is_gzip = file.read(2) == _GZIP
         file.seek(0)
         if not is_gzip:
-            return _read(file, name, dimensions)
+            return _read(file, name, dimensions, stored_bytes)
         with gzip.GzipFile(fileobj=file) as unpacked:
-            return _read(cast(IO[bytes], unpacked), name, dimensions)
+            return _read(cast(IO[bytes], unpacked), name, dimensions, stored_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name} is damaged, its gzip data cannot be unpacked: {error}.") from error
 
 
-def _read(file: IO[bytes], name: str, dimensions: int) -> NDArray[np.uint8]:
+def _read(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:
     shape = _read_header(file, name, dimensions)
     expected_bytes = math.prod(shape)
     described = f"its header says {' x '.join(f'{size:,}' for size in shape)} values ({expected_bytes:,} bytes)"
-    try:
-        values = np.empty(expected_bytes, np.uint8)
-    except (MemoryError, ValueError):
-        raise DataError(f"{name} is damaged: {described}, more than fits into memory.") from None
+    check_unpacked(name, expected_bytes, stored_bytes)
+    values = np.empty(expected_bytes, np.uint8)
     found_bytes = _fill(values, file)
     if found_bytes < expected_bytes:
         raise DataError(f"{name} is cut short: {described}, found {found_bytes:,}.")

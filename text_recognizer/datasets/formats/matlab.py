@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.formats.packed import most_unpacked_bytes
 from text_recognizer.errors import DataError
 
 Value = NDArray[Any] | dict[str, "Value"] | None
@@ -20,7 +21,8 @@ Value = NDArray[Any] | dict[str, "Value"] | None
 _HEADER_BYTES = 128
 _DEEPEST_STRUCT = 8
 _PIECE_BYTES = 1 << 20
-_MOST_PACKED = 1032  # deflate cannot make more bytes out of one
+_MOST_FIELDS = 1000
+_LONGEST_LIST_BYTES = 1024  # of sizes, flags and names
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _STRUCT_CLASS = 2
@@ -51,16 +53,32 @@ def read_variable(source: Path | bytes, variable: str, name: str | None = None) 
         if len(content) < _HEADER_BYTES or content[126:128] not in (b"IM", b"MI"):
             raise _Damaged("it does not begin like one")
         order = "<" if content[126:128] == b"IM" else ">"
+        budget = _Budget(most_unpacked_bytes(len(content)))
         elements = _Elements(memoryview(content)[_HEADER_BYTES:], order)
         while elements.remaining_bytes:
             kind, data = elements.next()
             if kind == _COMPRESSED:
-                kind, data = _inflated(data, order)
+                kind, data = _inflated(data, order, budget)
             if kind == _MATRIX and _matrix_name(data, order) == variable:
-                return _matrix(data, order, 1)
+                return _matrix(data, order, 1, budget)
     except _Damaged as error:
         raise DataError(f"{name} is damaged or not a MATLAB file of version 5 to 7: {error}.") from None
     raise DataError(f"{name} has no variable '{variable}'.")
+
+
+class _Budget:
+    """How many bytes a file may still become, unpacked and widened to the types of its matrices."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.left_bytes = size_bytes
+
+    def take(self, size_bytes: int) -> None:
+        if size_bytes > self.left_bytes:
+            raise _Damaged(
+                f"it announces {size_bytes:,} bytes where a file of its size can be expected to hold "
+                f"{self.left_bytes:,} more. If it is right, save it with -v6, which packs nothing"
+            )
+        self.left_bytes -= size_bytes
 
 
 class _Elements:
@@ -94,8 +112,14 @@ class _Elements:
         return kind, data
 
     def numbers(self, wanted: int) -> list[int]:
+        return [int(number) for number in _numbers(wanted, self.short(wanted), self.order)]
+
+    def short(self, wanted: int) -> memoryview:
+        """The data of an element that is never long."""
         _, data = self.next(wanted)
-        return [int(number) for number in _numbers(wanted, data, self.order)]
+        if len(data) > _LONGEST_LIST_BYTES:
+            raise _Damaged(f"a name or a list of sizes takes {len(data):,} bytes")
+        return data
 
     def _word(self) -> int:
         return int(np.frombuffer(self._take(4), f"{self.order}u4")[0])
@@ -107,13 +131,14 @@ class _Elements:
         return self.data[self.position - size_bytes : self.position]
 
 
-def _inflated(data: memoryview, order: str) -> tuple[int, memoryview]:
+def _inflated(data: memoryview, order: str, budget: _Budget) -> tuple[int, memoryview]:
     """Type and data of the element that is packed in another one."""
     unpacker = zlib.decompressobj()
     try:
         tag = np.frombuffer(unpacker.decompress(data[:_PIECE_BYTES], 8), f"{order}u4")
-        if len(tag) < 2 or tag[1] > _MOST_PACKED * len(data):
-            raise _Damaged("its packed data cannot hold what it announces")
+        if len(tag) < 2:
+            raise _Damaged("its packed data is cut short")
+        budget.take(int(tag[1]))
         body = bytearray(int(tag[1]))
         done, read = 0, min(_PIECE_BYTES, len(data))
         waiting: bytes | memoryview = unpacker.unconsumed_tail
@@ -135,10 +160,10 @@ def _matrix_name(data: memoryview, order: str) -> str:
     elements = _Elements(data, order)
     elements.next(_UINT32)
     elements.next(_INT32)
-    return bytes(elements.next(_INT8)[1]).decode("latin-1")
+    return bytes(elements.short(_INT8)).decode("latin-1")
 
 
-def _matrix(data: memoryview, order: str, depth: int) -> Value:
+def _matrix(data: memoryview, order: str, depth: int, budget: _Budget) -> Value:
     if not data:
         return np.empty((0, 0))
     elements = _Elements(data, order)
@@ -149,24 +174,29 @@ def _matrix(data: memoryview, order: str, depth: int) -> Value:
         raise _Damaged(f"a matrix has the shape {shape}")
     matrix_class = flags[0] & 0xFF
     if matrix_class == _STRUCT_CLASS and math.prod(shape) == 1:
-        return _struct(elements, order, depth)
+        return _struct(elements, order, depth, budget)
     if matrix_class not in _NUMBER_CLASSES or flags[0] & _COMPLEX_FLAG:
         return None
     values = _numbers(*elements.next(), order)
     if values.size != math.prod(shape):
         raise _Damaged(f"a matrix of the shape {shape} has {values.size:,} values")
-    return values.reshape(shape, order="F").astype(_NUMBER_CLASSES[matrix_class], copy=False)
+    dtype = np.dtype(_NUMBER_CLASSES[matrix_class])
+    if dtype.itemsize > values.itemsize:  # MATLAB stores numbers of 64 bits in 8 where they fit
+        budget.take(values.size * dtype.itemsize)
+    return values.reshape(shape, order="F").astype(dtype, copy=False)
 
 
-def _struct(elements: _Elements, order: str, depth: int) -> dict[str, Value]:
+def _struct(elements: _Elements, order: str, depth: int, budget: _Budget) -> dict[str, Value]:
     if depth > _DEEPEST_STRUCT:
         raise _Damaged(f"structs are nested more than {_DEEPEST_STRUCT} deep")
     (length, *_) = elements.numbers(_INT32) or [0]
     names = bytes(elements.next(_INT8)[1])
     if length < 1 or len(names) % length:
         raise _Damaged(f"the field names of a struct take {len(names):,} bytes, {length} each")
+    if len(names) // length > _MOST_FIELDS:
+        raise _Damaged(f"a struct has {len(names) // length:,} fields")
     fields = [names[start : start + length].split(b"\0")[0].decode("latin-1") for start in range(0, len(names), length)]
-    return {field: _matrix(elements.next(_MATRIX)[1], order, depth + 1) for field in fields}
+    return {field: _matrix(elements.next(_MATRIX)[1], order, depth + 1, budget) for field in fields}
 
 
 def _numbers(kind: int, data: memoryview, order: str) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 Grey = NDArray[np.uint8]
 
 DEFAULT_FONT = "default"
+MOST_EMS = 16  # that a line may be high or a character wide; the largest of real fonts have 10
 # Indic, South-East Asian, Mongolian: characters change with their neighbours or stand above and below them.
 _SHAPED_BLOCKS = (
     (0x0900, 0x0FFF),
@@ -70,6 +71,8 @@ class Font:
     @cached_property
     def height(self) -> int:
         ascent, descent = self._font.getmetrics()
+        if not 0 < ascent + descent <= MOST_EMS * self.size:
+            raise DataError(f"the font {self.path} makes lines {(ascent + descent) / self.size:g} times its size high.")
         return int(ascent + descent)
 
     def draws_nothing_for(self, text: str) -> list[str]:
@@ -117,12 +120,24 @@ class Font:
         return np.pad(whole.picture, ((0, 0), (margin + whole.left, self._margin)))
 
     def _glyph(self, character: str) -> "_Glyph":
-        if character not in self._glyphs:
-            self._glyphs[character] = self._made(character)
-        return self._glyphs[character]
+        if character in self._glyphs:
+            return self._glyphs[character]
+        glyph = self._made(character)
+        if glyph.picture.size <= 16 * self.size**2:  # a font of larger ones would fill the memory with them
+            self._glyphs[character] = glyph
+        return glyph
 
     def _made(self, text: str, direction: str | None = None) -> "_Glyph":
-        mask, (left, top) = self._font.getmask2(text, mode="L", anchor="la", direction=direction)
+        try:
+            left, top, right, bottom = self._font.getbbox(text, mode="L", anchor="la", direction=direction)
+            if max((right - left) / len(text), bottom - top) > MOST_EMS * self.size:
+                raise DataError(
+                    f"the font {self.path} draws '{text}' {right - left:,} x {bottom - top:,} pixels large at size "
+                    f"{self.size}, more than {MOST_EMS} times as large as that. Use another font."
+                )
+            mask, (left, top) = self._font.getmask2(text, mode="L", anchor="la", direction=direction)
+        except (OSError, ValueError, OverflowError, MemoryError) as error:
+            raise DataError(f"the font {self.path} is damaged, it cannot draw '{text}': {error}.") from None
         width, height = mask.size
         drawn = np.array(mask, np.uint8).reshape(height, width)
         picture = np.zeros((self.height, width), np.uint8)
@@ -154,7 +169,7 @@ class Font:
         source = io.BytesIO(_default_content()) if self.path == DEFAULT_FONT else self.path
         try:
             return ImageFont.truetype(source, self.size)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError, MemoryError) as error:
             raise DataError(f"cannot read the font {self.path}: {error}.") from None
 
 
