@@ -11,6 +11,7 @@ if __name__ == "__main__" and not __package__:
 
 import argparse
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from text_recognizer.spec import (
     read_spec,
     without_dotted_keys,
 )
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, received
 from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: run(sys.argv[1:] if argv is None else argv))
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
+def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Train, evaluate and track one experiment.",
@@ -79,6 +80,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
     parser.add_argument("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    parser.add_argument("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
     parser.add_argument("--save", action="store_true", help="make the trained model the canonical one for predictors")
     parser.add_argument(
         "--wandb",
@@ -96,12 +98,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     """One experiment from its command line; errors are raised."""
-    parser = _parser(prog)
+    command = parser(prog)
     trial = AgentTrial.from_environ()
     rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
-    arguments, unknown = parser.parse_known_args(rest)
+    arguments, unknown = command.parse_known_args(rest)
     if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
+        known = [option for action in command._actions for option in action.option_strings]
         raise SpecError(
             f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
             f"Values of the spec are set by their key, like --train_args.batch_size=64. See run_experiment --help."
@@ -111,6 +113,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
         return 0
     _request(arguments)  # what is wrong with these two is said before anything is fetched
     asked_mode(arguments.wandb)
+    _check_id(arguments.id)
     if arguments.resume is not None:
         return _resume(arguments, overrides)
     if trial is not None:
@@ -200,7 +203,7 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
     experiment.check_sizes()
     check_learnable(experiment)
     mode = wandb_mode(arguments.wandb, say)
-    run_id = (trial.run_id if trial is not None else None) or new_run_id(experiment.spec)
+    run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
     with _lease(arguments, run_id) as lease:
         run = Run.create(experiment.spec, run_id)
         if trial is not None and trial.link is not None and mode != "disabled":
@@ -257,6 +260,13 @@ def _lease(arguments: argparse.Namespace, label: str) -> Lease:
         for notice in lease.notices:
             say(notice)
     return lease
+
+
+def _check_id(run_id: str | None) -> None:
+    if run_id is not None and not re.fullmatch(r"\w[\w.-]{0,127}", run_id):
+        raise SpecError(
+            f"--id must be a name of letters, digits, '_', '-' and '.', at most 128 of them. {received(run_id)}"
+        )
 
 
 def _request(arguments: argparse.Namespace) -> DeviceRequest:

@@ -63,18 +63,16 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         if overrides and not any(not argument.startswith("-") for argument in rest):
             # As W&B's agent starts `program: training/run_sweep.py`, but without an agent.
             return run_one(argv, prog="run_experiment")
-    parser = _parser(prog)
-    arguments, unknown = parser.parse_known_args(argv)
+    command = parser(prog)
+    arguments, unknown = command.parse_known_args(argv)
     if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
+        known = [option for action in command._actions for option in action.option_strings]
         raise SpecError(
             f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
             f"Values for all trials are set with --set train_args.epochs=3. See run_sweep --help."
         )
-    request = _request(arguments)  # what is wrong with these two is said before anything is fetched
-    asked_mode(arguments.wandb)
-    plan = _plan(arguments)
-    _refuse_without_effect(plan, arguments)
+    request = _request(arguments)
+    plan = checked_plan(arguments)
     for warning in plan.warnings():
         say(f"warning: {warning}")
     experiments = plan.check()
@@ -87,7 +85,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     return _drive(plan, experiments, arguments, request)
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
+def parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
@@ -123,6 +121,19 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     return parser
+
+
+def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
+    """What a command line asks for; its points are still to be checked.
+
+    Raises:
+        SpecError, DeviceError: what is wrong with the arguments or the file, before anything is fetched.
+    """
+    _request(arguments)
+    asked_mode(arguments.wandb)
+    plan = _plan(arguments)
+    _refuse_without_effect(plan, arguments)
+    return plan
 
 
 def _plan(arguments: argparse.Namespace) -> SweepPlan:

@@ -50,6 +50,7 @@ FLOORS = [
     {"training.sweeps.wandb"},
     {"training.run_experiment", "training.prepare_experiments"},
     {"training.run_sweep"},
+    {"training.api"},
     {"training.commands"},
     {"training.cli"},
     {"training.benchmarks"},  # measure everything from outside

@@ -153,7 +153,7 @@ def _check_column(column: str, rows: Sequence[RunRow]) -> None:
     keys = {key for row in rows for key in flatten(row.spec)} if "." in column else set()
     known = sorted(metrics) + list(OWN_COLUMNS)
     raise SpecError(
-        f"no run has the column '{column}'.{did_you_mean(column, [*known, *sorted(keys)])} "
+        f"no run has the column '{column}'.{did_you_mean(column, [*known, *sorted(keys), *typed_fields()])} "
         f"There are: {', '.join(known)}, and the keys of a spec like train_args.batch_size."
     )
 

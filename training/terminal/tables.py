@@ -2,12 +2,17 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for line in table_lines(columns, rows):
+        print(line)
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Aligned columns, numbers to the right; as wide as it needs to be, so that it can be cut and searched."""
     cells = [list(columns), *(list(row) for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
@@ -17,7 +22,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(line, widths, numeric, strict=True)
         ]
-        print("  ".join(padded).rstrip())
+        yield "  ".join(padded).rstrip()
 
 
 def shown(column: str, value: Any) -> str:

@@ -256,7 +256,7 @@ def test_the_command_line_raises_the_run_cap_of_the_file(place, capfd):
     ],
 )
 def test_the_devices_of_each_trial_are_asked_for_as_for_one_experiment(flags, expected):
-    assert run_sweep._request(run_sweep._parser("run_sweep").parse_args(["sweep.yaml", *flags])) == expected
+    assert run_sweep._request(run_sweep.parser("run_sweep").parse_args(["sweep.yaml", *flags])) == expected
 
 
 def test_values_of_one_trial_run_one_experiment(place, digits_prepared):

@@ -1,0 +1,202 @@
+"""run_experiment and run_sweep from Python."""
+
+import csv
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecognizerError
+from text_recognizer.experiment import assemble
+from text_recognizer.spec import ExperimentSpec, typed_fields
+from training import run_experiment as experiment_command
+from training import run_sweep as sweep_command
+from training.api.command import arguments_of, run_command, text_of
+from training.api.run import Run
+from training.files.safe_files import replace_file
+from training.runs.run import group_folder_name, new_run_id, runs_folder
+from training.sweeps.plan import SweepPlan
+
+Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
+# Keyword arguments of run_experiment that Python has a better way for.
+_NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "id", "overrides")
+
+
+def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: Any) -> Run:
+    """Trains, evaluates and tracks one experiment, in a process of its own; returns when it has ended.
+
+    Args:
+        spec: a spec, a mapping, inline JSON or a file; by default the default experiment.
+        show: print what the run prints.
+        arguments: those of the command line (`gpu=1`, `wandb="online"`, `save=True`), and overrides of the spec
+            (`network="mlp"`, `train_args={"epochs": 3}`, `**{"train_args.epochs": 3}`). A class that can be imported
+            stands for its path.
+    Returns:
+        the run: finished, or stopped where somebody asked it to stop.
+    Raises:
+        SpecError: what is wrong with the spec or an argument, all at once, before anything is trained.
+        TextRecognizerError: the run failed.
+
+    Example:
+        >>> run = tr.run_experiment(network="mlp", train_args={"epochs": 3})
+        >>> run.summary["test_accuracy"]
+    """
+    overrides = {name: _named(value) for name, value in arguments.items() if name.split(".")[0] in typed_fields()}
+    flags = {name: value for name, value in arguments.items() if name not in overrides}
+    for name in _NOT_FROM_PYTHON:
+        if name in flags:
+            raise SpecError(f"run_experiment takes no argument '{name}' from Python.")
+    if "resume" in flags:
+        raise SpecError('to go on with a run, call its resume(): tr.Run("last").resume().')
+    words = arguments_of(experiment_command.parser("run_experiment"), flags)
+    text = _text_of_spec(spec)
+    experiment = assemble(experiment_command.spec_from(text, None, overrides))
+    run_id = new_run_id(experiment.spec)
+    folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
+    words += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]
+    return _ended(folder, run_command("training.run_experiment", words, show))
+
+
+def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
+    """Goes on with a run; see `Run.resume`."""
+    words = arguments_of(experiment_command.parser("run_experiment"), {**arguments, "resume": str(run.folder)})
+    return _ended(run.folder, run_command("training.run_experiment", words, show))
+
+
+class SweepResult:
+    """A sweep that has ended. Its folder holds everything.
+
+    Args:
+        folder: the sweep's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def trials(self) -> list[dict[str, str]]:
+        """The rows of leaderboard.csv, best first: trial, state, the metric, what was swept, run."""
+        with open(self.folder / "leaderboard.csv", encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    @property
+    def best_spec(self) -> ExperimentSpec:
+        """The spec of the best trial, which `run_experiment` takes.
+
+        Raises:
+            RunError: no trial has a value.
+        """
+        path = self.folder / "best_spec.json"
+        if not path.exists():
+            raise RunError(f"no trial of the sweep {self.folder} has a value yet.")
+        return ExperimentSpec.parse(json.loads(path.read_text(encoding="utf-8")), str(path))
+
+    @property
+    def best(self) -> Run:
+        """The first run of the best trial."""
+        name = self.trials[0]["run"]
+        return Run(self.folder / name if (self.folder / name).exists() else name)
+
+    def __repr__(self) -> str:
+        from training.terminal.tables import table_lines
+
+        trials = self.trials
+        columns = list(trials[0]) if trials else ["trial"]
+        return "\n".join([f"sweep {self.folder}", *table_lines(columns, [list(row.values()) for row in trials])])
+
+    def _repr_html_(self) -> str:
+        from evaluation.pages import render
+
+        trials = self.trials
+        columns = list(trials[0]) if trials else ["trial"]
+        return render("api_table.html", columns=columns, rows=[list(row.values()) for row in trials])
+
+
+def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = True, **arguments: Any) -> SweepResult:
+    """Runs a W&B sweep on this machine; returns when it has ended. The same call goes on with one that was interrupted.
+
+    Args:
+        sweep: a file, YAML or JSON as `run_sweep` takes it; or the content of one, which needs `name`.
+        show: print what the sweep prints.
+        arguments: those of the command line: `jobs=2`, `run_cap=20`, `set=["train_args.epochs=3"]`, `base={…}`.
+    Raises:
+        SpecError: what is wrong with the sweep or an argument, before anything is trained.
+        RunError: the sweep failed.
+
+    Example:
+        >>> result = tr.run_sweep("training/sweep_digits.yaml", jobs=2, run_cap=4)
+        >>> result.best.summary
+    """
+    path = _written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
+    parser = sweep_command.parser("run_sweep")
+    words = [str(path), *arguments_of(parser, arguments)]
+    plan: SweepPlan = sweep_command.checked_plan(parser.parse_args(words))
+    code, errors = run_command("training.run_sweep", words, show)
+    folder = runs_folder() / group_folder_name(plan.name)
+    if code:
+        raise RunError(f"the sweep {folder} failed with exit code {code}. {_last_error(errors)}".rstrip())
+    return SweepResult(folder)
+
+
+def _written(sweep: Mapping[str, Any], name: str | None) -> Path:
+    """A sweep's content as a file beside the runs, so that the command line can go on with it too."""
+    import yaml
+
+    name = name or sweep.get("name")
+    if not isinstance(name, str):
+        raise SpecError("a sweep that is not in a file needs a name: run_sweep({…}, name='widths').")
+    path = runs_folder() / f"{group_folder_name(name)}{'.json' if 'experiments' in sweep else '.yaml'}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(sweep, indent=2) if path.suffix == ".json" else yaml.safe_dump(dict(sweep)))
+    return path
+
+
+def _text_of_spec(spec: Spec | None) -> str | None:
+    if isinstance(spec, ExperimentSpec):
+        return json.dumps(spec.to_json())
+    if isinstance(spec, Mapping):
+        return json.dumps({name: _named(value) for name, value in spec.items()})
+    return None if spec is None else text_of(spec)
+
+
+def _named(value: Any) -> Any:
+    """A class as its path: what a process of its own can import.
+
+    Raises:
+        SpecError: it is defined where nothing can be imported from.
+    """
+    if not isinstance(value, type):
+        return value
+    if value.__module__ == "__main__" or "<" in value.__qualname__:
+        raise SpecError(
+            f"{value.__name__} is defined in {value.__module__}, and a run is a process of its own. "
+            f"Put the class into a file, and give it as 'file:{value.__name__}'."
+        )
+    return f"{value.__module__}:{value.__qualname__}"
+
+
+def _ended(folder: Path, ended: tuple[int, str]) -> Run:
+    """The run that a command leaves behind.
+
+    Raises:
+        TextRecognizerError: it failed.
+    """
+    code, errors = ended
+    if code == 0:
+        return Run(folder)
+    reason = _last_error(errors)
+    if (folder / "status.json").exists():
+        run = Run(folder)
+        reason = run._in_words() if run.state in ("failed", "died") else reason or run._in_words()
+        raise _kind(code)(f"the run {folder} ended with exit code {code}: {reason}")
+    raise _kind(code)(f"no run was started (exit code {code}). {reason}".rstrip())
+
+
+def _kind(code: int) -> type[TextRecognizerError]:
+    return DivergedError if code == DivergedError.exit_code else RunError
+
+
+def _last_error(errors: str) -> str:
+    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,30 @@
+"""Predictors from Python: by run or by bundle."""
+
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.predictors.load import Predictor, load
+from training.api.run import Run
+from training.runs.run import find_run
+
+
+def load_predictor(source: Run | Bundle | str | Path) -> Predictor:
+    """Reads images with a trained model.
+
+    Args:
+        source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a canonical bundle's name.
+    Raises:
+        RunError, DataError: there is no such run or bundle, or it is damaged.
+
+    Example:
+        >>> tr.load_predictor("last").predict("digit.png").text
+    """
+    if isinstance(source, Run):
+        return load(source.folder)
+    if isinstance(source, str) and not Path(source).exists():
+        try:
+            return load(find_run(source).folder)
+        except RunError:
+            return load(source)  # a canonical bundle, or what says which there are
+    return load(source)

@@ -1,0 +1,199 @@
+"""Runs, as Python shows them: run folders with their figures as arrays, and tables of many."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import RunError
+from text_recognizer.spec import ExperimentSpec, flatten
+from training.files.safe_files import read_journal
+from training.runs.run import find_run
+from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+
+if TYPE_CHECKING:
+    from text_recognizer.predictors.load import Predictor
+
+
+class Run:
+    """One run: `tr.Run("last")`, an id, the start of one, or a folder. What it shows is read when asked for.
+
+    Raises:
+        RunError: no run, or several, have that name.
+
+    Example:
+        >>> run = tr.Run("last")
+        >>> run.metrics["val_accuracy"].max()
+        >>> run.predictor().predict("digit.png").text
+    """
+
+    def __init__(self, name: str | Path) -> None:
+        self._run = find_run(str(name))
+
+    @property
+    def folder(self) -> Path:
+        return self._run.folder
+
+    @property
+    def id(self) -> str:
+        return self._run.id
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        """The completed spec."""
+        return self._run.spec
+
+    @property
+    def state(self) -> str:
+        """created, running, finished, stopped, failed, preempted, or died."""
+        return self._run.status().state
+
+    @property
+    def metrics(self) -> dict[str, NDArray[np.float64]]:
+        """Every metric of the epochs so far, "epoch" among them: (epochs,) each; NaN where an epoch has none."""
+        rows = {row["epoch"]: row for row in self._run.rows() if "epoch" in row and "loss" in row}
+        ordered = [rows[epoch] for epoch in sorted(rows)]
+        names = dict.fromkeys(name for row in ordered for name in row)
+        return {name: np.array([_number(row.get(name)) for row in ordered]) for name in names}
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The metrics of the best weights on the validation and the test split; empty until the run is finished."""
+        return dict(self._run.status().summary)
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """evaluation.json: metrics on the test split with their 95 % intervals, and what else there is to say.
+
+        Raises:
+            RunError: the run is not finished.
+        """
+        return self._run.read_json("evaluation.json")
+
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """What was read in every sample of the test split; empty until the run is finished."""
+        return list(read_journal(self.folder / "predictions.jsonl"))
+
+    @property
+    def log(self) -> str:
+        """Everything that the run has printed."""
+        try:
+            return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def predictor(self) -> "Predictor":
+        """Reads images with the best weights."""
+        from text_recognizer.predictors.load import load
+
+        return load(self.folder)
+
+    def resume(self, **arguments: Any) -> "Run":
+        """Goes on from the last checkpoint; arguments as of `run_experiment`.
+
+        Raises:
+            RunError: it did not come to its end.
+        """
+        from training.api.experiments import resume
+
+        return resume(self, **arguments)
+
+    def stop(self, reason: str = "asked to from Python") -> None:
+        """Asks the run to stop at its next checkpoint."""
+        self._run.request_stop(reason)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self._in_words()}>"
+
+    def _repr_html_(self) -> str:
+        from evaluation.pages import render
+
+        spec = json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False)
+        return render("api_run.html", run=self, words=self._in_words(), summary=self.summary, spec=spec)
+
+    def _in_words(self) -> str:
+        status = self._run.status()
+        words = [f"{name} {value:.4f}" for name, value in status.summary.items() if name.startswith("test_")]
+        if not words and status.epochs:
+            words = [f"epoch {status.epoch} of {status.epochs}"]
+        return ", ".join([status.state, *words, *([status.error] if status.error else [])])
+
+
+class Runs(Sequence[Run]):
+    """Many runs, printed as `text-recognizer runs list` prints them."""
+
+    def __init__(self, rows: Sequence[RunRow], columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
+        self._rows = list(rows)
+        self.columns = tuple(columns)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        """A run, or of a slice, fewer runs."""
+        if isinstance(place, slice):
+            return Runs(self._rows[place], self.columns)
+        return Run(self._rows[place].folder)
+
+    def __iter__(self) -> Iterator[Run]:
+        return (Run(row.folder) for row in self._rows)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One object a run, as `text-recognizer runs list --format json` has them."""
+        return [row.to_json() for row in self._rows]
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame: a row a run, a column each of its own, its metrics, and the dotted keys of its spec.
+
+        Raises:
+            RunError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise RunError("to_pandas needs the package pandas: pip install pandas. `rows` does without.") from None
+        rows = self.rows
+        return pd.DataFrame([row | row.pop("summary") | flatten(row.pop("spec")) for row in rows])
+
+    def __repr__(self) -> str:
+        from training.terminal.tables import table_lines
+
+        return "\n".join(table_lines(self.columns, self._cells())) if self._rows else "no runs"
+
+    def _repr_html_(self) -> str:
+        from evaluation.pages import render
+
+        return render("api_table.html", columns=self.columns, rows=self._cells())
+
+    def _cells(self) -> list[list[str]]:
+        from training.terminal.tables import shown
+
+        return [[shown(column, row.value(column)) for column in self.columns] for row in self._rows]
+
+
+def runs(
+    *filters: str, sort: str | None = None, limit: int | None = None, columns: Sequence[str] = DEFAULT_COLUMNS
+) -> Runs:
+    """All runs, the newest first.
+
+    Args:
+        filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
+        sort: a metric or a key of the spec; "-COLUMN" for descending.
+        limit: at most so many.
+        columns: of the printed table.
+    Raises:
+        SpecError: a filter that cannot be read, or a column that no run has.
+
+    Example:
+        >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
+    """
+    return Runs(select(list(read_rows()), filters, sort, limit), columns)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else float("nan")
