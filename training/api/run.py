@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec, flatten
-from training.files.safe_files import read_journal
+from training.files.journals import read_journal
 from training.runs.run import find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 
