@@ -1,0 +1,439 @@
+"""The table of targets: what reads an input, and where valid inputs come from."""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import io
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_recognizer import experiment
+from text_recognizer.datasets.characters.files import read_character_files
+from text_recognizer.datasets.formats.char_dict import read_char_dict
+from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
+from text_recognizer.datasets.formats.font_cmap import characters_of_font
+from text_recognizer.datasets.formats.lexicon import read_lexicon
+from text_recognizer.datasets.formats.page_xml import read_page
+from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
+from text_recognizer.datasets.lines.charset_files import read_charset
+from text_recognizer.datasets.lines.fonts import Font
+from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
+from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
+from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
+from text_recognizer.datasets.pages.page_list import PageListDataset
+from text_recognizer.datasets.remote import archives
+from text_recognizer.datasets.remote.download import Downloader, DownloadError
+from text_recognizer.datasets.remote.metadata import load_registry
+from text_recognizer.decoding import LineDecoder
+from text_recognizer.errors import DataError, TextRecognizerError
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.read import fit_to, read_image
+from text_recognizer.models.bundle import Bundle, find_bundle
+from training import cli
+from training.attempts.checkpoint import read_checkpoint
+from training.devices.device import Device, Reading
+from training.devices.gpu_manager import GPUManager
+from training.devices.requests import DeviceRequest
+from training.run_experiment import spec_from
+from training.runs.run import Run, find_run
+from training.sweeps.folder import SweepFolder
+from training.sweeps.plan import read_plan
+from training.sweeps.search.choose import make_search
+from training.sweeps.wandb.agent_trial import AgentTrial
+from training.tests.fuzzing import seeds
+from training.tests.fuzzing.mutators import Files
+from training.tracking.mirror import mirror
+from training.tracking.wandb.sweep_link import swept_values
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of input.
+
+    Args:
+        seeds: makes valid inputs.
+        read: reads an input, written into a folder, as a command would.
+        kept: files whose names begin so are never changed.
+        mend: makes right, in a changed input, what would hide the change: hashes.
+        tensorflow: `read` needs it, so workers inherit it and their address space is not limited.
+    """
+
+    name: str
+    seeds: Callable[[], list[Files]]
+    read: Callable[[Path], object]
+    kept: str = "\0"
+    mend: Callable[[Files], object] = lambda _: None
+    tensorflow: bool = False
+
+    def warm(self) -> None:
+        """Imports what workers then inherit."""
+        import h5py  # noqa: F401
+        import optuna  # noqa: F401
+        import requests  # noqa: F401
+        from PIL import Image, ImageFont  # noqa: F401
+
+        Image.init()
+        if self.tensorflow:
+            os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+            import keras  # noqa: F401
+
+
+class StillWaitingError(TextRecognizerError):
+    """What waits for another process would wait for ever here; that is no fault of its input."""
+
+
+def _only(folder: Path, pattern: str = "*") -> Path:
+    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    if not found:
+        raise DataError("the input was taken away")
+    return found[0]
+
+
+def _no_sleep() -> None:
+    time.sleep = lambda _: None
+
+
+def _spec(folder: Path) -> None:
+    experiment.assemble(spec_from(str(folder / "spec.json"), None, {}))
+
+
+def _overrides(folder: Path) -> None:
+    experiment.assemble(spec_from(None, str(_only(folder)), {}))
+
+
+def _sweep_file(folder: Path) -> None:
+    plan = read_plan(_only(folder))
+    list(plan.warnings())
+    plan.check()
+    search = make_search(plan)
+    for number in (1, 2, 3):
+        search.ask(number)
+
+
+def _prepared(make: Callable[[Path], Any], folder: Path) -> None:
+    dataset = make(folder)
+    dataset.processes = 1
+    dataset.prepare()
+    for name in ("train", "validation", "test"):
+        split = dataset.split(name)
+        if len(split):
+            split.batch(np.arange(len(split)))
+
+
+def _pages(folder: Path) -> None:
+    for path in sorted(folder.glob("*.xml")):
+        with contextlib.suppress(DataError):
+            read_page(path)
+    _prepared(lambda folder: AltoLinesDataset(str(folder)), folder)
+
+
+def _char_dict(folder: Path) -> None:
+    read_char_dict(folder)
+
+
+def _charset(folder: Path) -> None:
+    read_charset(str(_only(folder)), "NFC", "dataset")
+
+
+def _lexicon(folder: Path) -> None:
+    entries = read_lexicon(folder / "texts.txt")
+    assert sum(entry.count for entry in entries) >= 0
+
+
+def _sentences(folder: Path) -> None:
+    source = SentenceSource("abcdefghijklmnopqrstuvwxyz ", words_of(folder / "texts.txt"))
+    list(source.sentences(20, 32, np.random.default_rng(0)))
+
+
+def _image(folder: Path) -> None:
+    path = _only(folder)
+    with contextlib.suppress(DataError):
+        read_grey(path)
+    fit_to(read_image(path), experiment.assemble(_digits()).dataset.data_spec)
+
+
+@functools.cache
+def _digits() -> Any:
+    return spec_from(None, None, {})
+
+
+def _matlab(folder: Path) -> None:
+    read_emnist_mat(folder / "emnist.mat")
+
+
+def _idx(folder: Path) -> None:
+    read_character_files({path.name: path for path in sorted(folder.iterdir())})
+
+
+def _archive(folder: Path) -> None:
+    path = _only(folder, "files.*")
+    for member in archives.members(path):
+        if member.kind == "file":
+            with contextlib.suppress(DataError), archives.open_member(path, member.name) as file:
+                while file.read(1 << 20):
+                    pass
+    with contextlib.suppress(DataError):
+        read_character_files({path.name: path})
+    archives.extract(path, folder / "unpacked")
+
+
+def _font(folder: Path) -> None:
+    path = folder / "font.ttf"
+    characters = characters_of_font(path)
+    assert all(0 <= code <= 0x10FFFF for code in list(characters)[:1000])
+    Font(str(path), 20).draw("Ab jÄ")
+
+
+def _checkpoint(folder: Path) -> None:
+    read_checkpoint(folder / "last.npz")
+
+
+def _decoder(folder: Path) -> None:
+    decoder = LineDecoder(("", *"abc "), 4, 3, True)
+    decoder.load(folder)
+    outputs = np.random.default_rng(0).normal(size=(2, 12, 5)).astype(np.float32)
+    decoder.labels(outputs, np.array([12, 7]))
+
+
+def _bundle(folder: Path) -> None:
+    bundle = Bundle.read(find_bundle("name").folder)
+    assert bundle.data_spec.input_shape
+    with contextlib.suppress(TextRecognizerError):
+        find_bundle("nothing of that name")
+
+
+def _weights(folder: Path) -> None:
+    import keras
+
+    keras.backend.clear_session()
+    Bundle.read(folder / "bundle").load()
+
+
+def _right_hashes(files: Files) -> None:
+    """What somebody who changes a bundle does, too."""
+    with contextlib.suppress(Exception):
+        described = json.loads(files["bundle/bundle.json"])
+        described["weights_sha256"] = hashlib.sha256(files["bundle/model.weights.h5"]).hexdigest()
+        for name in described.get("files_sha256", {}):
+            described["files_sha256"][name] = hashlib.sha256(files[f"bundle/{name}"]).hexdigest()
+        files["bundle/bundle.json"] = json.dumps(described).encode()
+
+
+def _told(*argv: str) -> str:
+    """What a command prints; errors are raised."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(TextRecognizerError):
+        cli._main(list(argv))
+    return printed.getvalue()
+
+
+def _runs(_: Path) -> None:
+    listed = json.loads(_told("runs", "list", "--format=json"))
+    assert "healthy" in [run["id"] for run in listed], "a damaged run hides the others"
+    _told("runs", "list")
+    _told("runs", "list", "--format=csv", "--sort=-test_accuracy", "--filter=test_accuracy>=0")
+    for name in ("damaged", "last"):
+        _told("runs", "show", name)
+        _told("runs", "show", name, "--json")
+    _told("runs", "compare", "damaged", "healthy")
+    _told("runs", "rerun", "damaged", "--dry-run", "--schema")
+    run = find_run("damaged")
+    swept_values(run)
+    read_checkpoint(run.folder / "checkpoints" / "last.npz")
+
+
+def _sweeps(_: Path) -> None:
+    assert '"healthy"' in _told("sweeps", "list", "--json"), "a damaged sweep hides the others"
+    for action in (("list",), ("show", "damaged"), ("show", "damaged", "--json"), ("explain", "damaged")):
+        _told("sweeps", *action)
+    assert "healthy" in _told("sweeps", "list")
+
+
+def _sweep_again(folder: Path) -> None:
+    """The same sweep goes on from what is left of its folder."""
+    from training.sweeps.results.leaderboard import write_leaderboard
+    from training.tests.sweep_support import MadeUpExecutor, by_layer_size, sweep_of
+
+    executor = MadeUpExecutor(by_layer_size)
+    sweep, _ = sweep_of(seeds.GRID, folder / "runs", executor, name="damaged")
+    sweep.run()
+    executor.close()
+    write_leaderboard(sweep)
+    assert isinstance(SweepFolder(folder / "runs" / "damaged").facts(), dict)
+
+
+class _ThreeGpus:
+    """NVML of a machine with three idle GPUs."""
+
+    absence = ""
+
+    def devices(self) -> list[Device]:
+        return [Device(f"GPU-{number}", "a GPU", number, 80_000) for number in range(3)]
+
+    def readings(self) -> list[Reading]:
+        return [Reading(device, 0, 0, ()) for device in self.devices()]
+
+
+def _leases(folder: Path) -> None:
+    from training.commands.gpus import as_json, as_table
+
+    manager = GPUManager()
+    manager._nvml = _ThreeGpus()  # type: ignore[assignment]
+    with contextlib.ExitStack() as stack:
+        for path in (folder / "locks").glob("*.[lw]*"):  # locked, as if the processes that wrote them were alive
+            file = stack.enter_context(open(path, "rb"))
+            fcntl.flock(file, fcntl.LOCK_EX if path.suffix == ".waiting" else fcntl.LOCK_SH)
+        status = manager.status()
+        json.dumps(as_json(status))
+        from rich.console import Console
+
+        Console(file=io.StringIO(), width=100).print(as_table(status))
+        with manager.lease(DeviceRequest.parse("any"), timeout_s=0):
+            pass
+
+
+class _Answering:
+    """A web server whose only answer is a file."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/file"
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(self.content)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(65_536)
+
+
+_server = functools.cache(_Answering)
+
+
+def _answer(folder: Path) -> None:
+    _no_sleep()
+    server = _server()
+    server.content = (folder / "answer.http").read_bytes() if (folder / "answer.http").exists() else b""
+    if (folder / "part.json").exists():
+        note = (folder / "part.json").read_bytes().replace(b"the address", server.url.encode())
+        (folder / "part.json").write_bytes(note)
+    try:
+        Downloader(folder / "part", 70)(server.url, str(folder / "whole"))
+    except DownloadError as error:
+        raise DataError(str(error)) from None
+
+
+class _Deaf:
+    """A tracker that takes everything as JSON, as W&B does."""
+
+    def start(self, run: Run) -> None:
+        experiment.assemble(run.spec)
+        swept_values(run)
+
+    def log(self, step: int, values: Any) -> None:
+        json.dumps([step, dict(values)])
+
+    def log_predictions(self, step: int, rows: Any) -> None:
+        for row in rows:
+            assert row["image"].ndim == 3
+
+    def finish(self, status: str, summary: Any) -> None:
+        json.dumps([status, dict(summary)])
+
+
+def _mirror(folder: Path) -> None:
+    def wait(_: object) -> None:
+        raise StillWaitingError("the run is at work")
+
+    time.sleep = wait
+    os.environ["TEXT_RECOGNIZER_DATA"] = _digits_prepared()
+    mirror(Run.open(folder / "runs" / "group" / "damaged"), _Deaf())
+
+
+@functools.cache
+def _digits_prepared() -> str:
+    """A data folder with the digits, made once by each worker."""
+    folder = str(Path("digits").absolute())
+    os.environ["TEXT_RECOGNIZER_DATA"] = folder
+    experiment.assemble(_digits()).dataset.prepare()
+    return folder
+
+
+def _agent(folder: Path) -> None:
+    environ = {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r", "WANDB_SWEEP_PARAM_PATH": str(folder / "values.yaml")}
+    trial = AgentTrial.from_environ(environ)
+    assert trial is not None
+    experiment.assemble(spec_from(None, None, trial.overrides({})))
+
+
+def _table() -> Iterator[Target]:
+    yield Target("spec", seeds.specs, _spec)
+    yield Target("overrides", seeds.overrides, _overrides)
+    yield Target(
+        "sweep_yaml", lambda: [{"sweep.yaml": text.encode()} for text in (seeds.GRID, seeds.BAYES)], _sweep_file
+    )
+    listed = seeds.as_json({"experiment_group": "g", "experiments": [seeds.SPEC, seeds.SPEC]})
+    yield Target("experiments", lambda: [{"experiments.json": listed}], _sweep_file)
+    yield Target("agent_values", seeds.agent_values, _agent)
+    yield Target(
+        "registry",
+        lambda: [{"metadata.toml": seeds.TOML.encode()}],
+        lambda folder: load_registry(folder / "metadata.toml"),
+    )
+    yield Target("page_xml", partial(seeds.pages, True), _pages)
+    yield Target("alto_xml", partial(seeds.pages, False), _pages)
+    yield Target(
+        "page_list", seeds.page_lists, partial(_prepared, lambda folder: PageListDataset(str(folder / "pages.json")))
+    )
+    yield Target("iam", seeds.iam, partial(_prepared, lambda folder: IamLinesDataset(path=str(folder))))
+    yield Target("line_list", seeds.line_lists, partial(_prepared, lambda folder: LineListDataset(str(folder))))
+    yield Target("csv", seeds.csv_lists, partial(_prepared, lambda folder: LineListDataset(str(folder / "lines.csv"))))
+    yield Target("char_dict", seeds.char_dicts, _char_dict)
+    yield Target("charset", seeds.charsets, _charset)
+    yield Target("lexicon", seeds.texts, _lexicon)
+    yield Target("sentences", seeds.texts, _sentences)
+    for kind, name in {
+        "PNG": "png",
+        "JPEG": "jpeg",
+        "TIFF": "tiff",
+        "BMP": "bmp",
+        "GIF": "gif",
+        "WEBP": "webp",
+        "PPM": "pnm",
+    }.items():
+        yield Target(name, partial(seeds.picture_files, kind), _image)
+    yield Target("hdf5", seeds.hdf5, partial(_prepared, lambda folder: Hdf5LinesDataset(str(folder / "lines.hdf5"))))
+    yield Target("matlab", seeds.matlab, _matlab)
+    yield Target("idx", seeds.idx, _idx)
+    yield Target("zip", seeds.zips, _archive)
+    yield Target("tar", seeds.tars, _archive)
+    yield Target("font", seeds.fonts, _font)
+    yield Target("checkpoint", seeds.checkpoints, _checkpoint)
+    yield Target("decoder", seeds.decoders, _decoder)
+    yield Target("bundle", seeds.bundles, _bundle)
+    yield Target("runs", seeds.runs, _runs, kept="runs/group/healthy/")
+    yield Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/")
+    yield Target("sweep_again", partial(seeds.sweeps, False), _sweep_again)
+    yield Target("leases", seeds.leases, _leases)
+    yield Target("http", seeds.answers, _answer)
+    yield Target("mirror", seeds.runs, _mirror, kept="runs/group/healthy/")
+    yield Target("weights", seeds.weights, _weights, mend=_right_hashes, tensorflow=True)
+
+
+TARGETS = {target.name: target for target in _table()}
