@@ -136,8 +136,9 @@ class Font:
                     f"{self.size}, more than {MOST_EMS} times as large as that. Use another font."
                 )
             mask, (left, top) = self._font.getmask2(text, mode="L", anchor="la", direction=direction)
-        except (OSError, ValueError, OverflowError, MemoryError) as error:
-            raise DataError(f"the font {self.path} is damaged, it cannot draw '{text}': {error}.") from None
+            advance = float(self._font.getlength(text, direction=direction))
+        except (OSError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+            raise DataError(f"the font {self.path} is damaged, it cannot draw {text!r}: {error}.") from None
         width, height = mask.size
         drawn = np.array(mask, np.uint8).reshape(height, width)
         picture = np.zeros((self.height, width), np.uint8)
@@ -146,9 +147,7 @@ class Font:
         picture[above : above + len(shown)] = shown
         # Ideographs do not kern, and there would be too many pairs of them to keep.
         kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
-        return _Glyph(
-            text, picture, int(left), float(self._font.getlength(text, direction=direction)), kerns, bool(picture.any())
-        )
+        return _Glyph(text, picture, int(left), advance, kerns, bool(picture.any()))
 
     def _kern(self, first: "_Glyph", second: "_Glyph") -> float:
         """How much nearer (negative) the second glyph stands to the first than their widths say."""

@@ -1,23 +1,45 @@
 """Reads zip and tar archives, and refuses members that would land outside their folder."""
 
-import gzip
+import errno
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 
+from text_recognizer.datasets.formats.packed import check_unpacked
+from text_recognizer.datasets.remote.packed_tar import MOST_TIMES, PackedTar
 from text_recognizer.errors import DataError
 
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+_DAMAGES = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
+# What the libraries raise besides: about encrypted members, names that are none, sizes that cannot be.
+_STRANGE = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+)
+# Members in each other's way, places before the beginning of a file; a full disk is none of the archive's faults.
+_OF_THE_ARCHIVE = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EPERM)
+_ALWAYS_MEMBERS = 10_000
+_BYTES_A_MEMBER = 100  # of the archive, at least, where it has more of them
+_LONGEST_PART_BYTES, _MOST_PARTS = 255, 32  # of a member's name
+_LONGEST_LINK = 1024
+
+_Archive = zipfile.ZipFile | tarfile.TarFile
 
 
 @dataclass(frozen=True)
@@ -47,22 +69,20 @@ def members(path: Path) -> list[Member]:
         DataError: the archive is damaged, or one of its entries would land outside its folder.
     """
     with _opened(path) as archive:
-        found = _zip_members(archive) if isinstance(archive, zipfile.ZipFile) else _tar_members(archive)
-    for member in found:
-        _refuse_escape(path, member)
-    return found
+        return [member for member, _ in _members(path, archive)]
 
 
 @contextmanager
 def open_member(path: Path, name: str) -> Iterator[IO[bytes]]:
     """One file of an archive, for reading; damage found while it is read is a DataError as well."""
     with _opened(path) as archive:
-        try:
-            opened = archive.open(name) if isinstance(archive, zipfile.ZipFile) else archive.extractfile(name)
-        except KeyError:
-            raise DataError(f"{path} has no member '{name}'.") from None
-        except (NotImplementedError, RuntimeError) as error:  # unknown compression; encrypted
-            raise DataError(f"{path}: member '{name}' cannot be read: {error}.") from None
+        found = {member.name: info for member, info in _members(path, archive)}
+        if name not in found:
+            raise DataError(f"{path} has no member '{name}'.")
+        with _named(path, name):
+            opened = (
+                archive.open(found[name]) if isinstance(archive, zipfile.ZipFile) else archive.extractfile(found[name])
+            )
         if opened is None:
             raise DataError(f"{path}: member '{name}' is not a file.")
         with opened:
@@ -76,8 +96,7 @@ def extract(path: Path, folder: Path) -> Path:
         DataError: the archive is damaged, too large for the disk, or leads outside the folder by a name or a link.
         OSError: the folder cannot be written.
     """
-    found = members(path)
-    needed_bytes = sum(member.size_bytes for member in found)
+    needed_bytes = sum(member.size_bytes for member in members(path))
     folder.parent.mkdir(parents=True, exist_ok=True)
     free_bytes = shutil.disk_usage(folder.parent).free
     if needed_bytes > free_bytes:
@@ -85,7 +104,9 @@ def extract(path: Path, folder: Path) -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with _opened(path) as archive:
-            _unpack(path, archive, found, temporary)
+            for member, info in _members(path, archive):
+                _unpack(path, archive, member, info, temporary)
+        _check_links(path, temporary)
         temporary.chmod(0o755)
         temporary.rename(folder)
     finally:
@@ -94,26 +115,72 @@ def extract(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+def _opened(path: Path) -> Iterator[_Archive]:
     try:
-        with zipfile.ZipFile(path) if path.name.lower().endswith(".zip") else tarfile.open(path) as archive:
+        with ExitStack() as stack:
+            with _named(path):
+                if path.name.lower().endswith(".zip"):
+                    archive: _Archive = stack.enter_context(zipfile.ZipFile(path))
+                else:
+                    unpacked: Any = stack.enter_context(closing(PackedTar(path)))
+                    archive = stack.enter_context(tarfile.open(fileobj=unpacked, mode="r:"))
             yield archive
-    except _DAMAGES as error:
+    except (OSError, *_DAMAGES) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; those of the codecs have none
+            raise
         raise DataError(f"{path} is damaged or not the archive that its name says: {error}.") from error
 
 
-def _zip_members(archive: zipfile.ZipFile) -> list[Member]:
-    found = []
-    for info in archive.infolist():
-        is_link = stat.S_ISLNK(info.external_attr >> 16)
-        link_to = archive.read(info).decode("utf-8", errors="replace") if is_link else ""
-        kind = "symbolic link" if is_link else "folder" if info.is_dir() else "file"
-        found.append(Member(info.filename, kind, info.file_size, link_to))
+@contextmanager
+def _named(path: Path, member: str | None = None) -> Iterator[None]:
+    """Names the archive where its library fails."""
+    try:
+        yield
+    except (OSError, *_STRANGE) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
+            raise
+        place = f"{path}: member {member!r}" if member is not None else f"{path} is damaged:"
+        raise DataError(f"{place} cannot be read: {str(error) or type(error).__name__}.") from error
+
+
+def _members(path: Path, archive: _Archive) -> list[tuple[Member, Any]]:
+    """The entries of an archive and what its library calls them, all of them checked."""
+    stored_bytes = path.stat().st_size
+    most_members = max(_ALWAYS_MEMBERS, stored_bytes // _BYTES_A_MEMBER)
+    found: list[tuple[Member, Any]] = []
+    total_bytes = 0
+    with _named(path):
+        packed: Any = None if isinstance(archive, zipfile.ZipFile) else archive.fileobj
+        infos: Iterable[Any] = archive.infolist() if isinstance(archive, zipfile.ZipFile) else archive
+        for info in infos:
+            member = _tar_member(info) if isinstance(info, tarfile.TarInfo) else _zip_member(path, archive, info)
+            total_bytes += member.size_bytes
+            check_unpacked(str(path), total_bytes, stored_bytes, MOST_TIMES)
+            if len(found) == most_members:
+                raise DataError(f"{path} has more than {most_members:,} members. Unpack it by hand if that is right.")
+            _refuse_escape(path, member)
+            found.append((member, info))
+            if packed:
+                packed.begin_member()
+    if packed:
+        packed.in_headers = False
     return found
 
 
-def _tar_members(archive: tarfile.TarFile) -> list[Member]:
-    return [Member(info.name, _tar_kind(info), info.size, info.linkname) for info in archive.getmembers()]
+def _zip_member(path: Path, archive: Any, info: zipfile.ZipInfo) -> Member:
+    is_link = stat.S_ISLNK(info.external_attr >> 16)
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        how = "encrypted" if info.flag_bits & 1 else f"packed by method {info.compress_type}"
+        raise DataError(f"{path}: member {info.filename!r} is {how}; unpack it by hand.")
+    if is_link and info.file_size > _LONGEST_LINK:
+        raise DataError(f"{path}: member {info.filename!r} is a link with a name of {info.file_size:,} bytes.")
+    link_to = archive.read(info).decode("utf-8", errors="replace") if is_link else ""
+    kind = "symbolic link" if is_link else "folder" if info.filename.endswith("/") else "file"
+    return Member(info.filename, kind, info.file_size, link_to)
+
+
+def _tar_member(info: tarfile.TarInfo) -> Member:
+    return Member(info.name, _tar_kind(info), info.size, info.linkname)
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:
@@ -127,20 +194,35 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 def _refuse_escape(path: Path, member: Member) -> None:
+    reason = _wrong_name(member.name, member.kind == "folder")
     if member.kind == "other":
-        raise DataError(f"{path}: member '{member.name}' is a device or a pipe; nothing was unpacked.")
-    if not _stays_inside(member.name):
-        raise DataError(f"{path}: member '{member.name}' would land outside its folder; nothing was unpacked.")
+        reason = "is a device or a pipe"
+    elif not reason and not _stays_inside(member.name):
+        reason = "would land outside its folder"
+    elif not reason and "link" in member.kind and _wrong_name(member.link_to, True):
+        reason = f"is a link whose target {_wrong_name(member.link_to, True)}"
     base = str(PurePosixPath(member.name).parent) if member.kind == "symbolic link" else "."
-    if member.link_to and (_is_absolute(member.link_to) or not _stays_inside(f"{base}/{member.link_to}")):
-        raise DataError(
-            f"{path}: member '{member.name}' is a link out of its folder (to '{member.link_to}'); nothing was unpacked."
-        )
+    if not reason and member.link_to and not _stays_inside(member.link_to, base):
+        reason = f"is a link out of its folder (to {member.link_to!r})"
+    if reason:
+        raise DataError(f"{path}: member {member.name!r} {reason}; nothing was unpacked.")
 
 
-def _stays_inside(name: str) -> bool:
+def _wrong_name(name: str, is_folder: bool) -> str:
+    """Why no file may be called so; empty where it may."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if "\0" in name or not name or not (parts or is_folder):
+        return "has no name that a file can have"
+    if len(parts) > _MOST_PARTS or any(
+        len(part.encode(errors="surrogatepass")) > _LONGEST_PART_BYTES for part in parts
+    ):
+        return "has too long a name"
+    return ""
+
+
+def _stays_inside(name: str, base: str = ".") -> bool:
     depth = 0
-    for part in name.replace("\\", "/").split("/"):
+    for part in f"{base}/{name}".replace("\\", "/").split("/"):
         depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
         if depth < 0:
             return False
@@ -152,21 +234,24 @@ def _is_absolute(name: str) -> bool:
     return name.startswith("/") or bool(windows.root or windows.drive)
 
 
-def _unpack(path: Path, archive: zipfile.ZipFile | tarfile.TarFile, found: list[Member], folder: Path) -> None:
-    for member in found:
-        place = folder / member.name
-        # Through a link, a harmless name may end up anywhere.
-        if any(step.is_symlink() for step in (place, *place.parents) if step.is_relative_to(folder)):
-            raise DataError(f"{path}: member '{member.name}' lies behind a link; nothing was unpacked.")
-        if member.kind == "hard link" and not _leads_inside(folder / member.link_to, folder):
-            raise DataError(f"{path}: member '{member.name}' is a link out of its folder; nothing was unpacked.")
+def _unpack(path: Path, archive: _Archive, member: Member, info: Any, folder: Path) -> None:
+    place = folder / member.name
+    # Through a link, a harmless name may end up anywhere.
+    if any(step.is_symlink() for step in (place, *place.parents) if step.is_relative_to(folder)):
+        raise DataError(f"{path}: member {member.name!r} lies behind a link; nothing was unpacked.")
+    if member.kind == "hard link" and not _leads_inside(folder / member.link_to, folder):
+        raise DataError(f"{path}: member {member.name!r} is a link out of its folder; nothing was unpacked.")
+    with _named(path, member.name):
         if isinstance(archive, zipfile.ZipFile) and member.kind == "symbolic link":
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(member.link_to)
         elif isinstance(archive, tarfile.TarFile) and hasattr(tarfile, "data_filter"):  # not in Python 3.11.0 to .3
-            archive.extract(member.name, folder, filter="data")
+            archive.extract(info, folder, filter="data")
         else:
-            archive.extract(member.name, folder)
+            archive.extract(info, folder)
+
+
+def _check_links(path: Path, folder: Path) -> None:
     for entry in folder.rglob("*"):
         # Two links, each harmless by its text, can lead out together.
         if entry.is_symlink() and not _leads_inside(entry, folder):
