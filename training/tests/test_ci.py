@@ -88,6 +88,7 @@ def borrowed_environment(clone: Path) -> None:
     (clone / ".venv" / ".stamp").write_text(f"cpu {clone} {checksum}\n")
 
 
+@pytest.mark.clone
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no repository to clone")
 def test_the_steps_of_every_job_pass_in_a_clean_clone(tmp_path):
     clone = tmp_path / "clone"

@@ -13,110 +13,71 @@ import termios
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from text_recognizer.tests.character_files import idx_bytes, idx_files, part
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
-LONG_S = 4 * PATIENCE_S  # a command may be a sweep of many runs
-
-
-def blocks(language: str, document: str) -> list[str]:
-    """The fenced blocks of one language; "" for those of none."""
-    found: list[tuple[str, list[str]]] = []
-    inside = False
-    for line in (REPOSITORY / document).read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            inside = not inside
-            if inside:
-                found.append((line.removeprefix("```").strip(), []))
-        elif inside:
-            found[-1][1].append(line)
-    return ["\n".join(lines) + "\n" for named, lines in found if named == language]
-
-
-def commands() -> list[str]:
-    """All shell commands of the documents in order; tasks are run by CI itself."""
-    lines = [line for document in DOCUMENTS for block in blocks("sh", document) for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith(("#", "tasks/", "wandb sync"))]
+from training.tests.pages import PAGES, REPOSITORY, blocks, commands, environ_of, make_place
+from training.tests.warm_commands import warm_commands
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Where a reader stands: what the documents name lies there, remote datasets are small and local."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "text_recognizer").symlink_to(REPOSITORY / "text_recognizer")
-    (folder / "training").symlink_to(REPOSITORY / "training")
-    (folder / "my_networks.py").write_text(blocks("python", "README.md")[0])
-    images, labels = part([index % 10 for index in range(40)])
-    (folder / "letters-images-idx3-ubyte.gz").write_bytes(idx_bytes(images))
-    (folder / "letters-labels-idx1-ubyte.gz").write_bytes(idx_bytes(labels.astype(np.uint8)))
-    _publish(folder)
-    first_run = [sys.executable, "-m", "training.run_experiment", "--train_args.epochs=2"]
-    subprocess.run(first_run, cwd=folder, env=environ(folder), check=True, capture_output=True)
-    return folder
+def programs(tmp_path_factory):
+    """The commands, from a warm process."""
+    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
+        yield f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def _publish(folder: Path) -> None:
-    """mnist and emnist of the registry, in miniature."""
-    import hashlib
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory, programs):
+    """The folder of a page, and the surroundings of commands there. There is a run, and W&B's files of it."""
+    places: dict[str, tuple[Path, dict[str, str]]] = {}
 
-    digits = idx_files(
-        part([index % 10 for index in range(100)]), part([index % 10 for index in range(20)]), "", "t10k"
-    )
-    letters = idx_files(part([index % 62 for index in range(620)]), part(list(range(62))), "emnist-byclass-")
-    tables = []
-    for table, files in (("mnist", digits), ("emnist", letters)):
-        tables.append(f'[{table}]\ntitle = "{table} in miniature"\n')
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-            digest = hashlib.sha256(content).hexdigest()
-            url = (folder / name).as_uri()
-            tables.append(f'[[{table}.files]]\nurl = "{url}"\nfilename = "{name}"\nsha256 = "{digest}"\n')
-    (folder / "metadata.toml").write_text("\n".join(tables))
+    def stand(page: str) -> tuple[Path, dict[str, str]]:
+        if page not in places:
+            folder = tmp_path_factory.mktemp("reader")
+            make_place(folder, page)
+            environ = {**environ_of(folder), "PATH": programs}
+            bash("run_experiment --train_args.epochs=2", folder, environ).check_returncode()
+            places[page] = (folder, {**environ, "WANDB_MODE": "disabled"})
+        return places[page]
+
+    return stand
 
 
-def environ(folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TEXT_RECOGNIZER_DATA": str(folder / "data"),
-        "TEXT_RECOGNIZER_METADATA": str(folder / "metadata.toml"),
-        "TEXT_RECOGNIZER_RUNS": "runs",
-        "TEXT_RECOGNIZER_WEIGHTS": str(REPOSITORY / "text_recognizer" / "weights"),
-    }
-
-
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_documents_runs(command, place):
-    if command.startswith("wandb leet"):
-        _quit_after_a_moment(command, place)
-        return
-    done = subprocess.run(
+def bash(command: str, folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         ["bash", "-c", command],
-        cwd=place,
-        env=environ(place),
+        cwd=folder,
+        env=environ,
         capture_output=True,
         text=True,
-        timeout=LONG_S,
+        timeout=4 * PATIENCE_S,  # it may be a sweep of many runs
         check=False,
     )
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize(
+    ("page", "command"), [pytest.param(page, command) for page in PAGES for command in commands(page)]
+)
+def test_a_command_of_the_documents_runs(page, command, stand):
+    folder, environ = stand(page)
+    if command.startswith("wandb leet"):
+        _quit_after_a_moment(command, folder, environ)
+        return
+    done = bash(command, folder, environ)
     assert done.returncode == 0, done.stdout + done.stderr
-    # A run waits only a little for W&B's files; on a crowded machine they are made while others read this.
-    assert "warning" not in re.sub("warning: W&B is not done yet; .*", "", done.stderr)
+    assert "warning" not in done.stderr
 
 
-def _quit_after_a_moment(command: str, place: Path) -> None:
+def _quit_after_a_moment(command: str, place: Path, environ: dict[str, str]) -> None:
     """A program for the terminal: it must draw something about a run, and leave when asked to."""
     command = command.replace("*", _newest_run(place).name, 1)
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         os.chdir(place)
-        os.execvpe("bash", ["bash", "-c", command], {**environ(place), "TERM": "xterm-256color"})
+        os.execvpe("bash", ["bash", "-c", command], {**environ, "TERM": "xterm-256color"})
     drawn, asked, until = b"", False, time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         ready, _, _ = select.select([terminal], [], [], 0.2)
@@ -139,23 +100,29 @@ def _newest_run(place: Path) -> Path:
     return max(wait_until(lambda: [path.parents[1] for path in place.glob("runs/default/*/wandb/offline-run-*")]))
 
 
-def test_the_python_examples_run(place):
-    for example in blocks("python", "README.md"):
-        done = subprocess.run(
-            [sys.executable, "-c", example], cwd=place, env=environ(place), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+@pytest.mark.docs
+def test_the_python_examples_of_the_readme_run(stand):
+    folder, environ = stand("README.md")
+    for block in blocks("README.md"):
+        if block.language == "python":
+            done = bash('example "$TEXT"', folder, {**environ, "TEXT": block.text})
+            assert done.returncode == 0, done.stderr
 
 
-def test_the_message_of_a_mistyped_spec_is_as_shown(place):
-    shown = next(block for block in blocks("", "README.md") if block.startswith("$ run_experiment"))
-    command, expected = shown.removeprefix("$ ").split("\n", 1)
-    done = subprocess.run(["bash", "-c", command], cwd=place, env=environ(place), capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, expected)
+@pytest.mark.docs
+def test_the_message_of_a_mistyped_spec_is_as_shown(stand):
+    shown = [(page, block.text) for page in PAGES for block in blocks(page) if block.text.startswith("$ run_exp")]
+    assert shown
+    for page, text in shown:
+        command, expected = text.removeprefix("$ ").split("\n", 1)
+        if expected.startswith("error:"):
+            done = bash(command, *stand(page))
+            assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_the_file_tree_names_what_exists():
-    tree = next(block for block in blocks("", "README.md") if block.startswith("README.md pyproject.toml"))
+    every = [block.text for page in PAGES for block in blocks(page)]
+    tree = next(text for text in every if text.startswith("README.md pyproject.toml"))
     missing: list[str] = []
     stack = [REPOSITORY]
     for line in tree.splitlines():
@@ -168,8 +135,8 @@ def test_the_file_tree_names_what_exists():
     assert missing == []
 
 
-def test_every_setting_in_the_code_is_in_the_readme():
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_every_setting_in_the_code_is_in_the_documents():
+    documents = "".join((REPOSITORY / page).read_text(encoding="utf-8") for page in PAGES)
     sources = [path for top in ("text_recognizer", "training", "tasks") for path in (REPOSITORY / top).rglob("*.*")]
     texts = [
         path.read_text(encoding="utf-8")
@@ -178,11 +145,11 @@ def test_every_setting_in_the_code_is_in_the_readme():
     ]
     used = {name for text in texts for name in re.findall(r"TEXT_RECOGNIZER_[A-Z_]+\b", text)}
     internal = {"TEXT_RECOGNIZER_LEASE", "TEXT_RECOGNIZER_GPU_MEMORY_MIB"}
-    assert sorted(name for name in used - internal if name not in readme) == []
+    assert sorted(name for name in used - internal if name not in documents) == []
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
-def test_local_links_lead_somewhere(document):
-    text = (REPOSITORY / document).read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_local_links_lead_somewhere(page):
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+    assert [link for link in links if not ((REPOSITORY / page).parent / link).exists()] == []
