@@ -27,7 +27,7 @@ class DataSpec:
         margin_px: background left on every side of a character's box; how foreign images are made to fit.
         max_length: the most characters a line can have; None where nobody knows.
         normalization: of the texts of lines, as in text_recognizer.charset.
-        preprocessing: what was done to the pictures of lines, in this order; see datasets.line_images.
+        preprocessing: what was done to the pictures of lines, in this order; see images.line_form.
     """
 
     input_shape: tuple[int, Any, int]

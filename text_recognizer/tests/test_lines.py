@@ -157,7 +157,7 @@ def test_a_second_preparation_is_identical_with_one_process_and_with_two(tmp_pat
         monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / f"data{processes}"))
         monkeypatch.setattr(line_pool, "FEW_LINES", 0)
         dataset = LineListDataset(str(path), **AS_IT_IS)
-        dataset.processes = processes
+        monkeypatch.setattr(dataset, "processes", processes)
         dataset.prepare()
         found.append((dataset.pool.store.content_hash, dataset.fingerprint, dataset.rejected))
         assert "LineListDataset: preparing 200 lines" in capfd.readouterr().err

@@ -189,7 +189,7 @@ def test_a_second_rendering_is_identical_whatever_the_number_of_processes(tmp_pa
     for processes in (1, 2):
         monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / f"data{processes}"))
         dataset = RenderedLinesDataset(num_texts=300)
-        dataset.processes = processes
+        monkeypatch.setattr(dataset, "processes", processes)
         dataset.prepare()
         found.append(dataset.pool.store.content_hash)
     assert found[0] == found[1]

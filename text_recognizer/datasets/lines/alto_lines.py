@@ -1,19 +1,16 @@
 """Lines of pages that were transcribed in ALTO or PAGE XML."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from text_recognizer.charset import Normalization
-from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
-from text_recognizer.images.line_form import SourceInk, Step
 
 
+@dataclass(eq=False, repr=False)
 class AltoLinesDataset(LineDataset):
     """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
 
@@ -31,51 +28,20 @@ class AltoLinesDataset(LineDataset):
             a page is a group.
         width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         height, max_width, ink, source_ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs.
+            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2
 
-    def __init__(
-        self,
-        path: str,
-        image_folder: str | None = None,
-        crop: Literal["polygon", "box"] = "polygon",
-        line_types: tuple[str, ...] | None = None,
-        writer_pattern: str | None = None,
-        height: Height = 40,
-        max_width: Width | None = 2048,
-        width: Width | None = None,
-        ink: Ink = "light",
-        source_ink: SourceInk = "auto",
-        preprocessing: tuple[Step, ...] = ("contrast",),
-        charset: Characters | None = None,
-        normalization: Normalization = "NFC",
-        unknown_characters: str = "error",
-        max_length: Length | None = None,
-        validation_fraction: Fraction = 0.1,
-        test_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-    ) -> None:
-        super().__init__(
-            LineArgs(
-                height=height,
-                max_width=max_width,
-                ink=ink,
-                source_ink=source_ink,
-                preprocessing=preprocessing,
-                charset=charset,
-                normalization=normalization,
-                unknown_characters=unknown_characters,
-                max_length=max_length,
-                validation_fraction=validation_fraction,
-                test_fraction=test_fraction,
-                subsample_fraction=subsample_fraction,
-            )
-        )
-        self.files = AltoFiles(path, image_folder, line_types, writer_pattern)
-        self.crop = crop
-        self.one_width = width
+    path: str
+    image_folder: str | None = None
+    crop: Literal["polygon", "box"] = "polygon"
+    line_types: tuple[str, ...] | None = None
+    writer_pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.files = AltoFiles(self.path, self.image_folder, self.line_types, self.writer_pattern)
 
     def source(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state, "crop": self.crop}

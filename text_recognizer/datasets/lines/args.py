@@ -1,4 +1,7 @@
-"""The arguments that all datasets of text lines share."""
+"""The arguments that datasets of text lines share: fields that their constructors inherit, each with its own defaults.
+
+A dataset that takes one of them from nobody has it as `field(default=…, init=False)`.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,25 +10,27 @@ from annotated_types import Ge, Le
 
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.images.line_form import SourceInk, Step
 
 Height = Annotated[int, Ge(8), Le(1024)]
 Width = Annotated[int, Ge(8), Le(65_536)]
 Length = Annotated[int, Ge(1)]
 Characters = list[str] | str
-"""A list of characters, or the path of a file or bundle that has them; see datasets.charset_files."""
+"""A list of characters, or the path of a file or bundle that has them; see datasets.lines.charset_files."""
 
 
 UNKNOWN_RULES = ("error", "drop", "reject", "add")
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class LineArgs:
-    """The arguments that all datasets of lines share.
+    """The arguments that datasets of lines share.
 
     Args:
         height: of every line, in pixels. Lines keep their aspect ratio.
         max_width: a line that would be wider is made smaller until it fits.
+        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         ink: the polarity of the stored pictures.
         source_ink: the polarity of the files; "auto" finds it for each picture.
         preprocessing: steps in their order: "illumination", "deslant", "contrast".
@@ -42,15 +47,16 @@ class LineArgs:
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """
 
-    height: int
-    max_width: int | None = None
+    height: Height = 40
+    max_width: Width | None = 2048
+    width: Width | None = None
     ink: Ink = "light"
     source_ink: SourceInk = "auto"
-    preprocessing: tuple[Step, ...] = ()
+    preprocessing: tuple[Step, ...] = ("contrast",)
     charset: Characters | None = None
     normalization: Normalization = "NFC"
     unknown_characters: str = "error"
-    max_length: int | None = None
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
-    subsample_fraction: float | None = None
+    max_length: Length | None = None
+    validation_fraction: Fraction = 0.1
+    test_fraction: Fraction = 0.1
+    subsample_fraction: SubsampleFraction | None = None

@@ -7,10 +7,10 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,21 @@ from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
 from text_recognizer.wording import did_you_mean, received
 
+# What labels and splits depend on, besides what the pool holds.
+_DERIVED_BY = (
+    "normalization",
+    "unknown_characters",
+    "max_length",
+    "validation_fraction",
+    "test_fraction",
+    "subsample_fraction",
+)
 _MOST_SCANS = 64
 _scans: dict[str, tuple[Charset, int]] = {}  # checking a sweep asks for the same charset at every point
 
 
-class LineDataset(Dataset):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LineDataset(LineArgs, Dataset):
     """A dataset of text lines; a subclass says where they come from.
 
     Texts are in logical order, as they are read; labels in the order of the characters on the line, from its left end.
@@ -52,13 +62,11 @@ class LineDataset(Dataset):
         SpecError: unknown_characters is neither a rule nor one character.
     """
 
-    recipe_version = 1  # raise it when a reader's result changes: stores are then made again
-    one_width: int | None = None  # all pictures are padded to it
-    processes: int | None = None  # of the conversion; None takes all cores
+    recipe_version: ClassVar[int] = 1  # raise it when a reader's result changes: stores are then made again
+    processes: ClassVar[int | None] = None  # of the conversion; None takes all cores
 
-    def __init__(self, args: LineArgs) -> None:
-        self.args = args
-        rule = args.unknown_characters
+    def __post_init__(self) -> None:
+        rule = self.unknown_characters
         if rule not in UNKNOWN_RULES and len(graphemes(rule)) != 1:
             raise SpecError(
                 f"unknown_characters must be one of {', '.join(UNKNOWN_RULES)}, or one character that replaces them."
@@ -103,25 +111,24 @@ class LineDataset(Dataset):
     @property
     def form(self) -> LineForm:
         """What pictures are made into."""
-        args = self.args
-        return LineForm(args.height, self.one_width or args.max_width, args.ink, args.source_ink, args.preprocessing)
+        return LineForm(self.height, self.width or self.max_width, self.ink, self.source_ink, self.preprocessing)
 
     @cached_property
     def data_spec(self) -> DataSpec:
         charset, max_length = self.scan()
         return DataSpec(
-            input_shape=(self.args.height, self.one_width, 1),
+            input_shape=(self.height, self.width, 1),
             classes=charset.classes,
             target="line",
-            ink=self.args.ink,
-            max_length=self.args.max_length or max_length,
-            normalization=self.args.normalization,
-            preprocessing=self.args.preprocessing,
+            ink=self.ink,
+            max_length=self.max_length or max_length,
+            normalization=self.normalization,
+            preprocessing=self.preprocessing,
         )
 
     def scan(self) -> tuple[Charset, int]:
         """The charset and the most characters of a line, read off the texts; the same before and after `prepare`."""
-        args = [self.args.charset, self.args.normalization, self.args.unknown_characters]
+        args = [self.charset, self.normalization, self.unknown_characters]
         key = json.dumps([self.name, self.texts_key, args], sort_keys=True)
         if key not in _scans:
             while len(_scans) >= _MOST_SCANS:
@@ -136,16 +143,16 @@ class LineDataset(Dataset):
 
     @cached_property
     def given_charset(self) -> Charset | None:
-        """The charset of `args.charset`."""
-        if self.args.charset is None:
+        """The charset of the argument `charset`."""
+        if self.charset is None:
             return None
-        return read_charset(self.args.charset, self.args.normalization, self.label)
+        return read_charset(self.charset, self.normalization, self.label)
 
     def prepare(self) -> None:
         self.fetch()
         folder = self._folder
         is_new = find_store(folder) is None
-        self._pool = LinePool(make_store(folder, self._key, self._fill), self.args.height)
+        self._pool = LinePool(make_store(folder, self._key, self._fill), self.height)
         self._derived = self._stored_derived()
         write_table(folder, self._pool.rejected)
         table = write_table(self._derived_folder, self.rejected)
@@ -187,7 +194,7 @@ class LineDataset(Dataset):
             store = find_store(self._folder)
             if store is None:
                 raise DataError(f"{self.name} is not prepared: call prepare() first.")
-            self._pool = LinePool(store, self.args.height)
+            self._pool = LinePool(store, self.height)
         return self._pool
 
     @property
@@ -207,9 +214,7 @@ class LineDataset(Dataset):
 
     @property
     def _derived_key(self) -> dict[str, Any]:
-        args = asdict(self.args)
-        for name in ("height", "max_width", "ink", "source_ink", "preprocessing", "charset"):
-            del args[name]
+        args = {name: getattr(self, name) for name in _DERIVED_BY}
         charset = self.data_spec.charset
         return {
             "content": self.pool.store.content_hash,
@@ -232,7 +237,7 @@ class LineDataset(Dataset):
         folder = self._derived_folder
         if (store := find_store(folder)) is not None:
             return store.arrays()
-        arrays = derive(self.pool, self.given_splits(self.pool), self.data_spec.charset, self.args, self.label)
+        arrays = derive(self.pool, self.given_splits(self.pool), self.data_spec.charset, self, self.label)
 
         def fill(writer: StoreWriter) -> None:
             for name, array in arrays.items():
@@ -244,12 +249,12 @@ class LineDataset(Dataset):
             return arrays
 
     def _scan(self) -> tuple[Charset, int]:
-        texts = [visual_order(tidy_text(text, self.args.normalization)) for text in self._all_texts()]
+        texts = [visual_order(tidy_text(text, self.normalization)) for text in self._all_texts()]
         given = self.given_charset
         if given is None:
-            charset = Charset.from_texts(texts, self.args.normalization)
+            charset = Charset.from_texts(texts, self.normalization)
         else:
-            charset = given.extended(texts) if self.args.unknown_characters == "add" else given
+            charset = given.extended(texts) if self.unknown_characters == "add" else given
         _, offsets = charset.encode_all(texts)
         return charset, int(np.diff(offsets).max(initial=1))
 

@@ -15,7 +15,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SubsampleFraction
 from text_recognizer.datasets.characters.emnist import BYCLASS, FSDL_SYMBOLS, EmnistDataset, Orientation
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Length, LineArgs
+from text_recognizer.datasets.lines.args import Characters, Length
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
@@ -44,9 +44,9 @@ class EmnistLinesDataset(LineDataset):
         min_overlap, max_overlap: share of its width by which a glyph reaches into the one before, drawn anew for every
             line.
         num_train, num_test, num_validation: lines of each split.
-        source, orientation: the glyphs; see datasets.emnist.EmnistDataset.
+        source, orientation: the glyphs; see datasets.characters.emnist.EmnistDataset.
         texts: a text file to take the sentences from.
-        charset: see datasets.line_args.LineArgs. By default letters, digits, blank and !"#&'()*+,-./:;?
+        charset: see datasets.lines.args.LineArgs. By default letters, digits, blank and !"#&'()*+,-./:;?
         seed: of sentences, glyphs and overlaps.
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """
@@ -71,28 +71,28 @@ class EmnistLinesDataset(LineDataset):
         if min_overlap > max_overlap:
             raise SpecError(f"min_overlap must be at most max_overlap, {max_overlap}. {received(min_overlap)}")
         super().__init__(
-            LineArgs(
-                height=SIDE,
-                charset=charset,
-                normalization="none",
-                max_length=max_length,
-                subsample_fraction=subsample_fraction,
-            )
+            height=SIDE,
+            max_width=None,
+            width=SIDE * max_length,
+            preprocessing=(),
+            charset=charset,
+            normalization="none",
+            max_length=max_length,
+            subsample_fraction=subsample_fraction,
         )
         self.glyphs = EmnistDataset(source=source, orientation=orientation)
-        self.max_length = max_length
+        self.longest = max_length
         self.overlaps = (min_overlap, max_overlap)
         self.counts: dict[SplitName, int] = {"train": num_train, "validation": num_validation, "test": num_test}
         self.texts = Path(texts).expanduser() if texts else None
         self.seed = seed
-        self.one_width = SIDE * max_length
 
     def fetch(self) -> None:
         self._words()  # a mistake in the file of texts shows before anything is fetched
         self.glyphs.prepare()
 
     def scan(self) -> tuple[Charset, int]:
-        return self.given_charset or Charset(sorted(FSDL_SYMBOLS[:-1])), self.max_length
+        return self.given_charset or Charset(sorted(FSDL_SYMBOLS[:-1])), self.longest
 
     def source(self) -> dict[str, Any]:
         return {
@@ -112,7 +112,7 @@ class EmnistLinesDataset(LineDataset):
             random = np.random.default_rng([self.seed, index])
             glyphs = _GlyphCase(self.glyphs, name, charset, random)
             sentences = SentenceSource(charset.characters, None if words is None else words[name])
-            texts = list(sentences.sentences(self.counts[name], self.max_length, random))
+            texts = list(sentences.sentences(self.counts[name], self.longest, random))
             for start in range(0, len(texts), LINES_A_CHUNK):
                 yield _Chunk(name, start, texts[start : start + LINES_A_CHUNK], glyphs, self.overlaps, random)
 

@@ -2,25 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.charset import Normalization
-from text_recognizer.datasets.base import Ink, SplitName
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
+from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
-from text_recognizer.images.line_form import Step
+from text_recognizer.images.line_form import SourceInk, Step
 
 LINES_A_CHUNK = 64
 
 
+@dataclass(eq=False, repr=False)
 class Hdf5LinesDataset(LineDataset):
     """Lines of a file with the groups train, valid and test, each with dt (pictures on their sides) and gt (texts).
 
@@ -30,58 +29,33 @@ class Hdf5LinesDataset(LineDataset):
         path: of the file.
         width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs. Fractions are for
+            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs. Fractions are for
             files without a group.
     """
 
-    def __init__(
-        self,
-        path: str,
-        height: Height = 128,
-        max_width: Width | None = None,
-        width: Width | None = None,
-        ink: Ink = "light",
-        preprocessing: tuple[Step, ...] = (),
-        charset: Characters | None = None,
-        normalization: Normalization = "NFC",
-        unknown_characters: str = "error",
-        max_length: Length | None = None,
-        validation_fraction: Fraction = 0.1,
-        test_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-    ) -> None:
-        super().__init__(
-            LineArgs(
-                height=height,
-                max_width=max_width,
-                ink=ink,
-                source_ink="dark",
-                preprocessing=preprocessing,
-                charset=charset,
-                normalization=normalization,
-                unknown_characters=unknown_characters,
-                max_length=max_length,
-                validation_fraction=validation_fraction,
-                test_fraction=test_fraction,
-                subsample_fraction=subsample_fraction,
-            )
-        )
-        self.path = Path(path).expanduser()
-        self.one_width = width
+    path: str
+    height: Height = field(default=128, kw_only=True)
+    max_width: Width | None = field(default=None, kw_only=True)
+    source_ink: SourceInk = field(default="dark", init=False)
+    preprocessing: tuple[Step, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._path = Path(self.path).expanduser()
 
     def source(self) -> dict[str, Any]:
-        if not self.path.is_file():
-            raise DataError(f"there is no file {self.path}.")
-        return {"file": state_of_files([self.path.absolute()])}
+        if not self._path.is_file():
+            raise DataError(f"there is no file {self._path}.")
+        return {"file": state_of_files([self._path.absolute()])}
 
     def sources(self) -> Iterator[LineSource]:
         for part, texts in self._texts.items():
             for first in range(0, len(texts), LINES_A_CHUNK):
-                yield _Chunk(self.path, part, PARTS[part], first, tuple(texts[first : first + LINES_A_CHUNK]))
+                yield _Chunk(self._path, part, PARTS[part], first, tuple(texts[first : first + LINES_A_CHUNK]))
 
     @cached_property
     def _texts(self) -> dict[str, list[str]]:
-        return read_texts(self.path)
+        return read_texts(self._path)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from text_recognizer.datasets.formats.iam import (
 )
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.lines.args import Characters, Height, Length, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
 from text_recognizer.datasets.lines.line_list import ImageFile
@@ -62,7 +62,7 @@ class IamDataset(LineDataset):
         standardize: change the texts as Flor et al. (2020) do: one kind of dash, quote and bracket, blanks around
             punctuation.
         height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs. Without a charset,
+            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs. Without a charset,
             the 79 characters of IAM. The fractions are for split "writers".
     """
 
@@ -87,20 +87,18 @@ class IamDataset(LineDataset):
         subsample_fraction: SubsampleFraction | None = None,
     ) -> None:
         super().__init__(
-            LineArgs(
-                height=height,
-                max_width=max_width,
-                ink=ink,
-                source_ink="dark",
-                preprocessing=preprocessing,
-                charset=charset,
-                normalization=normalization,
-                unknown_characters=unknown_characters,
-                max_length=max_length,
-                validation_fraction=validation_fraction,
-                test_fraction=test_fraction,
-                subsample_fraction=subsample_fraction,
-            )
+            height=height,
+            max_width=max_width,
+            ink=ink,
+            source_ink="dark",
+            preprocessing=preprocessing,
+            charset=charset,
+            normalization=normalization,
+            unknown_characters=unknown_characters,
+            max_length=max_length,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            subsample_fraction=subsample_fraction,
         )
         if split not in get_args(IamSplit):
             known = get_args(IamSplit)
@@ -120,9 +118,9 @@ class IamDataset(LineDataset):
             self.files.require_writers()
 
     def scan(self) -> tuple[Charset, int]:
-        if self.args.charset is not None:
+        if self.charset is not None:
             return super().scan()
-        return Charset(CHARACTERS, self.args.normalization), LONGEST_LINE
+        return Charset(CHARACTERS, self.normalization), LONGEST_LINE
 
     def source(self) -> dict[str, Any]:
         return {

@@ -17,10 +17,10 @@ class IamLinesDataset(IamDataset):
 
     Args:
         subsample_fraction: keep this share of the lines of every split, chosen at random.
-        path, split, filters, standardize: see datasets.iam.IamDataset.
+        path, split, filters, standardize: see datasets.lines.iam.IamDataset.
         height, width: of every picture, in pixels. A longer line is made smaller until it fits.
         max_length: longer lines are rejected; the outputs of networks with one output a character.
-        ink, preprocessing, charset, normalization, unknown_characters: see datasets.line_args.LineArgs.
+        ink, preprocessing, charset, normalization, unknown_characters: see datasets.lines.args.LineArgs.
     """
 
     def __init__(
@@ -53,4 +53,4 @@ class IamLinesDataset(IamDataset):
             max_length=max_length,
             subsample_fraction=subsample_fraction,
         )
-        self.one_width = width
+        self.width = width

@@ -8,17 +8,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.charset import Normalization
-from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.line_lists import LineList, find_lists, read_line_list
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey
-from text_recognizer.images.line_form import Grey, SourceInk, Step
+from text_recognizer.images.line_form import Grey
 from text_recognizer.wording import did_you_mean
 
 GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
@@ -40,6 +36,7 @@ class ImageFile(LineSource):
         return read_grey(self.path)
 
 
+@dataclass(eq=False, repr=False)
 class LineListDataset(LineDataset):
     """Pictures of lines and a list of their texts.
 
@@ -55,52 +52,20 @@ class LineListDataset(LineDataset):
         encoding: of the list.
         width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         height, max_width, ink, source_ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.line_args.LineArgs.
+            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2
 
-    def __init__(
-        self,
-        path: str,
-        image_folder: str | None = None,
-        group_by: str | None = None,
-        encoding: str = "utf-8",
-        height: Height = 40,
-        max_width: Width | None = 2048,
-        width: Width | None = None,
-        ink: Ink = "light",
-        source_ink: SourceInk = "auto",
-        preprocessing: tuple[Step, ...] = ("contrast",),
-        charset: Characters | None = None,
-        normalization: Normalization = "NFC",
-        unknown_characters: str = "error",
-        max_length: Length | None = None,
-        validation_fraction: Fraction = 0.1,
-        test_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-    ) -> None:
-        super().__init__(
-            LineArgs(
-                height=height,
-                max_width=max_width,
-                ink=ink,
-                source_ink=source_ink,
-                preprocessing=preprocessing,
-                charset=charset,
-                normalization=normalization,
-                unknown_characters=unknown_characters,
-                max_length=max_length,
-                validation_fraction=validation_fraction,
-                test_fraction=test_fraction,
-                subsample_fraction=subsample_fraction,
-            )
-        )
-        self.path = Path(path).expanduser()
-        self.image_folder = Path(image_folder).expanduser() if image_folder else None
-        self.group_by = group_by
-        self.encoding = encoding
-        self.one_width = width
+    path: str
+    image_folder: str | None = None
+    group_by: str | None = None
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._path = Path(self.path).expanduser()
+        self._given_folder = Path(self.image_folder).expanduser() if self.image_folder else None
 
     def source(self) -> dict[str, Any]:
         return {**self.texts_key, "pictures": state_of_files(source.path for source in self._image_files())}
@@ -110,7 +75,7 @@ class LineListDataset(LineDataset):
         return {
             "lists": [str(file.absolute()) for file, _ in self._list_files],
             "content": [_file_hash(file, *state(file)) for file, _ in self._list_files],
-            "image_folder": str(self.image_folder),
+            "image_folder": str(self._given_folder),
             "group_by": self.group_by,
             "encoding": self.encoding,
         }
@@ -120,12 +85,12 @@ class LineListDataset(LineDataset):
 
     @cached_property
     def _list_files(self) -> list[tuple[Path, str]]:
-        return [(file, str(split)) for file, split in find_lists(self.path)]
+        return [(file, str(split)) for file, split in find_lists(self._path)]
 
     def _image_files(self) -> Iterator[ImageFile]:
         for file, split in self._list_files:
             lines = _read_list(file, self.encoding, *state(file))
-            finder = _Finder(self.image_folder or _image_folder(lines))
+            finder = _Finder(self._given_folder or _image_folder(lines))
             column = self._group_column(lines)
             prefix = f"{file.parent.name}/" if split else ""
             for line in lines.lines:

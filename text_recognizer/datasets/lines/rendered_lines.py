@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,17 +11,16 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Le
 
-from text_recognizer.charset import Normalization, describe, normalized, tidy_text
-from text_recognizer.datasets.base import Ink
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
+from text_recognizer.charset import describe, normalized, tidy_text
 from text_recognizer.datasets.formats.lexicon import read_lexicon
-from text_recognizer.datasets.lines.args import Characters, Height, Length, LineArgs, Width
+from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.lines.rendering import Noise, RenderedChunk, RenderedText, Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.images.line_form import SourceInk, Step
 
 LINES_A_CHUNK = 256
 GENERATED_TEXTS = 2_000
@@ -30,6 +29,7 @@ LATIN_LETTERS = 26  # a font that has so many in ASCII is one for Latin
 MOST_LETTERS = 200  # of a script in made-up texts
 
 
+@dataclass(eq=False, repr=False)
 class RenderedLinesDataset(LineDataset):
     """Texts drawn with fonts: turned a little, with and without noise.
 
@@ -52,60 +52,35 @@ class RenderedLinesDataset(LineDataset):
         width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         seed: of texts, fonts, angles and noise.
         ink, charset, normalization, unknown_characters, max_length, validation_fraction, test_fraction,
-            subsample_fraction: see datasets.line_args.LineArgs.
+            subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2
 
-    def __init__(
-        self,
-        texts: str | None = None,
-        fonts: tuple[str, ...] = (),
-        num_texts: Annotated[int, Ge(3)] | None = None,
-        by_count: bool = False,
-        repetitions: Annotated[int, Ge(1), Le(10_000)] = 1,
-        noise: tuple[Noise, ...] = ("gaussian", "poisson", "salt", "pepper"),
-        rotation_deg: Annotated[float, Ge(0), Le(45)] = 2.0,
-        font_size: Annotated[int, Ge(4), Le(1024)] | None = None,
-        encoding: str = "utf-8",
-        height: Height = 32,
-        width: Width | None = None,
-        seed: Annotated[int, Ge(0)] = 0,
-        ink: Ink = "light",
-        charset: Characters | None = None,
-        normalization: Normalization = "NFC",
-        unknown_characters: str = "error",
-        max_length: Length | None = None,
-        validation_fraction: Fraction = 0.1,
-        test_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-    ) -> None:
-        super().__init__(
-            LineArgs(
-                height=height,
-                ink=ink,
-                charset=charset,
-                normalization=normalization,
-                unknown_characters=unknown_characters,
-                max_length=max_length,
-                validation_fraction=validation_fraction,
-                test_fraction=test_fraction,
-                subsample_fraction=subsample_fraction,
-            )
-        )
-        if by_count and (texts is None or num_texts is None):
+    texts: str | None = None
+    fonts: tuple[str, ...] = ()
+    num_texts: Annotated[int, Ge(3)] | None = None
+    by_count: bool = False
+    repetitions: Annotated[int, Ge(1), Le(10_000)] = 1
+    noise: tuple[Noise, ...] = ("gaussian", "poisson", "salt", "pepper")
+    rotation_deg: Annotated[float, Ge(0), Le(45)] = 2.0
+    font_size: Annotated[int, Ge(4), Le(1024)] | None = None
+    encoding: str = "utf-8"
+    height: Height = field(default=32, kw_only=True)
+    max_width: Width | None = field(default=None, init=False)
+    source_ink: SourceInk = field(default="auto", init=False)
+    preprocessing: tuple[Step, ...] = field(default=(), init=False)
+    seed: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by_count and (self.texts is None or self.num_texts is None):
             raise SpecError(
                 "by_count draws num_texts texts from a file of texts with counts: give texts and num_texts."
             )
-        self.lexicon = Path(texts).expanduser() if texts else None
-        self.fonts = tuple(str(Path(path).expanduser()) for path in fonts) or (DEFAULT_FONT,)
-        self.num_texts = num_texts
-        self.by_count = by_count
-        self.repetitions = repetitions
-        self.rendering = Rendering(height, font_size, rotation_deg, noise, ink)
-        self.encoding = encoding
-        self.seed = seed
-        self.one_width = width
+        self.lexicon = Path(self.texts).expanduser() if self.texts else None
+        self._fonts = tuple(str(Path(path).expanduser()) for path in self.fonts) or (DEFAULT_FONT,)
+        self.rendering = Rendering(self.height, self.font_size, self.rotation_deg, self.noise, self.ink)
 
     def source(self) -> dict[str, Any]:
         rendering = self.rendering
@@ -120,12 +95,12 @@ class RenderedLinesDataset(LineDataset):
         return {
             "texts": state_of_files([self.lexicon]) if self.lexicon else None,
             "encoding": self.encoding,
-            "fonts": state_of_files(Path(path) for path in self.fonts),
+            "fonts": state_of_files(Path(path) for path in self._fonts),
             "num_texts": self.num_texts,
             "by_count": self.by_count,
             "seed": self.seed,
-            "normalization": self.args.normalization,
-            "max_length": None if self.lexicon else self.args.max_length,
+            "normalization": self.normalization,
+            "max_length": None if self.lexicon else self.max_length,
         }
 
     def sources(self) -> Iterator[RenderedChunk]:
@@ -156,16 +131,16 @@ class RenderedLinesDataset(LineDataset):
     @cached_property
     def _entries(self) -> list["_Entry"]:
         """The texts to draw, with the fonts that have all their characters."""
-        known = [(path, characters_of(path)) for path in self.fonts]
-        return [_entry(tidy_text(text, self.args.normalization), problem, known) for text, problem in self._chosen()]
+        known = [(path, characters_of(path)) for path in self._fonts]
+        return [_entry(tidy_text(text, self.normalization), problem, known) for text, problem in self._chosen()]
 
     def _chosen(self) -> Sequence[tuple[str, str]]:
         """Texts, and why a row of the file is none."""
         random = np.random.default_rng([self.seed, 0])
         if self.lexicon is None:
             count = self.num_texts or GENERATED_TEXTS
-            longest = self.args.max_length or GENERATED_LENGTH
-            source = SentenceSource(_alphabet(self.fonts))
+            longest = self.max_length or GENERATED_LENGTH
+            source = SentenceSource(_alphabet(self._fonts))
             found = dict.fromkeys(text for text in source.sentences(2 * count, longest, random))
             return [(text, "") for text in list(found)[:count]]
         entries = read_lexicon(self.lexicon, self.encoding)

@@ -16,7 +16,7 @@ class AltoParagraphsDataset(ParagraphDataset):
         path, image_folder, line_types, writer_pattern: see datasets.alto_lines.AltoLinesDataset.
         side: of a picture, in pixels.
         margin: of page around the lines, in pixels of the page's image.
-        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
         validation_fraction, test_fraction: of the pages, whole writers where a pattern finds them.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
     """

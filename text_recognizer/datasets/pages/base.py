@@ -81,7 +81,7 @@ class ParagraphDataset(Dataset):
     Args:
         side: of a picture, in pixels.
         margin: of page shown around the lines, in pixels of the page.
-        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
         fractions: of the training pages held out where the files have no validation or test split.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
     """

@@ -28,11 +28,11 @@ class IamParagraphsDataset(ParagraphDataset):
 
     Args:
         subsample_fraction: keep this share of the forms of every split, chosen at random.
-        path: the folder with IAM's files; see datasets.iam.IamDataset. Needs xml and forms.
-        split: see datasets.iam.IamDataset; "writers" holds out whole writers at random.
+        path: the folder with IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
+        split: see datasets.lines.iam.IamDataset; "writers" holds out whole writers at random.
         side: of a picture, in pixels.
         margin: of page around the lines, in pixels of the form.
-        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
         validation_fraction, test_fraction: of the forms, for split "writers".
     """
 

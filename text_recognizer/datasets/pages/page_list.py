@@ -34,7 +34,7 @@ class PageListDataset(ParagraphDataset):
         writer_pattern: a regular expression that finds the writer in the name of a page; see AltoLinesDataset.
         side: of a picture, in pixels.
         margin: of page around the lines, in pixels of the page's image.
-        preprocessing: steps in their order: "illumination", "contrast"; see datasets.line_images.
+        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
         validation_fraction, test_fraction: of the pages, whole writers where they are known.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
     """
