@@ -9,11 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted, received
-from training.devices.gpu_manager import DeviceStatus, GPUManager, Holder, Status
+from training.devices.gpu_manager import GPUManager
+from training.files.processes import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+
+    from training.devices.status import DeviceStatus, Holder, Status  # they need Unix
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(status: Status) -> dict[str, Any]:
+def as_json(status: "Status") -> dict[str, Any]:
     """The status as --json prints it."""
     return {
         "lock_folder": str(status.folder),
@@ -59,10 +62,11 @@ def as_json(status: Status) -> dict[str, Any]:
         "waiting": [asdict(holder) for holder in status.waiting],
         "stale_files": [str(path) for path in status.stale_files],
         "foreign_files": [str(path) for path in status.foreign_files],
+        "damaged": [{**asdict(entry), "path": str(entry.path)} for entry in status.damaged],
     }
 
 
-def as_table(status: Status) -> "RenderableType":
+def as_table(status: "Status") -> "RenderableType":
     """The status for people."""
     from rich.console import Group
     from rich.text import Text
@@ -76,6 +80,11 @@ def as_table(status: Status) -> "RenderableType":
             f"  {place}. {holder.process} since {_clock(holder.since)} wants {holder.wanted}{_purpose(holder)}"
             for place, holder in enumerate(status.waiting, start=1)
         ]
+    if status.damaged:
+        lines += ["", "Damaged, but perhaps in use; a damaged lease may hold any device that is locked:"]
+        lines += [
+            f"  {entry.path} of {entry.owner}, locked by {entry.locked_by}: {entry.why}" for entry in status.damaged
+        ]
     if status.stale_files:
         lines += [
             "",
@@ -83,7 +92,7 @@ def as_table(status: Status) -> "RenderableType":
             f"held by them. The next request of their owner or of root removes them.",
         ]
     if status.foreign_files:
-        names = ", ".join(path.name for path in status.foreign_files)
+        names = printable(", ".join(path.name for path in status.foreign_files))
         lines += ["", f"Files in {status.folder} that are not of this program, and are ignored: {names}."]
     return Group(_device_table(status.devices), *map(Text, lines))
 
@@ -110,7 +119,7 @@ def _watch(manager: GPUManager, every_s: float) -> None:
         return
 
 
-def _device_table(devices: list[DeviceStatus]) -> "Table":
+def _device_table(devices: "list[DeviceStatus]") -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -130,7 +139,7 @@ def _device_table(devices: list[DeviceStatus]) -> "Table":
     return table
 
 
-def _state(status: DeviceStatus) -> str:
+def _state(status: "DeviceStatus") -> str:
     lines = [
         f"{'held' if holder.memory_mib is None else f'{holder.memory_mib:,} MiB shared'} by {holder.process} "
         f"since {_clock(holder.since)}{_purpose(holder)}"
@@ -151,5 +160,5 @@ def _clock(moment: float) -> str:
     return clock(moment)
 
 
-def _purpose(holder: Holder) -> str:
+def _purpose(holder: "Holder") -> str:
     return f" for '{holder.label}'" if holder.label else ""

@@ -7,9 +7,12 @@ outside the leases use its devices) keeps none from the others.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 # Devices by UUID, each with the memory taken of it in MiB; None: the whole device, shared with nobody.
-Holding = Mapping[str, int | None]
+Holding = Mapping[str, Annotated[int, Ge(1), Le(2**40)] | None]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Wish:
         text: the wish for people: "2 GPUs".
     """
 
-    count: int
+    count: Annotated[int, Ge(1)]
     candidates: Holding
     force: bool
     text: str

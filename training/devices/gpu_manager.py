@@ -6,7 +6,6 @@ it is gone when the last of them is, however they died. There is no server and n
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,9 +16,10 @@ from training.devices.devices import Nvml
 from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not
-    from training.devices.lease_folder import LeaseFolder, Ticket
-    from training.devices.lease_records import Entry, Record
+    from training.devices.decision import Ticket
+    from training.devices.lease_folder import LeaseFolder
     from training.devices.queue import Granted
+    from training.devices.status import Status
 
 LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
 MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
@@ -122,58 +122,6 @@ class Lease:
         self.release()
 
 
-@dataclass(frozen=True)
-class Holder:
-    """A lease on a device, or a request in the queue (then since is when it came).
-
-    Args:
-        memory_mib: how much of the device; None for all of it.
-    """
-
-    pid: int
-    user: str
-    process: str
-    label: str
-    since: float
-    wanted: str
-    memory_mib: int | None = None
-
-
-@dataclass(frozen=True)
-class DeviceStatus:
-    """A device as the manager sees it.
-
-    Args:
-        index: as --gpu takes it; None when CUDA_VISIBLE_DEVICES hides it.
-        obstacle: why no whole-device request could have it, leases aside.
-    """
-
-    device: Device
-    index: int | None
-    used_mib: int | None
-    utilisation_percent: int | None
-    holders: list[Holder]
-    obstacle: str | None
-
-
-@dataclass(frozen=True)
-class Status:
-    """All that ``text-recognizer gpus`` shows.
-
-    Args:
-        absence: why there are no devices.
-        stale_files: requests of ended processes; harmless.
-        foreign_files: files in the folder that are not its own; ignored.
-    """
-
-    folder: Path
-    devices: list[DeviceStatus]
-    waiting: list[Holder]
-    absence: str | None
-    stale_files: list[Path]
-    foreign_files: list[Path]
-
-
 class GPUManager:
     """Leases the devices of this machine.
 
@@ -215,37 +163,11 @@ class GPUManager:
         granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
         return _lease_of(granted, {device.uuid: device for device in visible})
 
-    def status(self) -> Status:
+    def status(self) -> "Status":
         """Who holds what, who waits, and what the devices are doing."""
-        readings = self._nvml.readings()
-        folder = self._folder()
-        if not readings:
-            return Status(folder.path, [], [], self._nvml.absence, [], [])
-        from training.devices.allocation import Wish
-        from training.devices.verdicts import judge
+        from training.devices.status import read_status
 
-        setting = os.environ.get("CUDA_VISIBLE_DEVICES")
-        visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
-        with folder.decision() as decision:
-            leases, quarantined = decision.leases(), decision.quarantined()
-            waiting = [_holder(entry.record) for entry in decision.waiting()]
-            stale, foreign = decision.stale_files(), decision.foreign_files()
-        devices = []
-        for reading in readings:
-            uuid = reading.device.uuid
-            on_it = [entry for entry in leases if uuid in (entry.record.holds or {})]
-            whole = Wish(1, {uuid: None}, False, "")
-            devices.append(
-                DeviceStatus(
-                    reading.device,
-                    visible.index(uuid) if uuid in visible else None,
-                    reading.used_mib,
-                    reading.utilisation_percent,
-                    _holders(on_it, uuid),
-                    judge(reading, on_it, quarantined.get(uuid)).obstacle(whole),
-                )
-            )
-        return Status(folder.path, devices, waiting, None, stale, foreign)
+        return read_status(self._folder(), self._nvml)
 
     def quarantine(self, uuid: str, reason: str) -> None:
         """Keeps a device from being given out until somebody clears it; for failures that only a run notices."""
@@ -293,15 +215,3 @@ def _lease_of(granted: "Granted", devices: Mapping[str, Device]) -> Lease:
         path=granted.ticket.path,
         fds=granted.descriptors,
     )
-
-
-def _holders(leases: Sequence["Entry"], uuid: str) -> list[Holder]:
-    return [_holder(entry.record, (entry.record.holds or {})[uuid]) for entry in leases]
-
-
-def _holder(record: "Record", memory_mib: int | None = None) -> Holder:
-    from training.devices.queue import described_process
-
-    since = record.asked if record.since is None else record.since
-    wanted = record.wish.text
-    return Holder(record.pid, record.user, described_process(record), record.label, since, wanted, memory_mib)

@@ -1,17 +1,26 @@
-"""What the files of the lease folder say: one request each, as one JSON object."""
+"""What the files of the lease folder say: one request each, as one JSON object. Anybody may have written them."""
 
+import functools
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from text_recognizer.errors import DeviceError
+from annotated_types import Ge, Gt, Le
+
 from training.devices.allocation import Holding, Wish
-from training.files import processes
+from training.files import lock_files, processes
+from training.files.processes import printable
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+# A request for each of a hundred devices takes a tenth of it.
+MOST_BYTES = 1 << 18
+
+_Moment = Annotated[float, Ge(0), Le(1e11)]  # later years have no calendar
 
 
 @dataclass(frozen=True)
@@ -26,31 +35,25 @@ class Record:
         since: when it was given that.
     """
 
-    pid: int
-    started: int | None
+    pid: Annotated[int, Gt(0), Le(2**31 - 1)]
+    started: Annotated[int, Ge(0)] | None
     namespace: str
     user: str
     label: str
-    asked: float
+    asked: _Moment
     wish: Wish
     holds: Holding | None = None
-    since: float | None = None
+    since: _Moment | None = None
+    format: Literal[1] = 1
 
     @classmethod
     def of_this_process(cls, wish: Wish, label: str) -> "Record":
         pid, namespace = os.getpid(), processes.pid_namespace()
-        return cls(pid, processes.started_at(pid), namespace, processes.user_name(), label, time.time(), wish)
+        started, user = processes.started_at(pid), processes.user_name()
+        return cls(pid, started, namespace, user, printable(label), time.time(), wish)
 
     def to_json(self) -> bytes:
-        return json.dumps({"format": FORMAT, **asdict(self)}).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> "Record":
-        """Raises ValueError, KeyError or TypeError when it is something else."""
-        values: dict[str, Any] = json.loads(text)
-        if values.pop("format") != FORMAT:
-            raise ValueError("another format")
-        return cls(**{**values, "wish": Wish(**values["wish"])})
+        return json.dumps(asdict(self)).encode()
 
     def process_is_gone(self) -> bool:
         """Whether the process that asked has ended, as far as can be seen from here."""
@@ -74,19 +77,79 @@ class Entry:
     device_and_inode: tuple[int, int] = field(compare=False)
 
 
-def read_entry(number: int, path: Path, descriptor: int) -> Entry:
-    """Reads a locked file.
+@dataclass(frozen=True)
+class DamagedEntry:
+    """A file that is locked, or may be, but holds no request of this version.
 
-    Raises:
-        DeviceError: it holds something else than a request.
+    Args:
+        owner: the user whose file it is.
+        locked_by: the processes, in words.
+        why: what is wrong with it, as the end of a sentence.
     """
-    about = os.fstat(descriptor)
+
+    path: Path
+    owner: str
+    locked_by: str
+    why: str
+
+    @property
+    def is_lease(self) -> bool:
+        """Whether it stands where leases do, so that devices may be held under it."""
+        return self.path.suffix == ".lease"
+
+
+def read_entry(path: Path) -> Entry | DamagedEntry | None:
+    """The request in a file of any content; None, and the file removed if this user may, when no process holds it.
+
+    To be called while nobody makes such files.
+    """
     try:
-        record = Record.from_json(os.pread(descriptor, about.st_size, 0))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        owners = ", ".join(map(processes.described, processes.lock_owners(about.st_ino))) or "an unknown process"
-        raise DeviceError(
-            f"'{path}' is locked by {owners}, but is no lease of this version. End that process, or set "
-            f"TEXT_RECOGNIZER_LOCKS to another folder (the same for all users of these GPUs)."
-        ) from None
-    return Entry(number, path, record, (about.st_dev, about.st_ino))
+        about = path.lstat()
+        descriptor = lock_files.open_at_once(path)
+    except PermissionError:  # whether it is locked cannot be tried out
+        return _damaged(path, about, "this user may not read it")
+    except FileNotFoundError:
+        return None
+    if descriptor is None:
+        return None
+    try:
+        if lock_files.lock(descriptor, shared=True):
+            lock_files.remove(path)
+            return None
+        try:
+            record = _parsed(os.pread(descriptor, MOST_BYTES + 1, 0), path.suffix)
+        except ValueError as error:
+            return _damaged(path, about, str(error))
+        return Entry(int(path.stem), path, record, (about.st_dev, about.st_ino))
+    finally:
+        os.close(descriptor)
+
+
+def _parsed(text: bytes, suffix: str) -> Record:
+    """Raises ValueError: what it is instead of a record."""
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
+    from pydantic import ValidationError
+
+    try:
+        record = _adapter().validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(printable(f"{where}: {first['msg']}" if where else first["msg"])) from None
+    if (suffix == ".lease") != bool(record.holds):
+        raise ValueError("a lease must say what it holds, and a waiting request holds nothing")
+    wish = replace(record.wish, text=printable(record.wish.text))
+    return replace(record, user=printable(record.user), label=printable(record.label), wish=wish)
+
+
+@functools.cache
+def _adapter() -> "TypeAdapter[Record]":
+    from pydantic import TypeAdapter  # 30 ms that a lease on the CPU does not need
+
+    return TypeAdapter(Record)
+
+
+def _damaged(path: Path, about: os.stat_result, why: str) -> DamagedEntry:
+    owners = ", ".join(map(processes.described, processes.lock_owners(about.st_ino))) or "an unknown process"
+    return DamagedEntry(path, processes.user_name(about.st_uid), owners, why)

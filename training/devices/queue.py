@@ -1,23 +1,24 @@
 """Waiting for devices: one request, from joining the queue to holding the locks."""
 
+import contextlib
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.wording import counted
 from training.devices.allocation import Wish, allocate
+from training.devices.decision import Decision, Kept, Ticket
 from training.devices.device import Device, Reading
 from training.devices.devices import Nvml
-from training.devices.lease_folder import Decision, LeaseFolder, Ticket
+from training.devices.lease_folder import LeaseFolder
 from training.devices.lease_records import Entry, Record
 from training.devices.verdicts import Verdict, judge
-from training.files import processes
+from training.files import lock_files, processes
 
 # What NVML said holds for so long, and longer for those at the end of the queue; the locks are looked at more often.
 _VERDICT_LIFE_S = 0.5
@@ -61,7 +62,8 @@ class Waiter:
         self._announced = ""
         self._verdicts: dict[str, Verdict] = {}
         self._judged_at = float("-inf")
-        self._locked_elsewhere: dict[str, list[int]] = {}
+        self._kept: dict[str, str] = {}  # outside the records, and how
+        self._ticket: Ticket | None = None
         self._leases: list[Entry] = []
         self._ahead = 0
         self._descriptors: list[int] = []
@@ -74,23 +76,22 @@ class Waiter:
             DeviceError: the time is over; or the devices can never be had, because of their state.
         """
         self._deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout_s is None else timeout_s)
-        with self._decision() as decision:
-            ticket = decision.enqueue(Record.of_this_process(self._wish, self._label))
         try:
-            return self._wait_for_turn(ticket)
+            return self._wait_for_turn()
         except BaseException:
             for descriptor in self._descriptors:
                 os.close(descriptor)
-            ticket.leave()
+            if self._ticket is not None:
+                self._ticket.leave()
             raise
 
-    def _wait_for_turn(self, ticket: Ticket) -> Granted:
+    def _wait_for_turn(self) -> Granted:
         began = time.monotonic()
         while True:
-            if self._turn_may_have_come(ticket):
+            if self._turn_may_have_come():
                 # Between two decisions: NVML takes too long to let all others wait for the mutex meanwhile.
                 readings = self._nvml.readings()
-                if granted := self._take(ticket, readings):
+                if granted := self._take(readings):
                     return granted
             self._announce()
             waited_s = time.monotonic() - began
@@ -101,13 +102,22 @@ class Waiter:
             pause_s = min(_LONGEST_PAUSE_S, max(0.01 * (1 + self._ahead), waited_s / 50)) * random.uniform(0.75, 1.25)
             time.sleep(min(pause_s, left_s))
 
-    def _decision(self) -> AbstractContextManager[Decision]:
+    @contextlib.contextmanager
+    def _decision(self) -> Iterator[tuple[Decision, Ticket]]:
+        """A decision, with this request in the queue; at its end once more, when somebody removed it."""
         # A moment in any case, so that a time-out of 0 does not fail just because somebody else looks.
-        return self._folder.decision(max(1.0, self._deadline - time.monotonic()), self._on_wait)
+        patience_s = max(1.0, self._deadline - time.monotonic())
+        with self._folder.decision(patience_s, self._on_wait) as decision:
+            if self._ticket is not None and not lock_files.is_at(self._ticket.path, self._ticket.descriptor):
+                os.close(self._ticket.descriptor)
+                self._ticket = None
+            if self._ticket is None:
+                self._ticket = decision.enqueue(Record.of_this_process(self._wish, self._label))
+            yield decision, self._ticket
 
-    def _turn_may_have_come(self, ticket: Ticket) -> bool:
+    def _turn_may_have_come(self) -> bool:
         """Whether the locks, and what NVML said lately, would allow the request; only then NVML is asked again."""
-        with self._decision() as decision:
+        with self._decision() as (decision, ticket):
             self._ahead = decision.queue_length(ticket.number)
             if not self._verdicts:
                 return True
@@ -118,16 +128,16 @@ class Waiter:
         holdings = (entry.record.holds or {} for entry in self._leases)
         return allocate(self._wish, (), holdings, self._memory_mib, lambda *_: True) is not None
 
-    def _take(self, ticket: Ticket, readings: Sequence[Reading]) -> Granted | None:
-        with self._decision() as decision:
+    def _take(self, readings: Sequence[Reading]) -> Granted | None:
+        with self._decision() as (decision, ticket):
             self._leases = decision.leases()
             self._judge(decision, readings)
             self._check_hope()
-            self._locked_elsewhere = {}
+            self._kept = decision.kept(self._wish.candidates, self._leases)
             while chosen := self._choose(decision, ticket):
                 locked = decision.lock_devices(chosen)
-                if isinstance(locked, str):
-                    self._locked_elsewhere[locked] = decision.lock_owners(locked)
+                if isinstance(locked, Kept):
+                    self._kept[locked.uuid] = locked.how
                     continue
                 self._descriptors = locked
                 decision.become_lease(ticket, replace(ticket.record, holds=chosen, since=time.time()))
@@ -141,7 +151,8 @@ class Waiter:
         for reading in readings:
             uuid = reading.device.uuid
             if reading.fault and reading.identified and uuid not in quarantined:
-                decision.quarantine(uuid, reading.fault)
+                with contextlib.suppress(OSError):  # it is not given out anyway, for the fault itself
+                    decision.quarantine(uuid, reading.fault)
                 quarantined[uuid] = reading.fault
             on_it = [entry for entry in self._leases if uuid in (entry.record.holds or {})]
             self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
@@ -158,7 +169,7 @@ class Waiter:
             _earlier_wishes(decision, ticket),
             (entry.record.holds or {} for entry in self._leases),
             {uuid: verdict.spare_mib for uuid, verdict in self._verdicts.items()},
-            lambda uuid, wish: uuid not in self._locked_elsewhere and self._verdict(uuid).allows(wish),
+            lambda uuid, wish: uuid not in self._kept and self._verdict(uuid).allows(wish),
         )
 
     def _verdict(self, uuid: str) -> Verdict:
@@ -180,11 +191,9 @@ class Waiter:
         reasons = [described_holder(entry, uuid) for entry in self._leases if uuid in (entry.record.holds or {})]
         if (obstacle := self._verdict(uuid).obstacle(self._wish)) is not None:
             reasons.append(obstacle)
+        reasons += [self._kept[uuid]] if uuid in self._kept else []
         if reasons:
             return ", ".join(reasons)
-        if uuid in self._locked_elsewhere:
-            owners = ", ".join(map(processes.described, self._locked_elsewhere[uuid])) or "an unknown process"
-            return f"locked by {owners}, whose lease was deleted"
         return "free, but not enough for this request or kept for an earlier one"
 
 

@@ -1,6 +1,7 @@
-"""Files that exist to be locked (flock), in a folder that several users share."""
+"""Files that exist to be locked (flock), in a folder that several users share and anybody may put anything into."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -8,8 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from text_recognizer.errors import DeviceError
+from training.files import processes
+
+T = TypeVar("T")
 
 # A file's maker may be between creating it and opening it to all.
 _PATIENCE_S = (0.01, 0.05, 0.2)
@@ -19,18 +24,37 @@ def open_existing(path: Path) -> int:
     """Opens a file for locking and reading.
 
     Without O_CREAT: in a sticky folder Linux refuses that for other users' files (fs.protected_regular), even to root.
-    Without waiting: something else than a file may lie there.
+
+    Raises:
+        DeviceError: something else than a file lies there.
     """
-    descriptor = _patiently(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    descriptor = patiently(lambda: open_at_once(path))
+    if descriptor is None:
+        owner = processes.user_name(path.lstat().st_uid)
+        raise DeviceError(f"'{path}' is not a file: somebody else put it there ({owner}). Remove it.")
+    return descriptor
+
+
+def open_at_once(path: Path) -> int | None:
+    """The same without patience for whoever just makes the file; None for something else than a file."""
+    if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may already do something
+        return None
+    try:
+        # Without waiting, as a pipe would: it may have changed since the look at it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise DeviceError(f"'{path}' is not a file: somebody else put it there. Remove it.")
+        return None
     return descriptor
 
 
 def create(path: Path, mode: int = 0o644) -> int:
     """Creates a file, with this mode whatever the umask. Raises FileExistsError."""
-    descriptor = _patiently(
+    descriptor = patiently(
         lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     )
     os.fchmod(descriptor, mode)
@@ -78,21 +102,33 @@ def unlock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock of a file alone; False also for a file that is gone."""
+def is_locked(path: Path, at_all: bool = False) -> bool:
+    """Whether some process holds the lock of a file alone; False also for a file that is gone.
+
+    Args:
+        at_all: count also a lock that processes share.
+    """
     try:
-        descriptor = open_existing(path)
+        descriptor = open_at_once(path)
     except FileNotFoundError:
         return False
+    if descriptor is None:
+        return False
     try:
-        return not lock(descriptor, shared=True)
+        return not lock(descriptor, shared=not at_all)
     finally:
         os.close(descriptor)
 
 
+def remove(path: Path) -> None:
+    """Removes a file, if this user may: another user's is harmless where it is."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
 def remove_if_unlocked(path: Path) -> None:
     """Removes a file that no process holds, as far as this user may."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, DeviceError):
         descriptor = open_existing(path)
         try:
             if lock(descriptor) and is_at(path, descriptor):
@@ -104,7 +140,7 @@ def remove_if_unlocked(path: Path) -> None:
 def is_at(path: Path, descriptor: int) -> bool:
     """Whether an open file is still the one at its path: it may have been deleted while it was waited for."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
@@ -148,7 +184,7 @@ class _PendingLock:
         os.close(self._descriptor)
 
 
-def _patiently(open_file: Callable[[], int]) -> int:
+def patiently(open_file: Callable[[], T]) -> T:
     for pause_s in _PATIENCE_S:
         try:
             return open_file()

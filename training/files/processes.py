@@ -67,6 +67,12 @@ def user_name(uid: int | None = None) -> str:
         return str(uid)
 
 
+def printable(text: str) -> str:
+    """What others wrote, for a terminal: nothing that would steer it, and not too much."""
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:201])
+    return shown if len(shown) <= 200 else shown[:199] + "…"
+
+
 def described(pid: int) -> str:
     """A process for people: pid 123 (alice: python train.py)."""
     folder = PROC / str(pid)
@@ -77,7 +83,7 @@ def described(pid: int) -> str:
         return f"pid {pid} (not visible from here)"
     command = " ".join(Path(word.decode(errors="replace")).name for word in words if word)
     shortened = command if len(command) <= 40 else command[:39] + "…"
-    return f"pid {pid} ({owner}{': ' + shortened if shortened else ''})"
+    return f"pid {pid} ({owner}{': ' + printable(shortened) if shortened else ''})"
 
 
 def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
@@ -94,6 +100,16 @@ def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
         if (found.st_dev, found.st_ino) == device_and_inode:
             return True
     return False
+
+
+def count_shared_locks(about: os.stat_result) -> int:
+    """How often a file is locked jointly (flock), as far as can be seen from here: each time by another opening."""
+    place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    try:
+        lines = (PROC / "locks").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(parts[1::2][:2] == ["FLOCK", "READ"] and parts[5] == place for parts in map(str.split, lines))
 
 
 def lock_owners(inode: int) -> list[int]:

@@ -25,8 +25,9 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
+from training.devices.decision import Decision, Kept
 from training.devices.gpu_manager import GPUManager, Lease
-from training.devices.lease_folder import Decision, LeaseFolder
+from training.devices.lease_folder import LeaseFolder
 from training.devices.requests import DeviceRequest
 from training.files import lock_files, processes
 from training.tests import simulated_nvml
@@ -351,7 +352,7 @@ def _requests(devices: int) -> list[tuple[str, str, str | None]]:
 
 def _is_free(decision: Decision, uuid: str) -> bool:
     locked = decision.lock_devices({uuid: None})
-    if isinstance(locked, str):
+    if isinstance(locked, Kept):
         return False
     for descriptor in locked:
         os.close(descriptor)

@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from training.devices.gpu_manager import GPUManager, Holder, Lease
+from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
+from training.devices.status import Holder
 from training.tests.forked import Child, Line, Story
 
 

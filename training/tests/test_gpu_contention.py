@@ -1,5 +1,5 @@
 from training.devices.allocation import Holding
-from training.devices.lease_folder import Decision
+from training.devices.decision import Decision
 from training.tests import gpu_contention
 from training.tests.simulated_nvml import needs_compiler
 

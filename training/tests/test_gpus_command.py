@@ -152,6 +152,7 @@ def test_json_holds_everything(machine, capsys):
         "waiting": [],
         "stale_files": [],
         "foreign_files": [],
+        "damaged": [],
     }
 
 

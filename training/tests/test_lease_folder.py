@@ -6,7 +6,7 @@ from text_recognizer.errors import DeviceError
 from text_recognizer.settings import REPOSITORY
 from training.devices.gpu_manager import GPUManager
 from training.devices.lease_folder import lock_folder
-from training.files import lock_files, processes
+from training.files import processes
 from training.tests.forked import NOBODY, Child
 from training.tests.lease_stories import holder, lease
 from training.tests.simulated_nvml import (
@@ -111,19 +111,6 @@ def test_a_stale_file_means_nothing_and_goes(machine):
     with lease("0") as held:
         assert held.environ["TEXT_RECOGNIZER_LEASE"].endswith("000000000008.lease")
     assert not stale.exists()
-
-
-def test_a_locked_file_of_another_kind_is_an_error_that_names_its_process(machine):
-    machine.with_gpus(1)
-    machine.locks.mkdir()
-    foreign = machine.locks / "000000000007.lease"
-    descriptor = lock_files.create(foreign)
-    try:
-        assert lock_files.lock(descriptor)
-        with pytest.raises(DeviceError, match=rf"{foreign}' is locked by pid {os.getpid()} .*no lease of this version"):
-            lease()
-    finally:
-        os.close(descriptor)
 
 
 def test_a_device_stays_its_holders_when_the_record_is_deleted(machine):

@@ -1,0 +1,227 @@
+"""Decision: what can be seen and done in the lease folder while nobody else looks or takes."""
+
+import contextlib
+import functools
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from text_recognizer.errors import DeviceError
+from training.devices import quarantine, removed_folder
+from training.devices.allocation import Holding
+from training.devices.lease_records import DamagedEntry, Entry, Record, read_entry
+from training.files import lock_files, processes
+
+_ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
+_IN_REMOVED_FOLDER = "held by a lease whose folder was removed meanwhile, and which nobody can look at any more"
+_LAST_NUMBER = 10**12 - 1
+_OWN_FILE = re.compile(r"mutex|[0-9]{12}\.(?:waiting|lease)|.+\.(?:device|quarantine)")
+
+
+class Ticket:
+    """This process's own request: an open, locked file."""
+
+    def __init__(self, path: Path, descriptor: int, record: Record) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.record = record
+
+    @property
+    def number(self) -> int:
+        return int(self.path.stem)
+
+    def leave(self) -> None:
+        """Gives up this process's part; the file goes when no child holds it any more."""
+        os.close(self.descriptor)
+        lock_files.remove_if_unlocked(self.path)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A device that is held outside the records: how, as the end of a sentence "GPU 0 is …"."""
+
+    uuid: str
+    how: str
+
+
+class Decision:
+    """What can be seen and done while the mutex is held.
+
+    Args:
+        folder, mutex: descriptors of the folder and of its mutex.
+    """
+
+    def __init__(self, path: Path, folder: int, mutex: int) -> None:
+        self._path = path
+        self._folder = folder
+        self._mutex = mutex
+        self._files = list(path.iterdir())
+
+    def enqueue(self, record: Record) -> Ticket:
+        """Puts a request at the end of the queue."""
+        while True:
+            path = self._path / f"{self._free_number():012d}.waiting"
+            self._files.append(path)
+            self.__dict__.pop("_entries", None)
+            with contextlib.suppress(FileExistsError):  # somebody makes files without the mutex
+                descriptor = lock_files.create(path)
+                break
+        try:
+            lock_files.lock(descriptor)
+            lock_files.write(descriptor, record.to_json())
+        except BaseException:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        return Ticket(path, descriptor, record)
+
+    def become_lease(self, ticket: Ticket, record: Record) -> None:
+        """Turns a waiting request into a lease, after its devices were locked."""
+        lock_files.write(ticket.descriptor, record.to_json())
+        ticket.record = record
+        try:
+            ticket.path = ticket.path.rename(ticket.path.with_suffix(".lease"))
+        except OSError:  # somebody else's file is there
+            ticket.path = ticket.path.rename(self._path / f"{self._free_number():012d}.lease")
+
+    def leases(self) -> list[Entry]:
+        return [entry for entry in self._live(".lease") if isinstance(entry, Entry)]
+
+    def waiting(self, before: int | None = None) -> Iterator[Entry]:
+        """Requests in the queue, oldest first."""
+        for entry in self._live(".waiting"):
+            if not isinstance(entry, Entry):
+                continue
+            if before is not None and entry.number >= before:
+                return
+            # A child forked by the process that waited may have inherited the lock, but it does not wait.
+            if not entry.record.process_is_gone():
+                yield entry
+
+    def damaged(self) -> list[DamagedEntry]:
+        """Files that are locked, or may be, but hold neither a lease nor a request of this version."""
+        found = [*self._live(".lease"), *self._live(".waiting")]
+        return [entry for entry in found if isinstance(entry, DamagedEntry)]
+
+    def queue_length(self, before: int) -> int:
+        """How many requests wait for longer; dead ones that nobody has come across yet are counted too."""
+        return sum(number < before and path.suffix == ".waiting" for number, path in self._entries)
+
+    def lock_devices(self, holding: Holding) -> list[int] | Kept:
+        """Locks all devices or none.
+
+        Returns:
+            the descriptors that keep the locks; or the first device that cannot be locked.
+        """
+        with contextlib.ExitStack() as undo:
+            descriptors: list[int] = []
+
+            def keep(*opened: int) -> None:
+                for descriptor in opened:
+                    undo.callback(os.close, descriptor)
+                    descriptors.append(descriptor)
+
+            # Before the look at what others hold in a removed folder, so that of two that take at once one sees it.
+            keep(*removed_folder.hold(self._path, self._folder, holding))
+            for uuid, memory_mib in holding.items():
+                try:
+                    keep(lock_files.open_or_create(self._device_file(uuid)))
+                except (OSError, DeviceError) as error:
+                    return Kept(uuid, f"not to be locked: {error}")
+                if not lock_files.lock(descriptors[-1], shared=memory_mib is not None):
+                    return Kept(uuid, self._locked_by(uuid))
+                if removed_folder.holds(self._path, self._folder, uuid):
+                    return Kept(uuid, _IN_REMOVED_FOLDER)
+                if not (lock_files.is_at(self._device_file(uuid), descriptors[-1]) and self._is_current()):
+                    return Kept(uuid, f"in a folder that was removed just now, '{self._path}'")
+            undo.pop_all()
+        return descriptors
+
+    def kept(self, uuids: Iterable[str], leases: Sequence[Entry]) -> dict[str, str]:
+        """Devices that are held outside the records, or by a damaged one, and how: see Kept."""
+        damaged = [entry for entry in self.damaged() if entry.is_lease]
+        found = {uuid: self._kept(uuid, leases, damaged) for uuid in uuids}
+        return {uuid: how for uuid, how in found.items() if how is not None}
+
+    def _kept(self, uuid: str, leases: Sequence[Entry], damaged: Sequence[DamagedEntry]) -> str | None:
+        if removed_folder.holds(self._path, self._folder, uuid):
+            return _IN_REMOVED_FOLDER
+        path = self._device_file(uuid)
+        try:
+            if not lock_files.is_locked(path, at_all=True):
+                return None
+            locks = processes.count_shared_locks(path.lstat())
+        except OSError as error:
+            return f"not to be locked: {error.strerror or error} ({path})"
+        recorded = sum(uuid in (entry.record.holds or {}) for entry in leases)
+        if damaged:
+            return f"locked, perhaps under the damaged lease '{damaged[0].path}' of {damaged[0].owner}"
+        return self._locked_by(uuid) if recorded < max(1, locks) else None
+
+    def _locked_by(self, uuid: str) -> str:
+        try:
+            owners = processes.lock_owners(self._device_file(uuid).lstat().st_ino)
+        except OSError:
+            owners = []
+        by = ", ".join(map(processes.described, owners)) or "an unknown process"
+        return f"locked by {by}, whose lease was deleted"
+
+    def quarantine(self, uuid: str, reason: str) -> None:
+        """Keeps a device from being given out until somebody clears it."""
+        path = self._quarantine_file(uuid)
+        quarantine.quarantine(path, uuid, reason)
+        self._files.append(path)
+
+    def clear_quarantine(self, uuid: str) -> None:
+        quarantine.clear(self._quarantine_file(uuid))
+
+    def quarantined(self) -> dict[str, str]:
+        """Reasons by UUID."""
+        return quarantine.quarantined(path for path in self._files if path.suffix == ".quarantine")
+
+    def stale_files(self) -> list[Path]:
+        """Requests whose processes are gone: harmless; a later request of the same user or root removes them."""
+        locked = {entry.path for suffix in (".lease", ".waiting") for entry in self._live(suffix)}
+        return [path for _, path in self._entries if path not in locked and _is_file(path)]
+
+    def foreign_files(self) -> list[Path]:
+        """What is not of this folder's making. It is left alone."""
+        return sorted(path for path in self._files if not (_OWN_FILE.fullmatch(path.name) and _is_file(path)))
+
+    def _is_current(self) -> bool:
+        """Whether folder and mutex are still the ones that everybody else opens."""
+        return lock_files.is_at(self._path, self._folder) and lock_files.is_at(self._path / "mutex", self._mutex)
+
+    def _free_number(self) -> int:
+        """After all others, unless somebody took the last numbers to keep it from the rest."""
+        taken = {0, *(number for number, _ in self._entries)}
+        return max(number for number in taken if number < _LAST_NUMBER and number + 1 not in taken) + 1
+
+    @functools.cached_property
+    def _entries(self) -> list[tuple[int, Path]]:
+        return sorted((int(match[1]), path) for path in self._files if (match := _ENTRY.fullmatch(path.name)))
+
+    def _device_file(self, uuid: str) -> Path:
+        return self._path / f"{_as_file_name(uuid)}.device"
+
+    def _quarantine_file(self, uuid: str) -> Path:
+        return self._path / f"{_as_file_name(uuid)}.quarantine"
+
+    def _live(self, suffix: str) -> Iterator[Entry | DamagedEntry]:
+        for _, path in self._entries:
+            if path.suffix == suffix and (entry := read_entry(path)):
+                yield entry
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _as_file_name(uuid: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "_", uuid)
