@@ -2,12 +2,12 @@
 
 import base64
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from evaluation.charts import line_chart
 from evaluation.pages import render
+from evaluation.predictions import loss_of
 from text_recognizer.datasets.base import Split
 from text_recognizer.images.read import png_bytes
 
@@ -62,7 +62,7 @@ def _charts(rows: list[dict[str, Any]]) -> list[str]:
 
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
     """The rows with the largest loss, each with its image as "png", encoded for a page."""
-    ranked = sorted(predictions, key=lambda row: -row["loss"] if math.isfinite(row["loss"]) else -math.inf)[:most]
+    ranked = sorted(predictions, key=loss_of, reverse=True)[:most]
     images = [test_split.image(row["position"]) for row in ranked]
     encoded = [base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode() for image in images]
     return [{**row, "png": png} for row, png in zip(ranked, encoded, strict=True)]

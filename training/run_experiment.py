@@ -39,6 +39,7 @@ from training.runs.run import Run, find_run, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
+from training.terminal.tables import shown
 from training.tracking.wandb.mode import asked_mode, wandb_mode
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection
 
 def _say_finished(run: Run, save: bool) -> None:
     summary = run.status().summary
-    results = ", ".join(f"{name} {value:.4f}" for name, value in summary.items() if name.startswith("test_"))
+    results = ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
     print(f"the run {run.folder} is finished already: {results}")
     if save:
         say(f"saved as {make_canonical(run.folder / 'model', run.spec)}")

@@ -88,7 +88,7 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
 
 
 def _record_launch(run: Run, wandb_mode: Mode, devices: list[str], launch: dict[str, Any]) -> None:
-    attempts = run.read_json("launch.json")["attempts"] if run.has("launch.json") else []
+    attempts = run.attempts() if run.has("launch.json") else []
     this = {
         "time": time.time(),
         "process": os.getpid(),

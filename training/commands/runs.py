@@ -5,14 +5,17 @@ import csv
 import json
 import sys
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from evaluation.compare import compare_predictions
+from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
 from training.files.journals import read_journal
-from training.runs.run import Run, find_run, read_status
-from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.runs.run import Run, find_run
+from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
 from training.terminal.tables import print_table, shown
@@ -36,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
     )
     listing.add_argument("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
-    listing.add_argument("--columns", default=",".join(DEFAULT_COLUMNS), help="comma-separated (default: %(default)s)")
+    listing.add_argument(
+        "--columns", help=f"comma-separated (default: {','.join(DEFAULT_COLUMNS)}; damage where a run is damaged)"
+    )
     listing.add_argument("--format", choices=("table", "csv", "json"), default="table")
     listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
     listing.set_defaults(run=_list)
@@ -67,7 +72,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
     limit = arguments.limit
     if limit is not None and limit < 1:
         raise SpecError(f"--limit must be at least 1. Received: {limit}.")
@@ -75,6 +79,7 @@ def _list(arguments: argparse.Namespace) -> int:
         limit = 50
     every = list(read_rows())
     rows = select(every, arguments.filter, arguments.sort, limit)
+    columns = _columns(arguments.columns, rows)
     if arguments.format == "json":
         print(json.dumps([row.to_json() for row in rows], indent=1))
     elif arguments.format == "csv":
@@ -88,10 +93,16 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _columns(given: str | None, rows: Sequence[RunRow]) -> list[str]:
+    if given is None:
+        return [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+    return [column.strip() for column in given.split(",") if column.strip()]
+
+
 def _show(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
-    status = run.status()
-    rows = run.rows()
+    status, spec = run.status(), run.spec
+    rows, damage = run.rows(), run.damage()
     if arguments.json:
         described = {
             "id": run.id,
@@ -100,7 +111,8 @@ def _show(arguments: argparse.Namespace) -> int:
             "error": status.error,
             "times": status.times,
             "summary": status.summary,
-            "spec": run.spec.to_json(),
+            "damage": damage,
+            "spec": spec.to_json(),
             "environment": run.read_json("environment.json") if run.has("environment.json") else None,
             "rows": rows,
         }
@@ -110,8 +122,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"folder      {run.folder}")
     created = shown("created", status.times.get("created"))
     print(f"created     {created}, epoch {status.epoch or len(rows)} of {status.epochs}")
-    spec = run.spec
     print(f"experiment  {spec.network} on {spec.dataset}, group {spec.experiment_group}, seed {spec.seed}")
+    if damage:
+        print(f"damage      {damage}")
     for name, value in status.summary.items():
         print(f"  {name:<24} {shown(name, value)}")
     if len(rows) > 1:
@@ -140,7 +153,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     print_table(["", *(run.id for run in runs)], table)
     print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
     if len(runs) == 2:
-        first, second = (list(read_journal(run.folder / "predictions.jsonl")) for run in runs)
+        first, second = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
         comparison = compare_predictions(first, second)
         if comparison is not None:
             print(f"test: {comparison.in_words()}")
@@ -169,9 +182,10 @@ def _tail(arguments: argparse.Namespace) -> int:
         if run.status().state not in ("created", "running") and not log.exists():
             raise RunError(f"the run {run.folder} has no log.")
         time.sleep(TAIL_S)
+    if not log.is_file():
+        raise RunError(f"{log} is not a file.")
     with open(log, encoding="utf-8", errors="replace") as file:
-        earlier = file.readlines()
-        sys.stdout.writelines(earlier[max(0, len(earlier) - arguments.lines) :])
+        sys.stdout.writelines(deque(file, arguments.lines))
         while True:
             at_work = run.status().state in ("created", "running")  # before reading: what it prints last comes too
             sys.stdout.write(file.read())
@@ -189,7 +203,14 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 
 def _row(run: Run) -> RunRow:
-    return RunRow(run.folder, read_status(run.folder), run.status().state, run.read_json("spec.json"))
+    """
+    Raises:
+        RunError: the run is damaged.
+    """
+    row = read_row(run.folder)
+    if row is None or row.damage:
+        raise RunError(str(row.damage) if row else f"{run.folder} is not a run folder any more.")
+    return row
 
 
 def _plain(value: Any) -> Any:

@@ -2,17 +2,19 @@
 
 import argparse
 import json
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
-from training.runs.run import Run
+from training.runs.run_table import read_row
 from training.sweeps.file.config import Metric
-from training.sweeps.folder import SweepFolder, Wish, all_sweeps, find_sweep
-from training.sweeps.trials import Reports, Trial, best_value, read_trials, trial_values
+from training.sweeps.folder import SweepFolder, Wish, find_sweep
+from training.sweeps.table import COLUMNS, USUAL_METRIC, read_sweep, read_sweeps, sweep_state, value_of
+from training.sweeps.trials import Reports, Trial, read_trials, trial_values
 from training.sweeps.wandb.registration import registered, steer
+from training.terminal.command_line import say
 from training.terminal.tables import print_table, shown
 
 EXAMPLES = """examples:
@@ -56,35 +58,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    found = [_summary(folder) for folder in all_sweeps()]
+    found = read_sweeps()
     if arguments.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps([sweep.to_json() for sweep in found], indent=1))
         return 0
-    columns = ["name", "method", "state", "trials", "finished", "failed", "metric", "best", "created"]
-    print_table(columns, [[shown(column, sweep[column]) for column in columns] for sweep in found])
+    columns = [*COLUMNS, *(["damage"] if any(sweep.damage for sweep in found) else [])]
+    print_table(columns, [[shown(column, sweep.value(column)) for column in columns] for sweep in found])
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.name)
-    summary = _summary(folder)
-    trials = _trials(folder)
-    metric = _metric(folder)
+    facts = folder.facts()
+    summary = read_sweep(folder)
+    if summary.state == "damaged":
+        raise RunError(str(summary.damage))
+    metric = facts.metric or USUAL_METRIC
     reports = Reports(metric.name)
-    rows = [_trial_facts(trial, metric, reports) for trial in trials.values()]
+    rows = [_trial_facts(trial, metric, reports) for trial in _trials(folder).values()]
     _keep_what_differs(rows)
     sign = -1 if metric.goal == "maximize" else 1
     rows.sort(key=lambda row: (row["value"] is None, sign * (row["value"] or 0.0), row["trial"]))
     if arguments.json:
-        print(json.dumps({**summary, "trials_shown": rows}, indent=1, default=str))
+        print(json.dumps({**summary.to_json(), "trials_shown": rows}, indent=1, default=str))
         return 0
-    created = datetime.fromtimestamp(summary["created"])
-    print(
-        f"sweep       {folder.path}   {summary['state']}"
-        + (f", driven by {folder.holder()}" if folder.holder() else "")
-    )
-    print(f"created     {created:%Y-%m-%d %H:%M:%S} from {folder.facts()['source']}")
-    print(f"search      {summary['method']}, {metric.goal} {metric.name}")
+    holder = folder.holder()
+    print(f"sweep       {folder.path}   {summary.state}" + (f", driven by {holder}" if holder else ""))
+    print(f"created     {shown('created', facts.created)} from {facts.source}")
+    print(f"search      {facts.method}, {metric.goal} {metric.name}")
+    if summary.damage:
+        print(f"damage      {summary.damage}")
     columns = ["trial", "state", "value", "attempts", "point", "run"]
     print_table(columns, [[shown(column, row[column]) for column in columns] for row in rows])
     if (folder.path / "report.html").exists():
@@ -96,7 +99,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.name)
     trials = _trials(folder)
     if arguments.trial is not None and arguments.trial not in trials:
-        raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has 1 to {len(trials)}.")
+        raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {_listed(trials)}.")
     for number, trial in trials.items():
         if arguments.trial in (None, number):
             print(f"trial {number}: {json.dumps(trial.point, default=str)}")
@@ -127,10 +130,13 @@ def _export(arguments: argparse.Namespace) -> int:
         raise SpecError(f"{arguments.file} exists already. Name a new file, or remove it.")
     plan = read_plan(given, name=folder.name, base={})  # only the parameters matter here
     assert plan.config is not None
-    metric = _metric(folder)
+    metric = folder.facts().metric or USUAL_METRIC
     reports = Reports(metric.name)
     past = []
     for trial in _trials(folder).values():
+        if (fault := plan.point_fault(trial.point)) is not None:
+            say(f"warning: trial {trial.number} is left out: {fault}")
+            continue
         values = trial_values([reports.update(run)[0] for run in trial.runs])
         past.append(PastTrial(trial.number, trial.point, trial.state if trial.is_over else "running", values))
     study_of(plan.config.space, metric, past, f"sqlite:///{arguments.file}", folder.name)
@@ -141,7 +147,8 @@ def _export(arguments: argparse.Namespace) -> int:
 def _steer(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.name)
     wish, _ = _WISHES[arguments.action]
-    link, holder, state = registered(folder), folder.holder(), _sweep_state(folder)
+    folder.facts()  # a damaged sweep is not steered
+    link, holder, state = registered(folder), folder.holder(), sweep_state(folder, folder.events())
     if wish != "run" and link is None and holder is None and state in ("finished", "cancelled"):
         raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {arguments.action}.")
     folder.set_wish(wish)
@@ -155,57 +162,19 @@ def _steer(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(folder: SweepFolder) -> dict[str, Any]:
-    facts = folder.facts()
-    trials = _trials(folder)
-    metric = _metric(folder)
-    reports = Reports(metric.name)
-    values = [
-        best_value(trial_values([reports.update(run)[0] for run in trial.runs]), metric)
-        for trial in trials.values()
-        if trial.state == "finished"
-    ]
-    known = [value for value in values if value is not None]
-    return {
-        "name": folder.name,
-        "method": facts["method"],
-        "state": _sweep_state(folder),
-        "trials": len(trials) if facts["size"] is None else f"{len(trials)}/{facts['size']}",
-        "finished": sum(trial.state in ("finished", "stopped") for trial in trials.values()),
-        "failed": sum(trial.state == "failed" for trial in trials.values()),
-        "metric": metric.name,
-        "best": best_value(known, metric),
-        "created": facts["created"],
-    }
-
-
-def _sweep_state(folder: SweepFolder) -> str:
-    """W&B's states for a sweep that is driven or was asked for something; else what is left of it."""
-    asked = {"pause": "paused", "cancel": "cancelled"}.get(folder.wish)
-    if folder.holder() is not None:
-        return asked or "running"
-    telling = ("over", "suggest", "start", "retry")
-    latest: dict[str, Any] = next((event for event in reversed(list(folder.events())) if event["event"] in telling), {})
-    if latest.get("complete") and latest["why"] != "asked to cancel":
-        return "finished"
-    return asked or "interrupted"
-
-
 def _trials(folder: SweepFolder) -> dict[int, Trial]:
     return read_trials(folder.events(), folder.path)
 
 
-def _metric(folder: SweepFolder) -> Metric:
-    named = folder.facts()["metric"]
-    return Metric("val_loss") if named is None else Metric(named["name"], named["goal"])
+def _listed(trials: Mapping[int, Trial]) -> str:
+    return f"trials {min(trials)} to {max(trials)}" if trials else "none"
 
 
 def _trial_facts(trial: Trial, metric: Metric, reports: Reports) -> dict[str, Any]:
-    values = trial_values([reports.update(run)[0] for run in trial.runs])
     return {
         "trial": trial.number,
         "state": _state(trial.runs[0].folder, None) if trial.state == "pending" else trial.state,
-        "value": best_value(values, metric),
+        "value": value_of(trial, metric, reports),
         "attempts": sum(run.attempts for run in trial.runs),
         "point": trial.point,
         "run": trial.runs[0].id,
@@ -215,7 +184,8 @@ def _trial_facts(trial: Trial, metric: Metric, reports: Reports) -> dict[str, An
 def _keep_what_differs(rows: list[dict[str, Any]]) -> None:
     """Leaves of every point only the values that tell the trials apart."""
     flat = [flatten(row["point"]) for row in rows]
-    differing = {key for one in flat for key in one if any(other.get(key) != one[key] for other in flat)}
+    spelt = [{key: json.dumps(value) for key, value in one.items()} for one in flat]
+    differing = {key for key in set().union(*spelt) if len({one.get(key) for one in spelt}) > 1}
     for row, point in zip(rows, flat, strict=True):
         row["point"] = {key: value for key, value in point.items() if key in differing}
 
@@ -223,7 +193,5 @@ def _keep_what_differs(rows: list[dict[str, Any]]) -> None:
 def _state(run_folder: Path, ended: str | None) -> str:
     if ended is not None:
         return ended
-    try:
-        return Run.open(run_folder).status().state
-    except RunError:
-        return "pending"
+    row = read_row(run_folder)
+    return row.state if row is not None else "pending"

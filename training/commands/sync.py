@@ -1,12 +1,12 @@
 """text-recognizer sync: send runs and sweeps to W&B that were made offline, or could not be sent."""
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
-from training.runs.run import Run, find_run, is_made, run_folders
+from training.runs.run import Run, find_run, is_made
+from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.trials import read_trials
 from training.tracking.sync import Sent, sync_runs
@@ -65,7 +65,11 @@ def _register(sweep: SweepFolder, done: list[Sent]) -> None:
     Raises:
         RunError: W&B lacks a run that was started; it would give its point out again.
     """
-    missing = [sent for sent in done if sent.outcome == "failed" or (sent.outcome == "skipped" and _started(sent.run))]
+    missing = [
+        sent
+        for sent in done
+        if sent.outcome in ("failed", "damaged") or (sent.outcome == "skipped" and sent.run.attempts())
+    ]
     if missing:
         listed = ", ".join(f"{sent.run.id} ({sent.why})" for sent in missing[:3])
         raise RunError(
@@ -75,10 +79,6 @@ def _register(sweep: SweepFolder, done: list[Sent]) -> None:
     from training.sweeps.wandb.registration import register
 
     register(sweep, [sent.run for sent in done if sent.outcome in ("sent", "nothing new")])
-
-
-def _started(run: Run) -> bool:
-    return bool(run.read_json("launch.json")["attempts"])
 
 
 def _named(names: list[str]) -> tuple[list[SweepFolder], list[Run]]:
@@ -104,22 +104,23 @@ def _sweep_called(name: str) -> SweepFolder | None:
 def runs_of(sweep: SweepFolder) -> list[Run]:
     """The runs of a sweep in the order of its trials; those it was answered with from elsewhere included."""
     folders = [run.folder for trial in read_trials(sweep.events(), sweep.path).values() for run in trial.runs]
-    return [Run.open(folder) for folder in folders if is_made(folder)]
+    return [Run(folder) for folder in folders if is_made(folder)]
 
 
 def _everything() -> tuple[list[SweepFolder], list[Run]]:
-    return [], sorted(_sendable(), key=lambda run: (run.status().times.get("created", 0.0), run.id))
+    """What may be sent, and damaged runs: whoever sends everything is told what is not among it."""
+    rows = sorted(read_rows(), key=lambda row: (row.value("created") or 0.0, row.folder.name))
+    return [], [Run(row.folder) for row in rows if row.damage or _is_sendable(row)]
 
 
-def _sendable() -> Iterator[Run]:
-    for folder in run_folders():
-        try:
-            run = Run.open(folder)
-            attempts = run.read_json("launch.json")["attempts"]
-        except RunError:
-            continue  # no run, or half made
-        if attempts and attempts[-1]["wandb"] != "disabled" and run.status().state not in ("created", "running"):
-            yield run
+def _is_sendable(row: RunRow) -> bool:
+    if row.state in ("created", "running"):
+        return False
+    try:
+        attempts = Run(row.folder).attempts()
+    except RunError:
+        return True  # damaged
+    return bool(attempts) and attempts[-1].get("wandb") != "disabled"
 
 
 def _attach(runs: list[Run], sweep: SweepLink) -> None:

@@ -58,7 +58,7 @@ def holder_of(lock_file: Path) -> str | None:
         RunError: this user may not look.
     """
     try:
-        lock = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(lock_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from text_recognizer.errors import RunError
+from training.files.json_objects import read_regular
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -84,9 +85,13 @@ def sync(*paths: Path) -> None:
 def is_blank(path: Path) -> bool:
     """Whether a file holds nothing: it is not there, or a power cut emptied it."""
     try:
-        return is_empty(path.read_bytes())
+        return is_empty(read_regular(path))
     except (FileNotFoundError, NotADirectoryError):
         return True
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
+        return False  # something is there; whoever reads it says what is wrong with it
 
 
 def is_empty(content: bytes) -> bool:

@@ -33,7 +33,7 @@ from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
 from training.files.folder_lock import hold_folder, holder_of
-from training.files.journals import append_line, heal, open_journal, read_journal
+from training.files.journals import append_line, examine, heal, open_journal, read_journal
 from training.files.json_objects import parse_object, read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
 from training.runs.checks import is_reported, launch_fault, report_fault, status_fault
@@ -241,6 +241,11 @@ class Run:
         rows = read_journal(self.folder / "metrics.jsonl", report_fault)
         return [{name: value if is_reported(value) else None for name, value in row.items()} for row in rows]
 
+    def damage(self) -> str | None:
+        """Which reports cannot be read, in words."""
+        damage = examine(self.folder / "metrics.jsonl", report_fault).damage
+        return damage and f"metrics.jsonl: {damage}"
+
     def attempts(self) -> list[dict[str, Any]]:
         """What launch.json says of each start of the run.
 
@@ -338,6 +343,14 @@ def read_status(folder: Path) -> dict[str, Any]:
     if fault is not None:
         raise RunError(f"{path} is not the status of a run: {fault}")
     return {"times": {}, **value}
+
+
+def was_begun(folder: Path) -> bool:
+    """Whether a run was begun in a folder, whatever is left of it."""
+    try:
+        return not _SIGNS_OF_A_RUN.isdisjoint(os.listdir(folder))  # noqa: PTH208 - only names
+    except OSError:
+        return True  # a folder that nobody may look into is no reason to be silent
 
 
 def _exists(folder: Path) -> RunError:

@@ -1,6 +1,5 @@
 """Many run folders as rows: read fast, filtered, sorted, with any key of the spec or metric as a column."""
 
-import json
 import operator
 import re
 import time
@@ -12,11 +11,14 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean
-from training.runs.run import Run, read_status, run_folders
+from training.runs.checks import spec_fault
+from training.runs.run import Run, read_status, run_folders, was_begun
 from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
-OWN_COLUMNS = ("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "folder", "synced")
+OWN_COLUMNS = (
+    *("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "folder", "synced", "damage"),
+)
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
@@ -31,12 +33,19 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run as it is now. `value` looks a column up."""
+    """One run as it is now. `value` looks a column up.
+
+    Args:
+        status, spec: what the files say, checked; empty where the run is damaged.
+        state: as of the run, or "damaged".
+        damage: why the run cannot be read.
+    """
 
     folder: Path
     status: dict[str, Any]
     state: str
     spec: dict[str, Any]
+    damage: str | None = None
 
     def value(self, column: str) -> Any:
         """Own columns, then the summary's metrics, then (dotted) keys of the spec; None where there is none."""
@@ -79,24 +88,35 @@ class RunRow:
             return times.get("created")
         if column == "duration_s":
             started = times.get("started")
-            return None if started is None else round(times.get("ended", time.time()) - started, 1)
+            return None if started is None else round(max(0.0, times.get("ended", time.time()) - started), 1)
+        if column == "damage":
+            return self.damage
         return self.status.get(column)
 
 
 def read_rows(root: Path | None = None) -> Iterator[RunRow]:
-    """All runs, in no order. A folder that is no run, is damaged or half written, is passed over."""
-    for folder in run_folders(root):
-        try:
-            status = read_status(folder)
-            spec = json.loads((folder / "spec.json").read_bytes())
-            state = status["state"]
-            if state == "running":  # who holds the lock costs two more calls: asked only where it matters
-                state = Run.open(folder).status().state
-        except (OSError, ValueError, RunError):
-            continue
-        if not isinstance(spec, dict):
-            continue
-        yield RunRow(folder, status, state, spec)
+    """All runs, in no order. A folder that is no run, or not yet, is passed over; a damaged run has a row that says so.
+
+    Raises:
+        RunError: the place for runs cannot be looked into.
+    """
+    return (row for folder in run_folders(root) if (row := read_row(folder)) is not None)
+
+
+def read_row(folder: Path) -> RunRow | None:
+    """One run; None where the folder holds none."""
+    try:
+        status = read_status(folder)
+        spec = Run(folder).read_json("spec.json")
+        state = status["state"]
+        if state == "running":  # who holds the lock costs two more calls: asked only where it matters
+            state = Run.open(folder).status().state
+    except RunError as error:
+        return RunRow(folder, {}, "damaged", {}, str(error)) if was_begun(folder) else None
+    fault = spec_fault(spec)
+    if fault is not None:
+        return RunRow(folder, {}, "damaged", {}, f"{folder / 'spec.json'} is not the spec of a run: {fault}")
+    return RunRow(folder, status, state, spec)
 
 
 def select(

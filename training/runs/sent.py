@@ -1,12 +1,14 @@
 """What of a run folder W&B has: written down in the folder when a mirror was online to its end."""
 
-import contextlib
 import json
 import time
 from pathlib import Path
 from typing import Any, Literal
 
-from training.files.journals import read_journal
+from text_recognizer.errors import RunError
+from training.files.journals import examine
+from training.files.json_objects import read_object
+from training.runs.checks import report_fault
 from training.runs.run import Run
 
 SENT_FILE = "synced.json"
@@ -30,11 +32,10 @@ def note_sent(run: Run, facts: dict[str, Any]) -> None:
 
 def read_sent(run_folder: Path) -> dict[str, Any]:
     """What `note_sent` wrote last; empty when nothing was sent."""
-    with contextlib.suppress(OSError, ValueError):
-        value = json.loads((run_folder / "wandb" / SENT_FILE).read_bytes())
-        if isinstance(value, dict):
-            return value
-    return {}
+    try:
+        return read_object(run_folder / "wandb" / SENT_FILE)
+    except (OSError, ValueError):
+        return {}
 
 
 def synced(run_folder: Path, state: str) -> Synced:
@@ -52,7 +53,10 @@ def synced(run_folder: Path, state: str) -> Synced:
         return "no"
     if not sent:
         return "yes" if _sent_by_wandb_itself(run_folder) else "no"
-    reports = sum(1 for _ in read_journal(run_folder / "metrics.jsonl"))
+    try:
+        reports = len(examine(run_folder / "metrics.jsonl", report_fault).rows)
+    except RunError:
+        return "partly"
     return "yes" if (sent.get("state"), sent.get("reports")) == (state, reports) else "partly"
 
 

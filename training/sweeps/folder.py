@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import did_you_mean
 from training.files.folder_lock import hold_folder, holder_of
-from training.files.journals import append_line, examine, open_journal, read_journal
+from training.files.journals import Journal, append_line, examine, open_journal, read_journal
+from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.run import group_folder_name, runs_folder
 from training.sweeps.events import any_point, event_check
+from training.sweeps.facts import FORMAT, SweepFacts
 from training.sweeps.file.parameters import Point
 from training.sweeps.plan import SweepPlan
-from training.terminal.command_line import say
 
-FORMAT = 1
 Wish = Literal["run", "pause", "stop", "cancel"]
-_FACTS = {"name", "digest", "method", "size", "metric", "created", "source"}  # what every sweep.json has
 
 
 class SweepFolder:
@@ -64,8 +63,7 @@ class SweepFolder:
             RunError: it cannot be written, or is of a newer version.
         """
         if self.exists():
-            facts = self.facts()
-            if facts["digest"] != plan.digest:
+            if self.facts().digest != plan.digest:
                 raise SpecError(
                     f"the sweep {self.path} was started from something else: the file, --base, --set, --seed, --seeds, "
                     f"--enqueue or --when has changed since. Change it back to go on, or start another: --name NEW"
@@ -101,23 +99,21 @@ class SweepFolder:
         if not path.exists() or path.read_text(encoding="utf-8") != plan.text:
             self.write_text(name, plan.text)
 
-    def facts(self) -> dict[str, Any]:
-        """The content of sweep.json.
+    def facts(self) -> SweepFacts:
+        """What sweep.json says.
 
         Raises:
             RunError: it is missing, damaged, or of a newer version.
         """
+        path = self.path / "sweep.json"
         try:
-            facts = json.loads((self.path / "sweep.json").read_bytes())
+            return SweepFacts.parse(read_object(path))
         except FileNotFoundError:
             raise RunError(f"{self.path} is not the folder of a sweep: it has no sweep.json.") from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / 'sweep.json'} cannot be read: {error}.") from None
-        if not isinstance(facts, dict) or _FACTS - facts.keys():
-            raise RunError(f"{self.path / 'sweep.json'} is not of a sweep. {received(facts)}")
-        if facts.get("format", 0) > FORMAT:
-            raise RunError(f"the sweep {self.path} has format {facts['format']}, this version reads up to {FORMAT}.")
-        return facts
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except ValueError as error:
+            raise RunError(f"{path} is not of a sweep that can be read: {error}") from None
 
     def hold(self, point_fault: Callable[[Point], str | None] = any_point) -> None:
         """Becomes the one process that drives the sweep, and heals its journal.
@@ -148,17 +144,12 @@ class SweepFolder:
         return holder_of(self.path / "sweep.lock")
 
     def events(self) -> list[dict[str, Any]]:
-        """The journal so far."""
+        """The journal so far; a warning says what of it cannot be read."""
         return read_journal(self.path / "trials.jsonl", event_check())
 
-    def damage(self) -> str | None:
-        """What is wrong with the journal, in words.
-
-        Raises:
-            RunError: it cannot be read at all.
-        """
-        damage = examine(self.path / "trials.jsonl", event_check()).damage
-        return damage and f"trials.jsonl: {damage}"
+    def journal(self) -> Journal:
+        """The journal so far, with what is wrong in it."""
+        return examine(self.path / "trials.jsonl", event_check())
 
     def append(self, event: str, **facts: Any) -> None:
         """Writes an event down; it is on the disk when this returns: a power cut must not undo what follows from it."""
@@ -167,10 +158,17 @@ class SweepFolder:
 
     @property
     def wish(self) -> Wish:
+        """
+        Raises:
+            RunError: the file with the wish cannot be read.
+        """
+        path = self.path / "control"
         try:
-            wish = (self.path / "control").read_text(encoding="utf-8").strip()
+            wish = read_regular(path).decode(errors="replace").strip()
         except FileNotFoundError:
             return "run"
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
         return wish if wish in ("pause", "stop", "cancel") else "run"  # type: ignore[return-value]
 
     def set_wish(self, wish: Wish) -> None:
@@ -205,17 +203,16 @@ def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
 
 
 def all_sweeps(root: Path | None = None) -> list[SweepFolder]:
-    """Every sweep, the newest first. Damaged ones are passed over, with a warning on standard error."""
-    found = []
-    for path in (root or runs_folder()).glob("*/sweep.json"):
-        folder = SweepFolder(path.parent)
-        try:
-            facts = folder.facts()
-        except RunError as error:
-            say(f"warning: a damaged sweep is left out: {error}")
-            continue
-        found.append((facts["created"], folder))
-    return [folder for _, folder in sorted(found, key=lambda pair: (-pair[0], pair[1].name))]
+    """Every sweep, the newest first; damaged ones last."""
+    found = [SweepFolder(path.parent) for path in (root or runs_folder()).glob("*/sweep.json")]
+    return sorted(found, key=lambda folder: (-_created(folder), folder.name))
+
+
+def _created(folder: SweepFolder) -> float:
+    try:
+        return folder.facts().created
+    except RunError:
+        return 0.0
 
 
 def suggestion_facts(number: int, point: Mapping[str, Any], how: Mapping[str, Any], runs: list[str]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from text_recognizer.spec import ExperimentSpec
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.run import Run, is_made, new_run_id
+from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
 from training.sweeps.failures import classify
-from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.judge import Judge
 from training.sweeps.limits import Limits, SweepResult
@@ -28,13 +28,12 @@ from training.sweeps.runs import (
     stop_left_alone,
 )
 from training.sweeps.search.base import PastTrial, Search, Suggestion
+from training.sweeps.table import USUAL_METRIC
 from training.sweeps.trials import Reports, Trial, TrialRun, best_value, next_number, read_trials, trial_values
 from training.terminal.command_line import say
 
 POLL_S = 0.1
 FULL_DISK = "the disk is full; free some space and give the same command again"
-# A list of experiments names no metric; its table shows this one.
-USUAL_METRIC = Metric("val_loss", "minimize")
 
 
 class Watcher(Protocol):
@@ -168,6 +167,8 @@ class Sweep:
         """A run whose driver died before it could write down how the run ended."""
         if not is_made(run.folder):
             return  # suggested, but never made
+        if self._is_damaged(trial, run):
+            return
         status = status_when_left_alone(run.folder)
         told_to_stop = next(
             (decision for decision in trial.decisions if decision["stop"] and decision["run"] == run.id), None
@@ -177,6 +178,14 @@ class Sweep:
             status = Run.open(run.folder).status()
         if status.state == "finished" or (status.state == "stopped" and not is_interruption(status.error)):
             self._end_run(trial, run, status.state, status.error)
+
+    def _is_damaged(self, trial: Trial, run: TrialRun) -> bool:
+        """Whether a run's folder cannot be read: then it has failed, and the others go on."""
+        row = read_row(run.folder)
+        if row is not None and row.damage is None:
+            return False
+        self._end_run(trial, run, "failed", f"damaged: {row.damage if row else 'the folder is gone'}")
+        return True
 
     def _obey(self) -> None:
         """Does what the sweep's control file and signals want."""
@@ -283,6 +292,8 @@ class Sweep:
     def _settle(self, live: LiveRun) -> None:
         """What to do with a run whose process is over."""
         self.live.remove(live)
+        if self._is_damaged(live.trial, live.run):
+            return
         status = Run.open(live.run.folder).status()
         ended = live.job.ended
         resources = {

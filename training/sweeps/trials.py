@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.errors import RunError
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import Point
@@ -79,31 +80,44 @@ class Trial:
 
 
 class Reports:
-    """What runs have reported of one metric, read from their folders as they grow."""
+    """What runs have reported of one metric, read from their folders as they grow.
+
+    `damage` says which reports could not be read, if any.
+    """
 
     def __init__(self, metric: str) -> None:
+        self.damage: str | None = None
         self._metric = metric
-        self._read: dict[Path, tuple[int, list[dict[str, Any]]]] = {}
+        self._read: dict[Path, tuple[tuple[int, int], list[dict[str, Any]]]] = {}
 
     def update(self, run: TrialRun) -> tuple[list[float], bool]:
         """The usable values of a run so far, in order, and whether that changed since the last time."""
         path = run.folder / "metrics.jsonl"
         try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            size = 0
-        known_size, rows = self._read.get(path, (0, []))
-        if size != known_size:
-            before = self._values(rows)
-            rows = Run(run.folder).rows()
-            self._read[path] = (size, rows)
-            return self._values(rows), self._values(rows) != before
-        return self._values(rows), False
+            found = path.stat()
+            seen = (found.st_size, found.st_ino)  # a repair puts another file in its place
+        except OSError:
+            seen = (0, 0)
+        known, rows = self._read.get(path, ((0, 0), []))
+        if seen == known:
+            return self._values(rows), False
+        before = self._values(rows)
+        rows = self._rows_of(run)
+        self._read[path] = (seen, rows)
+        return self._values(rows), self._values(rows) != before
+
+    def _rows_of(self, run: TrialRun) -> list[dict[str, Any]]:
+        """Reports that cannot be read at all are no reason to do without all other runs."""
+        try:
+            return Run(run.folder).rows()
+        except RunError as error:
+            self.damage = str(error)
+            return []
 
     def rows(self, run: TrialRun) -> list[dict[str, Any]]:
         """All reports of a run, as read last."""
         self.update(run)
-        return self._read.get(run.folder / "metrics.jsonl", (0, []))[1]
+        return self._read.get(run.folder / "metrics.jsonl", ((0, 0), []))[1]
 
     def _values(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
         """One value an epoch: where a resumed run reported one again, the later word counts."""

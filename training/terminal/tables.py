@@ -1,7 +1,6 @@
 """Tables of plain text, for people and for cut, sort and grep."""
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -32,7 +31,8 @@ def shown(column: str, value: Any) -> str:
     if column == "created":
         return f"{datetime.fromtimestamp(value):%Y-%m-%d %H:%M:%S}"
     if column == "duration_s":
-        return time.strftime("%H:%M:%S", time.gmtime(value))
+        minutes, seconds = divmod(int(value), 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)

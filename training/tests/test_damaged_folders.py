@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from training.cli import main as text_recognizer
 from training.files.safe_files import is_blank, replace_file
 from training.runs.run import Run, find_run
 from training.runs.run_table import read_rows
-from training.sweeps.folder import SweepFolder, all_sweeps
+from training.sweeps.folder import SweepFolder
 from training.sweeps.results.ending import finish_sweep
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
 
@@ -292,31 +291,21 @@ def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, cap
     assert "best        trial 6" in capsys.readouterr().out
 
 
-def test_a_damaged_sweep_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
-    sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
-    for name, content in (("empty", ""), ("list", "[]"), ("lacking", '{"format": 1}')):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "sweep.json").write_text(content)
-    assert text_recognizer(["sweeps", "list", "--json"]) == 0
-    said = capsys.readouterr()
-    assert [sweep["name"] for sweep in json.loads(said.out)] == ["sweep"]
-    assert said.err.count("warning: a damaged sweep is left out") == 3
-    assert [folder.name for folder in all_sweeps()] == ["sweep"]
-
-
-@pytest.mark.parametrize("content", ["[]", "5", '{"format": 1}', '{"state": 5}', '{"state": "running", "times": []}'])
-def test_a_damaged_status_is_named_and_does_not_hide_the_other_runs(run, tmp_path, content, monkeypatch, capsys):
-    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
-    Run.create(SPEC, "two", tmp_path)
-    (run.folder / "status.json").write_text(content)
-    with pytest.raises(RunError, match="status.json (is not the status of|cannot be read: it is no JSON obj)"):
-        Run.open(run.folder)
-    assert text_recognizer(["runs", "list", "--columns=id", "--format=csv"]) == 0
-    assert capsys.readouterr().out.split() == ["id", "two"]
-    (run.folder / "launch.json").write_text("[]")
-    with pytest.raises(RunError, match=r"launch.json cannot be read: it is no JSON object. Received: \[\]"):
-        run.read_json("launch.json")
+@pytest.mark.parametrize("damaged", ["status.json", "spec.json"])
+def test_a_sweep_goes_on_without_a_run_that_is_damaged(tmp_path, damaged):
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    sweep.folder.hold()
+    suggestion = sweep._suggest()
+    assert suggestion is not None
+    trial = sweep._begin(1, suggestion)
+    sweep.folder.release()
+    (trial.runs[0].folder / damaged).write_text("[5]")
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    result = again.run()
+    assert (result.complete, result.exit_code) == (True, 1)
+    assert [trial.state for trial in again.trials.values()] == ["failed", *["finished"] * 5]
+    assert str(again.trials[1].error).startswith("damaged: ")
+    assert finish_sweep(again, result) == 1
 
 
 def test_names_that_no_folder_can_have_are_not_found(tmp_path, monkeypatch, capsys):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from training.cli import main
-from training.commands import sweeps as command
-from training.sweeps.folder import SweepFolder, all_sweeps
+from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits
+from training.sweeps.table import read_sweeps
 from training.sweeps.wandb import registration
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
 from training.tracking.wandb.sweep_link import SweepLink
@@ -33,7 +33,7 @@ def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
 
 
 def state() -> str:
-    return command._sweep_state(all_sweeps()[0])
+    return read_sweeps()[0].state
 
 
 def test_a_sweep_that_nobody_drives_is_what_was_asked_of_it(half_done):

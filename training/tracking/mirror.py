@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.predictions import loss_of, prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from training.files.journals import read_journal
+from training.files.json_objects import read_object
 from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.runs.sent import note_sent
@@ -105,21 +107,19 @@ def _wait_for_end(process: int, patience_s: float = 5.0) -> None:
 def read_state(run_folder: Path) -> dict[str, Any]:
     """What the mirror last wrote about itself; empty when nothing."""
     try:
-        state: dict[str, Any] = json.loads((run_folder / "wandb" / STATE_FILE).read_bytes())
+        return read_object(run_folder / "wandb" / STATE_FILE)
     except (OSError, ValueError):
         return {}
-    return state
 
 
 def mirror(run: Run, tracker: Tracker) -> None:
     """Follows a run folder to the end of the run, whatever that end is."""
     tracker.start(run)
-    journal = run.folder / "metrics.jsonl"
     sent = 0
     while True:
         # The status before the rows: a run may write its last rows and end between the two.
         status = run.status()
-        rows = list(read_journal(journal))
+        rows = run.rows()
         for row in rows[sent:] if sent else _last_words(rows):
             tracker.log(int(row.get("epoch", 0)), row)
         sent = len(rows)
@@ -140,10 +140,10 @@ def _last_words(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _sample_predictions(run: Run) -> Sequence[Mapping[str, Any]]:
     """Rows of predictions.jsonl with their images: the most wrong half first, then some from all the others."""
-    rows = list(read_journal(run.folder / "predictions.jsonl"))
+    rows = read_journal(run.folder / "predictions.jsonl", prediction_fault)
     if not rows:
         return []
-    ranked = sorted(rows, key=lambda row: -row["loss"])
+    ranked = sorted(rows, key=loss_of, reverse=True)
     worst, others = ranked[: SAMPLES // 2], ranked[SAMPLES // 2 :]
     evenly = np.linspace(0, len(others) - 1, min(len(others), SAMPLES - len(worst))).round().astype(int)
     chosen = worst + [others[index] for index in evenly]

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from text_recognizer.errors import RunError
 from training.runs.run import ENDED, Run
 from training.runs.sent import read_sent, synced
 from training.tracking.mirror import mirror_command, read_state
 
-Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused"]
+Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused", "damaged"]
 # Errors of W&B's client that concern the connection or the account: the next run would meet the same.
 _OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError", "the time is up")
 
@@ -21,7 +22,7 @@ class Sent:
     """What became of one run.
 
     Args:
-        outcome: "refused" where the reason holds for all runs.
+        outcome: "refused" where the reason holds for all runs; "damaged" where the folder cannot be read.
         why: in words; where the run is to be seen, when it was sent.
     """
 
@@ -41,7 +42,10 @@ def sync_runs(runs: Iterable[Run], deadline_s: int, again: bool = False) -> Iter
         again: also look at runs that were sent completely before.
     """
     for run in runs:
-        sent = _sync(run, deadline_s, again)
+        try:
+            sent = _sync(run, deadline_s, again)
+        except RunError as error:
+            sent = Sent(run, "damaged", str(error))
         yield sent
         if sent.outcome == "refused":
             return
@@ -51,7 +55,7 @@ def _sync(run: Run, deadline_s: int, again: bool) -> Sent:
     state = run.status().state
     if state not in (*ENDED, "died"):
         return Sent(run, "skipped", f"it is {state}: it can be sent when it has ended")
-    if not run.read_json("launch.json")["attempts"]:
+    if not run.attempts():
         return Sent(run, "skipped", "it never started")
     if not again and synced(run.folder, state) == "yes":
         return Sent(run, "nothing new", str(read_sent(run.folder).get("url", "")))

@@ -8,9 +8,11 @@ from typing import Any
 
 from evaluation.charts import bar_chart, line_chart, parallel_coordinates
 from evaluation.pages import render
+from evaluation.predictions import prediction_fault
 from evaluation.report import worst_predictions
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, TextRecognizerError
 from training.files.journals import read_journal
+from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.sweeps.results.leaderboard import best_spec, ranked, rows
 from training.sweeps.sweep import Sweep
@@ -58,7 +60,7 @@ def _charts(sweep: Sweep, trials: Sequence[Trial], importance: Mapping[str, floa
         f"trial {trial.number}": [
             (float(row["epoch"]), float(row[sweep.metric.name]))
             for row in sweep.reports.rows(trial.runs[0])
-            if isinstance(row.get(sweep.metric.name), (int, float))
+            if is_number(row.get("epoch")) and is_number(row.get(sweep.metric.name))
         ]
         for trial in valued[:CURVES]
     }
@@ -96,13 +98,13 @@ def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
     if best is None:
         return []
     folder = best.runs[0].folder
-    predictions = list(read_journal(folder / "predictions.jsonl"))
-    if not predictions:
-        return []
     from text_recognizer.experiment import assemble
 
     try:
-        dataset = assemble(Run.open(folder).spec).dataset
-    except RunError:
+        predictions = read_journal(folder / "predictions.jsonl", prediction_fault)
+        if not predictions:
+            return []
+        split = assemble(Run.open(folder).spec).dataset.split("test")
+    except TextRecognizerError:  # removed or damaged: the report does without
         return []
-    return worst_predictions(predictions, dataset.split("test"), most=24)
+    return worst_predictions([row for row in predictions if row["position"] < len(split)], split, most=24)

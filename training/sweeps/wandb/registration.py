@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
+from training.files.json_objects import read_object
 from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.sweeps.folder import SweepFolder, Wish
@@ -82,10 +83,12 @@ def steer(link: SweepLink, wish: Wish) -> None:
 
 def _facts(folder: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads((folder / REGISTERED_FILE).read_bytes())
+        facts = read_object(folder / REGISTERED_FILE)
     except (OSError, ValueError):
         return {}
-    return facts
+    names = [facts.get(key) for key in ("project", "entity", "url")]
+    right = isinstance(facts.get("id"), str) and all(isinstance(name, str | None) for name in names)
+    return facts if right else {}
 
 
 def folder_of_registered(sweep_id: str, root: Path) -> str | None:

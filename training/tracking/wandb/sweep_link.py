@@ -7,6 +7,7 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from training.files.journals import read_journal
+from training.files.json_objects import read_object
 from training.runs.run import Run
 
 LINK_FILE = "sweep.json"
@@ -51,9 +52,14 @@ class SweepLink:
     def read(cls, run: Run) -> "SweepLink | None":
         """None where the run belongs to no sweep at W&B."""
         try:
-            return cls(**json.loads((run.folder / "wandb" / LINK_FILE).read_bytes()))
+            return cls(**read_object(run.folder / "wandb" / LINK_FILE)).checked()
         except (OSError, ValueError, TypeError):
             return None
+
+    def checked(self) -> "SweepLink | None":
+        """Itself; None where a file said something else than a link's."""
+        names = all(isinstance(part, str | None) for part in (self.project, self.entity))
+        return self if names and isinstance(self.id, str) and isinstance(self.values, dict) else None
 
 
 def swept_values(run: Run) -> dict[str, Any]:
@@ -67,8 +73,9 @@ def swept_values(run: Run) -> dict[str, Any]:
     if not (run.folder.parent / "sweep.yaml").exists():
         return {}
     for event in read_journal(run.folder.parent / "trials.jsonl"):
-        if event.get("event") == "suggest" and run.id in event.get("runs", ()):
-            return dict(event["point"])
+        runs, point = event.get("runs"), event.get("point")
+        if event.get("event") == "suggest" and isinstance(point, dict) and isinstance(runs, list) and run.id in runs:
+            return point
     return {}
 
 

@@ -1,0 +1,33 @@
+"""The rows of predictions.jsonl, as others read them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from text_recognizer.wording import received
+
+_MOST_SAMPLES = 10**9
+
+
+def prediction_fault(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a row; None when nothing is."""
+    position = row.get("position")
+    if not _is_number(position) or not isinstance(position, int) or not 0 <= position < _MOST_SAMPLES:
+        return f"'position' must be the number of a sample. {received(position)}"
+    for name in ("label", "predicted"):
+        if not isinstance(row.get(name), str):
+            return f"'{name}' must be text. {received(row.get(name))}"
+    for name in ("loss", "confidence", "char_errors"):
+        if row.get(name) is not None and not _is_number(row[name]):
+            return f"'{name}' must be a number. {received(row[name])}"
+    return None
+
+
+def loss_of(row: Mapping[str, Any]) -> float:
+    """What rows are ranked by; a loss that is no number any more is the worst."""
+    loss = row.get("loss")
+    return float(loss) if loss is not None and math.isfinite(loss) else math.inf
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,99 @@
+"""Many sweeps as rows: each as it is now, or as damaged, with the reason."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from training.sweeps.file.config import Metric
+from training.sweeps.folder import SweepFolder, all_sweeps
+from training.sweeps.trials import Reports, Trial, best_value, read_trials, trial_values
+
+COLUMNS = ("name", "method", "state", "trials", "finished", "failed", "metric", "best", "created")
+# A list of experiments names no metric; its tables show this one.
+USUAL_METRIC = Metric("val_loss")
+_TELLING = ("over", "suggest", "start", "retry")
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One sweep as it is now.
+
+    Args:
+        state: "damaged" where nothing else can be told.
+        trials: begun, and of how many where that is known.
+        finished: or stopped in time.
+        damage: what of the folder cannot be read, in words; the rest counts.
+    """
+
+    name: str
+    state: str
+    damage: str | None = None
+    method: str | None = None
+    trials: str | int | None = None
+    finished: int | None = None
+    failed: int | None = None
+    metric: str | None = None
+    best: float | None = None
+    created: float | None = None
+
+    def value(self, column: str) -> Any:
+        return getattr(self, column)
+
+    def to_json(self) -> dict[str, Any]:
+        columns = asdict(self)
+        return {column: columns[column] for column in (*COLUMNS, "damage")}
+
+
+def read_sweeps(root: Path | None = None) -> list[SweepRow]:
+    """All sweeps, the newest first; damaged ones last."""
+    return [read_sweep(folder) for folder in all_sweeps(root)]
+
+
+def read_sweep(folder: SweepFolder) -> SweepRow:
+    """One sweep; as damaged when it cannot be read."""
+    try:
+        return _row(folder)
+    except RunError as error:
+        return SweepRow(folder.name, "damaged", str(error))
+
+
+def _row(folder: SweepFolder) -> SweepRow:
+    facts, journal = folder.facts(), folder.journal()
+    trials = read_trials(journal.rows, folder.path)
+    metric = facts.metric or USUAL_METRIC
+    reports = Reports(metric.name)
+    values = [value_of(trial, metric, reports) for trial in trials.values() if trial.state == "finished"]
+    return SweepRow(
+        name=folder.name,
+        method=facts.method,
+        state=sweep_state(folder, journal.rows),
+        trials=len(trials) if facts.size is None else f"{len(trials)}/{facts.size}",
+        finished=sum(trial.state in ("finished", "stopped") for trial in trials.values()),
+        failed=sum(trial.state == "failed" for trial in trials.values()),
+        metric=metric.name,
+        best=best_value([value for value in values if value is not None], metric),
+        created=facts.created,
+        damage=_in_all([journal.damage and f"trials.jsonl: {journal.damage}", reports.damage]),
+    )
+
+
+def value_of(trial: Trial, metric: Metric, reports: Reports) -> float | None:
+    """What a trial is worth so far."""
+    return best_value(trial_values([reports.update(run)[0] for run in trial.runs]), metric)
+
+
+def sweep_state(folder: SweepFolder, events: Sequence[Mapping[str, Any]]) -> str:
+    """W&B's states for a sweep that is driven or was asked for something; else what is left of it."""
+    asked = {"pause": "paused", "cancel": "cancelled"}.get(folder.wish)
+    if folder.holder() is not None:
+        return asked or "running"
+    latest: Mapping[str, Any] = next((event for event in reversed(events) if event["event"] in _TELLING), {})
+    if latest.get("complete") and latest["why"] != "asked to cancel":
+        return "finished"
+    return asked or "interrupted"
+
+
+def _in_all(damages: Iterable[str | None]) -> str | None:
+    return "; ".join(damage for damage in damages if damage) or None
