@@ -11,6 +11,7 @@ from training.tests.fuzzing.targets import TARGETS
 
 ROW = "{:<16} {:>8} {:>9} {:>8} {:>10} {:>6} {:>11} {:>9} {:>11}"
 HEAD = ("target", "inputs", "accepted", "refused", "tracebacks", "hangs", "over 1 GB", "slowest s", "largest MB")
+INPUTS = "for each target, fewer where one takes long (default: %(default)s)"
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="targets (default: all), or files of finds")
-    parser.add_argument("--inputs", type=int, default=1000, metavar="N", help="for each target (default: %(default)s)")
+    parser.add_argument("--inputs", type=int, default=1000, metavar="N", help=INPUTS)
     parser.add_argument("--seed", default="0", help="of the inputs (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="workers at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where finds are written to")

@@ -126,6 +126,8 @@ class Campaign:
         return files
 
     def run(self, inputs: int) -> Tally:
+        """Tries the target's share of so many inputs, and at least the valid ones."""
+        inputs = max(round(inputs * self.target.share), len(self.seeds))
         waiting = deque((at, min(at + INPUTS_A_WORKER, inputs)) for at in range(0, inputs, INPUTS_A_WORKER))
         with tempfile.TemporaryDirectory(prefix="fuzzing-", dir=_fast_folder()) as folder:
             running: list[_Worker] = []

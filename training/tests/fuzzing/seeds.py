@@ -1,5 +1,6 @@
 """Valid inputs in the exact formats, made here: each function returns some, a file's content by its name."""
 
+import contextlib
 import io
 import json
 import struct
@@ -108,6 +109,18 @@ def default_spec() -> str:
     return DEFAULT_SPEC.read_text()
 
 
+def sweep_files() -> list[Files]:
+    return [{"sweep.yaml": text.encode()} for text in (GRID, BAYES)]
+
+
+def experiments() -> list[Files]:
+    return [{"experiments.json": as_json({"experiment_group": "g", "experiments": [SPEC, SPEC]})}]
+
+
+def registries() -> list[Files]:
+    return [{"metadata.toml": TOML.encode()}]
+
+
 def overrides() -> list[Files]:
     values = {"network_args": {"layer_size": 8}, "train_args.epochs": 3, "train_args.learning_rate": 1e-4}
     text = b"network: mlp\nnetwork_args.layer_size: 8\ntrain_args:\n  learning_rate: 1e-4\n  optimizer: adam\nseed: 1\n"
@@ -180,27 +193,27 @@ def texts() -> list[Files]:
 
 
 def png(image: Any) -> bytes:
-    return picture_files("PNG", image)[0]["image.png"]
+    from text_recognizer.images.read import png_bytes
+
+    return png_bytes(image)
 
 
-def picture_files(kind: str, image: Any = None) -> list[Files]:
+_MODES = {"pnm": ("L", "RGB", "1"), "jpeg": ("L", "RGB", "CMYK"), "gif": ("L", "P"), "webp": ("L", "RGBA")}
+_COMPRESSIONS = {"tiff": ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4")}
+
+
+def picture_files(kind: str) -> list[Files]:
     """Grey, with a palette, coloured, transparent; as the format allows."""
     from PIL import Image
 
-    grey = Image.fromarray(picture(40, 24) if image is None else image)
-    modes = {"PPM": ("L", "RGB", "1"), "BMP": ("L", "RGB", "1"), "JPEG": ("L", "RGB", "CMYK"), "GIF": ("L", "P")}
-    modes["TIFF"] = ("L", "1", "RGB", "I;16")
+    grey = Image.fromarray(picture(40, 24))
     found = []
-    for mode in modes.get(kind, ("L", "RGBA", "P", "I;16", "1")) if image is None else ("L",):
-        if kind == "WEBP" and mode not in ("L", "RGBA"):
-            continue
-        for options in {"TIFF": ({}, {"compression": "tiff_lzw"}, {"compression": "group4"})}.get(kind, ({},)):
+    for compression in _COMPRESSIONS.get(kind, (None,)):
+        for mode in _MODES.get(kind, ("L", "RGB", "P", "1", "I;16")):
             file = io.BytesIO()
-            try:
-                grey.convert(mode).save(file, kind, **options)
-            except (OSError, ValueError):  # not every compression has every mode
-                continue
-            found.append({f"image.{ {'PPM': 'pnm'}.get(kind, kind.lower()) }": file.getvalue()})
+            with contextlib.suppress(OSError, ValueError):  # not every format has every mode
+                grey.convert(mode).save(file, {"pnm": "ppm"}.get(kind, kind), compression=compression)
+                found.append({f"image.{kind}": file.getvalue()})
     return found
 
 

@@ -67,6 +67,7 @@ class Target:
         read: reads an input, written into a folder, as a command would.
         kept: files whose names begin so are never changed.
         mend: makes right, in a changed input, what would hide the change: hashes.
+        share: of the inputs asked for, where one takes long.
         tensorflow: `read` needs it, so workers inherit it and their address space is not limited.
     """
 
@@ -75,6 +76,7 @@ class Target:
     read: Callable[[Path], object]
     kept: str = "\0"
     mend: Callable[[Files], object] = lambda _: None
+    share: float = 1.0
     tensorflow: bool = False
 
     def warm(self) -> None:
@@ -122,8 +124,8 @@ def _sweep_file(folder: Path) -> None:
         search.ask(number)
 
 
-def _prepared(make: Callable[[Path], Any], folder: Path) -> None:
-    dataset = make(folder)
+def _prepared(kind: Callable[..., Any], name: str, folder: Path) -> None:
+    dataset = kind(path=str(folder / name))
     dataset.processes = 1
     dataset.prepare()
     for name in ("train", "validation", "test"):
@@ -136,15 +138,7 @@ def _pages(folder: Path) -> None:
     for path in sorted(folder.glob("*.xml")):
         with contextlib.suppress(DataError):
             read_page(path)
-    _prepared(lambda folder: AltoLinesDataset(str(folder)), folder)
-
-
-def _char_dict(folder: Path) -> None:
-    read_char_dict(folder)
-
-
-def _charset(folder: Path) -> None:
-    read_charset(str(_only(folder)), "NFC", "dataset")
+    _prepared(AltoLinesDataset, ".", folder)
 
 
 def _lexicon(folder: Path) -> None:
@@ -169,10 +163,6 @@ def _digits() -> Any:
     return spec_from(None, None, {})
 
 
-def _matlab(folder: Path) -> None:
-    read_emnist_mat(folder / "emnist.mat")
-
-
 def _idx(folder: Path) -> None:
     read_character_files({path.name: path for path in sorted(folder.iterdir())})
 
@@ -194,10 +184,6 @@ def _font(folder: Path) -> None:
     characters = characters_of_font(path)
     assert all(0 <= code <= 0x10FFFF for code in list(characters)[:1000])
     Font(str(path), 20).draw("Ab jÄ")
-
-
-def _checkpoint(folder: Path) -> None:
-    read_checkpoint(folder / "last.npz")
 
 
 def _decoder(folder: Path) -> None:
@@ -382,58 +368,44 @@ def _agent(folder: Path) -> None:
     experiment.assemble(spec_from(None, None, trial.overrides({})))
 
 
-def _table() -> Iterator[Target]:
-    yield Target("spec", seeds.specs, _spec)
-    yield Target("overrides", seeds.overrides, _overrides)
-    yield Target(
-        "sweep_yaml", lambda: [{"sweep.yaml": text.encode()} for text in (seeds.GRID, seeds.BAYES)], _sweep_file
-    )
-    listed = seeds.as_json({"experiment_group": "g", "experiments": [seeds.SPEC, seeds.SPEC]})
-    yield Target("experiments", lambda: [{"experiments.json": listed}], _sweep_file)
-    yield Target("agent_values", seeds.agent_values, _agent)
-    yield Target(
-        "registry",
-        lambda: [{"metadata.toml": seeds.TOML.encode()}],
-        lambda folder: load_registry(folder / "metadata.toml"),
-    )
-    yield Target("page_xml", partial(seeds.pages, True), _pages)
-    yield Target("alto_xml", partial(seeds.pages, False), _pages)
-    yield Target(
-        "page_list", seeds.page_lists, partial(_prepared, lambda folder: PageListDataset(str(folder / "pages.json")))
-    )
-    yield Target("iam", seeds.iam, partial(_prepared, lambda folder: IamLinesDataset(path=str(folder))))
-    yield Target("line_list", seeds.line_lists, partial(_prepared, lambda folder: LineListDataset(str(folder))))
-    yield Target("csv", seeds.csv_lists, partial(_prepared, lambda folder: LineListDataset(str(folder / "lines.csv"))))
-    yield Target("char_dict", seeds.char_dicts, _char_dict)
-    yield Target("charset", seeds.charsets, _charset)
-    yield Target("lexicon", seeds.texts, _lexicon)
-    yield Target("sentences", seeds.texts, _sentences)
-    for kind, name in {
-        "PNG": "png",
-        "JPEG": "jpeg",
-        "TIFF": "tiff",
-        "BMP": "bmp",
-        "GIF": "gif",
-        "WEBP": "webp",
-        "PPM": "pnm",
-    }.items():
-        yield Target(name, partial(seeds.picture_files, kind), _image)
-    yield Target("hdf5", seeds.hdf5, partial(_prepared, lambda folder: Hdf5LinesDataset(str(folder / "lines.hdf5"))))
-    yield Target("matlab", seeds.matlab, _matlab)
-    yield Target("idx", seeds.idx, _idx)
-    yield Target("zip", seeds.zips, _archive)
-    yield Target("tar", seeds.tars, _archive)
-    yield Target("font", seeds.fonts, _font)
-    yield Target("checkpoint", seeds.checkpoints, _checkpoint)
-    yield Target("decoder", seeds.decoders, _decoder)
-    yield Target("bundle", seeds.bundles, _bundle)
-    yield Target("runs", seeds.runs, _runs, kept="runs/group/healthy/")
-    yield Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/")
-    yield Target("sweep_again", partial(seeds.sweeps, False), _sweep_again)
-    yield Target("leases", seeds.leases, _leases)
-    yield Target("http", seeds.answers, _answer)
-    yield Target("mirror", seeds.runs, _mirror, kept="runs/group/healthy/")
-    yield Target("weights", seeds.weights, _weights, mend=_right_hashes, tensorflow=True)
+def _images() -> Iterator[Target]:
+    for kind in ("png", "jpeg", "tiff", "bmp", "gif", "webp", "pnm"):
+        yield Target(kind, partial(seeds.picture_files, kind), _image)
 
 
-TARGETS = {target.name: target for target in _table()}
+_TABLE = (
+    Target("spec", seeds.specs, _spec),
+    Target("overrides", seeds.overrides, _overrides, share=0.5),
+    Target("sweep_yaml", seeds.sweep_files, _sweep_file, share=0.2),
+    Target("experiments", seeds.experiments, _sweep_file),
+    Target("agent_values", seeds.agent_values, _agent),
+    Target("registry", seeds.registries, lambda folder: load_registry(folder / "metadata.toml")),
+    Target("page_xml", partial(seeds.pages, True), _pages, share=0.3),
+    Target("alto_xml", partial(seeds.pages, False), _pages, share=0.3),
+    Target("page_list", seeds.page_lists, partial(_prepared, PageListDataset, "pages.json"), share=0.3),
+    Target("iam", seeds.iam, partial(_prepared, IamLinesDataset, "."), share=0.3),
+    Target("line_list", seeds.line_lists, partial(_prepared, LineListDataset, "."), share=0.3),
+    Target("csv", seeds.csv_lists, partial(_prepared, LineListDataset, "lines.csv"), share=0.3),
+    Target("char_dict", seeds.char_dicts, read_char_dict),
+    Target("charset", seeds.charsets, lambda folder: read_charset(str(_only(folder)), "NFC", "dataset")),
+    Target("lexicon", seeds.texts, _lexicon),
+    Target("sentences", seeds.texts, _sentences),
+    *_images(),
+    Target("hdf5", seeds.hdf5, partial(_prepared, Hdf5LinesDataset, "lines.hdf5")),
+    Target("matlab", seeds.matlab, lambda folder: read_emnist_mat(folder / "emnist.mat")),
+    Target("idx", seeds.idx, _idx),
+    Target("zip", seeds.zips, _archive),
+    Target("tar", seeds.tars, _archive),
+    Target("font", seeds.fonts, _font),
+    Target("checkpoint", seeds.checkpoints, lambda folder: read_checkpoint(folder / "last.npz")),
+    Target("decoder", seeds.decoders, _decoder),
+    Target("bundle", seeds.bundles, _bundle),
+    Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
+    Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/", share=0.3),
+    Target("sweep_again", partial(seeds.sweeps, False), _sweep_again),
+    Target("leases", seeds.leases, _leases),
+    Target("http", seeds.answers, _answer, share=0.5),
+    Target("mirror", seeds.runs, _mirror, kept="runs/group/healthy/", share=0.3),
+    Target("weights", seeds.weights, _weights, mend=_right_hashes, share=0.05, tensorflow=True),
+)
+TARGETS = {target.name: target for target in _TABLE}
