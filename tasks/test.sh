@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 mkdir -p test-results
 if [ $# -eq 0 ]; then set -- --junitxml=test-results/tests.xml; fi
-workers=(-n 2 --dist loadfile)
+workers=(-n 2 --dist loadfile --no-loadscope-reorder)
 for argument in "$@"; do
   case $argument in
     *.py | *.py::* | --pdb) workers=() ;; # one file is the work of one process, and a debugger wants the terminal

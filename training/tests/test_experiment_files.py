@@ -21,7 +21,8 @@ EXPERIMENTS = [
     for name in LINES
     for index, experiment in enumerate(json.loads((FOLDER / name).read_text())["experiments"])
 ]
-NARROW = {name: {"units": 8} for name in ("line_reader", "crnn", "flor", "puigcerver", "bluche")}
+SMALL = {name: {"units": 8} for name in ("crnn", "flor", "bluche")}
+SMALL |= {name: {"units": 8, "layers": 1} for name in ("line_reader", "puigcerver")}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def with_few_samples(experiment: dict[str, Any], root: Path) -> dict[str, Any]:
         **experiment,
         "dataset": dataset,
         "dataset_args": dataset_args,
-        "network_args": {**experiment.get("network_args", {}), **NARROW.get(experiment["network"], {})},
+        "network_args": {**experiment.get("network_args", {}), **SMALL.get(experiment["network"], {})},
         "train_args": {**experiment["train_args"], "batch_size": 2, "epochs": 1, "steps_per_epoch": 1},
     }
 

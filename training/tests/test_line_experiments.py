@@ -30,7 +30,7 @@ QUICK = [
     "--train_args.steps_per_epoch=1",
     "--train_args.batch_size=2",
 ]
-SMALL_READER = ["--network_args.filters=4", "--network_args.units=8"]
+SMALL_READER = ["--network_args.filters=4", "--network_args.units=8", "--network_args.layers=1"]
 SPECS = {
     "alto_lines": [*SMALL_READER, "--dataset_args.height=32"],
     "alto_paragraphs": ["--dataset_args.side=32"],
