@@ -1,5 +1,6 @@
 """Image files as grey arrays."""
 
+import math
 import struct
 import warnings
 import zlib
@@ -19,6 +20,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", "
 # By name: among the rest are kinds that Pillow hands to other programs.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _MOST_SCANS = 100  # of a JPEG, each over all of its pixels; ten are usual
+_MOST_COMMENTS = 1000
+_SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow has them in Python
+_MOST_SLOW_PIXELS = 1_000_000
+_TILE_SIDES = (322, 323)  # TIFF tags
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
 # What the codecs of Pillow raise about damaged files.
@@ -123,25 +128,40 @@ def _opened(source: str | PathLike[str] | IO[bytes]) -> Any:
 
     image = Image.open(source, formats=_FORMATS)
     try:
-        most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
-        if image.width * image.height > most_pixels:
-            raise ImageFileError("large", f"{image.width:,} x {image.height:,} pixels")
-        if image.format in ("JPEG", "MPO") and _scans(image.fp) > _MOST_SCANS:
-            raise ValueError(f"it has more than {_MOST_SCANS} scans")
+        _check(image)
     except BaseException:
         image.close()
         raise
     return image
 
 
-def _scans(file: Any) -> int:
-    """How often a JPEG file goes over its pixels, which costs time and hardly a byte."""
+def _check(image: Any) -> None:
+    """Refuses by its header what would take more memory or time than an image of its size."""
+    pixels = image.width * image.height
+    most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
+    if pixels > most_pixels:
+        raise ImageFileError("large", f"{image.width:,} x {image.height:,} pixels")
+    if image.format in ("JPEG", "MPO") and _count(image.fp, b"\xff\xda") > _MOST_SCANS:
+        raise ValueError(f"it has more than {_MOST_SCANS} scans")
+    if image.format == "TIFF":
+        tile_pixels = math.prod(image.tag_v2.get(tag, 1) for tag in _TILE_SIDES)
+        if tile_pixels > max(4 * pixels, _STRIP_PIXELS):
+            raise ValueError(f"its tiles have {tile_pixels:,} pixels each, the whole image {pixels:,}")
+    codecs = {tile[0] for tile in image.tile}
+    if codecs & _SLOW_CODECS and pixels > _MOST_SLOW_PIXELS:
+        raise ValueError(f"more than {_MOST_SLOW_PIXELS:,} pixels in plain text, odd levels or runs; save it as a PNG")
+    if "ppm_plain" in codecs and _count(image.fp, b"#") > _MOST_COMMENTS:
+        raise ValueError(f"it has more than {_MOST_COMMENTS:,} comments")
+
+
+def _count(file: Any, mark: bytes) -> int:
+    """How often a file has one or two bytes: a scan of a JPEG costs time and hardly a byte, and so do comments."""
     back = file.tell()
     file.seek(0)
     count, piece = 0, b""
     while content := file.read(1 << 20):
-        piece = piece[-1:] + content  # a marker may lie across two pieces
-        count += piece.count(b"\xff\xda")
+        piece = piece[len(piece) - len(mark) + 1 :] + content  # a mark may lie across two pieces
+        count += piece.count(mark)
     file.seek(back)
     return count
 

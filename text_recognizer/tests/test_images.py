@@ -142,6 +142,34 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
         read_image(endless)
 
 
+def tiff_of_tiles(side):
+    """A picture of 100 x 100 pixels in tiles of another size."""
+    tags = {256: 100, 257: 100, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 200, 325: 9}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return (b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries).ljust(200, b"\0") + zlib.compress(bytes(9))
+
+
+def bmp_of_runs(width):
+    """One row of which a single command leaves out 255 rows."""
+    header = struct.pack("<IiiHHIIiiII", 40, width, 1, 1, 8, 1, 4, 0, 0, 256, 0) + bytes(1024)
+    return b"BM" + struct.pack("<IHHI", 1082, 0, 0, 1078) + header + b"\0\2\0\xff"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (tiff_of_tiles(40_000), "its tiles have 1,600,000,000 pixels each, the whole image 10,000"),
+        (bmp_of_runs(100_000_000), "more than 1,000,000 pixels in plain text, odd levels or runs; save it as a PNG"),
+        (b"P2 1000 1001 255\n" + b"1 " * 9, "more than 1,000,000 pixels in plain text, odd levels or runs"),
+        (b"P5 1000 1001 100\n" + b"1" * 9, "more than 1,000,000 pixels in plain text, odd levels or runs"),
+        (b"P2 9 9 255\n" + b"#\n" * 1001, "it has more than 1,000 comments"),
+    ],
+)
+def test_a_few_bytes_cost_no_minutes_and_no_gigabytes(content, expected):
+    with pytest.raises(DataError, match=expected):
+        read_image(content)
+
+
 @pytest.mark.parametrize("error", [NotImplementedError, RuntimeError, SyntaxError, KeyError, struct.error, MemoryError])
 def test_whatever_a_codec_raises_becomes_a_sentence(monkeypatch, error):
     def load(_):

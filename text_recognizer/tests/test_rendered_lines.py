@@ -60,9 +60,9 @@ def test_a_font_whose_ranges_overlap_is_refused_after_as_many_codes_as_there_are
         characters_of_font(_font(4, segments))
 
 
-def _with_word(table, position, value):
-    """The font of Pillow with another 16-bit word in one of its tables."""
-    content = bytearray(default_font())
+def _with_word(table, position, value, content=None):
+    """The font of Pillow, or another, with another 16-bit word in one of its tables."""
+    content = bytearray(content or default_font())
     for index in range(int.from_bytes(content[4:6], "big")):
         tag, _, offset, _ = struct.unpack_from(">4sIII", content, 12 + 16 * index)
         if tag == table:
@@ -77,6 +77,13 @@ def test_a_font_that_draws_larger_than_fonts_do_is_refused_before_it_draws(tmp_p
     (tmp_path / "large.ttf").write_bytes(_with_word(b"head", 18, 16))  # units of an em: all is 60 times as large
     with pytest.raises(DataError, match=r"large\.ttf (makes lines|draws)"):
         Font(str(tmp_path / "large.ttf"), 40).draw("a")
+
+
+def test_glyphs_that_lie_below_their_line_are_cut_off_as_a_whole(tmp_path):
+    (tmp_path / "low.ttf").write_bytes(_with_word(b"hhea", 4, 5000, _with_word(b"hhea", 6, 4500)))
+    low = Font(str(tmp_path / "low.ttf"), 40)
+    assert 0 < low.height < low.ascent
+    assert low.draw("a").max() == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0\1\0\0\0\1", b"\0\1\0\0" + bytes(60)])

@@ -143,7 +143,7 @@ class Font:
         drawn = np.array(mask, np.uint8).reshape(height, width)
         picture = np.zeros((self.height, width), np.uint8)
         above = max(0, int(top))
-        shown = drawn[above - int(top) : self.height - int(top)]  # what reaches beyond the line is cut off
+        shown = drawn[above - int(top) : max(0, self.height - int(top))]  # what reaches beyond the line is cut off
         picture[above : above + len(shown)] = shown
         # Ideographs do not kern, and there would be too many pairs of them to keep.
         kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
