@@ -1,6 +1,5 @@
 """text-recognizer: one command for everything, a subcommand a file in training/commands."""
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean
 from training.terminal.command_line import guarded
+from training.terminal.parser import Parser
 
 COMMANDS = {
     "run": "train, evaluate and track one experiment (the same as run_experiment)",
@@ -43,6 +43,8 @@ def _main(argv: list[str]) -> int:
         print(f"text-recognizer {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
+    if name == "help":
+        return _main([*rest, "--help"])
     if name not in COMMANDS:
         raise SpecError(f"unknown command '{name}'.{did_you_mean(name, COMMANDS)} Commands: {', '.join(COMMANDS)}.")
     if name == "run":
@@ -50,9 +52,7 @@ def _main(argv: list[str]) -> int:
 
         return run(rest, prog="text-recognizer run")
     module = importlib.import_module(f"training.commands.{name}")  # only this one: a help text must not wait for others
-    parser = argparse.ArgumentParser(
-        prog=f"text-recognizer {name}", description=COMMANDS[name], formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog=f"text-recognizer {name}", description=COMMANDS[name])
     module.configure(parser)
     arguments = parser.parse_args(rest)
     code: int = arguments.run(arguments)
@@ -69,7 +69,7 @@ An offline-first laboratory for handwriting recognition.
 commands:
 {listed}
 
-text-recognizer COMMAND --help tells more.
+text-recognizer help COMMAND tells more.
 
 {EXAMPLES}"""
 

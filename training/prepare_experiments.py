@@ -9,7 +9,6 @@ from pathlib import Path
 if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/prepare_experiments.py
 
-import argparse
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from text_recognizer.errors import SpecError
 from training.sweeps.plan import read_plan
 from training.terminal.command_line import guarded
+from training.terminal.parser import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,11 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="prepare_experiments",
         description="Print a run_experiment command for each experiment of a file. run_sweep FILE runs them itself.",
         epilog="example:\n  prepare_experiments training/experiments/sample.json | parallel -j2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON with experiment_group and experiments")
     parser.add_argument("--gpu", default="-1", help="for each command (default: %(default)s, a free one)")

@@ -39,6 +39,7 @@ from training.runs.run import Run, find_run, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
+from training.terminal.parser import Parser
 from training.terminal.tables import shown
 from training.tracking.wandb.mode import asked_mode, wandb_mode
 
@@ -62,12 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Train, evaluate and track one experiment.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
     parser.add_argument("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")

@@ -28,6 +28,7 @@ from training.sweeps.search.bayes import SAMPLERS
 from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
+from training.terminal.parser import Parser
 from training.tracking.wandb.mode import asked_mode, wandb_mode
 
 EXAMPLES = """examples:
@@ -86,12 +87,10 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")

@@ -1,5 +1,6 @@
 """What command lines make of errors, encodings and readers that go away; and the log of a run."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import text_recognizer as text_recognizer_package
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import resolve
@@ -16,6 +18,7 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.attempts import attempt as attempt_module
 from training.attempts import execute as execute_module
+from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
 from training.runs.run import Run
 from training.terminal.command_line import TRACEBACK, guarded
@@ -155,3 +158,49 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
     gone.rmdir()
     with pytest.raises(SpecError, match="no module 'no_such' to import from the current folder, which was removed, or"):
         resolve("network", "no_such:Net")
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (["sweps"], "unknown command 'sweps'. Did you mean 'sweeps'?"),
+        (
+            ["runs", "lst"],
+            "text-recognizer runs: unknown ACTION 'lst'. Did you mean 'list'? Expected one of: list, show",
+        ),
+        (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
+        (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
+        (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
+        (["runs", "show"], "the following arguments are required: RUN. See text-recognizer runs show --help."),
+        (["predict"], "the following arguments are required: IMAGE. See text-recognizer predict --help."),
+    ],
+)
+def test_a_mistyped_command_line_is_answered_with_what_was_probably_meant(command, complaint, capsys):
+    assert text_recognizer(command) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert complaint in printed
+    assert "usage:" not in printed
+
+
+def test_help_is_a_command_and_an_option(capsys):
+    for command in (
+        ["help"],
+        ["--help"],
+        ["help", "runs"],
+        ["runs", "--help"],
+        ["help", "runs", "list"],
+        ["help", "run"],
+    ):
+        with contextlib.suppress(SystemExit):
+            assert text_recognizer(command) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("usage: text-recognizer COMMAND") == 2
+    assert printed.count("usage: text-recognizer runs [-h]") == 2
+    assert printed.count("usage: text-recognizer runs list [-h]") == 1
+    assert printed.count("usage: text-recognizer run ") == 1
+
+
+def test_the_version_is_the_packages(capsys):
+    assert text_recognizer(["--version"]) == 0
+    assert capsys.readouterr().out == f"text-recognizer {text_recognizer_package.__version__}\n"

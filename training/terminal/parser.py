@@ -1,0 +1,50 @@
+"""Command-line parsers whose complaints are ours: what was wrong, what is allowed, what was probably meant."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises SpecError instead of ending the program, and knows no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """
+        Raises:
+            SpecError: an argument that is unknown, missing, or not allowed.
+        """
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = list(_options(self))
+            raise SpecError(
+                f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], options)} "
+                f"See {self.prog} --help."
+            )
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(f"{message}. See {self.prog} --help.")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        choices = [str(choice) for choice in action.choices]
+        name = action.metavar or "/".join(action.option_strings) or action.dest
+        raise SpecError(
+            f"{self.prog}: unknown {name} '{value}'.{did_you_mean(str(value), choices)} "
+            f"Expected one of: {', '.join(choices)}."
+        )
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
