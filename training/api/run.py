@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec, flatten
 from training.files.journals import read_journal
@@ -76,7 +77,7 @@ class Run:
     @property
     def predictions(self) -> list[dict[str, Any]]:
         """What was read in every sample of the test split; empty until the run is finished."""
-        return list(read_journal(self.folder / "predictions.jsonl"))
+        return read_journal(self.folder / "predictions.jsonl", prediction_fault)
 
     @property
     def log(self) -> str:
@@ -116,8 +117,10 @@ class Run:
         return render("api_run.html", run=self, words=self._in_words(), summary=self.summary, spec=spec)
 
     def _in_words(self) -> str:
+        from training.terminal.tables import shown
+
         status = self._run.status()
-        words = [f"{name} {value:.4f}" for name, value in status.summary.items() if name.startswith("test_")]
+        words = [f"{name} {shown(name, value)}" for name, value in status.summary.items() if name.startswith("test_")]
         if not words and status.epochs:
             words = [f"epoch {status.epoch} of {status.epochs}"]
         return ", ".join([status.state, *words, *([status.error] if status.error else [])])

@@ -126,6 +126,8 @@ def _export(arguments: argparse.Namespace) -> int:
     given = folder.path / "sweep.yaml"
     if not given.exists():
         raise SpecError(f"the sweep {folder.name} is a list of experiments: it has no parameters to show.")
+    if not given.is_file():
+        raise RunError(f"{given} is not a file.")
     if arguments.file.exists():
         raise SpecError(f"{arguments.file} exists already. Name a new file, or remove it.")
     plan = read_plan(given, name=folder.name, base={})  # only the parameters matter here

@@ -1,5 +1,6 @@
 """The lock of a run's or a sweep's folder: held as long as a process works in it; the file says which process."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -73,4 +74,7 @@ def holder_of(lock_file: Path) -> str | None:
 
 
 def _said(lock: int) -> str:
-    return os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
+    said = b""
+    with contextlib.suppress(OSError):  # not a file of ours
+        said = os.pread(lock, 200, 0)
+    return said.decode(errors="replace").strip() or "another process"

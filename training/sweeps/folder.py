@@ -95,8 +95,11 @@ class SweepFolder:
     def _keep(self, plan: SweepPlan) -> None:
         """The text of the sweep; what is not part of its identity (run_cap, description) may have changed since."""
         name = "sweep.json.given" if plan.config is None else "sweep.yaml"
-        path = self.path / name
-        if not path.exists() or path.read_text(encoding="utf-8") != plan.text:
+        try:
+            kept = read_regular(self.path / name) == plan.text.encode()
+        except OSError:
+            kept = False
+        if not kept:
             self.write_text(name, plan.text)
 
     def facts(self) -> SweepFacts:

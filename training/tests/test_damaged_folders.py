@@ -291,6 +291,19 @@ def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, cap
     assert "best        trial 6" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["sweep.yaml", "leaderboard.csv", "best_spec.json", "report.html", "control"])
+def test_a_sweep_does_not_wait_for_a_pipe_in_its_folder(tmp_path, name):
+    sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
+    (sweep.folder.path / name).unlink(missing_ok=True)
+    os.mkfifo(sweep.folder.path / name)
+    if name == "control":
+        with pytest.raises(RunError, match="control cannot be read: Not a regular file"):
+            _ = sweep.folder.wish
+        return
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    assert finish_sweep(again, again.run()) == 0
+
+
 @pytest.mark.parametrize("damaged", ["status.json", "spec.json"])
 def test_a_sweep_goes_on_without_a_run_that_is_damaged(tmp_path, damaged):
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))

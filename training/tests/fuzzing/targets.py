@@ -257,7 +257,7 @@ def _sweep_again(folder: Path) -> None:
     sweep.run()
     executor.close()
     write_leaderboard(sweep)
-    assert isinstance(SweepFolder(folder / "runs" / "damaged").facts(), dict)
+    SweepFolder(folder / "runs" / "damaged").facts()
 
 
 class _ThreeGpus:
