@@ -2,36 +2,21 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from text_recognizer.arguments import check_arguments, json_schema_of, to_json
 from text_recognizer.datasets.base import Dataset
-from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.networks.base import Network
-from text_recognizer.registry import names, resolve
+from text_recognizer.parts import GIVEN_TO_MODEL, check_part, construct
+from text_recognizer.registry import RECIPES, base_of, names, resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import did_you_mean, received
-
-KINDS: dict[str, type] = {"dataset": Dataset, "network": Network, "model": Model}
-_PART_MODULES = {
-    "optimizer": "text_recognizer.optimizers",
-    "schedule": "text_recognizer.schedules",
-    "augmentation": "text_recognizer.augmentation.recipes",
-}
-TRAIN_PARTS = tuple(_PART_MODULES)
-# What training passes to `build` of the objects that the functions of train_args return, in this order.
-_BUILT_FROM = {
-    "optimizer": ("learning_rate", "weight_decay", "clip_norm", "clip_value"),
-    "schedule": ("learning_rate", "total_steps"),
-    "augmentation": ("data_spec", "seed"),
-}
-# What a model's constructor gets from the other parts, not from the spec.
-GIVEN_TO_MODEL = ("data_spec", "network")
 
 
 @dataclass(frozen=True)
@@ -40,6 +25,7 @@ class Experiment:
 
     Args:
         spec: with all defaults filled in.
+        recipes: what train_args name as "optimizer", "schedule" and "augmentation"; None for no augmentation.
     """
 
     spec: ExperimentSpec
@@ -47,10 +33,7 @@ class Experiment:
     network: Network
     model: Model
     train_args: TrainArgs
-
-    def train_part(self, kind: str) -> Any:
-        """What train_args name as "optimizer", "schedule" or "augmentation"."""
-        return resolve(kind, getattr(self.train_args, kind))(**getattr(self.train_args, f"{kind}_args"))
+    recipes: Mapping[str, Any]
 
     def dataset_in_words(self) -> str:
         """The prepared dataset and the samples of its splits."""
@@ -87,17 +70,23 @@ def assemble(spec: ExperimentSpec) -> Experiment:
         SpecError: all problems: unknown names and arguments, wrong types and ranges, shapes that do not fit.
     """
     problems: list[str] = []
-    completed = spec.to_json()
-    dataset_class, dataset_args = _check_part("dataset", spec, completed, problems)
-    network_class, network_args = _check_part("network", spec, completed, problems)
-    model_class, model_args = _check_part("model", spec, completed, problems)
-    train_args = _check_train_args(completed, problems)
-    dataset = _construct(f"dataset '{spec.dataset}'", problems, dataset_class, **dataset_args)
-    network = _construct(f"network '{spec.network}'", problems, network_class, **network_args)
+    dataset_class, dataset_args = check_part("dataset", spec, problems)
+    network_class, network_args = check_part("network", spec, problems)
+    model_class, model_args = check_part("model", spec, problems)
+    train_args, recipes = _check_train_args(spec, problems)
+    dataset = construct(f"dataset '{spec.dataset}'", problems, dataset_class, **dataset_args)
+    network = construct(f"network '{spec.network}'", problems, network_class, **network_args)
     model = None
     if dataset is not None and network is not None:
         given = {"data_spec": dataset.data_spec, "network": network}
-        model = _construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
+        model = construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
+    completed = replace(
+        spec,
+        dataset_args=to_json(dataset_args),
+        network_args=to_json(network_args),
+        model_args=to_json(model_args),
+        train_args=to_json(train_args) if train_args is not None else spec.train_args,
+    )
     if model is not None:
         problems += _shape_problems(spec, network, model)
         undeclared = _metric_problems(spec, model)
@@ -109,10 +98,10 @@ def assemble(spec: ExperimentSpec) -> Experiment:
                     f"train_args.jit_compile must be false for model '{spec.model}': XLA cannot compile "
                     f"{model.xla_refuses}. {received(train_args.jit_compile)}"
                 )
-            problems += transfer_problems(ExperimentSpec(**completed))
+            problems += transfer_problems(completed)
     if problems or model is None or train_args is None:
         raise SpecError(problems)
-    return Experiment(ExperimentSpec(**completed), dataset, network, model, train_args)
+    return Experiment(completed, dataset, network, model, train_args, recipes)
 
 
 def json_schema() -> dict[str, Any]:
@@ -124,11 +113,11 @@ def json_schema() -> dict[str, Any]:
         properties[f"{kind}_args"] = {"type": "object"}
         conditions += _argument_conditions(kind, GIVEN_TO_MODEL if kind == "model" else ())
     train_args = json_schema_of(TrainArgs)
-    for part in TRAIN_PARTS:
+    for part in RECIPES:
         train_args["properties"][part] |= _name_schema(part)
     train_args["allOf"] = [
         condition
-        for part in TRAIN_PARTS
+        for part in RECIPES
         for condition in _argument_conditions(part, (), default=train_args["properties"][part]["default"])
     ]
     properties["train_args"] = train_args
@@ -145,86 +134,41 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _check_part(
-    kind: str, spec: ExperimentSpec, completed: dict[str, Any], problems: list[str]
-) -> tuple[Any, dict[str, Any]]:
-    """The class that a spec names and its checked arguments; the class is None when anything is wrong with them."""
-    name = getattr(spec, kind)
-    try:
-        target = resolve(kind, name)
-    except SpecError as error:
-        problems += error.problems
-        return None, {}
-    base = KINDS[kind]
-    if not (isinstance(target, type) and issubclass(target, base)):
-        problems.append(f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}.")
-        return None, {}
-    given = GIVEN_TO_MODEL if kind == "model" else ()
-    arguments, found = check_arguments(f"{kind} '{name}'", target, completed[f"{kind}_args"], apart_from=given)
-    problems += found
-    completed[f"{kind}_args"] = to_json(arguments)
-    return (None if found else target), arguments
-
-
-def _check_train_args(completed: dict[str, Any], problems: list[str]) -> TrainArgs | None:
-    arguments, found = check_arguments("train_args", TrainArgs, completed["train_args"])
-    for part in TRAIN_PARTS:
-        name, part_args = arguments.get(part), arguments.get(f"{part}_args")
-        if not isinstance(name, str) or not isinstance(part_args, dict):
+def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainArgs | None, dict[str, Any]]:
+    """The checked train_args and what they name, by kind; incomplete when anything is wrong, said in `problems`."""
+    arguments, found = check_arguments("train_args", TrainArgs, spec.train_args)
+    recipes: dict[str, Any] = {}
+    for kind in RECIPES:
+        name, recipe_args = arguments.get(kind), arguments.get(f"{kind}_args")
+        if not isinstance(name, str) or not isinstance(recipe_args, dict):
             continue  # said already
+        label = f"train_args.{kind} '{name}'"
         try:
-            target = resolve(part, name)
+            target = resolve(kind, name, spec.origin)
         except SpecError as error:
-            found += [f"train_args.{part}: {problem}" for problem in error.problems]
+            found += [f"train_args.{kind}: {problem}" for problem in error.problems]
             continue
-        label = f"train_args.{part} '{name}'"
-        arguments[f"{part}_args"], found_here = check_arguments(label, target, part_args)
-        found += found_here or _wrong_kind(label, part, target, arguments[f"{part}_args"])
+        arguments[f"{kind}_args"], found_here = check_arguments(label, target, recipe_args)
+        if not found_here:
+            recipes[kind] = construct(label, found_here, target, **arguments[f"{kind}_args"])
+        found += found_here or _recipe_problems(label, kind, recipes[kind])
     problems += found
-    if found:
-        return None
-    completed["train_args"] = to_json(arguments)
-    return TrainArgs(**arguments)
+    return (None if found else TrainArgs(**arguments)), recipes
 
 
-def _wrong_kind(label: str, part: str, target: Any, arguments: Mapping[str, Any]) -> list[str]:
-    """What is wrong with what a function for an optimizer, schedule or augmentation returns."""
-    problems: list[str] = []
-    if inspect.isbuiltin(target):  # print, input, abort: none of them makes a part, and calling one may do harm
-        made: Any = target
-    else:
-        made = _construct(label, problems, target, **arguments)
-        if problems or (part == "augmentation" and made is None):
-            return problems
-    if _is_built_as(part, made):
+def _recipe_problems(label: str, kind: str, made: Any) -> list[str]:
+    """What is wrong with a recipe that a function made, whatever its annotation says."""
+    if kind == "augmentation" and made is None:
         return []
-    rate = " and a number usual_learning_rate" if part == "optimizer" else ""
-    return [
-        f"{label} must return an object with build({', '.join(_BUILT_FROM[part])}){rate}, "
-        f"as the functions of {_PART_MODULES[part]} do. {received(made)}"
-    ]
-
-
-def _is_built_as(part: str, made: Any) -> bool:
-    if type(made).__module__ in set(_PART_MODULES.values()) - {_PART_MODULES[part]}:
-        return False  # one of ours, for another purpose
+    base: Any = base_of(kind)
+    needed = list(inspect.signature(base.build).parameters)[1:]
     try:
-        inspect.signature(made.build).bind(*_BUILT_FROM[part])
-        return part != "optimizer" or isinstance(made.usual_learning_rate, (int, float))
+        inspect.signature(made.build).bind(*needed)
     except (AttributeError, TypeError, ValueError):
-        return False
-
-
-def _construct(label: str, problems: list[str], target: Any, **arguments: Any) -> Any:
-    if target is None:
-        return None
-    try:
-        return target(**arguments)
-    except TextRecognizerError as error:
-        problems += [f"{label}: {problem}" for problem in getattr(error, "problems", [str(error)])]
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may refuse its arguments in any way
-        problems.append(f"{label}: {type(error).__name__}: {error}")
-    return None
+        return [f"{label} must make an object with build({', '.join(needed)}). {received(made)}"]
+    if kind == "optimizer" and not isinstance(getattr(made, "usual_learning_rate", None), (int, float)):
+        return [f"{label} must make an object with a number usual_learning_rate. {received(made)}"]
+    return [] if isinstance(made, base) else [f"{label} must make a {base.__name__}. {received(made)}"]
 
 
 def _shape_problems(spec: ExperimentSpec, network: Network, model: Model) -> list[str]:

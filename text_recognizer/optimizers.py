@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
+from text_recognizer.recipes import OptimizerRecipe
+
 if TYPE_CHECKING:
     import keras
 
@@ -13,8 +15,8 @@ Epsilon = Annotated[float, Gt(0)]
 
 
 @dataclass(frozen=True)
-class OptimizerRecipe:
-    """An optimizer before it is built.
+class KerasOptimizer(OptimizerRecipe):
+    """An optimizer of Keras.
 
     Args:
         keras_class: its name in keras.optimizers.
@@ -42,42 +44,36 @@ class OptimizerRecipe:
         return optimizer_class(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
 
 
-def adadelta(rho: Decay = 0.95, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
-    return OptimizerRecipe("Adadelta", 1.0, {"rho": rho, "epsilon": epsilon})
+def adadelta(rho: Decay = 0.95, epsilon: Epsilon = 1e-7) -> KerasOptimizer:
+    return KerasOptimizer("Adadelta", 1.0, {"rho": rho, "epsilon": epsilon})
 
 
-def adagrad(initial_accumulator_value: Annotated[float, Ge(0)] = 0.1, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
-    return OptimizerRecipe(
-        "Adagrad", 0.01, {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon}
-    )
+def adagrad(initial_accumulator_value: Annotated[float, Ge(0)] = 0.1, epsilon: Epsilon = 1e-7) -> KerasOptimizer:
+    return KerasOptimizer("Adagrad", 0.01, {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon})
 
 
-def adam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False) -> OptimizerRecipe:
+def adam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False) -> KerasOptimizer:
     arguments = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
-    return OptimizerRecipe("Adam", 1e-3, arguments)
+    return KerasOptimizer("Adam", 1e-3, arguments)
 
 
-def adamw(
-    beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False
-) -> OptimizerRecipe:
+def adamw(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, amsgrad: bool = False) -> KerasOptimizer:
     arguments = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "amsgrad": amsgrad}
-    return OptimizerRecipe("AdamW", 1e-3, arguments)
+    return KerasOptimizer("AdamW", 1e-3, arguments)
 
 
-def lion(beta_1: Decay = 0.9, beta_2: Decay = 0.99) -> OptimizerRecipe:
-    return OptimizerRecipe("Lion", 1e-4, {"beta_1": beta_1, "beta_2": beta_2})
+def lion(beta_1: Decay = 0.9, beta_2: Decay = 0.99) -> KerasOptimizer:
+    return KerasOptimizer("Lion", 1e-4, {"beta_1": beta_1, "beta_2": beta_2})
 
 
-def nadam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7) -> OptimizerRecipe:
-    return OptimizerRecipe("Nadam", 1e-3, {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon})
+def nadam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7) -> KerasOptimizer:
+    return KerasOptimizer("Nadam", 1e-3, {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon})
 
 
-def rmsprop(
-    rho: Decay = 0.9, momentum: Decay = 0.0, epsilon: Epsilon = 1e-7, centered: bool = False
-) -> OptimizerRecipe:
+def rmsprop(rho: Decay = 0.9, momentum: Decay = 0.0, epsilon: Epsilon = 1e-7, centered: bool = False) -> KerasOptimizer:
     arguments = {"rho": rho, "momentum": momentum, "epsilon": epsilon, "centered": centered}
-    return OptimizerRecipe("RMSprop", 1e-3, arguments)
+    return KerasOptimizer("RMSprop", 1e-3, arguments)
 
 
-def sgd(momentum: Decay = 0.0, nesterov: bool = False) -> OptimizerRecipe:
-    return OptimizerRecipe("SGD", 0.01, {"momentum": momentum, "nesterov": nesterov})
+def sgd(momentum: Decay = 0.0, nesterov: bool = False) -> KerasOptimizer:
+    return KerasOptimizer("SGD", 0.01, {"momentum": momentum, "nesterov": nesterov})

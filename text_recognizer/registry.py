@@ -2,12 +2,15 @@
 
 import functools
 import importlib
+import re
 import sys
+import types
+import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
+from text_recognizer.trust import current_folder, import_path, is_trusted, remember, source_of
 from text_recognizer.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -63,22 +66,35 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
+# What a name of each kind must be a subclass of; of recipes, also a function that is annotated to return one.
+BASES = {
+    "dataset": "text_recognizer.datasets.base:Dataset",
+    "model": "text_recognizer.models.base:Model",
+    "network": "text_recognizer.networks.base:Network",
+    "optimizer": "text_recognizer.recipes:OptimizerRecipe",
+    "schedule": "text_recognizer.recipes:ScheduleRecipe",
+    "augmentation": "text_recognizer.recipes:AugmentationRecipe",
+}
+RECIPES = ("optimizer", "schedule", "augmentation")
+
 ENTRY_POINT_GROUPS = {kind: f"text_recognizer.{kind}s" for kind in BUILT_IN}
 
 
-def resolve(kind: str, name: str) -> Callable[..., Any]:
-    """The class or function that a name stands for.
+def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., Any]:
+    """The class or function that a name stands for; of this kind for certain, and not called yet.
 
     Args:
         kind: one of BUILT_IN's keys.
         name: a registered name, or "package.module:Name" for a class that is importable from here.
+        origin: the bundle or run folder that gave the name, in words; None when the user did.
     Raises:
-        SpecError: no such name; or its module cannot be imported, with the reason.
+        SpecError: no such name; its module cannot be imported, with the reason; it is of another kind; or it would run
+            code that came from elsewhere.
     """
     if name in BUILT_IN[kind]:
         return _load(kind, name, BUILT_IN[kind][name])
     if ":" in name:
-        return _load(kind, name, name)
+        return _load_by_path(kind, name, origin)
     for entry_point in _entry_points(kind):
         if entry_point.name == name:
             return _load(kind, name, entry_point.value)
@@ -105,32 +121,69 @@ def _entry_points_on(_search_path: tuple[str, ...], group: str) -> "tuple[import
     return tuple(importlib.metadata.entry_points(group=group))
 
 
+def _load_by_path(kind: str, name: str, origin: str | None) -> Callable[..., Any]:
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+        raise SpecError(f"{kind} '{name}' is not a name like package.module:Name.")
+    module = name.partition(":")[0]
+    if origin is not None and not is_trusted(module):
+        raise SpecError(
+            f"{kind} '{name}' is code from elsewhere: {origin} names it, and importing the module {module} "
+            f"({source_of(module) or 'not found from here'}) runs it. Look at it first; if you trust it, add "
+            f"--trust-code."
+        )
+    sys.path[:] = import_path()
+    found = _load(kind, name, name)
+    if origin is None:
+        remember(module)
+    return found
+
+
 def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
     module_name, _, attribute = target.partition(":")
-    # A console script starts with its own folder on the path; a user's module lies where the user stands.
-    here = _current_folder()
-    if here is not None and here not in sys.path and name == target:
-        sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise SpecError(
                 f"{kind} '{name}': there is no module '{error.name}' to import from "
-                f"{here or 'the current folder, which was removed,'} or the Python environment."
+                f"{current_folder() or 'the current folder, which was removed,'} or the Python environment."
             ) from None
         raise SpecError(f"{kind} '{name}': importing {module_name} failed: {error}.") from error
     except AttributeError:
         raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.") from None
     except (Exception, SystemExit) as error:
         raise SpecError(f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {error}.") from error
-    if not callable(found):
-        raise SpecError(f"{kind} '{name}': {target} is a {type(found).__name__}, not a class or function.")
+    _check_kind(kind, name, found)
     return found  # type: ignore[no-any-return]
 
 
-def _current_folder() -> str | None:
+def base_of(kind: str) -> type:
+    """The class that every class of a kind extends."""
+    module, _, attribute = BASES[kind].partition(":")
+    base: type = getattr(importlib.import_module(module), attribute)
+    return base
+
+
+def _check_kind(kind: str, name: str, found: Any) -> None:
+    """Refuses what is of another kind by what it says of itself, without calling it."""
+    base = base_of(kind)
+    if isinstance(found, type) and issubclass(found, base):
+        return
+    if kind not in RECIPES:
+        raise SpecError(f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}.")
+    if not (isinstance(found, types.FunctionType) and _returns(found, base)):
+        raise SpecError(
+            f"{kind} '{name}' is no subclass of {base.__module__}.{base.__name__}, nor a function that is annotated "
+            f"to return one (`def …(…) -> {base.__name__}:`)."
+        )
+
+
+def _returns(function: types.FunctionType, base: type) -> bool:
+    """Whether a function is annotated to return a class of a base, or that or None."""
     try:
-        return str(Path.cwd())
-    except FileNotFoundError:  # somebody removed it
-        return None
+        annotation = typing.get_type_hints(function).get("return")
+    except (NameError, AttributeError, TypeError):
+        return False
+    union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    options = [one for one in (typing.get_args(annotation) if union else [annotation]) if one is not type(None)]
+    return bool(options) and all(isinstance(one, type) and issubclass(one, base) for one in options)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from text_recognizer.recipes import ScheduleRecipe
+
 if TYPE_CHECKING:
     import keras
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(ScheduleRecipe):
     """The same rate throughout."""
 
     def build(self, learning_rate: float, total_steps: int) -> "Rate":  # noqa: ARG002 - one interface for all
@@ -20,7 +22,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(ScheduleRecipe):
     """A half cosine from the rate down to a part of it, after a linear warm-up."""
 
     warmup_fraction: float
@@ -40,7 +42,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(ScheduleRecipe):
     """The rate times a factor, every so many steps."""
 
     decay_rate: float

@@ -28,6 +28,11 @@ def weights_folder() -> Path:
     return user_folder("TEXT_RECOGNIZER_WEIGHTS", Path(__file__).parent / "weights")
 
 
+def state_folder() -> Path:
+    """TEXT_RECOGNIZER_STATE: what is remembered of the user; by default in the user's state folder."""
+    return user_folder("TEXT_RECOGNIZER_STATE", Path(platformdirs.user_state_dir("text_recognizer")))
+
+
 def user_folder(variable: str, usual: Path) -> Path:
     """A path that an environment variable sets; ~ and ~user stand for home folders.
 

@@ -32,6 +32,7 @@ class ExperimentSpec:
         train_args: see text_recognizer.train_args.TrainArgs.
         experiment_group: a label that runs are filed under.
         seed: of initial weights, order of the data, dropout and augmentation.
+        origin: the bundle or run folder that it was read from, in words; None for the user's own. Not part of it.
     """
 
     dataset: str
@@ -43,24 +44,24 @@ class ExperimentSpec:
     train_args: dict[str, Any] = field(default_factory=dict)
     experiment_group: str = "default"
     seed: int = 0
+    origin: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def parse(cls, value: Mapping[str, Any], source: str | None = None) -> "ExperimentSpec":
+    def parse(cls, value: Mapping[str, Any], source: str | None = None, origin: str | None = None) -> "ExperimentSpec":
         """A spec from its JSON object.
 
         Raises:
             SpecError: unknown, missing or mistyped keys, all at once.
         """
-        known = [one.name for one in dataclasses.fields(cls)]
-        problems = [_unknown_key(str(key)) for key in value if key not in known]
+        kinds = typed_fields()
+        problems = [_unknown_key(str(key)) for key in value if key not in kinds]
         problems += [
             f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}."
             for key in ("dataset", "model", "network")
             if key not in value
         ]
-        kinds = typed_fields()
         checked = {}
-        for key in known:
+        for key in kinds:
             if key in value:
                 checked[key], found = check_value(key, kinds[key], value[key])  # a seed of 1.0 becomes 1
                 problems += found
@@ -69,7 +70,7 @@ class ExperimentSpec:
             problems.append(f"seed must be from 0 to 4294967295. {received(seed)}")
         if problems:
             raise SpecError(problems, source)
-        return cls(**checked)
+        return cls(**checked, origin=origin)
 
     def override(self, values: Mapping[str, Any]) -> "ExperimentSpec":
         """The same spec with some values replaced.
@@ -79,7 +80,7 @@ class ExperimentSpec:
         Raises:
             SpecError: a key that no spec has, or that leads through something that is no object.
         """
-        return ExperimentSpec.parse(override_json(self.to_json(), values))
+        return ExperimentSpec.parse(override_json(self.to_json(), values), origin=self.origin)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON, keys in their usual order."""
@@ -115,6 +116,7 @@ def typed_fields() -> dict[str, Any]:
     return {
         one.name: {"seed": int}.get(one.name, dict[str, Any] if one.name.endswith("_args") else str)
         for one in dataclasses.fields(ExperimentSpec)
+        if one.name != "origin"
     }
 
 

@@ -30,12 +30,13 @@ from text_recognizer.spec import (
     read_spec,
     without_dotted_keys,
 )
+from text_recognizer.trust import TrustCode
 from text_recognizer.wording import did_you_mean, received
 from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.runs.run import Run, find_run, new_run_id
+from training.runs.run import Run, find_run, is_made, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
@@ -92,6 +93,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled"
     )
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    parser.add_argument("--trust-code", action=TrustCode)
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec, and stop")
     return parser
 
@@ -144,7 +146,9 @@ def spec_from(text: str | None, overrides_file: str | None, overrides: Mapping[s
     value = without_dotted_keys(value)
     for change in (from_file, overrides):
         value = override_json(value, change)
-    return ExperimentSpec.parse(value, source)
+    folder = Path(text).parent if text is not None and text == source else None  # of a file
+    origin = f"the run folder {folder}" if folder is not None and is_made(folder) else None
+    return ExperimentSpec.parse(value, source, origin)
 
 
 def _read_overrides(path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
+from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, did_you_mean, received
 from training.devices.requests import DeviceRequest
 from training.run_experiment import run as run_one
@@ -118,6 +119,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--retry-failed", action="store_true", help="run trials again that failed for good")
     add("--wandb", choices=("online", "offline", "disabled"), help="mirror each trial to W&B (default: offline)")
     add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")
+    add("--trust-code", action=TrustCode)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     return parser
 

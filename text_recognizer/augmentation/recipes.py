@@ -7,6 +7,7 @@ from annotated_types import Ge, Le, Lt
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
+from text_recognizer.recipes import AugmentationRecipe
 
 if TYPE_CHECKING:
     import keras
@@ -16,7 +17,7 @@ Share = Annotated[float, Ge(0), Lt(1)]
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(AugmentationRecipe):
     """Rotation, shear, zoom and shift in one interpolation; brightness and contrast after it.
 
     Of images with a class for every pixel, the classes move along.
@@ -56,7 +57,7 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(AugmentationRecipe):
     """What another hand, pen or paper changes in a line; see text_recognizer.augmentation.random_line."""
 
     rotation_degrees: float
@@ -92,8 +93,9 @@ def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:
     return {**batch, **dict(zip(columns, changed if len(columns) > 1 else (changed,), strict=True))}
 
 
-def none() -> None:
+def none() -> AugmentationRecipe | None:
     """Images as they are."""
+    return None
 
 
 def affine(

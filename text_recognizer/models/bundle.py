@@ -17,7 +17,7 @@ from text_recognizer.arguments import to_json
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Model
-from text_recognizer.registry import resolve
+from text_recognizer.parts import check_part, construct
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 
@@ -58,7 +58,7 @@ class Bundle:
                 )
             return cls(
                 folder,
-                ExperimentSpec.parse(value["spec"], str(folder / DESCRIPTION)),
+                ExperimentSpec.parse(value["spec"], str(folder / DESCRIPTION), f"the bundle {folder}"),
                 DataSpec.from_json(value["data_spec"]),
                 value["run_id"],
                 value["metrics"],
@@ -166,10 +166,16 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
     """The model of a spec with fresh weights, without its dataset."""
-    network = resolve("network", spec.network)(**spec.network_args)
-    model = resolve("model", spec.model)(data_spec=data_spec, network=network, **spec.model_args)
-    if not isinstance(model, Model):
-        raise SpecError(f"model '{spec.model}' is not a subclass of text_recognizer.models.Model.")
+    problems: list[str] = []
+    network_class, network_args = check_part("network", spec, problems)
+    model_class, model_args = check_part("model", spec, problems)
+    network = construct(f"network '{spec.network}'", problems, network_class, **network_args)
+    model: Model | None = None
+    if network is not None:
+        given = {"data_spec": data_spec, "network": network}
+        model = construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
+    if model is None:
+        raise SpecError(problems, spec.origin)
     return model
 
 

@@ -125,35 +125,49 @@ def test_a_metric_to_monitor_must_be_one_that_is_reported():
 
 OWN_PARTS = """
 import sys
-class Recipe:
-    usual_learning_rate = 0.1
+from text_recognizer.recipes import AugmentationRecipe, OptimizerRecipe, ScheduleRecipe
+class Recipe(OptimizerRecipe):
+    def __init__(self, rate: float = 0.1): self.usual_learning_rate = rate
     def build(self, rate, decay=None, norm=None, value=None): ...
-def optimizer(): return Recipe()
+def optimizer() -> Recipe: return Recipe()
 class Layer:
     def build(self, input_shape): ...
-def leaving(): sys.exit(0)
-def no_changes(): return None
+class OddSchedule(ScheduleRecipe):
+    def build(self, rate): ...
+def leaving() -> ScheduleRecipe: sys.exit(0)
+def no_changes() -> AugmentationRecipe | None: return None
+def unannotated(): print("called")
+def lists() -> list[OptimizerRecipe]: print("called")
+def liar() -> OptimizerRecipe: return 3
 """
 
 
 @pytest.mark.parametrize(
     ("part", "name", "problem"),
     [
-        ("optimizer", "builtins:int", "does not tell its arguments"),
-        ("optimizer", "builtins:print", "must return an object with build(learning_rate, weight_decay, clip_norm"),
-        ("optimizer", "own_parts:no_changes", "and a number usual_learning_rate, as the functions of"),
-        ("optimizer", "text_recognizer.schedules:constant", "Received: Constant()"),
-        ("schedule", "text_recognizer.optimizers:adam", "must return an object with build(learning_rate, total_steps)"),
+        ("optimizer", "builtins:print", "annotated to return one (`def …(…) -> OptimizerRecipe:`)"),
+        ("optimizer", "subprocess:Popen", "no subclass of text_recognizer.recipes.OptimizerRecipe"),
+        ("schedule", "os:system", "no subclass of text_recognizer.recipes.ScheduleRecipe"),
+        ("augmentation", "builtins:exec", "no subclass of"),
+        ("optimizer", "functools:partial", "no subclass of"),
+        ("augmentation", "text_recognizer.settings:data_folder", "no subclass of"),
+        ("optimizer", "own_parts:unannotated", "no subclass of"),
+        ("optimizer", "own_parts:lists", "no subclass of"),
+        ("optimizer", "own_parts:no_changes", "no subclass of"),
+        ("optimizer", "text_recognizer.schedules:constant", "no subclass of"),
+        ("schedule", "text_recognizer.optimizers:adam", "no subclass of"),
+        ("augmentation", "own_parts:Layer", "no subclass of text_recognizer.recipes.AugmentationRecipe"),
+        ("optimizer", "os.path:join:x", "is not a name like package.module:Name."),
+        ("optimizer", "own_parts:liar", "must make an object with build(learning_rate, weight_decay, clip_norm"),
+        ("schedule", "own_parts:OddSchedule", "must make an object with build(learning_rate, total_steps)"),
         ("schedule", "own_parts:leaving", "SystemExit: 0"),
-        ("augmentation", "own_parts:Layer", "must return an object with build(data_spec, seed)"),
-        ("augmentation", "builtins:print", "as the functions of text_recognizer.augmentation.recipes do"),
     ],
 )
 def test_what_is_no_optimizer_schedule_or_augmentation_is_refused(part, name, problem, tmp_path, monkeypatch, capfd):
     (tmp_path / "own_parts.py").write_text(OWN_PARTS)
     monkeypatch.syspath_prepend(tmp_path)
     (found,) = problems_of({**MLP, "train_args": {part: name}})
-    assert found.startswith(f"train_args.{part} '{name}'")
+    assert found.startswith((f"train_args.{part} '{name}'", f"train_args.{part}: {part} '{name}'"))
     assert problem in found
     assert capfd.readouterr().out == ""  # it was not called
 
@@ -162,7 +176,11 @@ def test_a_users_own_optimizer_and_augmentation_pass(tmp_path, monkeypatch):
     (tmp_path / "own_parts.py").write_text(OWN_PARTS)
     monkeypatch.syspath_prepend(tmp_path)
     train_args = {"optimizer": "own_parts:optimizer", "augmentation": "own_parts:no_changes"}
-    assert assemble(ExperimentSpec.parse({**MLP, "train_args": train_args})).train_part("augmentation") is None
+    recipes = assemble(ExperimentSpec.parse({**MLP, "train_args": train_args})).recipes
+    assert (recipes["optimizer"].usual_learning_rate, recipes["augmentation"]) == (0.1, None)
+    made = {"optimizer": "own_parts:Recipe", "optimizer_args": {"rate": 0.5}}
+    experiment = assemble(ExperimentSpec.parse({**MLP, "train_args": made}))
+    assert experiment.recipes["optimizer"].usual_learning_rate == 0.5
 
 
 def test_an_entry_point_plugs_in(tmp_path, monkeypatch):

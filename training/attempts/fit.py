@@ -103,7 +103,7 @@ class Training:
         if self.args.early_stopping is not None:
             watched = self.args.early_stopping.monitor or monitor
             self.early_stop = EarlyStop(self.args.early_stopping, watched, reported[watched])
-        schedule = experiment.train_part("schedule")
+        schedule = experiment.recipes["schedule"]
         is_plateau = isinstance(schedule, ReduceOnPlateau)
         self.plateau = Plateau(schedule, monitor, reported[monitor]) if is_plateau else None
         self._measured = [metric.name for metric in self.model.metrics_in_training]
@@ -155,7 +155,7 @@ class Training:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.spec.seed)
         keras.config.set_dtype_policy(_policy(self.args.mixed_precision))
-        recipe = experiment.train_part("optimizer")
+        recipe = experiment.recipes["optimizer"]
         rate = self.args.learning_rate or recipe.usual_learning_rate
         self.optimizer = recipe.build(
             schedule.build(rate, self.total_steps),
@@ -165,7 +165,7 @@ class Training:
         )
         if self.args.mixed_precision == "float16":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        augmentation = experiment.train_part("augmentation")
+        augmentation = experiment.recipes["augmentation"]
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         self.transfer = self._take_over_weights()

@@ -8,6 +8,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.experiment import assemble
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.trust import TrustCode
 from training.terminal.log_file import standard_error_off
 
 
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", choices=SPLIT_NAMES, default="test")
     parser.add_argument("--json", action="store_true", help="all figures, per class too")
+    parser.add_argument("--trust-code", action=TrustCode)
     parser.set_defaults(run=_run)
 
 

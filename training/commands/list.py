@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, to_json
 from text_recognizer.errors import SpecError
-from text_recognizer.experiment import GIVEN_TO_MODEL
+from text_recognizer.parts import GIVEN_TO_MODEL
 from text_recognizer.registry import BUILT_IN, names, resolve
 from text_recognizer.train_args import TrainArgs
 

@@ -11,6 +11,7 @@ from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
+from text_recognizer.trust import TrustCode
 from training.terminal.log_file import standard_error_off
 
 
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object an image, with alternatives and places")
+    parser.add_argument("--trust-code", action=TrustCode)
     parser.set_defaults(run=_run)
 
 

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 
 from text_recognizer.errors import RunError, SpecError
+from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
 from training.runs.run import Run, find_run, is_made
 from training.runs.run_table import RunRow, read_rows
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--register", action="store_true", help="then register the sweep, with its runs as done")
     parser.add_argument("--again", action="store_true", help="also look at runs that were sent before")
     parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
+    parser.add_argument("--trust-code", action=TrustCode)
     parser.set_defaults(run=_sync)
 
 

@@ -11,8 +11,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.machinery import PathFinder
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from text_recognizer.models.bundle import DESCRIPTION, find_bundle
 from text_recognizer.registry import BUILT_IN, resolve
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.trust import source_of
 
 OUR_PACKAGES = ("text_recognizer", "training", "evaluation")
 
@@ -107,17 +107,7 @@ def _source_of(name: str) -> Path | None:
     """The file that a module has been, or would be, imported from; without importing it."""
     if name.partition(".")[0] in (*sys.stdlib_module_names, *OUR_PACKAGES):
         return None
-    file = getattr(sys.modules.get(name), "__file__", None)
-    if file is None:
-        search: Sequence[str] | None = None
-        for depth, _ in enumerate(parts := name.split("."), start=1):
-            if depth > 1 and search is None:
-                return None  # the module before it is no package
-            spec = PathFinder.find_spec(".".join(parts[:depth]), search)
-            if spec is None:
-                return None
-            file, search = spec.origin, spec.submodule_search_locations
-    return Path(file) if file is not None and Path(file).is_file() else None
+    return source_of(name)
 
 
 def _is_installed(path: Path) -> bool:

@@ -174,7 +174,9 @@ class Run:
 
     @property
     def spec(self) -> ExperimentSpec:
-        return ExperimentSpec.parse(self.read_json("spec.json"), str(self.folder / "spec.json"))
+        return ExperimentSpec.parse(
+            self.read_json("spec.json"), str(self.folder / "spec.json"), f"the run folder {self.folder}"
+        )
 
     def status(self) -> Status:
         """The state of the run as it is now."""

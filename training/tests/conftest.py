@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from text_recognizer.tests.conftest import digits_prepared, private_folders  # noqa: F401 - fixtures for tests here
+from text_recognizer.tests.conftest import digits_prepared, no_trusted_code, private_folders  # noqa: F401 - fixtures for tests here
 from training.tests.wandb_backend import wandb_backend  # noqa: F401
 
 # Of those that take longest, the first first: a long file that is begun last keeps one process busy alone.

@@ -65,7 +65,7 @@ class Short(LineModelCtc):
 
 def experiment_with(dataset, model):
     spec = ExperimentSpec(dataset="LineListDataset", model="LineModelCtc", network="line_reader")
-    return Experiment(spec, dataset, model.network, model, TrainArgs())
+    return Experiment(spec, dataset, model.network, model, TrainArgs(), {})
 
 
 def test_every_line_that_is_left_out_is_in_a_table(dataset):

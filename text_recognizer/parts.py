@@ -1,0 +1,38 @@
+"""The parts of a spec: the class that each name stands for, its arguments checked, and the object made."""
+
+from typing import Any
+
+from text_recognizer.arguments import check_arguments
+from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.registry import resolve
+from text_recognizer.spec import ExperimentSpec
+
+# What a model's constructor gets from the other parts, not from the spec.
+GIVEN_TO_MODEL = ("data_spec", "network")
+
+
+def check_part(kind: str, spec: ExperimentSpec, problems: list[str]) -> tuple[Any, dict[str, Any]]:
+    """The class that a spec names and its arguments with defaults; None when anything is wrong, said in `problems`."""
+    name = getattr(spec, kind)
+    try:
+        target = resolve(kind, name, spec.origin)
+    except SpecError as error:
+        problems += error.problems
+        return None, {}
+    given = GIVEN_TO_MODEL if kind == "model" else ()
+    arguments, found = check_arguments(f"{kind} '{name}'", target, getattr(spec, f"{kind}_args"), apart_from=given)
+    problems += found
+    return (None if found else target), arguments
+
+
+def construct(label: str, problems: list[str], target: Any, **arguments: Any) -> Any:
+    """What a checked class or recipe makes of its arguments; None when it refuses them, said in `problems`."""
+    if target is None:
+        return None
+    try:
+        return target(**arguments)
+    except TextRecognizerError as error:
+        problems += [f"{label}: {problem}" for problem in getattr(error, "problems", [str(error)])]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may refuse its arguments in any way
+        problems.append(f"{label}: {type(error).__name__}: {error}")
+    return None

@@ -1,0 +1,99 @@
+"""Trust: whose code a name may load. Importing a module runs it, so a name that came from elsewhere is asked about.
+
+A name on one's own command line, or in one's own file, is one's own code. It is remembered by the path of its source,
+outside of all run folders, so that one's own runs and bundles need no flag later: what a run folder or a bundle says of
+itself could be forged.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.settings import state_folder
+
+# Modules that may be imported for any name, with commas between them; 1 stands for all. Child processes inherit it.
+VARIABLE = "TEXT_RECOGNIZER_TRUST_CODE"
+_ALL = "1"
+
+
+class TrustCode(argparse.Action):
+    """--trust-code: for this command and the processes that it starts, names may load any module."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        text = "run the code that a bundle or run folder from elsewhere names"
+        super().__init__(option_strings, dest, nargs=0, help=text)
+
+    def __call__(self, *_: Any) -> None:
+        os.environ[VARIABLE] = _ALL
+
+
+def is_trusted(module: str) -> bool:
+    """Whether a module may be imported because a file from elsewhere names it; imports nothing."""
+    named = _named()
+    if _ALL in named or module in named or module in sys.modules:  # what is imported already has been run
+        return True
+    source = source_of(module)
+    return source is not None and str(source) in _remembered()
+
+
+def remember(module: str) -> None:
+    """Notes that the user has named a module: for the processes that this one starts, and for later ones."""
+    named = _named()
+    if _ALL in named or module in named:
+        return
+    os.environ[VARIABLE] = ",".join(sorted({*named, module}))
+    source = source_of(module)
+    if source is None or str(source) in _remembered():
+        return
+    with contextlib.suppress(OSError):  # a home that cannot be written: later processes need the flag
+        _record().parent.mkdir(parents=True, exist_ok=True)
+        with open(_record(), "a", encoding="utf-8") as file:
+            file.write(json.dumps(str(source)) + "\n")
+
+
+def source_of(module: str) -> Path | None:
+    """The file that a module has been, or would be, imported from, without importing it; None where it has none."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        search: Sequence[str] | None = import_path()
+        parts = module.split(".")
+        for depth in range(1, len(parts) + 1):
+            spec = PathFinder.find_spec(".".join(parts[:depth]), search) if search is not None else None
+            if spec is None:
+                return None
+            file, search = spec.origin, spec.submodule_search_locations
+    return Path(file).absolute() if file is not None and Path(file).is_file() else None
+
+
+def import_path() -> list[str]:
+    """Where a user's modules are looked for: a console script starts with its own folder, they lie where he stands."""
+    here = current_folder()
+    return sys.path if here is None or here in sys.path else [here, *sys.path]
+
+
+def current_folder() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # somebody removed it
+        return None
+
+
+def _named() -> set[str]:
+    return set(filter(None, os.environ.get(VARIABLE, "").split(",")))
+
+
+def _record() -> Path:
+    return state_folder() / "own_modules.jsonl"
+
+
+def _remembered() -> set[str]:
+    try:
+        return {json.loads(line) for line in _record().read_text(encoding="utf-8").splitlines()}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return set()
