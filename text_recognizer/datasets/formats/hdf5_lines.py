@@ -21,8 +21,10 @@ Grey = NDArray[np.uint8]
 PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
 _WHITE = 255
 _LINES_A_PIECE = 64
-MOST_PICTURE_PIXELS = 1 << 22
+MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
 MOST_LINES = 1_000_000
+_ALWAYS_LINES = 1000
+_BYTES_A_LINE = 50  # of the file, at least, where it has more of them
 MOST_TEXT_BYTES = 100_000  # of one line
 MOST_TEXTS_BYTES = 1 << 27  # of a part
 _SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
@@ -131,8 +133,12 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
         raise DataError(
             f"{place}: its pictures have {pixels:,} pixels each, at most {MOST_PICTURE_PIXELS:,} can be read."
         )
-    if len(pictures) > MOST_LINES:
-        raise DataError(f"{place}: {len(pictures):,} lines, at most {MOST_LINES:,} can be read. Write several files.")
+    most_lines = min(MOST_LINES, max(_ALWAYS_LINES, pictures.file.id.get_filesize() // _BYTES_A_LINE))
+    if len(pictures) > most_lines:
+        raise DataError(
+            f"{place}: {len(pictures):,} lines, at most {most_lines:,} can be read from a file of its size. "
+            f"Write several files."
+        )
     most_bytes = max(_SMALL_CHUNK_BYTES, pixels * _LINES_A_PIECE)
     for column in (pictures, texts):
         if column.chunks and math.prod(column.chunks) * column.dtype.itemsize > most_bytes:
