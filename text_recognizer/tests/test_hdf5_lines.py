@@ -202,6 +202,7 @@ def test_what_lies_in_another_file_is_not_read(tmp_path):
         ({"data": np.zeros((9, 9, 9), np.uint8), "compression": "lzf"}, "Write it with compression='gzip'"),
         ({"data": np.zeros((2, 2049, 1024), np.uint8), "compression": 1}, "2,098,176 pixels each, at most 2,097,152"),
         ({"data": np.zeros((10**5, 1, 1), np.uint8), "compression": 1}, "100,000 lines, at most "),
+        ({"data": np.zeros((600, 1000, 128), np.uint8), "chunks": (8, 1000, 128), "compression": 9}, "than 300 times"),
         ({"data": np.zeros((900, 2000, 1), np.uint8), "chunks": (900, 2000, 1)}, "too large to read a few lines"),
     ],
 )

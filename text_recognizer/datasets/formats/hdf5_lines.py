@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.formats.packed import most_unpacked_bytes
 from text_recognizer.errors import DataError
 from text_recognizer.strict_hdf5 import opened, rows, strings
 
@@ -23,6 +24,7 @@ _WHITE = 255
 _LINES_A_PIECE = 64
 MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
 MOST_LINES = 1_000_000
+_MOST_TIMES = 300  # as large as their file may pictures be; short words on wide white paper come to 200
 _ALWAYS_LINES = 1000
 _BYTES_A_LINE = 50  # of the file, at least, where it has more of them
 MOST_TEXT_BYTES = 100_000  # of one line
@@ -138,6 +140,12 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
         raise DataError(
             f"{place}: {len(pictures):,} lines, at most {most_lines:,} can be read from a file of its size. "
             f"Write several files."
+        )
+    size_bytes = pictures.file.id.get_filesize()
+    if pictures.nbytes > most_unpacked_bytes(size_bytes, _MOST_TIMES):
+        raise DataError(
+            f"{place}: its pictures are {pictures.nbytes:,} bytes, more than {_MOST_TIMES} times the {size_bytes:,} of "
+            f"the file. Write them without compression if that is right."
         )
     most_bytes = max(_SMALL_CHUNK_BYTES, pixels * _LINES_A_PIECE)
     for column in (pictures, texts):
