@@ -181,6 +181,23 @@ def test_a_server_that_asks_for_an_hour_is_given_up_at_once(server: FileServer) 
     assert server.count("/x.bin") == 1
 
 
+@pytest.mark.parametrize("asked", ["garbage", "1e5", "9" * 5000, "Sat, 01 Jan 99999999999 00:00:00 GMT"])
+def test_a_server_that_asks_for_a_time_that_is_none_is_asked_again(server: FileServer, asked: str) -> None:
+    server.faults["/x.bin"].append(Fault(status=429, headers={"Retry-After": asked}))
+    assert fetch_letters().read_bytes() == CONTENT
+    assert server.count("/x.bin") == 2
+
+
+@pytest.mark.parametrize(
+    "note", ["[" * 100_000, '{"url": "ADDRESS", "validator": ["x"]}', '{"url": "ADDRESS", "validator": "é"}']
+)
+def test_a_download_whose_note_is_damaged_begins_again(server: FileServer, tmp_path: Path, note: str) -> None:
+    (tmp_path / "part").write_bytes(CONTENT[:1000])
+    (tmp_path / "part.json").write_text(note.replace("ADDRESS", server.url("/x.bin")))
+    download.Downloader(tmp_path / "part")(server.url("/x.bin"), str(tmp_path / "whole"))
+    assert (tmp_path / "whole").read_bytes() == CONTENT
+
+
 def test_a_missing_file_is_not_asked_for_twice(server: FileServer) -> None:
     server.files.clear()
     message = error_of_fetch()

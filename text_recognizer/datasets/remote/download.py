@@ -156,9 +156,10 @@ class Downloader:
     def _resume_point(self, url: str) -> tuple[int, str | None]:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-            if note["url"] == url:
-                return self.part.stat().st_size, note["validator"]
-        except (OSError, ValueError, KeyError, TypeError):
+            validator = note["validator"]
+            if note["url"] == url and (validator is None or (isinstance(validator, str) and validator.isascii())):
+                return self.part.stat().st_size, validator
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         return 0, None
 
@@ -194,7 +195,10 @@ def _wait(retry: Any, interruption: Interrupted) -> Any:
     from urllib3.exceptions import HTTPError, MaxRetryError
 
     response = interruption.response
-    asked_s = (retry.get_retry_after(response) or 0) if response is not None else 0
+    try:
+        asked_s = (retry.get_retry_after(response) or 0) if response is not None else 0
+    except (HTTPError, ValueError, OverflowError):  # neither seconds nor a date: waited as if nothing had been asked
+        response, asked_s = None, 0
     if asked_s > LONGEST_WAIT_S:
         raise DownloadError(f"{interruption}; it asks to wait {asked_s:.0f} s") from interruption
     try:
