@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +67,14 @@ def test_the_two_decisive_tasks_are_called_by_ci():
 def borrowed_environment(clone: Path) -> None:
     """A .venv that setup.sh takes for its own: new, but with the packages that are installed here already."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", clone / ".venv"], check=True)
-    packages = sysconfig.get_path("purelib")
+    packages = [place for place in sys.path if Path(place).name == "site-packages"]
     own = subprocess.run(
         [clone / ".venv" / "bin" / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.strip()
-    (Path(own) / "borrowed.pth").write_text(f"{clone}\n{packages}\n")
+    (Path(own) / "borrowed.pth").write_text("\n".join([str(clone), *packages, ""]))
     here = Path(sys.executable).parent
     for name in ("ruff", "mypy", "shellcheck", "pytest", "check-jsonschema", "run_experiment", "run_sweep", "wandb"):
         content = (here / name).read_bytes()
