@@ -188,6 +188,11 @@ def test_a_server_that_asks_for_a_time_that_is_none_is_asked_again(server: FileS
     assert server.count("/x.bin") == 2
 
 
+def test_a_redirection_to_an_address_that_is_no_text_is_an_error_in_words(server: FileServer) -> None:
+    server.faults["/x.bin"].append(Fault(status=302, headers={"Location": "/\xff"}))
+    assert "its answer cannot be read: 'utf-8' codec" in error_of_fetch()
+
+
 @pytest.mark.parametrize(
     "note", ["[" * 100_000, '{"url": "ADDRESS", "validator": ["x"]}', '{"url": "ADDRESS", "validator": "é"}']
 )

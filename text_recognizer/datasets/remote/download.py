@@ -230,6 +230,8 @@ def open_http(url: str, start: int, validator: str | None) -> Iterator[Answer]:
         raise Interrupted(_in_words(error)) from error
     except requests.RequestException as error:
         raise DownloadError(str(error)) from error
+    except UnicodeError as error:  # of the address that it redirects to
+        raise DownloadError(f"its answer cannot be read: {error}") from error
 
 
 def _http_answer(response: Any, asked_start: int) -> Answer:
