@@ -80,6 +80,16 @@ RECIPES = ("optimizer", "schedule", "augmentation")
 ENTRY_POINT_GROUPS = {kind: f"text_recognizer.{kind}s" for kind in BUILT_IN}
 
 
+def add_kind(kind: str, table: dict[str, str], base: str) -> None:
+    """A further kind of parts, with the table of the room that has them.
+
+    Args:
+        table: names and "package.module:Name".
+        base: what each of them must be a subclass of.
+    """
+    BUILT_IN[kind], BASES[kind], ENTRY_POINT_GROUPS[kind] = table, base, f"text_recognizer.{kind}s"
+
+
 def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., Any]:
     """The class or function that a name stands for; of this kind for certain, and not called yet.
 

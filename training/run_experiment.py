@@ -42,7 +42,7 @@ from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import Parser
 from training.terminal.tables import shown
-from training.tracking.wandb.mode import asked_mode, wandb_mode
+from training.tracking.choice import add_tracking_arguments, chosen_trackers, wandb_mode_of
 
 if TYPE_CHECKING:
     from text_recognizer.yaml_source import YamlSource
@@ -83,15 +83,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
     parser.add_argument("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
     parser.add_argument("--save", action="store_true", help="make the trained model the canonical one for predictors")
-    parser.add_argument(
-        "--wandb",
-        choices=("online", "offline", "disabled"),
-        default=None,
-        help="mirror to W&B (default: WANDB_MODE, else offline)",
-    )
-    parser.add_argument(
-        "--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled"
-    )
+    add_tracking_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     parser.add_argument("--trust-code", action=TrustCode)
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec, and stop")
@@ -114,7 +106,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
         print(json.dumps(json_schema(), indent=2))
         return 0
     _request(arguments)  # what is wrong with these two is said before anything is fetched
-    asked_mode(arguments.wandb)
+    chosen_trackers(arguments.track, arguments.wandb)
     _check_id(arguments.id)
     if arguments.resume is not None:
         return _resume(arguments, overrides)
@@ -206,13 +198,13 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
     experiment.dataset.prepare()
     experiment.check_sizes()
     check_learnable(experiment)
-    mode = wandb_mode(arguments.wandb, say)
+    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
     with _lease(arguments, run_id) as lease:
         run = Run.create(experiment.spec, run_id)
-        if trial is not None and trial.link is not None and mode != "disabled":
+        if trial is not None and trial.link is not None and wandb_mode_of(trackers) != "disabled":
             trial.link.write(run)
-        return attempt(run, lease, mode, experiment, arguments.save, **_origin(trial))
+        return attempt(run, lease, trackers, experiment, arguments.save, **_origin(trial))
 
 
 def _go_on(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
@@ -226,11 +218,11 @@ def _go_on(run: Run, experiment: Experiment, arguments: argparse.Namespace, tria
             say(f"W&B: {sent.outcome} {sent.why}")
         return 0
     experiment.dataset.prepare()
-    mode = wandb_mode(arguments.wandb, say)
+    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     with _lease(arguments, run.id) as lease:
-        if trial.link is not None and mode != "disabled":
+        if trial.link is not None and wandb_mode_of(trackers) != "disabled":
             trial.link.write(run)
-        return attempt(run, lease, mode, experiment, arguments.save, **_origin(trial))
+        return attempt(run, lease, trackers, experiment, arguments.save, **_origin(trial))
 
 
 def _origin(trial: AgentTrial | None) -> dict[str, Any]:
@@ -249,9 +241,9 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
         _say_finished(run, arguments.save)
         return 0
     experiment.dataset.prepare()
-    mode = wandb_mode(arguments.wandb, say)
+    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     with _lease(arguments, run.id) as lease:
-        return attempt(run, lease, mode, experiment, arguments.save)
+        return attempt(run, lease, trackers, experiment, arguments.save)
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:

@@ -30,7 +30,7 @@ from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.parser import Parser
-from training.tracking.wandb.mode import asked_mode, wandb_mode
+from training.tracking.choice import add_tracking_arguments, chosen_trackers
 
 EXAMPLES = """examples:
   run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once
@@ -117,8 +117,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--reuse", action="store_true", help="answer trials from earlier runs that were the same in everything")
     add("--resume", action="store_true", help="only go on with a sweep that was started before")
     add("--retry-failed", action="store_true", help="run trials again that failed for good")
-    add("--wandb", choices=("online", "offline", "disabled"), help="mirror each trial to W&B (default: offline)")
-    add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")
+    add_tracking_arguments(parser)
     add("--trust-code", action=TrustCode)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     return parser
@@ -131,7 +130,7 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
         SpecError, DeviceError: what is wrong with the arguments or the file, before anything is fetched.
     """
     _request(arguments)
-    asked_mode(arguments.wandb)
+    chosen_trackers(arguments.track, arguments.wandb)
     plan = _plan(arguments)
     _refuse_without_effect(plan, arguments)
     return plan
@@ -241,16 +240,16 @@ def _drive(
     folder = SweepFolder.of(plan)
     if arguments.resume and not folder.exists():
         raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
-    mode = wandb_mode(arguments.wandb, say)
+    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
         experiment.dataset.prepare()  # once, and before any device is held
     folder.create_or_check(plan)
     executor: Any
     if arguments.isolation == "inline":
-        executor = InProcessExecutor(request, mode)
+        executor = InProcessExecutor(request, trackers)
     else:
         modules = users_modules(experiment.spec for experiment in experiments)
-        executor = LocalExecutor(arguments.jobs, request, arguments.isolation, mode, preload=modules)
+        executor = LocalExecutor(arguments.jobs, request, arguments.isolation, trackers, preload=modules)
     limits = Limits(
         run_cap=_run_cap(plan, arguments),
         trial_timeout_s=arguments.trial_timeout,

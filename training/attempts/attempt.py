@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from training.devices.gpu_manager import Lease
 from training.runs.environment import code_version, environment
 from training.runs.run import Run
 from training.terminal.command_line import say
-from training.tracking.wandb.mode import Mode
+from training.tracking.choice import wandb_mode_of
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 
@@ -23,7 +24,7 @@ _THREADS = "TF_NUM_INTRAOP_THREADS"
 def attempt(
     run: Run,
     lease: Lease,
-    wandb_mode: Mode,
+    trackers: Sequence[str],
     experiment: Experiment | None = None,
     save: bool = False,
     stop_request_stands: bool = False,
@@ -32,6 +33,7 @@ def attempt(
     """Trains, evaluates and finishes a run that nobody else holds; resumes it where an earlier attempt ended.
 
     Args:
+        trackers: what mirrors the run; see training.tracking.choice.
         lease: devices that are this process's as long as the attempt lasts. TensorFlow must not be in use yet.
         experiment: the run's spec put together, where that is known already.
         save: make the trained model the canonical one.
@@ -51,7 +53,7 @@ def attempt(
         os.environ.update(lease.environ)  # before TensorFlow looks for devices
         devices = [f"{device.name} {device.uuid}" for device in lease.devices] or ["cpu"]
         _record_environment(run, experiment, devices)
-        _record_launch(run, wandb_mode, devices, launch)
+        _record_launch(run, trackers, devices, launch)
         if (table := left_out_table(experiment)) is not None:
             run.write_text(LEFT_OUT, table)
         if not stop_request_stands:
@@ -63,7 +65,7 @@ def attempt(
         raise
     from training.attempts.execute import execute  # the heavy part: whatever can be refused has been by now
 
-    return execute(experiment, run, wandb_mode, save)
+    return execute(experiment, run, trackers, save)
 
 
 def _record_environment(run: Run, experiment: Experiment, devices: list[str]) -> None:
@@ -87,7 +89,7 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
         say("the code has changed since this run started; its numbers may differ from an undisturbed run's")
 
 
-def _record_launch(run: Run, wandb_mode: Mode, devices: list[str], launch: dict[str, Any]) -> None:
+def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch: dict[str, Any]) -> None:
     attempts = run.attempts() if run.has("launch.json") else []
     this = {
         "time": time.time(),
@@ -95,7 +97,8 @@ def _record_launch(run: Run, wandb_mode: Mode, devices: list[str], launch: dict[
         "host": socket.gethostname(),
         "command": sys.argv,
         "folder": _current_folder(),
-        "wandb": wandb_mode,
+        "wandb": wandb_mode_of(trackers),
+        "trackers": list(trackers),
         "devices": devices,
         **launch,
     }

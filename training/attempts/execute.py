@@ -2,6 +2,7 @@
 
 import contextlib
 import traceback
+from collections.abc import Sequence
 
 from evaluation.evaluate import Evaluation, evaluate, measure, write_evaluation
 from evaluation.report import write_report
@@ -18,21 +19,21 @@ from training.attempts.xla import refused_by_xla
 from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
-from training.tracking.mirror import Mirror, read_state
-from training.tracking.wandb.mode import Mode, under_agent
+from training.tracking.choice import TrackerChoice
+from training.tracking.mirror import Mirror
+from training.tracking.wandb.mode import under_agent
 
 # How long a run waits for its mirror to end.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
 
 
-def execute(experiment: Experiment, run: Run, wandb_mode: Mode, save: bool = False) -> int:
+def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
     """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
     with LogFile(run.folder / "log.txt") as log, StopWatcher(run) as watcher:
-        mirror = None
+        mirrors: list[Mirror] = []
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
-            if wandb_mode != "disabled":
-                mirror = Mirror(run, wandb_mode)
+            mirrors = [Mirror(run, TrackerChoice.parse(text)) for text in trackers]
             exit_code = _train_and_evaluate(experiment, run, log, watcher)
             if exit_code == 0 and save:
                 say(f"saved as {make_canonical(run.folder / 'model', experiment.spec)}")
@@ -50,13 +51,13 @@ def execute(experiment: Experiment, run: Run, wandb_mode: Mode, save: bool = Fal
         finally:
             # W&B's agent asks for its next trial when this process ends: W&B must know by then how this one ended.
             patience_s = PATIENCE_UNDER_AGENT_S if under_agent() else PATIENCE_S
-            warning = mirror.warning_at_end(patience_s) if mirror is not None else None
-            if warning is not None:
-                say(f"warning: {warning}; the run folder is complete without it")
+            for warning in [mirror.warning_at_end(patience_s) for mirror in mirrors]:
+                if warning is not None:
+                    say(f"warning: {warning}; the run folder is complete without it")
             run.release()
-        address = read_state(run.folder).get("url") if mirror is not None else None
-        if address:
-            print(f"wandb       {address}", flush=True)
+        for mirror in mirrors:
+            if mirror.url:
+                print(f"{mirror.choice.folder_name:<11} {mirror.url}", flush=True)
         return exit_code
 
 

@@ -52,7 +52,7 @@ def _measure(folder: Path) -> tuple[list[float], list[float]]:
     spec = ExperimentSpec.parse(SPEC)
     os.environ["TRIAL_START_CLOCK"] = "1"
     to_code_ms, to_end_ms = [], []
-    with LocalExecutor(1, DeviceRequest(0), wandb_mode="disabled", preload=users_modules([spec])) as executor:
+    with LocalExecutor(1, DeviceRequest(0), preload=users_modules([spec])) as executor:
         executor.wait_until_ready()
         for _ in range(STARTS):
             run = Run.create(spec, root=folder / "runs")

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
@@ -21,7 +21,6 @@ from training.executors.base import Ended, Job
 from training.executors.zygote.endings import after_exit
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
-from training.tracking.wandb.mode import Mode
 
 T = TypeVar("T")
 _OVER = "the thread that executes runs has left"
@@ -43,12 +42,12 @@ class InProcessExecutor:
     def __init__(
         self,
         request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
-        wandb_mode: Mode = "offline",
+        trackers: Sequence[str] = (),
         raise_errors: bool = False,
         tell: Callable[[str], None] = say,
     ) -> None:
         self._request = request
-        self._wandb_mode = wandb_mode
+        self._trackers = trackers
         self._raise_errors = raise_errors
         self._tell = tell
         self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
@@ -133,7 +132,7 @@ class InProcessExecutor:
 
         def lead() -> int:
             with Lease.inherited() or GPUManager().lease(self._request, on_wait=self._tell, label=run.id) as lease:
-                return attempt(run, lease, self._wandb_mode, stop_request_stands=True, **launch)
+                return attempt(run, lease, self._trackers, stop_request_stands=True, **launch)
 
         try:
             return lead() if self._raise_errors else guarded(lead)

@@ -22,7 +22,6 @@ from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.run import Run
 from training.terminal.command_line import say
-from training.tracking.wandb.mode import Mode
 
 T = TypeVar("T")
 GRACE_S = 20.0
@@ -48,7 +47,7 @@ class LocalExecutor:
         jobs: int | None = None,
         request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
         isolation: Isolation = "fork",
-        wandb_mode: Mode = "offline",
+        trackers: Sequence[str] = (),
         preload: Sequence[str] = (),
         grace_s: float = GRACE_S,
         tell: Callable[[str], None] = say,
@@ -59,7 +58,7 @@ class LocalExecutor:
         devices = device_capacity(request, manager)
         usual = cpu_slots(1)[0].threads if devices is None else devices
         self.capacity = min(jobs or usual, devices or jobs or usual)
-        self._wandb_mode = wandb_mode
+        self._trackers = trackers
         self._grace_s = grace_s
         slots = cpu_slots(self.capacity)
 
@@ -88,7 +87,7 @@ class LocalExecutor:
             raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
         run.clear_stop_request()  # of an earlier attempt; one that comes from now on is for this
         job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))
-        order = Order.for_run(run, self._wandb_mode, self._grace_s, launch)
+        order = Order.for_run(run, self._trackers, self._grace_s, launch)
         self._dispatcher.do(lambda: self._dispatcher.take(job, order))
         return job
 

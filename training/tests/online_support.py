@@ -50,7 +50,7 @@ def runs_below(folder: Path) -> dict[str, Run]:
 def wait_for_mirrors(runs: Path) -> None:
     """Returns when what mirrors write for these runs is whole: a run that ends waits only a little for its own."""
     folders = [status.parent for status in runs.glob("*/*/status.json")]
-    wait_until(lambda: all(read_state(folder).get("state") in ("done", "failed") for folder in folders))
+    wait_until(lambda: all(read_state(folder / "wandb").get("state") in ("done", "failed") for folder in folders))
 
 
 def register(backend: WandbBackend, text: str) -> str:

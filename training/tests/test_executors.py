@@ -51,7 +51,7 @@ def runs(tmp_path_factory, digits_prepared):
 def executor(runs):
     """Two at a time, as forks."""
     said: list[str] = []
-    with LocalExecutor(2, CPU, wandb_mode="disabled", preload=[ODD], tell=said.append) as two_at_a_time:
+    with LocalExecutor(2, CPU, preload=[ODD], tell=said.append) as two_at_a_time:
         assert two_at_a_time.wait_until_ready(PATIENCE_S)
         assert two_at_a_time.isolation == "fork", said
         yield two_at_a_time
@@ -75,7 +75,7 @@ def test_forked_runs_two_at_a_time_have_the_numbers_of_a_fresh_interpreter_bit_f
 
 
 def test_executed_runs_have_the_same_numbers_too(runs, plain):
-    with LocalExecutor(2, CPU, isolation="exec", wandb_mode="disabled") as executor:
+    with LocalExecutor(2, CPU, isolation="exec") as executor:
         job = executor.submit(new_run())
         assert job.wait(PATIENCE_S)
         assert executor.isolation == "exec"
@@ -259,7 +259,7 @@ def _removed(folder: Path) -> bool:
 
 
 def test_further_jobs_wait_for_their_turn_in_the_order_of_their_submission(runs, tmp_path):
-    with LocalExecutor(1, CPU, isolation="exec", wandb_mode="disabled") as executor:
+    with LocalExecutor(1, CPU, isolation="exec") as executor:
         jobs = [executor.submit(quick_run("nothing")) for _ in range(3)]
         assert all(job.wait(PATIENCE_S) for job in jobs)
     ends = [job.run.folder.joinpath("log.txt").stat().st_mtime_ns for job in jobs]
@@ -267,7 +267,7 @@ def test_further_jobs_wait_for_their_turn_in_the_order_of_their_submission(runs,
 
 
 def test_a_closed_executor_ends_what_runs_and_takes_nothing_more(runs, tmp_path):
-    executor = LocalExecutor(1, CPU, isolation="exec", wandb_mode="disabled")
+    executor = LocalExecutor(1, CPU, isolation="exec")
     running, waiting = executor.submit(quick_run("stay", tmp_path / "pid")), executor.submit(new_run())
     wait_for_file(tmp_path / "pid")
     executor.close()
@@ -279,7 +279,7 @@ def test_a_closed_executor_ends_what_runs_and_takes_nothing_more(runs, tmp_path)
 
 
 def test_a_job_that_arrives_when_the_executor_has_left_already_is_told_so(runs):
-    executor = LocalExecutor(1, CPU, isolation="exec", wandb_mode="disabled")
+    executor = LocalExecutor(1, CPU, isolation="exec")
     executor.close()
     run = new_run()
     late, dispatcher = Job(run, lambda *_: None), executor._dispatcher
@@ -292,7 +292,7 @@ def test_a_bug_in_the_executor_leaves_nobody_waiting(runs, tmp_path, monkeypatch
     def broken(*_):
         raise ZeroDivisionError("a bug")
 
-    with LocalExecutor(2, CPU, isolation="exec", wandb_mode="disabled") as executor:
+    with LocalExecutor(2, CPU, isolation="exec") as executor:
         running = executor.submit(quick_run("stay", tmp_path / "pid"))
         pid = int(wait_for_file(tmp_path / "pid").split()[0])
         monkeypatch.setattr(endings, "ended", broken)
@@ -320,7 +320,7 @@ def test_facts_that_json_cannot_hold_are_refused_before_anything_starts(executor
 
 
 def test_in_this_process_a_run_is_over_when_it_was_submitted(runs, plain, capfd):
-    executor = InProcessExecutor(CPU, wandb_mode="disabled")
+    executor = InProcessExecutor(CPU)
     environ = dict(os.environ)
     job = executor.submit(new_run(), trial=3)
     assert job.done()
@@ -334,6 +334,6 @@ def test_in_this_process_a_run_is_over_when_it_was_submitted(runs, plain, capfd)
 
 
 def test_in_this_process_errors_can_be_let_through_to_a_debugger(runs):
-    executor = InProcessExecutor(CPU, wandb_mode="disabled", raise_errors=True)
+    executor = InProcessExecutor(CPU, raise_errors=True)
     with pytest.raises(Exception, match="batch_size must be at most 216"):
         executor.submit(new_run(train_args={"batch_size": 5000}))

@@ -89,8 +89,10 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     for run in (run for run in runs_below(backend.folder).values() if run.group != "online"):
         assert run.status().state == "finished"
         assert plain_rows(run) == expected
-        process = read_state(run.folder).get("process", 0)
-        if read_state(run.folder).get("state") == "running":  # it would go on by itself; here its machine goes down
+        process = read_state(run.folder / "wandb").get("process", 0)
+        if (
+            read_state(run.folder / "wandb").get("state") == "running"
+        ):  # it would go on by itself; here its machine goes down
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
     sync = Program(backend, sys.executable, "-m", "training.cli", "sync", "--all", environ=environ(backend))

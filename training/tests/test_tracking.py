@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from text_recognizer.errors import SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.run import Run, find_run
 from training.tests.pausing_digits import PAUSING, pause
-from training.tracking.base import NullTracker
+from training.tracking.base import Facts, Tracker
+from training.tracking.choice import TrackerChoice, chosen_trackers, wandb_mode_of
 from training.tracking.mirror import mirror, mirror_command, read_state
 from training.tracking.wandb.mode import wandb_mode
 
+PLUGIN = Path(__file__).with_name("plugin")
 SPEC = {
     "dataset": "DigitsDataset",
     "dataset_args": {"subsample_fraction": 0.2},
@@ -57,7 +60,7 @@ def of_kind(kind: str, every: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def wait_for_mirror(run: Run, state: str = "done") -> None:
-    wait_until(lambda: read_state(run.folder).get("state") == state)
+    wait_until(lambda: read_state(run.folder / "wandb").get("state") == state)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_the_run_is_offline_and_silent_without_a_key(tracked):
     run, output, _ = tracked
     assert "wandb" not in output.lower()
     assert run.read_json("launch.json")["attempts"][0]["wandb"] == "offline"
-    assert read_state(run.folder)["state"] == "done"
+    assert read_state(run.folder / "wandb")["state"] == "done"
 
 
 def test_the_spec_is_the_config_and_the_group_the_group(tracked):
@@ -163,7 +166,7 @@ def test_a_fault_of_wandb_is_one_warning_and_never_fails_a_run(fault, tmp_path, 
     assert len(run.rows()) == 4
     if fault == "hanging":
         wait_for_mirror(run, "running")
-        os.kill(read_state(run.folder)["process"], signal.SIGKILL)
+        os.kill(read_state(run.folder / "wandb")["process"], signal.SIGKILL)
     else:
         wait_for_mirror(run, "failed")
 
@@ -174,7 +177,7 @@ def test_a_mirror_is_this_projects_whatever_packages_the_user_has(tmp_path, monk
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the user has this package')")
     # As the process that trains has it, once it imported a module of the user's.
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [*mirror_command(Run(tmp_path / "none")), "--wandb", "online"]
+    command = mirror_command(Run(tmp_path / "none"), "wandb:online")
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     assert "is not a run folder: it has no status.json" in done.stderr
     assert "the user has" not in done.stderr
@@ -208,7 +211,7 @@ def test_the_mode_is_offline_unless_asked_otherwise_and_online_needs_a_key(monke
         wandb_mode(None, said.append)
 
 
-class Recording(NullTracker):
+class Recording(Tracker):
     """Remembers its calls."""
 
     def __init__(self) -> None:
@@ -217,14 +220,15 @@ class Recording(NullTracker):
     def start(self, run: Run) -> None:
         self.calls.append(("start", run.id))
 
-    def log(self, step: int, values: Any) -> None:
-        self.calls.append(("log", step))
+    def log(self, epoch: int, row: Any) -> None:
+        self.calls.append(("log", epoch))
 
-    def log_predictions(self, step: int, rows: Any) -> None:
+    def log_predictions(self, epoch: int, rows: Any) -> None:
         self.calls.append(("predictions", len(rows), rows[0]["image"].shape))
 
-    def finish(self, status: str, summary: Any) -> None:
-        self.calls.append(("finish", status))
+    def finish(self, state: str, summary: Any) -> Facts:
+        self.calls.append(("finish", state))
+        return Facts()
 
 
 def test_a_mirror_tells_a_tracker_the_whole_folder_in_order(tracked):
@@ -237,3 +241,75 @@ def test_a_mirror_tells_a_tracker_the_whole_folder_in_order(tracked):
         ("predictions", 32, (8, 8, 1)),
         ("finish", "finished"),
     ]
+
+
+def test_tensorboard_opens_what_its_tracker_writes(tracked):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = Run.open(tracked[0].folder)
+    for _ in range(2):  # made anew: a second mirror leaves nothing twice
+        facts = mirror(run, TrackerChoice.parse("tensorboard").make())
+    events = EventAccumulator(facts.folder, {"images": 0}).Reload()
+    curve = events.Scalars("val_loss")
+    rows = [row for row in run.rows() if "val_loss" in row]
+    assert [point.step for point in curve] == [row["epoch"] for row in rows]
+    assert [point.value for point in curve] == pytest.approx([row["val_loss"] for row in rows])
+    assert [point.wall_time for point in curve] == [row["time"] for row in rows]
+    assert events.Scalars("test_accuracy")[0].value == pytest.approx(run.rows()[-1]["test_accuracy"])
+    image = events.Images("test_predictions/1")[0]
+    assert (image.width, image.height) == (8, 8)
+    assert set(events.PluginTagToContent("hparams")) == {
+        "_hparams_/experiment",
+        "_hparams_/session_start_info",
+        "_hparams_/session_end_info",
+    }
+
+
+@pytest.mark.parametrize(
+    ("track", "wandb", "chosen"),
+    [
+        ([], None, ("wandb:mode=offline",)),
+        ([], "disabled", ()),
+        (["tensorboard"], None, ("wandb:mode=offline", "tensorboard")),
+        (["tensorboard"], "disabled", ("tensorboard",)),
+        (["wandb:offline"], None, ("wandb:mode=offline",)),
+        (["acme.trackers:Lines:spoken=lines.txt"], "disabled", ("acme.trackers:Lines:spoken=lines.txt",)),
+        (["acme.trackers:Lines:lines.txt"], "disabled", ("acme.trackers:Lines:spoken=lines.txt",)),
+    ],
+)
+def test_trackers_are_chosen_by_name_with_their_arguments(track, wandb, chosen, monkeypatch):
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    assert chosen_trackers(track, wandb) == chosen
+    assert wandb_mode_of(chosen) == ("offline" if chosen and chosen[0].startswith("wandb") else "disabled")
+    assert tuple(str(TrackerChoice.parse(text)) for text in chosen) == chosen
+
+
+@pytest.mark.parametrize(
+    ("track", "wandb", "problem"),
+    [
+        (["tensorbord"], None, "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?"),
+        (["wandb:onlin"], None, "tracker 'wandb': mode must be one of 'online' or 'offline'. Received: 'onlin'"),
+        (["tensorboard:x"], None, "takes no arguments. Received: 'x'"),
+        (["tensorboard", "tensorboard"], None, "is given twice"),
+        (["wandb:offline"], "online", "say the same; give one of them"),
+        (["acme.models:Parity"], None, "is not a subclass of training.tracking.base.Tracker"),
+    ],
+)
+def test_a_tracker_that_cannot_be_is_refused_with_the_reason(track, wandb, problem, monkeypatch):
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    with pytest.raises(SpecError, match=re.escape(problem)):
+        chosen_trackers(track, wandb)
+
+
+def test_a_tracker_from_outside_follows_a_run(tmp_path, digits_prepared):
+    told = tmp_path / "told.txt"
+    process = start(
+        tmp_path, json.dumps(SPEC), "--nowandb", f"--track=acme.trackers:Lines:{told}", PYTHONPATH=str(PLUGIN)
+    )
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    run = find_run("last", tmp_path / "runs")
+    wait_until(lambda: read_state(run.folder / "lines").get("state") == "done")
+    assert told.read_text().split() == ["start", "1", "2", "3", "3", "finished"]
+    assert run.read_json("launch.json")["attempts"][0]["trackers"] == [f"acme.trackers:Lines:spoken={told}"]
+    assert "lines       http://acme.example/" in output

@@ -168,7 +168,7 @@ def test_where_the_zygote_must_not_be_forked_runs_are_executed_and_the_user_is_t
     (tmp_path / "sitecustomize.py").write_text(MODULES["starts_a_thread"])
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
-    with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
+    with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
         assert (executor.isolation, job.exit_code) == ("exec", 0)
@@ -180,7 +180,7 @@ def test_a_zygote_that_dies_twice_while_it_imports_is_done_without(runs, tmp_pat
     (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'fork' in sys.orig_argv: os.kill(os.getpid(), 9)")
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
-    with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
+    with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
         assert (executor.isolation, job.exit_code) == ("exec", 0)
@@ -193,7 +193,7 @@ def test_a_zygote_that_never_comes_up_ends_all_jobs_with_the_reason(runs, tmp_pa
     (tmp_path / "sitecustomize.py").write_text("import os\nprint('no luck', flush=True)\nos._exit(3)")
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
-    with LocalExecutor(1, CPU, wandb_mode="disabled", tell=said.append) as executor:
+    with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
         wait_until(lambda: len(said) == 3)
@@ -326,7 +326,7 @@ def machine(monkeypatch):
 def test_two_executors_share_the_devices_of_a_machine_without_ever_using_one_together(machine, runs, tmp_path):
     machine.with_gpus(2)
     with contextlib.ExitStack() as stack:
-        both = [stack.enter_context(LocalExecutor(8, isolation="exec", wandb_mode="disabled")) for _ in range(2)]
+        both = [stack.enter_context(LocalExecutor(8, isolation="exec")) for _ in range(2)]
         assert [executor.capacity for executor in both] == [2, 2]
         jobs = [executor.submit(quick_run("use_device", tmp_path)) for _ in range(4) for executor in both]
         assert all(job.wait(PATIENCE_S) for job in jobs)
@@ -341,7 +341,7 @@ def test_two_executors_share_the_devices_of_a_machine_without_ever_using_one_tog
 def test_a_run_that_waits_for_a_device_has_not_started(machine, runs, tmp_path):
     machine.with_gpus(1)
     said: list[str] = []
-    with LocalExecutor(isolation="exec", wandb_mode="disabled", tell=said.append) as executor:
+    with LocalExecutor(isolation="exec", tell=said.append) as executor:
         with GPUManager().lease(DeviceRequest(1), label="mine"):
             job, unwanted = (executor.submit(quick_run("use_device", tmp_path)) for _ in range(2))
             wait_until(lambda: said)

@@ -1,1 +1,12 @@
-"""Tracking: mirrors of a run folder, made by a process of their own."""
+"""Tracking: mirrors of a run folder, each made by a process of its own.
+
+A further tracker is one file with a subclass of `Tracker`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+TRACKERS = {
+    "tensorboard": "training.tracking.tensorboard:TensorboardTracker",
+    "wandb": "training.tracking.wandb.tracker:WandbTracker",
+}
+add_kind("tracker", TRACKERS, "training.tracking.base:Tracker")

@@ -1,34 +1,47 @@
 """Tracker: somewhere else that shows a run. It mirrors the run folder and can be made again from it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from training.runs.run import Run
 
 
-class Tracker(Protocol):
-    """What a mirror calls, in this order. Any of them may fail: the run never notices."""
+@dataclass(frozen=True)
+class Facts:
+    """What there is to say of a mirror, in its mirror.json and at the end of a run.
 
+    Args:
+        folder: where its files are.
+        url: where the run is to be seen.
+    """
+
+    folder: str | None = None
+    url: str | None = None
+
+
+class Tracker(ABC):
+    """What a mirror calls, in this order, in a process of its own: whatever fails or hangs, the run never notices.
+
+    Arguments of the constructor are what stands after the name in `--track NAME:KEY=VALUE,…`.
+    """
+
+    @abstractmethod
     def start(self, run: Run) -> None:
-        """Shows the run with its spec and environment."""
+        """Shows the run with its spec and environment. Everything reported so far follows, once more if need be."""
 
-    def log(self, step: int, values: Mapping[str, Any]) -> None:
-        """One report."""
+    @abstractmethod
+    def log(self, epoch: int, row: Mapping[str, Any]) -> None:
+        """One report: a line of metrics.jsonl. The test metrics are a report of their own after the last epoch."""
 
-    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Sample predictions: the rows of predictions.jsonl with an "image" (H, W) uint8 each."""
+    def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
+        """Sample predictions: rows of predictions.jsonl with an "image" (H, W, C) uint8 each."""
 
-    def finish(self, status: str, summary: Mapping[str, float]) -> None:
-        """The run is over; its folder is complete."""
+    @abstractmethod
+    def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
+        """The run is over; its folder is complete.
 
-
-class NullTracker:
-    """Shows nothing."""
-
-    def start(self, run: Run) -> None: ...
-
-    def log(self, step: int, values: Mapping[str, Any]) -> None: ...
-
-    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def finish(self, status: str, summary: Mapping[str, float]) -> None: ...
+        Args:
+            state: finished, stopped, failed, preempted or died.
+        """

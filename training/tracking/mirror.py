@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from training.files.journals import read_journal
 from training.files.json_objects import read_object
 from training.files.processes import is_running
 from training.runs.run import ENDED, Run
-from training.runs.sent import note_sent
-from training.tracking.base import Tracker
+from training.tracking.base import Facts, Tracker
+from training.tracking.choice import TrackerChoice
 
 POLL_S = 0.2
 SAMPLES = 32
@@ -35,27 +36,22 @@ SAMPLES = 32
 LONGEST_FINISH_S = 900
 # How long an earlier mirror may take to go away.
 PREDECESSOR_S = 5.0
-# How long W&B may take to accept a run: beside one that trains, and while somebody waits for a sync.
-LONGEST_START_S, SHORT_START_S = 120, 20
-STATE_FILE = "mirror.json"
+STATE_FILE, LOG_FILE, LOCK_FILE = "mirror.json", "mirror.log", "mirror.lock"
 
 
 class Mirror:
     """A running mirror, as the process that trains sees it."""
 
-    def __init__(self, run: Run, mode: str) -> None:
-        """
-        Args:
-            mode: "online" or "offline".
-        """
+    def __init__(self, run: Run, choice: TrackerChoice) -> None:
+        self.choice = choice
         self._run = run
-        folder = run.folder / "wandb"
+        self._folder = folder = run.folder / choice.folder_name
         folder.mkdir(exist_ok=True)
-        _end_earlier_mirror(run)
+        _end_earlier_mirror(run, folder)
         (folder / STATE_FILE).unlink(missing_ok=True)
-        with open(folder / "mirror.log", "ab") as log:
+        with open(folder / LOG_FILE, "ab") as log:
             self._process = subprocess.Popen(
-                [*mirror_command(run), "--wandb", mode],
+                mirror_command(run, str(choice)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -70,23 +66,29 @@ class Mirror:
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            return f"W&B is not done yet; process {self._process.pid} goes on by itself"
-        state = read_state(self._run.folder)
+            return f"the tracker {self.choice.name} is not done yet; process {self._process.pid} goes on by itself"
+        state = read_state(self._folder)
         if self._process.returncode == 0 and state.get("state") == "done":
             return None
-        return f"W&B failed: {state.get('error') or 'see ' + str(self._run.folder / 'wandb' / 'mirror.log')}"
+        return f"the tracker {self.choice.name} failed: {state.get('error') or f'see {self._folder / LOG_FILE}'}"
+
+    @property
+    def url(self) -> str | None:
+        """Where the run is to be seen, if its tracker says so."""
+        return read_state(self._folder).get("url")
 
 
-def mirror_command(run: Run) -> list[str]:
+def mirror_command(run: Run, tracker: str, deadline_s: int | None = None) -> list[str]:
     """A mirror by the code that this process has, whatever packages lie in the current folder."""
     place = str(Path(__file__).resolve().parents[2])
     start = f"import sys; sys.path.insert(0, {place!r}); from training.tracking.mirror import main; sys.exit(main())"
-    return [sys.executable, "-P", "-c", start, str(run.folder.resolve())]
+    deadline = [] if deadline_s is None else [f"--deadline={deadline_s}"]
+    return [sys.executable, "-P", "-c", start, str(run.folder.resolve()), f"--track={tracker}", *deadline]
 
 
-def _end_earlier_mirror(run: Run) -> None:
+def _end_earlier_mirror(run: Run, folder: Path) -> None:
     """A mirror of an earlier attempt that hangs must not write into the same files as the new one."""
-    process = read_state(run.folder).get("process")
+    process = read_state(folder).get("process")
     try:
         command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -104,15 +106,15 @@ def _wait_for_end(process: int, patience_s: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-def read_state(run_folder: Path) -> dict[str, Any]:
-    """What the mirror last wrote about itself; empty when nothing."""
+def read_state(folder: Path) -> dict[str, Any]:
+    """What a mirror last wrote about itself into its tracker's folder; empty when nothing."""
     try:
-        return read_object(run_folder / "wandb" / STATE_FILE)
+        return read_object(folder / STATE_FILE)
     except (OSError, ValueError):
         return {}
 
 
-def mirror(run: Run, tracker: Tracker) -> None:
+def mirror(run: Run, tracker: Tracker) -> Facts:
     """Follows a run folder to the end of the run, whatever that end is."""
     tracker.start(run)
     sent = 0
@@ -129,7 +131,7 @@ def mirror(run: Run, tracker: Tracker) -> None:
     samples = _sample_predictions(run)
     if samples:
         tracker.log_predictions(int(rows[-1].get("epoch", 0)) if rows else 0, samples)
-    tracker.finish(status.state, status.summary)
+    return tracker.finish(status.state, status.summary)
 
 
 def _last_words(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -153,43 +155,41 @@ def _sample_predictions(run: Run) -> Sequence[Mapping[str, Any]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Mirror one run folder to W&B.")
+    parser = argparse.ArgumentParser(description="Mirror one run folder to a tracker.")
     parser.add_argument("run", type=Path)
-    parser.add_argument("--wandb", choices=("online", "offline"), required=True)
+    parser.add_argument("--track", required=True, metavar="NAME[:ARGS]")
     parser.add_argument("--deadline", type=int, metavar="S", help="end after so many seconds, done or not")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
+    choice = TrackerChoice.parse(arguments.track)
+    folder = run.folder / choice.folder_name
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the run decides when it is over, its folder says so
     if arguments.deadline is not None:
         signal.alarm(arguments.deadline)  # its default action ends the process
-    state: dict[str, Any] = {"process": os.getpid(), "mode": arguments.wandb, "state": "running"}
-    with _only_mirror(run):
-        _write_state(run, state)
+    state: dict[str, Any] = {"process": os.getpid(), "tracker": str(choice), "state": "running"}
+    with _only_mirror(run, folder):
+        _write_state(folder, state)
         try:
-            from training.tracking.wandb.tracker import WandbTracker
-
-            tracker = WandbTracker(arguments.wandb, LONGEST_START_S if arguments.deadline is None else SHORT_START_S)
-            mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))
-            if arguments.wandb == "online":
-                note_sent(run, tracker.place)
+            tracker = choice.make()
+            facts = mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))
         except BaseException as error:
-            _write_state(run, {**state, "state": "failed", "error": f"{type(error).__name__}: {error}"[:2000]})
+            _write_state(folder, {**state, "state": "failed", "error": f"{type(error).__name__}: {error}"[:2000]})
             raise
-        _write_state(run, {**state, "state": "done", **tracker.facts})
+        _write_state(folder, {**state, "state": "done", **asdict(facts)})
     return 0
 
 
 @contextlib.contextmanager
-def _only_mirror(run: Run) -> Iterator[None]:
+def _only_mirror(run: Run, folder: Path) -> Iterator[None]:
     """Two mirrors of one run would send everything twice.
 
     Raises:
         RunError: another process mirrors the run.
     """
-    with open(run.folder / "wandb" / "mirror.lock", "a") as lock:
+    with open(folder / LOCK_FILE, "a") as lock:
         until = time.monotonic() + PREDECESSOR_S  # one that was killed a moment ago may not be gone yet
-        earlier = read_state(run.folder).get("process")
+        earlier = read_state(folder).get("process")
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,27 +213,32 @@ def _still_sends(mirror_process: object) -> bool:
     return False
 
 
-class _WithDeadline:
+class _WithDeadline(Tracker):
     """A tracker whose last calls must end in time."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self.start = tracker.start
-        self.log = tracker.log
 
-    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    def start(self, run: Run) -> None:
+        self._tracker.start(run)
+
+    def log(self, epoch: int, row: Mapping[str, Any]) -> None:
+        self._tracker.log(epoch, row)
+
+    def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         signal.alarm(LONGEST_FINISH_S)  # its default action ends the process
-        self._tracker.log_predictions(step, rows)
+        self._tracker.log_predictions(epoch, rows)
 
-    def finish(self, status: str, summary: Mapping[str, float]) -> None:
+    def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
         signal.alarm(LONGEST_FINISH_S)
-        self._tracker.finish(status, summary)
+        facts = self._tracker.finish(state, summary)
         signal.alarm(0)
+        return facts
 
 
-def _write_state(run: Run, state: Mapping[str, Any]) -> None:
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
     with contextlib.suppress(OSError):
-        path = run.folder / "wandb" / STATE_FILE
+        path = folder / STATE_FILE
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps(state) + "\n", encoding="utf-8")
         temporary.replace(path)

@@ -13,6 +13,7 @@ from training.runs.sent import read_sent, synced
 from training.tracking.mirror import mirror_command, read_state
 
 Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused", "damaged"]
+START_TIMEOUT_S = 20  # somebody waits
 # Errors of W&B's client that concern the connection or the account: the next run would meet the same.
 _OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError", "the time is up")
 
@@ -69,12 +70,12 @@ def _send(run: Run, deadline_s: int) -> str | None:
     """What went wrong, if anything did."""
     folder = run.folder / "wandb"
     folder.mkdir(exist_ok=True)
-    command = [*mirror_command(run), "--wandb", "online", "--deadline", str(deadline_s)]
+    command = mirror_command(run, f"wandb:mode=online,start_timeout_s={START_TIMEOUT_S}", deadline_s)
     with open(folder / "mirror.log", "ab") as log:
         code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
     if code == 0:
         return None
-    state = read_state(run.folder)
+    state = read_state(folder)
     if state.get("state") == "failed":
         return str(state["error"])
     return (

@@ -12,7 +12,6 @@ from training.devices.cpu_slots import CpuSlot
 from training.devices.device import Device
 from training.devices.gpu_manager import LEASE_VARIABLE, Lease
 from training.runs.run import Run
-from training.tracking.wandb.mode import Mode
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Order:
     """
 
     run_folder: str
-    wandb_mode: Mode
+    trackers: Sequence[str]
     grace_s: float
     environ: dict[str, str]
     folder: str
@@ -40,7 +39,7 @@ class Order:
     lease: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def for_run(cls, run: Run, wandb_mode: Mode, grace_s: float, launch: Mapping[str, Any]) -> "Order":
+    def for_run(cls, run: Run, trackers: Sequence[str], grace_s: float, launch: Mapping[str, Any]) -> "Order":
         """The order to execute a run as this process would, wherever there is room.
 
         Raises:
@@ -49,7 +48,7 @@ class Order:
         json.dumps(launch)
         return cls(
             run_folder=str(run.folder.resolve()),
-            wandb_mode=wandb_mode,
+            trackers=list(trackers),
             grace_s=grace_s,
             environ=dict(os.environ),
             folder=str(Path.cwd()),

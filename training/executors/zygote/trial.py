@@ -56,7 +56,7 @@ def _execute(order: Order, lifeline: int) -> int:
         os.sched_setaffinity(0, order.cores)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
-    return attempt(run, lease, order.wandb_mode, stop_request_stands=True, **order.launch)
+    return attempt(run, lease, order.trackers, stop_request_stands=True, **order.launch)
 
 
 def _print_into(log: Path) -> None:

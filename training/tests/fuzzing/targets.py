@@ -54,6 +54,7 @@ from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.tests.fuzzing import seeds
 from training.tests.fuzzing.mutators import Files
+from training.tracking.base import Facts, Tracker
 from training.tracking.mirror import mirror
 from training.tracking.wandb.sweep_link import swept_values
 
@@ -325,22 +326,23 @@ def _answer(folder: Path) -> None:
         raise DataError(str(error)) from None
 
 
-class _Deaf:
+class _Deaf(Tracker):
     """A tracker that takes everything as JSON, as W&B does."""
 
     def start(self, run: Run) -> None:
         experiment.assemble(run.spec)
         swept_values(run)
 
-    def log(self, step: int, values: Any) -> None:
-        json.dumps([step, dict(values)])
+    def log(self, epoch: int, row: Any) -> None:
+        json.dumps([epoch, dict(row)])
 
-    def log_predictions(self, step: int, rows: Any) -> None:
+    def log_predictions(self, epoch: int, rows: Any) -> None:
         for row in rows:
             assert row["image"].ndim == 3
 
-    def finish(self, status: str, summary: Any) -> None:
-        json.dumps([status, dict(summary)])
+    def finish(self, state: str, summary: Any) -> Facts:
+        json.dumps([state, dict(summary)])
+        return Facts()
 
 
 def _mirror(folder: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from text_recognizer.experiment import assemble
 from text_recognizer.models.metric import Metric
 from training.runs.run import Run
-from training.runs.sent import read_sent
+from training.runs.sent import note_sent, read_sent
+from training.tracking.base import Facts, Tracker
 from training.tracking.wandb.sweep_link import SweepLink, merged, swept_values
 
 DEFAULT_PROJECT = "text-recognizer"
@@ -24,7 +25,7 @@ EXIT_CODES = {"finished": 0, "stopped": 0, "preempted": 143}
 STOPPED_THERE = "stopped from W&B"
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """One W&B run for one run folder, with the same id.
 
     Offline, the W&B files are always made anew from the whole folder, so that nothing a killed process lost is missing;
@@ -33,17 +34,12 @@ class WandbTracker:
     Args:
         mode: whether to send, or to keep the files for later.
         start_timeout_s: how long W&B may take to accept the run.
-    Attributes:
-        facts: where the files are and where the run is to be seen.
-        place: where the run is at W&B.
     """
 
-    def __init__(self, mode: Literal["online", "offline"], start_timeout_s: float = 120) -> None:
+    def __init__(self, mode: Literal["online", "offline"] = "offline", start_timeout_s: float = 120) -> None:
         self._mode = mode
         self._start_timeout_s = start_timeout_s
         self._best: float | None = None
-        self.facts: dict[str, Any] = {}
-        self.place: dict[str, Any] = {}
 
     def start(self, run: Run) -> None:
         # W&B writes its local file every 15 s otherwise; a mirror that dies should have lost little.
@@ -52,7 +48,7 @@ class WandbTracker:
         os.environ["WANDB_DATA_DIR"] = str((run.folder / "wandb" / "data").resolve())
         import wandb
 
-        self._run_folder = run.folder
+        self._run = run
         spec = run.spec
         monitor = spec.train_args.get("monitor", "val_loss")
         self._monitor = Metric(monitor, monitor in run.read_json("status.json").get("larger_is_better", ()))
@@ -93,12 +89,10 @@ class WandbTracker:
         self._wandb.define_metric("epoch", hidden=True)
         self._wandb.define_metric("*", step_metric="epoch", summary="none")
         self._use_dataset(run, environment)
-        self.facts = {"folder": str(Path(self._wandb.dir).parent), "url": self._wandb.url}
-        self.place = {"project": self._wandb.project, "entity": self._wandb.entity, "url": self._wandb.url}
 
-    def log(self, step: int, values: Mapping[str, Any]) -> None:
-        row = {name: math.nan if value is None else value for name, value in values.items()}
-        sent_as = self._step(step, row)
+    def log(self, epoch: int, row: Mapping[str, Any]) -> None:
+        row = {name: math.nan if value is None else value for name, value in row.items()}
+        sent_as = self._step(epoch, row)
         is_new = sent_as >= self._wandb.starting_step
         if is_new:
             sent = {"_timestamp" if name == "time" else name: value for name, value in row.items()}
@@ -109,25 +103,30 @@ class WandbTracker:
             if is_new:
                 self._wandb.summary.update({name: value for name, value in row.items() if name not in NOT_METRICS})
 
-    def log_predictions(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         import wandb
 
-        if step + 1 < self._wandb.starting_step:
+        if epoch + 1 < self._wandb.starting_step:
             return
         columns = ["image", *(name for name in rows[0] if name != "image")]
         table = wandb.Table(columns=columns)
         for row in rows:
             table.add_data(wandb.Image(row["image"]), *(row[name] for name in columns[1:]))
-        self._wandb.log({"test_predictions": table}, step=step + 1)
+        self._wandb.log({"test_predictions": table}, step=epoch + 1)
 
-    def finish(self, status: str, summary: Mapping[str, float]) -> None:
-        self._wandb.summary.update({**summary, "status": status})
-        bundle = self._run_folder / "model"
+    def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
+        self._wandb.summary.update({**summary, "status": state})
+        bundle = self._run.folder / "model"
         if bundle.exists():
             self._log_model(bundle, summary)
-        if status == "preempted":
+        if state == "preempted":
             self._wandb.mark_preempting()
-        self._wandb.finish(exit_code=EXIT_CODES.get(status, 1))
+        facts = Facts(folder=str(Path(self._wandb.dir).parent), url=self._wandb.url)
+        place = {"project": self._wandb.project, "entity": self._wandb.entity, "url": self._wandb.url}
+        self._wandb.finish(exit_code=EXIT_CODES.get(state, 1))
+        if self._mode == "online":
+            note_sent(self._run, place)
+        return facts
 
     def _choose_place(self, run: Run) -> tuple[str, str | None]:
         """Project and entity: of the run's sweep, of where the run is already, of the environment, of the sweep's file.
