@@ -47,6 +47,17 @@ TOKENS = (
     *(b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\\ud800", "²é\u0301".encode()),
     *(b"a" * 70_000, b"structure {" * 3000, b",", b";", b"|", b"#", b"%", b"=", b": ", b"\x85", b"\xe2\x80\xa8"),
 )
+NAMES = (
+    "999999999999.waiting",
+    "000000000000.lease",
+    "x" * 200 + ".json",
+    "a b",
+    "é\u0301",
+    "\n",
+    ".new",
+    "last",
+    "-f",
+)
 _RAW = "\x01raw\x01"
 _RAWS = (
     "[" * 100_000,
@@ -79,8 +90,11 @@ def mutated(seeds: Sequence[Files], draw: Random, kept: str = "") -> Files:
         else:
             donor = draw.choice(seeds).get(name, b"")
             files[name] = changed(name, files[name], draw, donor)[:MOST_BYTES]
-    if len(names) > 1 and draw.random() < 0.03:
-        del files[draw.choice(names)]
+    if len(names) > 1 and draw.random() < 0.05:
+        name = draw.choice(names)
+        content = files.pop(name)
+        if draw.random() < 0.5:
+            files[str(PurePosixPath(name).with_name(draw.choice(NAMES)))] = content
     return files
 
 
@@ -227,7 +241,7 @@ def _xml(content: bytes, draw: Random) -> bytes:
     if chance < 0.5 and one.attrib:
         one.set(
             draw.choice(sorted(one.attrib)),
-            draw.choice((text, "-1", "1e9", "9" * 5000, "0,0 1e30,5 nan,3", "structure {" * 900)),
+            draw.choice((text, "-1", "1e9", "9" * 5000, "0,0 1e30,5 nan,3", "structure {" * 20_000)),
         )
     elif chance < 0.6 and one.attrib:
         del one.attrib[draw.choice(sorted(one.attrib))]
@@ -270,13 +284,13 @@ def _lines(content: bytes, draw: Random) -> bytes:
 
 
 @cache
-def _zeros(megabytes: int) -> bytes:
-    return gzip.compress(bytes(megabytes << 20), 1, mtime=0)
+def _many_images(header: bytes, count: int) -> bytes:
+    return gzip.compress(header[:4] + struct.pack(">III", count, 28, 28) + bytes(784 * count), 1, mtime=0)
 
 
 def _gzip(content: bytes, draw: Random) -> bytes:
-    if draw.random() < 0.02:
-        return _zeros(draw.choice((20, 300)))
+    if draw.random() < 0.01:
+        return _many_images(gzip.decompress(content)[:4], draw.choice((30_000, 400_000)))
     return gzip.compress(draw.choice(_BYTES)(gzip.decompress(content), draw, b""), 1, mtime=0)
 
 
@@ -328,6 +342,11 @@ def _npy(content: bytes, draw: Random) -> bytes:
     return file.getvalue()
 
 
+@cache
+def _paper() -> bytes:
+    return zlib.compress(bytes(13_000 * 13_001), 1)
+
+
 def _png(content: bytes, draw: Random) -> bytes:
     """A chunk with another content, and its checksum made right."""
     chunks, at = [], 8
@@ -338,7 +357,13 @@ def _png(content: bytes, draw: Random) -> bytes:
     which = draw.randrange(len(chunks))
     kind, data = chunks[which]
     chance = draw.random()
-    if kind == b"IHDR" and chance < 0.3:
+    if chance < 0.005:
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 13_000, 13_000, 8, 0, 0, 0, 0)),
+            (b"IDAT", _paper()),
+            (b"IEND", b""),
+        ]
+    elif kind == b"IHDR" and chance < 0.3:
         sizes = [draw.choice((1, 28, 5000, 13_000, 30_000, 2**31 - 1)) for _ in range(2)]
         chunks[which] = kind, struct.pack(">II", *sizes) + data[8:]
     elif chance < 0.8:
@@ -391,10 +416,62 @@ def _matlab(content: bytes, draw: Random) -> bytes:
 
 def _font(content: bytes, draw: Random) -> bytes:
     """A change inside one table; where tables begin stays right when its size does."""
+    if draw.random() < 0.01:
+        groups = struct.pack(">III", 0, draw.choice((0xFFFF, 0x10FFFF)), 1) * 26_000
+        cmap = struct.pack(">HHHHI", 0, 1, 3, 10, 12) + struct.pack(">HHIII", 12, 0, 0, 0, 26_000) + groups
+        head = b"\0\1\0\0" + struct.pack(">HHHH4sIII", 1, 0, 0, 0, b"cmap", 0, 28, len(cmap))
+        return head + cmap
     (count,) = struct.unpack_from(">H", content, 4)
     _, _, offset, length = struct.unpack_from(">4sIII", content, 12 + 16 * draw.randrange(count))
-    table = draw.choice((_flip, _number, _number, _blank))(content[offset : offset + length], draw, b"")
-    return content[:offset] + table[:length].ljust(length, b"\0") + content[offset + length :]
+    table = content[offset : offset + length]
+    changed_table = draw.choice((_flip, _number, _number, _blank))(table, draw, b"")
+    return content[:offset] + changed_table[: len(table)] + content[offset + len(table) :]
+
+
+def _hdf5(content: bytes, draw: Random) -> bytes:
+    """A dataset replaced by one of another shape, type, storage or place, as the library itself writes it."""
+    import h5py
+
+    file = io.BytesIO(content)
+    with h5py.File(file, "r+") as opened:
+        groups = [opened, *(one for one in opened.values() if isinstance(one, h5py.Group))]
+        group = draw.choice(groups)
+        name = draw.choice(list(group))
+        shape = draw.choice(
+            ((), (0,), (3,), (3, 60, 24), (1, 1), (2**40, 60, 24), (3, 2**20, 2**20), (10**7,), (3, 0, 0))
+        )
+        chance = draw.random()
+        del group[name]
+        if chance < 0.1:
+            group[name] = draw.choice(
+                (h5py.ExternalLink("/etc/hostname", "/x"), h5py.SoftLink("/"), h5py.SoftLink("/train"))
+            )
+        elif chance < 0.2:
+            group.create_dataset(name, shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+        elif chance < 0.3:
+            layout = h5py.VirtualLayout((3, 60, 24), "u1")
+            layout[:] = h5py.VirtualSource("/etc/hostname", "x", (3, 60, 24))
+            group.create_virtual_dataset(name, layout)
+        elif chance < 0.4:
+            group.create_group(name)
+        else:
+            kinds = (
+                "u1",
+                "u1",
+                "f4",
+                "S5",
+                "S1000000",
+                h5py.string_dtype(),
+                h5py.vlen_dtype("u1"),
+                "i8",
+                h5py.ref_dtype,
+            )
+            packing = draw.choice((None, None, "gzip", "lzf", "szip")) if shape else None
+            chunks = tuple(min(size, 1000) or 1 for size in shape) if shape and draw.random() < 0.7 else None
+            group.create_dataset(
+                name, shape, draw.choice(kinds), chunks=chunks, compression=packing if chunks else None
+            )
+    return file.getvalue()
 
 
 STRUCTURED: dict[str, Callable[[bytes, Random], bytes]] = {
@@ -414,4 +491,5 @@ STRUCTURED: dict[str, Callable[[bytes, Random], bytes]] = {
     ".mat": _matlab,
     ".ttf": _font,
     ".quarantine": _json,
+    ".hdf5": _hdf5,
 }
