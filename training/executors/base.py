@@ -109,6 +109,9 @@ class Executor(Protocol):
     def drive(self, loop: Callable[[], T]) -> T:
         """Calls a loop that submits runs and waits for them: here, or in another thread where runs need this one."""
 
+    def kill(self) -> None:
+        """Ends all runs at once, whatever suspended them, and starts none any more. Signal handlers may call it."""
+
     def close(self) -> None:
         """Ends the jobs there are: the running ones at a checkpoint if they come to one in time. Waits for that."""
 

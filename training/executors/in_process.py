@@ -97,6 +97,9 @@ class InProcessExecutor:
         self._waiting, self._left = None, False
         return outcome.result()
 
+    def kill(self) -> None:
+        """Nothing: a run in this process gets the signals itself."""
+
     def close(self) -> None:
         """There is nothing to end."""
 

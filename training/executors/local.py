@@ -99,6 +99,10 @@ class LocalExecutor:
         """See Executor.drive: runs have processes of their own."""
         return loop()
 
+    def kill(self) -> None:
+        """See Executor.kill."""
+        self._dispatcher.kill()
+
     def close(self) -> None:
         """See Executor.close."""
         self._dispatcher.do(lambda: self._dispatcher.close(_CLOSED))

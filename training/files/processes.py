@@ -45,7 +45,12 @@ def started_at(pid: int) -> int | None:
 
 def is_suspended(pid: int) -> bool:
     """Whether a process was stopped by a signal (Ctrl-Z) and not resumed."""
-    return _stat(pid)[:1] == ["T"]
+    return state(pid) == "T"
+
+
+def state(pid: int) -> str | None:
+    """The letter by which Linux tells what a process is doing; None: gone."""
+    return next(iter(_stat(pid)), None)
 
 
 def ancestry(pid: int) -> Iterator[int]:

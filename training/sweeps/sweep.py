@@ -410,3 +410,7 @@ class Sweep:
         self._interrupts += 1
         if self._interrupts == 1:
             say("stopping: trials end at their next checkpoint. Again (Ctrl-C) to kill them.")
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # the third ends this process, whatever it waits for
+        self.executor.kill()  # here, not in the loop, which may wait for something too

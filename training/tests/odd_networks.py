@@ -72,6 +72,11 @@ class Odd(Mlp):
         while True:
             time.sleep(60)
 
+    def stay(self) -> None:
+        write_whole(Path(self.file), str(os.getpid()))
+        while True:
+            time.sleep(60)
+
     def ask_for_too_much(self) -> None:
         in_use = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (in_use + (64 << 20), resource.RLIM_INFINITY))

@@ -63,6 +63,8 @@ class MadeUpExecutor:
     def drive(self, loop: Callable[[], Any]) -> Any:
         return loop()
 
+    def kill(self) -> None: ...
+
     def close(self) -> None:
         for thread in self._threads:
             thread.join()

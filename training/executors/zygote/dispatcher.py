@@ -80,6 +80,7 @@ class Dispatcher:
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._entrance = threading.Lock()  # a command comes before the thread has left, or it knows that it has
         self._left = False
+        self._killed = False
         self._bell, self._bell_heard = socket.socketpair()
         self._bell.setblocking(False)
         self._selector = selectors.DefaultSelector()
@@ -131,6 +132,8 @@ class Dispatcher:
                 return
         if job.done():
             return
+        if self._zygote is not None:
+            self._zygote.wake()
         if not kill:
             try:
                 job.run.request_stop(reason)
@@ -143,6 +146,14 @@ class Dispatcher:
         for number, place in self._running.items():
             if place.job is job and self._zygote is not None:
                 self._zygote.send({"kill": number})
+
+    def kill(self) -> None:
+        """See Executor.kill. Takes no lock and leaves the thread out, which a suspended zygote may keep."""
+        self._killed = True
+        if (zygote := self._zygote) is not None:
+            zygote.kill()
+        for orphan, _, _ in list(self._orphans):
+            orphan.kill()
 
     def close(self, because: str) -> None:
         if self.why_closed is None:
@@ -261,7 +272,7 @@ class Dispatcher:
                 orphan = Orphan(place.job, place.pid, place.since, time.monotonic() + self._grace_s + 1)
                 self._orphans.append((orphan, place, f"the zygote that had started it {why}"))
         self._running.clear()
-        if self.why_closed is not None:
+        if self.why_closed is not None or self._killed:
             return
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS:

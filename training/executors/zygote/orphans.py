@@ -31,10 +31,14 @@ class Orphan:
         overdue = time.monotonic() >= self.kill_at
         if processes.is_running(self.pid, self.since):
             if overdue:
-                kill_session(self.pid)
+                self.kill()
             return False
         # Its first thread may be gone before the others, which keep its files open.
         return overdue or not _is_held(self.job.run)
+
+    def kill(self) -> None:
+        if processes.is_running(self.pid, self.since):
+            kill_session(self.pid)
 
 
 def _is_held(run: Run) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from training.executors.zygote.channel import Channel, Message
+from training.executors.zygote.sessions import kill_with_children
 from training.executors.zygote.starting import python_path
 
 Isolation = Literal["fork", "exec"]
@@ -76,6 +77,7 @@ class ZygoteProcess:
 
     def finish(self) -> None:
         """Has it end its runs, and itself after them."""
+        self.wake()
         self._channel.finish()
 
     def death(self) -> str:
@@ -92,5 +94,12 @@ class ZygoteProcess:
         self._channel.close()
         return f"{how} ({lines[-1][:200]})" if code > 0 and lines else how
 
+    def wake(self) -> None:
+        """Resumes it, so that it hears what it is told; somebody may have suspended it."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
-        self._process.kill()
+        """Kills it with all that it started, suspended or not. Takes no lock: signal handlers may call it."""
+        if self._process.returncode is None:  # not reaped
+            kill_with_children(self.pid)
