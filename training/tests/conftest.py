@@ -1,6 +1,9 @@
+import os
 import signal
+from collections.abc import Iterator
 
 import pytest
+from filelock import FileLock
 
 from text_recognizer.tests.conftest import digits_prepared, no_trusted_code, private_folders  # noqa: F401 - fixtures for tests here
 from training.tests.wandb_backend import wandb_backend  # noqa: F401
@@ -33,3 +36,15 @@ def _heeding_ctrl_c():
     """A shell starts what it runs in the background deaf to SIGINT; processes of tests would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def kernel_kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For tests that have the kernel kill a process, or that kill runs which must not be mistaken for such.
+
+    The kernel counts these kills for the whole machine, so that such tests must not run side by side.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    with FileLock(shared / "kernel_kills.lock"):
+        yield

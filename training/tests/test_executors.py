@@ -217,7 +217,7 @@ def test_too_little_memory_is_recognised_in_the_runs_own_words(executor):
     assert (aborted.ended.signal, aborted.ended.out_of_memory) == (signal.SIGABRT, True)
 
 
-def test_a_kill_by_the_kernel_for_want_of_memory_is_recognised(executor, limited_group):
+def test_a_kill_by_the_kernel_for_want_of_memory_is_recognised(executor, limited_group, kernel_kills):
     job = executor.submit(odd_run("outgrow_its_group", limited_group))
     assert job.wait(PATIENCE_S)
     assert (job.ended.signal, job.ended.out_of_memory) == (signal.SIGKILL, True)
