@@ -13,7 +13,20 @@ from text_recognizer.decoding.ngrams import learn_ngrams
 from text_recognizer.decoding.scorers import Characters, Scores, States
 from text_recognizer.errors import DataError
 
-_ARRAYS = ("arcs", "arc_scores", "arc_states", "backoff_scores", "backoff_states", "single_scores", "single_states")
+# Of each array: its kind, and what its length is.
+_ARRAYS = {
+    "arcs": (np.int64, "arcs"),
+    "arc_scores": (np.float32, "arcs"),
+    "arc_states": (np.int32, "arcs"),
+    "backoff_scores": (np.float32, "contexts"),
+    "backoff_states": (np.int32, "contexts"),
+    "single_scores": (np.float32, "characters"),
+    "single_states": (np.int32, "characters"),
+}
+LONGEST_ORDER = 12
+_LEAST_SCORE = 1000.0  # the logarithm of the smallest float is -745
+# Real models take a fifth to a half of their size when they are packed; a file that unpacks to far more is a trap.
+_MOST_PACKED, _ALWAYS_ALLOWED_BYTES = 32, 1 << 26
 
 
 class CharacterLanguageModel:
@@ -103,14 +116,75 @@ class CharacterLanguageModel:
         path.write_bytes(buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> "CharacterLanguageModel":
+    def load(cls, path: Path, classes: int) -> "CharacterLanguageModel":
         """
+        Args:
+            classes: how many the model must be of, the blank included.
         Raises:
-            DataError: the file is missing or damaged.
+            DataError: the file is missing, damaged, or of other classes.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                order, classes, start = (int(number) for number in file["numbers"])
-                return cls(order, classes, start, **{name: file[name] for name in _ARRAYS})
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"the language model {path} cannot be read: {error}.") from error
+            arrays = _unpacked(path)
+            order, own_classes, start = arrays.pop("numbers").tolist()
+            model = cls(order, own_classes, start, **arrays)
+            model._check(classes)
+        except Exception as error:
+            # Deliberate: zipfile, zlib and numpy raise errors of a dozen kinds for bytes that are not what they expect.
+            raise DataError(
+                f"the language model {path} cannot be read: {error or type(error).__name__}. Copy the bundle again."
+            ) from error
+        return model
+
+    def _check(self, classes: int) -> None:
+        """Makes sure that every step ends and finds what it looks for.
+
+        Raises:
+            ValueError: something points nowhere, or in a circle.
+        """
+        _expect(self.classes == classes, f"it is of {self.classes} classes, the charset has {classes}")
+        _expect(1 <= self.order <= LONGEST_ORDER, f"its order is {self.order}")
+        lengths = {"arcs": len(self._arcs), "contexts": self.contexts, "characters": classes + 1}
+        _expect(self.contexts > 0, "it has no contexts")
+        for name, (kind, length) in _ARRAYS.items():
+            array = self._stored[name]
+            fits = array.dtype == kind and array.shape == (lengths[length],)
+            _expect(fits, f"'{name}' is {array.dtype} of {array.shape}")
+            if kind is np.float32:
+                _expect(bool(np.all(np.abs(array) <= _LEAST_SCORE)), f"'{name}' has values that are no scores")
+            elif name != "arcs":
+                inside = not len(array) or (array.min() >= 0 and array.max() < self.contexts)
+                _expect(bool(inside), f"'{name}' leads to contexts that there are not")
+        _expect(0 <= self.start < self.contexts, f"it starts in the context {self.start}")
+        keys = self._arcs
+        in_order = not len(keys) or (
+            keys[0] >= 0 and keys[-1] < self.contexts * (classes + 1) and np.all(keys[1:] > keys[:-1])
+        )
+        _expect(bool(in_order), "'arcs' is not sorted, or of contexts that there are not")
+        left: NDArray[Any] = np.arange(self.contexts)
+        for _ in range(self.order - 1):  # each step back leaves a shorter context
+            left = self._backoff_states[left]
+        _expect(not left.any(), "'backoff_states' does not lead back to the beginning")
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, whose sizes are checked before anything is unpacked."""
+    allowed_bytes = max(_ALWAYS_ALLOWED_BYTES, _MOST_PACKED * path.stat().st_size)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.getinfo(f"{name}.npy") for name in ("numbers", *_ARRAYS)}
+        total_bytes = sum(member.file_size for member in members.values())
+        _expect(total_bytes <= allowed_bytes, f"it unpacks to {total_bytes:,} bytes")
+        return {name: _array(file.read(member)) for name, member in members.items()}
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """An array in numpy's format that is exactly as long as it says, so that no more is allocated than is there."""
+    stream = io.BytesIO(content)
+    _expect(np.lib.format.read_magic(stream) == (1, 0), "it is of another version of numpy's format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    _expect(len(shape) == 1 and dtype.kind in "if", f"it has an array of {dtype} and {shape}")
+    return np.frombuffer(content, dtype, shape[0], stream.tell())
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)

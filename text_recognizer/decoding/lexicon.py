@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from text_recognizer.decoding.scorers import Characters, Scores, States
 from text_recognizer.reading_order import visual_order
 
 _OUTSIDE, _UNKNOWN = 0, -1
+LONGEST_WORD = 1000  # code points; what is longer is no word
 _JOINERS = "\u200c\u200d"  # of letters within one character
 
 
@@ -32,24 +34,31 @@ class Lexicon:
         self.words = sorted(set(words))
         self._count = len(classes)
         self._is_letter = np.array(list(map(_is_letter, classes)))
-        ids = {text: index for index, text in enumerate(classes) if text}
-        split = _splitter(classes)
-        spellings = {form for word in self.words for form in (word, word[:1].upper() + word[1:])}
-        children: dict[tuple[int, int], int] = {}
-        ends = {_OUTSIDE}
-        for word in map(split, sorted(spellings)):
-            if any(letter not in ids for letter in word):
-                continue  # nobody can write it
-            node = _OUTSIDE
-            for letter in word:
-                node = children.setdefault((node, ids[letter]), len(children) + 1)
-            ends.add(node)
-        keys = np.array([node * self._count + letter for node, letter in children], np.int64)
-        order = np.argsort(keys)
-        self._keys = keys[order]
-        self._nodes = np.array(list(children.values()), np.int64)[order]
-        self._is_end = np.zeros(len(children) + 1, bool)
-        self._is_end[list(ends)] = True
+        short = [word for word in self.words if len(word) <= LONGEST_WORD]
+        capitals = [word[:1].upper() + word[1:] for word in short]
+        self._grow(*Charset.from_classes(classes).encode_all([*short, *capitals]))
+
+    def _grow(self, letters: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
+        """The beginnings of all words, one more letter of every word at a time.
+
+        Args:
+            letters: of all words, one after another; -1 for one that is not in the charset.
+            offsets: where each word begins, and the last one ends.
+        """
+        firsts, lengths = offsets[:-1], np.diff(offsets)
+        lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # nobody can write these words
+        nodes = np.full(len(lengths), _OUTSIDE)  # of each word, as far as it was looked at
+        keys: list[NDArray[Any]] = [np.zeros(0, np.int64)]
+        count = 0
+        for depth in range(int(lengths.max(initial=0))):
+            longer = np.flatnonzero(lengths > depth)
+            found, which = np.unique(nodes[longer] * self._count + letters[firsts[longer] + depth], return_inverse=True)
+            nodes[longer] = count + 1 + which
+            count += len(found)
+            keys.append(found)
+        self._keys = np.concatenate(keys)  # in order: later nodes have larger numbers
+        self._is_end = np.zeros(count + 1, bool)
+        self._is_end[[_OUTSIDE, *nodes.tolist()]] = True
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], classes: Sequence[str]) -> "Lexicon":
@@ -76,7 +85,7 @@ class Lexicon:
         wanted = states * self._count + letters
         places = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         found = (self._keys[places] == wanted) & (states != _UNKNOWN)
-        return np.where(found, self._nodes[places], _UNKNOWN)
+        return np.where(found, places + 1, _UNKNOWN)  # nodes are numbered in the order of their keys
 
     def _is_unfinished(self, states: States) -> NDArray[np.bool_]:
         return (states > _OUTSIDE) & ~self._is_end[np.maximum(states, 0)]

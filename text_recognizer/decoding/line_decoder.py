@@ -17,8 +17,10 @@ from text_recognizer.decoding.lexicon import Lexicon
 from text_recognizer.decoding.scorers import Weighted
 from text_recognizer.decoding.tuning import DecodingWeights, Tuned, tune_weights
 from text_recognizer.errors import DataError
+from text_recognizer.wording import received
 
 ALTERNATIVES = 5
+MOST_WEIGHT = 1000.0
 WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
 
 Label = NDArray[np.int32]
@@ -144,13 +146,15 @@ class LineDecoder:
         try:
             value = json.loads((folder / WEIGHTS_FILE).read_text(encoding="utf-8"))
             self.weights = DecodingWeights(**value["weights"])
+            if not all(abs(weight) <= MOST_WEIGHT for weight in asdict(self.weights).values()):
+                raise ValueError(f"its weights must be at most {MOST_WEIGHT:g}. {received(value['weights'])}")
             if self.uses_lexicon:
                 words = (folder / LEXICON_FILE).read_text(encoding="utf-8").split()
                 self.lexicon = Lexicon(words, self.classes)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"the decoder in {folder} is damaged: {type(error).__name__}: {error}.") from error
         if self.order is not None:
-            self.language_model = CharacterLanguageModel.load(folder / LANGUAGE_FILE)
+            self.language_model = CharacterLanguageModel.load(folder / LANGUAGE_FILE, len(self.classes))
         self.is_ready = True
 
     def _search(

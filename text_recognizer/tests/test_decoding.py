@@ -139,14 +139,105 @@ def test_all_texts_together_have_a_probability_of_one(order):
 def test_a_language_model_keeps_its_numbers_in_its_file(tmp_path):
     model = CharacterLanguageModel.learn([np.array([1, 2, 3, 1])], classes=4, order=4)
     model.save(tmp_path / "model.npz")
-    read = CharacterLanguageModel.load(tmp_path / "model.npz")
+    read = CharacterLanguageModel.load(tmp_path / "model.npz", 4)
     label = np.array([1, 2, 2, 3])
     assert read.log_probability(label) == model.log_probability(label)
+    with pytest.raises(DataError, match="it is of 4 classes, the charset has 5"):
+        CharacterLanguageModel.load(tmp_path / "model.npz", 5)
     (tmp_path / "model.npz").write_bytes(b"no archive")
     with pytest.raises(DataError, match="cannot be read"):
-        CharacterLanguageModel.load(tmp_path / "model.npz")
+        CharacterLanguageModel.load(tmp_path / "model.npz", 4)
     with pytest.raises(DataError, match="cannot be read"):
-        CharacterLanguageModel.load(tmp_path / "missing.npz")
+        CharacterLanguageModel.load(tmp_path / "missing.npz", 4)
+
+
+@pytest.fixture
+def stored_model(tmp_path):
+    """A file of a small model, and a function that writes it anew with other arrays."""
+    path = tmp_path / "model.npz"
+    labels = [np.array([1, 2, 3, 1]), np.array([2, 1])]
+    CharacterLanguageModel.learn(labels, classes=4, order=4).save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+
+    def write(**changes):
+        np.savez_compressed(path, **{**arrays, **changes})
+        return path
+
+    return arrays, write
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("numbers", [4, 5, 0], "it is of 5 classes, the charset has 4"),
+        ("numbers", [99, 4, 0], "its order is 99"),
+        ("numbers", [4, 4, 999], "it starts in the context 999"),
+        ("numbers", [4, 4, -1], "it starts in the context -1"),
+        ("arc_states", 10**6, "'arc_states' leads to contexts that there are not"),
+        ("single_states", -1, "'single_states' leads to contexts that there are not"),
+        ("backoff_states", 3, "'backoff_states' does not lead back to the beginning"),
+        ("arcs", 0, "'arcs' is not sorted"),
+        ("arc_scores", np.nan, "'arc_scores' has values that are no scores"),
+        ("backoff_scores", np.inf, "'backoff_scores' has values that are no scores"),
+    ],
+)
+def test_a_tampered_language_model_is_refused(name, value, reason, stored_model):
+    arrays, write = stored_model
+    tampered = np.full_like(arrays[name], value) if np.isscalar(value) else np.array(value)
+    with pytest.raises(DataError, match=f"cannot be read: {reason}"):
+        CharacterLanguageModel.load(write(**{name: tampered}), 4)
+
+
+def test_arrays_of_a_language_model_have_the_kinds_and_lengths_that_they_must(stored_model):
+    arrays, write = stored_model
+    wrong = [
+        *({name: array[:-1]} for name, array in arrays.items()),
+        *({name: array[None]} for name, array in arrays.items()),
+        *({name: array.astype(np.float64)} for name, array in arrays.items() if name != "numbers"),
+        *({name: np.array(["x"] * len(array))} for name, array in arrays.items()),
+        {"backoff_scores": np.zeros(0, np.float32), "backoff_states": np.zeros(0, np.int32)},
+    ]
+    for changes in wrong:
+        with pytest.raises(DataError, match="cannot be read"):
+            CharacterLanguageModel.load(write(**changes), 4)
+
+
+def test_a_language_model_that_unpacks_to_far_more_than_it_takes_is_not_unpacked(stored_model, monkeypatch):
+    _, write = stored_model
+    path = write(arcs=np.zeros(1 << 24, np.int64))  # 128 MiB in 128 KiB
+    monkeypatch.setattr("zipfile.ZipFile.read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(DataError, match="it unpacks to 134,21"):
+        CharacterLanguageModel.load(path, 4)
+
+
+def test_a_language_model_with_any_byte_changed_is_read_or_refused(stored_model):
+    _, write = stored_model
+    path = write()
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            model = CharacterLanguageModel.load(path, 4)
+        except DataError:
+            continue
+        assert np.isfinite(model.log_probability(np.array([1, 2, 3])))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"weights": {"language": NaN}}',
+        '{"weights": {"words": 1e300}}',
+        '{"weights": {"length": "x"}}',
+        "[",
+        "[" * 99999,
+    ],
+)
+def test_damaged_weights_of_a_decoder_are_a_sentence(content, tmp_path):
+    (tmp_path / "decoding.json").write_text(content)
+    with pytest.raises(DataError, match="the decoder in .* is damaged"):
+        LineDecoder(["", "a"], 5, None, lexicon=False).load(tmp_path)
 
 
 def test_words_are_runs_of_letters():
@@ -166,6 +257,23 @@ def test_a_lexicon_charges_for_words_it_does_not_have():
 
     assert [cost(text) for text in ("ab", "abc", "ab abc", "")] == [0, 0, 0, 0]
     assert [cost(text) for text in ("a", "cab", "ab ca", "ba ca")] == [-1, -1, -1, -2]
+
+
+def test_a_lexicon_knows_every_word_that_can_be_written_and_no_other():
+    classes = ["", *"abA"]
+    words = ["".join(one) for length in (1, 2, 3) for one in itertools.product("ab", repeat=length)][::2]
+    lexicon = Lexicon([*words, "ax", "", "a" * 100_000], classes)
+
+    def is_known(text):
+        states, cost = np.array([lexicon.start]), 0.0
+        for one in text:
+            states, scores = lexicon.step(states, np.array([classes.index(one)]))
+            cost += float(scores[0])
+        return cost + float(lexicon.finish(states)[0]) == 0
+
+    known = {*words, *(word[0].upper() + word[1:] for word in words if word[0] == "a")}
+    texts = {"".join(one) for length in (1, 2, 3, 4) for one in itertools.product("abA", repeat=length)}
+    assert {text for text in texts if is_known(text)} == known
 
 
 def test_a_lexicon_spells_words_with_the_characters_of_the_charset():
