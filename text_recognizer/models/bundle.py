@@ -7,23 +7,41 @@ model.weights.h5    the weights; the file itself carries spec and run id too, as
 
 import hashlib
 import json
+import math
 import shutil
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from text_recognizer import __version__
-from text_recognizer.arguments import to_json
+from text_recognizer.arguments import check_value, to_json
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.models.base import Model
 from text_recognizer.parts import check_part, construct
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.strict_hdf5 import opened
 
 FORMAT = 1
 DESCRIPTION = "bundle.json"
 WEIGHTS = "model.weights.h5"
+MOST_FILE_BYTES, MOST_DESCRIPTION_BYTES = 1 << 32, 1 << 24
+MOST_IMAGE_VALUES = 1 << 24  # of one image that a model reads
+
+
+@dataclass(frozen=True)
+class _Description:
+    """bundle.json; keys that it has besides are passed over."""
+
+    run_id: str
+    spec: dict[str, Any]
+    data_spec: DataSpec
+    dataset_fingerprint: str
+    weights_sha256: str
+    files_sha256: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,7 @@ class Bundle:
         run_id: the run that trained it.
         metrics: what was measured on the validation and test split when it was made.
         dataset_fingerprint: hash of the data it was trained on.
+        hashes: SHA-256 of its other files, by name.
     """
 
     folder: Path
@@ -42,6 +61,7 @@ class Bundle:
     run_id: str
     metrics: dict[str, float]
     dataset_fingerprint: str
+    hashes: Mapping[str, str]
 
     @classmethod
     def read(cls, folder: Path) -> "Bundle":
@@ -50,23 +70,29 @@ class Bundle:
             DataError: there is no bundle here, or one of a newer version.
         """
         try:
-            value = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            path = _file_inside(folder, DESCRIPTION, MOST_DESCRIPTION_BYTES)
+            value = json.loads(path.read_text(encoding="utf-8"))
             if value["format"] > FORMAT:
                 raise DataError(
                     f"the bundle {folder} has format {value['format']}, Text Recognizer {__version__} "
                     f"reads up to {FORMAT}. Upgrade to the version that wrote it ({value.get('written_by', '?')})."
                 )
+            metrics = {name: float(number) for name, number in value["metrics"].items()}
+            found, problems = check_value(DESCRIPTION, _Description, {**value, "metrics": None})
+            if problems or (problems := _impossible(found.data_spec)):
+                raise DataError(f"{path} is damaged: {' '.join(problems)}")
             return cls(
                 folder,
-                ExperimentSpec.parse(value["spec"], str(folder / DESCRIPTION), f"the bundle {folder}"),
-                DataSpec.from_json(value["data_spec"]),
-                value["run_id"],
-                value["metrics"],
-                value["dataset_fingerprint"],
+                ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}"),
+                found.data_spec,
+                found.run_id,
+                metrics,
+                found.dataset_fingerprint,
+                {**found.files_sha256, WEIGHTS: found.weights_sha256},
             )
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {error}.") from error
 
     def load(self) -> Model:
@@ -75,29 +101,96 @@ class Bundle:
         Raises:
             DataError: the weights are missing, damaged, or not of this network.
         """
-        weights = self.folder / WEIGHTS
-        self._check_files(weights)
+        self._check_files()
         model = build_model(self.spec, self.data_spec)
-        try:
-            model.keras_model.load_weights(weights)
-        except (ValueError, KeyError, OSError) as error:
-            raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
+        weights = self.folder / WEIGHTS
+        with opened(weights, chunked=False):
+            _build_within(model, weights)
+            try:
+                model.keras_model.load_weights(weights)
+            except Exception as error:
+                # Deliberate: Keras and h5py raise errors of many kinds for what they did not write.
+                if isinstance(error, TextRecognizerError):
+                    raise
+                raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
         model.read_files(self.folder)
         return model
 
-    def _check_files(self, weights: Path) -> None:
-        description = json.loads((self.folder / DESCRIPTION).read_text(encoding="utf-8"))
-        if not weights.exists():
-            raise DataError(f"the bundle {self.folder} has no weights: {weights} is missing.")
-        others = {self.folder / name: recorded for name, recorded in description.get("files_sha256", {}).items()}
-        for path, recorded in {weights: description["weights_sha256"], **others}.items():
-            if not path.exists():
-                raise DataError(f"the bundle {self.folder} is not whole: {path} is missing. Copy it again.")
-            if _sha256(path) != recorded:
+    def _check_files(self) -> None:
+        """Nothing of a bundle is read that leads out of it, could be read for ever, or is not what was written."""
+        for name in {*self.hashes, *(entry.name for entry in self.folder.iterdir() if not entry.is_dir())}:
+            try:
+                path = _file_inside(self.folder, name, MOST_FILE_BYTES)
+            except FileNotFoundError:
                 raise DataError(
-                    f"{path} has changed since its bundle was written: sha256 is {_sha256(path)[:12]}…, "
+                    f"the bundle {self.folder} is not whole: {self.folder / name} is missing. Copy it again."
+                ) from None
+            recorded = self.hashes.get(name)
+            if recorded is not None and (found := _sha256(path)) != recorded:
+                raise DataError(
+                    f"{path} has changed since its bundle was written: sha256 is {found[:12]}…, "
                     f"{DESCRIPTION} says {recorded[:12]}…. Copy the bundle again."
                 )
+
+
+def _build_within(model: Model, weights: Path) -> None:
+    """Builds the network of a model, unless it has more weights than a file can hold: it takes no memory before that.
+
+    Raises:
+        DataError: it has.
+    """
+    import keras
+
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            values = sum(math.prod(variable.shape) for variable in model.keras_model.weights)
+        if values > weights.stat().st_size:
+            raise DataError(
+                f"{weights} has {weights.stat().st_size:,} bytes, which cannot hold the {values:,} weights of the "
+                f"network in {DESCRIPTION}. Copy the bundle again."
+            )
+    except TextRecognizerError:
+        keras.utils.clear_session()  # else the next model that is built would get the memory for this one
+        raise
+    with keras.StatelessScope():  # at its end, the weights get their memory
+        pass
+
+
+def _impossible(data_spec: DataSpec) -> list[str]:
+    """Why there can be no model of such images."""
+    height, width, channels = data_spec.input_shape
+    sizes = [height, channels, *([] if width is None else [width])]
+    if not all(isinstance(size, int) and size > 0 for size in sizes) or math.prod(sizes) > MOST_IMAGE_VALUES:
+        return [f"data_spec.input_shape must be of at most {MOST_IMAGE_VALUES:,} values. Received: {sizes}."]
+    if not data_spec.classes or not 0 <= data_spec.margin_px <= height:
+        return ["data_spec has no classes, or a margin larger than the image."]
+    if data_spec.target == "line":
+        _ = data_spec.charset  # says itself what is wrong with it
+    return []
+
+
+def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
+    """A file of a bundle, which is a plain file, lies inside its folder and is not too large.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DataError: it is something else.
+    """
+    path = folder / name
+    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+        raise DataError(f"{folder / DESCRIPTION} names {name!r}, which is no file inside the bundle.")
+    try:
+        place = path.resolve(strict=True)
+    except RuntimeError:  # a link to itself
+        raise DataError(f"{path} leads nowhere. Copy the bundle again.") from None
+    state = place.stat()
+    if not place.is_relative_to(folder.resolve()):
+        raise DataError(f"{path} leads out of the bundle, to {place}. Copy the file itself into the bundle.")
+    if not stat.S_ISREG(state.st_mode):
+        raise DataError(f"{path} is no plain file.")
+    if state.st_size > most_bytes:
+        raise DataError(f"{path} has {state.st_size:,} bytes, at most {most_bytes:,} are read.")
+    return path
 
 
 def write_bundle(

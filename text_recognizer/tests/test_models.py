@@ -1,4 +1,7 @@
+import hashlib
 import json
+import math
+import os
 
 import h5py
 import numpy as np
@@ -112,7 +115,7 @@ def test_damaged_and_newer_bundles_are_refused(bundle):
     with pytest.raises(DataError, match="has changed since its bundle was written"):
         Bundle.read(folder).load()
     (folder / "model.weights.h5").unlink()
-    with pytest.raises(DataError, match="has no weights"):
+    with pytest.raises(DataError, match="is not whole: .*model.weights.h5 is missing"):
         Bundle.read(folder).load()
     (folder / "bundle.json").write_text(json.dumps({**description, "format": 99}))
     with pytest.raises(DataError, match="has format 99, Text Recognizer .* reads up to 1. Upgrade"):
@@ -120,6 +123,141 @@ def test_damaged_and_newer_bundles_are_refused(bundle):
     (folder / "bundle.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         Bundle.read(folder)
+
+
+def rewritten(folder, **changes):
+    """The bundle with other values in its description."""
+    value = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**value, **changes}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/dev/zero", "..", "", ".", "a/b", "a\0b", "link_out", "link_to_itself", "fifo", "sparse"]
+)
+def test_a_bundle_reads_plain_files_inside_it_only(bundle, tmp_path, name):
+    folder = bundle[1].folder
+    (tmp_path / "outside").write_text("secret")
+    (folder / "link_out").symlink_to("/dev/zero")
+    (folder / "link_to_itself").symlink_to("link_to_itself")
+    os.mkfifo(folder / "fifo")
+    with open(folder / "sparse", "wb") as file:
+        file.truncate(1 << 40)
+    for entry in folder.iterdir():
+        if entry.name not in (name, "bundle.json", "model.weights.h5"):
+            entry.unlink()
+    with pytest.raises(DataError, match="no file inside|leads out of|leads nowhere|no plain file|are read"):
+        Bundle.read(rewritten(folder, files_sha256={name: "0" * 64})).load()
+
+
+@pytest.mark.parametrize("name", ["link_out", "fifo", "sparse"])
+def test_files_that_the_description_of_a_bundle_does_not_name_are_looked_at_too(bundle, name):
+    folder = bundle[1].folder
+    path = folder / "language_model.npz"
+    if name == "fifo":
+        os.mkfifo(path)
+    elif name == "link_out":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(DataError, match="leads out of|no plain file|are read"):
+        Bundle.read(folder).load()
+
+
+def test_a_description_that_never_ends_is_not_read(bundle, tmp_path):
+    for number, make in enumerate([os.mkfifo, lambda path: os.symlink("/dev/zero", path), lambda path: path.mkdir()]):
+        folder = tmp_path / f"bundle-{number}"
+        folder.mkdir()
+        make(folder / "bundle.json")
+        with pytest.raises(DataError, match="no plain file|leads out of"):
+            find_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "1"},
+        {"metrics": 3},
+        {"metrics": {"a": "x"}},
+        {"run_id": 3},
+        {"weights_sha256": None},
+        {"files_sha256": ["a"]},
+        {"spec": []},
+        {"spec": {"network": "mlp"}},
+        {"data_spec": {}},
+        {"data_spec": {"input_shape": [8, 8], "classes": ["a"]}},
+        {"data_spec": {"input_shape": [10**6, 10**6, 1], "classes": ["a"]}},
+        {"data_spec": {"input_shape": [8, 8, 1], "classes": []}},
+        {"data_spec": {"input_shape": [8, 8, 1], "classes": [1]}},
+        {"data_spec": {"input_shape": [8, None, 1], "classes": ["", "a", "a"], "target": "line"}},
+    ],
+)
+def test_a_description_of_another_form_is_a_sentence(bundle, changes):
+    with pytest.raises((DataError, SpecError), match="is damaged|bundle.json|twice"):
+        Bundle.read(rewritten(bundle[1].folder, **changes))
+
+
+def test_arguments_in_a_bundle_are_checked_like_those_of_a_spec(bundle):
+    spec = {**SPEC.to_json(), "network_args": {"layer_size": "wide", "depth": 3}}
+    with pytest.raises(SpecError, match=r"no argument 'depth'[\s\S]*layer_size must be a whole number"):
+        Bundle.read(rewritten(bundle[1].folder, spec=spec)).load()
+
+
+def test_a_network_larger_than_the_weight_file_gets_no_memory(bundle):
+    spec = {**SPEC.to_json(), "network_args": {"layer_size": 10**9}}
+    with pytest.raises(DataError, match="cannot hold the 2,0.* weights of the network"):
+        Bundle.read(rewritten(bundle[1].folder, spec=spec)).load()
+    assert len(Mlp(layer_size=4).build((8, 8, 1), (10,)).weights) == 8  # models can be built as before
+
+
+def with_weights(bundle, change):
+    folder = bundle[1].folder
+    path = folder / "model.weights.h5"
+    change(path)
+    return Bundle.read(rewritten(folder, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+def first_dataset(file):
+    return next(filter(None, [file.visititems(lambda name, one: name if isinstance(one, h5py.Dataset) else None)]))
+
+
+def externally_linked(path):
+    with h5py.File(path, "r+") as file:
+        name = first_dataset(file)
+        del file[name]
+        file[name] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def externally_stored(path):
+    with h5py.File(path, "r+") as file:
+        name = first_dataset(file)
+        shape = file[name].shape
+        del file[name]
+        file.create_dataset(name, shape, "f4", external=[("/etc/passwd", 0, 4 * math.prod(shape))])
+
+
+def absurdly_large(path):
+    with h5py.File(path, "r+") as file:
+        name = first_dataset(file)
+        del file[name]
+        file.create_dataset(name, (1 << 40,), "f4")
+
+
+def torn(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def without_layers(path):
+    with h5py.File(path, "r+") as file:
+        for name in list(file):
+            del file[name]
+
+
+@pytest.mark.parametrize("change", [externally_linked, externally_stored, absurdly_large, torn, without_layers])
+def test_weights_that_were_tampered_with_are_a_sentence(bundle, change):
+    with pytest.raises(DataError, match="model.weights.h5 (is|does not fit)"):
+        with_weights(bundle, change).load()
 
 
 def test_weights_of_another_network_are_refused(bundle, tmp_path):
