@@ -283,7 +283,7 @@ def test_a_job_that_arrives_when_the_executor_has_left_already_is_told_so(runs):
     executor.close()
     run = new_run()
     late, dispatcher = Job(run, lambda *_: None), executor._dispatcher
-    dispatcher.do(lambda: dispatcher.take(late, Order.for_run(run, "disabled", 1, {})))
+    dispatcher.do(lambda: dispatcher.take(late, Order.for_run(run, (), 1, {})))
     assert late.ended.reason == "not started: the executor was closed"
 
 

@@ -60,7 +60,7 @@ from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
 from training.runs.run import Run
 isolation, gpu, grace_s, *folders = sys.argv[1:]
-executor = LocalExecutor(2, DeviceRequest.parse(gpu), isolation, "disabled", grace_s=float(grace_s))
+executor = LocalExecutor(2, DeviceRequest.parse(gpu), isolation, (), grace_s=float(grace_s))
 if "OTHER_CHILD" in os.environ and (child := os.fork()):
     Path(os.environ["OTHER_CHILD"]).write_text(str(child))
 elif "OTHER_CHILD" in os.environ:
@@ -102,7 +102,7 @@ def said():
 def executor(runs, users_code, said):
     """Two at a time, as forks, with all of the user's modules to preload."""
     modules = [ODD, *MODULES]
-    with LocalExecutor(2, CPU, "fork", "disabled", modules, PATIENCE_S, said.append) as two_at_a_time:
+    with LocalExecutor(2, CPU, "fork", (), modules, PATIENCE_S, said.append) as two_at_a_time:
         assert two_at_a_time.wait_until_ready(PATIENCE_S)
         yield two_at_a_time
 
@@ -267,7 +267,7 @@ def test_a_killed_driver_is_missed_although_another_of_its_children_lives(runs, 
 
 
 def test_a_run_that_comes_to_no_checkpoint_is_killed_when_its_time_is_over(runs, tmp_path):
-    executor = LocalExecutor(1, CPU, "exec", "disabled", grace_s=0.5)
+    executor = LocalExecutor(1, CPU, "exec", (), grace_s=0.5)
     job = executor.submit(quick_run("stay_whatever_comes", tmp_path / "stubborn"))
     stubborn = int(wait_for_file(tmp_path / "stubborn").split()[0])
     executor.close()
@@ -306,7 +306,7 @@ def test_a_process_that_cannot_be_started_is_reported(monkeypatch, runs):
     monkeypatch.setattr(zygote_module, "fork_trial", no_process)
     driver_end, zygote_end = map(Channel, socket.socketpair())
     lease_end, lease = os.pipe()
-    order = Order.for_run(quick_run("nothing"), "disabled", 1, {}).placed(Lease(()), cpu_slots(1)[0])
+    order = Order.for_run(quick_run("nothing"), (), 1, {}).placed(Lease(()), cpu_slots(1)[0])
     driver_end.send({"start": 5, "order": order.to_json()}, [lease])
     os.close(lease)
     driver_end.finish()
