@@ -10,11 +10,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 
 YamlPath = tuple[Any, ...]
+
+# PyYAML takes about a tenth of a millisecond for a node.
+_MOST_CHARACTERS = 1_000_000
+_MOST_NODES = 50_000
+_MOST_NESTED = 64
+_LONGEST_NUMBER = 1_000  # PyYAML reads those in base 60 in quadratic time
 
 _JSON_SCALARS = (str, int, float, bool, type(None))
 # What float() reads and YAML 1.1 does not: an exponent needs a point before it and a sign in it.
@@ -29,14 +37,15 @@ class YamlSource:
         text: the document.
         source: its file name, for messages.
     Raises:
-        SpecError: it is no YAML, has a key twice, or holds what JSON cannot say; with lines.
+        SpecError: it is no YAML, too large, has a key twice, or holds what JSON cannot say; with lines.
     """
 
     def __init__(self, text: str, source: str) -> None:
+        if len(text) > _MOST_CHARACTERS:
+            raise SpecError(f"it has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.", source)
         loader = None
         try:
-            # Not the C loader: faster, but a hundred thousand brackets take it, and Python with it, down.
-            loader = yaml.SafeLoader(text)
+            loader = _BoundedLoader(text)
             self._root: yaml.Node | None = loader.get_single_node()
             repeated = list(_repeated_keys(self._root, set()))
             self.data: Any = loader.construct_document(self._root) if self._root is not None else None
@@ -82,6 +91,49 @@ class YamlSource:
                 for path, value in _foreign(self.data, (), ())
             ]
             raise SpecError(culprits or "an alias (*name) lies inside what it stands for.", source) from None
+
+
+# Not the C loader: it composes in one go, out of reach of these bounds.
+class _BoundedLoader(yaml.SafeLoader):
+    """Counts what a document stands for, with every alias written out, before anything is built."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._count = self._depth = 0
+        self._counts: dict[str, int] = {}  # of nodes by anchor, once complete
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        anchor = str(event.anchor)
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if self._depth == _MOST_NESTED:
+            raise ComposerError(None, None, f"nested more than {_MOST_NESTED} deep", event.start_mark)
+        before = self._count
+        self._count += self._counts.get(anchor, 0) if is_alias else 1
+        if self._count > _MOST_NODES:
+            problem = f"more than {_MOST_NODES:,} values, aliases (*name) written out"
+            raise ComposerError(None, None, problem, event.start_mark)
+        if is_alias and anchor in self.anchors and anchor not in self._counts:
+            problem = f"the alias *{anchor} lies inside what it stands for"
+            raise ComposerError(None, None, problem, event.start_mark)
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if event.anchor is not None and not is_alias:
+            self._counts[anchor] = self._count - before
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep)
+        kind = node.tag.rpartition(":")[2]
+        problem = f"'{node.value[:40]}' is no {kind}"
+        if kind in ("int", "float") and len(node.value) > _LONGEST_NUMBER:
+            raise ConstructorError(None, None, f"a number of {len(node.value):,} characters", node.start_mark)
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError, LookupError, AttributeError, TypeError):
+            raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
 def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:

@@ -19,6 +19,8 @@ from training.tests.sweep_generator import Generator
 # Cases that the engine suggests runs for, and that are refused here all the same: see differences.py.
 REFUSED_BEYOND = ("early_terminate` needs `metric`",)
 
+# Ten of ten of ten …: a few hundred bytes that stand for a million values.
+LAUGHTER = "a0: &a0 [1]\n" + "".join(f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 10)}]\n" for one in range(1, 7))
 FULL = """\
 program: training/run_sweep.py
 method: bayes
@@ -230,9 +232,20 @@ def test_a_violation_is_told_with_its_line_and_a_remedy(text: str, line: int, wo
         ("method: grid\n---\nmethod: random\n", "but found another document"),
         ("method: !!python/object:os.system {}\n", "could not determine a constructor"),
         ("method: grid\x00", "not valid YAML"),
-        ("method: grid\nparameters: {a: {value: 2024-99-99}}\n", "YAML cannot read"),
+        (
+            "method: grid\nparameters: {a: {value: 2024-99-99}}\n",
+            "line 2, column 25: not valid YAML: '2024",
+        ),
+        ("method: !!timestamp s\n", "'s' is no timestamp"),
+        ("method: !!bool perhaps\n", "'perhaps' is no bool"),
+        ("method: !!int ''\n", "'' is no int"),
+        ("method: !!binary é\n", "failed to convert base64 data into ascii"),
+        (f"method: 1{':10' * 9000}\n", "a number of 27,001 characters"),
+        (LAUGHTER, "not valid YAML: more than 50,000 values, aliases (*name) written out"),
+        ("a: &a {b: &b {c: *a}}\n", "the alias *a lies inside what it stands for"),
+        ("#" * 1_000_001, "it has 1,000,001 characters"),
         ("method: grid\n? [a]\n: 1\n", "unhashable key"),
-        ("[" * 2000 + "]" * 2000, "YAML cannot read"),
+        ("[" * 2000 + "]" * 2000, "nested more than 64 deep"),
     ],
 )
 def test_a_text_that_is_no_sweep_is_refused_in_words(text: str, words: str) -> None:
