@@ -350,3 +350,28 @@ def test_nine_real_pages_give_their_lines_and_one_that_was_turned_is_found():
     assert "does not fit its page: 1832 x 1416 pixels, but the file says 1416 x 1832" in dataset.rejected[0].reason
     inked = [(dataset.split("train").image(index) > 128).mean() for index in range(30)]
     assert 0.02 < min(inked) <= max(inked) < 0.4
+
+
+def test_a_file_nested_deeper_than_any_format_is_refused(tmp_path):
+    deep = "<TextLine>" * 20_000 + "</TextLine>" * 20_000
+    (tmp_path / "a.xml").write_text(alto(deep))
+    with pytest.raises(DataError, match="its elements are nested more than 32 deep"):
+        read_page(tmp_path / "a.xml")
+
+
+def test_the_kind_of_a_line_is_read_in_one_pass(tmp_path):
+    def kind_of(custom):
+        (tmp_path / "a.xml").write_text(f'<PcGts><Page><TextLine custom="{custom}"/></Page></PcGts>')
+        return read_page(tmp_path / "a.xml").lines[0].kind
+
+    assert kind_of("readingOrder {index:0;} structure {score:1; type:heading;}") == "heading"
+    assert kind_of("structure{type: marginalia }") == "marginalia"
+    assert kind_of("readingOrder {type:heading;}") == ""
+    assert kind_of("structure {" * 200_000) == ""  # quadratic time would be hours
+
+
+def test_corners_that_no_page_has_are_still_numbers(tmp_path):
+    huge = "9" * 5_000
+    line = f'<TextLine><Shape><Polygon POINTS="-{huge},2 {huge},2 30,{huge}"/></Shape></TextLine>'
+    (tmp_path / "a.xml").write_text(alto(line))
+    assert read_page(tmp_path / "a.xml").lines[0].outline == ((-1e9, 2), (1e9, 2), (30, 1e9))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_lines_txt
+from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_form_xml, read_lines_txt
 from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset
 from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
@@ -354,3 +354,20 @@ def test_the_published_counts_come_out_of_the_real_files():
         for name, listed in files.split_names("flor2020").items()
     }
     assert [len(kept[name]) for name in SPLIT_NAMES] == [5369, 744, 1425]
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5_000, "--4", "1_0", "٤"])
+def test_a_box_whose_numbers_are_none_is_refused_in_a_sentence(tmp_path, number):
+    (tmp_path / "lines.txt").write_text(f"a01-000u-00 ok 154 19 408 746 {number} 89 A|MOVE\n", encoding="utf-8")
+    with pytest.raises(DataError, match="lines.txt, line 1 is not like 'a01-000u-00 ok"):
+        read_lines_txt(tmp_path / "lines.txt")
+    (tmp_path / "a.xml").write_text(f'<form id="a" width="{number}" height="5"/>', encoding="utf-8")
+    with pytest.raises(DataError, match="has the width '.{1,40}', expected a whole number of at most 9 digits"):
+        read_form_xml(tmp_path / "a.xml")
+
+
+def test_a_character_named_by_thousands_of_digits_stays_as_it_is(tmp_path):
+    reference = f"&amp;#{'9' * 5_000};"
+    line = f'<handwritten-part><line id="a-0" text="{reference}"/></handwritten-part>'
+    (tmp_path / "a.xml").write_text(f'<form id="a" width="5" height="5">{line}</form>')
+    assert read_form_xml(tmp_path / "a.xml").lines[0].text == reference.replace("&amp;", "&")

@@ -17,6 +17,8 @@ from text_recognizer.errors import DataError
 
 Box = tuple[int, int, int, int]  # left, top, width, height
 
+_WHOLE_NUMBER = re.compile("[+-]?[0-9]{1,9}")
+
 # Punctuation that cannot begin a text of Flor et al. (2020), and that cannot end one.
 _NOT_FIRST = "!%&),.:;<=>?@\\]^_`|}~"
 _NOT_LAST = '"(/<=>@[\\^_`{|~'
@@ -76,7 +78,7 @@ def read_lines_txt(path: Path) -> list[IamLine]:
         fields = row.split()
         if not fields or row.startswith("#"):
             continue
-        numbers = [field.lstrip("-").isdigit() for field in fields[4:8]]
+        numbers = [_WHOLE_NUMBER.fullmatch(field) for field in fields[4:8]]
         if len(fields) < 8 or fields[1] not in ("ok", "err") or not all(numbers):
             raise DataError(
                 f"{path}, line {number} is not like 'a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to'. "
@@ -110,7 +112,7 @@ def read_form_xml(path: Path) -> IamForm:
             for part in line.findall("word/cmp")
         ]
         # The quotation marks are escaped twice.
-        text = html.unescape(line.get("text", ""))
+        text = _unescaped(line.get("text", ""))
         lines.append(IamLine(line.get("id", ""), text, line.get("segmentation", "ok") == "ok", _around(boxes)))
     width, height = _whole_number(root, "width", path), _whole_number(root, "height", path)
     return IamForm(root.get("id", path.stem), root.get("writer-id", ""), width, height, tuple(lines))
@@ -126,7 +128,7 @@ def flor_text(text: str) -> str:
     """A text as the gated recogniser of Flor et al. (2020) learns it: one kind of dash, quote and bracket, blanks
     around every punctuation mark, no punctuation where none can stand.
     """
-    plain = html.unescape(text).translate(_APOSTROPHES)
+    plain = _unescaped(text).translate(_APOSTROPHES)
     text = "".join(_ONE_KIND.get(unicodedata.category(character), character) for character in plain)
     text = _OTHERS.sub("", text).lstrip(_NOT_FIRST).rstrip(_NOT_LAST)
     return " ".join(text.translate(_SPACED).split())
@@ -147,13 +149,20 @@ def flor_keeps(text: str) -> bool:
 
 
 def _whole_number(element: Element, key: str, path: Path) -> int:
-    value = element.get(key, "0")
-    try:
-        return int(value)
-    except ValueError:
+    value = element.get(key, "0").strip()
+    if not _WHOLE_NUMBER.fullmatch(value):
         raise DataError(
-            f"its XML file is damaged: {path}: <{element.tag}> has the {key} '{value}', expected a whole number."
-        ) from None
+            f"its XML file is damaged: {path}: <{element.tag}> has the {key} '{value[:40]}', expected a whole number "
+            f"of at most 9 digits."
+        )
+    return int(value)
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character's number of thousands of digits
+        return text
 
 
 def _around(boxes: list[tuple[int, ...]]) -> Box | None:

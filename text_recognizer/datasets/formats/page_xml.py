@@ -14,6 +14,7 @@ from text_recognizer.errors import DataError
 
 Points = tuple[tuple[float, float], ...]
 
+_FAR = 1e9  # outside of any page
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -146,19 +147,29 @@ def _page_outline(line: Element) -> Points:
 
 
 def _page_kind(line: Element) -> str:
-    found = re.search(r"structure\s*\{[^}]*type:\s*([^;}]+)", line.get("custom", ""))
-    return found[1].strip() if found else ""
+    for group in line.get("custom", "").split("}"):
+        name, _, entries = group.partition("{")
+        for entry in entries.split(";") if name.strip() == "structure" else ():
+            key, _, value = entry.partition(":")
+            if key.strip() == "type":
+                return value.strip()
+    return ""
 
 
 def _points(text: str) -> Points:
     """Corners written as "x,y x,y" or "x y x y"."""
-    numbers = [float(number) for number in _NUMBER.findall(text)]
+    numbers = [_bounded(number) for number in _NUMBER.findall(text)]
     return tuple(zip(numbers[::2], numbers[1::2], strict=False)) if len(numbers) >= 2 else ()
 
 
 def _number(text: str | None) -> float:
     found = _NUMBER.search(text or "")
-    return float(found[0]) if found else 0.0
+    return _bounded(found[0]) if found else 0.0
+
+
+def _bounded(number: str) -> float:
+    """A number, or one that is still outside of any page: infinity could not be reckoned with."""
+    return min(max(float(number), -_FAR), _FAR)
 
 
 def _with_unique_names(lines: list[PageLine]) -> tuple[PageLine, ...]:

@@ -7,6 +7,8 @@ from xml.parsers import expat
 
 from text_recognizer.errors import DataError
 
+_MOST_NESTED = 32  # twice what ALTO, PAGE and IAM have; what is nested is read once for each level
+
 
 class _RefusedError(Exception):
     pass
@@ -15,7 +17,7 @@ class _RefusedError(Exception):
 def read_xml(path: Path) -> Element:
     """The root element; names come without their namespaces.
 
-    Entities that a file declares itself are refused, and nothing outside the file is ever read.
+    Entities that a file declares itself and deep nesting are refused; nothing outside the file is ever read.
 
     Raises:
         DataError: the file cannot be read or is not well-formed. The message is about what the file describes.
@@ -24,14 +26,25 @@ def read_xml(path: Path) -> Element:
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
 
+    depth = 0
+
     def start(name: str, attributes: dict[str, Any]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MOST_NESTED:
+            raise _RefusedError(f"its elements are nested more than {_MOST_NESTED} deep")
         builder.start(_local(name), {_local(key): value for key, value in attributes.items()})
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(_local(name))
 
     def refuse(*_: Any) -> None:
         raise _RefusedError("it declares entities of its own")
 
     parser.StartElementHandler = start
-    parser.EndElementHandler = lambda name: builder.end(_local(name))
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = builder.data
     parser.EntityDeclHandler = refuse
     try:
