@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
+from training.sweeps.file.grid import choices_of
 from training.sweeps.file.parameters import Parameter, ParameterSpace, random_share
 from training.sweeps.file.value_keys import value_key
 from training.tests.peer_cases import peer_cases
@@ -91,6 +92,16 @@ def test_values_are_drawn_inside_their_range_at_the_ends_too() -> None:
     assert [parameter(values=["a", "b"]).value_at(u) for u in (0.0, 1.0)] == ["a", "b"]
     assert math.isinf(parameter(distribution="q_log_normal", q=4).quantile(1.0))
     assert math.isfinite(parameter(distribution="normal").value_at(0.0))
+
+
+@pytest.mark.parametrize("q", [1e-300, 5e-324])
+def test_a_step_far_below_the_last_digit_rounds_nothing(q: float) -> None:
+    normal = parameter(distribution="q_normal", mu=1e10, sigma=1.0, q=q)
+    assert normal.quantile(0.5) == 1e10
+    uniform = parameter(distribution="q_uniform", min=0.0, max=1e10, q=q)
+    assert uniform.quantile(0.5) == 5e9
+    assert uniform.distinct_values is None
+    assert choices_of(uniform)[0] == 0
 
 
 def test_a_share_outside_of_0_to_1_is_an_error() -> None:

@@ -55,7 +55,7 @@ def _int_uniform_quantile(lowest: int, highest: int, u: float) -> int:
 
 
 def _round_to_multiple(value: float, q: float) -> int | float:
-    if not math.isfinite(value):
+    if not math.isfinite(value / q):  # the value is infinite, or q so far below its last digit that nothing is rounded
         return value
     multiple = float(round(value / q)) * q
     return int(multiple) if isinstance(q, int) else multiple

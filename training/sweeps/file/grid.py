@@ -1,6 +1,7 @@
 """Grid search: all combinations in W&B's order, by number, without listing them."""
 
 import math
+import sys
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -147,7 +148,7 @@ class _Steps:
 
 def _steps_below(low: float, high: float, q: float) -> Choices:
     """The numbers of numpy.arange(low, high, q), which excludes high and lets float errors add up in its own way."""
-    count = math.ceil((high - low) / q)
+    count = math.ceil(min((high - low) / q, sys.float_info.max))
     if all(isinstance(number, int) for number in (low, high, q)):
         return _Steps(low, low + q, count)
     first, second = float(low), float(low + q)

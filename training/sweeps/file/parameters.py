@@ -165,7 +165,8 @@ class Parameter:
             return int(self.settings["max"]) - int(self.settings["min"]) + 1
         if self.distribution in ("q_uniform", "q_log_uniform", "q_log_uniform_values", "q_beta"):
             q = self.settings["q"]
-            return int(round(self.quantile(1.0) / q) - round(self.quantile(0.0) / q)) + 1
+            steps = [self.quantile(share) / q for share in (1.0, 0.0)]
+            return int(round(steps[0]) - round(steps[1])) + 1 if all(map(math.isfinite, steps)) else None
         return None
 
     def key_in(self, point: Mapping[str, Any]) -> Hashable | None:
