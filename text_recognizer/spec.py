@@ -12,6 +12,7 @@ from typing import Any
 
 from text_recognizer.arguments import check_value, to_json
 from text_recognizer.errors import SpecError
+from text_recognizer.json_text import MOST_NESTED
 from text_recognizer.registry import names
 from text_recognizer.wording import did_you_mean, received
 
@@ -236,7 +237,9 @@ def _unknown_key(key: str) -> str:
 
 def _set_dotted(target: dict[str, Any], dotted: str, value: Any) -> str | None:
     """Sets target[a][b] for "a.b"; returns the problem when that cannot be."""
-    path = dotted.split(".")
+    path = str(dotted).split(".")  # YAML that is not a sweep's own may have a number as key
+    if len(path) > MOST_NESTED:
+        return f"'{dotted[:40]}…' leads through {len(path)} objects. At most {MOST_NESTED} are allowed."
     if path[0] not in typed_fields():
         return _unknown_key(path[0])
     place = target

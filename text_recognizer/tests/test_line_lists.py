@@ -1,15 +1,20 @@
 """Lists of lines in every form, their encodings and mistakes; folders of older recognisers; real handwriting."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.formats.char_dict import read_char_dict
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
+from text_recognizer.datasets.lines.charset_files import read_characters
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.sample_folders import write_sample_folders
+from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.line_files import picture, save, write_list
@@ -225,3 +230,39 @@ def test_real_letters_keep_the_splits_of_their_list():
     dataset.prepare()
     assert dataset.sizes() == {"train": 283, "validation": 42, "test": 39}
     assert dataset.rejected == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8\0", "\ud800", "hex", "punycode", "idna", "u" * 5_000])
+def test_an_encoding_that_is_none_of_a_text_file_is_refused(tmp_path, encoding):
+    with pytest.raises(DataError, match="there is no encoding '.* Common ones: utf-8, gb18030") as refused:
+        listed(tmp_path, "sample.txt", "a.png 61", encoding)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("[" * 70 + "]" * 70, "nested too deeply"),
+        ("9" * 5_000, "a number of thousands of digits"),
+    ],
+)
+def test_json_nested_or_long_beyond_reason_is_refused_wherever_it_is_read(tmp_path, content, words):
+    readers: dict[str, Callable[[Path], object]] = {
+        "lines.json": read_line_list,
+        "lines.jsonl": read_line_list,
+        "charset.json": read_characters,
+        "char_dict.json": read_char_dict,
+        "pages.json": lambda path: list(PageListDataset(str(path)).pages()),
+    }
+    for name, read in readers.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match=words):
+            read(tmp_path / name)
+        (tmp_path / name).unlink()
+
+
+def test_a_bundle_whose_classes_are_no_list_has_no_charset(tmp_path):
+    (tmp_path / "bundle.json").write_text('{"data_spec": {"classes": {"a": 1}}}')
+    with pytest.raises(DataError, match="is a damaged bundle: its classes are no list"):
+        read_characters(tmp_path / "bundle.json")

@@ -163,3 +163,18 @@ def test_any_registry_is_read_or_refused(document: dict[str, Any]) -> None:
         assert str(error).startswith("x/metadata.toml:")
     else:
         assert all(file.sha256 == HASH for table in tables.values() for file in table.files)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"a{' . a' * 100_000} = 1", "joins more than 64 names by dots"),
+        ("#" * 1_000_001, "has 1,000,001 characters"),
+        (f"a = {'[' * 100_000}", "is nested too deeply"),
+        (f"a = {'9' * 5_000}", "is not valid TOML"),
+        ('[t]\nurl = "ftp://me:secret@a.example/x"\n', "Received: 'ftp://a.example/x'"),
+    ],
+)
+def test_a_registry_that_would_take_for_ever_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        parse_registry(text, tmp_path / "metadata.toml")

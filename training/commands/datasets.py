@@ -9,8 +9,15 @@ from typing import Any
 
 from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, describe_annotation, to_json
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify, without_password
-from text_recognizer.datasets.remote.metadata import ABOUT_KEYS, RemoteTable, find_table, load_registry, shown
+from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
+from text_recognizer.datasets.remote.metadata import (
+    ABOUT_KEYS,
+    RemoteTable,
+    find_table,
+    load_registry,
+    shown,
+    without_password,
+)
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.registry import names, resolve

@@ -326,3 +326,15 @@ def test_what_cannot_be_exported_is_refused(arguments, message, registry, tmp_pa
     with pytest.raises((DataError, SpecError), match=message):
         run("export", *arguments)
     assert Path("there").read_text() == "mine"
+
+
+def test_a_password_in_an_address_is_used_and_written_nowhere(
+    registry: Path, server: FileServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.files["/letters.zip"] = CONTENT
+    address = server.url("/letters.zip").replace("http://", "http://me:secret@")
+    assert run("add", "letters", address) == 0
+    assert load_registry()["letters"].files[0].urls == (server.url("/letters.zip"),)
+    with pytest.raises(DataError, match="names? no host|begin with") as refused:
+        run("add", "other", "ftp://me:secret@a.example/x.zip")
+    assert "secret" not in registry.read_text() + "".join(capsys.readouterr()) + str(refused.value)

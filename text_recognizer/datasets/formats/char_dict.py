@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import DataError
+from text_recognizer.json_text import parse_json_text
 
 Form = Literal["maps", "ord_map"]
 
@@ -110,7 +111,7 @@ def _one_file(folder: Path, pattern: str) -> Path:
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8-sig"))
+        value = parse_json_text(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"there is no file {file}.") from None
     except (OSError, ValueError) as error:

@@ -6,9 +6,9 @@ sample.txt            `pic/7/14_0.jpg the text`, a line each; a blank or a tab e
 a folder              with one of these, or with folders Train, Validation, Test that have a sample.txt each
 """
 
+import codecs
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES
+from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import did_you_mean
 
 FILE_KEYS = ("file", "image", "filename", "file_name", "path", "image_path", "id", "name")
@@ -29,6 +30,8 @@ SPLITS: dict[str, SplitName] = {
     **dict.fromkeys(("test", "testing", "te", "eval"), "test"),
 }
 ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030', 'latin-1' or 'utf-16'."
+# Codecs of Python that are no encodings of text files; one takes quadratic time.
+_NO_TEXT_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 _ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
 _FILE_END = re.compile(f"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\\s|$)", re.IGNORECASE)
 
@@ -118,16 +121,32 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
     Raises:
         DataError: it cannot be read, or is of another encoding.
     """
+    codec = _codec(encoding)
     try:
         content = path.read_bytes()
-        return content.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+        return content.decode("utf-8-sig" if codec == "utf-8" else codec)
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
         raise DataError(f"{path}, line {number} is not {encoding} text: {error.reason}. {advice}") from None
-    except LookupError:
-        raise DataError(f"there is no encoding '{encoding}'. Common ones: utf-8, gb18030, latin-1, utf-16.") from None
+    except LookupError:  # base64 and the like turn bytes into bytes
+        raise _no_encoding(encoding) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+
+
+def _codec(encoding: str) -> str:
+    try:
+        codec = codecs.lookup(encoding).name
+    except (LookupError, ValueError):  # ValueError: a name with a null character or half a surrogate pair
+        raise _no_encoding(encoding) from None
+    if codec in _NO_TEXT_FILES:
+        raise _no_encoding(encoding)
+    return codec
+
+
+def _no_encoding(encoding: str) -> DataError:
+    shown = encoding[:40].encode("unicode_escape").decode()
+    return DataError(f"there is no encoding '{shown}'. Common ones: utf-8, gb18030, latin-1, utf-16.")
 
 
 def _rows(text: str) -> list[str]:
@@ -231,8 +250,8 @@ def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> Liste
 def _json_objects(text: str, path: Path) -> list[Any]:
     try:
         if path.suffix.lower() == ".jsonl":
-            return [json.loads(row) for row in _rows(text) if row.strip()]
-        value = json.loads(text)
+            return [parse_json_text(row) for row in _rows(text) if row.strip()]
+        value = parse_json_text(text)
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}.") from None
     if not isinstance(value, list):

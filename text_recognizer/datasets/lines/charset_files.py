@@ -1,12 +1,12 @@
 """Charsets in files: our JSON, a bundle's, the maps of older recognisers, one character a line."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
 from text_recognizer.errors import DataError, TextRecognizerError
+from text_recognizer.json_text import parse_json_text
 
 
 def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
@@ -47,7 +47,7 @@ def read_characters(path: Path) -> list[str]:
     if file.suffix.lower() != ".json":
         return _one_a_line(text, file)
     try:
-        value = json.loads(text)
+        value = parse_json_text(text)
     except ValueError as error:
         raise DataError(f"{file} is not JSON: {error}.") from None
     return _characters_in(value, file)
@@ -67,8 +67,11 @@ def _characters_in(value: Any, file: Path) -> list[str]:
 
 
 def _characters_of_bundle(data_spec: dict[str, Any], file: Path) -> list[str]:
+    classes = data_spec.get("classes", [])
+    if not isinstance(classes, list):
+        raise DataError(f"{file} is a damaged bundle: its classes are no list.")
     try:
-        return list(Charset.from_classes(data_spec.get("classes", ())).characters)
+        return list(Charset.from_classes(classes).characters)
     except DataError:
         kind = data_spec.get("target", "character")
         raise DataError(

@@ -1,6 +1,5 @@
 """Pages in image files of their own, with a list of the lines that are on them, for detectors of lines."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.alto_files import writer_of
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import SUFFIXES
+from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
 
 
@@ -97,8 +97,8 @@ class PageListDataset(ParagraphDataset):
     @cached_property
     def _listed(self) -> dict[str, Any]:
         try:
-            value = json.loads(read_text(self.path))
-        except (ValueError, RecursionError) as error:
+            value = parse_json_text(read_text(self.path))
+        except ValueError as error:
             raise DataError(f"{self.path} is not JSON: {error}.") from None
         if not isinstance(value, dict):
             raise DataError(f"{self.path} must hold an object of pages by name. {received(value)}")

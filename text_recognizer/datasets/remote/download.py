@@ -238,7 +238,7 @@ def _http_answer(response: Any, asked_start: int) -> Answer:
     if response.status_code in RETRY_STATUSES:
         raise Interrupted(f"{response.status_code} {response.reason}", response.raw)
     unit_and_range, _, whole = response.headers.get("Content-Range", "").partition("/")
-    total_bytes = int(whole) if whole.isdecimal() else None
+    total_bytes = size_in(whole)
     if response.status_code == 416 and asked_start and total_bytes == asked_start:
         return Answer(iter(()), asked_start, total_bytes, None)  # everything is here already
     if response.status_code == 416 and asked_start:
@@ -254,7 +254,12 @@ def _http_answer(response: Any, asked_start: int) -> Answer:
             raise OutOfDate(f"it answered with the range '{unit_and_range}' instead of 'bytes {asked_start}-'")
         return Answer(pieces, asked_start, total_bytes, validator)
     length = response.headers.get("Content-Length", "")
-    return Answer(pieces, 0, int(length) if length.isdecimal() else None, validator)
+    return Answer(pieces, 0, size_in(length), validator)
+
+
+def size_in(text: str) -> int | None:
+    """The bytes that a header announces; None where it announces no number of at most 18 digits."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
 
 
 def _in_words(error: BaseException) -> str:

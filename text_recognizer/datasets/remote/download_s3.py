@@ -13,6 +13,7 @@ from text_recognizer.datasets.remote.download import (
     Interrupted,
     Opener,
     OutOfDate,
+    size_in,
 )
 
 # A public object is refused to someone whose keys are unknown or expired, but not to someone who shows none.
@@ -97,5 +98,5 @@ def _whole_size(found: Any) -> int | None:
     content_range = found.get("ContentRange", "")
     if content_range:
         whole = content_range.rpartition("/")[2]
-        return int(whole) if whole.isdecimal() else None
+        return size_in(whole)
     return int(found["ContentLength"])

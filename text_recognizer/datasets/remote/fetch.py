@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from text_recognizer.datasets.remote.download import Downloader, DownloadError, OnProgress
-from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown
+from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 
@@ -144,12 +144,6 @@ def retrieve(url: str, path: Path, downloader: Downloader, sha256: str | None, s
         raise DownloadError(
             f"sha256 is {downloader.sha256}, {said_by} says {sha256}{page} (download removed)"
         ) from error
-
-
-def without_password(url: str) -> str:
-    """An address as messages show it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _wrong_files(table: RemoteTable) -> list[RemoteFile]:

@@ -16,6 +16,9 @@ SCHEMES = ("https", "http", "s3", "file")
 ABOUT_KEYS = ("title", "licence", "homepage", "citation")
 _FILE_KEYS = ("url", "urls", "filename", "sha256", "size_bytes", "login")
 _TABLE_KEYS = (*ABOUT_KEYS, "endpoint_url", "files")
+_MOST_CHARACTERS = 1_000_000
+_MOST_DOTS = 64
+_BETWEEN_NAMES = re.compile(r"""[^\w.'"-]+""")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -96,9 +99,12 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     Args:
         path: where the text is from, or will be.
     """
+    _refuse_what_takes_long(text, path)
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise DataError(f"{shown(path)} is nested too deeply.") from None
+    except ValueError as error:  # also an integer of thousands of digits
         raise DataError(f"{shown(path)} is not valid TOML: {error}.") from None
     if is_one_table(document):
         document = {path.resolve().parent.name: document}
@@ -108,6 +114,14 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
         separator = " " if len(problems) == 1 else "\n  - "
         raise DataError(f"{shown(path)}:{separator}" + "\n  - ".join(problems))
     return tables
+
+
+def _refuse_what_takes_long(text: str, path: Path) -> None:
+    """tomllib takes quadratic time for names that are joined by dots."""
+    if len(text) > _MOST_CHARACTERS:
+        raise DataError(f"{shown(path)} has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.")
+    if any(part.count(".") > _MOST_DOTS for part in _BETWEEN_NAMES.split(re.sub(r"[ \t]", "", text))):
+        raise DataError(f"{shown(path)} joins more than {_MOST_DOTS} names by dots.")
 
 
 def is_one_table(document: Mapping[str, Any]) -> bool:
@@ -205,7 +219,7 @@ class _Reader:
         for url in listed:
             problem = url_problem(url)
             if problem:
-                self.problem(f"url {problem}", url)
+                self.problem(f"url {problem}", without_password(url) if isinstance(url, str) else url)
         return tuple(str(url) for url in listed)
 
     def text(self, value: Mapping[str, Any], key: str, required: bool = False) -> str | None:
@@ -226,6 +240,14 @@ class _Reader:
 
     def problem(self, rule: str, value: object) -> None:
         self.problems.append(f"{self.place}: {rule}. {received(value)}")
+
+
+def without_password(url: str) -> str:
+    """An address as messages and registries show it."""
+    before, at, after = url.partition("://")
+    end = re.search(r"[/?#\\]", after)
+    place = after.rpartition("@")[2] if end is None else after[: end.start()].rpartition("@")[2] + after[end.start() :]
+    return before + at + place
 
 
 def url_problem(url: object) -> str | None:

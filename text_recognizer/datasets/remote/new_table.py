@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import tomlkit
 
 from text_recognizer.datasets.remote.download import Downloader, DownloadError
-from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, retrieve, without_password
+from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, retrieve
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
     RemoteTable,
@@ -22,6 +22,7 @@ from text_recognizer.datasets.remote.metadata import (
     parse_registry,
     shown,
     url_problem,
+    without_password,
 )
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder, metadata_file
@@ -65,7 +66,9 @@ def add_table(
                 _describe(source, temporary, sha256[number] if sha256 else None, login, endpoint_url)
                 for number, source in enumerate(sources)
             ]
-            described = {key: (about or {}).get(key) for key in ABOUT_KEYS} | {"endpoint_url": endpoint_url}
+            described = {key: (about or {}).get(key) for key in ABOUT_KEYS} | {
+                "endpoint_url": without_password(endpoint_url) if endpoint_url else None
+            }
             with one_process(folder / "metadata", f"to change {shown(path)}"):
                 table = _write_table(path, name, described, files, replace)
             (folder / name).mkdir(exist_ok=True)
@@ -85,7 +88,7 @@ def _check_request(name: str, sources: Sequence[str], sha256: Sequence[str]) -> 
         )
     for source in sources:
         if _is_address(source) and (problem := url_problem(source)):
-            raise DataError(f"the address {problem}. {received(source)}")
+            raise DataError(f"the address {problem}. {received(without_password(source))}")
     filenames = [_filename(source) for source in sources]
     for source, filename in zip(sources, filenames, strict=True):
         if not is_plain_name(filename):
@@ -135,7 +138,7 @@ def _describe(
             raise DataError(f"cannot fetch {without_password(url)}: {error}.") from error
     is_shared = _is_address(source) or login is None
     return {
-        "url": url if is_shared else None,
+        "url": without_password(url) if is_shared else None,  # the registry is shared; .netrc holds passwords
         "filename": path.name,
         "sha256": downloader.sha256,
         "size_bytes": path.stat().st_size,
