@@ -20,6 +20,7 @@ FLOORS = [
         "text_recognizer.settings",
         "text_recognizer.train_args",
         "text_recognizer.yaml_source",
+        "text_recognizer.whole_files",
     },
     {"text_recognizer.strict_hdf5"},
     {"text_recognizer.registry", "text_recognizer.arguments", "text_recognizer.trust"},

@@ -13,6 +13,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.devices.gpu_manager import Lease
+from training.runs.checks import is_count
 from training.runs.environment import code_version, environment
 from training.runs.run import Run
 from training.terminal.command_line import say
@@ -78,14 +79,20 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
         run.write_json("environment.json", {**recorded, "threads": threads})
         return
     recorded = run.read_json("environment.json")
+    if not isinstance(recorded.get("dataset_fingerprint"), str):
+        path = run.folder / "environment.json"
+        raise RunError(
+            f"{path} does not say which data the run has: 'dataset_fingerprint' is missing. If the data is still the "
+            f"same, remove the file and resume the run: it is made anew. Otherwise start a new run."
+        )
     if fingerprint != recorded["dataset_fingerprint"]:
         raise RunError(
             f"the data has changed since {run.id} started: {experiment.dataset.name} has the fingerprint "
             f"{fingerprint}, the run recorded {recorded['dataset_fingerprint']}. Start a new run."
         )
-    if "threads" in recorded:
+    if is_count(recorded.get("threads")):
         os.environ[_THREADS] = str(recorded["threads"])  # sums divided otherwise differ in their last bits
-    if code_version(experiment.spec) != recorded["code"]:
+    if code_version(experiment.spec) != recorded.get("code"):
         say("the code has changed since this run started; its numbers may differ from an undisturbed run's")
 
 

@@ -1,9 +1,7 @@
 """Checkpoints: arrays and a JSON state in one file that is whole or not there."""
 
 import json
-import os
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.errors import RunError
+from text_recognizer.whole_files import replace_file, sync
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -26,25 +25,22 @@ def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[st
     """
     named = {f"{group}/{index}": array for group, arrays in groups.items() for index, array in enumerate(arrays)}
     named["state"] = np.frombuffer(json.dumps(state).encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(exist_ok=True)
-        with open(temporary, "wb") as file:
-            np.savez(file, **named)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        if not path.parent.exists():
+            path.parent.mkdir()
+            sync(path.parent.parent)
+        replace_file(path, lambda file: np.savez(file, **named))  # type: ignore[arg-type]
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(
             f"cannot write the checkpoint {path}: {error.strerror or error}. Free some space, then resume the run."
         ) from error
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]:
+def read_checkpoint(path: Path, needed: Collection[str] = ()) -> tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]:
     """The groups of arrays and the state.
 
+    Args:
+        needed: keys that the state must have.
     Raises:
         RunError: it is missing or damaged.
     """
@@ -56,15 +52,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, list[NDArray[Any]]], dict[str
                 group, _, _ = name.partition("/")
                 if name != "state":
                     groups.setdefault(group, []).append(file[name])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"the checkpoint {path} cannot be read: {error}. Remove it to start the run again.") from error
+        lacking = sorted(set(needed) - state.keys())
+        if lacking:
+            raise ValueError(f"its state has no {', '.join(lacking)}")
+    except Exception as error:  # NumPy and its readers of zip files let through whatever they meet
+        reason = (isinstance(error, OSError) and error.strerror) or error or type(error).__name__
+        raise RunError(
+            f"the checkpoint {path} cannot be read: {reason}. "
+            f"To train the run again from its start, remove the folder {path.parent}."
+        ) from error
     return groups, state
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes names given in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

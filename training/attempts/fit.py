@@ -28,9 +28,12 @@ from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 from training.attempts.checkpoint import read_checkpoint, write_checkpoint
 from training.attempts.learnability import data_warnings, progress_warning
 from training.attempts.stopping import Stop
+from training.runs.contents import CHECKPOINT
 
 Row = dict[str, Any]
-LAST = "last.npz"  # the checkpoint to go on from
+LAST = CHECKPOINT.name
+# What its state says besides the arrays.
+_STATE = ("digest", "step", "ended", "seconds_trained", "best", "early_stop", "plateau")
 
 
 class Watcher(Protocol):
@@ -341,7 +344,7 @@ class Training:
         path = self._folder / LAST
         if not path.exists():
             return
-        groups, state = read_checkpoint(path)
+        groups, state = read_checkpoint(path, _STATE)
         if state["digest"] != self.spec.digest:
             raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
         sums = groups.get("sums", [])
@@ -358,7 +361,7 @@ class Training:
         if self.plateau is not None:
             self.plateau.state = state["plateau"]
         if self.best.state["epoch"]:
-            weights, _ = read_checkpoint(self._folder / f"best-{self.best.state['epoch']:06d}.npz")
+            weights, _ = read_checkpoint(self._folder / f"best-{self.best.state['epoch']:06d}.npz", ("epoch",))
             self._best_weights = weights["weights"]
 
     def _result(self, stop: Stop | None) -> FitResult:

@@ -1,4 +1,7 @@
-"""The lock of a run's or a sweep's folder: held as long as a process works in it; the file says which process."""
+"""The lock of a run's or a sweep's folder: held as long as a process works in it; a file says which process.
+
+The folder itself is locked too: somebody may delete the file while it is held.
+"""
 
 import contextlib
 import fcntl
@@ -12,28 +15,57 @@ from text_recognizer.errors import RunError
 from training.files.safe_files import cannot_write
 
 
-def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> int:
-    """A descriptor that holds the lock until it is closed or this process dies.
+class FolderLock:
+    """A lock that is held until it is released or this process dies. Made by `hold_folder`."""
+
+    def __init__(self, path: Path, folder: int, file: int) -> None:
+        self._path = path
+        self._folder = folder
+        self._file = file
+
+    def check_folder(self) -> None:
+        """
+        Raises:
+            RunError: what is written into the folder by its name would not come into the one that is held.
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(self._path.stat(), os.fstat(self._folder)):
+                return
+        raise RunError(
+            f"the folder {self._path} was deleted, moved or replaced while this process worked in it. "
+            f"Put it back to go on from the last checkpoint, or start again."
+        )
+
+    def release(self) -> None:
+        os.close(self._file)
+        os.close(self._folder)
+
+
+def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> FolderLock:
+    """Takes the lock of the folder that a lock file is in.
 
     Args:
         refusal: the message when another process holds it, from that process in words.
     Raises:
         RunError: another process holds it, or the file cannot be written.
     """
-    lock = None
+    folder = file = None
     try:
-        lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        _take(lock)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        folder = os.open(lock_file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        file = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        _take(file)
+        _take_folder(folder)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
-        said = _said(lock) if lock is not None else ""
-        if lock is not None:
-            os.close(lock)
+        said = _said(file) if file is not None else ""
+        for descriptor in (file, folder):
+            if descriptor is not None:
+                os.close(descriptor)
         if isinstance(error, BlockingIOError):
             raise RunError(refusal(said)) from None
         raise cannot_write(lock_file, error) from error
-    return lock
+    return FolderLock(lock_file.parent, folder, file)
 
 
 def _take(lock: int) -> None:
@@ -52,6 +84,16 @@ def _take(lock: int) -> None:
             time.sleep(0.001)
 
 
+def _take_folder(folder: int) -> None:
+    """Takes the lock of a folder where the file system has such locks; the file's is enough to keep others out."""
+    try:
+        _take(folder)
+    except BlockingIOError:
+        raise
+    except OSError:  # NFS has locks of files that are open for writing, which no folder is
+        return
+
+
 def holder_of(lock_file: Path) -> str | None:
     """The process that holds a folder, in words; None when nobody does.
 
@@ -59,11 +101,20 @@ def holder_of(lock_file: Path) -> str | None:
         RunError: this user may not look.
     """
     try:
-        lock = os.open(lock_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        holder = _holder(lock_file)
     except OSError as error:
         raise RunError(f"cannot read {lock_file}: {error.strerror or error}.") from error
+    if holder is None:
+        with contextlib.suppress(OSError):  # a file system without such locks
+            return _holder(lock_file.parent)
+    return holder
+
+
+def _holder(path: Path) -> str | None:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,6 +126,6 @@ def holder_of(lock_file: Path) -> str | None:
 
 def _said(lock: int) -> str:
     said = b""
-    with contextlib.suppress(OSError):  # not a file of ours
+    with contextlib.suppress(OSError):  # the folder, or not a file of ours
         said = os.pread(lock, 200, 0)
     return said.decode(errors="replace").strip() or "another process"

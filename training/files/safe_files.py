@@ -4,13 +4,10 @@ What is written in one call survives the death of the process. What must survive
 takes up to tens of milliseconds for that, so only what could not be made again is.
 """
 
-import contextlib
 import errno
-import fcntl
-import os
 from pathlib import Path
-from typing import BinaryIO
 
+from text_recognizer import whole_files
 from text_recognizer.errors import RunError
 from training.files.json_objects import read_regular
 
@@ -26,38 +23,10 @@ def replace_file(path: Path, text: str, durable: bool = False) -> None:
     Raises:
         RunError: it cannot be written; the old one is still there.
     """
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        with _open_alone(temporary) as file:
-            file.write(text.encode())
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        if durable:
-            sync(path.parent)
+        whole_files.replace_file(path, text, durable)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
-
-
-def _open_alone(path: Path) -> BinaryIO:
-    """An empty file that no other process writes until it is closed or renamed; who comes second waits."""
-    while True:
-        file = open(path, "ab")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            opened = os.fstat(file.fileno())
-            with contextlib.suppress(FileNotFoundError):  # renamed by who had it first
-                if os.path.samestat(opened, path.stat()):
-                    if opened.st_size:  # left by a writer that died
-                        file.truncate(0)
-                    return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
 
 
 def sync(*paths: Path) -> None:
@@ -68,18 +37,11 @@ def sync(*paths: Path) -> None:
     """
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            whole_files.sync(path)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise cannot_write(path, error) from error
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
-                raise cannot_write(path, error) from error
-        finally:
-            os.close(descriptor)
 
 
 def is_blank(path: Path) -> bool:

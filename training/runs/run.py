@@ -16,6 +16,7 @@ wandb/             the W&B files of the run
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
@@ -32,7 +33,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
-from training.files.folder_lock import hold_folder, holder_of
+from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import append_line, examine, heal, open_journal, read_journal
 from training.files.json_objects import parse_object, read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
@@ -45,6 +46,7 @@ ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
 _NEEDED_TO_GO_ON = ("spec.json", "launch.json", "environment.json")
 # One of these is in every folder that a run was begun in, however it ended.
 _SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_GO_ON) for name in (needed, f".{needed}.new")}
+_LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
 
 
@@ -81,7 +83,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
         self._journal: int | None = None
         self._status: dict[str, Any] = {}
         self._rows_unsynced = False
@@ -115,6 +117,7 @@ class Run:
                 _check_remains(folder)
                 return cls._begin(folder, spec)
             unfinished.mkdir(parents=True, exist_ok=True)
+            _remove_unfinished(group)
             run = cls._begin(unfinished, spec)
             unfinished.rename(folder)
         except OSError as error:
@@ -130,13 +133,14 @@ class Run:
 
     @classmethod
     def _begin(cls, folder: Path, spec: ExperimentSpec) -> "Run":
-        """The files of a run that has not started. Nothing of it is worth waiting for the disk."""
+        """The files of a run that has not started. Only the spec is worth waiting for the disk: all else follows."""
         run = cls(folder)
         run.write_json("spec.json", spec.to_json())
         if is_blank(folder / "launch.json"):
             run.write_json("launch.json", {"attempts": []})
         run._status = {"format": FORMAT, "state": "created", "times": {"created": time.time()}}
         run._write_status()
+        sync(folder / "spec.json")
         return run
 
     @classmethod
@@ -167,9 +171,10 @@ class Run:
 
     def release(self) -> None:
         """Gives the lock back and closes the journal."""
-        for descriptor in (self._journal, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
+        if self._journal is not None:
+            os.close(self._journal)
+        if self._lock is not None:
+            self._lock.release()
         self._journal = self._lock = None
 
     @property
@@ -226,10 +231,13 @@ class Run:
         nothing without a checkpoint that is as far.
 
         Raises:
-            RunError: the disk is full or broken.
+            RunError: the disk is full or broken, or the folder is not the one any more that this process holds.
         """
+        if self._lock is not None:
+            self._lock.check_folder()
         if not self._start_synced:
-            sync(*(self.folder / name for name in _NEEDED_TO_GO_ON), self.folder, self.folder.parent)
+            group = self.folder.parent
+            sync(*(self.folder / name for name in _NEEDED_TO_GO_ON), self.folder, group, group.parent)
             self._start_synced = True
         if self._rows_unsynced and self._journal is not None:
             try:
@@ -367,6 +375,17 @@ def _check_remains(folder: Path) -> None:
     names = {entry.name for entry in os.scandir(folder)}
     if names and not names & _SIGNS_OF_A_RUN:
         raise RunError(f"{folder} is there already and is not a run folder. Move it away, or give another id.")
+
+
+@functools.cache  # once a process: a sweep makes many runs in one group, and looking through a large one takes a while
+def _remove_unfinished(group: Path) -> None:
+    """Removes what is left of runs whose making was killed."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(group):
+            if entry.name.startswith(".") and entry.name.endswith(".new") and entry.is_dir(follow_symlinks=False):
+                names = {inside.name for inside in os.scandir(entry)}
+                if names <= _SIGNS_OF_A_RUN and time.time() - entry.stat().st_mtime > _LONGEST_MAKING_S:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def new_run_id(spec: ExperimentSpec) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean
-from training.files.folder_lock import hold_folder, holder_of
+from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import Journal, append_line, examine, open_journal, read_journal
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
@@ -37,7 +37,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
         self._journal: int | None = None
 
     @property
@@ -137,9 +137,10 @@ class SweepFolder:
             raise
 
     def release(self) -> None:
-        for descriptor in (self._journal, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
+        if self._journal is not None:
+            os.close(self._journal)
+        if self._lock is not None:
+            self._lock.release()
         self._journal = self._lock = None
 
     def holder(self) -> str | None:
@@ -157,6 +158,8 @@ class SweepFolder:
     def append(self, event: str, **facts: Any) -> None:
         """Writes an event down; it is on the disk when this returns: a power cut must not undo what follows from it."""
         assert self._journal is not None, "only the process that holds a sweep writes its journal"
+        assert self._lock is not None
+        self._lock.check_folder()
         append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)}, durable=True)
 
     @property

@@ -6,13 +6,16 @@ import errno
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
+from training.attempts.attempt import attempt
 from training.cli import main as text_recognizer
+from training.devices.gpu_manager import Lease
 from training.files.safe_files import is_blank, replace_file
 from training.runs.run import Run, find_run
 from training.runs.run_table import read_rows
@@ -67,6 +70,17 @@ def test_a_run_gets_its_name_once_its_folder_is_whole(tmp_path, monkeypatch):
     run = Run.create(SPEC, "one", tmp_path)
     assert run.status().state == "created"
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["one"]
+
+
+def test_what_a_killed_process_left_of_new_runs_is_removed_by_the_next_run(tmp_path):
+    hours_ago = time.time() - 2 * 3600
+    for name, content in ((".old.new", "spec.json"), (".young.new", "spec.json"), (".thesis.new", "thesis.tex")):
+        (tmp_path / "g" / name).mkdir(parents=True)
+        (tmp_path / "g" / name / content).write_text("")
+        if name != ".young.new":  # may be at work
+            os.utime(tmp_path / "g" / name, (hours_ago, hours_ago))
+    Run.create(SPEC, "one", tmp_path)
+    assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [".thesis.new", ".young.new", "one"]
 
 
 def test_a_full_disk_leaves_nothing_of_a_new_run(tmp_path, monkeypatch):
@@ -130,14 +144,15 @@ def test_only_what_must_survive_a_power_cut_is_synced(tmp_path, synced):
     run.set_state("running")
     run.log({"epoch": 1})
     run.log({"epoch": 2})
-    assert synced == []  # a run must start fast, and a report cost no more than its line
+    assert synced == ["spec.json"]  # a run must start fast, and a report cost no more than its line
     run.sync()
-    assert synced == ["spec.json", "launch.json", "environment.json", "one", "g", "metrics.jsonl"]
+    names = ["spec.json", "launch.json", "environment.json", "one", "g", tmp_path.name, "metrics.jsonl"]
+    assert synced[1:] == names
     run.sync()
-    assert len(synced) == 6
+    assert len(synced) == 8
     run.log({"epoch": 3})
     run.set_state("finished")
-    assert synced[6:] == ["metrics.jsonl", ".status.json.new", "one"]
+    assert synced[8:] == ["metrics.jsonl", ".status.json.new", "one"]
     run.release()
 
 
@@ -189,6 +204,14 @@ def test_a_sweep_whose_first_file_a_power_cut_emptied_can_be_begun(tmp_path):
     (sweep.folder.path / "sweep.json").write_bytes(b"")
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     assert again.run().complete
+
+
+@pytest.mark.parametrize("recorded", [{}, {"dataset_fingerprint": None}, {"dataset_fingerprint": 5}])
+def test_a_run_that_does_not_say_which_data_it_has_is_not_gone_on_with(recorded, run, digits_prepared):
+    run.write_json("environment.json", recorded)
+    with pytest.raises(RunError, match=r"environment.json does not say which data the run has: .* remove the file and"):
+        attempt(run, Lease(()), "disabled")
+    assert run.status().state == "failed"
 
 
 # A full disk, a folder that cannot be written
@@ -273,6 +296,15 @@ def test_what_refuses_a_file_decides_the_advice(tmp_path):
 
 
 # Damaged and deleted folders
+
+
+def test_a_sweep_whose_folder_is_gone_stops_and_says_so(tmp_path, monkeypatch):
+    executor = MadeUpExecutor(by_layer_size, capacity=1)
+    sweep, recorder = sweep_of(GRID, tmp_path, executor)
+    monkeypatch.setattr(recorder, "event", lambda _: shutil.rmtree(sweep.folder.path))
+    with pytest.raises(RunError, match=r"the folder .*sweep was deleted, moved or replaced while this process"):
+        sweep.run()
+    assert len(executor.started) == 1
 
 
 def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,12 +205,50 @@ def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed):
     assert "Traceback" not in place.output()
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path, undisturbed):
+@pytest.mark.parametrize("fault", ["torn", "no best weights"])
+def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed):
     place = Workplace(tmp_path)
     process = place.start_and_pause("spec.json")
-    place.end_when(process, place.has_checkpoint, signal.SIGKILL)
-    checkpoint = place.run().folder / "checkpoints" / "last.npz"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    place.end_when(process, lambda: place.rows() > 0, signal.SIGTERM)  # which leaves a checkpoint of the first epoch
+    checkpoints = place.run().folder / "checkpoints"
+    if fault == "torn":
+        (checkpoints / "last.npz").write_bytes((checkpoints / "last.npz").read_bytes()[:1000])
+    else:
+        next(checkpoints.glob("best-*.npz")).unlink()
     assert place.start("--resume", "last").wait(PATIENCE_S) == 2
-    assert "last.npz cannot be read" in place.output()
+    assert ("last.npz" if fault == "torn" else "best-000001.npz") + " cannot be read: " in place.output()
+    assert f"To train the run again from its start, remove the folder {checkpoints}." in place.output()
     assert "Traceback" not in place.output()
+
+
+@pytest.mark.parametrize("what", ["the run's folder", "all runs", "moved away"])
+def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_prepared):
+    place = Workplace(tmp_path)
+    process = place.start_and_pause("spec.json")
+    wait_until(place.rows)
+    folder = place.run().folder
+    if what == "moved away":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder if what == "the run's folder" else tmp_path / "runs")
+    folder.mkdir(parents=True)  # as something does that still knows the name
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 2
+    assert f"error: the folder {folder} was deleted, moved or replaced while this process" in place.output()
+    assert "checkpoint written" not in place.output()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_whose_lock_file_is_deleted_is_still_at_work(tmp_path, undisturbed):
+    place = Workplace(tmp_path)
+    process = place.start_and_pause("spec.json")
+    wait_until(place.rows)
+    run = place.run()
+    (run.folder / "run.lock").unlink()
+    assert run.status().state == "running"
+    with pytest.raises(RunError, match="is in use by another process"):
+        run.hold()
+    assert run.status().state == "running"
+    (tmp_path / "gate").unlink()
+    assert process.wait(PATIENCE_S) == 0
+    assert facts(run) == facts(undisturbed)

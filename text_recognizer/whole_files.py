@@ -1,0 +1,86 @@
+"""Files that are whole or not there, also after a power cut: written beside, put on the disk, renamed.
+
+A file that is renamed before it is on the disk is often empty after a power cut.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durable: bool = True) -> None:
+    """Replaces a file; a reader sees the old or the new one, whole.
+
+    Args:
+        content: a text, or what writes the content into a file.
+        durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
+    Raises:
+        OSError: it cannot be written; the old one is still there.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with _open_alone(temporary) as file:
+            if isinstance(content, str):
+                file.write(content.encode())
+            else:
+                content(file)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync(path.parent)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Gives a finished folder its name, once all that it holds is on the disk; an older one of that name is removed."""
+    for inner, _, names in os.walk(new, topdown=False):
+        for name in names:
+            sync(Path(inner, name))
+        sync(Path(inner))
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Puts a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """An empty file that no other process writes until it is closed or renamed; who comes second waits."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            opened = os.fstat(descriptor)
+            with contextlib.suppress(FileNotFoundError):  # renamed by who had it first
+                if os.path.samestat(opened, path.stat()):
+                    if opened.st_size:  # left by a writer that died
+                        os.ftruncate(descriptor, 0)
+                    return os.fdopen(descriptor, "r+b")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
