@@ -10,6 +10,7 @@ from evaluation.result import Evaluation
 from evaluation.tally import Tally
 from text_recognizer.datasets.base import Split
 from text_recognizer.models.base import Model, Prediction, ScoredBatch
+from text_recognizer.whole_files import replace_file
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]
 
@@ -63,10 +64,8 @@ def _row(scored: ScoredBatch, place: int, reading: Prediction) -> dict[str, Any]
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """evaluation.json and predictions.jsonl, each whole or not there."""
+    """evaluation.json and predictions.jsonl; they are on the disk when this returns."""
     rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.predictions)
     text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n"
-    for name, content in (("predictions.jsonl", rows), ("evaluation.json", text)):
-        temporary = folder / f".{name}.new"
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(folder / name)
+    replace_file(folder / "predictions.jsonl", rows)
+    replace_file(folder / "evaluation.json", text)

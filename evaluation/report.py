@@ -10,21 +10,19 @@ from evaluation.pages import render
 from evaluation.predictions import loss_of
 from text_recognizer.datasets.base import Split
 from text_recognizer.images.read import png_bytes
+from text_recognizer.whole_files import replace_file
 
 WORST_SHOWN = 40
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
 def write_report(run_folder: Path, test_split: Split) -> None:
-    """Writes report.html from the files of a finished evaluation.
+    """Writes report.html from the files of a finished evaluation; it is on the disk when this returns.
 
     Args:
         test_split: where the images of predictions.jsonl are.
     """
-    page = render("run_report.html", **_content(run_folder, test_split))
-    temporary = run_folder / ".report.html.new"
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(run_folder / "report.html")
+    replace_file(run_folder / "report.html", render("run_report.html", **_content(run_folder, test_split)))
 
 
 def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:

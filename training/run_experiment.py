@@ -36,6 +36,7 @@ from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
+from training.runs.contents import MODEL, has_checkpoint, lost_files
 from training.runs.run import Run, find_run, is_made, new_run_id
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
@@ -210,7 +211,7 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
 def _go_on(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
     """A run that W&B's agent was told to start or resume, and that has a folder: it was preempted, or failed."""
     _refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
-    if run.status().state == "finished":
+    if _is_whole(run):
         from training.tracking.sync import sync_runs
 
         _say_finished(run, arguments.save)
@@ -237,7 +238,7 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
         _refuse_changes(run, arguments, overrides)
     if arguments.dry_run:
         return _dry_run(experiment, run)
-    if run.status().state == "finished":
+    if _is_whole(run):
         _say_finished(run, arguments.save)
         return 0
     experiment.dataset.prepare()
@@ -295,12 +296,24 @@ def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection
         )
 
 
+def _is_whole(run: Run) -> bool:
+    """Whether a run is finished and holds what it made; says what is lost otherwise."""
+    if run.status().state != "finished":
+        return False
+    lost = lost_files(run.folder, hashes=True)
+    if not lost:
+        return True
+    how = "from its last checkpoint" if has_checkpoint(run.folder) else "by training again: it has no checkpoint"
+    say(f"the run {run.folder} was finished, but has lost {', '.join(lost)}. It is finished again {how}.")
+    return False
+
+
 def _say_finished(run: Run, save: bool) -> None:
     summary = run.status().summary
     results = ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
     print(f"the run {run.folder} is finished already: {results}")
     if save:
-        say(f"saved as {make_canonical(run.folder / 'model', run.spec)}")
+        say(f"saved as {make_canonical(run.folder / MODEL, run.spec)}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from text_recognizer.parts import check_part, construct
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.strict_hdf5 import opened
+from text_recognizer.whole_files import replace_folder
 
 FORMAT = 1
 DESCRIPTION = "bundle.json"
@@ -201,7 +202,7 @@ def write_bundle(
     metrics: Mapping[str, float],
     dataset_fingerprint: str,
 ) -> None:
-    """Writes a model into a folder, replacing an older bundle there; the folder is whole at any moment."""
+    """Writes a model into a folder, replacing an older bundle there; it is on the disk when this returns."""
     import h5py
 
     temporary = folder.with_name(f".{folder.name}.new")
@@ -245,16 +246,6 @@ def copy_bundle(source: Path, folder: Path) -> None:
             f"cannot write the bundle {folder}: {error.strerror or error}. "
             f"Set TEXT_RECOGNIZER_WEIGHTS to a folder that can be written."
         ) from error
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Gives a finished folder its name; an older one of that name is removed."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:

@@ -16,6 +16,7 @@ from training.attempts.shortage import out_of_memory
 from training.attempts.stopping import Stop, StopWatcher
 from training.attempts.tensorflow_setup import start_tensorflow
 from training.attempts.xla import refused_by_xla
+from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
@@ -36,7 +37,7 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
             mirrors = [Mirror(run, TrackerChoice.parse(text)) for text in trackers]
             exit_code = _train_and_evaluate(experiment, run, log, watcher)
             if exit_code == 0 and save:
-                say(f"saved as {make_canonical(run.folder / 'model', experiment.spec)}")
+                say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
         except BaseException as error:
             explained = out_of_memory(error) or refused_by_xla(error)
             interrupted = isinstance(error, KeyboardInterrupt)
@@ -75,7 +76,7 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         return watcher.stop()
 
     with Display(args.epochs, args.monitor, reported, log) as display:
-        training = Training(experiment, run.folder / "checkpoints", run.log, run.rows(), display, stop_asked)
+        training = Training(experiment, run.folder / CHECKPOINT.parent, run.log, run.rows(), display, stop_asked)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)
@@ -98,13 +99,14 @@ def _evaluate(experiment: Experiment, run: Run, result: FitResult) -> Evaluation
     evaluation = evaluate(model, dataset.split("test"), "test")
     tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}
     validated = {f"val_{name}": value for name, value in measure(model, dataset.split("validation")).items()}
-    write_bundle(run.folder / "model", model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
+    run.sync()  # a folder that somebody deleted must not be made again for what follows
+    write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row for row in run.rows()):  # a killed run may have come this far
         run.log(json_row({"epoch": result.epochs, "best_epoch": result.best_epoch, **tested}))
     write_report(run.folder, dataset.split("test"))
     summary = json_row({**validated, **tested, "best_epoch": result.best_epoch})
-    run.set_state("finished", summary=summary, epoch=result.epochs)
+    run.set_state("finished", summary=summary, epoch=result.epochs, files=contents(run.folder))
     return evaluation
 
 

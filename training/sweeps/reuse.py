@@ -7,6 +7,7 @@ from text_recognizer import __version__
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
+from training.runs.contents import lost_files
 from training.runs.environment import code_version, initial_weights, package_versions
 from training.runs.run import Run
 from training.runs.run_table import read_rows
@@ -48,7 +49,8 @@ class Reusable:
             "packages": _that_matter(package_versions()),
             "on_gpu": self._on_gpu,
         }
-        return next((folder for folder in sorted(candidates) if _identity(folder, set(wanted)) == wanted), None)
+        same = (folder for folder in sorted(candidates) if _identity(folder, set(wanted)) == wanted)
+        return next((folder for folder in same if not lost_files(folder)), None)
 
 
 def _identity(folder: Path, keys: set[str]) -> dict[str, Any] | None:

@@ -3,13 +3,16 @@
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
+from training.runs.contents import has_checkpoint, lost_files
 from training.runs.run import Run, is_made, new_run_id
 from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
@@ -154,7 +157,7 @@ class Sweep:
             for run in trial.runs:
                 if run.ended is None:
                     self._settle_orphan(trial, run)
-                elif run.ended == "failed" and self.limits.retry_failed:
+                elif self._goes_on(trial, run):
                     self.folder.append("retry", trial=trial.number, run=run.id)
                     run.ended, run.error, run.failures = None, None, []
             self._search.tell(self.past_trial(trial))
@@ -162,6 +165,25 @@ class Sweep:
             for trial in self.trials.values():
                 for run in trial.runs:
                     self._judge.hear(run.id, self.reports.update(run)[0])
+
+    def _goes_on(self, trial: Trial, run: TrialRun) -> bool:
+        """Whether a run that is over is started again all the same."""
+        if run.ended == "finished" and not run.reused:
+            return not self._is_whole(trial, run.folder)
+        return run.ended == "failed" and self.limits.retry_failed
+
+    def _is_whole(self, trial: Trial, folder: Path) -> bool:
+        """Whether a finished run holds what it made, or can only be taken as it is; says what is lost."""
+        try:
+            lost = lost_files(folder)
+        except RunError:  # somebody deleted or damaged it; it is not missed: the journal has its value
+            return True
+        if not lost:
+            return True
+        rebuilt = has_checkpoint(folder)
+        end = "it is finished again from its checkpoint" if rebuilt else "it has no checkpoint, and is left as it is"
+        self._watcher.event(f"trial {trial.number} has lost {', '.join(lost)}: {end}")
+        return not rebuilt
 
     def _settle_orphan(self, trial: Trial, run: TrialRun) -> None:
         """A run whose driver died before it could write down how the run ended."""
@@ -176,6 +198,8 @@ class Sweep:
         if status.state not in ("finished", "stopped") and told_to_stop is not None:
             stop_left_alone(run.folder, f"early termination, {told_to_stop['text']}")
             status = Run.open(run.folder).status()
+        if status.state == "finished" and not self._is_whole(trial, run.folder):
+            return
         if status.state == "finished" or (status.state == "stopped" and not is_interruption(status.error)):
             self._end_run(trial, run, status.state, status.error)
 
