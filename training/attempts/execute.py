@@ -39,7 +39,7 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
             if exit_code == 0 and save:
                 say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
         except BaseException as error:
-            explained = out_of_memory(error) or refused_by_xla(error)
+            explained = out_of_memory(error) or refused_by_xla(error) or _folder_is_gone(run, error)
             interrupted = isinstance(error, KeyboardInterrupt)
             with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
                 run.set_state("stopped" if interrupted else "failed", _in_words(explained or error))
@@ -115,6 +115,16 @@ def _say_what_next(run: Run) -> None:
     print(f"next        text-recognizer runs show {run.id}")
     print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
     print(f"            open {run.folder / 'report.html'}", flush=True)
+
+
+def _folder_is_gone(run: Run, error: BaseException) -> RunError | None:
+    """Why nothing could be written, if that is why."""
+    if isinstance(error, (RunError, OSError)):
+        try:
+            run.check_folder()
+        except RunError as gone:
+            return gone
+    return None
 
 
 def _in_words(error: BaseException) -> str:

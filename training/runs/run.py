@@ -233,8 +233,7 @@ class Run:
         Raises:
             RunError: the disk is full or broken, or the folder is not the one any more that this process holds.
         """
-        if self._lock is not None:
-            self._lock.check_folder()
+        self.check_folder()
         if not self._start_synced:
             group = self.folder.parent
             sync(*(self.folder / name for name in _NEEDED_TO_GO_ON), self.folder, group, group.parent)
@@ -245,6 +244,14 @@ class Run:
             except OSError as error:
                 raise cannot_write(self.folder / "metrics.jsonl", error) from error
             self._rows_unsynced = False
+
+    def check_folder(self) -> None:
+        """
+        Raises:
+            RunError: the folder is not the one any more that this process holds.
+        """
+        if self._lock is not None:
+            self._lock.check_folder()
 
     def rows(self) -> list[dict[str, Any]]:
         """All reports so far."""

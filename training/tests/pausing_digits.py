@@ -21,7 +21,7 @@ def pause(gate: Path, after: int = 1) -> dict[str, str]:
     """The environment of runs that validate so often, and not again before they are asked to stop or the gate is gone.
 
     Args:
-        gate: a file that this makes.
+        gate: a file that this makes; beside it, GATE.reached is there once a run waits.
     """
     gate.touch()
     return {_VARIABLE: f"{after} {gate}"}
@@ -44,6 +44,8 @@ class _PausingSplit(CharacterSplit):
         if len(positions) == 1:  # a look at what the model measures, before the first epoch
             return super().batch(positions)
         after, _, gate = os.environ[_VARIABLE].partition(" ")
+        if self._batches >= int(after):
+            Path(f"{gate}.reached").touch()
         watcher = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)  # a StopWatcher while a run is trained
         while self._batches >= int(after) and os.path.exists(gate) and not (watcher and watcher.stop()):
             time.sleep(0.01)

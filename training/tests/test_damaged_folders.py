@@ -14,6 +14,7 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.attempts.attempt import attempt
+from training.attempts.execute import _folder_is_gone
 from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
 from training.files.safe_files import is_blank, replace_file
@@ -372,3 +373,12 @@ def test_a_place_for_runs_that_cannot_be_one_is_named_with_the_setting(tmp_path,
         error = capsys.readouterr().err
         assert said in error
         assert "TEXT_RECOGNIZER_RUNS" in error
+
+
+def test_what_cannot_be_written_since_the_folder_is_gone_is_said_to_be_so(run, tmp_path):
+    run.hold()
+    error = RunError("cannot write the checkpoint: No such file or directory. Free some space.")
+    assert _folder_is_gone(run, error) is None
+    shutil.rmtree(run.folder)
+    assert "was deleted, moved or replaced while" in str(_folder_is_gone(run, error))
+    assert _folder_is_gone(run, KeyboardInterrupt()) is None

@@ -225,7 +225,7 @@ def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed):
 def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_prepared):
     place = Workplace(tmp_path)
     process = place.start_and_pause("spec.json")
-    wait_until(place.rows)
+    wait_until((tmp_path / "gate.reached").exists)
     folder = place.run().folder
     if what == "moved away":
         folder.rename(tmp_path / "elsewhere")
