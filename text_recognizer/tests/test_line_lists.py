@@ -266,3 +266,16 @@ def test_a_bundle_whose_classes_are_no_list_has_no_charset(tmp_path):
     (tmp_path / "bundle.json").write_text('{"data_spec": {"classes": {"a": 1}}}')
     with pytest.raises(DataError, match="is a damaged bundle: its classes are no list"):
         read_characters(tmp_path / "bundle.json")
+
+
+def test_a_writer_that_no_file_can_hold_is_stored_as_a_question_mark(tmp_path):
+    rows = [
+        {"file": f"{number}.png", "text": "a", "split": split, "writer": "\ud800"}
+        for number, split in enumerate(SPLIT_NAMES)
+    ]
+    for row in rows:
+        save(tmp_path / str(row["file"]), picture(20))
+    (tmp_path / "lines.json").write_text(json.dumps(rows))
+    dataset = LineListDataset(str(tmp_path / "lines.json"))
+    dataset.prepare()
+    assert list(dataset.pool.groups) == ["?", "?", "?"]

@@ -85,3 +85,14 @@ def replayed() -> dict[str, str]:
 @pytest.mark.parametrize("name", [path.name for path in FINDS])
 def test_an_input_that_once_failed_is_accepted_or_refused(name, replayed):
     assert replayed[name].startswith(("accepted", "refused: "))
+
+
+def test_a_short_campaign_finds_nothing_and_every_target_accepts_what_is_valid():
+    from training.tests.fuzzing.targets import TARGETS
+
+    names = [name for name, target in TARGETS.items() if not target.tensorflow]
+    done = fuzzing(*names, "--inputs", "30")
+    assert done.returncode == 0, done.stdout
+    accepted = {row.split()[0]: int(row.split()[2]) for row in done.stdout.splitlines()[1:-1]}
+    assert accepted.keys() == set(names)
+    assert all(accepted.values())

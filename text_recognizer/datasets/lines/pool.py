@@ -85,9 +85,9 @@ def fill_pool(
     splits = ("", *SPLIT_NAMES)
     writer.add("splits", np.array([splits.index(sample.split) - 1 for sample in samples], np.int8))
     strings = (
-        packed("names", (sample.name for sample in samples))
+        packed("names", (storable(sample.name) for sample in samples))
         | packed("texts", (sample.text for sample in samples))
-        | packed("groups", (sample.group for sample in samples))
+        | packed("groups", (storable(sample.group) for sample in samples))
         | packed_rejected(rejected)
     )
     for name, array in strings.items():

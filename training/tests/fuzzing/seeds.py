@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import struct
 import tarfile
 import tempfile
@@ -312,8 +313,12 @@ def completed() -> dict[str, Any]:
     return assemble(ExperimentSpec.parse(SPEC)).spec.to_json()
 
 
-def run_files(spec: Mapping[str, Any]) -> Files:
-    """A finished run."""
+def run_files(spec: Mapping[str, Any], fingerprint: str) -> Files:
+    """A finished run.
+
+    Args:
+        fingerprint: of its data.
+    """
     rows = [
         {"epoch": n, "loss": 1 / n, "val_loss": 1.5 / n, "val_accuracy": 0.3 * n, "learning_rate": 1e-3} for n in (1, 2)
     ]
@@ -341,7 +346,7 @@ def run_files(spec: Mapping[str, Any]) -> Files:
         "text_recognizer": "0.1.0",
         "code": {},
         "devices": ["cpu"],
-        "dataset_fingerprint": "ab",
+        "dataset_fingerprint": fingerprint,
         "packages": {"numpy": "2"},
     }
     state = np.frombuffer(b'{"epoch": 2, "step": 4}', np.uint8)
@@ -372,9 +377,17 @@ def npz(**arrays: Any) -> bytes:
 
 def runs() -> list[Files]:
     """Two runs of a group, one of which stays as it is."""
+    from text_recognizer.experiment import assemble
+    from text_recognizer.spec import ExperimentSpec
+
     spec = completed()
-    files = {f"runs/group/damaged/{name}": content for name, content in run_files(spec).items()}
-    files |= {f"runs/group/healthy/{name}": content for name, content in run_files({**spec, "seed": 4}).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TEXT_RECOGNIZER_DATA"] = folder
+        dataset = assemble(ExperimentSpec.parse(spec)).dataset
+        dataset.prepare()
+    damaged, healthy = run_files(spec, dataset.fingerprint), run_files({**spec, "seed": 4}, dataset.fingerprint)
+    files = {f"runs/group/damaged/{name}": content for name, content in damaged.items()}
+    files |= {f"runs/group/healthy/{name}": content for name, content in healthy.items()}
     at_work = json.loads(files["runs/group/damaged/status.json"]) | {"state": "running"}
     return [files, {**files, "runs/group/damaged/status.json": as_json(at_work)}]
 
