@@ -45,6 +45,7 @@ def steps(kind: str, jobs: dict[str, Any] | None = None) -> list[dict[str, Any]]
 def test_every_step_is_one_task():
     commands = [step["command"] for step in steps("run")]
     expected = {"tasks/lint.sh", "tasks/test.sh", "tasks/test_evaluation.sh", "tasks/setup.sh", "tasks/run_sweep.sh"}
+    expected |= {"tasks/build_docs.sh"}
     assert expected <= set(commands)
     for command in commands:
         assert os.access(REPOSITORY / command.split()[0], os.X_OK), command

@@ -1,6 +1,7 @@
 """Every command in the documents is run as written; every path they name exists."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -101,12 +102,26 @@ def _newest_run(place: Path) -> Path:
 
 
 @pytest.mark.docs
-def test_the_python_examples_of_the_readme_run(stand):
-    folder, environ = stand("README.md")
-    for block in blocks("README.md"):
-        if block.language == "python":
-            done = bash('example "$TEXT"', folder, {**environ, "TEXT": block.text})
-            assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [(page, block.text) for page in PAGES for block in blocks(page) if block.language == "python" and not block.title],
+)
+def test_a_python_example_of_the_documents_runs(page, text, stand):
+    folder, environ = stand(page)
+    done = bash('example "$TEXT"', folder, {**environ, "TEXT": text})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.docs
+def test_the_notebook_runs_and_keeps_no_output(stand):
+    notebook = json.loads((REPOSITORY / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["outputs"] for cell in cells] == [[] for _ in cells]
+    folder, environ = stand("docs/reference/python.md")
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    done = bash('example "$TEXT"', folder, {**environ, "TEXT": text})
+    assert done.returncode == 0, done.stderr
+    assert "trial" in done.stdout
 
 
 @pytest.mark.docs
@@ -122,7 +137,12 @@ def test_the_message_of_a_mistyped_spec_is_as_shown(stand):
 
 def test_the_file_tree_names_what_exists():
     every = [block.text for page in PAGES for block in blocks(page)]
-    tree = next(text for text in every if text.startswith("README.md pyproject.toml"))
+    trees = [text for text in every if text.startswith("README.md pyproject.toml")]
+    assert len(trees) == 2  # the house, and its rooms
+    assert [name for tree in trees for name in _missing(tree)] == []
+
+
+def _missing(tree: str) -> list[str]:
     missing: list[str] = []
     stack = [REPOSITORY]
     for line in tree.splitlines():
@@ -132,7 +152,7 @@ def test_the_file_tree_names_what_exists():
         missing += [f"{stack[-1].name}/{name}" for name in names if not (stack[-1] / name).exists()]
         if names and names[-1].endswith("/"):
             stack.append(stack[-1] / names[-1])
-    assert missing == []
+    return missing
 
 
 def test_every_setting_in_the_code_is_in_the_documents():

@@ -1,4 +1,4 @@
-"""Nothing leaks: no key in any file or line, only what the README lists is sent, and disabled means no connection."""
+"""Nothing leaks: no key in any file or line, only what docs/howto/wandb.md lists is sent, and disabled means no connection."""
 
 import json
 import os
@@ -26,7 +26,7 @@ parameters:
   network: {value: mlp}
   train_args: {parameters: {epochs: {value: 1}}}
 """
-# Files of a run at W&B, and kinds of artifacts: what the README says is sent.
+# Files of a run at W&B, and kinds of artifacts: what docs/howto/wandb.md says is sent.
 SENT_FILES = re.compile(
     r"config\.yaml|requirements\.txt|wandb-metadata\.json|wandb-summary\.json|media/table/test_predictions_[^/]*"
     r"|media/images/[^/]*\.png"

@@ -266,5 +266,5 @@ def test_the_table_for_the_documentation_has_a_row_for_each() -> None:
 
 
 def test_the_documentation_holds_the_table() -> None:
-    readme = Path(__file__).resolve().parents[1] / "sweeps" / "README.md"
+    readme = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "differences-from-wandb.md"
     assert readme.read_text(encoding="utf-8").endswith("\n\n" + differences_table())

@@ -220,9 +220,9 @@ def test_all_leaves_out_what_was_not_meant_for_wandb(backend, runs):
     assert "0 runs sent, 2 there already" in sync(backend, runs, "--all")
 
 
-def test_the_commands_of_the_readme_send_what_they_say(backend, runs):
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    block = next(part for part in readme.split("```") if part.startswith("bash\ntext-recognizer sync"))
+def test_the_commands_of_the_documents_send_what_they_say(backend, runs):
+    page = (REPOSITORY / "docs" / "howto" / "wandb.md").read_text(encoding="utf-8")
+    block = next(part for part in page.split("```") if part.startswith("bash\ntext-recognizer sync"))
     for line in block.splitlines()[1:]:
         program, *arguments = line.split()
         assert program == "text-recognizer"

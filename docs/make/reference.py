@@ -1,0 +1,77 @@
+"""MkDocs hook: the pages of the reference that the program knows best, made anew with every build."""
+
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from training import cli, run_experiment, run_sweep
+from training.terminal.parser import Parser
+
+WIDTH = "100"  # of help texts, whatever the terminal's
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    os.environ["COLUMNS"] = WIDTH
+    for name, text in (("commands", commands()), ("parts", parts()), ("spec", spec())):
+        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    return files
+
+
+def commands() -> str:
+    """`--help` of every command."""
+    parsers = [run_experiment.parser("run_experiment"), run_sweep.parser("run_sweep")]
+    for name, what in cli.COMMANDS.items():
+        if name != "run":  # the same as run_experiment
+            parser = Parser(prog=f"text-recognizer {name}", description=what)
+            importlib.import_module(f"training.commands.{name}").configure(parser)
+            parsers.append(parser)
+    texts = ["# Commands\n\nWhat `--help` prints.\n"]
+    texts += [f"## {one.prog}\n\n```text\n{one.format_help()}```\n" for top in parsers for one in _with_below(top)]
+    return "\n".join(texts)
+
+
+def _with_below(parser: Any) -> Iterator[Any]:
+    yield parser
+    for action in parser._actions:
+        for below in (action.choices or {}).values() if action.nargs == "A..." else ():
+            yield from _with_below(below)
+
+
+def parts() -> str:
+    """`text-recognizer list --json` as tables."""
+    listing = json.loads(_printed(lambda: cli.main(["list", "--json"])))
+    texts = ["# Parts and their arguments\n\nWhat `text-recognizer list` shows: every name that a spec can hold.\n"]
+    for kind, entries in listing.items():
+        texts.append(f"## {kind}\n")
+        for name, entry in entries.items():
+            texts.append((f"### {name}\n" if name != kind else "") + f"\n{entry['summary']}\n")
+            rows = [_row(argument, described) for argument, described in entry["arguments"].items()]
+            texts.append("\n".join(["| argument | default | values |", "|---|---|---|", *rows]) + "\n" if rows else "")
+    return "\n".join(texts)
+
+
+def _row(argument: str, described: dict[str, Any]) -> str:
+    default = "required" if described["required"] else f"`{json.dumps(described['default'])}`"
+    return f"| `{argument}` | {default} | {described['type'].replace('|', chr(92) + '|')} |"
+
+
+def spec() -> str:
+    """`run_experiment --schema`."""
+    schema = _printed(lambda: run_experiment.main(["--schema"]))
+    return f"# The spec\n\nWhat `run_experiment --schema` prints: a JSON Schema.\n\n```json\n{schema}```\n"
+
+
+def _printed(function: Any) -> str:
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        code = function()
+    if code:
+        raise RuntimeError(f"it ended with exit code {code}: {printed.getvalue()}")
+    return printed.getvalue()

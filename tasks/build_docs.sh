@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Set up, then build the documentation into site/; a broken link or a page that is in no menu fails. Arguments: see mkdocs.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+export NO_MKDOCS_2_WARNING=1
+exec python -m mkdocs build --strict --quiet "$@"

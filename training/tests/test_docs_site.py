@@ -1,0 +1,24 @@
+"""The site builds, loads nothing from elsewhere, and its reference is the program's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_the_site_builds_without_a_broken_link_and_loads_nothing_from_the_network(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--gpus-per-trial" in (tmp_path / "reference" / "commands.html").read_text()
+    assert "layer_size" in (tmp_path / "reference" / "parts.html").read_text()
+    loaded = ['src="http', 'src="//', '<link rel="stylesheet" href="http', '<link rel="preconnect']
+    for page in tmp_path.rglob("*.html"):
+        text = page.read_text()
+        assert [start for start in loaded if start in text] == [], page
