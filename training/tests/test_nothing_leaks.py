@@ -1,4 +1,4 @@
-"""Nothing leaks: no key in any file or line, only what docs/howto/wandb.md lists is sent, and disabled means no connection."""
+"""Nothing leaks: no key in any file or line, only what docs/howto/wandb.md lists is sent; disabled connects nowhere."""
 
 import json
 import os
