@@ -11,6 +11,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
+from training.attempts.causes import cause_of
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.devices.gpu_manager import Lease
 from training.runs.checks import is_count
@@ -61,7 +62,7 @@ def attempt(
             run.clear_stop_request()
     except BaseException as error:
         with contextlib.suppress(RunError):  # the folder may be what cannot be written
-            run.set_state("failed", f"{type(error).__name__}: {error}")
+            run.set_state("failed", f"{type(error).__name__}: {error}", cause_of(error))
         run.release()
         raise
     from training.attempts.execute import execute  # the heavy part: whatever can be refused has been by now

@@ -10,6 +10,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import make_canonical, write_bundle
 from text_recognizer.wording import counted
+from training.attempts.causes import cause_of
 from training.attempts.display import Display
 from training.attempts.fit import FitResult, Training, json_row
 from training.attempts.shortage import out_of_memory
@@ -42,7 +43,8 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
             explained = out_of_memory(error) or refused_by_xla(error) or _folder_is_gone(run, error)
             interrupted = isinstance(error, KeyboardInterrupt)
             with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
-                run.set_state("stopped" if interrupted else "failed", _in_words(explained or error))
+                ended_by = explained or error
+                run.set_state("stopped" if interrupted else "failed", _in_words(ended_by), cause_of(ended_by))
             if isinstance(error, (OSError, UnicodeError)):  # said in one line; the log tells where
                 with contextlib.suppress(OSError):
                     log.write(traceback.format_exc())
@@ -82,7 +84,7 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
             print(f"initial     {training.transfer.in_words()}", flush=True)
         result = training.run()
     if result.stop is not None:
-        run.set_state(result.stop.state, result.stop.reason, epoch=result.epochs)
+        run.set_state(result.stop.state, result.stop.reason, result.stop.cause, epoch=result.epochs)
         print(f"{result.stop.state} ({result.stop.reason}) after {counted(result.epochs, 'epoch')}, checkpoint written")
         print(f"go on with  run_experiment --resume {run.folder}")
         return result.stop.exit_code

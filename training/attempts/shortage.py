@@ -1,4 +1,4 @@
-"""Too little memory, of the machine or of a device: the many ways in which libraries say so, and one way to say it."""
+"""Too little memory or disk: the many ways in which libraries say so, and one way to say it."""
 
 from text_recognizer.errors import RunError
 
@@ -6,6 +6,7 @@ from text_recognizer.errors import RunError
 EXIT_OUT_OF_MEMORY = 12  # ENOMEM
 
 _TYPES = ("ResourceExhaustedError", "OutOfMemoryError")
+_FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded")
 _WORDS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "std::bad_alloc", "OOM when allocating", "MemoryError")
 
 
@@ -28,6 +29,11 @@ def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
         f"out of memory: {type(error).__name__}{': ' + what if what else ''}. Lower train_args.batch_size or the "
         f"network's size, run less beside it (--jobs), or use a device with more memory."
     )
+
+
+def names_a_full_disk(text: str) -> bool:
+    """Whether the system's or a library's words mean that a disk is full."""
+    return any(words in text for words in _FULL_DISK_WORDS)
 
 
 def names_a_shortage(text: str) -> bool:

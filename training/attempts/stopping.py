@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
+from training.runs.causes import Cause
 from training.runs.run import Run
 from training.tracking.wandb.mode import STARTED_BY, under_agent
 
@@ -26,6 +27,7 @@ class Stop:
     state: Literal["stopped", "preempted"]
     reason: str
     exit_code: int
+    cause: Cause
 
 
 class StopWatcher:
@@ -59,25 +61,26 @@ class StopWatcher:
             self._stop = self._stop_of_agent(self._terminated_at)
         if self._stop is None and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + self.POLL_S
-            reason = self._run.stop_requested()
-            if reason is not None:
-                self._stop = Stop("stopped", reason, 0)
+            request = self._run.stop_requested()
+            if request is not None:
+                self._stop = Stop("stopped", request.reason, 0, request.cause)
         return self._stop
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._stop is not None:
             raise KeyboardInterrupt
         if number == signal.SIGINT:
-            self._stop = Stop("stopped", "interrupted (Ctrl-C)", 128 + number)
+            self._stop = Stop("stopped", "interrupted (Ctrl-C)", 128 + number, Cause.INTERRUPTED)
         elif number == signal.SIGTERM and under_agent():
             self._terminated_at = self._terminated_at or time.monotonic()
         else:
-            self._stop = Stop("preempted", f"received {signal.Signals(number).name}", 128 + number)
+            self._stop = Stop("preempted", f"received {signal.Signals(number).name}", 128 + number, Cause.PREEMPTED)
 
     def _stop_of_agent(self, terminated_at: float) -> Stop | None:
         """None while it may still turn out that the agent is going away."""
         if os.getppid() != STARTED_BY:
-            return Stop("preempted", "received SIGTERM, and so did W&B's agent", 128 + signal.SIGTERM)
+            words = "received SIGTERM, and so did W&B's agent"
+            return Stop("preempted", words, 128 + signal.SIGTERM, Cause.PREEMPTED)
         if time.monotonic() - terminated_at < AGENT_GRACE_S:
             return None
-        return Stop("stopped", "stopped by W&B's agent", 0)
+        return Stop("stopped", "stopped by W&B's agent", 0, Cause.AGENT)

@@ -109,6 +109,7 @@ def _show(arguments: argparse.Namespace) -> int:
             "folder": str(run.folder),
             "state": status.state,
             "error": status.error,
+            "cause": status.cause,
             "times": status.times,
             "summary": status.summary,
             "damage": damage,

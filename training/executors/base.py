@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
+from training.runs.causes import Cause
 from training.runs.run import Run
 
 State = Literal["waiting", "running", "ended"]
@@ -27,6 +28,7 @@ class Ended:
             is shared with other processes. None where nobody saw its end.
         shared_memory_mib: how much of that the process shared with the zygote when it was forked; the rest is about
             what one more such run needs.
+        cause: as data, where the process said it; the run's own is in its status.
     """
 
     exit_code: int | None
@@ -37,16 +39,17 @@ class Ended:
     cpu_s: float = 0.0
     peak_memory_mib: float | None = None
     shared_memory_mib: float = 0.0
+    cause: Cause | None = None
 
 
 class Job:
     """A run on its way through an executor.
 
     Args:
-        cancel: does what `cancel` promises; gets the job, whether to kill, and the reason.
+        cancel: does what `cancel` promises; gets the job, whether to kill, the reason and the cause.
     """
 
-    def __init__(self, run: Run, cancel: Callable[["Job", bool, str], None]) -> None:
+    def __init__(self, run: Run, cancel: Callable[["Job", bool, str, Cause], None]) -> None:
         self.run = run
         self._cancel = cancel
         self.future: Future[Ended] = Future()
@@ -75,14 +78,14 @@ class Job:
         """Whether it is over by then; None waits without end."""
         return bool(concurrent.futures.wait([self.future], timeout_s).done)
 
-    def cancel(self, kill: bool = False, reason: str = "cancelled") -> None:
+    def cancel(self, kill: bool = False, reason: str = "cancelled", cause: Cause = Cause.ASKED) -> None:
         """Ends it: a job that still waits at once, a running one at its next checkpoint. Returns before it has.
 
         Args:
             kill: do not wait for a checkpoint; end the process and all that it started in its session.
-            reason: what the run's status shall say.
+            reason, cause: what the run's status shall say.
         """
-        self._cancel(self, kill, reason)
+        self._cancel(self, kill, reason, cause)
 
     def end(self, ended: Ended) -> None:
         """For executors: tells those who wait."""

@@ -19,6 +19,7 @@ from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Job
 from training.executors.zygote.endings import after_exit
+from training.runs.causes import Cause
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
 
@@ -145,13 +146,13 @@ class InProcessExecutor:
                 del os.environ[name]
             os.environ.update(environ)
 
-    def _cancel(self, job: Job, _kill: bool, reason: str) -> None:
+    def _cancel(self, job: Job, _kill: bool, reason: str, cause: Cause) -> None:
         with self._start:
             if job.state == "waiting":
-                job.end(Ended(None, f"{reason}, before it started"))
+                job.end(Ended(None, f"{reason}, before it started", cause=cause))
         if not job.done():
             try:
-                job.run.request_stop(reason)
+                job.run.request_stop(reason, cause)
             except (OSError, RunError) as error:
                 self._tell(f"cannot ask {job.run.id} to stop: {error}")
 

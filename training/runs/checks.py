@@ -21,8 +21,9 @@ def status_fault(value: Mapping[str, Any]) -> str | None:
         return f"'times' must hold seconds since 1970. {received(times)}"
     if not isinstance(summary, dict) or not all(one is None or is_number(one) for one in summary.values()):
         return f"'summary' must hold numbers. {received(summary)}"
-    if not isinstance(value.get("error"), str | None):
-        return f"'error' must be text or null. {received(value['error'])}"
+    for key in ("error", "cause"):
+        if not isinstance(value.get(key), str | None):
+            return f"'{key}' must be text or null. {received(value[key])}"
     counts = [value.get(name, 0) for name in ("epoch", "epochs")]
     return None if all(map(is_count, counts)) else f"'epoch' and 'epochs' must be whole numbers. {received(counts)}"
 

@@ -9,7 +9,7 @@ log.txt            everything the process printed
 checkpoints/       the state to resume from
 model/             the best bundle
 evaluation.json predictions.jsonl report.html
-stop_request       there when somebody asked the run to stop; holds the reason
+stop_request       there when somebody asked the run to stop; holds the reason and the cause
 run.lock           held while the process lives
 wandb/             the W&B files of the run
 """
@@ -37,6 +37,7 @@ from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import append_line, examine, heal, open_journal, read_journal
 from training.files.json_objects import parse_object, read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
+from training.runs.causes import Cause, StopRequest, cause_of_status
 from training.runs.checks import is_reported, launch_fault, report_fault, status_fault
 
 FORMAT = 1
@@ -67,6 +68,7 @@ class Status:
     Args:
         times: seconds since 1970: "created", and "started" and "ended" when known.
         error: in words, when it failed; why it stopped, when it was stopped.
+        cause: the same as data; None where there is none, or an earlier version wrote the status.
         summary: the metrics to compare runs by.
     """
 
@@ -76,6 +78,7 @@ class Status:
     summary: dict[str, float]
     epoch: int
     epochs: int
+    cause: Cause | None = None
 
 
 class Run:
@@ -197,9 +200,10 @@ class Run:
             value.get("summary", {}),
             value.get("epoch", 0),
             value.get("epochs", 0),
+            cause_of_status(value),
         )
 
-    def set_state(self, state: State, error: str | None = None, **more: Any) -> None:
+    def set_state(self, state: State, error: str | None = None, cause: Cause | None = None, **more: Any) -> None:
         """Moves the run on; `more` goes into status.json as it is ("summary", "epoch", "epochs")."""
         stamp = {"running": "started"}.get(state, "ended" if state in ENDED else None)
         times = dict(self._status.get("times", {}))
@@ -207,7 +211,7 @@ class Run:
             times[stamp] = time.time()
         if state == "running":
             times.pop("ended", None)
-        self._status |= {"state": state, "times": times, "error": error, **more}
+        self._status |= {"state": state, "times": times, "error": error, "cause": cause, **more}
         if state in ENDED:
             self.sync()  # before the state that says that they are there
         self._write_status(durable=state in ENDED)
@@ -276,14 +280,14 @@ class Run:
         attempts: list[dict[str, Any]] = launch["attempts"]
         return attempts
 
-    def request_stop(self, reason: str) -> None:
+    def request_stop(self, reason: str, cause: Cause = Cause.ASKED) -> None:
         """Asks the run to stop at its next checkpoint."""
-        self.write_text("stop_request", reason + "\n")
+        self.write_text("stop_request", StopRequest(reason, cause).to_text())
 
-    def stop_requested(self) -> str | None:
-        """The reason of a stop request, if there is one."""
+    def stop_requested(self) -> StopRequest | None:
+        """The stop request, if there is one."""
         try:
-            return (self.folder / "stop_request").read_text(encoding="utf-8").strip() or "asked to"
+            return StopRequest.parse((self.folder / "stop_request").read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
             return None
 

@@ -17,7 +17,8 @@ from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
 OWN_COLUMNS = (
-    *("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "folder", "synced", "damage"),
+    *("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "cause", "folder", "synced"),
+    "damage",
 )
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

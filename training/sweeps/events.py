@@ -8,7 +8,7 @@ from training.files.journals import Check
 from training.runs.checks import STATES
 from training.sweeps.file.parameters import Point
 
-OVER = ("finished", "stopped", "failed")
+_OVER = ("finished", "stopped", "failed")
 _MOST_TRIALS = 10**7
 
 
@@ -59,6 +59,7 @@ _NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
 _OPTIONAL: dict[str, Callable[[Any], bool]] = {
     "failure": _is_text_or_null,
     "error": _is_text_or_null,
+    "cause": _is_text_or_null,
     "resources": _is_object,
     "over": _is_flag,
 }
@@ -103,6 +104,6 @@ def _fault(event: Mapping[str, Any]) -> str | None:
     for name, right in {**needed, **optional}.items():
         if not right(event.get(name)):
             return f"'{name}' of the event '{kind}' is wrong. {received(event.get(name))}"
-    if kind == "end" and event.get("over") and event["state"] not in OVER:
-        return f"'state' of an end must be one of {', '.join(OVER)}. {received(event['state'])}"
+    if kind == "end" and event.get("over") and event["state"] not in _OVER:
+        return f"'state' of an end must be one of {', '.join(_OVER)}. {received(event['state'])}"
     return None

@@ -7,6 +7,7 @@ from typing import Literal
 
 from text_recognizer.errors import DivergedError, TextRecognizerError
 from training.executors.base import Ended
+from training.runs.causes import Cause
 from training.runs.run import Status
 
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
@@ -17,7 +18,6 @@ _DEVICE_SIGNS = re.compile(
     r"|fallen off the bus|GPU is lost|uncorrectable ECC",
     re.IGNORECASE,
 )
-_FULL_DISK_SIGNS = re.compile("No space left on device|Disk quota exceeded")
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def classify(ended: Ended | None, status: Status, log_tail: str, timed_out: bool
     """
     if timed_out:
         return "time-out"
-    said = f"{status.error or ''}\n{ended.reason if ended is not None else ''}"
-    if _FULL_DISK_SIGNS.search(said):
+    if Cause.FULL_DISK in (status.cause, ended.cause if ended is not None else None):
         return "full disk"
     if status.state == "preempted" or ended is None or (status.state == "died" and ended.signal is None):
         return "preempted"
+    said = f"{status.error or ''}\n{ended.reason}"
     if _DEVICE_SIGNS.search(said) or _DEVICE_SIGNS.search(log_tail):
         return "device"
     if ended.out_of_memory:

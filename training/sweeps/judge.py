@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from training.runs.causes import Cause
 from training.sweeps.folder import SweepFolder
 from training.sweeps.runs import LiveRun
 from training.sweeps.stopping_rules.hyperband import Decision, Hyperband, HyperbandTable
@@ -51,4 +52,4 @@ class Judge:
         self._folder.append("decision", trial=live.trial.number, run=live.run.id, **facts)
         live.trial.decisions.append({"run": live.run.id, **facts})
         if decision.stop:
-            live.cancel(kill=False, reason=f"early termination, {explained}")
+            live.cancel(kill=False, reason=f"early termination, {explained}", cause=Cause.EARLY_TERMINATION)

@@ -7,11 +7,11 @@ from pathlib import Path
 from text_recognizer.errors import RunError
 from training.executors.base import Job
 from training.files.folder_lock import holder_of
+from training.runs.causes import Cause
 from training.runs.run import Run, Status
 from training.sweeps.trials import Trial, TrialRun
 
 POLL_S = 0.1
-# What a run's status says when the sweep itself was told to stop: it is to go on when the sweep does.
 INTERRUPTED = "the sweep was interrupted"
 ORPHANS_GRACE_S = 60.0
 
@@ -28,11 +28,11 @@ class LiveRun:
     band: int | None = None
     cancelled: int = 0
 
-    def cancel(self, kill: bool, reason: str) -> None:
+    def cancel(self, kill: bool, reason: str, cause: Cause) -> None:
         """Asks once, and kills once."""
         if self.cancelled < 1 + kill:
             self.cancelled = 1 + kill
-            self.job.cancel(kill=kill, reason=reason)
+            self.job.cancel(kill=kill, reason=reason, cause=cause)
 
 
 def status_when_left_alone(folder: Path) -> Status:
@@ -61,13 +61,13 @@ def stop_left_alone(folder: Path, reason: str) -> None:
     """Carries a decision out that was written down, but not followed when the driver died."""
     orphan = Run.open(folder)
     orphan.hold()
-    orphan.set_state("stopped", reason)
+    orphan.set_state("stopped", reason, Cause.EARLY_TERMINATION)
     orphan.release()
 
 
-def is_interruption(error: str | None) -> bool:
-    """Whether a run was stopped only because its driver was."""
-    return error is not None and (error.startswith((INTERRUPTED, "interrupted", "the executor")) or "Ctrl-C" in error)
+def is_over(status: Status) -> bool:
+    """Whether a run finished or was stopped for good, not only because its driver was."""
+    return status.state == "finished" or (status.state == "stopped" and status.cause is not Cause.INTERRUPTED)
 
 
 def log_tail(folder: Path, size: int = 4000) -> str:

@@ -12,6 +12,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
+from training.runs.causes import Cause
 from training.runs.contents import has_checkpoint, lost_files
 from training.runs.run import Run, is_made, new_run_id
 from training.runs.run_table import read_row
@@ -25,7 +26,7 @@ from training.sweeps.reuse import Reusable
 from training.sweeps.runs import (
     INTERRUPTED,
     LiveRun,
-    is_interruption,
+    is_over,
     log_tail,
     status_when_left_alone,
     stop_left_alone,
@@ -200,15 +201,15 @@ class Sweep:
             status = Run.open(run.folder).status()
         if status.state == "finished" and not self._is_whole(trial, run.folder):
             return
-        if status.state == "finished" or (status.state == "stopped" and not is_interruption(status.error)):
-            self._end_run(trial, run, status.state, status.error)
+        if is_over(status):
+            self._end_run(trial, run, status.state, status.error, status.cause)
 
     def _is_damaged(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run's folder cannot be read: then it has failed, and the others go on."""
         row = read_row(run.folder)
         if row is not None and row.damage is None:
             return False
-        self._end_run(trial, run, "failed", f"damaged: {row.damage if row else 'the folder is gone'}")
+        self._end_run(trial, run, "failed", f"damaged: {row.damage if row else 'the folder is gone'}", None)
         return True
 
     def _obey(self) -> None:
@@ -218,11 +219,11 @@ class Sweep:
             self._why_over = f"asked to {wish}"
         if wish == "cancel":
             for live in self.live:
-                live.cancel(kill=True, reason="the sweep was cancelled")
+                live.cancel(kill=True, reason="the sweep was cancelled", cause=Cause.ASKED)
         if self._interrupts:
             self._why_over = self._why_over or INTERRUPTED
             for live in self.live:
-                live.cancel(kill=self._interrupts > 1, reason=INTERRUPTED)
+                live.cancel(kill=self._interrupts > 1, reason=INTERRUPTED, cause=Cause.INTERRUPTED)
 
     def _start_runs(self) -> None:
         """Gives the executor as many runs as it can execute at once."""
@@ -325,8 +326,8 @@ class Sweep:
         }
         if live.job.place is not None:
             resources["place"] = live.job.place
-        if status.state == "finished" or (status.state == "stopped" and not is_interruption(status.error)):
-            self._end_run(live.trial, live.run, status.state, status.error, resources)
+        if is_over(status):
+            self._end_run(live.trial, live.run, status.state, status.error, status.cause, resources)
             return
         if self._interrupts or self.folder.wish == "cancel":
             self.folder.append("end", trial=live.trial.number, run=live.run.id, state=status.state, resources=resources)
@@ -345,6 +346,7 @@ class Sweep:
             "run": live.run.id,
             "failure": failure,
             "error": error,
+            "cause": status.cause or (live.job.ended.cause if live.job.ended else None),
             "resources": resources,
         }
         self.folder.append("end", state="failed", over=not again, **facts)
@@ -368,12 +370,13 @@ class Sweep:
         run: TrialRun,
         state: str,
         error: str | None,
+        cause: Cause | None,
         resources: Mapping[str, Any] | None = None,
     ) -> None:
         value = best_value(self.reports.update(run)[0], self.metric)
-        facts = {"value": value, "error": error, "resources": dict(resources or {})}
+        facts = {"value": value, "error": error, "cause": cause, "resources": dict(resources or {})}
         self.folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
-        run.ended, run.error, run.resources = state, error, dict(resources or {})
+        run.ended, run.error, run.cause, run.resources = state, error, cause, dict(resources or {})
         self._search.tell(self.past_trial(trial))
         shown = f" {self.metric.name} {value:.4g}" if value is not None else ""
         why = f" ({error})" if state == "stopped" and error else ""
@@ -402,7 +405,7 @@ class Sweep:
         limit = self.limits.trial_timeout_s
         for live in self.live if limit is not None else []:
             if live.started is not None and limit is not None and time.monotonic() - live.started > limit:
-                live.cancel(kill=live.timed_out, reason=INTERRUPTED)
+                live.cancel(kill=live.timed_out, reason=f"it took longer than {limit:g} s", cause=Cause.INTERRUPTED)
                 if not live.timed_out:
                     live.timed_out, live.started = True, time.monotonic() - limit + 30  # to reach a checkpoint
 

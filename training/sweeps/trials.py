@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
+from training.runs.causes import Cause, known_cause
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import Point
@@ -29,6 +30,7 @@ class TrialRun:
     failures: list[str] = field(default_factory=list)
     ended: str | None = None
     error: str | None = None
+    cause: Cause | None = None
     resources: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -74,9 +76,7 @@ class Trial:
     def diverged(self) -> bool:
         """Whether it failed because of its values alone, which is a result."""
         lost = [run for run in self.runs if run.ended == "failed"]
-        return bool(lost) and all(
-            run.failures[-1:] == ["diverged"] or (run.error or "").startswith("diverged") for run in lost
-        )
+        return bool(lost) and all(run.failures[-1:] == ["diverged"] for run in lost)
 
 
 class Reports:
@@ -177,9 +177,17 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
         run.attempts += 1
     elif event["event"] == "end":
         run.resources = event.get("resources", {})
-        if event.get("failure"):
-            run.failures.append(event["failure"])
+        run.cause = known_cause(event.get("cause"))
+        if failure := _failure(event):
+            run.failures.append(failure)
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
     elif event["event"] == "retry":  # an explicit wish to try a failed one again
         run.ended, run.error, run.failures = None, None, []
+
+
+def _failure(event: Mapping[str, Any]) -> str | None:
+    """What an attempt died of; versions before `cause` said it in words alone where W&B owned the sweep."""
+    failure: str | None = event.get("failure")
+    was_diverged = "cause" not in event and (event.get("error") or "").startswith("diverged: ")
+    return failure or ("diverged" if was_diverged else None)

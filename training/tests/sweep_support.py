@@ -9,7 +9,9 @@ from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
+from training.attempts.shortage import names_a_full_disk
 from training.executors.base import Ended, Job
+from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
@@ -52,7 +54,7 @@ class MadeUpExecutor:
         self.started.append(run.id)
         run.clear_stop_request()
         run.write_json("launch.json", {"attempts": [*run.attempts(), launch]})
-        job = Job(run, lambda job, kill, reason: run.request_stop(reason))
+        job = Job(run, lambda job, kill, reason, cause: run.request_stop(reason, cause))
         job.state = "running"
         attempt = self.started.count(run.id) - 1
         thread = threading.Thread(target=self._live, args=(job, Run.open(run.folder), attempt))
@@ -78,7 +80,7 @@ class MadeUpExecutor:
         run.set_state("running")
         story = self._story(run.spec, attempt)
         if isinstance(story, str):
-            run.set_state("failed", story)
+            run.set_state("failed", story, Cause.FULL_DISK if names_a_full_disk(story) else Cause.CRASHED)
             run.release()
             job.end(Ended(_exit_code(story), story, out_of_memory=story.startswith("OutOfMemory")))
             return
@@ -89,9 +91,9 @@ class MadeUpExecutor:
             if epoch > done:
                 run.log({"epoch": epoch, "val_loss": value})
             time.sleep(self._pause_s)
-            reason = run.stop_requested()
-            if reason is not None:
-                run.set_state("stopped", reason, epoch=epoch)
+            request = run.stop_requested()
+            if request is not None:
+                run.set_state("stopped", request.reason, request.cause, epoch=epoch)
                 break
         else:
             run.set_state("finished", summary={"val_loss": min(values), "test_accuracy": 0.5}, epoch=len(values))

@@ -169,6 +169,7 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
 
     from training.attempts import fit
     from training.attempts.stopping import Stop
+    from training.runs.causes import Cause
 
     steps = iter(range(100))
     with monkeypatch.context() as patch:
@@ -176,7 +177,7 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
 
         def stopping(self, experiment, checkpoints, log, rows_logged, watcher, stop_asked):
             def stop_later():
-                return Stop("stopped", "for the test", 3) if next(steps) == 5 else stop_asked()
+                return Stop("stopped", "for the test", 3, Cause.ASKED) if next(steps) == 5 else stop_asked()
 
             original(self, experiment, checkpoints, log, rows_logged, watcher, stop_later)
 

@@ -13,6 +13,7 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.files import folder_lock
 from training.files.journals import append_line, open_journal, read_journal
+from training.runs.causes import Cause
 from training.runs.run import Run, find_run, group_folder_name, new_run_id
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
@@ -146,10 +147,49 @@ def test_a_full_disk_is_an_error_in_words_and_loses_nothing(tmp_path):
 
 def test_stop_requests_come_and_go(run):
     assert run.stop_requested() is None
-    run.request_stop("worse than the others")
-    assert Run.open(run.folder).stop_requested() == "worse than the others"
+    run.request_stop("worse than the others", Cause.EARLY_TERMINATION)
+    assert Run.open(run.folder).stop_requested() == ("worse than the others", Cause.EARLY_TERMINATION)
+    assert (run.folder / "stop_request").read_text().splitlines()[0] == "worse than the others"
     run.clear_stop_request()
     assert run.stop_requested() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "request_read"),
+    [
+        ("the sweep was interrupted\n", ("the sweep was interrupted", "asked")),  # no word of a reason means anything
+        ("", ("asked to", "asked")),
+        ("two\nlines\n", ("two\nlines", "asked")),
+        ('enough\n{"cause": "interrupted"}\n', ("enough", "interrupted")),
+        ('enough\n{"cause": "of a newer version"}\n', ("enough", "asked")),
+        ('enough\n{"cause": ["interrupted"]}\n', ("enough", "asked")),
+        ("enough\n7\n", ("enough\n7", "asked")),
+    ],
+)
+def test_a_stop_request_of_plain_text_is_somebody_asking(run, text, request_read):
+    (run.folder / "stop_request").write_text(text)
+    assert run.stop_requested() == request_read
+
+
+def test_a_reason_cannot_be_taken_for_a_cause(run):
+    run.request_stop('enough\n{"cause": "interrupted"}')
+    assert run.stop_requested() == ('enough {"cause": "interrupted"}', "asked")
+
+
+@pytest.mark.parametrize(
+    ("written", "cause"),
+    [
+        ({"state": "stopped", "error": "the sweep was interrupted"}, "interrupted"),  # before there was a cause
+        ({"state": "stopped", "error": "interrupted (Ctrl-C)"}, "interrupted"),
+        ({"state": "stopped", "error": "the executor feels slow today"}, None),
+        ({"state": "stopped", "error": "the sweep was interrupted", "cause": "asked"}, "asked"),
+        ({"state": "stopped", "error": "x", "cause": "of a newer version"}, None),
+    ],
+)
+def test_the_cause_of_a_stop_is_read_from_old_and_new_folders(run, written, cause):
+    status = json.loads((run.folder / "status.json").read_text())
+    (run.folder / "status.json").write_text(json.dumps({**status, **written}))
+    assert Run.open(run.folder).status().cause == cause
 
 
 def test_a_folder_of_a_newer_version_is_refused(run):

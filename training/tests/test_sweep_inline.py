@@ -41,7 +41,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                     time.sleep(0.02)
                     stop = watcher.stop()
                     if stop is not None:
-                        run.set_state(stop.state, stop.reason, epoch=epoch)
+                        run.set_state(stop.state, stop.reason, stop.cause, epoch=epoch)
                         return stop.exit_code
                 run.set_state("finished", summary={"val_loss": 1.0}, epoch=told["epochs"])
                 return 0

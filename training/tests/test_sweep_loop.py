@@ -225,6 +225,7 @@ def test_worse_runs_are_stopped_early_and_every_decision_is_written_down(tmp_pat
         assert f"at band {decision['band']} is" in decision["text"]
         error = str(Run.open(trial.runs[0].folder).status().error)
         assert error.startswith("early termination, stopped: val_loss at band")
+        assert Run.open(trial.runs[0].folder).status().cause == "early_termination"
     replayed = read_trials(journal(sweep.folder.path), sweep.folder.path)
     assert replayed[stopped[0].number].decisions
 
@@ -339,6 +340,21 @@ def test_an_interrupted_sweep_lets_runs_reach_a_checkpoint_and_goes_on_later(tmp
     assert len(again.trials) == 6
     assert all(trial.state == "finished" for trial in again.trials.values())
     assert len({run.id for trial in again.trials.values() for run in trial.runs}) == 6
+
+
+def test_a_run_of_a_sweep_that_somebody_stops_stays_stopped_whatever_the_reason_says(tmp_path):
+    def story(spec, attempt):
+        folder = next(tmp_path.glob(f"*/{executor.started[-1]}"))
+        Run(folder).request_stop("the executor feels slow today, interrupted by Ctrl-C")
+        return by_layer_size(spec, attempt)
+
+    executor = MadeUpExecutor(story, capacity=1)
+    sweep, _ = sweep_of(GRID, tmp_path, executor, Limits(run_cap=1))
+    assert sweep.run().exit_code == 0
+    assert len(executor.started) == 1
+    assert sweep.trials[1].state == "stopped"
+    end = next(event for event in journal(sweep.folder.path) if event["event"] == "end")
+    assert (end["cause"], end["error"]) == ("asked", "the executor feels slow today, interrupted by Ctrl-C")
 
 
 def test_a_run_that_waits_for_its_mirror_after_its_driver_died_is_waited_for(tmp_path, monkeypatch):

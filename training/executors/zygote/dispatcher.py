@@ -20,6 +20,7 @@ from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
 from training.executors.zygote.orphans import POLL_S, Orphan
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
+from training.runs.causes import Cause
 
 # Zygotes that died one after the other, none of which had started a run.
 _MOST_DEATHS = 3
@@ -123,12 +124,12 @@ class Dispatcher:
         else:
             job.end(Ended(None, f"not started: {self.why_closed}"))
 
-    def cancel(self, job: Job, kill: bool, reason: str) -> None:
+    def cancel(self, job: Job, kill: bool, reason: str, cause: Cause) -> None:
         """See Job.cancel."""
         for entry in self._waiting:
             if entry[0] is job:
                 self._waiting.remove(entry)
-                job.end(Ended(None, f"{reason}, before it started"))
+                job.end(Ended(None, f"{reason}, before it started", cause=cause))
                 return
         if job.done():
             return
@@ -136,7 +137,7 @@ class Dispatcher:
             self._zygote.wake()
         if not kill:
             try:
-                job.run.request_stop(reason)
+                job.run.request_stop(reason, cause)
             except OSError as error:
                 self._say(f"cannot ask {job.run.id} to stop: {error.strerror or error}")
             return
@@ -235,7 +236,7 @@ class Dispatcher:
                 place.pid, place.since = message["pid"], message["since"]
             elif "refused" in message:
                 why = f"its process could not be started: {message['why']}"
-                self._end(self._running.pop(message["refused"]), Ended(None, why))
+                self._end(self._running.pop(message["refused"]), Ended(None, why, cause=endings.cause_in(why)))
             else:
                 place = self._running[message["ended"]]
                 ended = endings.ended(place.job.run, message, place.log_size_before)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.attempts.shortage import EXIT_OUT_OF_MEMORY, names_a_shortage
+from training.attempts.shortage import EXIT_OUT_OF_MEMORY, names_a_full_disk, names_a_shortage
 from training.executors.base import Ended
+from training.runs.causes import Cause
 from training.runs.run import Run
 
 # A traceback of all threads comes after them.
@@ -37,6 +38,7 @@ def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
         cpu_s=report["cpu_s"],
         peak_memory_mib=report["peak_memory_mib"],
         shared_memory_mib=report["shared_memory_mib"],
+        cause=cause_in("\n".join(_errors(last_words))),
     )
 
 
@@ -59,8 +61,18 @@ def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
         return f"exit code {code}: {error}"
     if code == 0 or status.error is not None:
         return f"{status.state}: {status.error}" if status.error else status.state
-    errors = [line for line in last_words.splitlines() if line.startswith("error: ")]
-    return f"exit code {code}: {errors[-1].removeprefix('error: ') if errors else f'see {_log(run)}'}"
+    errors = _errors(last_words)
+    return f"exit code {code}: {errors[-1] if errors else f'see {_log(run)}'}"
+
+
+def cause_in(said: str) -> Cause | None:
+    """What a process said last, as data: where the disk is full, its status cannot say it."""
+    return Cause.FULL_DISK if names_a_full_disk(said) else None
+
+
+def _errors(last_words: str) -> list[str]:
+    lines = last_words.splitlines()
+    return [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
 
 
 def _log(run: Run) -> Path:

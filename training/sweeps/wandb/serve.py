@@ -9,7 +9,8 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
-from training.runs.run import ENDED, Run
+from training.runs.causes import Cause
+from training.runs.run import ENDED, Run, Status
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import SweepPlan
@@ -115,7 +116,6 @@ class _Journal:
         self._folder = folder
         self._link = link
         self._trials = read_trials(folder.events(), folder.path)
-        self._seen_attempts = {run.id: run.attempts for trial in self._trials.values() for run in trial.runs}
 
     def update(self) -> None:
         known = {run.id: (trial, run) for trial in self._trials.values() for run in trial.runs}
@@ -147,17 +147,18 @@ class _Journal:
             run.attempts += 1
         status = Run.open(run.folder).status()
         if run.ended is None and status.state in ENDED and status.state != "preempted":
-            self._ended(trial, run, status.state, status.error)
+            self._ended(trial, run, status)
 
-    def _ended(self, trial: Any, run: TrialRun, state: str, error: str | None) -> None:
+    def _ended(self, trial: Any, run: TrialRun, status: Status) -> None:
         sweep = self.as_sweep()
         value = best_value(Reports(sweep.metric.name).update(run)[0], sweep.metric)
-        if error is not None and error.startswith("DivergedError"):
-            error = f"diverged: {error}"
-        self._folder.append(
-            "end", trial=trial.number, run=run.id, state=state, over=True, value=value, error=error, resources={}
-        )
-        run.ended, run.error = state, error
+        state, error, cause = status.state, status.error, status.cause
+        facts: dict[str, Any] = {"value": value, "error": error, "cause": cause, "resources": {}}
+        if cause is Cause.DIVERGED:
+            run.failures.append("diverged")
+            facts["failure"] = "diverged"
+        self._folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
+        run.ended, run.error, run.cause = state, error, cause
         shown = f" {sweep.metric.name} {value:.4g}" if value is not None else ""
         print(f"trial {trial.number} {state}{shown}  {run.id}" + (f" ({error})" if error else ""), flush=True)
 
