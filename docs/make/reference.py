@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 from training import cli, run_experiment, run_sweep
 from training.terminal.parser import Parser
 
-WIDTH = "100"  # of help texts, whatever the terminal's
+WIDTH = "80"  # of help texts, whatever the terminal's
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -41,6 +41,7 @@ FLOORS = [
     {"evaluation"},
     {"training.terminal", "training.files"},
     {"training.devices", "training.runs"},
+    {"training.tracking.base"},
     {"training.tracking.wandb"},
     {"training.tracking"},
     {"training.attempts"},

@@ -218,9 +218,10 @@ DIFFERENCES = (
     ),
     Difference(
         "no-agent",
-        "The agent starts `program` in the words of `command`.",
-        "Without an agent every trial is a run of this project. Fixed words that are a spec, or override one "
-        "(--train_args.epochs=1), count under the point's values; a warning names another program and all other words.",
+        "The agent starts `program` with the arguments of `command`.",
+        "Without an agent every trial is a run of this project. Fixed arguments that are a spec, or override one "
+        "(--train_args.epochs=1), count under the point's values; a warning names another program and all "
+        "other arguments.",
         "The same file has to run everywhere.",
     ),
 )
