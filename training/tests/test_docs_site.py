@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from training.runs.causes import Cause
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -22,3 +24,8 @@ def test_the_site_builds_without_a_broken_link_and_loads_nothing_from_the_networ
     for page in tmp_path.rglob("*.html"):
         text = page.read_text()
         assert [start for start in loaded if start in text] == [], page
+
+
+def test_the_page_of_the_run_folder_names_every_cause():
+    page = (REPOSITORY / "docs" / "reference" / "run-folder.md").read_text(encoding="utf-8")
+    assert [cause for cause in Cause if f"`{cause}`" not in page] == []
