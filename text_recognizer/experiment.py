@@ -12,8 +12,8 @@ from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.networks.base import Network
-from text_recognizer.parts import GIVEN_TO_MODEL, check_part, construct
-from text_recognizer.registry import RECIPES, base_of, names, resolve
+from text_recognizer.parts import check_part, construct
+from text_recognizer.registry import GIVEN, RECIPES, base_of, names, resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import did_you_mean, received
@@ -111,7 +111,7 @@ def json_schema() -> dict[str, Any]:
     for kind in ("dataset", "model", "network"):
         properties[kind] = _name_schema(kind)
         properties[f"{kind}_args"] = {"type": "object"}
-        conditions += _argument_conditions(kind, GIVEN_TO_MODEL if kind == "model" else ())
+        conditions += _argument_conditions(kind, GIVEN[kind])
     train_args = json_schema_of(TrainArgs)
     for part in RECIPES:
         train_args["properties"][part] |= _name_schema(part)

@@ -4,11 +4,8 @@ from typing import Any
 
 from text_recognizer.arguments import check_arguments
 from text_recognizer.errors import SpecError, TextRecognizerError
-from text_recognizer.registry import resolve
+from text_recognizer.registry import GIVEN, resolve
 from text_recognizer.spec import ExperimentSpec
-
-# What a model's constructor gets from the other parts, not from the spec.
-GIVEN_TO_MODEL = ("data_spec", "network")
 
 
 def check_part(kind: str, spec: ExperimentSpec, problems: list[str]) -> tuple[Any, dict[str, Any]]:
@@ -19,8 +16,9 @@ def check_part(kind: str, spec: ExperimentSpec, problems: list[str]) -> tuple[An
     except SpecError as error:
         problems += error.problems
         return None, {}
-    given = GIVEN_TO_MODEL if kind == "model" else ()
-    arguments, found = check_arguments(f"{kind} '{name}'", target, getattr(spec, f"{kind}_args"), apart_from=given)
+    arguments, found = check_arguments(
+        f"{kind} '{name}'", target, getattr(spec, f"{kind}_args"), apart_from=GIVEN[kind]
+    )
     problems += found
     return (None if found else target), arguments
 

@@ -77,17 +77,21 @@ BASES = {
 }
 RECIPES = ("optimizer", "schedule", "augmentation")
 
-ENTRY_POINT_GROUPS = {kind: f"text_recognizer.{kind}s" for kind in BUILT_IN}
+PLURALS = {kind: f"{kind}s" for kind in BUILT_IN}
+# Arguments of constructors that come from the program, not from whoever names the part.
+GIVEN: dict[str, tuple[str, ...]] = dict.fromkeys(BUILT_IN, ()) | {"model": ("data_spec", "network")}
 
 
-def add_kind(kind: str, table: dict[str, str], base: str) -> None:
+def add_kind(kind: str, table: dict[str, str], base: str, plural: str = "", given: tuple[str, ...] = ()) -> None:
     """A further kind of parts, with the table of the room that has them.
 
     Args:
         table: names and "package.module:Name".
         base: what each of them must be a subclass of.
+        plural: of the kind, as in its entry point group, "text_recognizer.searches".
+        given: arguments of constructors that do not come from whoever names the part.
     """
-    BUILT_IN[kind], BASES[kind], ENTRY_POINT_GROUPS[kind] = table, base, f"text_recognizer.{kind}s"
+    BUILT_IN[kind], BASES[kind], PLURALS[kind], GIVEN[kind] = table, base, plural or f"{kind}s", given
 
 
 def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., Any]:
@@ -121,7 +125,7 @@ def names(kind: str) -> list[str]:
 
 
 def _entry_points(kind: str) -> "tuple[importlib.metadata.EntryPoint, ...]":
-    return _entry_points_on(tuple(sys.path), ENTRY_POINT_GROUPS[kind])
+    return _entry_points_on(tuple(sys.path), f"text_recognizer.{PLURALS[kind]}")
 
 
 @functools.lru_cache(maxsize=64)  # reading those of all packages takes 9 ms, and a sweep asks for each of its points

@@ -1,26 +1,16 @@
 """text-recognizer: one command for everything, a subcommand a file in training/commands."""
 
-import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 
 from text_recognizer import __version__
-from text_recognizer.errors import SpecError
-from text_recognizer.wording import did_you_mean
+from text_recognizer.registry import names, resolve
+from training.commands import SUMMARIES
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
 
-COMMANDS = {
-    "run": "train, evaluate and track one experiment (the same as run_experiment)",
-    "runs": "look at runs: list, show, compare, rerun, stop, tail",
-    "sweeps": "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export",
-    "sync": "send runs and sweeps to W&B that were made offline",
-    "predict": "read characters in image files",
-    "evaluate": "measure a trained bundle on a split of its dataset",
-    "datasets": "the registry of datasets: list, fetch, verify, add",
-    "gpus": "devices, who holds them and who waits",
-    "list": "what can be named in a spec, with its arguments",
-}
+RUN = "train, evaluate and track one experiment (the same as run_experiment)"
 
 EXAMPLES = """examples:
   text-recognizer run --network=mlp --train_args.epochs=5
@@ -45,23 +35,28 @@ def _main(argv: list[str]) -> int:
     name, rest = argv[0], argv[1:]
     if name == "help":
         return _main([*rest, "--help"])
-    if name not in COMMANDS:
-        raise SpecError(f"unknown command '{name}'.{did_you_mean(name, COMMANDS)} Commands: {', '.join(COMMANDS)}.")
     if name == "run":
         from training.run_experiment import run
 
         return run(rest, prog="text-recognizer run")
-    module = importlib.import_module(f"training.commands.{name}")  # only this one: a help text must not wait for others
-    parser = Parser(prog=f"text-recognizer {name}", description=COMMANDS[name])
-    module.configure(parser)
+    command = resolve("command", name)()  # only this one: a help text must not wait for others
+    summary = (inspect.getdoc(command) or "").partition("\n")[0]
+    parser = Parser(prog=f"text-recognizer {name}", description=summary)
+    command.configure(parser)
     arguments = parser.parse_args(rest)
     code: int = arguments.run(arguments)
     return code
 
 
+def _summaries() -> dict[str, str]:
+    """Of entry points it is known what they do only once they are imported."""
+    return {"run": RUN} | {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
+
+
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    commands = _summaries()
+    width = max(map(len, commands))
+    listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in commands.items())
     return f"""usage: text-recognizer COMMAND …
 
 An offline-first laboratory for handwriting recognition.

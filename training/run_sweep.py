@@ -13,10 +13,11 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
+from text_recognizer.named_part import NamedPart
 from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, did_you_mean, received
@@ -24,6 +25,7 @@ from training.devices.requests import DeviceRequest
 from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
+from training.sweeps.judge import stopping_rule
 from training.sweeps.plan import Condition, SweepPlan, read_plan
 from training.sweeps.search.bayes import SAMPLERS
 from training.sweeps.search.choose import make_search
@@ -44,7 +46,16 @@ the others continue from their checkpoints. See: text-recognizer sweeps --help
 """
 # Flags that a kind of search has no use for, with their defaults.
 _USELESS_FLAGS: dict[str, dict[str, Any]] = {
-    "list": {"base": None, "enqueue": [], "when": [], "seed": 0, "sampler": "tpe", "allow_repeats": False},
+    "list": {
+        "base": None,
+        "enqueue": [],
+        "when": [],
+        "seed": 0,
+        "sampler": "tpe",
+        "allow_repeats": False,
+        "search": None,
+        "stopping_rule": None,
+    },
     "grid": {"sampler": "tpe", "allow_repeats": False},
     "random": {"sampler": "tpe"},
     "bayes": {},
@@ -102,10 +113,17 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
     add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
     add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials are executed (default: %(default)s)")
     add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="a process for each trial, or none")
     add("--run-cap", type=int, metavar="N", help="at most so many trials (default: run_cap of the file)")
     add("--seed", type=int, default=0, metavar="N", help="of the search (default: 0)")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each trial with different seeds; their mean counts")
+    add(
+        "--search",
+        metavar="NAME[:ARGS]",
+        help="another search than the file's method; see text-recognizer list searches",
+    )
+    add("--stopping-rule", metavar="NAME[:ARGS]", help="another one than the file's early_terminate")
     add("--sampler", choices=SAMPLERS, default="tpe", help="of a bayes search (default: tpe)")
     add("--retries", type=int, default=1, metavar="N", help="of a trial that crashes (default: 1)")
     add("--trial-timeout", type=float, metavar="S", help="seconds an attempt at a trial may take")
@@ -156,6 +174,7 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
         seed=arguments.seed,
         seeds=arguments.seeds,
         sampler=arguments.sampler,
+        search=arguments.search or "",
         enqueued=[point for text in arguments.enqueue for point in _points(text)],
         conditions=[Condition.parse(text) for text in arguments.when],
     )
@@ -171,11 +190,19 @@ def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> No
             f"{listed}: {kind} has no use for {'it' if len(flags) == 1 else 'them'}. Leave {listed} out; a value for "
             f"all trials is given with --set, like --set seed=3."
         )
-    if arguments.isolation == "inline" and arguments.jobs not in (None, 1):
+    if _executor(arguments).name == "inline" and arguments.jobs not in (None, 1):
         raise SpecError(
-            f"--isolation inline executes one run after the other in this process: --jobs must be 1. "
+            f"the executor 'inline' executes one run after the other in this process: --jobs must be 1. "
             f"{received(arguments.jobs)}"
         )
+
+
+def _executor(arguments: argparse.Namespace) -> NamedPart:
+    """Where the trials are executed: `--isolation inline` is short for `--executor inline`."""
+    asked = arguments.executor
+    if arguments.isolation == "inline" and asked not in ("local", "inline"):
+        raise SpecError(f"--isolation inline and --executor {asked} exclude each other.")
+    return NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
 
 
 def _settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -226,8 +253,7 @@ def _drive(
     plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
 ) -> int:
     from training.devices.gpu_manager import GPUManager
-    from training.executors.in_process import InProcessExecutor
-    from training.executors.local import LocalExecutor
+    from training.executors.base import Executor, Setting
     from training.executors.zygote.lease_source import device_capacity
     from training.executors.zygote.preloading import users_modules
     from training.sweeps.limits import Limits
@@ -244,17 +270,20 @@ def _drive(
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
         experiment.dataset.prepare()  # once, and before any device is held
     folder.create_or_check(plan)
-    executor: Any
-    if arguments.isolation == "inline":
-        executor = InProcessExecutor(request, trackers)
-    else:
-        modules = users_modules(experiment.spec for experiment in experiments)
-        executor = LocalExecutor(arguments.jobs, request, arguments.isolation, trackers, preload=modules)
+    setting = Setting(
+        jobs=arguments.jobs,
+        request=request,
+        trackers=trackers,
+        modules=users_modules(experiment.spec for experiment in experiments),
+        fresh=arguments.isolation == "exec",
+    )
+    executor = cast(Executor, _executor(arguments).make(setting=setting))
     limits = Limits(
         run_cap=_run_cap(plan, arguments),
         trial_timeout_s=arguments.trial_timeout,
         policy=RetryPolicy(retries=arguments.retries),
         retry_failed=arguments.retry_failed,
+        stopping_rule=arguments.stopping_rule,
     )
     print(f"sweep       {plan.in_words()}")
     print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
@@ -282,8 +311,9 @@ def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argp
     if cap is not None:
         print(f"run cap     {cap}")
     print(f"checked     {counted(len(experiments), 'point')}, all valid")
-    if plan.config is not None and plan.config.early_terminate is not None:
-        print(f"stopping    {plan.config.early_terminate.describe()}")
+    rule = stopping_rule(plan, arguments.stopping_rule)
+    if rule is not None:
+        print(f"stopping    {rule.describe()}")
     print(f"base        {json.dumps(plan.base)}")
     search = make_search(plan, arguments.allow_repeats)
     total = min(number for number in (plan.size, cap, 10) if number is not None)

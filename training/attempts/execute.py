@@ -21,7 +21,7 @@ from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
-from training.tracking.choice import TrackerChoice
+from training.tracking.choice import folder_name, tracker_choice
 from training.tracking.mirror import Mirror
 from training.tracking.wandb.mode import under_agent
 
@@ -35,7 +35,7 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
         mirrors: list[Mirror] = []
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
-            mirrors = [Mirror(run, TrackerChoice.parse(text)) for text in trackers]
+            mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
             exit_code = _train_and_evaluate(experiment, run, log, watcher)
             if exit_code == 0 and save:
                 say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
@@ -60,7 +60,7 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
             run.release()
         for mirror in mirrors:
             if mirror.url:
-                print(f"{mirror.choice.folder_name:<11} {mirror.url}", flush=True)
+                print(f"{folder_name(mirror.choice):<11} {mirror.url}", flush=True)
         return exit_code
 
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
 from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, describe_annotation, to_json
-from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
@@ -20,12 +20,13 @@ from text_recognizer.datasets.remote.metadata import (
 )
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.named_part import NamedPart
 from text_recognizer.registry import names, resolve
 from text_recognizer.settings import data_folder, metadata_file
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean
+from training.commands.base import Command
 
-EXPORT_FORMS = ("hdf5", "maps", "ord_map")
 EXAMPLES = """examples:
   text-recognizer datasets list
   text-recognizer datasets fetch mnist
@@ -36,47 +37,49 @@ EXAMPLES = """examples:
 Files are kept below TEXT_RECOGNIZER_DATA; the registry is TEXT_RECOGNIZER_METADATA (metadata/metadata.toml)."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the subcommands; each sets `run`, a function of the parsed arguments that returns the exit code."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+class Datasets(Command):
+    """The registry of datasets: list, fetch, verify, add, export."""
 
-    listing = commands.add_parser("list", help="remote datasets with their state, and the dataset classes")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    listing.set_defaults(run=run_list)
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    fetching = commands.add_parser("fetch", help="download and verify; prints the paths")
-    fetching.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
-    fetching.set_defaults(run=run_fetch)
+        listing = commands.add_parser("list", help="remote datasets with their state, and the dataset classes")
+        listing.add_argument("--json", action="store_true", help="print JSON")
+        listing.set_defaults(run=run_list)
 
-    verifying = commands.add_parser("verify", help="read everything fetched and converted again, and compare hashes")
-    verifying.add_argument("names", nargs="*", metavar="NAME", help="a table or dataset class; by default all")
-    verifying.set_defaults(run=run_verify)
+        fetching = commands.add_parser("fetch", help="download and verify; prints the paths")
+        fetching.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
+        fetching.set_defaults(run=run_fetch)
 
-    adding = commands.add_parser("add", help="compute size and hash of files and write their table")
-    adding.add_argument("name", metavar="NAME", help="the new table")
-    adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
-    for key in ABOUT_KEYS:
-        adding.add_argument(f"--{key}", default=None, metavar="TEXT")
-    adding.add_argument("--login", metavar="TEXT", help="where to register; others then place the files themselves")
-    adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected; one for each file")
-    adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
-    adding.add_argument("--replace", action="store_true", help="put the table in the place of one with this name")
-    adding.set_defaults(run=run_add)
+        verifying = commands.add_parser("verify", help="read all that was fetched and converted again, compare hashes")
+        verifying.add_argument("names", nargs="*", metavar="NAME", help="a table or dataset class; by default all")
+        verifying.set_defaults(run=run_verify)
 
-    exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
-    exporting.add_argument("dataset", metavar="DATASET", help="a dataset class")
-    exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
-    exporting.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
-    exporting.add_argument(
-        "--as",
-        dest="form",
-        choices=EXPORT_FORMS,
-        default="hdf5",
-        help="hdf5: one file as HTR-Flor reads it. maps, ord_map: folders with sample.txt and either form of char_dict",
-    )
-    exporting.set_defaults(run=run_export)
+        adding = commands.add_parser("add", help="compute size and hash of files and write their table")
+        adding.add_argument("name", metavar="NAME", help="the new table")
+        adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
+        for key in ABOUT_KEYS:
+            adding.add_argument(f"--{key}", default=None, metavar="TEXT")
+        adding.add_argument("--login", metavar="TEXT", help="where to register; others then place the files themselves")
+        adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected; one for each file")
+        adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
+        adding.add_argument("--replace", action="store_true", help="put the table in the place of one with this name")
+        adding.set_defaults(run=run_add)
+
+        exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
+        exporting.add_argument("dataset", metavar="DATASET", help="a dataset class")
+        exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
+        exporting.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        exporting.add_argument(
+            "--as",
+            dest="form",
+            metavar="NAME[:ARGS]",
+            default="hdf5",
+            help="a form of export; see text-recognizer list exports (default: %(default)s)",
+        )
+        exporting.set_defaults(run=run_export)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -139,26 +142,19 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
     from text_recognizer.datasets.lines.base import LineDataset
-    from text_recognizer.datasets.lines.sample_folders import write_sample_folders
 
+    export = NamedPart.parse("export", args.form).make()
     target = resolve("dataset", args.dataset)
     if not (isinstance(target, type) and issubclass(target, LineDataset)):
         raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
-    if args.output.exists() and (args.form == "hdf5" or not args.output.is_dir()):
-        raise DataError(f"{args.output} is there already. Give another name, or remove it.")
     given = parse_json(args.dataset_args, "--dataset_args")
     arguments, problems = check_arguments(f"dataset '{args.dataset}'", target, given)
     if problems:
         raise SpecError(problems)
     dataset = target(**arguments)
     dataset.prepare()
-    if args.form == "hdf5":
-        widest = max(int(dataset.split(name).widths.max(initial=0)) for name in SPLIT_NAMES)
-        write_hdf5(args.output, {name: dataset.split(name) for name in SPLIT_NAMES}, max(1024, widest))
-    else:
-        write_sample_folders(dataset, args.output, args.form)
+    export.write(dataset, args.output)
     sizes = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
     sys.stdout.write(f"{args.output}: {sizes} lines of {args.dataset}\n")
     return 0

@@ -9,20 +9,25 @@ from text_recognizer.experiment import assemble
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.trust import TrustCode
+from training.commands.base import Command
 from training.terminal.log_file import standard_error_off
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "examples:\n  text-recognizer evaluate\n  text-recognizer evaluate runs/default/RUN --split validation --json"
-    )
-    parser.add_argument(
-        "bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run folder, or a canonical bundle"
-    )
-    parser.add_argument("--split", choices=SPLIT_NAMES, default="test")
-    parser.add_argument("--json", action="store_true", help="all figures, per class too")
-    parser.add_argument("--trust-code", action=TrustCode)
-    parser.set_defaults(run=_run)
+class Evaluate(Command):
+    """Measure a trained bundle on a split of its dataset."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = (
+            "examples:\n  text-recognizer evaluate\n"
+            "  text-recognizer evaluate runs/default/RUN --split validation --json"
+        )
+        parser.add_argument(
+            "bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run folder, or a canonical bundle"
+        )
+        parser.add_argument("--split", choices=SPLIT_NAMES, default="test")
+        parser.add_argument("--json", action="store_true", help="all figures, per class too")
+        parser.add_argument("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted, received
+from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
 from training.files.processes import printable
 
@@ -19,16 +20,25 @@ if TYPE_CHECKING:
     from training.devices.status import DeviceStatus, Holder, Status  # they need Unix
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of the command."""
-    parser.epilog = "examples:\n  text-recognizer gpus\n  text-recognizer gpus --watch=5\n  text-recognizer gpus --json"
-    forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="print one JSON object")
-    forms.add_argument(
-        "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="show again every second, until Ctrl-C"
-    )
-    forms.add_argument("--clear-quarantine", metavar="UUID", help="give a repaired GPU back to the runs")
-    parser.set_defaults(run=run)
+class Gpus(Command):
+    """Devices, who holds them and who waits."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = "examples:\n" + "".join(
+            f"  text-recognizer gpus{flag}\n" for flag in ("", " --watch=5", " --json")
+        )
+        forms = parser.add_mutually_exclusive_group()
+        forms.add_argument("--json", action="store_true", help="print one JSON object")
+        forms.add_argument(
+            "--watch",
+            nargs="?",
+            type=_seconds,
+            const=1.0,
+            metavar="SECONDS",
+            help="show again and again, until Ctrl-C",
+        )
+        forms.add_argument("--clear-quarantine", metavar="UUID", help="give a repaired GPU back to the runs")
+        parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,25 +12,31 @@ from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredic
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
+from training.commands.base import Command
 from training.terminal.log_file import standard_error_off
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "examples:\n  text-recognizer predict digit.png\n"
-        "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
-        "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
-    )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files of what the bundle was trained to read")
-    parser.add_argument(
-        "--bundle", default=DEFAULT_BUNDLE, help="a bundle or run folder, or a canonical bundle (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object an image, with alternatives and places")
-    parser.add_argument("--trust-code", action=TrustCode)
-    parser.set_defaults(run=_run)
+class Predict(Command):
+    """Read characters in image files."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = (
+            "examples:\n  text-recognizer predict digit.png\n"
+            "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
+            "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
+        )
+        parser.add_argument("images", nargs="+", metavar="IMAGE", help="images of what the bundle was trained to read")
+        parser.add_argument(
+            "--bundle",
+            default=DEFAULT_BUNDLE,
+            help="a bundle or run folder, or a canonical bundle",
+        )
+        parser.add_argument(
+            "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
+        )
+        parser.add_argument("--json", action="store_true", help="a JSON object an image, with alternatives and places")
+        parser.add_argument("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

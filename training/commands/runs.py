@@ -13,6 +13,7 @@ from evaluation.compare import compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
+from training.commands.base import Command
 from training.files.journals import read_journal
 from training.runs.run import Run, find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
@@ -31,44 +32,49 @@ EXAMPLES = """examples:
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EXAMPLES
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="all runs, the newest first")
-    listing.add_argument(
-        "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
-    )
-    listing.add_argument("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
-    listing.add_argument(
-        "--columns", help=f"comma-separated (default: {','.join(DEFAULT_COLUMNS)}; damage where a run is damaged)"
-    )
-    listing.add_argument("--format", choices=("table", "csv", "json"), default="table")
-    listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
-    listing.set_defaults(run=_list)
-    show = actions.add_parser("show", help="everything about one run")
-    show.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
-    show.add_argument("--json", action="store_true")
-    show.set_defaults(run=_show)
-    compare = actions.add_parser("compare", help="differences between runs, metrics side by side, learning curves")
-    compare.add_argument("names", nargs="+", metavar="RUN")
-    compare.add_argument(
-        "--curve", default=None, metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)"
-    )
-    compare.set_defaults(run=_compare)
-    stop = actions.add_parser("stop", help="ask a run to stop at its next checkpoint")
-    stop.add_argument("name", metavar="RUN")
-    stop.add_argument("--reason", default="asked to by text-recognizer runs stop")
-    stop.set_defaults(run=_stop)
-    tail = actions.add_parser("tail", help="what a run prints, as it prints it, until it ends")
-    tail.add_argument("name", metavar="RUN")
-    tail.add_argument("--lines", type=int, default=20, metavar="N", help="how many of the earlier lines (default: 20)")
-    tail.set_defaults(run=_tail)
-    rerun = actions.add_parser(
-        "rerun", help="a new run with the spec of an old one; further arguments as of run_experiment"
-    )
-    rerun.add_argument("name", metavar="RUN")
-    rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
-    rerun.set_defaults(run=_rerun)
+class Runs(Command):
+    """Look at runs: list, show, compare, rerun, stop, tail."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        actions = parser.add_subparsers(metavar="ACTION", required=True)
+        listing = actions.add_parser("list", help="all runs, the newest first")
+        listing.add_argument(
+            "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
+        )
+        listing.add_argument("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
+        listing.add_argument(
+            "--columns", help=f"comma-separated (default: {','.join(DEFAULT_COLUMNS)}; damage where a run is damaged)"
+        )
+        listing.add_argument("--format", choices=("table", "csv", "json"), default="table")
+        listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
+        listing.set_defaults(run=_list)
+        show = actions.add_parser("show", help="everything about one run")
+        show.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
+        show.add_argument("--json", action="store_true")
+        show.set_defaults(run=_show)
+        compare = actions.add_parser("compare", help="differences between runs, metrics side by side, learning curves")
+        compare.add_argument("names", nargs="+", metavar="RUN")
+        compare.add_argument(
+            "--curve", default=None, metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)"
+        )
+        compare.set_defaults(run=_compare)
+        stop = actions.add_parser("stop", help="ask a run to stop at its next checkpoint")
+        stop.add_argument("name", metavar="RUN")
+        stop.add_argument("--reason", default="asked to by text-recognizer runs stop")
+        stop.set_defaults(run=_stop)
+        tail = actions.add_parser("tail", help="what a run prints, as it prints it, until it ends")
+        tail.add_argument("name", metavar="RUN")
+        tail.add_argument(
+            "--lines", type=int, default=20, metavar="N", help="earlier lines to show first (default: 20)"
+        )
+        tail.set_defaults(run=_tail)
+        rerun = actions.add_parser(
+            "rerun", help="a new run with the spec of an old one; further arguments as of run_experiment"
+        )
+        rerun.add_argument("name", metavar="RUN")
+        rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
+        rerun.set_defaults(run=_rerun)
 
 
 def _list(arguments: argparse.Namespace) -> int:

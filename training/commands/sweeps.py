@@ -8,6 +8,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
+from training.commands.base import Command
 from training.runs.run_table import read_row
 from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
@@ -33,28 +34,31 @@ _WISHES: dict[str, tuple[Wish, str]] = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EXAMPLES
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="all sweeps, the newest first")
-    listing.add_argument("--json", action="store_true")
-    listing.set_defaults(run=_list)
-    show = actions.add_parser("show", help="a sweep and its trials, best first")
-    show.add_argument("name", metavar="SWEEP")
-    show.add_argument("--json", action="store_true")
-    show.set_defaults(run=_show)
-    explain = actions.add_parser("explain", help="why each trial was suggested, stopped or failed")
-    explain.add_argument("name", metavar="SWEEP")
-    explain.add_argument("--trial", type=int, metavar="N", help="only this one")
-    explain.set_defaults(run=_explain)
-    export = actions.add_parser("export", help="as an Optuna study, for optuna-dashboard")
-    export.add_argument("name", metavar="SWEEP")
-    export.add_argument("file", type=Path, metavar="FILE.db", help="an SQLite file to be made")
-    export.set_defaults(run=_export)
-    for action, (_, what) in _WISHES.items():
-        steer = actions.add_parser(action, help=what)
-        steer.add_argument("name", metavar="SWEEP")
-        steer.set_defaults(run=_steer, action=action)
+class Sweeps(Command):
+    """Look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        actions = parser.add_subparsers(metavar="ACTION", required=True)
+        listing = actions.add_parser("list", help="all sweeps, the newest first")
+        listing.add_argument("--json", action="store_true")
+        listing.set_defaults(run=_list)
+        show = actions.add_parser("show", help="a sweep and its trials, best first")
+        show.add_argument("name", metavar="SWEEP")
+        show.add_argument("--json", action="store_true")
+        show.set_defaults(run=_show)
+        explain = actions.add_parser("explain", help="why each trial was suggested, stopped or failed")
+        explain.add_argument("name", metavar="SWEEP")
+        explain.add_argument("--trial", type=int, metavar="N", help="only this one")
+        explain.set_defaults(run=_explain)
+        export = actions.add_parser("export", help="as an Optuna study, for optuna-dashboard")
+        export.add_argument("name", metavar="SWEEP")
+        export.add_argument("file", type=Path, metavar="FILE.db", help="an SQLite file to be made")
+        export.set_defaults(run=_export)
+        for action, (_, what) in _WISHES.items():
+            steer = actions.add_parser(action, help=what)
+            steer.add_argument("name", metavar="SWEEP")
+            steer.set_defaults(run=_steer, action=action)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
+from training.commands.base import Command
 from training.runs.run import Run, find_run, is_made
 from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
@@ -25,17 +26,20 @@ Nothing is sent twice; a sync that was interrupted goes on when it is started ag
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EXAMPLES
-    parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep, or a run as in runs")
-    parser.add_argument("--all", action="store_true", help="all runs, but those made with --wandb disabled")
-    target = parser.add_mutually_exclusive_group()
-    target.add_argument("--attach", metavar="SWEEP_ID", help="as runs of this sweep at W&B")
-    target.add_argument("--register", action="store_true", help="then register the sweep, with its runs as done")
-    parser.add_argument("--again", action="store_true", help="also look at runs that were sent before")
-    parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
-    parser.add_argument("--trust-code", action=TrustCode)
-    parser.set_defaults(run=_sync)
+class Sync(Command):
+    """Send runs and sweeps to W&B that were made offline."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep or run")
+        parser.add_argument("--all", action="store_true", help="all runs, but those made with --wandb disabled")
+        target = parser.add_mutually_exclusive_group()
+        target.add_argument("--attach", metavar="SWEEP_ID", help="as runs of this sweep at W&B")
+        target.add_argument("--register", action="store_true", help="then register the sweep, with its runs as done")
+        parser.add_argument("--again", action="store_true", help="also look at runs that were sent before")
+        parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
+        parser.add_argument("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_sync)
 
 
 def _sync(arguments: argparse.Namespace) -> int:

@@ -1,1 +1,12 @@
-"""Where runs are executed: each in a process of its own, or, for a debugger, in this one."""
+"""Where runs are executed: each in a process of its own, or, for a debugger, in this one.
+
+A further executor is one file with a subclass of `Executor`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+EXECUTORS = {
+    "inline": "training.executors.in_process:InProcessExecutor",
+    "local": "training.executors.local:LocalExecutor",
+}
+add_kind("executor", EXECUTORS, "training.executors.base:Executor", given=("setting",))

@@ -1,11 +1,13 @@
 """Executor and Job: what a sweep knows of where its runs are executed."""
 
 import concurrent.futures
-from collections.abc import Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
+from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
 from training.runs.run import Run
 
@@ -95,12 +97,43 @@ class Job:
             self.future.set_result(ended)
 
 
-class Executor(Protocol):
+@dataclass(frozen=True)
+class Setting:
+    """What a sweep asks of its executor.
+
+    Args:
+        jobs: runs at once; None: as many as devices or cores allow.
+        request: the devices of each run.
+        trackers: what mirrors each run; see training.tracking.choice.
+        modules: of a user's datasets, models and networks, which may be imported before a run starts.
+        fresh: an interpreter of its own for each run, whatever that costs.
+    """
+
+    jobs: int | None = None
+    request: DeviceRequest = field(default_factory=lambda: DeviceRequest(1))
+    trackers: Sequence[str] = ()
+    modules: Sequence[str] = ()
+    fresh: bool = False
+
+
+class Executor(ABC):
     """Starts runs. `state`, `place` and `waiting_for` of their jobs follow what happens to them."""
 
     capacity: int
     """How many runs it executes at once; further ones wait."""
 
+    @classmethod
+    @abstractmethod
+    def open(cls, setting: Setting) -> "Executor":
+        """
+        Args:
+            setting: what the sweep asks for. Further arguments are what stands after the name in
+                `--executor NAME:KEY=VALUE,…`.
+        Raises:
+            DeviceError, SpecError: it cannot do that here.
+        """
+
+    @abstractmethod
     def submit(self, run: Run, **launch: Any) -> Job:
         """Takes a run from its start, or from its last checkpoint, as far as it goes. Returns at once.
 
@@ -109,12 +142,15 @@ class Executor(Protocol):
             launch: further facts for its launch.json, for example the sweep and trial it belongs to.
         """
 
+    @abstractmethod
     def drive(self, loop: Callable[[], T]) -> T:
         """Calls a loop that submits runs and waits for them: here, or in another thread where runs need this one."""
 
+    @abstractmethod
     def kill(self) -> None:
         """Ends all runs at once, whatever suspended them, and starts none any more. Signal handlers may call it."""
 
+    @abstractmethod
     def close(self) -> None:
         """Ends the jobs there are: the running ones at a checkpoint if they come to one in time. Waits for that."""
 

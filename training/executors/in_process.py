@@ -17,7 +17,7 @@ from training.attempts.attempt import attempt
 from training.attempts.shortage import EXIT_OUT_OF_MEMORY
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.executors.base import Ended, Job
+from training.executors.base import Ended, Executor, Job, Setting
 from training.executors.zygote.endings import after_exit
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _OVER = "the thread that executes runs has left"
 
 
-class InProcessExecutor:
+class InProcessExecutor(Executor):
     """Executes runs in the thread that drives it; a run that is submitted without anybody driving, at once.
 
     Runs share TensorFlow's state and the memory it took, one that crashes takes all with it, and output goes to the
@@ -54,6 +54,10 @@ class InProcessExecutor:
         self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
         self._left = False
         self._start = threading.Lock()  # a job is either started or cancelled before
+
+    @classmethod
+    def open(cls, setting: Setting) -> "InProcessExecutor":
+        return cls(setting.request, setting.trackers)
 
     def submit(self, run: Run, **launch: Any) -> Job:
         """See Executor.submit; where nobody drives, it returns when the run is over.

@@ -15,7 +15,7 @@ from text_recognizer.wording import received
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
-from training.executors.base import Job
+from training.executors.base import Executor, Job, Setting
 from training.executors.zygote.dispatcher import Dispatcher
 from training.executors.zygote.lease_source import LeaseSource, device_capacity
 from training.executors.zygote.order import Order
@@ -28,7 +28,7 @@ GRACE_S = 20.0
 _CLOSED = "the executor was closed"
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Executes several runs at once on this machine. All of them execute the code as it is at the start.
 
     Args:
@@ -70,6 +70,11 @@ class LocalExecutor:
         self._dispatcher = Dispatcher(start_zygote, isolation, slots, leases, grace_s, tell)
         self._thread = threading.Thread(target=self._dispatcher.run, name="executor", daemon=True)
         self._thread.start()
+
+    @classmethod
+    def open(cls, setting: Setting) -> "LocalExecutor":
+        isolation: Isolation = "exec" if setting.fresh else "fork"
+        return cls(setting.jobs, setting.request, isolation, setting.trackers, setting.modules)
 
     @property
     def isolation(self) -> Isolation | None:

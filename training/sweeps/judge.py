@@ -1,12 +1,15 @@
 """Judge: early termination of the runs at work, each decision of which is written down before it is carried out."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
+from text_recognizer.named_part import NamedPart
 from training.runs.causes import Cause
 from training.sweeps.folder import SweepFolder
+from training.sweeps.plan import SweepPlan
 from training.sweeps.runs import LiveRun
-from training.sweeps.stopping_rules.hyperband import Decision, Hyperband, HyperbandTable
+from training.sweeps.stopping_rules.base import Decision, StoppingRule
+from training.sweeps.stopping_rules.hyperband import HyperbandTable
 
 
 class Judge:
@@ -16,21 +19,21 @@ class Judge:
         folder: of the sweep; the journal gets the decisions.
     """
 
-    def __init__(self, rule: Hyperband, metric: str, folder: SweepFolder) -> None:
-        self._table = HyperbandTable(rule)
+    def __init__(self, rule: StoppingRule, metric: str, folder: SweepFolder) -> None:
+        self._rule = rule
         self._metric = metric
         self._folder = folder
 
     def hear(self, run_id: str, values: Iterable[Any]) -> None:
         """All that a run has reported by now."""
-        self._table.forget(run_id)
-        self._table.report(run_id, values)
+        self._rule.forget(run_id)
+        self._rule.report(run_id, values)
 
     def judge(self, runs: Sequence[LiveRun]) -> None:
         """Stops those that are worse than the others; one that was kept before may be stopped when better ones came."""
         for live in runs:
             if not live.job.done():
-                self._follow(live, self._table.decide(live.run.id))
+                self._follow(live, self._rule.decide(live.run.id))
 
     def _follow(self, live: LiveRun, decision: Decision) -> None:
         """Writes a decision down when it is the first at its band or says stop; and stops the run."""
@@ -43,13 +46,25 @@ class Judge:
         facts = {
             "stop": decision.stop,
             "band": decision.band,
-            "value": decision.value,
-            "threshold": decision.threshold,
-            "runs_at_band": decision.runs_at_band,
-            "reports": decision.reports,
+            **decision.facts,
             "text": explained,
         }
         self._folder.append("decision", trial=live.trial.number, run=live.run.id, **facts)
         live.trial.decisions.append({"run": live.run.id, **facts})
         if decision.stop:
             live.cancel(kill=False, reason=f"early termination, {explained}", cause=Cause.EARLY_TERMINATION)
+
+
+def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:
+    """The rule by which a sweep's runs are stopped early; None where there is none.
+
+    Args:
+        asked: another rule than the file's, by name with its arguments.
+    Raises:
+        SpecError: there is no such rule, or it has no such argument.
+    """
+    if asked is not None:
+        part = NamedPart.parse("stopping_rule", asked)
+        return cast(StoppingRule, part.make(goal=plan.metric.goal if plan.metric is not None else "minimize"))
+    rule = None if plan.config is None else plan.config.early_terminate
+    return None if rule is None else HyperbandTable.of(rule)

@@ -13,12 +13,14 @@ class Limits:
         run_cap: at most so many trials in all.
         trial_timeout_s: an attempt at a run may take so long.
         retry_failed: start runs again that failed for good before.
+        stopping_rule: another one than that of the file, by name with its arguments.
     """
 
     run_cap: int | None = None
     trial_timeout_s: float | None = None
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     retry_failed: bool = False
+    stopping_rule: str | None = None
 
 
 @dataclass(frozen=True)

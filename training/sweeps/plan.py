@@ -74,6 +74,7 @@ class SweepPlan:
         seed: of the search.
         seeds: runs a trial, which differ in the spec's seed; their mean counts.
         sampler: of a bayes search.
+        search: another search than the file's method, with its arguments; "" for that of the file.
         text: the file itself, kept in the sweep's folder.
     """
 
@@ -88,6 +89,7 @@ class SweepPlan:
     conditions: tuple[Condition, ...]
     text: str = field(repr=False)
     source: str = "sweep"
+    search: str = ""
 
     @property
     def method(self) -> str:
@@ -119,6 +121,7 @@ class SweepPlan:
             "sampler": self.sampler if self.method == "bayes" else None,
             "enqueued": list(self.enqueued),
             "conditions": [repr(condition) for condition in self.conditions],
+            **({"search": self.search} if self.search else {}),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -243,7 +246,7 @@ class SweepPlan:
         trials = "no end of its own" if self.size is None else counted(self.size, "trial")
         seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
         chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
-        return f"{self.name}: {self.method} search, {trials}{seeds}{chosen}"
+        return f"{self.name}: {self.search or self.method} search, {trials}{seeds}{chosen}"
 
 
 def read_plan(
@@ -257,6 +260,7 @@ def read_plan(
     sampler: str = "tpe",
     enqueued: Sequence[Point] = (),
     conditions: Sequence[Condition] = (),
+    search: str = "",
 ) -> SweepPlan:
     """A plan from a file: `.json` is a list of experiments, everything else a W&B YAML.
 
@@ -282,6 +286,7 @@ def read_plan(
         conditions=tuple(conditions),
         text=path.read_text(encoding="utf-8"),
         source=str(path),
+        search=search,
     )
 
 

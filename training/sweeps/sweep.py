@@ -19,7 +19,7 @@ from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
 from training.sweeps.failures import classify
 from training.sweeps.folder import SweepFolder, suggestion_facts
-from training.sweeps.judge import Judge
+from training.sweeps.judge import Judge, stopping_rule
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
@@ -74,7 +74,7 @@ class Sweep:
         self._search = search
         self._watcher = watcher
         self._reusable = reusable
-        rule = None if plan.config is None else plan.config.early_terminate
+        rule = stopping_rule(plan, limits.stopping_rule)
         self._judge = Judge(rule, self.metric.name, folder) if rule is not None else None
         self._final_values: dict[int, list[float]] = {}
         self._interrupts = 0

@@ -10,7 +10,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.attempts.shortage import names_a_full_disk
-from training.executors.base import Ended, Job
+from training.executors.base import Ended, Executor, Job, Setting
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.failures import RetryPolicy
@@ -35,7 +35,7 @@ parameters:
 """
 
 
-class MadeUpExecutor:
+class MadeUpExecutor(Executor):
     """Each job is a thread that writes a run folder as a run would.
 
     Args:
@@ -49,6 +49,10 @@ class MadeUpExecutor:
         self._story = story
         self._pause_s = pause_s
         self._threads: list[threading.Thread] = []
+
+    @classmethod
+    def open(cls, setting: Setting) -> "MadeUpExecutor":
+        raise NotImplementedError
 
     def submit(self, run: Run, **launch: Any) -> Job:
         self.started.append(run.id)

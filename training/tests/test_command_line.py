@@ -119,7 +119,7 @@ def test_a_run_that_fills_the_disk_fails_with_the_first_error(run, monkeypatch):
 
     monkeypatch.setattr(execute_module, "_train_and_evaluate", fill_the_disk)
     with pytest.raises(RunError, match="cannot write the checkpoint"):
-        execute_module.execute(assemble(SPEC), run, "disabled")
+        execute_module.execute(assemble(SPEC), run, ())
     assert run.status().state == "died"  # it can be resumed when there is space
 
 
@@ -128,7 +128,7 @@ def test_an_attempt_on_a_full_disk_fails_with_the_first_error(run, monkeypatch):
     (run.folder / ".status.json.new").symlink_to("/dev/full")
     monkeypatch.setattr(attempt_module, "assemble", failing(SpecError("the first error")))
     with pytest.raises(SpecError, match="the first error"):
-        attempt_module.attempt(run, Lease(()), "disabled")
+        attempt_module.attempt(run, Lease(()), ())
     run.hold()  # nobody else does any more
     run.release()
 
@@ -137,7 +137,7 @@ def test_the_log_tells_where_the_system_refused_something(run, monkeypatch):
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.txt")
     monkeypatch.setattr(execute_module, "_train_and_evaluate", failing(missing))
     with pytest.raises(FileNotFoundError):
-        execute_module.execute(assemble(SPEC), run, "disabled")
+        execute_module.execute(assemble(SPEC), run, ())
     log = (run.folder / "log.txt").read_text()
     assert "in fail" in log
     assert "words.txt" in log

@@ -16,7 +16,7 @@ from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.character_files import idx_files, part
 from text_recognizer.tests.file_server import FileServer, file_entry, sha256, write_registry
-from training.commands.datasets import configure
+from training.commands.datasets import Datasets
 
 CONTENT = b"letters " * 1000
 REGISTRY = """\
@@ -64,7 +64,7 @@ def server() -> Iterator[FileServer]:
 
 def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    configure(parser)
+    Datasets().configure(parser)
     args = parser.parse_args(arguments)
     return int(args.run(args))
 

@@ -103,14 +103,14 @@ def test_to_maximize_is_to_minimize_the_negative() -> None:
 def test_only_finite_numbers_count_as_reports() -> None:
     reported = [1, math.nan, math.inf, -math.inf, True, "9", None, 2.5, 10**400, [3]]
     assert usable_values(reported) == [1, 2.5]
-    table = HyperbandTable(Hyperband(min_iter=2))
+    table = HyperbandTable.of(Hyperband(min_iter=2))
     table.report("good", [1, 1])
     table.report("diverged", [5, math.nan, math.nan, math.nan])
     assert (table.decide("diverged").band, table.decide("diverged").stop) == (None, False)
 
 
 def test_a_threshold_can_become_stricter_later() -> None:
-    table = HyperbandTable(Hyperband(min_iter=1))
+    table = HyperbandTable.of(Hyperband(min_iter=1))
     table.report("a", [3.0])
     assert not table.decide("a").stop
     table.report("b", [1.0])
@@ -118,7 +118,7 @@ def test_a_threshold_can_become_stricter_later() -> None:
 
 
 def test_a_decision_explains_itself() -> None:
-    table = HyperbandTable(Hyperband(min_iter=2, eta=3))
+    table = HyperbandTable.of(Hyperband(min_iter=2, eta=3))
     table.report("a", [0.5, 0.41])
     table.report("b", [0.6, 0.52])
     table.report("c", [0.7])
@@ -130,7 +130,7 @@ def test_a_decision_explains_itself() -> None:
     )
     assert table.decide("c").explain("val_loss") == "kept: 1 report of val_loss, the first band is at 2"
     assert table.decide("never seen").explain() == "kept: 0 reports of the metric, the first band is at 2"
-    lenient = HyperbandTable(Hyperband(min_iter=1, strict=False, goal="maximize"))
+    lenient = HyperbandTable.of(Hyperband(min_iter=1, strict=False, goal="maximize"))
     lenient.report("a", [0.9])
     lenient.report("b", [0.2, 0.3])
     assert lenient.decide("b").explain("acc").startswith("stopped: the best acc so far (band 1) is 0.3, below 0.9 ")
@@ -167,7 +167,7 @@ def test_the_table_decides_as_the_rule_whatever_the_order_of_reports(
     turns = [index for index, _ in reports]
     order.shuffle(turns)
     left = [iter(history) for history in histories]
-    table = HyperbandTable(rule)
+    table = HyperbandTable.of(rule)
     for index in turns:
         table.report(str(index), [next(left[index])])
     usable = [usable_values(history) for history in histories]
@@ -183,7 +183,7 @@ def test_the_table_decides_as_the_rule_whatever_the_order_of_reports(
 
 def test_a_decision_among_many_runs_costs_hardly_more_than_one_among_few() -> None:
     def decide_among(runs: int) -> float:
-        table = HyperbandTable(Hyperband(min_iter=1))
+        table = HyperbandTable.of(Hyperband(min_iter=1))
         numbers = random.Random(0)
         for run in range(runs):
             table.report(str(run), [numbers.random() for _ in range(10)])

@@ -193,7 +193,7 @@ def test_hyperband_has_the_same_bands_thresholds_and_stops(answers: dict[str, An
     for (settings, goal, states, histories), expected in answers["hyperband"]:
         rule = Hyperband.from_config(settings, goal)
         usable = [usable_values(history) for history in histories]
-        table = HyperbandTable(rule)
+        table = HyperbandTable.of(rule)
         for index, history in enumerate(histories):
             table.report(str(index), history)
         decisions = [rule.decide(history, usable) for history in usable]

@@ -116,7 +116,7 @@ def show_foreign_values() -> None:
 
 
 def show_judged_at_once() -> None:
-    table = HyperbandTable(Hyperband(min_iter=2))
+    table = HyperbandTable.of(Hyperband(min_iter=2))
     table.report("a", [1.0, 1.0])
     stops = []
     for value in (9.0, 9.0):

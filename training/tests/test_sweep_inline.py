@@ -56,7 +56,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.fixture
 def inline(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     def make(text: str = GRID, limits: Limits | None = None) -> Any:
-        executor: Any = InProcessExecutor(DeviceRequest(0), "disabled")
+        executor: Any = InProcessExecutor(DeviceRequest(0))
         return sweep_of(text, tmp_path, executor, limits)
 
     before = signal.getsignal(signal.SIGINT), threading.active_count()
@@ -172,7 +172,7 @@ def test_errors_that_are_let_through_leave_nobody_waiting(story, tmp_path, inlin
         raise ZeroDivisionError("for the debugger")
 
     story["deed"] = fail
-    executor: Any = InProcessExecutor(DeviceRequest(0), "disabled", raise_errors=True)
+    executor: Any = InProcessExecutor(DeviceRequest(0), raise_errors=True)
     sweep, _ = sweep_of(GRID, tmp_path, executor)
     with pytest.raises(ZeroDivisionError, match="for the debugger"):
         sweep.run()

@@ -23,12 +23,13 @@ import numpy as np
 from evaluation.predictions import loss_of, prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
+from text_recognizer.named_part import NamedPart
 from training.files.journals import read_journal
 from training.files.json_objects import read_object
 from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.tracking.base import Facts, Tracker
-from training.tracking.choice import TrackerChoice
+from training.tracking.choice import folder_name, tracker_choice
 
 POLL_S = 0.2
 SAMPLES = 32
@@ -42,10 +43,10 @@ STATE_FILE, LOG_FILE, LOCK_FILE = "mirror.json", "mirror.log", "mirror.lock"
 class Mirror:
     """A running mirror, as the process that trains sees it."""
 
-    def __init__(self, run: Run, choice: TrackerChoice) -> None:
+    def __init__(self, run: Run, choice: NamedPart) -> None:
         self.choice = choice
         self._run = run
-        self._folder = folder = run.folder / choice.folder_name
+        self._folder = folder = run.folder / folder_name(choice)
         folder.mkdir(exist_ok=True)
         _end_earlier_mirror(run, folder)
         (folder / STATE_FILE).unlink(missing_ok=True)
@@ -161,8 +162,8 @@ def main() -> int:
     parser.add_argument("--deadline", type=int, metavar="S", help="end after so many seconds, done or not")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
-    choice = TrackerChoice.parse(arguments.track)
-    folder = run.folder / choice.folder_name
+    choice = tracker_choice(arguments.track)
+    folder = run.folder / folder_name(choice)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the run decides when it is over, its folder says so
     if arguments.deadline is not None:

@@ -13,7 +13,8 @@ from training.sweeps.file.fixed_words import FixedWords, fixed_words
 from training.sweeps.file.forms import FORMS, inferred_distribution
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems
-from training.sweeps.stopping_rules.hyperband import Goal, Hyperband
+from training.sweeps.stopping_rules.base import Goal
+from training.sweeps.stopping_rules.hyperband import Hyperband
 
 Method = Literal["grid", "random", "bayes"]
 Strategy = Literal["latest", "best", "worst"]

@@ -1,1 +1,15 @@
-"""Searches: which point to try next, given the seed and the trials so far."""
+"""Searches: which point to try next, given the seed and the trials so far.
+
+A further search is one file with a subclass of `Search`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+# By the `method` of a sweep's file; --search names any of them, or one from outside.
+SEARCHES = {
+    "bayes": "training.sweeps.search.bayes:BayesSearch",
+    "grid": "training.sweeps.search.grid:GridSearch",
+    "list": "training.sweeps.search.list:ListSearch",
+    "random": "training.sweeps.search.random:RandomSearch",
+}
+add_kind("search", SEARCHES, "training.sweeps.search.base:Search", "searches", given=("plan", "allow_repeats"))

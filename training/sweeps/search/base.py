@@ -1,8 +1,9 @@
 """What a search is: asked for a trial, told of trials. And the points that need not be tried again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from training.sweeps.file.parameters import Point
 from training.sweeps.plan import SweepPlan
@@ -37,12 +38,23 @@ class Suggestion:
     how: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Search(Protocol):
-    """Asked for trial number n it must give the same answer whenever it was told the same."""
+class Search(ABC):
+    """Asked for trial number n it must give the same answer whenever it was told the same.
 
+    Args:
+        plan: of the sweep: its space, seed, metric and points to try first.
+        allow_repeats: a point may be suggested again.
+        Further arguments of a subclass's constructor are what stands after its name in `--search NAME:KEY=VALUE,…`.
+    """
+
+    @abstractmethod
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None: ...
+
+    @abstractmethod
     def ask(self, number: int) -> Suggestion | None:
         """The next suggestion; None when there is none left, or none yet."""
 
+    @abstractmethod
     def tell(self, trial: PastTrial) -> None:
         """What is known of a trial by now; a later word replaces an earlier one."""
 

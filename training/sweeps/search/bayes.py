@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from text_recognizer.errors import SpecError
 from training.sweeps.file.parameters import Parameter, Point
 from training.sweeps.plan import SweepPlan
-from training.sweeps.search.base import PastTrial, SeenPoints, Suggestion
+from training.sweeps.search.base import PastTrial, Search, SeenPoints, Suggestion
 from training.sweeps.search.evolution import Evolution
 from training.sweeps.search.observations import PastRun, observe
 from training.sweeps.search.random import RandomSearch
@@ -26,16 +26,16 @@ STARTUP_TRIALS = 5
 MOST_MODELLED = 500
 
 
-class BayesSearch:
-    """Optuna's samplers, or CMA-ES, over W&B's space. An Optuna study is built anew from the trials so far for each
-    suggestion.
+class BayesSearch(Search):
+    """Optuna's samplers, or CMA-ES, over W&B's space.
 
+    An Optuna study is built anew from the trials so far for each suggestion.
     Trials that failed count as the metric's `impute` says; those still running keep others away (a constant liar).
     """
 
     MOST_DRAWS = 50
 
-    def __init__(self, plan: SweepPlan, allow_repeats: bool) -> None:
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
         assert plan.config is not None
         assert plan.metric is not None  # W&B's schema requires one for bayes
         self._plan = plan

@@ -1,13 +1,13 @@
 """Grid search, in W&B's order."""
 
 from training.sweeps.plan import SweepPlan
-from training.sweeps.search.base import PastTrial, SeenPoints, Suggestion
+from training.sweeps.search.base import PastTrial, Search, SeenPoints, Suggestion
 
 
-class GridSearch:
+class GridSearch(Search):
     """W&B's grid: every point once, in W&B's order. A point that failed counts as tried; the sweep retries runs."""
 
-    def __init__(self, plan: SweepPlan) -> None:
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:  # noqa: ARG002 - each point is there once
         assert plan.config is not None
         self._grid = plan.config.space.grid
         self._enqueued = plan.enqueued

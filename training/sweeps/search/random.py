@@ -2,15 +2,15 @@
 
 from text_recognizer.errors import SpecError
 from training.sweeps.plan import SweepPlan
-from training.sweeps.search.base import PastTrial, SeenPoints, Suggestion
+from training.sweeps.search.base import PastTrial, Search, SeenPoints, Suggestion
 
 
-class RandomSearch:
+class RandomSearch(Search):
     """Trial n is a function of the sweep's seed and n. In a finite space no point comes twice, unless asked to."""
 
     MOST_DRAWS = 1_000
 
-    def __init__(self, plan: SweepPlan, allow_repeats: bool) -> None:
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
         assert plan.config is not None
         self._plan = plan
         self._space = plan.config.space

@@ -1,1 +1,10 @@
-"""Stopping rules: which running trials are not worth going on with."""
+"""Stopping rules: which running trials are not worth going on with.
+
+A further rule is one file with a subclass of `StoppingRule`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+# By the `type` of `early_terminate`; --stopping-rule names any of them, or one from outside.
+STOPPING_RULES = {"hyperband": "training.sweeps.stopping_rules.hyperband:HyperbandTable"}
+add_kind("stopping_rule", STOPPING_RULES, "training.sweeps.stopping_rules.base:StoppingRule", given=("goal",))

@@ -10,19 +10,21 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt
+
+from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted
 from training.sweeps.numbers import is_finite
-
-Goal = Literal["minimize", "maximize"]
+from training.sweeps.stopping_rules.base import Decision, Goal, StoppingRule
 
 _BANDS_FROM_MIN_ITER = 100
 _MOST_BANDS = 100_000
 
 
 @dataclass(frozen=True)
-class Decision:
+class HyperbandDecision(Decision):
     """What the rule says about one run, and what that rests on.
 
     Args:
@@ -43,6 +45,11 @@ class Decision:
     goal: Goal = "minimize"
     eta: float = 3
     strict: bool = True
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        names = ("value", "threshold", "runs_at_band", "reports")
+        return {name: getattr(self, name) for name in names}
 
     def explain(self, metric: str = "the metric") -> str:
         """One sentence for a log or a table."""
@@ -93,7 +100,7 @@ class Hyperband:
         """What a run must not be worse than at a band; infinitely bad where no run has reached it."""
         return self._threshold(sorted(self._sign * history[band - 1] for history in histories if len(history) >= band))
 
-    def decide(self, history: Sequence[float], histories: Iterable[Sequence[float]]) -> Decision:
+    def decide(self, history: Sequence[float], histories: Iterable[Sequence[float]]) -> HyperbandDecision:
         """Whether to stop a run.
 
         Args:
@@ -107,16 +114,20 @@ class Hyperband:
         compared = history[band - 1] if self.strict else self._sign * min(self._sign * value for value in history)
         return self.decision(len(history), band, compared, at_band)
 
-    def decision(self, reports: int, band: int | None, value: float | None, at_band: Sequence[float]) -> Decision:
+    def decision(
+        self, reports: int, band: int | None, value: float | None, at_band: Sequence[float]
+    ) -> HyperbandDecision:
         """The decision from what it rests on.
 
         Args:
             at_band: the values of all runs at the band, negated when the goal is to maximize, ascending.
         """
         if band is None or value is None:
-            return Decision(False, reports, first_band=self.bands[0], goal=self.goal, eta=self.eta, strict=self.strict)
+            return HyperbandDecision(
+                False, reports, first_band=self.bands[0], goal=self.goal, eta=self.eta, strict=self.strict
+            )
         threshold = self._threshold(at_band)
-        return Decision(
+        return HyperbandDecision(
             stop=self._sign * value > self._sign * threshold,
             reports=reports,
             band=band,
@@ -147,13 +158,37 @@ class Hyperband:
         return self._sign * (at_band[threshold_index(len(at_band), self.eta)] if at_band else math.inf)
 
 
-class HyperbandTable:
-    """The same decisions, kept up to date as runs report: a run is judged in microseconds however many there are.
+class HyperbandTable(StoppingRule):
+    """W&B's hyperband: a run stops where its metric is worse than that of most runs at the same number of reports.
 
-    A decision depends only on what was reported, not on the order in which runs did so.
+    Kept up to date as runs report: a run is judged in microseconds however many there are. A decision depends only on
+    what was reported, not on the order in which runs did so.
     """
 
-    def __init__(self, rule: Hyperband) -> None:
+    def __init__(
+        self,
+        goal: Goal = "minimize",
+        min_iter: Annotated[float, Ge(1)] | None = None,
+        max_iter: Annotated[float, Ge(1)] | None = None,
+        s: Annotated[int, Ge(1)] | None = None,
+        eta: Annotated[float, Gt(1)] = 3,
+        strict: bool = True,
+    ) -> None:
+        if (min_iter is None) == (max_iter is None or s is None):
+            raise SpecError("stopping rule 'hyperband' needs either min_iter, or max_iter and s.")
+        self._use(Hyperband(min_iter, max_iter, s, eta, strict, goal))
+
+    @classmethod
+    def of(cls, rule: Hyperband) -> "HyperbandTable":
+        """With the settings of a sweep's file."""
+        table = cls.__new__(cls)
+        table._use(rule)
+        return table
+
+    def describe(self) -> str:
+        return self.rule.describe()
+
+    def _use(self, rule: Hyperband) -> None:
         self.rule = rule
         self._sign = -1 if rule.goal == "maximize" else 1
         self._bands = frozenset(rule.bands)
@@ -178,7 +213,7 @@ class HyperbandTable:
             values = self._at_band[band]
             del values[bisect_right(values, signed) - 1]
 
-    def decide(self, run_id: str) -> Decision:
+    def decide(self, run_id: str) -> HyperbandDecision:
         """Whether to stop a run, from all reports so far."""
         progress = self._progress.get(run_id, _Progress())
         band = self.rule.band_at(progress.reports)

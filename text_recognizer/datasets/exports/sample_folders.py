@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.errors import DataError
@@ -23,6 +24,8 @@ def write_sample_folders(dataset: LineDataset, folder: Path, form: Form = "maps"
     """
     from PIL import Image
 
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is there already. Give another name, or remove it.")
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty. Give another folder, or empty it.")
     try:
@@ -39,3 +42,17 @@ def write_sample_folders(dataset: LineDataset, folder: Path, form: Form = "maps"
             (folder / FOLDERS[name] / "sample.txt").write_text("".join(rows), encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.") from error
+
+
+class MapsExport(DatasetExport):
+    """Folders with sample.txt, and a char_dict of maps."""
+
+    def write(self, dataset: LineDataset, output: Path) -> None:
+        write_sample_folders(dataset, output, "maps")
+
+
+class OrdMapExport(DatasetExport):
+    """Folders with sample.txt, and a char_dict with ord maps."""
+
+    def write(self, dataset: LineDataset, output: Path) -> None:
+        write_sample_folders(dataset, output, "ord_map")

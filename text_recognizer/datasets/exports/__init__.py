@@ -1,0 +1,13 @@
+"""Exports: datasets of lines in the files of other tools.
+
+A further form is one file with a subclass of `DatasetExport`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+EXPORTS = {
+    "hdf5": "text_recognizer.datasets.exports.hdf5:Hdf5Export",
+    "maps": "text_recognizer.datasets.exports.sample_folders:MapsExport",
+    "ord_map": "text_recognizer.datasets.exports.sample_folders:OrdMapExport",
+}
+add_kind("export", EXPORTS, "text_recognizer.datasets.exports.base:DatasetExport")

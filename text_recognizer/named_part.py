@@ -1,0 +1,78 @@
+"""A part by name, with arguments, in one text: "tensorboard", "wandb:online", "acme.search:Halton:base=3,skip=10"."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from text_recognizer.arguments import arguments_of, check_arguments
+from text_recognizer.errors import SpecError
+from text_recognizer.registry import GIVEN, names, resolve
+from text_recognizer.spec import parse_value
+
+
+@dataclass(frozen=True)
+class NamedPart:
+    """One part of a kind and its arguments, checked.
+
+    Args:
+        name: a registered one, or "package.module:Class".
+        arguments: of its constructor, or of its classmethod `open` where it has one.
+    """
+
+    kind: str
+    name: str
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, kind: str, text: str) -> "NamedPart":
+        """From NAME, NAME:VALUE (of the first argument), or NAME:KEY=VALUE,KEY=VALUE.
+
+        Raises:
+            SpecError: there is no such part, or it has no such argument.
+        """
+        words = text.split(":")
+        length = 1 if words[0] in names(kind) or len(words) == 1 else 2
+        name, rest = ":".join(words[:length]), ":".join(words[length:])
+        constructor = constructor_of(resolve(kind, name))
+        own = [one for one in arguments_of(constructor) if one not in GIVEN[kind]]
+        found = dict(_argument(f"{kind} '{name}'", own, word) for word in rest.split(",") if word)
+        part = cls(kind, name, found)
+        part._checked()
+        return part
+
+    def make(self, **given: Any) -> Any:
+        """The part itself.
+
+        Args:
+            given: what parts of this kind get from the program; see registry.GIVEN.
+
+        Raises:
+            SpecError: an argument is wrong.
+        """
+        return constructor_of(resolve(self.kind, self.name))(**given, **self._checked())
+
+    def __str__(self) -> str:
+        words = ",".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.name}:{words}" if words else self.name
+
+    def _checked(self) -> dict[str, Any]:
+        constructor = constructor_of(resolve(self.kind, self.name))
+        label = f"{self.kind} '{self.name}'"
+        arguments, problems = check_arguments(label, constructor, self.arguments, apart_from=GIVEN[self.kind])
+        if problems:
+            raise SpecError(problems)
+        return arguments
+
+
+def constructor_of(target: Any) -> Callable[..., Any]:
+    """What makes a part: its classmethod `open`, or the class itself."""
+    return getattr(target, "open", target)  # type: ignore[no-any-return]
+
+
+def _argument(label: str, own: list[str], word: str) -> tuple[str, Any]:
+    name, equals, value = word.partition("=")
+    if equals:
+        return name, parse_value(value)
+    if not own:
+        raise SpecError(f"{label} takes no arguments. Received: {word!r}.")
+    return own[0], parse_value(name)
