@@ -31,6 +31,13 @@ PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
 
 def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
     """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
+    try:
+        return _execute(experiment, run, trackers, save)
+    finally:
+        run.release()  # the log is whole by now: whoever follows it waits for that
+
+
+def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool) -> int:
     with LogFile(run.folder / "log.txt") as log, StopWatcher(run) as watcher:
         mirrors: list[Mirror] = []
         try:
@@ -57,7 +64,6 @@ def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: boo
             for warning in [mirror.warning_at_end(patience_s) for mirror in mirrors]:
                 if warning is not None:
                     say(f"warning: {warning}; the run folder is complete without it")
-            run.release()
         for mirror in mirrors:
             if mirror.url:
                 print(f"{folder_name(mirror.choice):<11} {mirror.url}", flush=True)

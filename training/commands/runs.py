@@ -194,7 +194,8 @@ def _tail(arguments: argparse.Namespace) -> int:
     with open(log, encoding="utf-8", errors="replace") as file:
         sys.stdout.writelines(deque(file, arguments.lines))
         while True:
-            at_work = run.status().state in ("created", "running")  # before reading: what it prints last comes too
+            # Before reading: what it prints last comes too. Its lock is free when its log is whole.
+            at_work = run.status().state in ("created", "running") or run.is_held()
             sys.stdout.write(file.read())
             sys.stdout.flush()
             if not at_work:

@@ -190,7 +190,7 @@ class Run:
         """The state of the run as it is now."""
         value = read_status(self.folder)
         state = value["state"]
-        if state == "running" and self._lock is None and not self._is_held():
+        if state == "running" and self._lock is None and not self.is_held():
             value = read_status(self.folder)  # again: it may have ended, and then let go, between the two looks
             state = "died" if value["state"] == "running" else value["state"]
         return Status(
@@ -327,7 +327,8 @@ class Run:
     def _write_status(self, durable: bool = False) -> None:
         self.write_json("status.json", self._status, durable)
 
-    def _is_held(self) -> bool:
+    def is_held(self) -> bool:
+        """Whether a process has the run's lock."""
         return holder_of(self.folder / "run.lock") is not None
 
 

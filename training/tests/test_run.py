@@ -84,14 +84,14 @@ def test_a_look_at_who_holds_a_run_keeps_nobody_from_holding_it(run, monkeypatch
 
 def test_a_run_that_ends_while_it_is_looked_at_has_not_died(run, monkeypatch):
     run.set_state("running")
-    look = Run._is_held
+    look = Run.is_held
 
     def end_and_look(one):
         run.set_state("finished")
         run.release()
         return look(one)
 
-    monkeypatch.setattr(Run, "_is_held", end_and_look)
+    monkeypatch.setattr(Run, "is_held", end_and_look)
     assert Run.open(run.folder).status().state == "finished"
 
 
