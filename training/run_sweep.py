@@ -295,7 +295,7 @@ def _drive(
     with SweepDisplay() as display:
         sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
         result = sweep.run()
-    return finish_sweep(sweep, result)
+    return finish_sweep(plan, folder, sweep.history, result)
 
 
 def _run_cap(plan: SweepPlan, arguments: argparse.Namespace) -> int | None:

@@ -10,10 +10,10 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
 from training.commands.base import Command
 from training.runs.run_table import read_row
-from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
-from training.sweeps.table import COLUMNS, USUAL_METRIC, read_sweep, read_sweeps, sweep_state, value_of
-from training.sweeps.trials import Reports, Trial, read_trials, trial_values
+from training.sweeps.history import History
+from training.sweeps.table import COLUMNS, read_sweep, read_sweeps, sweep_state
+from training.sweeps.trials import Trial, read_trials
 from training.sweeps.wandb.registration import registered, steer
 from training.terminal.command_line import say
 from training.terminal.tables import print_table, shown
@@ -77,12 +77,10 @@ def _show(arguments: argparse.Namespace) -> int:
     summary = read_sweep(folder)
     if summary.state == "damaged":
         raise RunError(str(summary.damage))
-    metric = facts.metric or USUAL_METRIC
-    reports = Reports(metric.name)
-    rows = [_trial_facts(trial, metric, reports) for trial in _trials(folder).values()]
+    history = History(facts.metric, _trials(folder))
+    metric = history.metric
+    rows = [_trial_facts(trial, history) for trial in sorted(history.trials.values(), key=history.by_value)]
     _keep_what_differs(rows)
-    sign = -1 if metric.goal == "maximize" else 1
-    rows.sort(key=lambda row: (row["value"] is None, sign * (row["value"] or 0.0), row["trial"]))
     if arguments.json:
         print(json.dumps({**summary.to_json(), "trials_shown": rows}, indent=1, default=str))
         return 0
@@ -124,7 +122,6 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from training.sweeps.plan import read_plan
     from training.sweeps.results.study import study_of
-    from training.sweeps.search.base import PastTrial
 
     folder = find_sweep(arguments.name)
     given = folder.path / "sweep.yaml"
@@ -136,16 +133,14 @@ def _export(arguments: argparse.Namespace) -> int:
         raise SpecError(f"{arguments.file} exists already. Name a new file, or remove it.")
     plan = read_plan(given, name=folder.name, base={})  # only the parameters matter here
     assert plan.config is not None
-    metric = folder.facts().metric or USUAL_METRIC
-    reports = Reports(metric.name)
+    history = History(folder.facts().metric, _trials(folder))
     past = []
-    for trial in _trials(folder).values():
+    for trial in history.trials.values():
         if (fault := plan.point_fault(trial.point)) is not None:
             say(f"warning: trial {trial.number} is left out: {fault}")
             continue
-        values = trial_values([reports.update(run)[0] for run in trial.runs])
-        past.append(PastTrial(trial.number, trial.point, trial.state if trial.is_over else "running", values))
-    study_of(plan.config.space, metric, past, f"sqlite:///{arguments.file}", folder.name)
+        past.append(history.past(trial))
+    study_of(plan.config.space, history.metric, past, f"sqlite:///{arguments.file}", folder.name)
     print(f"{len(past)} trials written. Look at them: optuna-dashboard sqlite:///{arguments.file}")
     return 0
 
@@ -176,11 +171,11 @@ def _listed(trials: Mapping[int, Trial]) -> str:
     return f"trials {min(trials)} to {max(trials)}" if trials else "none"
 
 
-def _trial_facts(trial: Trial, metric: Metric, reports: Reports) -> dict[str, Any]:
+def _trial_facts(trial: Trial, history: History) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": _state(trial.runs[0].folder, None) if trial.state == "pending" else trial.state,
-        "value": value_of(trial, metric, reports),
+        "value": history.value(trial),
         "attempts": sum(run.attempts for run in trial.runs),
         "point": trial.point,
         "run": trial.runs[0].id,

@@ -19,6 +19,7 @@ from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
 from training.sweeps.failures import classify
 from training.sweeps.folder import SweepFolder, suggestion_facts
+from training.sweeps.history import History
 from training.sweeps.judge import Judge, stopping_rule
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan import SweepPlan
@@ -31,9 +32,8 @@ from training.sweeps.runs import (
     status_when_left_alone,
     stop_left_alone,
 )
-from training.sweeps.search.base import PastTrial, Search, Suggestion
-from training.sweeps.table import USUAL_METRIC
-from training.sweeps.trials import Reports, Trial, TrialRun, best_value, next_number, read_trials, trial_values
+from training.sweeps.search.base import Search, Suggestion
+from training.sweeps.trials import Trial, TrialRun, next_number, read_trials
 from training.terminal.command_line import say
 
 POLL_S = 0.1
@@ -67,19 +67,20 @@ class Sweep:
         self.folder = folder
         self.limits = limits
         self.executor = executor
-        self.metric = plan.metric or USUAL_METRIC
-        self.trials: dict[int, Trial] = {}
+        self.history = History(plan.metric, {})
         self.live: list[LiveRun] = []
-        self.reports = Reports(self.metric.name)
         self._search = search
         self._watcher = watcher
         self._reusable = reusable
         rule = stopping_rule(plan, limits.stopping_rule)
-        self._judge = Judge(rule, self.metric.name, folder) if rule is not None else None
-        self._final_values: dict[int, list[float]] = {}
+        self._judge = Judge(rule, self.history.metric.name, folder) if rule is not None else None
         self._interrupts = 0
         self._why_over: str | None = None
         self._exhausted = False
+
+    @property
+    def trials(self) -> dict[int, Trial]:
+        return self.history.trials
 
     def run(self) -> SweepResult:
         """Drives the sweep; the folder is held meanwhile."""
@@ -118,42 +119,13 @@ class Sweep:
         else:
             time.sleep(POLL_S)
 
-    # What is known
-
-    def past_trial(self, trial: Trial) -> PastTrial:
-        """A trial as the search sees it."""
-        state = trial.state if trial.is_over or trial.state == "failed" else "running"
-        return PastTrial(trial.number, trial.point, state, self.values(trial))
-
-    def values(self, trial: Trial) -> list[float]:
-        """What a trial has reported of the metric, in order."""
-        if trial.number in self._final_values:
-            return self._final_values[trial.number]
-        values = trial_values([self.reports.update(run)[0] for run in trial.runs])
-        if trial.is_over:
-            self._final_values[trial.number] = values
-        return values
-
-    def value(self, trial: Trial) -> float | None:
-        """What a trial is worth so far."""
-        return best_value(self.values(trial), self.metric)
-
-    def best(self) -> Trial | None:
-        """The best trial that finished."""
-        finished = [(self.value(trial), trial) for trial in self.trials.values() if trial.state == "finished"]
-        valued = [(value, trial) for value, trial in finished if value is not None]
-        if not valued:
-            return None
-        sign = -1 if self.metric.goal == "maximize" else 1
-        return min(valued, key=lambda pair: (sign * pair[0], pair[1].number))[1]
-
     # The steps of the loop
 
     def _replay(self) -> None:
         """Takes up what earlier drivers of this sweep wrote down, and what became of their runs since."""
-        self.trials = read_trials(self.folder.events(), self.folder.path)
+        self.history.trials = read_trials(self.folder.events(), self.folder.path)
         if adopt_runs(self.plan, self.folder, self.trials, self._watcher.event):
-            self.trials = read_trials(self.folder.events(), self.folder.path)
+            self.history.trials = read_trials(self.folder.events(), self.folder.path)
         for trial in self.trials.values():
             for run in trial.runs:
                 if run.ended is None:
@@ -161,11 +133,11 @@ class Sweep:
                 elif self._goes_on(trial, run):
                     self.folder.append("retry", trial=trial.number, run=run.id)
                     run.ended, run.error, run.failures = None, None, []
-            self._search.tell(self.past_trial(trial))
+            self._search.tell(self.history.past(trial))
         if self._judge is not None:
             for trial in self.trials.values():
                 for run in trial.runs:
-                    self._judge.hear(run.id, self.reports.update(run)[0])
+                    self._judge.hear(run.id, self.history.reports.update(run)[0])
 
     def _goes_on(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run that is over is started again all the same."""
@@ -259,10 +231,10 @@ class Sweep:
     def _suggest(self) -> Suggestion | None:
         if self.limits.run_cap is not None and len(self.trials) >= self.limits.run_cap:
             return None
-        best = self.best()
-        value = self.value(best) if best is not None else None
-        if value is not None and self.metric.reached(value):
-            self._why_over = self._why_over or f"{self.metric.name} reached its target: {value:g}"
+        best = self.history.best()
+        value = self.history.value(best) if best is not None else None
+        if value is not None and self.history.metric.reached(value):
+            self._why_over = self._why_over or f"{self.history.metric.name} reached its target: {value:g}"
             return None
         suggestion = self._search.ask(next_number(self.trials))
         self._exhausted = suggestion is None
@@ -281,7 +253,7 @@ class Sweep:
         for index, spec in enumerate(specs):
             self._reuse(trial, trial.runs[index], spec)
             self._make_folder(trial, index)
-        self._search.tell(self.past_trial(trial))
+        self._search.tell(self.history.past(trial))
         return trial
 
     def _reuse(self, trial: Trial, run: TrialRun, spec: ExperimentSpec) -> None:
@@ -305,12 +277,12 @@ class Sweep:
         for live in self.live:
             if live.started is None and live.job.state == "running":
                 live.started = time.monotonic()
-            values, is_new = self.reports.update(live.run)
+            values, is_new = self.history.reports.update(live.run)
             if is_new:
                 changed = True
                 if self._judge is not None:
                     self._judge.hear(live.run.id, values)
-                self._search.tell(self.past_trial(live.trial))
+                self._search.tell(self.history.past(live.trial))
         if changed and self._judge is not None:
             self._judge.judge(self.live)
 
@@ -361,7 +333,7 @@ class Sweep:
             return
         live.run.ended, live.run.error = "failed", f"{failure}: {error}"
         self._watcher.event(f"{what}; see {live.run.folder / 'log.txt'}")
-        self._search.tell(self.past_trial(live.trial))
+        self._search.tell(self.history.past(live.trial))
         self._give_up_if_everything_fails()
 
     def _end_run(
@@ -373,12 +345,12 @@ class Sweep:
         cause: Cause | None,
         resources: Mapping[str, Any] | None = None,
     ) -> None:
-        value = best_value(self.reports.update(run)[0], self.metric)
+        value = self.history.run_value(run)
         facts = {"value": value, "error": error, "cause": cause, "resources": dict(resources or {})}
         self.folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
         run.ended, run.error, run.cause, run.resources = state, error, cause, dict(resources or {})
-        self._search.tell(self.past_trial(trial))
-        shown = f" {self.metric.name} {value:.4g}" if value is not None else ""
+        self._search.tell(self.history.past(trial))
+        shown = f" {self.history.metric.name} {value:.4g}" if value is not None else ""
         why = f" ({error})" if state == "stopped" and error else ""
         self._watcher.event(f"trial {trial.number} {state}{shown}{why}")
 

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.sweeps.file.config import Metric
 from training.sweeps.folder import SweepFolder, all_sweeps
-from training.sweeps.trials import Reports, Trial, best_value, read_trials, trial_values
+from training.sweeps.history import History
+from training.sweeps.trials import read_trials
 
 COLUMNS = ("name", "method", "state", "trials", "finished", "failed", "metric", "best", "created")
-# A list of experiments names no metric; its tables show this one.
-USUAL_METRIC = Metric("val_loss")
 _TELLING = ("over", "suggest", "start", "retry")
 
 
@@ -61,27 +59,20 @@ def read_sweep(folder: SweepFolder) -> SweepRow:
 
 def _row(folder: SweepFolder) -> SweepRow:
     facts, journal = folder.facts(), folder.journal()
-    trials = read_trials(journal.rows, folder.path)
-    metric = facts.metric or USUAL_METRIC
-    reports = Reports(metric.name)
-    values = [value_of(trial, metric, reports) for trial in trials.values() if trial.state == "finished"]
+    history = History(facts.metric, read_trials(journal.rows, folder.path))
+    count, states, best = len(history.trials), history.counts(), history.best()
     return SweepRow(
         name=folder.name,
         method=facts.method,
         state=sweep_state(folder, journal.rows),
-        trials=len(trials) if facts.size is None else f"{len(trials)}/{facts.size}",
-        finished=sum(trial.state in ("finished", "stopped") for trial in trials.values()),
-        failed=sum(trial.state == "failed" for trial in trials.values()),
-        metric=metric.name,
-        best=best_value([value for value in values if value is not None], metric),
+        trials=count if facts.size is None else f"{count}/{facts.size}",
+        finished=states["finished"] + states["stopped"],
+        failed=states["failed"],
+        metric=history.metric.name,
+        best=None if best is None else history.value(best),
         created=facts.created,
-        damage=_in_all([journal.damage and f"trials.jsonl: {journal.damage}", reports.damage]),
+        damage=_in_all([journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage]),
     )
-
-
-def value_of(trial: Trial, metric: Metric, reports: Reports) -> float | None:
-    """What a trial is worth so far."""
-    return best_value(trial_values([reports.update(run)[0] for run in trial.runs]), metric)
 
 
 def sweep_state(folder: SweepFolder, events: Sequence[Mapping[str, Any]]) -> str:

@@ -310,11 +310,11 @@ def test_a_sweep_whose_folder_is_gone_stops_and_says_so(tmp_path, monkeypatch):
 
 def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, capsys):
     sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
-    best = sweep.best()
+    best = sweep.history.best()
     assert best is not None
     shutil.rmtree(best.runs[0].folder)
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
-    assert finish_sweep(again, again.run()) == 0
+    assert finish_sweep(again.plan, again.folder, again.history, again.run()) == 0
     with open(again.folder.path / "leaderboard.csv", newline="") as file:
         rows = {row["trial"]: row for row in csv.DictReader(file)}
     assert len(rows) == 6
@@ -334,7 +334,7 @@ def test_a_sweep_does_not_wait_for_a_pipe_in_its_folder(tmp_path, name):
             _ = sweep.folder.wish
         return
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
-    assert finish_sweep(again, again.run()) == 0
+    assert finish_sweep(again.plan, again.folder, again.history, again.run()) == 0
 
 
 @pytest.mark.parametrize("damaged", ["status.json", "spec.json"])
@@ -351,7 +351,7 @@ def test_a_sweep_goes_on_without_a_run_that_is_damaged(tmp_path, damaged):
     assert (result.complete, result.exit_code) == (True, 1)
     assert [trial.state for trial in again.trials.values()] == ["failed", *["finished"] * 5]
     assert str(again.trials[1].error).startswith("damaged: ")
-    assert finish_sweep(again, result) == 1
+    assert finish_sweep(again.plan, again.folder, again.history, result) == 1
 
 
 def test_names_that_no_folder_can_have_are_not_found(tmp_path, monkeypatch, capsys):

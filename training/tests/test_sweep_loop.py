@@ -18,7 +18,7 @@ from training.sweeps import runs
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits
-from training.sweeps.results.leaderboard import ranked, write_leaderboard
+from training.sweeps.results.leaderboard import write_leaderboard
 from training.sweeps.trials import read_trials
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of
 
@@ -33,10 +33,10 @@ def test_a_grid_runs_every_point_once_in_order_and_finds_the_best(tmp_path):
     sweep, result = run_sweep(GRID, tmp_path, by_layer_size)
     assert points(sweep) == list(itertools.product([8, 16, 32], [1, 2]))
     assert (result.exit_code, result.complete, result.ended) == (0, True, "all trials are done")
-    best = sweep.best()
+    best = sweep.history.best()
     assert best is not None
     assert best.number == 5
-    assert sweep.value(best) == pytest.approx(5 / 32 + 0.1 + 1 / 3)
+    assert sweep.history.value(best) == pytest.approx(5 / 32 + 0.1 + 1 / 3)
 
 
 def test_suggestions_are_written_down_before_their_runs_start(tmp_path):
@@ -53,7 +53,7 @@ def test_a_finished_sweep_does_nothing_when_started_again(tmp_path):
     again, _ = sweep_of(GRID, tmp_path, executor)
     assert again.run().complete
     assert executor.started == []
-    assert ranked(again)[0].number == ranked(first)[0].number
+    assert again.history.ranked()[0].number == first.history.ranked()[0].number
 
 
 def test_another_file_cannot_go_on_with_a_sweep(tmp_path):
@@ -81,7 +81,7 @@ def test_a_list_of_experiments_is_a_sweep_too(tmp_path):
     sweep, result = run_sweep(text, tmp_path, by_layer_size)
     assert sweep.folder.path == tmp_path / "My-experiments"
     assert points(sweep) == [(4,), (8,)]
-    best = sweep.best()
+    best = sweep.history.best()
     assert best is not None
     assert best.number == 2
     assert result.exit_code == 0
@@ -168,7 +168,7 @@ def test_seeds_are_runs_of_one_trial_and_their_mean_counts(tmp_path):
     sweep, _ = run_sweep(GRID, tmp_path, story, seeds=3)
     assert len(sweep.trials) == 6
     assert [Run(run.folder).spec.seed for run in sweep.trials[1].runs] == [0, 1, 2]
-    assert sweep.value(sweep.trials[1]) == pytest.approx(9.0)  # 8, 9 and 10
+    assert sweep.history.value(sweep.trials[1]) == pytest.approx(9.0)  # 8, 9 and 10
 
 
 def test_the_runs_of_a_trial_have_folders_of_their_own_whatever_chance_does(tmp_path, monkeypatch):
@@ -396,7 +396,7 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path):
 
 def test_the_leaderboard_and_the_best_spec_are_written(tmp_path):
     sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
-    write_leaderboard(sweep)
+    write_leaderboard(sweep.plan, sweep.folder, sweep.history)
     lines = (sweep.folder.path / "leaderboard.csv").read_text().splitlines()
     assert lines[0] == "trial,state,val_loss,test_accuracy,network_args.layer_size,network_args.num_layers,run"
     assert lines[1].startswith("5,finished,0.5895")

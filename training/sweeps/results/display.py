@@ -60,10 +60,10 @@ class SweepDisplay:
 
     def _headline(self, sweep: Sweep, over: int) -> str:
         total = sweep.plan.size if sweep.plan.size is not None else sweep.limits.run_cap
-        best = sweep.best()
+        best = sweep.history.best()
         parts = [f"{over} of {total} trials done" if total is not None else f"{over} trials done"]
         if best is not None:
-            parts.append(f"best {sweep.metric.name} {sweep.value(best):.4g} (trial {best.number})")
+            parts.append(f"best {sweep.history.metric.name} {sweep.history.value(best):.4g} (trial {best.number})")
         failed = sum(trial.state == "failed" for trial in sweep.trials.values())
         if failed:
             parts.append(f"{failed} failed")
@@ -77,15 +77,15 @@ class SweepDisplay:
         from rich.table import Table
 
         table = Table(title=self._headline(sweep, over), title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for column in ("trial", "run", "device", "epoch", sweep.metric.name, "ETA", "what"):
+        for column in ("trial", "run", "device", "epoch", sweep.history.metric.name, "ETA", "what"):
             table.add_column(
-                column, justify="right" if column in ("trial", "epoch", sweep.metric.name, "ETA") else "left"
+                column, justify="right" if column in ("trial", "epoch", sweep.history.metric.name, "ETA") else "left"
             )
         for live in sweep.live:
-            rows = sweep.reports.rows(live.run)
+            rows = sweep.history.reports.rows(live.run)
             epochs = _epochs(sweep, live.trial)
             epoch = len([row for row in rows if "loss" in row])
-            value = rows[-1].get(sweep.metric.name) if rows else None
+            value = rows[-1].get(sweep.history.metric.name) if rows else None
             elapsed = time.monotonic() - live.started if live.started is not None else None
             left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch and epochs else ""
             table.add_row(

@@ -9,35 +9,24 @@ from typing import Any
 from text_recognizer.errors import RunError
 from training.files.json_objects import is_number
 from training.runs.run import Run
-from training.sweeps.sweep import Sweep
+from training.sweeps.folder import SweepFolder
+from training.sweeps.history import History
+from training.sweeps.plan import SweepPlan
 from training.sweeps.trials import Trial
 
-ORDER = {"finished": 0, "stopped": 1, "pending": 2, "failed": 3}
 
-
-def ranked(sweep: Sweep) -> list[Trial]:
-    """Finished trials by value, then stopped ones, those at work, and failed ones."""
-    sign = -1 if sweep.metric.goal == "maximize" else 1
-
-    def place(trial: Trial) -> tuple[Any, ...]:
-        value = sweep.value(trial)
-        return ORDER[trial.state], value is None, sign * value if value is not None else 0.0, trial.number
-
-    return sorted(sweep.trials.values(), key=place)
-
-
-def rows(sweep: Sweep, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
+def rows(plan: SweepPlan, history: History, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
     """Columns and cells: trial, state, value, test metrics of finished runs, what was swept, run."""
-    swept = list(dict.fromkeys(name for trial in trials for name in sweep.plan.swept(trial.point)))
+    swept = list(dict.fromkeys(name for trial in trials for name in plan.swept(trial.point)))
     tested = list(dict.fromkeys(name for trial in trials for name in _test_metrics(trial)))
-    columns = ["trial", "state", sweep.metric.name, *tested, *swept, "run"]
+    columns = ["trial", "state", history.metric.name, *tested, *swept, "run"]
     cells = [
         [
             trial.number,
             trial.state,
-            sweep.value(trial),
+            history.value(trial),
             *(_test_metrics(trial).get(name) for name in tested),
-            *(sweep.plan.swept(trial.point).get(name) for name in swept),
+            *(plan.swept(trial.point).get(name) for name in swept),
             trial.runs[0].folder.name if not trial.runs[0].reused else str(trial.runs[0].folder),
         ]
         for trial in trials
@@ -45,23 +34,23 @@ def rows(sweep: Sweep, trials: Sequence[Trial]) -> tuple[list[str], list[list[An
     return columns, cells
 
 
-def write_leaderboard(sweep: Sweep) -> None:
+def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) -> None:
     """leaderboard.csv, and best_spec.json, which run_experiment takes as it is."""
-    columns, cells = rows(sweep, ranked(sweep))
+    columns, cells = rows(plan, history, history.ranked())
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([["" if cell is None else _plain(cell) for cell in line] for line in cells])
-    sweep.folder.write_text("leaderboard.csv", text.getvalue(), durable=False)
-    spec = best_spec(sweep)
+    folder.write_text("leaderboard.csv", text.getvalue(), durable=False)
+    spec = best_spec(history)
     if spec is not None:
         text_of_spec = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
-        sweep.folder.write_text("best_spec.json", text_of_spec, durable=False)
+        folder.write_text("best_spec.json", text_of_spec, durable=False)
 
 
-def best_spec(sweep: Sweep) -> dict[str, Any] | None:
+def best_spec(history: History) -> dict[str, Any] | None:
     """The spec of the best trial's first run; None when there is none, or somebody removed its folder."""
-    best = sweep.best()
+    best = history.best()
     try:
         return None if best is None else Run(best.runs[0].folder).read_json("spec.json")
     except RunError:

@@ -14,66 +14,73 @@ from text_recognizer.errors import RunError, TextRecognizerError
 from training.files.journals import read_journal
 from training.files.json_objects import is_number
 from training.runs.run import Run
-from training.sweeps.results.leaderboard import best_spec, ranked, rows
-from training.sweeps.sweep import Sweep
+from training.sweeps.folder import SweepFolder
+from training.sweeps.history import History
+from training.sweeps.plan import SweepPlan
+from training.sweeps.results.leaderboard import best_spec, rows
 from training.sweeps.trials import Trial
 
 CURVES = 8
 LISTED = 200
 
 
-def write_report(sweep: Sweep, importance: Mapping[str, float]) -> Path:
+def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importance: Mapping[str, float]) -> Path:
     """Writes report.html into the sweep's folder."""
-    trials = ranked(sweep)
-    columns, cells = rows(sweep, trials[:LISTED])
-    best = sweep.best()
+    trials = history.ranked()
+    columns, cells = rows(plan, history, trials[:LISTED])
+    best = history.best()
     page = render(
         "sweep_report.html",
-        name=sweep.folder.name,
-        summary=sweep.plan.in_words(),
+        name=folder.name,
+        summary=plan.in_words(),
         counts={
             state: sum(trial.state == state for trial in trials)
             for state in ("finished", "stopped", "failed", "pending")
         },
         best=None
         if best is None
-        else {"number": best.number, "value": sweep.value(best), "swept": sweep.plan.swept(best.point)},
-        best_spec=best_spec(sweep),
-        metric=sweep.metric.name,
+        else {"number": best.number, "value": history.value(best), "swept": plan.swept(best.point)},
+        best_spec=best_spec(history),
+        metric=history.metric.name,
         columns=columns,
         cells=cells,
         more=max(0, len(trials) - LISTED),
-        charts=_charts(sweep, trials, importance),
+        charts=_charts(plan, history, trials, importance),
         worst=_best_predictions(best),
         decisions=[decision for trial in trials for decision in trial.decisions if decision["stop"]],
     )
-    sweep.folder.write_text("report.html", page, durable=False)
-    return sweep.folder.path / "report.html"
+    folder.write_text("report.html", page, durable=False)
+    return folder.path / "report.html"
 
 
-def _charts(sweep: Sweep, trials: Sequence[Trial], importance: Mapping[str, float]) -> list[tuple[str, str]]:
+def _charts(
+    plan: SweepPlan, history: History, trials: Sequence[Trial], importance: Mapping[str, float]
+) -> list[tuple[str, str]]:
     """Titles and SVG images; those with nothing to show are left out."""
-    valued = [trial for trial in trials if sweep.value(trial) is not None and trial.state in ("finished", "stopped")]
-    swept = [{**sweep.plan.swept(trial.point), sweep.metric.name: sweep.value(trial)} for trial in valued]
+    valued = [trial for trial in trials if history.value(trial) is not None and trial.state in ("finished", "stopped")]
+    swept = [{**plan.swept(trial.point), history.metric.name: history.value(trial)} for trial in valued]
     labels = [f"trial {trial.number}: {json.dumps(row, default=str)}" for trial, row in zip(valued, swept, strict=True)]
     curves = {
         f"trial {trial.number}": [
-            (float(row["epoch"]), float(row[sweep.metric.name]))
-            for row in sweep.reports.rows(trial.runs[0])
-            if is_number(row.get("epoch")) and is_number(row.get(sweep.metric.name))
+            (float(row["epoch"]), float(row[history.metric.name]))
+            for row in history.reports.rows(trial.runs[0])
+            if is_number(row.get("epoch")) and is_number(row.get(history.metric.name))
         ]
         for trial in valued[:CURVES]
     }
     drawn = [
-        ("Parallel coordinates", parallel_coordinates(swept, sweep.metric.name, sweep.metric.goal, labels)),
-        ("Best so far", line_chart({"best": _best_by_time(sweep, valued), "each trial": []}, "minutes", "best so far")),
+        ("Parallel coordinates", parallel_coordinates(swept, history.metric.name, history.metric.goal, labels)),
+        (
+            "Best so far",
+            line_chart({"best": _best_by_time(history, valued), "each trial": []}, "minutes", "best so far"),
+        ),
         ("Importance", bar_chart(importance, "share of the metric's variation")),
-        (f"Curves of the best {len(curves)}", line_chart(curves, "epoch", sweep.metric.name)),
+        (f"Curves of the best {len(curves)}", line_chart(curves, "epoch", history.metric.name)),
     ]
     return [(title, image) for title, image in drawn if image]
 
 
-def _best_by_time(sweep: Sweep, trials: Sequence[Trial]) -> list[tuple[float, float]]:
+def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float, float]]:
     """(minutes since the first start, best value until then), a step for each trial that ended."""
     ended = []
     for trial in trials:
@@ -81,12 +88,12 @@ def _best_by_time(sweep: Sweep, trials: Sequence[Trial]) -> list[tuple[float, fl
             times = Run.open(trial.runs[0].folder).status().times
         except RunError:  # somebody removed the folder
             continue
-        value = sweep.value(trial)
+        value = history.value(trial)
         if not trial.runs[0].reused and "ended" in times and value is not None:
             ended.append((times["ended"], value))
     ended.sort()
-    better = max if sweep.metric.goal == "maximize" else min
-    best, points = -math.inf if sweep.metric.goal == "maximize" else math.inf, []
+    better = max if history.metric.goal == "maximize" else min
+    best, points = -math.inf if history.metric.goal == "maximize" else math.inf, []
     for moment, value in ended:
         best = better(best, value)
         points.append(((moment - ended[0][0]) / 60, best))

@@ -12,12 +12,11 @@ from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run, Status
 from training.sweeps.folder import SweepFolder, suggestion_facts
-from training.sweeps.limits import Limits, SweepResult
+from training.sweeps.history import History
+from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
-from training.sweeps.search.choose import make_search
-from training.sweeps.sweep import Sweep
-from training.sweeps.trials import Reports, TrialRun, best_value, next_number, read_trials
+from training.sweeps.trials import TrialRun, next_number, read_trials
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
 from training.tracking.wandb.mode import has_key
@@ -77,7 +76,7 @@ def serve_online(
         folder.append("over", why=result.ended, complete=result.complete)
     finally:
         folder.release()
-    return finish_sweep(journal.as_sweep(), result)
+    return finish_sweep(plan, folder, journal.history, result)
 
 
 def _refuse_what_wandb_cannot(plan: SweepPlan, arguments: argparse.Namespace) -> None:
@@ -153,8 +152,8 @@ class _Journal:
             self._ended(trial, run, status)
 
     def _ended(self, trial: Any, run: TrialRun, status: Status) -> None:
-        sweep = self.as_sweep()
-        value = best_value(Reports(sweep.metric.name).update(run)[0], sweep.metric)
+        history = self.history
+        value = history.run_value(run)
         state, error, cause = status.state, status.error, status.cause
         facts: dict[str, Any] = {"value": value, "error": error, "cause": cause, "resources": {}}
         if cause is Cause.DIVERGED:
@@ -162,19 +161,17 @@ class _Journal:
             facts["failure"] = "diverged"
         self._folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
         run.ended, run.error, run.cause = state, error, cause
-        shown = f" {sweep.metric.name} {value:.4g}" if value is not None else ""
+        shown = f" {history.metric.name} {value:.4g}" if value is not None else ""
         print(f"trial {trial.number} {state}{shown}  {run.id}" + (f" ({error})" if error else ""), flush=True)
 
-    def as_sweep(self) -> Sweep:
+    @property
+    def history(self) -> History:
         """The trials so far, for tables and reports."""
-        nobody: Any = None
-        sweep = Sweep(self._plan, make_search(self._plan, False), nobody, self._folder, Limits(), nobody)
-        sweep.trials = dict(self._trials)
-        return sweep
+        return History(self._plan.metric, self._trials)
 
 
 def _result(journal: _Journal, agents: Agents) -> SweepResult:
-    trials = list(journal.as_sweep().trials.values())
+    trials = list(journal.history.trials.values())
     failed = [trial for trial in trials if trial.state == "failed"]
     finished = [trial for trial in trials if trial.state in ("finished", "stopped")]
     pending = [trial for trial in trials if trial.state == "pending"]

@@ -272,7 +272,7 @@ def _sweep_again(folder: Path) -> None:
     sweep, _ = sweep_of(seeds.GRID, folder / "runs", executor, name="damaged")
     sweep.run()
     executor.close()
-    write_leaderboard(sweep)
+    write_leaderboard(sweep.plan, sweep.folder, sweep.history)
     SweepFolder(folder / "runs" / "damaged").facts()
 
 
