@@ -7,24 +7,28 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from evaluation.compare import compare_predictions
+from evaluation.compare import PairedComparison, PairedErrorRates, compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
 from training.commands.base import Command
 from training.files.journals import read_journal
-from training.runs.run import Run, find_run
+from training.runs.checks import STATES
+from training.runs.run import Run, find_run, group_folder_name
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
 from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
+LISTED_STATES = (*STATES, "died", "damaged")
 EXAMPLES = """examples:
   text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
   text-recognizer runs list --columns id,train_args.batch_size,test_accuracy --format csv
+  text-recognizer runs list --state failed --group my-lines --json
   text-recognizer runs show last
   text-recognizer runs compare 20261120-093012 20261120-094520
   text-recognizer runs rerun last --seed=1
@@ -46,7 +50,13 @@ class Runs(Command):
         listing.add_argument(
             "--columns", help=f"comma-separated (default: {','.join(DEFAULT_COLUMNS)}; damage where a run is damaged)"
         )
-        listing.add_argument("--format", choices=("table", "csv", "json"), default="table")
+        listing.add_argument("--state", choices=LISTED_STATES, metavar="STATE", help=", ".join(LISTED_STATES))
+        listing.add_argument("--group", metavar="NAME", help="only runs of this experiment group")
+        forms = listing.add_mutually_exclusive_group()
+        forms.add_argument("--format", choices=("table", "csv", "json"), default="table")
+        forms.add_argument(
+            "--json", dest="format", action="store_const", const="json", help="the same as --format json"
+        )
         listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
         listing.set_defaults(run=_list)
         show = actions.add_parser("show", help="everything about one run")
@@ -55,7 +65,9 @@ class Runs(Command):
         show.set_defaults(run=_show)
         compare = actions.add_parser("compare", help="differences between runs, metrics side by side, learning curves")
         compare.add_argument("names", nargs="+", metavar="RUN")
-        compare.add_argument(
+        forms = compare.add_mutually_exclusive_group()
+        forms.add_argument("--json", action="store_true", help="print one JSON object")
+        forms.add_argument(
             "--curve", default=None, metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)"
         )
         compare.set_defaults(run=_compare)
@@ -84,7 +96,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if limit is None and arguments.format == "table" and sys.stdout.isatty():
         limit = 50
     every = list(read_rows())
-    rows = select(every, arguments.filter, arguments.sort, limit)
+    wanted = [row for row in every if _is_of(row, arguments.state, arguments.group)]
+    rows = select(wanted, arguments.filter, arguments.sort, limit)
     columns = _columns(arguments.columns, rows)
     if arguments.format == "json":
         print(json.dumps([row.to_json() for row in rows], indent=1))
@@ -97,6 +110,10 @@ def _list(arguments: argparse.Namespace) -> int:
         if len(rows) < len(every):
             print(f"{len(rows):,} of {len(every):,} runs")
     return 0
+
+
+def _is_of(row: RunRow, state: str | None, group: str | None) -> bool:
+    return state in (None, row.state) and (group is None or row.folder.parent.name == group_folder_name(group))
 
 
 def _columns(given: str | None, rows: Sequence[RunRow]) -> list[str]:
@@ -154,17 +171,32 @@ def _compare(arguments: argparse.Namespace) -> int:
         if len({json.dumps(one.get(key)) for one in flat}) > 1
     ]
     metrics = list(dict.fromkeys(name for row in rows for name in row.status.get("summary", {})))
+    comparison = _comparison(runs)
+    if arguments.json:
+        described = {
+            "runs": [row.to_json() for row in rows],
+            "differing": {key: [one.get(key) for one in flat] for key in keys},
+            "metrics": {name: [row.value(name) for row in rows] for name in metrics},
+            "test": None if comparison is None else asdict(comparison),
+        }
+        print(json.dumps(described, indent=1))
+        return 0
     table = [["state", *(row.state for row in rows)]]
     table += [[key, *(shown(key, one.get(key)) for one in flat)] for key in keys]
     table += [[name, *(shown(name, row.value(name)) for row in rows)] for name in metrics]
     print_table(["", *(run.id for run in runs)], table)
     print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
-    if len(runs) == 2:
-        first, second = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
-        comparison = compare_predictions(first, second)
-        if comparison is not None:
-            print(f"test: {comparison.in_words()}")
+    if comparison is not None:
+        print(f"test: {comparison.in_words()}")
     return 0
+
+
+def _comparison(runs: Sequence[Run]) -> PairedComparison | PairedErrorRates | None:
+    """Of the predictions of two runs."""
+    if len(runs) != 2:
+        return None
+    first, second = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
+    return compare_predictions(first, second)
 
 
 def _stop(arguments: argparse.Namespace) -> int:

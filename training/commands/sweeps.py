@@ -50,6 +50,7 @@ class Sweeps(Command):
         explain = actions.add_parser("explain", help="why each trial was suggested, stopped or failed")
         explain.add_argument("name", metavar="SWEEP")
         explain.add_argument("--trial", type=int, metavar="N", help="only this one")
+        explain.add_argument("--json", action="store_true")
         explain.set_defaults(run=_explain)
         export = actions.add_parser("export", help="as an Optuna study, for optuna-dashboard")
         export.add_argument("name", metavar="SWEEP")
@@ -102,21 +103,49 @@ def _explain(arguments: argparse.Namespace) -> int:
     trials = _trials(folder)
     if arguments.trial is not None and arguments.trial not in trials:
         raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {_listed(trials)}.")
-    for number, trial in trials.items():
-        if arguments.trial in (None, number):
-            print(f"trial {number}: {json.dumps(trial.point, default=str)}")
-            print(f"  suggested by {json.dumps(dict(trial.how), default=str)}")
-            for run in trial.runs:
-                if run.reused:
-                    print(f"  answered by the earlier run {run.folder}")
-                    continue
-                failed = f", failed of {', '.join(run.failures)}" if run.failures else ""
-                print(f"  run {run.id}: {_state(run.folder, run.ended)}, started {run.attempts} times{failed}")
-                if run.error:
-                    print(f"    {run.error}")
-            for decision in trial.decisions:
-                print(f"  {decision['text']}")
+    chosen = {number: trial for number, trial in trials.items() if arguments.trial in (None, number)}
+    if arguments.json:
+        print(json.dumps([_explained(trial) for trial in chosen.values()], indent=1, default=str))
+        return 0
+    for number, trial in chosen.items():
+        print(f"trial {number}: {json.dumps(trial.point, default=str)}")
+        print(f"  suggested by {json.dumps(dict(trial.how), default=str)}")
+        for run in trial.runs:
+            if run.reused:
+                print(f"  answered by the earlier run {run.folder}")
+                continue
+            failed = f", failed of {', '.join(run.failures)}" if run.failures else ""
+            print(f"  run {run.id}: {_state(run.folder, run.ended)}, started {run.attempts} times{failed}")
+            if run.error:
+                print(f"    {run.error}")
+        for decision in trial.decisions:
+            print(f"  {decision['text']}")
     return 0
+
+
+def _explained(trial: Trial) -> dict[str, Any]:
+    runs = [
+        {
+            "id": run.id,
+            "folder": str(run.folder),
+            "reused": run.reused,
+            "state": _state(run.folder, run.ended),
+            "attempts": run.attempts,
+            "failures": run.failures,
+            "cause": run.cause,
+            "error": run.error,
+        }
+        for run in trial.runs
+    ]
+    decisions = [{key: value for key, value in one.items() if key != "event"} for one in trial.decisions]
+    return {
+        "trial": trial.number,
+        "point": trial.point,
+        "how": dict(trial.how),
+        "state": trial.state,
+        "runs": runs,
+        "decisions": decisions,
+    }
 
 
 def _export(arguments: argparse.Namespace) -> int:

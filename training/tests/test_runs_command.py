@@ -75,3 +75,31 @@ def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch
     monkeypatch.setattr("training.commands.runs.time", ending)
     assert text_recognizer(["runs", "tail", "one"]) == 0
     assert "one has not started yet; waiting for its first line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--state=finished"], ["one"]),
+        (["--state=failed"], []),
+        (["--group=default"], ["one"]),
+        (["--group=another"], []),
+        (["--state=finished", "--filter=test_accuracy>0.95"], []),
+    ],
+)
+def test_runs_are_listed_by_state_and_group_as_json(run, capsys, flags, found):
+    flags = [flag.replace("default", run.group) for flag in flags]
+    assert text_recognizer(["runs", "list", "--json", *flags]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)] == found
+
+
+def test_a_state_that_no_run_can_have_is_refused(run, capsys):
+    assert text_recognizer(["runs", "list", "--state=fialed"]) == 2
+    assert "'fialed'. Did you mean 'failed'?" in capsys.readouterr().err
+
+
+def test_runs_are_compared_as_json(run, capsys):
+    assert text_recognizer(["runs", "compare", "one", "one", "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["metrics"] == {"test_accuracy": [0.9, 0.9]}
+    assert (compared["differing"], compared["test"], len(compared["runs"])) == ({}, None, 2)

@@ -95,3 +95,10 @@ def test_a_sweep_is_steered_under_its_path(monkeypatch, capsys):
     monkeypatch.setattr(registration, "_wandb", lambda *arguments: "Done.")
     registration.steer(SweepLink("abc"), "stop")
     assert capsys.readouterr().err == "the sweep abc is stopped at W&B\n"
+
+
+def test_a_sweep_is_explained_as_json(half_done, capsys):
+    assert main(["sweeps", "explain", half_done.name, "--trial=1", "--json"]) == 0
+    (trial,) = json.loads(capsys.readouterr().out)
+    assert (trial["trial"], trial["state"], trial["decisions"]) == (1, "finished", [])
+    assert [(run["state"], run["attempts"], run["cause"]) for run in trial["runs"]] == [("finished", 1, None)]
