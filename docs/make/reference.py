@@ -1,6 +1,5 @@
 """MkDocs hook: the pages of the reference that the program knows best, made anew with every build."""
 
-import importlib
 import io
 import json
 import os
@@ -11,7 +10,9 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from text_recognizer.registry import resolve
 from training import cli, run_experiment, run_sweep
+from training.commands import SUMMARIES
 from training.terminal.parser import Parser
 
 WIDTH = "80"  # of help texts, whatever the terminal's
@@ -27,11 +28,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def commands() -> str:
     """`--help` of every command."""
     parsers = [run_experiment.parser("run_experiment"), run_sweep.parser("run_sweep")]
-    for name, what in cli.COMMANDS.items():
-        if name != "run":  # the same as run_experiment
-            parser = Parser(prog=f"text-recognizer {name}", description=what)
-            importlib.import_module(f"training.commands.{name}").configure(parser)
-            parsers.append(parser)
+    for name, what in SUMMARIES.items():  # those that are built in
+        parser = Parser(prog=f"text-recognizer {name}", description=what)
+        resolve("command", name)().configure(parser)
+        parsers.append(parser)
     texts = ["# Commands\n\nWhat `--help` prints.\n"]
     texts += [f"## {one.prog}\n\n```text\n{one.format_help()}```\n" for top in parsers for one in _with_below(top)]
     return "\n".join(texts)
