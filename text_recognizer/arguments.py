@@ -16,6 +16,7 @@ from typing import Any
 
 import pydantic
 
+from text_recognizer.errors import Problem
 from text_recognizer.wording import did_you_mean, received
 
 REQUIRED = inspect.Parameter.empty
@@ -65,7 +66,7 @@ def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
 
 
 def check_arguments(
-    label: str, target: Callable[..., Any], values: Mapping[str, Any], apart_from: Collection[str] = ()
+    label: str, target: Callable[..., Any], values: Mapping[str, Any], apart_from: Collection[str] = (), key: str = ""
 ) -> tuple[dict[str, Any], list[str]]:
     """Checks values against a signature.
 
@@ -73,25 +74,29 @@ def check_arguments(
         label: how messages name the target, for example "network 'mlp'".
         values: as they came from JSON.
         apart_from: arguments that do not come from a spec.
+        key: of the spec, under which the values stand.
     Returns:
         the values with all defaults filled in, and the problems found (then the values are incomplete).
     """
     try:
         arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
     except (ValueError, TypeError):  # some classes and functions written in C
-        return {}, [f"{label} does not tell its arguments. Name a function or class in Python."]
+        return {}, [Problem(f"{label} does not tell its arguments. Name a function or class in Python.", key)]
     accepts_any = arguments.pop("*", None) is not None
-    problems = [
-        _unknown_argument(label, name, list(arguments)) for name in values if name not in arguments and not accepts_any
+    group = f"{key}." if key else ""
+    problems: list[str] = [
+        Problem(_unknown_argument(label, name, list(arguments)), f"{group}{name}")
+        for name in values
+        if name not in arguments and not accepts_any
     ]
     resolved = {name: value for name, value in values.items() if name not in arguments and accepts_any}
     for name, argument in arguments.items():
         if name in values:
             value, value_problems = check_value(f"{label}: {name}", argument.annotation, values[name])
-            problems += value_problems
+            problems += [Problem(problem, f"{group}{name}") for problem in value_problems]
             resolved[name] = value
         elif argument.default is REQUIRED:
-            problems.append(f"{label} needs the argument '{name}'.")
+            problems.append(Problem(f"{label} needs the argument '{name}'.", f"{group}{name}"))
         else:
             resolved[name] = argument.default
     return resolved, problems

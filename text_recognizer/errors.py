@@ -17,16 +17,33 @@ class TextRecognizerError(Exception):
     exit_code = 2
 
 
+class Problem(str):
+    """One sentence about a spec, with the (dotted) key that it is about, where it is about one."""
+
+    __slots__ = ("key",)
+    key: str | None
+
+    def __new__(cls, text: str, key: str | None = None) -> "Problem":
+        made = super().__new__(cls, text)
+        made.key = key
+        return made
+
+    def under(self, label: str, group: str) -> "Problem":
+        """The same problem of something that stands under a key of the spec."""
+        return Problem(f"{label}: {self}", f"{group}.{self.key}" if self.key else group)
+
+
 class SpecError(TextRecognizerError):
     """One or several problems in an experiment spec.
 
     Args:
-        problems: one sentence each, in the order of the spec's keys.
+        problems: one sentence each, in the order of the spec's keys; a plain one is about no key.
         source: where the spec came from, when that helps to find it.
     """
 
     def __init__(self, problems: str | Sequence[str], source: str | None = None) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        given = [problems] if isinstance(problems, str) else problems
+        self.problems = [one if isinstance(one, Problem) else Problem(one) for one in given]
         self.source = source
         super().__init__(self._text())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.arguments import check_arguments, json_schema_of, to_json
 from text_recognizer.datasets.base import Dataset
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import Problem, SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
@@ -74,12 +74,12 @@ def assemble(spec: ExperimentSpec) -> Experiment:
     network_class, network_args = check_part("network", spec, problems)
     model_class, model_args = check_part("model", spec, problems)
     train_args, recipes = _check_train_args(spec, problems)
-    dataset = construct(f"dataset '{spec.dataset}'", problems, dataset_class, **dataset_args)
-    network = construct(f"network '{spec.network}'", problems, network_class, **network_args)
+    dataset = construct(f"dataset '{spec.dataset}'", "dataset_args", problems, dataset_class, **dataset_args)
+    network = construct(f"network '{spec.network}'", "network_args", problems, network_class, **network_args)
     model = None
     if dataset is not None and network is not None:
         given = {"data_spec": dataset.data_spec, "network": network}
-        model = construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
+        model = construct(f"model '{spec.model}'", "model_args", problems, model_class, **given, **model_args)
     completed = replace(
         spec,
         dataset_args=to_json(dataset_args),
@@ -94,11 +94,10 @@ def assemble(spec: ExperimentSpec) -> Experiment:
         if train_args is not None:
             problems += [] if undeclared else _monitor_problems(train_args, model)
             if train_args.jit_compile and model.xla_refuses is not None:
-                problems.append(
-                    f"train_args.jit_compile must be false for model '{spec.model}': XLA cannot compile "
-                    f"{model.xla_refuses}. {received(train_args.jit_compile)}"
-                )
-            problems += transfer_problems(completed)
+                refused = f"XLA cannot compile {model.xla_refuses}. {received(train_args.jit_compile)}"
+                words = f"train_args.jit_compile must be false for model '{spec.model}': {refused}"
+                problems.append(Problem(words, "train_args.jit_compile"))
+            problems += [Problem(problem, "train_args.initial_weights") for problem in transfer_problems(completed)]
     if problems or model is None or train_args is None:
         raise SpecError(problems)
     return Experiment(completed, dataset, network, model, train_args, recipes)
@@ -136,21 +135,21 @@ def json_schema() -> dict[str, Any]:
 
 def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainArgs | None, dict[str, Any]]:
     """The checked train_args and what they name, by kind; incomplete when anything is wrong, said in `problems`."""
-    arguments, found = check_arguments("train_args", TrainArgs, spec.train_args)
+    arguments, found = check_arguments("train_args", TrainArgs, spec.train_args, key="train_args")
     recipes: dict[str, Any] = {}
     for kind in RECIPES:
         name, recipe_args = arguments.get(kind), arguments.get(f"{kind}_args")
         if not isinstance(name, str) or not isinstance(recipe_args, dict):
             continue  # said already
-        label = f"train_args.{kind} '{name}'"
+        label, key = f"train_args.{kind} '{name}'", f"train_args.{kind}_args"
         try:
             target = resolve(kind, name, spec.origin)
         except SpecError as error:
-            found += [f"train_args.{kind}: {problem}" for problem in error.problems]
+            found += [Problem(f"train_args.{kind}: {problem}", f"train_args.{kind}") for problem in error.problems]
             continue
-        arguments[f"{kind}_args"], found_here = check_arguments(label, target, recipe_args)
+        arguments[f"{kind}_args"], found_here = check_arguments(label, target, recipe_args, key=key)
         if not found_here:
-            recipes[kind] = construct(label, found_here, target, **arguments[f"{kind}_args"])
+            recipes[kind] = construct(label, key, found_here, target, **arguments[f"{kind}_args"])
         found += found_here or _recipe_problems(label, kind, recipes[kind])
     problems += found
     return (None if found else TrainArgs(**arguments)), recipes
@@ -175,7 +174,7 @@ def _shape_problems(spec: ExperimentSpec, network: Network, model: Model) -> lis
     try:
         network.check(model.data_spec.input_shape, model.output_shape)
     except ValueError as error:
-        return [f"network '{spec.network}' does not fit dataset '{spec.dataset}': {error}."]
+        return [Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {error}.", "network")]
     return []
 
 
@@ -194,8 +193,11 @@ def _monitor_problems(train_args: TrainArgs, model: Model) -> list[str]:
     if train_args.early_stopping is not None and train_args.early_stopping.monitor is not None:
         asked["early_stopping.monitor"] = train_args.early_stopping.monitor
     return [
-        f"train_args: {key} '{metric}' is not reported.{did_you_mean(metric, reported)} "
-        f"Reported: {', '.join(reported)}."
+        Problem(
+            f"train_args: {key} '{metric}' is not reported.{did_you_mean(metric, reported)} "
+            f"Reported: {', '.join(reported)}.",
+            f"train_args.{key}",
+        )
         for key, metric in asked.items()
         if metric not in reported
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.arguments import check_value, to_json
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import Problem, SpecError
 from text_recognizer.json_text import MOST_NESTED
 from text_recognizer.registry import names
 from text_recognizer.wording import did_you_mean, received
@@ -55,9 +55,9 @@ class ExperimentSpec:
             SpecError: unknown, missing or mistyped keys, all at once.
         """
         kinds = typed_fields()
-        problems = [_unknown_key(str(key)) for key in value if key not in kinds]
+        problems = [Problem(_unknown_key(str(key)), str(key)) for key in value if key not in kinds]
         problems += [
-            f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}."
+            Problem(f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}.", key)
             for key in ("dataset", "model", "network")
             if key not in value
         ]
@@ -65,10 +65,10 @@ class ExperimentSpec:
         for key in kinds:
             if key in value:
                 checked[key], found = check_value(key, kinds[key], value[key])  # a seed of 1.0 becomes 1
-                problems += found
+                problems += [Problem(problem, key) for problem in found]
         seed = checked.get("seed", 0)
         if isinstance(seed, int) and not 0 <= seed < 2**32:
-            problems.append(f"seed must be from 0 to 4294967295. {received(seed)}")
+            problems.append(Problem(f"seed must be from 0 to 4294967295. {received(seed)}", "seed"))
         if problems:
             raise SpecError(problems, source)
         return cls(**checked, origin=origin)
@@ -124,7 +124,7 @@ def typed_fields() -> dict[str, Any]:
 def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A spec's JSON object with dotted keys replaced; see ExperimentSpec.override."""
     changed = json.loads(json.dumps(spec))
-    problems = [problem for key, value in values.items() if (problem := _set_dotted(changed, key, value))]
+    problems = [Problem(found, key) for key, value in values.items() if (found := _set_dotted(changed, key, value))]
     if problems:
         raise SpecError(problems)
     return changed  # type: ignore[no-any-return]

@@ -253,11 +253,11 @@ def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
     problems: list[str] = []
     network_class, network_args = check_part("network", spec, problems)
     model_class, model_args = check_part("model", spec, problems)
-    network = construct(f"network '{spec.network}'", problems, network_class, **network_args)
+    network = construct(f"network '{spec.network}'", "network_args", problems, network_class, **network_args)
     model: Model | None = None
     if network is not None:
         given = {"data_spec": data_spec, "network": network}
-        model = construct(f"model '{spec.model}'", problems, model_class, **given, **model_args)
+        model = construct(f"model '{spec.model}'", "model_args", problems, model_class, **given, **model_args)
     if model is None:
         raise SpecError(problems, spec.origin)
     return model

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import Problem, SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import (
     ExperimentSpec,
@@ -207,13 +207,13 @@ class SweepPlan:
         for trial in range(min(1000, MOST_CHECKED)):
             yield space.random_point(self.seed, trial)
 
-    def _located(self, problem: str, point: Point, number: int) -> str:
+    def _located(self, problem: Problem, point: Point, number: int) -> str:
         if self.config is None:
             return f"experiment {number + 1}: {problem}"
-        culprits = [name for name in self.config.space.values_of(point) if _mentions(problem, name)]
-        if culprits:
-            return f"line {self.config.line_of_parameter(max(culprits, key=len))}: {problem}"
-        if any(_mentions(problem, name) for name in self.config.fixed_words.overrides):
+        if culprits := _culprits(problem.key, self.config.space.values_of(point)):
+            lines = [str(line) for line in sorted({self.config.line_of_parameter(name) for name in culprits})]
+            return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(lines)}: {problem}"
+        if _culprits(problem.key, self.config.fixed_words.overrides):
             return f"line {self.config.line_of('command')}: {problem}"
         return problem
 
@@ -405,7 +405,10 @@ def _check_conditions(conditions: Sequence[Condition], config: SweepConfig) -> N
         )
 
 
-def _mentions(problem: str, name: str) -> bool:
-    """Whether a problem of a spec is about a parameter: by its last name, and by its group or value."""
-    last = name.rpartition(".")[2]
-    return f"'{last}'" in problem or f" {last} " in problem or f"{last}." in problem or f".{last}" in problem
+def _culprits(key: str | None, names: Iterable[str]) -> list[str]:
+    """Which values decide on a key of the spec: the one that holds it, else all that stand under it."""
+    if key is None:
+        return []
+    names = list(names)
+    holders = [name for name in names if f"{key}.".startswith(f"{name}.")]
+    return [max(holders, key=len)] if holders else [name for name in names if name.startswith(f"{key}.")]

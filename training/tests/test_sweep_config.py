@@ -50,7 +50,7 @@ def refused(text: str) -> list[str]:
     with pytest.raises(SpecError) as caught:
         SweepConfig.from_yaml(text, "my_sweep.yaml")
     assert caught.value.source == "my_sweep.yaml"
-    return caught.value.problems
+    return [*caught.value.problems]
 
 
 @pytest.mark.parametrize("case", peer_cases("validation"))

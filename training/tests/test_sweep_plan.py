@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.errors import SpecError
-from training.sweeps.plan import Condition, read_plan
+from training.sweeps.plan import Condition, _culprits, read_plan
 from training.tests.processor_time import processor_s
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,6 +64,23 @@ def test_every_point_is_checked_and_each_problem_shown_once_with_its_line(plan):
     assert (
         sum("train_args has no argument 'bach_size'. Did you mean 'batch_size'?" in problem for problem in found) == 1
     )
+
+
+def test_a_problem_has_the_line_of_its_key_whatever_other_keys_its_sentence_names(plan):
+    text = YAML + "  train_args.bach_size: {value: 3}\n"
+    line = len(text.splitlines())
+    (found,) = {problem for problem in problems(plan(text)) if "bach_size" in problem}
+    assert found.startswith(f"line {line}: train_args has no argument 'bach_size'. Did you mean 'batch_size'?")
+
+
+def test_what_several_values_decide_has_the_lines_of_all_of_them():
+    assert _culprits("network_args", ["network_args.a", "network_args.b", "network"]) == [
+        "network_args.a",
+        "network_args.b",
+    ]
+    assert _culprits("network_args.a.b", ["network_args", "network_args.a", "network_args.ab"]) == ["network_args.a"]
+    assert _culprits("network", ["network_args.a"]) == []
+    assert _culprits(None, ["network"]) == []
 
 
 def test_a_wrong_value_in_a_range_is_found_at_its_corner(plan):
