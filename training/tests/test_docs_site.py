@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from text_recognizer.registry import ENTRY_POINT_GROUPS
+from training import cli, run_sweep  # noqa: F401 - whose rooms register their kinds
 from training.runs.causes import Cause
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -29,3 +31,8 @@ def test_the_site_builds_without_a_broken_link_and_loads_nothing_from_the_networ
 def test_the_page_of_the_run_folder_names_every_cause():
     page = (REPOSITORY / "docs" / "reference" / "run-folder.md").read_text(encoding="utf-8")
     assert [cause for cause in Cause if f"`{cause}`" not in page] == []
+
+
+def test_the_guide_for_contributors_says_where_every_kind_of_part_goes():
+    guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [group for group in ENTRY_POINT_GROUPS.values() if f"`{group}`" not in guide] == []
