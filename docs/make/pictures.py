@@ -23,7 +23,7 @@ def draw_report(run: tr.Run, path: Path) -> None:
         print(f"{path} is left as it is: there is no chromium to draw it with (on Debian: apt install chromium).")
         return
     page = (run.folder / "report.html").resolve().as_uri()
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu", "--window-size=640,592"]
+    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu", "--window-size=720,592"]
     subprocess.run([browser, *options, f"--screenshot={path}", page], check=True, capture_output=True)
     _save(Image.open(path), path)
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from text_recognizer.registry import ENTRY_POINT_GROUPS
+from text_recognizer.registry import PLURALS
 from training import cli, run_sweep  # noqa: F401 - whose rooms register their kinds
 from training.runs.causes import Cause
 
@@ -35,4 +35,4 @@ def test_the_page_of_the_run_folder_names_every_cause():
 
 def test_the_guide_for_contributors_says_where_every_kind_of_part_goes():
     guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert [group for group in ENTRY_POINT_GROUPS.values() if f"`{group}`" not in guide] == []
+    assert [kinds for kinds in PLURALS.values() if f"`text_recognizer.{kinds}`" not in guide] == []
