@@ -175,7 +175,9 @@ def main() -> int:
             tracker = choice.make()
             facts = mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))
         except BaseException as error:
-            _write_state(folder, {**state, "state": "failed", "error": f"{type(error).__name__}: {error}"[:2000]})
+            kind = type(error).__name__
+            said = {"state": "failed", "error": f"{kind}: {error}"[:2000], "error_type": kind}
+            _write_state(folder, {**state, **said})
             raise
         _write_state(folder, {**state, "state": "done", **asdict(facts)})
     return 0

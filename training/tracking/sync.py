@@ -14,8 +14,8 @@ from training.tracking.mirror import mirror_command, read_state
 
 Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused", "damaged"]
 START_TIMEOUT_S = 20  # somebody waits
-# Errors of W&B's client that concern the connection or the account: the next run would meet the same.
-_OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError", "the time is up")
+# Types of W&B's errors that concern the connection or the account: the next run would meet the same.
+_OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError")
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,24 @@ def _sync(run: Run, deadline_s: int, again: bool) -> Sent:
         return Sent(run, "skipped", "it never started")
     if not again and synced(run.folder, state) == "yes":
         return Sent(run, "nothing new", str(read_sent(run.folder).get("url", "")))
-    error = _send(run, deadline_s)
-    if error is None:
-        return Sent(run, "sent", str(read_sent(run.folder).get("url", "")))
-    return Sent(run, "refused" if error.startswith(_OF_ALL_RUNS) else "failed", error)
+    return _send(run, deadline_s)
 
 
-def _send(run: Run, deadline_s: int) -> str | None:
-    """What went wrong, if anything did."""
+def _send(run: Run, deadline_s: int) -> Sent:
     folder = run.folder / "wandb"
     folder.mkdir(exist_ok=True)
     command = mirror_command(run, f"wandb:mode=online,start_timeout_s={START_TIMEOUT_S}", deadline_s)
     with open(folder / "mirror.log", "ab") as log:
         code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
     if code == 0:
-        return None
+        return Sent(run, "sent", str(read_sent(run.folder).get("url", "")))
     state = read_state(folder)
     if state.get("state") == "failed":
-        return str(state["error"])
-    return (
-        f"the time is up: W&B did not take all of it within {deadline_s} s"
-        if code == -signal.SIGALRM
-        else _last_line(folder)
-    )
+        outcome: Outcome = "refused" if state.get("error_type") in _OF_ALL_RUNS else "failed"
+        return Sent(run, outcome, str(state["error"]))
+    if code == -signal.SIGALRM:
+        return Sent(run, "refused", f"the time is up: W&B did not take all of it within {deadline_s} s")
+    return Sent(run, "failed", _last_line(folder))
 
 
 def _last_line(folder: Path) -> str:
