@@ -30,7 +30,12 @@ class TrustCode(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=text)
 
     def __call__(self, *_: Any) -> None:
-        os.environ[VARIABLE] = _ALL
+        trust_all()
+
+
+def trust_all() -> None:
+    """From now on, this process and those that it starts may load any module that a bundle or run folder names."""
+    os.environ[VARIABLE] = _ALL
 
 
 def is_trusted(module: str) -> bool:

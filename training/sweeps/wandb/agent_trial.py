@@ -106,12 +106,12 @@ class AgentTrial:
 
 def _read_values(path: str) -> dict[str, Any]:
     """Of W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
-    import yaml
+    from text_recognizer.yaml_source import YamlSource
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = YamlSource(Path(path).read_text(encoding="utf-8"), path).data
         values = {name: entry["value"] for name, entry in content.items() if name != "wandb_version"}
         json.dumps(values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SpecError(f"WANDB_SWEEP_PARAM_PATH: the values in {path} cannot be read: {error}.") from None
     return values

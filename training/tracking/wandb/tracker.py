@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.metric import Metric
 from training.runs.run import Run
@@ -185,10 +186,11 @@ class WandbTracker(Tracker):
 
 def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
     """`project` and `entity` of the sweep, here, that the run belongs to."""
-    import yaml
+    from text_recognizer.yaml_source import YamlSource
 
+    path = run.folder.parent / "sweep.yaml"
     try:
-        config = yaml.safe_load((run.folder.parent / "sweep.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        config = YamlSource(path.read_text(encoding="utf-8"), str(path)).data
+    except (OSError, ValueError, SpecError):
         return {}
     return config if isinstance(config, Mapping) else {}
