@@ -133,6 +133,13 @@ def test_a_broken_environment_is_told_in_words(name, value, message, suggested, 
         run_experiment.run([])
 
 
+def test_values_that_stand_for_gigabytes_are_refused_before_they_are_built(suggested):
+    aliases = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)]
+    (suggested / "config-abc12xyz.yaml").write_text("\n".join(["a0: &a0 [x, x]", *aliases]))
+    with pytest.raises(SpecError, match="line 6, column 15: not valid YAML: more than 50,000 values"):
+        run_experiment.run([])
+
+
 def test_a_run_that_was_preempted_is_found_in_a_group_whose_name_is_no_folder_name(suggested):
     trial = AgentTrial.from_environ()
     assert trial is not None
