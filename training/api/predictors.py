@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from text_recognizer.errors import RunError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.load import Predictor, load
 from text_recognizer.trust import trust_all
 from training.api.run import Run
-from training.runs.run import find_run
+from training.runs.bundles import bundle_named
 
 
 def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> Predictor:
@@ -28,9 +27,4 @@ def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = Fals
         trust_all()
     if isinstance(source, Run):
         return load(source.folder)
-    if isinstance(source, str) and not Path(source).exists():
-        try:
-            return load(find_run(source).folder)
-        except RunError:
-            return load(source)  # a canonical bundle, or what says which there are
-    return load(source)
+    return load(source if isinstance(source, Bundle) else bundle_named(source))

@@ -6,10 +6,10 @@ import json
 from evaluation.evaluate import evaluate
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.experiment import assemble
-from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.trust import TrustCode
 from training.commands.base import Command
+from training.runs.bundles import bundle_named
 from training.terminal.log_file import standard_error_off
 
 
@@ -31,7 +31,7 @@ class Evaluate(Command):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    bundle = find_bundle(arguments.bundle)
+    bundle = bundle_named(arguments.bundle)
     dataset = assemble(bundle.spec).dataset
     dataset.prepare()
     with standard_error_off():  # TensorFlow's start-up notes

@@ -7,12 +7,13 @@ from typing import Any
 
 from text_recognizer.errors import DataError
 from text_recognizer.models.base import Prediction
-from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
 from training.commands.base import Command
+from training.runs.bundles import bundle_named
 from training.terminal.log_file import standard_error_off
 
 
@@ -29,7 +30,7 @@ class Predict(Command):
         parser.add_argument(
             "--bundle",
             default=DEFAULT_BUNDLE,
-            help="a bundle or run folder, or a canonical bundle",
+            help="a bundle or run: folder, id, or last",
         )
         parser.add_argument(
             "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
@@ -40,7 +41,7 @@ class Predict(Command):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    bundle = find_bundle(arguments.bundle)
+    bundle = bundle_named(arguments.bundle)
     if arguments.detector is not None:
         return _read_pages(bundle, arguments)
     with standard_error_off():  # TensorFlow's start-up notes
@@ -66,7 +67,7 @@ def _predictor(bundle: Bundle) -> CharacterPredictor | LinePredictor:
 
 def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
     with standard_error_off():
-        recognizer = ParagraphTextRecognizer(arguments.detector, reader)
+        recognizer = ParagraphTextRecognizer(bundle_named(arguments.detector), reader)
     for image in arguments.images:
         page = recognizer.predict(image)
         if arguments.json:

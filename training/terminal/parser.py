@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        raise SpecError(f"{message}. See {self.prog} --help.")
+        raise SpecError(f"{message.rstrip('.')}. See {self.prog} --help.")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

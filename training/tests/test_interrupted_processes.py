@@ -17,6 +17,7 @@ from training.tests.executor_support import ODD, is_gone, wait_for_file
 DEAF = """
 import time
 from types import SimpleNamespace as Fake
+from training.sweeps.limits import Limits
 from training.sweeps.sweep import Sweep
 
 def drive(loop):
@@ -28,7 +29,7 @@ def nothing(*_):
 
 executor = Fake(drive=drive, kill=lambda: print("killed", flush=True), close=nothing)
 folder = Fake(hold=nothing, release=nothing, append=nothing)
-Sweep(Fake(metric=None, config=None, point_fault=None), None, executor, folder, None, None).run()
+Sweep(Fake(metric=None, config=None, point_fault=None), None, executor, folder, Limits(), None).run()
 """
 
 

@@ -84,7 +84,7 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     backend.vanish()  # however fast the run is, it has told nothing by now
     backend.fail_rate = 0
     output = gone.succeed()
-    assert output.count("warning: W&B") == 1
+    assert output.count("warning: the tracker wandb") == 1
     backend.return_()
     for run in (run for run in runs_below(backend.folder).values() if run.group != "online"):
         assert run.status().state == "finished"

@@ -262,7 +262,8 @@ def test_a_users_network_is_used_by_its_import_path(runs, tmp_path, monkeypatch)
     assert main([json.dumps(value), "--nowandb", "--gpu=none"]) == 0
     made = find_run("last")
     assert made.id.endswith("-linear")
-    assert text_recognizer(["predict", str(_digit_image()), "--bundle", str(made.folder)]) == 0
+    for name in (str(made.folder), made.id, made.id[:-1], "last"):
+        assert text_recognizer(["predict", str(_digit_image()), "--bundle", name]) == 0
 
 
 def test_the_run_list_shows_filters_and_sorts(runs, capfd):
