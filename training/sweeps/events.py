@@ -6,7 +6,7 @@ from typing import Any
 from text_recognizer.wording import received
 from training.files.journals import Check
 from training.runs.checks import STATES
-from training.sweeps.file.parameters import Point
+from training.sweeps.file.parameter import Point
 
 _OVER = ("finished", "stopped", "failed")
 _MOST_TRIALS = 10**7

@@ -26,7 +26,7 @@ from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.run import group_folder_name, runs_folder
 from training.sweeps.events import any_point, event_check
 from training.sweeps.facts import FORMAT, SweepFacts
-from training.sweeps.file.parameters import Point
+from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 
 Wish = Literal["run", "pause", "stop", "cancel"]

@@ -20,7 +20,7 @@ from text_recognizer.spec import (
 )
 from text_recognizer.wording import counted, received
 from training.sweeps.file.config import Metric, SweepConfig
-from training.sweeps.file.parameters import Point
+from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_finite, is_int
 
 # Up to so many points every one is checked; of more, every corner of the space and as many points again.

@@ -9,7 +9,7 @@ from text_recognizer.errors import RunError
 from training.runs.causes import Cause, known_cause
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
-from training.sweeps.file.parameters import Point
+from training.sweeps.file.parameter import Point
 from training.sweeps.stopping_rules.hyperband import usable_values
 
 

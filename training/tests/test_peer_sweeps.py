@@ -17,7 +17,8 @@ import pytest
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.sweeps.file.config import Metric
 from training.sweeps.file.forms import filled
-from training.sweeps.file.parameters import Parameter, ParameterSpace
+from training.sweeps.file.parameter import Parameter
+from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems, violations
 from training.sweeps.search.observations import PastRun, observe
 from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, usable_values

@@ -15,7 +15,8 @@ from training.sweeps.file.command import agent_command
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.differences import DIFFERENCES, differences_table
 from training.sweeps.file.fixed_words import fixed_words
-from training.sweeps.file.parameters import Parameter, ParameterSpace
+from training.sweeps.file.parameter import Parameter
+from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
 from training.sweeps.plan import read_plan
 from training.sweeps.search.base import PastTrial, Search

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
 from training.sweeps.file.grid import choices_of
-from training.sweeps.file.parameters import Parameter, ParameterSpace, random_share
+from training.sweeps.file.parameter import Parameter
+from training.sweeps.file.parameters import ParameterSpace, random_share
 from training.sweeps.file.value_keys import value_key
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s

@@ -9,7 +9,7 @@ from text_recognizer.errors import SpecError
 from training.sweeps.file.value_keys import value_key
 
 if TYPE_CHECKING:
-    from training.sweeps.file.parameters import Parameter, Point
+    from training.sweeps.file.parameter import Parameter, Point
 
 GRID_DISTRIBUTIONS = ("categorical", "constant", "int_uniform", "q_uniform")
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.sweeps.file.parameters import Point
+from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 
 

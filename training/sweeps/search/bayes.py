@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
-from training.sweeps.file.parameters import Parameter, Point
+from training.sweeps.file.parameter import Parameter, Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.search.base import PastTrial, Search, SeenPoints, Suggestion
 from training.sweeps.search.evolution import Evolution

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.sweeps.file.config import Metric
-from training.sweeps.file.parameters import MISSING, ParameterSpace, look_up
+from training.sweeps.file.parameter import MISSING, look_up
+from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.stopping_rules.hyperband import usable_values
 
 # `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.

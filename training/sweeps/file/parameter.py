@@ -1,0 +1,209 @@
+"""Parameter: what values one parameter of a sweep takes, and where a point of the sweep has its value."""
+
+import math
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from training.sweeps.file.distributions import cumulative_share, index_at, quantile_of
+from training.sweeps.file.forms import filled
+from training.sweeps.file.value_keys import value_key
+from training.sweeps.numbers import is_finite, is_number
+
+Point = dict[str, Any]
+PointKey = tuple[Hashable, ...]
+
+# The nearest that a share comes to 0 and 1 when a value is drawn: at 0 and 1 themselves values leave their range.
+_SMALLEST_SHARE = 2.0**-53
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter that is not a group.
+
+    Args:
+        path: its name, preceded by the names of the groups it is in.
+        settings: all keys of its form but `distribution`, defaults filled in.
+    """
+
+    path: tuple[str, ...]
+    distribution: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def from_config(cls, path: tuple[str, ...], config: Mapping[str, Any]) -> "Parameter":
+        """
+        Raises:
+            SpecError: the configuration matches no form.
+        """
+        complete = filled(config)
+        if complete is None:
+            raise SpecError(f"parameter '{'.'.join(path)}' matches no form of a sweep parameter: {dict(config)!r}.")
+        return cls(path, complete.pop("distribution"), complete)
+
+    @property
+    def name(self) -> str:
+        """Its dotted name, the key of an override."""
+        return ".".join(self.path)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.distribution == "constant"
+
+    @property
+    def is_categorical(self) -> bool:
+        return self.distribution in ("categorical", "categorical_w_probabilities")
+
+    def quantile(self, u: float) -> Any:
+        """The value at the share u of the distribution, W&B's inverse cumulative function; a plain Python value.
+
+        Args:
+            u: from 0 to 1. At 0 and 1 a value may leave its range or be infinite; `value_at` keeps off them.
+        Raises:
+            ValueError: u is outside.
+        """
+        if not 0 <= u <= 1:
+            raise ValueError(f"a share is from 0 to 1. Received: {u}.")
+        if self.is_constant:
+            return self.settings["value"]
+        if self.distribution == "categorical":
+            return self.settings["values"][index_at(u, 0, len(self.settings["values"]))]
+        if self.is_categorical:
+            return self.settings["values"][self._index_by_probability(u)]
+        return quantile_of(self.distribution, self.settings, u)
+
+    def value_at(self, u: float) -> Any:
+        """The value at a share as a search draws it: 0 and 1 are taken for their nearest neighbours inside."""
+        return self.quantile(min(max(u, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE))
+
+    def cdf(self, value: Any) -> float:
+        """The share of the distribution at or below a value: how bayes search sees it.
+
+        Of a categorical parameter, of the values up to this one in the order listed; 0.0 for a constant; NaN for what
+        is no value of the parameter.
+        """
+        if self.is_constant:
+            return 0.0
+        if self.is_categorical:
+            index = self._index_of.get(value_key(value))
+            return self._shares[index] if index is not None else math.nan
+        if not is_number(value) or math.isnan(value):
+            return math.nan
+        return cumulative_share(self.distribution, self.settings, value)
+
+    def share_of(self, value: Any) -> float:
+        """A share strictly between 0 and 1 at which the parameter has this value, or the one nearest to it; else NaN.
+
+        The middle of the value's part of the distribution where it has one, so that a model over shares sees
+        categories and whole numbers away from their borders.
+        """
+        if self.is_constant:
+            return 0.5
+        share = self.cdf(value)
+        if self.is_categorical and not math.isnan(share):
+            index = self._index_of[value_key(value)]
+            share = (share + (self._shares[index - 1] if index else 0.0)) / 2
+        elif self.distribution == "int_uniform" and not math.isnan(share):
+            share -= 0.5 / (self.settings["max"] - self.settings["min"] + 1)
+        return min(max(share, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE) if not math.isnan(share) else share
+
+    def takes(self, value: Any) -> bool:
+        """Whether this is one of its values; of a range, rounding aside."""
+        if self.is_constant:
+            return value_key(value) == value_key(self.settings["value"])
+        if self.is_categorical:
+            return value_key(value) in self._index_of
+        if not is_finite(value):
+            return False
+        low, high = self._range
+        if not (low <= value <= high or math.isclose(value, low) or math.isclose(value, high)):
+            return False
+        multiple = value / self._step if self._step else 0.0
+        return math.isclose(multiple, round(multiple), abs_tol=1e-9)
+
+    def values_in_words(self) -> str:
+        """What it takes, for messages."""
+        if self.is_constant:
+            return f"only {self.settings['value']!r}"
+        if self.is_categorical:
+            return ", ".join(map(repr, self.settings["values"]))
+        low, high = self._range
+        kind = "whole numbers" if self._step == 1 else f"multiples of {self._step:g}" if self._step else "numbers"
+        if math.isinf(high) and math.isinf(low):
+            return kind
+        least, greatest = (str(bound) if isinstance(bound, int) else f"{bound:g}" for bound in (low, high))
+        return f"{kind} from {least} to {greatest}"
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        """The least and the greatest of its numbers; infinite where there is no limit."""
+        if self.distribution == "int_uniform":
+            return self.settings["min"], self.settings["max"]
+        return self.quantile(0.0), self.quantile(1.0)
+
+    @property
+    def _step(self) -> float:
+        """What its numbers are multiples of; 0 where they are not."""
+        return 1 if self.distribution == "int_uniform" else self.settings.get("q", 0)
+
+    @property
+    def distinct_values(self) -> int | None:
+        """How many different values it can take at random; None where they are too many to count or unlimited."""
+        if self.is_constant:
+            return 1
+        if self.is_categorical:
+            return len(set(self._index_of))
+        if self.distribution == "int_uniform":
+            return int(self.settings["max"]) - int(self.settings["min"]) + 1
+        if self.distribution in ("q_uniform", "q_log_uniform", "q_log_uniform_values", "q_beta"):
+            q = self.settings["q"]
+            steps = [self.quantile(share) / q for share in (1.0, 0.0)]
+            return int(round(steps[0]) - round(steps[1])) + 1 if all(map(math.isfinite, steps)) else None
+        return None
+
+    def key_in(self, point: Mapping[str, Any]) -> Hashable | None:
+        """What identifies its value in a point (see `value_key`); None when the point lacks it."""
+        value = look_up(point, self.path)
+        if value is MISSING:
+            return None
+        if isinstance(value, dict) and self._mapping_keys:
+            # A program may add keys to a mapping it was given; the ones the sweep knows tell which value it was.
+            value = {key: item for key, item in value.items() if key in self._mapping_keys}
+        return value_key(value)
+
+    def _index_by_probability(self, u: float) -> int:
+        within = next((index for index, share in enumerate(self._shares) if u < share), None)
+        if within is not None:
+            return within
+        # Above the sum, which may be a little less than 1: the last value that can come at all.
+        return max(index for index, share in enumerate(self.settings["probabilities"]) if share > 0)
+
+    @cached_property
+    def _shares(self) -> list[float]:
+        if self.distribution == "categorical":
+            count = len(self.settings["values"])
+            return [(index + 1) / count for index in range(count)]
+        return list(accumulate(map(float, self.settings["probabilities"])))
+
+    @cached_property
+    def _index_of(self) -> dict[Hashable, int]:
+        keys = [value_key(value) for value in self.settings["values"]]
+        return {key: index for index, key in reversed(list(enumerate(keys)))}
+
+    @cached_property
+    def _mapping_keys(self) -> frozenset[Any]:
+        values = self.settings["values"] if self.is_categorical else []
+        return frozenset(key for value in values if isinstance(value, dict) for key in value)
+
+
+def look_up(point: Any, path: Iterable[str]) -> Any:
+    """The value at a path of nested mappings, or MISSING."""
+    for name in path:
+        if not isinstance(point, Mapping) or name not in point:
+            return MISSING
+        point = point[name]
+    return point
