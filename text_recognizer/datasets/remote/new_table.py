@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import tomlkit
 
-from text_recognizer.datasets.remote.download import Downloader, DownloadError
+from text_recognizer.datasets.remote.answers import DownloadError
+from text_recognizer.datasets.remote.download import Downloader
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, retrieve
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,

@@ -36,7 +36,8 @@ from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.datasets.remote import archives
-from text_recognizer.datasets.remote.download import Downloader, DownloadError
+from text_recognizer.datasets.remote.answers import DownloadError
+from text_recognizer.datasets.remote.download import Downloader
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.decoding import LineDecoder
 from text_recognizer.errors import DataError, TextRecognizerError
