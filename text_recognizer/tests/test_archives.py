@@ -103,6 +103,13 @@ def test_two_links_that_lead_outside_together_are_refused(tmp_path: Path) -> Non
     assert "is a link out of its folder" in refused(path, tmp_path)
 
 
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "a.zip", links=(("a", "b"), ("b", "a")))
+    assert "is a link out of its folder, or in a circle" in refused(path, tmp_path)
+    path = tar_of(tmp_path / "a.tgz", ("a", "a", tarfile.SYMTYPE), ("b", "a", tarfile.LNKTYPE))
+    assert "member 'b' is a link out of its folder, or in a circle" in refused(path, tmp_path)
+
+
 def test_a_member_that_replaces_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = zip_of(tmp_path / "a.zip", ("y", b"old"), ("x", b"new"), links=(("x", "y"),))

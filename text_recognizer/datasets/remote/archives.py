@@ -2,6 +2,7 @@
 
 import errno
 import lzma
+import os
 import shutil
 import stat
 import struct
@@ -240,7 +241,9 @@ def _unpack(path: Path, archive: _Archive, member: Member, info: Any, folder: Pa
     if any(step.is_symlink() for step in (place, *place.parents) if step.is_relative_to(folder)):
         raise DataError(f"{path}: member {member.name!r} lies behind a link; nothing was unpacked.")
     if member.kind == "hard link" and not _leads_inside(folder / member.link_to, folder):
-        raise DataError(f"{path}: member {member.name!r} is a link out of its folder; nothing was unpacked.")
+        raise DataError(
+            f"{path}: member {member.name!r} is a link out of its folder, or in a circle; nothing was unpacked."
+        )
     with _named(path, member.name):
         if isinstance(archive, zipfile.ZipFile) and member.kind == "symbolic link":
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -255,8 +258,16 @@ def _check_links(path: Path, folder: Path) -> None:
     for entry in folder.rglob("*"):
         # Two links, each harmless by its text, can lead out together.
         if entry.is_symlink() and not _leads_inside(entry, folder):
-            raise DataError(f"{path}: member '{entry.relative_to(folder)}' is a link out of its folder.")
+            raise DataError(
+                f"{path}: member '{entry.relative_to(folder)}' is a link out of its folder, or in a circle."
+            )
 
 
 def _leads_inside(place: Path, folder: Path) -> bool:
-    return place.resolve().is_relative_to(folder.resolve())
+    try:
+        place.resolve(strict=True)
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError):  # links in a circle; which error says so depends on the Python
+        return False
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
