@@ -19,19 +19,21 @@ def parse_json_text(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
     except ValueError:
         raise ValueError("it holds a number of thousands of digits") from None
-    if _depth(value) > MOST_NESTED:
+    if is_too_deep(value):
         raise ValueError("it is nested too deeply")
     return value
 
 
-def _depth(value: Any) -> int:
+def is_too_deep(value: Any) -> bool:
+    """Whether a value is nested in more than MOST_NESTED levels."""
     depth, level = 0, [value]
     while level and depth <= MOST_NESTED:
-        depth, level = depth + 1, [below for one in level for below in _below(one)]
-    return depth
+        depth, level = depth + 1, [below for one in level for below in values_in(one)]
+    return depth > MOST_NESTED
 
 
-def _below(value: Any) -> list[Any]:
+def values_in(value: Any) -> list[Any]:
+    """What an object or a list holds; nothing of anything else."""
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

@@ -17,6 +17,7 @@ from text_recognizer.decoding.lexicon import Lexicon
 from text_recognizer.decoding.scorers import Weighted
 from text_recognizer.decoding.tuning import DecodingWeights, Tuned, tune_weights
 from text_recognizer.errors import DataError
+from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
 
 ALTERNATIVES = 5
@@ -144,14 +145,14 @@ class LineDecoder:
         if self.beam_width is None or not (folder / WEIGHTS_FILE).exists():
             return
         try:
-            value = json.loads((folder / WEIGHTS_FILE).read_text(encoding="utf-8"))
+            value = parse_json_text((folder / WEIGHTS_FILE).read_text(encoding="utf-8"))
             self.weights = DecodingWeights(**value["weights"])
             if not all(abs(weight) <= MOST_WEIGHT for weight in asdict(self.weights).values()):
                 raise ValueError(f"its weights must be at most {MOST_WEIGHT:g}. {received(value['weights'])}")
             if self.uses_lexicon:
                 words = (folder / LEXICON_FILE).read_text(encoding="utf-8").split()
                 self.lexicon = Lexicon(words, self.classes)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the decoder in {folder} is damaged: {type(error).__name__}: {error}.") from error
         if self.order is not None:
             self.language_model = CharacterLanguageModel.load(folder / LANGUAGE_FILE, len(self.classes))

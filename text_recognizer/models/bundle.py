@@ -19,6 +19,7 @@ from text_recognizer import __version__
 from text_recognizer.arguments import check_value, to_json
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
+from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
 from text_recognizer.parts import check_part, construct
 from text_recognizer.settings import weights_folder
@@ -72,7 +73,7 @@ class Bundle:
         """
         try:
             path = _file_inside(folder, DESCRIPTION, MOST_DESCRIPTION_BYTES)
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = parse_json_text(path.read_text(encoding="utf-8"))
             if value["format"] > FORMAT:
                 raise DataError(
                     f"the bundle {folder} has format {value['format']}, Text Recognizer {__version__} "
@@ -93,7 +94,7 @@ class Bundle:
             )
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {error}.") from error
 
     def load(self) -> Model:

@@ -45,7 +45,7 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> tuple[dict[str,
         RunError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             state: dict[str, Any] = json.loads(file["state"].tobytes())
             groups: dict[str, list[NDArray[Any]]] = {}
             for name in file.files:

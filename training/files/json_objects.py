@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.json_text import MOST_NESTED, is_too_deep, values_in
 from text_recognizer.wording import received
 
-MOST_NESTED = 64
 _MOST_BYTES = 2**30
 _LONG_INTEGER = re.compile(rb"[0-9]{300}")  # may be one that no float holds
 
@@ -70,7 +70,7 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
         raise ValueError("it holds a number that is too large") from None
     if not isinstance(value, dict):
         raise ValueError(f"it is no JSON object. {received(value)}")
-    if content.count(b"[") + content.count(b"{") > MOST_NESTED and _depth(value) > MOST_NESTED:
+    if content.count(b"[") + content.count(b"{") > MOST_NESTED and is_too_deep(value):
         raise ValueError("it is nested too deeply")
     if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in _leaves(value)):
         raise ValueError("it holds a number that is too large")
@@ -87,25 +87,12 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level:
-        depth, level = depth + 1, [below for one in level for below in _below(one)]
-    return depth
-
-
 def _leaves(value: Any) -> Iterator[Any]:
     waiting = [value]
     while waiting:
         one = waiting.pop()
-        waiting += _below(one)
+        waiting += values_in(one)
         yield one
-
-
-def _below(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _with_whole_characters(value: dict[str, Any]) -> dict[str, Any]:

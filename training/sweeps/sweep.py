@@ -88,7 +88,7 @@ class Sweep:
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             result = self.executor.drive(self._loop)
-            self.folder.append("over", why=result.ended, complete=result.complete)
+            self.folder.append("over", why=result.ended, complete=result.complete, wish=self.folder.wish)
         finally:
             self.executor.close()
             for number, handler in earlier.items():

@@ -81,7 +81,7 @@ def sweep_state(folder: SweepFolder, events: Sequence[Mapping[str, Any]]) -> str
     if folder.holder() is not None:
         return asked or "running"
     latest: Mapping[str, Any] = next((event for event in reversed(events) if event["event"] in _TELLING), {})
-    if latest.get("complete") and latest["why"] != "asked to cancel":
+    if latest.get("complete") and latest.get("wish", folder.wish) != "cancel":  # earlier versions did not note it
         return "finished"
     return asked or "interrupted"
 

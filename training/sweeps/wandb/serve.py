@@ -73,7 +73,7 @@ def serve_online(
         agents = Agents(link, folder.path, count, request)
         agents.serve(journal.update, lambda: folder.wish)
         result = _result(journal, agents)
-        folder.append("over", why=result.ended, complete=result.complete)
+        folder.append("over", why=result.ended, complete=result.complete, wish=folder.wish)
     finally:
         folder.release()
     return finish_sweep(plan, folder, journal.history, result)
