@@ -37,7 +37,9 @@ from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import MODEL, has_checkpoint, lost_files
-from training.runs.run import Run, find_run, is_made, new_run_id
+from training.runs.find import find_run
+from training.runs.places import new_run_id
+from training.runs.run import Run, is_made
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off

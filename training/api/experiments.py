@@ -15,7 +15,7 @@ from training import run_sweep as sweep_command
 from training.api.command import arguments_of, run_command, text_of
 from training.api.run import Run
 from training.files.safe_files import replace_file
-from training.runs.run import group_folder_name, new_run_id, runs_folder
+from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps.plan import SweepPlan
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]

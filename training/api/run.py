@@ -12,7 +12,7 @@ from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec, flatten
 from training.files.journals import read_journal
-from training.runs.run import find_run
+from training.runs.find import find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from text_recognizer.spec import flatten
 from training.commands.base import Command
 from training.files.journals import read_journal
 from training.runs.checks import STATES
-from training.runs.run import Run, find_run, group_folder_name
+from training.runs.find import find_run
+from training.runs.places import group_folder_name
+from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves

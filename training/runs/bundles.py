@@ -4,7 +4,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from text_recognizer.models.bundle import Bundle, find_bundle
-from training.runs.run import find_run
+from training.runs.find import find_run
 
 
 def bundle_named(name: str | Path) -> Bundle:

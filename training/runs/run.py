@@ -19,26 +19,22 @@ import errno
 import functools
 import json
 import os
-import re
-import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import RunError
-from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
-from text_recognizer.wording import did_you_mean
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import append_line, examine, heal, open_journal, read_journal
 from training.files.json_objects import parse_object, read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
 from training.runs.checks import is_reported, launch_fault, report_fault, status_fault
+from training.runs.places import group_folder_name, new_run_id, runs_folder
 
 FORMAT = 1
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
@@ -48,17 +44,6 @@ _NEEDED_TO_GO_ON = ("spec.json", "launch.json", "environment.json")
 # One of these is in every folder that a run was begun in, however it ended.
 _SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_GO_ON) for name in (needed, f".{needed}.new")}
 _LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
-_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
-
-
-def runs_folder() -> Path:
-    """TEXT_RECOGNIZER_RUNS: where run folders go; by default runs/ in the current folder."""
-    return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
-
-
-def group_folder_name(experiment_group: str) -> str:
-    """A group's label as a folder name: what a shell or file system could misread becomes a dash."""
-    return re.sub(r"[^\w.+=-]+", "-", experiment_group).strip("-.") or "default"
 
 
 @dataclass(frozen=True)
@@ -398,68 +383,3 @@ def _remove_unfinished(group: Path) -> None:
                 names = {inside.name for inside in os.scandir(entry)}
                 if names <= _SIGNS_OF_A_RUN and time.time() - entry.stat().st_mtime > _LONGEST_MAKING_S:
                     shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def new_run_id(spec: ExperimentSpec) -> str:
-    """For example 20261120-093012-k3x9f-lenet: sorts by time, is unique on shared disks, says what it is."""
-    network = re.sub(r"\W+", "", spec.network.rpartition(":")[2]).lower()[:24]
-    now = datetime.now()
-    part = now.microsecond * len(_LETTERS) ** 2 // 1_000_000  # of the second, in two letters that sort by time
-    code = _LETTERS[part // len(_LETTERS)] + _LETTERS[part % len(_LETTERS)]
-    code += "".join(secrets.choice(_LETTERS) for _ in range(3))
-    return f"{now:%Y%m%d-%H%M%S}-{code}-{network}"
-
-
-def find_run(name: str, root: Path | None = None) -> Run:
-    """A run by its folder, its id, the start of its id, or "last" for the newest.
-
-    Raises:
-        RunError: no run, or several, have that name.
-    """
-    if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
-        return Run.open(Path(name))
-    folders = {folder.name: folder for folder in run_folders(root)}
-    if name == "last" and folders:
-        return Run.open(max(folders.values(), key=_made))
-    if name in folders:
-        return Run.open(folders[name])
-    found = sorted(run_id for run_id in folders if run_id.startswith(name))
-    if len(found) == 1:
-        return Run.open(folders[found[0]])
-    if found:
-        raise RunError(f"'{name}' could be any of {len(found)} runs: {', '.join(found[:5])}. Give more of the id.")
-    raise RunError(
-        f"there is no run '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, folders)} "
-        f"See them: text-recognizer runs list"
-    )
-
-
-def _made(folder: Path) -> tuple[int, str]:
-    """When a run was made: its spec is written once. An id that W&B gave tells no time."""
-    try:
-        return (folder / "spec.json").stat().st_mtime_ns, folder.name
-    except OSError:
-        return 0, folder.name
-
-
-def run_folders(root: Path | None = None) -> Iterator[Path]:
-    """All run folders, in no order; looks only at names. Groups that this user may not look into are passed over.
-
-    Raises:
-        RunError: the place for runs is no folder, or cannot be looked into.
-    """
-    place = root or runs_folder()
-    try:
-        groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(
-            f"cannot look for runs in {place}: {error.strerror or error}. "
-            f"Set TEXT_RECOGNIZER_RUNS to the folder that holds them."
-        ) from error
-    for group in groups:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(group):
-                if entry.is_dir() and not entry.name.startswith("."):
-                    yield Path(entry.path)

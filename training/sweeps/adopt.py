@@ -7,7 +7,8 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, flatten
-from training.runs.run import Run, is_made, new_run_id
+from training.runs.places import new_run_id
+from training.runs.run import Run, is_made
 from training.sweeps.file.parameter import MISSING, Parameter, Point
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.plan import SweepPlan

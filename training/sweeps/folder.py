@@ -23,7 +23,7 @@ from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import Journal, append_line, examine, open_journal, read_journal
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
-from training.runs.run import group_folder_name, runs_folder
+from training.runs.places import group_folder_name, runs_folder
 from training.sweeps.events import any_point, event_check
 from training.sweeps.facts import FORMAT, SweepFacts
 from training.sweeps.file.parameter import Point

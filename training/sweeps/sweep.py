@@ -14,7 +14,8 @@ from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.causes import Cause
 from training.runs.contents import has_checkpoint, lost_files
-from training.runs.run import Run, is_made, new_run_id
+from training.runs.places import new_run_id
+from training.runs.run import Run, is_made
 from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
 from training.sweeps.failures import classify

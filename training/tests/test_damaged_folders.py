@@ -18,7 +18,8 @@ from training.attempts.execute import _folder_is_gone
 from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
 from training.files.safe_files import is_blank, replace_file
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 from training.runs.run_table import read_rows
 from training.sweeps.folder import SweepFolder
 from training.sweeps.results.ending import finish_sweep

@@ -20,7 +20,7 @@ from text_recognizer.tests.file_server import file_entry, write_registry
 from text_recognizer.tests.iam_files import write_iam
 from text_recognizer.tests.line_files import save
 from training.run_experiment import main
-from training.runs.run import find_run
+from training.runs.find import find_run
 
 EXPERIMENTS = REPOSITORY / "training" / "experiments"
 QUICK = [

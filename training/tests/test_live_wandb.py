@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from training.runs.run import find_run
+from training.runs.find import find_run
 from training.tests.online_support import SPEC
 
 PROJECT = os.environ.get("WANDB_LIVE_PROJECT", "")

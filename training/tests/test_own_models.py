@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.run_experiment import main
-from training.runs.run import find_run
+from training.runs.find import find_run
 
 PLUGIN = Path(__file__).with_name("plugin")
 

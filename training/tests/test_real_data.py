@@ -9,7 +9,7 @@ import tomlkit
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.file_server import FileServer
 from training.run_experiment import main
-from training.runs.run import find_run
+from training.runs.find import find_run
 
 
 @pytest.fixture

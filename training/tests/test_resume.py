@@ -15,7 +15,8 @@ import pytest
 
 from text_recognizer.errors import RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
 
 SPEC = {

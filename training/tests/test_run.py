@@ -14,7 +14,9 @@ from text_recognizer.tests.waiting import PATIENCE_S
 from training.files import folder_lock
 from training.files.journals import append_line, open_journal, read_journal
 from training.runs.causes import Cause
-from training.runs.run import Run, find_run, group_folder_name, new_run_id
+from training.runs.find import find_run
+from training.runs.places import group_folder_name, new_run_id
+from training.runs.run import Run
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
 

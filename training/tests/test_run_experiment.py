@@ -9,7 +9,8 @@ import pytest
 from text_recognizer.spec import parse_json
 from training.cli import main as text_recognizer
 from training.run_experiment import main
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 
 SMALL = {
     "dataset": "DigitsDataset",

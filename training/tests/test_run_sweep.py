@@ -17,7 +17,8 @@ from training.cli import main as text_recognizer
 from training.devices.requests import DeviceRequest
 from training.prepare_experiments import main as prepare_experiments
 from training.run_sweep import main
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 from training.sweeps.failures import RetryPolicy, classify
 from training.sweeps.folder import find_sweep
 

@@ -13,7 +13,8 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
 from training.tracking.base import Facts, Tracker
 from training.tracking.choice import chosen_trackers, tracker_choice, wandb_mode_of

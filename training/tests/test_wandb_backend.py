@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
-from training.runs.run import find_run
+from training.runs.find import find_run
 from training.tests.online_support import wait_for_mirrors
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, run_script, script, wandb

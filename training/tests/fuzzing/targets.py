@@ -51,7 +51,8 @@ from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
 from training.run_experiment import spec_from
 from training.runs.environment import checkouts
-from training.runs.run import Run, find_run
+from training.runs.find import find_run
+from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import read_plan
 from training.sweeps.search.choose import make_search

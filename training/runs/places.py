@@ -1,0 +1,58 @@
+"""Where run folders are, and what they are called."""
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from text_recognizer.settings import user_folder
+from text_recognizer.spec import ExperimentSpec
+
+_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
+
+
+def runs_folder() -> Path:
+    """TEXT_RECOGNIZER_RUNS: where run folders go; by default runs/ in the current folder."""
+    return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
+
+
+def group_folder_name(experiment_group: str) -> str:
+    """A group's label as a folder name: what a shell or file system could misread becomes a dash."""
+    return re.sub(r"[^\w.+=-]+", "-", experiment_group).strip("-.") or "default"
+
+
+def new_run_id(spec: ExperimentSpec) -> str:
+    """For example 20261120-093012-k3x9f-lenet: sorts by time, is unique on shared disks, says what it is."""
+    network = re.sub(r"\W+", "", spec.network.rpartition(":")[2]).lower()[:24]
+    now = datetime.now()
+    part = now.microsecond * len(_LETTERS) ** 2 // 1_000_000  # of the second, in two letters that sort by time
+    code = _LETTERS[part // len(_LETTERS)] + _LETTERS[part % len(_LETTERS)]
+    code += "".join(secrets.choice(_LETTERS) for _ in range(3))
+    return f"{now:%Y%m%d-%H%M%S}-{code}-{network}"
+
+
+def run_folders(root: Path | None = None) -> Iterator[Path]:
+    """All run folders, in no order; looks only at names. Groups that this user may not look into are passed over.
+
+    Raises:
+        RunError: the place for runs is no folder, or cannot be looked into.
+    """
+    place = root or runs_folder()
+    try:
+        groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(
+            f"cannot look for runs in {place}: {error.strerror or error}. "
+            f"Set TEXT_RECOGNIZER_RUNS to the folder that holds them."
+        ) from error
+    for group in groups:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(group):
+                if entry.is_dir() and not entry.name.startswith("."):
+                    yield Path(entry.path)
