@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import os
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,15 +21,9 @@ from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.labels import derive
-from text_recognizer.datasets.lines.pool import (
-    LinePool,
-    Rejected,
-    fill_pool,
-    rejected_table,
-    summary,
-    unpacked_rejected,
-)
+from text_recognizer.datasets.lines.pool import LinePool, fill_pool
 from text_recognizer.datasets.lines.split import LineSplit
+from text_recognizer.datasets.storage.rejected import Rejected, summary, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import LineForm
@@ -263,17 +256,3 @@ class LineDataset(LineArgs, Dataset):
         if not self.is_prepared():
             return [sample.text for source in self.sources() for sample in source.samples if not sample.problem]
         return [*self.pool.texts, *(one.text for one in self.pool.rejected)]
-
-
-def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:
-    """rejected.tsv for people; None where there is nothing to write, or no place."""
-    path = folder / "rejected.tsv"
-    if not rejected or path.exists():
-        return path if rejected else None
-    temporary = folder / f".rejected.{os.getpid()}.tsv"
-    try:
-        temporary.write_text(rejected_table(rejected), encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        return None
-    return path

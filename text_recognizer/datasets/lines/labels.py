@@ -10,7 +10,8 @@ from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.lines.args import LineArgs
 from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled, without_leaks
-from text_recognizer.datasets.lines.pool import LinePool, Rejected, packed_rejected
+from text_recognizer.datasets.lines.pool import LinePool
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected
 from text_recognizer.errors import DataError
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted

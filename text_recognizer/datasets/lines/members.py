@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
-from text_recognizer.datasets.lines.pool import LinePool, Rejected
+from text_recognizer.datasets.lines.pool import LinePool
+from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 

@@ -1,11 +1,9 @@
 """All lines of a dataset in one store: pictures of different widths one after another, with texts, names and groups."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +12,14 @@ from text_recognizer.charset import tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.storage.parallel import in_processes, progress
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected
 from text_recognizer.datasets.storage.store import Store, StoreWriter
-from text_recognizer.datasets.storage.strings import PackedStrings
+from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Grey, LineForm, UnfitImageError
-from text_recognizer.wording import counted
 
 LINES_A_TASK = 64
 FEW_LINES = 400  # below, starting processes costs more than they save
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A line that is not in the dataset, and why."""
-
-    name: str
-    reason: str
-    text: str = ""
 
 
 @dataclass
@@ -129,47 +118,6 @@ class LinePool:
         return self.pixels[start : start + self.height * width].reshape(self.height, width)
 
 
-def packed(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Texts as the two arrays that `unpacked` reads."""
-    strings = PackedStrings.pack(texts)
-    return {name: strings.content, f"{name}.offsets": strings.offsets}
-
-
-def unpacked(name: str, arrays: Mapping[str, NDArray[Any]]) -> PackedStrings:
-    return PackedStrings(arrays[name], arrays[f"{name}.offsets"])
-
-
-def packed_rejected(rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
-    return {
-        name: array
-        for column in ("name", "reason", "text")
-        for name, array in packed(f"rejected.{column}", [getattr(one, column) for one in rejected]).items()
-    }
-
-
-def unpacked_rejected(arrays: Mapping[str, NDArray[Any]]) -> list[Rejected]:
-    columns = [unpacked(f"rejected.{column}", arrays) for column in ("name", "reason", "text")]
-    return [Rejected(*row) for row in zip(*columns, strict=True)]
-
-
-def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
-    """How many were rejected and why, in one line, the first of each reason by name.
-
-    What follows a colon in a reason is about that line alone.
-    """
-    reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
-    first = {one.reason.partition(": ")[0]: one.name for one in reversed(rejected)}
-    listed = [f"{count:,} x {reason} ('{first[reason]}')" for reason, count in reasons.most_common(3)]
-    more = ["…"] if len(reasons) > len(listed) else []
-    return f"{counted(len(rejected), noun)} rejected: {'; '.join([*listed, *more])}."
-
-
-def rejected_table(rejected: Sequence[Rejected]) -> str:
-    """The rejected lines as tab-separated values."""
-    rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
-    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
-
-
 def _tasks(sources: Iterable[LineSource]) -> Iterator[list[LineSource]]:
     task: list[LineSource] = []
     for source in sources:
@@ -210,8 +158,3 @@ def _picture(source: LineSource, position: int, sample: LineSample, form: LineFo
         raise UnfitImageError("its label is no valid Unicode: it holds half of a surrogate pair") from None
     picture = source.read(position)
     return np.ascontiguousarray(form.fitted(picture) if source.is_finished else form.apply(picture))
-
-
-def storable(text: str) -> str:
-    """A text that UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")

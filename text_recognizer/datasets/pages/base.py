@@ -18,20 +18,12 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.lines.base import write_table
 from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled
-from text_recognizer.datasets.lines.pool import (
-    Rejected,
-    packed,
-    packed_rejected,
-    storable,
-    summary,
-    unpacked,
-    unpacked_rejected,
-)
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey

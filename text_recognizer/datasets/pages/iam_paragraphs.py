@@ -14,8 +14,8 @@ from text_recognizer.datasets.formats.iam import Box, read_form_xml
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
 from text_recognizer.datasets.lines.members import UNUSED
-from text_recognizer.datasets.lines.pool import unpacked
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
+from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 

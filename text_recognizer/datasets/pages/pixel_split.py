@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
-from text_recognizer.datasets.lines.pool import unpacked
 from text_recognizer.datasets.storage.store import Store
+from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.images.grey import read_grey
 
 Positions = NDArray[np.integer[Any]]

@@ -1,6 +1,6 @@
 """Many texts in two arrays, so that they lie in a store and are shared between processes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -46,3 +46,18 @@ class PackedStrings(Sequence[str]):
         starts, ends = self.offsets[positions].tolist(), self.offsets[np.asarray(positions) + 1].tolist()
         content = self.content.data
         return [str(content[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+
+
+def packed(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Texts as the two arrays that `unpacked` reads."""
+    strings = PackedStrings.pack(texts)
+    return {name: strings.content, f"{name}.offsets": strings.offsets}
+
+
+def unpacked(name: str, arrays: Mapping[str, NDArray[Any]]) -> PackedStrings:
+    return PackedStrings(arrays[name], arrays[f"{name}.offsets"])
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,67 @@
+"""What is not in a dataset, and why: in the store, as a table for people, and in one line."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.storage.strings import packed, unpacked
+from text_recognizer.wording import counted
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A sample that is not in the dataset, and why."""
+
+    name: str
+    reason: str
+    text: str = ""
+
+
+def packed_rejected(rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
+    return {
+        name: array
+        for column in ("name", "reason", "text")
+        for name, array in packed(f"rejected.{column}", [getattr(one, column) for one in rejected]).items()
+    }
+
+
+def unpacked_rejected(arrays: Mapping[str, NDArray[Any]]) -> list[Rejected]:
+    columns = [unpacked(f"rejected.{column}", arrays) for column in ("name", "reason", "text")]
+    return [Rejected(*row) for row in zip(*columns, strict=True)]
+
+
+def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
+    """How many were rejected and why, in one line, the first of each reason by name.
+
+    What follows a colon in a reason is about that line alone.
+    """
+    reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
+    first = {one.reason.partition(": ")[0]: one.name for one in reversed(rejected)}
+    listed = [f"{count:,} x {reason} ('{first[reason]}')" for reason, count in reasons.most_common(3)]
+    more = ["…"] if len(reasons) > len(listed) else []
+    return f"{counted(len(rejected), noun)} rejected: {'; '.join([*listed, *more])}."
+
+
+def rejected_table(rejected: Sequence[Rejected]) -> str:
+    """The rejected lines as tab-separated values."""
+    rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
+    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
+
+
+def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:
+    """rejected.tsv for people; None where there is nothing to write, or no place."""
+    path = folder / "rejected.tsv"
+    if not rejected or path.exists():
+        return path if rejected else None
+    temporary = folder / f".rejected.{os.getpid()}.tsv"
+    try:
+        temporary.write_text(rejected_table(rejected), encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        return None
+    return path
