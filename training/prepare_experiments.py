@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """prepare_experiments: a JSON file of experiments as shell-safe command lines, one an experiment.
 
 prepare_experiments training/experiments/sample.json | parallel -j2

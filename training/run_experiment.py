@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """run_experiment: the story of one run, and its command line.
 
 run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1

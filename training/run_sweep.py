@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """run_sweep: many experiments, from a W&B sweep YAML or a JSON list, on this machine, resumable at any moment.
 
 run_sweep training/sweep_digits.yaml --jobs 2

@@ -82,6 +82,15 @@ def test_a_terminal_without_all_characters_gets_the_help_text(module, environ):
     assert b"\\u2026" in done.stdout
 
 
+@pytest.mark.parametrize("script", ["run_experiment.py", "run_sweep.py", "prepare_experiments.py"])
+def test_a_script_of_the_training_folder_is_a_program(script):
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environ.pop("PYTHONPATH", None)
+    done = subprocess.run([f"training/{script}", "--help"], cwd=REPOSITORY, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {script.removesuffix('.py')} ")
+
+
 def test_the_log_goes_on_when_nobody_reads_the_output_any_more(tmp_path):
     program = f"""
 import sys
