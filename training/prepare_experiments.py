@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Sequence
 
 from text_recognizer.errors import SpecError
-from training.sweeps.plan import read_plan
+from training.sweeps.plan import read_plan, say_left_out
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
 
@@ -32,10 +32,14 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON with experiment_group and experiments")
     parser.add_argument("--gpu", default="-1", help="for each command (default: %(default)s, a free one)")
+    parser.add_argument(
+        "--skip-invalid", action="store_true", help="leave out, with the reason, what cannot be trained"
+    )
     arguments = parser.parse_args(argv)
     if arguments.file.suffix != ".json":
         raise SpecError(f"{arguments.file} is no JSON file. A W&B sweep YAML is run by run_sweep or wandb agent.")
-    plan = read_plan(arguments.file)
+    plan = read_plan(arguments.file, skip_invalid=arguments.skip_invalid)
+    say_left_out(plan)
     plan.check()
     for index in range(len(plan.experiments)):
         spec = json.dumps({**plan.experiments[index], "experiment_group": plan.name}, ensure_ascii=False)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.named_part import NamedPart
 from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
@@ -27,7 +27,7 @@ from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
-from training.sweeps.plan import Condition, SweepPlan, read_plan
+from training.sweeps.plan import Condition, SweepPlan, read_plan, say_left_out
 from training.sweeps.search.bayes import SAMPLERS
 from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
@@ -38,6 +38,7 @@ from training.tracking.choice import add_tracking_arguments, chosen_trackers
 EXAMPLES = """examples:
   run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once
   run_sweep training/experiments/sample.json           a list of experiments, one after the other or side by side
+  run_sweep experiments.json --skip-invalid            those of a list that can be trained; the others are listed
   run_sweep training/sweep_digits.yaml --dry-run       what would run: points, bands of early termination, time
   run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and serve it with an agent a device
   run_sweep sweep.yaml --base spec.json --set train_args.epochs=3 --run-cap 20
@@ -57,9 +58,9 @@ _USELESS_FLAGS: dict[str, dict[str, Any]] = {
         "search": None,
         "stopping_rule": None,
     },
-    "grid": {"sampler": "tpe", "allow_repeats": False},
-    "random": {"sampler": "tpe"},
-    "bayes": {},
+    "grid": {"sampler": "tpe", "allow_repeats": False, "skip_invalid": False},
+    "random": {"sampler": "tpe", "skip_invalid": False},
+    "bayes": {"skip_invalid": False},
 }
 
 
@@ -89,6 +90,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     plan = checked_plan(arguments)
     for warning in plan.warnings():
         say(f"warning: {warning}")
+    say_left_out(plan)
     experiments = plan.check()
     if arguments.dry_run:
         return _dry_run(plan, experiments, arguments)
@@ -130,6 +132,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--trial-timeout", type=float, metavar="S", help="seconds an attempt at a trial may take")
     add("--base", metavar="SPEC", help="spec that the parameters override: inline JSON, a file, or -")
     add("--set", action="append", default=[], metavar="K=V", help="a value for all trials, like train_args.epochs=3")
+    add("--skip-invalid", action="store_true", help="run the valid experiments of a list, and say why others cannot be")
     add("--enqueue", action="append", default=[], metavar="POINT", help="a known point to try first, as JSON or a file")
     add("--when", action="append", default=[], metavar="P:O=V", help="parameter P applies only while O is V (or V,W)")
     add("--allow-repeats", action="store_true", help="random and bayes may suggest a point again")
@@ -178,6 +181,7 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
         search=arguments.search or "",
         enqueued=[point for text in arguments.enqueue for point in _points(text)],
         conditions=[Condition.parse(text) for text in arguments.when],
+        skip_invalid=arguments.skip_invalid,
     )
 
 
@@ -269,7 +273,12 @@ def _drive(
         raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
-        experiment.dataset.prepare()  # once, and before any device is held
+        try:
+            experiment.dataset.prepare()  # once, and before any device is held
+        except DataError as error:
+            if not arguments.skip_invalid:
+                raise
+            say(f"warning: {error}")  # its own trials will fail, the others need not wait for it
     folder.create_or_check(plan)
     setting = Setting(
         jobs=arguments.jobs,

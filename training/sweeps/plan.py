@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import Problem, SpecError
+from text_recognizer.errors import DataError, Problem, SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import (
     ExperimentSpec,
@@ -22,6 +22,7 @@ from text_recognizer.wording import counted, received
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_finite, is_int
+from training.terminal.command_line import say
 
 # Up to so many points every one is checked; of more, every corner of the space and as many points again.
 MOST_CHECKED = 10_000
@@ -76,6 +77,7 @@ class SweepPlan:
         sampler: of a bayes search.
         search: another search than the file's method, with its arguments; "" for that of the file.
         text: the file itself, kept in the sweep's folder.
+        left_out: what is wrong with each experiment of the file that is not run.
     """
 
     name: str
@@ -90,6 +92,7 @@ class SweepPlan:
     text: str = field(repr=False)
     source: str = "sweep"
     search: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:
@@ -261,17 +264,19 @@ def read_plan(
     enqueued: Sequence[Point] = (),
     conditions: Sequence[Condition] = (),
     search: str = "",
+    skip_invalid: bool = False,
 ) -> SweepPlan:
     """A plan from a file: `.json` is a list of experiments, everything else a W&B YAML.
 
     Args:
         base: a spec's JSON that the YAML's parameters override.
         overrides: further values by dotted key, for every trial.
+        skip_invalid: leave out experiments of a list that cannot be trained.
     Raises:
         SpecError: the file cannot be read or is wrong, with lines.
     """
     if path.suffix == ".json":
-        return _from_experiments(path, name, overrides or {}, seeds)
+        return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)
     config = SweepConfig.from_file(path)
     _check_conditions(conditions, config)
     return SweepPlan(
@@ -290,7 +295,14 @@ def read_plan(
     )
 
 
-def _from_experiments(path: Path, name: str | None, overrides: Mapping[str, Any], seeds: int) -> SweepPlan:
+def say_left_out(plan: SweepPlan) -> None:
+    for problem in plan.left_out:
+        say(f"left out: {problem}")
+
+
+def _from_experiments(
+    path: Path, name: str | None, overrides: Mapping[str, Any], seeds: int, skip_invalid: bool
+) -> SweepPlan:
     """The format of the FSDL tool: {"experiment_group": …, "experiments": [{…}, …]}."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -303,16 +315,28 @@ def _from_experiments(path: Path, name: str | None, overrides: Mapping[str, Any]
         what = f"unknown key '{unknown[0]}'" if unknown else "'experiments' must be a list of specs"
         hint = f" This looks like one experiment: run_experiment {path}." if "dataset" in value else ""
         raise SpecError(f"{path}: {what}. A file of experiments has: experiment_group, experiments.{hint}")
-    bad = next((index for index, one in enumerate(experiments, start=1) if not isinstance(one, dict)), None)
-    if bad is not None:
-        raise SpecError(f"{path}: experiment {bad} is not an object.")
     group = value.get("experiment_group")
     if not isinstance(group, str | None):
         raise SpecError(f"{path}: experiment_group must be text. {received(group)}")
+    valid, left_out = [], []
+    for number, one in enumerate(experiments, start=1):
+        try:
+            spec = _spec_json(one, overrides)
+            if skip_invalid:
+                assemble(ExperimentSpec.parse(spec))
+            valid.append(spec)
+        except SpecError as error:
+            left_out += [f"experiment {number}: {problem}" for problem in error.problems]
+        except DataError as error:  # what belongs to it is missing
+            if not skip_invalid:
+                raise
+            left_out.append(f"experiment {number}: {error}")
+    if left_out and not (skip_invalid and valid):
+        raise SpecError(left_out, str(path))
     return SweepPlan(
         name=name or group or path.stem,
         config=None,
-        experiments=tuple(_spec_json(one, number, overrides) for number, one in enumerate(experiments, start=1)),
+        experiments=tuple(valid),
         base={},
         seed=0,
         seeds=seeds,
@@ -321,15 +345,15 @@ def _from_experiments(path: Path, name: str | None, overrides: Mapping[str, Any]
         conditions=(),
         text=text,
         source=str(path),
+        left_out=tuple(left_out),
     )
 
 
-def _spec_json(one: Mapping[str, Any], number: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _spec_json(one: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """An experiment of a list, dotted keys in place as run_experiment reads them, under what holds for all."""
-    try:
-        return override_json(without_dotted_keys(one), overrides)
-    except SpecError as error:
-        raise SpecError([f"experiment {number}: {problem}" for problem in error.problems]) from None
+    if not isinstance(one, dict):
+        raise SpecError(f"an experiment must be an object. {received(one)}")
+    return override_json(without_dotted_keys(one), overrides)
 
 
 def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -219,6 +219,44 @@ def test_a_list_of_experiments_refuses_the_flags_of_a_search(flags, place, capfd
     assert f"{flags[0]}: a list of experiments has no use for it" in capfd.readouterr().err
 
 
+def write_a_list_with_mistakes(place: Path) -> None:
+    mistyped = {**LISTED, "network_args": {"layer_siz": 8}}
+    listed = [mistyped, {**LISTED, "train_args": {"epochs": 1}}, 3, {**LISTED, "network.layer_size": 5}]
+    (place / "list.json").write_text(json.dumps({"experiment_group": "L", "experiments": listed}))
+
+
+def test_what_is_invalid_in_a_list_blocks_the_others_only_unless_it_is_skipped(place, digits_prepared, capfd):
+    write_a_list_with_mistakes(place)
+    assert main(["list.json", "--dry-run"]) == 2
+    assert "experiment 3: an experiment must be an object. Received: 3." in capfd.readouterr().err
+    assert main(["list.json", "--skip-invalid", "--nowandb", "--gpu=none", "--isolation=inline"]) == 0
+    printed = capfd.readouterr().out
+    assert "1 finished" in printed
+    assert "left out    experiment 1: network 'mlp' has no argument 'layer_siz'" in printed
+    assert "left out    experiment 4: 'network.layer_size' cannot be set" in printed
+    assert main(["sweep.yaml", "--skip-invalid", "--dry-run"]) == 2
+    assert "--skip-invalid: a grid search has no use for it" in capfd.readouterr().err
+
+
+def test_a_list_of_mistakes_alone_is_refused_also_when_they_are_skipped(place, capfd):
+    (place / "list.json").write_text(json.dumps({"experiments": [3, {}]}))
+    assert main(["list.json", "--skip-invalid"]) == 2
+    assert "experiment 2: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["nowhere.tsv", "empty.tsv"])
+def test_data_that_cannot_be_had_for_one_experiment_keep_no_other_from_training(path, place, digits_prepared, capfd):
+    (place / "empty.tsv").write_text("path\ttext\n")
+    lines = {"dataset": "LineListDataset", "dataset_args": {"path": path}}
+    lines |= {"model": "LineModelCtc", "network": "line_lstm_ctc"}
+    listed = [lines, {**LISTED, "train_args": {"epochs": 1}}]
+    (place / "list.json").write_text(json.dumps({"experiments": listed, "experiment_group": "L"}))
+    main(["list.json", "--skip-invalid", "--nowandb", "--gpu=none", "--isolation=inline"])
+    captured = capfd.readouterr()
+    assert path in captured.out
+    assert "1 finished" in captured.out
+
+
 def test_a_wandb_mode_that_is_none_is_told_before_anything_is_done(place, monkeypatch, capfd):
     monkeypatch.setenv("WANDB_MODE", "bogus")
     assert main(["sweep.yaml", "--dry-run"]) == 2
@@ -304,6 +342,16 @@ def test_experiments_are_printed_as_commands_a_shell_takes(place, capfd):
     assert '"experiment_group": "It\'s mine"' in done.stdout
     assert prepare_experiments(["sweep.yaml"]) == 2
     assert "is no JSON file" in capfd.readouterr().err
+
+
+def test_commands_are_printed_for_the_valid_experiments_where_others_are_skipped(place, capfd):
+    write_a_list_with_mistakes(place)
+    assert prepare_experiments(["list.json"]) == 2
+    capfd.readouterr()
+    assert prepare_experiments(["list.json", "--skip-invalid"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out.count("run_experiment") == 1
+    assert "left out: experiment 1: network 'mlp' has no argument 'layer_siz'" in captured.err
 
 
 def test_a_broken_device_is_told_from_a_broken_program():

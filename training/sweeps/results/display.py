@@ -2,12 +2,15 @@
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from text_recognizer.train_args import TrainArgs
 from training.executors.in_process import InProcessExecutor
+from training.sweeps.file.parameter import Point
+from training.sweeps.plan import SweepPlan
 from training.sweeps.sweep import Sweep
-from training.sweeps.trials import Trial
 
 REFRESH_S = 0.25
 QUIET_S = 30.0
@@ -20,7 +23,8 @@ class SweepDisplay:
         self._live: Any = None
         self._next = 0.0
         self._started = time.monotonic()
-        self._done_at_start: int | None = None
+        self._remaining = RemainingTime(self._started)
+        self._planned: dict[int, int] = {}  # epochs by trial
         if sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -48,8 +52,6 @@ class SweepDisplay:
         if time.monotonic() < self._next or isinstance(sweep.executor, InProcessExecutor):  # its runs have the screen
             return
         over = sum(trial.is_over for trial in sweep.trials.values())
-        if self._done_at_start is None:
-            self._done_at_start = over
         if self._live is not None:
             self._next = time.monotonic() + REFRESH_S
             self._live.update(self._table(sweep, over), refresh=True)
@@ -59,7 +61,7 @@ class SweepDisplay:
                 print(self._headline(sweep, over), flush=True)
 
     def _headline(self, sweep: Sweep, over: int) -> str:
-        total = sweep.plan.size if sweep.plan.size is not None else sweep.limits.run_cap
+        total = min((count for count in (sweep.plan.size, sweep.limits.run_cap) if count is not None), default=None)
         best = sweep.history.best()
         parts = [f"{over} of {total} trials done" if total is not None else f"{over} trials done"]
         if best is not None:
@@ -67,11 +69,32 @@ class SweepDisplay:
         failed = sum(trial.state == "failed" for trial in sweep.trials.values())
         if failed:
             parts.append(f"{failed} failed")
-        if total is not None and over > (self._done_at_start or 0):
-            spent = time.monotonic() - self._started
-            left = spent / (over - (self._done_at_start or 0)) * max(0, total - over)
-            parts.append(f"about {_duration(left)} left")
+        if total is not None:
+            seconds = self._remaining.after(*self._epochs(sweep, total), time.monotonic())
+            if seconds is not None:
+                parts.append(f"about {_duration(seconds)} left")
         return ", ".join(parts)
+
+    def _epochs(self, sweep: Sweep, total: int) -> tuple[int, float]:
+        """Epochs that all runs have reported, and those still to come, of trials not yet started too."""
+        done, left, planned = 0, 0, self._planned
+        for number, trial in sweep.trials.items():
+            planned.setdefault(number, epochs_of(sweep.plan, trial.point))
+            goes_on = not trial.is_over and trial.state != "failed"
+            for run in trial.runs:
+                reported = 0 if run.reused else epochs_reported(sweep.history.reports.rows(run))
+                done += reported
+                left += max(0, planned[number] - reported) if goes_on and run.ended is None else 0
+        to_come: float
+        if sweep.plan.config is None:
+            to_come = sum(
+                epochs_of(sweep.plan, {"experiment": number - 1})
+                for number in range(1, total + 1)
+                if number not in sweep.trials
+            )
+        else:
+            to_come = max(0, total - len(sweep.trials)) * sum(planned.values()) / max(1, len(planned))
+        return done, left + to_come * sweep.plan.seeds
 
     def _table(self, sweep: Sweep, over: int) -> Any:
         from rich.table import Table
@@ -83,16 +106,16 @@ class SweepDisplay:
             )
         for live in sweep.live:
             rows = sweep.history.reports.rows(live.run)
-            epochs = _epochs(sweep, live.trial)
-            epoch = len([row for row in rows if "loss" in row])
+            epochs = epochs_of(sweep.plan, live.trial.point)
+            epoch = epochs_reported(rows)
             value = rows[-1].get(sweep.history.metric.name) if rows else None
             elapsed = time.monotonic() - live.started if live.started is not None else None
-            left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch and epochs else ""
+            left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
             table.add_row(
                 str(live.trial.number),
                 live.run.id,
                 live.job.place or live.job.waiting_for or "",
-                f"{epoch}/{epochs}" if epochs else str(epoch),
+                f"{epoch}/{epochs}",
                 f"{value:.4g}" if isinstance(value, (int, float)) else "",
                 left,
                 " ".join(
@@ -103,9 +126,43 @@ class SweepDisplay:
         return table
 
 
-def _epochs(sweep: Sweep, trial: Trial) -> int | None:
-    value = sweep.plan.specs(trial.point)[0].train_args.get("epochs", 16)
-    return value if isinstance(value, int) else None
+class RemainingTime:
+    """Estimates how long a sweep will take, from the epochs reported since it was started.
+
+    Args:
+        started: seconds on a monotonic clock.
+    """
+
+    def __init__(self, started: float) -> None:
+        self._started = self._reported = started
+        self._at_start: int | None = None
+        self._done = 0
+
+    def after(self, done: int, left: float, now: float) -> float | None:
+        """Seconds left; None before the first report. Between two reports it counts down.
+
+        Args:
+            done: epochs reported by all runs, those before this start included.
+            left: epochs to come.
+        """
+        if self._at_start is None:
+            self._at_start = self._done = done
+        if done > self._done:
+            self._done, self._reported = done, now
+        if self._done == self._at_start:
+            return None
+        an_epoch = (self._reported - self._started) / (self._done - self._at_start)
+        return max(0.0, an_epoch * left - (now - self._reported))
+
+
+def epochs_of(plan: SweepPlan, point: Point) -> int:
+    """How many epochs the runs of a point are planned to train."""
+    value = plan.specs(point)[0].train_args.get("epochs", TrainArgs.epochs)
+    return value if isinstance(value, int) else TrainArgs.epochs
+
+
+def epochs_reported(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum("test_loss" not in row for row in rows)
 
 
 def _short(value: Any) -> str:

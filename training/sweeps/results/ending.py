@@ -24,6 +24,8 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
         f"{counts[state]} {state}" for state in ("finished", "stopped", "failed", "pending") if counts[state]
     )
     print(f"ended       {result.ended} ({listed or 'nothing was started'})")
+    for problem in plan.left_out:
+        print(f"left out    {problem}")
     columns, cells = rows(plan, history, history.ranked()[:SHOWN])
     if cells:
         print_table(
