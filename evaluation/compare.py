@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.intervals import RESAMPLES, resampled_totals
 from text_recognizer.wording import counted
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,14 @@ def compare_predictions(first: Sequence[dict[str, Any]], second: Sequence[dict[s
 
     Lines are compared by their character errors, everything else by being right.
     """
-    if not first or [(row["position"], row["label"]) for row in first] != [
-        (row["position"], row["label"]) for row in second
-    ]:
+    samples, others = ([(row["position"], row["label"]) for row in rows] for rows in (first, second))
+    if not first or samples != others:
         return None
     if all("char_errors" in row for row in (*first, *second)):
-        return compare_error_rates(
-            [row["char_errors"] for row in first],
-            [row["char_errors"] for row in second],
-            [len(row["label"]) for row in first],
-        )
+        a, b = ([row["char_errors"] for row in rows] for rows in (first, second))
+        return compare_error_rates(a, b, [len(row["label"]) for row in first])
     right = [(a["label"] == a["predicted"], b["label"] == b["predicted"]) for a, b in zip(first, second, strict=True)]
-    only_first = sum(a and not b for a, b in right)
-    only_second = sum(b and not a for a, b in right)
+    only_first, only_second = right.count((True, False)), right.count((False, True))
     return PairedComparison(len(right), only_first, only_second, mcnemar_p_value(only_first, only_second))
 
 
@@ -102,16 +96,12 @@ def compare_error_rates(first: Sequence[int], second: Sequence[int], lengths: Se
         lengths: characters of each line's text.
     """
     values = np.array([first, second, lengths], np.float64).T  # (n, 3)
-    random = np.random.default_rng(0)
-    times = random.multinomial(len(values), np.full(len(values), 1 / len(values)), _RESAMPLES)
-    totals = times @ values
+    totals = resampled_totals(values, 2 * RESAMPLES)
     differences = (totals[:, 1] - totals[:, 0]) / np.maximum(totals[:, 2], 1)
     low, high = np.percentile(differences, [2.5, 97.5])
-    errors_first, errors_second, characters = values.sum(axis=0)
-    characters = max(characters, 1.0)
-    return PairedErrorRates(
-        len(values), float(errors_first / characters), float(errors_second / characters), float(low), float(high)
-    )
+    errors_first, errors_second, characters = values.sum(axis=0).tolist()
+    whole = max(characters, 1.0)
+    return PairedErrorRates(len(values), errors_first / whole, errors_second / whole, float(low), float(high))
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:

@@ -1,24 +1,114 @@
-"""What else there is to say of text lines: error rates by other profiles, and the commonest confusions."""
+"""Text lines: pooled error rates, those of other profiles, and the commonest confusions.
 
+A number without its definition cannot be compared: every rate belongs to a profile, and is shown with its name.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from evaluation.line_metrics import PROFILES, confusions, corpus_figures, profile_figures
+import numpy as np
+
+from evaluation.intervals import rate_intervals
 from text_recognizer.datasets.base import Split
-from text_recognizer.decoding.edits import LineErrors
+from text_recognizer.decoding.edits import RATES, LineErrors, edit_distances
 from text_recognizer.models.base import Model
+from text_recognizer.wording import counted
 
 
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001 - as of characters
-    """By which profile the error rates are defined, what their intervals rest on, and the rates of other profiles."""
+    """The profile of the error rates, what their intervals take as independent, and the rates of other profiles."""
     texts, readings = [row["label"] for row in rows], [row["predicted"] for row in rows]
-    errors = LineErrors.of(texts, readings)
-    figures, by_line = corpus_figures(errors, split.groups), corpus_figures(errors)
+    by_line = rate_intervals(LineErrors.of(texts, readings).parts)
+    groups = len(set(split.groups)) if split.groups is not None else 0
     return {
         "confusions": confusions(texts, readings),
         "details": {
-            "profile": figures.profile,
-            "resampled": figures.resampled,
-            "intervals_95_over_lines": {name: list(interval) for name, interval in by_line.intervals.items()},
-            "profiles": {name: profile_figures(name, texts, readings).rates for name in PROFILES},
+            "profile": "corpus",
+            "resampled": counted(groups, "group") if groups > 1 else "lines",
+            "intervals_95_over_lines": {name: list(pair) for name, pair in zip(RATES, by_line, strict=True)},
+            "profiles": {name: rates(texts, readings) for name, rates in PROFILES.items()},
         },
     }
+
+
+def pooled_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
+    """Error rates of the corpus profile: all errors over all characters, words or lines.
+
+    Summed before dividing, so long lines weigh more than short ones; the mean of per-line rates is another number.
+    Compared as given: no stripping, no case folding. Above 1 when insertions outnumber the text.
+
+    >>> pooled_rates(["ab", "abcdefgh"], ["ax", "abcdefgh"])["character_error_rate"]
+    0.1
+
+    Raises:
+        ValueError: the texts hold no characters at all.
+    """
+    totals = LineErrors.of(texts, readings).parts.sum(axis=0)  # (3, 2)
+    if not totals[0, 1]:
+        raise ValueError("the error rate of texts without characters is undefined.")
+    return {name: float(part / whole) for name, (part, whole) in zip(RATES, totals, strict=True)}
+
+
+def flor2020_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
+    """Of each line: edits of lower-cased texts over the length of the longer one; then the mean over lines.
+
+    That is HTR-Flor's evaluation of 2020. Words are separated by white space; a line is wrong as soon as it differs.
+    """
+    lowered = [text.lower() for text in texts], [reading.lower() for reading in readings]
+    words = [[text.split() for text in side] for side in lowered]
+    return {
+        "character_error_rate": _mean_over_longer(*lowered),
+        "word_error_rate": _mean_over_longer(*words),
+        "sentence_error_rate": float(np.mean([a != b for a, b in zip(*lowered, strict=True)])),
+    }
+
+
+def fsdl_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
+    """Mean over lines of 1 - edits / length, both stripped of blanks, "|" and "_"; below 0 for bad readings.
+
+    That is the FSDL text recogniser's character accuracy. A text that is empty once stripped counts as one character.
+    """
+    stripped = [[text.strip(" |_") for text in side] for side in (texts, readings)]
+    lengths = np.array([max(len(text), 1) for text in stripped[0]])
+    return {"character_accuracy": float(np.mean(1 - edit_distances(*stripped) / lengths))}
+
+
+def positional_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
+    """Mean over lines of the share of characters that the reading has at the very same place.
+
+    That is CRNN_Tensorflow's accuracy: one character too many spoils all that follow. An empty text is right when its
+    reading is empty.
+    """
+    shares = [
+        sum(a == b for a, b in zip(text, reading, strict=False)) / len(text) if text else float(not reading)
+        for text, reading in zip(texts, readings, strict=True)
+    ]
+    return {"positional_accuracy": float(np.mean(shares))}
+
+
+# Those of older systems, for comparison with their numbers.
+PROFILES: dict[str, Callable[[Sequence[str], Sequence[str]], dict[str, float]]] = {
+    "flor2020": flor2020_rates,
+    "fsdl": fsdl_rates,
+    "positional": positional_rates,
+}
+
+
+def confusions(texts: Sequence[str], readings: Sequence[str], most: int = 20) -> list[tuple[str, str, int]]:
+    """The most frequent (right, read, count) of the edits; "" stands for a character that was left out or added."""
+    from rapidfuzz.distance import Levenshtein
+
+    counts: Counter[tuple[str, str]] = Counter()
+    for text, reading in zip(texts, readings, strict=True):
+        for edit in Levenshtein.editops(text, reading) if text != reading else ():
+            right = "" if edit.tag == "insert" else text[edit.src_pos]
+            read = "" if edit.tag == "delete" else reading[edit.dest_pos]
+            counts[right, read] += 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [(right, read, count) for (right, read), count in ranked]
+
+
+def _mean_over_longer(texts: Sequence[Any], readings: Sequence[Any]) -> float:
+    longer = np.array([max(len(a), len(b), 1) for a, b in zip(texts, readings, strict=True)])
+    return float(np.mean(edit_distances(texts, readings) / longer))

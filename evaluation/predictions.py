@@ -6,19 +6,17 @@ from typing import Any
 
 from text_recognizer.wording import received
 
-_MOST_SAMPLES = 10**9
-
 
 def prediction_fault(row: Mapping[str, Any]) -> str | None:
     """What is wrong with a row; None when nothing is."""
     position = row.get("position")
-    if not _is_number(position) or not isinstance(position, int) or not 0 <= position < _MOST_SAMPLES:
+    if type(position) is not int or not 0 <= position < 10**9:
         return f"'position' must be the number of a sample. {received(position)}"
     for name in ("label", "predicted"):
         if not isinstance(row.get(name), str):
             return f"'{name}' must be text. {received(row.get(name))}"
     for name in ("loss", "confidence", "char_errors"):
-        if row.get(name) is not None and not _is_number(row[name]):
+        if isinstance(row.get(name), bool) or not isinstance(row.get(name), int | float | None):
             return f"'{name}' must be a number. {received(row[name])}"
     return None
 
@@ -27,7 +25,3 @@ def loss_of(row: Mapping[str, Any]) -> float:
     """What rows are ranked by; a loss that is no number any more is the worst."""
     loss = row.get("loss")
     return float(loss) if loss is not None and math.isfinite(loss) else math.inf
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -26,15 +26,15 @@ def write_report(run_folder: Path, test_split: Split) -> None:
 
 
 def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
-    evaluation = _read(run_folder / "evaluation.json")
-    rows = _read_lines(run_folder / "metrics.jsonl")
     predictions = _read_lines(run_folder / "predictions.jsonl")
+    files = {
+        name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("spec", "environment", "evaluation")
+    }
     return {
+        **files,
         "run_id": run_folder.name,
-        "spec": _read(run_folder / "spec.json"),
-        "environment": _read(run_folder / "environment.json"),
-        "evaluation": evaluation,
-        "charts": _charts(rows),
+        "charts": _charts(_read_lines(run_folder / "metrics.jsonl")),
         "worst": worst_predictions(predictions, test_split, WORST_SHOWN),
         "wrong_count": sum(row["label"] != row["predicted"] for row in predictions),
     }
@@ -47,15 +47,13 @@ def _charts(rows: list[dict[str, Any]]) -> list[str]:
     curves += sorted(name for name in names if name.startswith("val_") and name[4:] not in names)
     charts = []
     for name in curves:
-        together = [name, f"val_{name}"] if not name.startswith("val_") else [name]
-        series = {
-            curve: [
-                (float(row["epoch"]), float(row[curve])) for row in rows if isinstance(row.get(curve), (int, float))
-            ]
-            for curve in together
-        }
+        series = {curve: _points(rows, curve) for curve in dict.fromkeys((name, f"val_{name.removeprefix('val_')}"))}
         charts.append(line_chart(series, "epoch", name))
     return charts
+
+
+def _points(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(float(row["epoch"]), float(row[name])) for row in rows if isinstance(row.get(name), (int, float))]
 
 
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
@@ -64,11 +62,6 @@ def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most
     images = [test_split.image(row["position"]) for row in ranked]
     encoded = [base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode() for image in images]
     return [{**row, "png": png} for row, png in zip(ranked, encoded, strict=True)]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

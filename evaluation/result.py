@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluation.character_metrics import ClassFigures
+from evaluation.characters import ClassFigures
 from text_recognizer.wording import counted
 
 
@@ -45,13 +45,8 @@ class Evaluation:
             "metrics": {name: _finite(value) for name, value in self.metrics.items()},
             "intervals_95": {name: list(interval) for name, interval in self.intervals.items()},
             "classes": [
-                {
-                    "class": figures.name,
-                    "count": figures.count,
-                    "precision": _finite(figures.precision),
-                    "recall": _finite(figures.recall),
-                    "f1": _finite(figures.f1),
-                }
+                {"class": figures.name, "count": figures.count}
+                | {name: _finite(getattr(figures, name)) for name in ("precision", "recall", "f1")}
                 for figures in self.classes
             ],
             "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],

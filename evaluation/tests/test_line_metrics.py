@@ -1,17 +1,9 @@
 import numpy as np
 import pytest
 
-from evaluation import metrics
 from evaluation.compare import PairedErrorRates, compare_error_rates, compare_predictions
-from evaluation.intervals import bootstrap_intervals
-from evaluation.line_metrics import (
-    confusions,
-    corpus_figures,
-    fsdl_rates,
-    pooled_rates,
-    positional_rates,
-    profile_figures,
-)
+from evaluation.intervals import bootstrap_intervals, rate_intervals
+from evaluation.lines import confusions, flor2020_rates, fsdl_rates, pooled_rates, positional_rates
 from evaluation.result import Evaluation
 from text_recognizer.decoding.edits import LineErrors, edit_distances
 from text_recognizer.models.boxes import box_overlaps, matched_boxes
@@ -22,7 +14,7 @@ READINGS = ["ax", "abcdefgh"]
 
 def test_pooled_rates_weigh_lines_by_length():
     # 1 edit in 2 characters, 0 in 8: pooled 1/10; the mean of lines would be 1/4.
-    rates = pooled_rates(LineErrors.of(TEXTS, READINGS))
+    rates = pooled_rates(TEXTS, READINGS)
     assert rates == {
         "character_error_rate": pytest.approx(0.1),
         "word_error_rate": pytest.approx(0.5),
@@ -40,7 +32,7 @@ def test_words_are_compared_as_wholes():
 
 
 def test_readings_longer_than_their_texts_can_be_worse_than_wrong():
-    assert pooled_rates(LineErrors.of(["a"], ["xyz"]))["character_error_rate"] == 3.0
+    assert pooled_rates(["a"], ["xyz"])["character_error_rate"] == 3.0
 
 
 def test_nothing_is_stripped_or_folded():
@@ -64,17 +56,15 @@ def test_edit_distances_are_those_of_a_table_filled_by_hand():
 
 def test_texts_without_characters_have_no_error_rate():
     with pytest.raises(ValueError, match="texts without characters is undefined"):
-        pooled_rates(LineErrors.of([""], ["a"]))
+        pooled_rates([""], ["a"])
     with pytest.raises(ValueError, match="expected a reading for each of 1 texts. Received: 2"):
         LineErrors.of(["a"], ["a", "b"])
-    with pytest.raises(ValueError, match="no lines is undefined"):
-        profile_figures("corpus", [], [])
 
 
 def test_the_profiles_of_the_older_systems_by_hand():
     texts, readings = ["Ab cd", "x"], ["ab ce", "xyz"]
     # Lower-cased: 1 edit of max(5, 5), 2 of max(1, 3); words 1 of 2, 1 of 1.
-    assert profile_figures("flor2020", texts, readings).rates == {
+    assert flor2020_rates(texts, readings) == {
         "character_error_rate": pytest.approx((1 / 5 + 2 / 3) / 2),
         "word_error_rate": pytest.approx((1 / 2 + 1) / 2),
         "sentence_error_rate": pytest.approx(1.0),
@@ -89,23 +79,9 @@ def test_the_profiles_of_the_older_systems_by_hand():
 
 def test_the_same_readings_have_different_numbers_by_different_profiles():
     texts, readings = ["ab", "abcdefgh"], ["abc", "abcdefgx"]
-    corpus = profile_figures("corpus", texts, readings).rates["character_error_rate"]
-    flor = profile_figures("flor2020", texts, readings).rates["character_error_rate"]
+    corpus = pooled_rates(texts, readings)["character_error_rate"]
+    flor = flor2020_rates(texts, readings)["character_error_rate"]
     assert [corpus, flor] == pytest.approx([2 / 10, (1 / 3 + 1 / 8) / 2])
-
-
-def test_all_metrics_are_found_in_one_place():
-    for name in ("corpus_figures", "profile_figures", "top_k_accuracy", "wilson_interval"):
-        assert callable(getattr(metrics, name))
-
-
-def test_a_profile_is_chosen_by_its_name():
-    corpus = profile_figures("corpus", TEXTS, READINGS)
-    assert (corpus.profile, corpus.count, corpus.resampled) == ("corpus", 2, "lines")
-    assert corpus.intervals["character_error_rate"] == (0.0, 0.5)
-    assert profile_figures("fsdl", TEXTS, READINGS).rates == {"character_accuracy": 0.75}
-    with pytest.raises(ValueError, match="no profile 'flor'. Did you mean 'flor2020'"):
-        profile_figures("flor", TEXTS, READINGS)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -127,8 +103,8 @@ def test_lines_of_one_hand_are_drawn_together():
     by_hand = bootstrap_intervals(errors.parts, ["one"] * 20 + ["two"] * 20)[0]
     assert by_hand == (0.0, 1.0)
     assert 0.3 < by_line[0] < 0.5 < by_line[1] < 0.7
-    assert corpus_figures(errors, ["one"] * 20 + ["two"] * 20).resampled == "2 groups"
-    assert corpus_figures(errors, ["one"] * 40).resampled == "lines"
+    assert rate_intervals(errors.parts, ["one"] * 20 + ["two"] * 20)[0] == by_hand
+    assert rate_intervals(errors.parts, ["one"] * 40)[0] == by_line
 
 
 def test_intervals_are_the_same_every_time():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.evaluate import measure
+from evaluation.lines import extras
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.models.base import ScoredBatch
@@ -27,6 +28,8 @@ class Scored(LineModelCtc):
 
 
 class Lines(LineSplit):
+    groups: list[str] | None = None
+
     def __init__(self):
         pass
 
@@ -42,3 +45,15 @@ def test_a_large_loss_counts_and_only_that_of_lines_without_frames_does_not():
     assert measure(model, Lines())["loss"] == pytest.approx(525)
     assert np.isnan(measure(Scored([1000] * 4, [False] * 4), Lines())["loss"])
     assert np.isnan(measure(Scored([80, np.nan, 3, 4], [True] * 4), Lines())["loss"])
+
+
+def test_what_is_said_of_lines_names_the_profile_and_what_is_independent():
+    rows = [{"label": "ab", "predicted": "ab"}, {"label": "ab", "predicted": "ax"}]
+    model, split = Scored([1], [True]), Lines()
+    split.groups = ["one", "two"]
+    details = extras(model, split, rows)["details"]
+    assert (details["profile"], details["resampled"]) == ("corpus", "2 groups")
+    assert details["profiles"]["fsdl"] == {"character_accuracy": 0.75}
+    for groups in (None, ["one", "one"]):
+        split.groups = groups
+        assert extras(model, split, rows)["details"]["resampled"] == "lines"

@@ -4,7 +4,9 @@ import time
 
 import numpy as np
 
-from evaluation.metrics import LineErrors, confusions, corpus_figures
+from evaluation.intervals import rate_intervals
+from evaluation.lines import confusions
+from text_recognizer.decoding.edits import LineErrors
 from training.benchmarks.figures import Figure, medians
 
 ROUNDS = 5
@@ -43,6 +45,6 @@ def _misread(text: str, random: np.random.Generator) -> list[str]:
 
 def _seconds(texts: list[str], readings: list[str], groups: list[str] | None) -> float:
     began = time.perf_counter()
-    corpus_figures(LineErrors.of(texts, readings), groups)
+    rate_intervals(LineErrors.of(texts, readings).parts, groups)
     confusions(texts, readings)
     return time.perf_counter() - began
