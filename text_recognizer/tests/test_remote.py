@@ -197,9 +197,9 @@ def test_a_redirection_to_an_address_that_is_no_text_is_an_error_in_words(server
     "note", ["[" * 100_000, '{"url": "ADDRESS", "validator": ["x"]}', '{"url": "ADDRESS", "validator": "é"}']
 )
 def test_a_download_whose_note_is_damaged_begins_again(server: FileServer, tmp_path: Path, note: str) -> None:
-    (tmp_path / "part").write_bytes(CONTENT[:1000])
-    (tmp_path / "part.json").write_text(note.replace("ADDRESS", server.url("/x.bin")))
-    download.Downloader(tmp_path / "part")(server.url("/x.bin"), str(tmp_path / "whole"))
+    (tmp_path / "whole.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "whole.part.json").write_text(note.replace("ADDRESS", server.url("/x.bin")))
+    download.Download(tmp_path / "whole").run(server.url("/x.bin"))
     assert (tmp_path / "whole").read_bytes() == CONTENT
 
 

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from text_recognizer import __version__
@@ -22,9 +22,6 @@ from text_recognizer.datasets.remote.answers import (
     size_in,
 )
 
-if TYPE_CHECKING:
-    pass
-
 RETRIES = 3  # in a row without a megabyte gained: about three seconds of waiting
 GAIN_BYTES = 1 << 20
 BACKOFF_S = 0.5
@@ -34,53 +31,79 @@ RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
 OnProgress = Callable[[int, int | None], None]
 
 
-class Downloader:
-    """A downloader as pooch wants it: called with an address and the temporary file to fill.
+def part_of(path: Path) -> Path:
+    """Where the bytes of a file are gathered."""
+    return path.with_name(f"{path.name}.part")
+
+
+class Download:
+    """A file on its way; it gets its name when its size and hash are right.
 
     Args:
-        part: where the bytes are gathered; it stays, with a note of its origin, when the transfer breaks off.
-        size_bytes: the size that the file must have, when it is known.
+        path: the file. Its bytes are gathered beside it; they stay, with a note of their origin, if a transfer fails.
+        sha256: which it must have; None for a file that is not known yet.
+        said_by: where that hash is written, for the message about another one.
+        size_bytes: which it must have, when that is known.
         endpoint_url: server of s3:// addresses; by default what the AWS settings say.
         on_progress: called with the bytes so far and the total, if known.
     """
 
     def __init__(
         self,
-        part: Path,
+        path: Path,
+        sha256: str | None = None,
+        said_by: str = "",
         size_bytes: int | None = None,
         endpoint_url: str | None = None,
-        on_progress: OnProgress | None = None,
+        on_progress: OnProgress = lambda _done, _total: None,
     ) -> None:
-        self.part = part
+        self.path = path
+        self.sha256 = sha256
+        self.said_by = said_by
         self.size_bytes = size_bytes
         self.endpoint_url = endpoint_url
-        self.on_progress = on_progress or (lambda _done, _total: None)
-        self.resumed = False
-        self.sha256: str | None = None
-        self.is_web_page = False
+        self.on_progress = on_progress
+        self._part = part_of(path)
+        self._note = path.with_name(f"{self._part.name}.json")
+        self._resumed = False
 
-    def __call__(self, url: str, output_file: str, _pooch: object = None) -> None:
-        """Fills a file.
+    def run(self, url: str) -> str:
+        """Fetches the file from an address; its SHA-256.
 
         Raises:
             DownloadError: this address does not give the file.
             OSError: the file cannot be written.
         """
-        if urlsplit(url).scheme == "file":
+        found = self._gather(url)
+        if self.sha256 not in (None, found) and self._resumed:
+            self._discard()  # halves of two versions of a file have the hash of neither: once more, from its beginning
+            found = self._gather(url)
+        if self.sha256 not in (None, found):
+            with open(self._part, "rb") as file:
+                is_page = file.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html"))
+            self._discard()
+            page = "; it is a web page, perhaps one to log in" if is_page else ""
+            raise DownloadError(f"sha256 is {found}, {self.said_by} says {self.sha256}{page} (download removed)")
+        self._part.replace(self.path)
+        self._discard()
+        return found
+
+    def _gather(self, url: str) -> str:
+        scheme = urlsplit(url).scheme
+        if scheme == "file":
             self._copy(url)
+        elif scheme == "s3":
+            from text_recognizer.datasets.remote.download_s3 import s3_opener
+
+            self._receive(url, s3_opener(self.endpoint_url))
         else:
-            self._receive(url, self._opener(url))
-        size_bytes = self.part.stat().st_size
+            self._receive(url, open_http)
+        size_bytes = self._part.stat().st_size
         if self.size_bytes not in (None, size_bytes):
             self._discard()
             raise DownloadError(f"it has {size_bytes:,} bytes, expected {self.size_bytes:,} (download removed)")
-        with open(self.part, "rb") as file:
-            self.is_web_page = file.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html"))
-            file.seek(0)
-            # pooch hashes once more before it gives the file its name, but its error has the hash only as words.
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self.part.replace(output_file)
-        self._discard()
+        with open(self._part, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _copy(self, url: str) -> None:
         path = Path(urllib.request.url2pathname(urlsplit(url).path))
@@ -89,18 +112,11 @@ class Downloader:
         except OSError as error:
             raise DownloadError(f"cannot read {path}: {error.strerror}") from error
         try:
-            with source, open(self.part, "wb") as target:
+            with source, open(self._part, "wb") as target:
                 shutil.copyfileobj(source, target, PIECE_BYTES)
         except OSError:
             self._discard()
             raise
-
-    def _opener(self, url: str) -> Opener:
-        if urlsplit(url).scheme == "s3":
-            from text_recognizer.datasets.remote.download_s3 import s3_opener
-
-            return s3_opener(self.endpoint_url)
-        return open_http
 
     def _receive(self, url: str, opener: Opener) -> None:
         from urllib3.util import Retry
@@ -116,7 +132,7 @@ class Downloader:
             except Interrupted as interruption:
                 if isinstance(interruption, OutOfDate):
                     self._discard()
-                size_bytes = self.part.stat().st_size if self.part.exists() else 0
+                size_bytes = self._part.stat().st_size if self._part.exists() else 0
                 if size_bytes > gained_bytes + GAIN_BYTES:
                     gained_bytes, retry = size_bytes, fresh
                 retry = _wait(retry, interruption)
@@ -126,7 +142,7 @@ class Downloader:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             validator = note["validator"]
             if note["url"] == url and (validator is None or (isinstance(validator, str) and validator.isascii())):
-                return self.part.stat().st_size, validator
+                return self._part.stat().st_size, validator
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         return 0, None
@@ -134,12 +150,12 @@ class Downloader:
     def _write(self, url: str, answer: Answer) -> None:
         if answer.total_bytes is not None and self.size_bytes not in (None, answer.total_bytes):
             raise DownloadError(f"it offers {answer.total_bytes:,} bytes, expected {self.size_bytes:,}")
-        self.resumed = answer.start > 0
+        self._resumed = answer.start > 0
         done = answer.start
-        if not self.resumed:
+        if not self._resumed:
             self._discard()
             self._note.write_text(json.dumps({"url": url, "validator": answer.validator}), encoding="utf-8")
-        with open(self.part, "ab") as file:
+        with open(self._part, "ab") as file:
             for piece in answer.pieces:
                 file.write(piece)
                 done += len(piece)
@@ -149,12 +165,8 @@ class Downloader:
         if answer.total_bytes is not None and done < answer.total_bytes:
             raise Interrupted(f"the connection closed after {done:,} of {answer.total_bytes:,} bytes")
 
-    @property
-    def _note(self) -> Path:
-        return self.part.with_name(f"{self.part.name}.json")
-
     def _discard(self) -> None:
-        self.part.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
 

@@ -1,7 +1,6 @@
 """Remote datasets on this machine: fetched once, verified by hash, into the data folder."""
 
 import hashlib
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Downloader, OnProgress
+from text_recognizer.datasets.remote.download import Download, OnProgress, part_of
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
@@ -38,7 +37,6 @@ def fetch(table: RemoteTable) -> dict[str, Path]:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with one_process(folder, f"to fetch {table.name}"):
-                _remove_strays(table, folder)
                 for file in _with_room(_wrong_files(table), folder):
                     _fetch_file(table, file, folder)
     return {file.filename: folder / file.filename for file in table.files}
@@ -121,32 +119,6 @@ def progress(label: str, url: str, size_bytes: int | None) -> Iterator[OnProgres
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def retrieve(url: str, path: Path, downloader: Downloader, sha256: str | None, said_by: str) -> None:
-    """Downloads one address through pooch: the file gets its name after its hash was checked.
-
-    Args:
-        sha256: None for a file that nobody knows yet.
-        said_by: where the hash stands, for the message when another one came.
-    Raises:
-        DownloadError: the address does not give the file.
-        OSError: the file cannot be written.
-    """
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")  # `progress` says it in our words
-    try:
-        pooch.retrieve(
-            url, f"sha256:{sha256}" if sha256 else None, fname=path.name, path=path.parent, downloader=downloader
-        )
-    except ValueError as error:
-        if downloader.sha256 in (None, sha256):
-            raise DownloadError(str(error)) from error
-        page = "; it is a web page, perhaps one to log in" if downloader.is_web_page else ""
-        raise DownloadError(
-            f"sha256 is {downloader.sha256}, {said_by} says {sha256}{page} (download removed)"
-        ) from error
-
-
 def _wrong_files(table: RemoteTable) -> list[RemoteFile]:
     folder = raw_folder(table)
     return [
@@ -186,16 +158,8 @@ def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:
         raise DataError(f"{table.title or table.name} cannot be downloaded without you.\n  " + "\n  ".join(sentences))
 
 
-def _remove_strays(table: RemoteTable, folder: Path) -> None:
-    """Removes the temporary files of pooch that a killed process left; the lock says that nobody uses them."""
-    names = {file.filename for file in table.files}
-    for path in folder.iterdir():
-        if re.fullmatch(r"tmp[a-z0-9_]{8}", path.name) and path.name not in names:
-            path.unlink()
-
-
 def _with_room(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
-    here_bytes = sum(part.stat().st_size for file in files if (part := _part(folder, file.filename)).exists())
+    here_bytes = sum(part.stat().st_size for file in files if (part := part_of(folder / file.filename)).exists())
     needed_bytes = sum(file.size_bytes or 0 for file in files) - here_bytes
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
@@ -206,15 +170,13 @@ def _with_room(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
     return files
 
 
-def _part(folder: Path, filename: str) -> Path:
-    return folder / f"{filename}.part"
-
-
 def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
     failures = []
     for url in file.urls:
         try:
-            _fetch_from(url, table, file, folder)
+            with progress(file.filename, url, file.size_bytes) as on_progress:
+                path, said_by = folder / file.filename, shown(table.metadata)
+                Download(path, file.sha256, said_by, file.size_bytes, table.endpoint_url, on_progress).run(url)
             return
         except DownloadError as error:
             failures.append(f"{without_password(url)}: {error}")
@@ -223,16 +185,3 @@ def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
         f"cannot fetch '{file.filename}' of {table.name}{listed}"
         f"Run again; if it repeats, the source has changed or cannot be reached from here."
     )
-
-
-def _fetch_from(url: str, table: RemoteTable, file: RemoteFile, folder: Path) -> None:
-    path = folder / file.filename
-    with progress(file.filename, url, file.size_bytes) as on_progress:
-        downloader = Downloader(_part(folder, file.filename), file.size_bytes, table.endpoint_url, on_progress)
-        try:
-            retrieve(url, path, downloader, file.sha256, shown(table.metadata))
-        except DownloadError:
-            # Halves of two versions of a file have the hash of neither: once more, from its beginning.
-            if not downloader.resumed or downloader.sha256 is None:
-                raise
-            retrieve(url, path, downloader, file.sha256, shown(table.metadata))

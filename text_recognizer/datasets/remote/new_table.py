@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 import tomlkit
 
 from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Downloader
-from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, retrieve
+from text_recognizer.datasets.remote.download import Download
+from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
     RemoteTable,
@@ -132,16 +132,15 @@ def _describe(
     url = source if _is_address(source) else Path(source).expanduser().resolve().as_uri()
     path = folder / _filename(source)
     with progress(path.name, url, None) as on_progress:
-        downloader = Downloader(folder / f"{path.name}.part", None, endpoint_url, on_progress)
         try:
-            retrieve(url, path, downloader, sha256, "--sha256")
+            found = Download(path, sha256, "--sha256", None, endpoint_url, on_progress).run(url)
         except DownloadError as error:
             raise DataError(f"cannot fetch {without_password(url)}: {error}.") from error
     is_shared = _is_address(source) or login is None
     return {
         "url": without_password(url) if is_shared else None,  # the registry is shared; .netrc holds passwords
         "filename": path.name,
-        "sha256": downloader.sha256,
+        "sha256": found,
         "size_bytes": path.stat().st_size,
         "login": login,
     }

@@ -37,7 +37,7 @@ from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.datasets.remote import archives
 from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Downloader
+from text_recognizer.datasets.remote.download import Download
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.decoding import LineDecoder
 from text_recognizer.errors import DataError, TextRecognizerError
@@ -334,11 +334,13 @@ def _answer(folder: Path) -> None:
     _no_sleep()
     server = _server()
     server.content = (folder / "answer.http").read_bytes() if (folder / "answer.http").exists() else b""
+    if (folder / "part").exists():
+        (folder / "part").rename(folder / "whole.part")
     if (folder / "part.json").exists():
         note = (folder / "part.json").read_bytes().replace(b"the address", server.url.encode())
-        (folder / "part.json").write_bytes(note)
+        (folder / "whole.part.json").write_bytes(note)
     try:
-        Downloader(folder / "part", 70)(server.url, str(folder / "whole"))
+        Download(folder / "whole", size_bytes=70).run(server.url)
     except DownloadError as error:
         raise DataError(str(error)) from None
 
