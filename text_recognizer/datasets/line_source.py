@@ -15,7 +15,7 @@ class LineSample:
 
     Args:
         name: unique in its dataset.
-        group: what must not be in two splits: a writer, a page; "" where nobody knows.
+        group: what must not be in two splits: a writer, a page; "" where it is unknown.
         split: where the files put it; "" leaves it to the dataset.
         problem: why the line cannot be used, where that is known already.
     """
@@ -27,14 +27,13 @@ class LineSample:
     problem: str = ""
 
 
+@dataclass(frozen=True)
 class LineSource(ABC):
-    """One or several lines whose pictures come from one place: a file, a page. It travels to another process."""
+    """Lines whose pictures come from one place: a file, a page. It is pickled and read in another process."""
+
+    samples: Sequence[LineSample]
 
     is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
-
-    @property
-    @abstractmethod
-    def samples(self) -> Sequence[LineSample]: ...
 
     @abstractmethod
     def read(self, position: int) -> Grey:

@@ -273,12 +273,12 @@ def test_a_split_that_is_none_is_refused_with_what_there_is():
         IamDataset(**args)
 
 
-def test_forms_and_their_lines_are_there_by_id(iam):
-    dataset = IamDataset(str(iam))
-    assert dataset.form_filenames_by_id["a01-003"] == iam / "forms" / "a01-003.png"
-    assert dataset.line_strings_by_id["a01-000u"][2] == 'he said, "yes".'
-    x, y, width, height = box(0)
-    assert dataset.line_regions_by_id["a01-003"] == [{"x1": x, "y1": y, "x2": x + width, "y2": y + height}]
+def test_forms_and_their_lines_are_there_by_name(iam):
+    files = IamDataset(str(iam)).files
+    forms = {form.name: form for form in files.forms}
+    assert files.image("a01-003") == iam / "forms" / "a01-003.png"
+    assert forms["a01-000u"].lines[2].text == 'he said, "yes".'
+    assert forms["a01-003"].lines[0].box == box(0)
 
 
 def test_the_lines_of_the_full_stack_recogniser_have_one_width(iam):

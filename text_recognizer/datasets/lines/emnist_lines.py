@@ -1,8 +1,7 @@
 """Lines of handwriting put together from single handwritten characters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -112,9 +111,10 @@ class EmnistLinesDataset(LineDataset):
             random = np.random.default_rng([self.seed, index])
             glyphs = _GlyphCase(self.glyphs, name, charset, random)
             sentences = SentenceSource(charset.characters, None if words is None else words[name])
-            texts = list(sentences.sentences(self.counts[name], self.longest, random))
-            for start in range(0, len(texts), LINES_A_CHUNK):
-                yield _Chunk(name, start, texts[start : start + LINES_A_CHUNK], glyphs, self.overlaps, random)
+            texts = sentences.sentences(self.counts[name], self.longest, random)
+            samples = [LineSample(f"{name}-{row:06d}", text, split=name) for row, text in enumerate(texts)]
+            for start in range(0, len(samples), LINES_A_CHUNK):
+                yield _Chunk(samples[start : start + LINES_A_CHUNK], glyphs, self.overlaps, random)
 
     def _words(self) -> dict[SplitName, list[str]] | None:
         """The words of the text file, eight tenths for training, one each for validation and test."""
@@ -131,25 +131,15 @@ class EmnistLinesDataset(LineDataset):
 class _Chunk(LineSource):
     """Some lines of a split. Its lines are drawn in order: the generator of random numbers is that of the split."""
 
-    split: SplitName
-    first: int
-    texts: Sequence[str]
     glyphs: "_GlyphCase"
     overlaps: tuple[float, float]
     random: np.random.Generator
 
     is_finished: ClassVar[bool] = True
 
-    @cached_property
-    def samples(self) -> list[LineSample]:
-        return [
-            LineSample(f"{self.split}-{self.first + index:06d}", text, split=self.split)
-            for index, text in enumerate(self.texts)
-        ]
-
     def read(self, position: int) -> Grey:
         step = SIDE - int(self.random.uniform(*self.overlaps) * SIDE)
-        return joined_glyphs(self.glyphs.of(self.texts[position], self.random), step)
+        return joined_glyphs(self.glyphs.of(self.samples[position].text, self.random), step)
 
 
 class _GlyphCase:

@@ -1,13 +1,12 @@
 """Lines of an HDF5 file as Flor et al. (2020) and their recogniser write it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Height, Width
@@ -51,7 +50,9 @@ class Hdf5LinesDataset(LineDataset):
     def sources(self) -> Iterator[LineSource]:
         for part, texts in self._texts.items():
             for first in range(0, len(texts), LINES_A_CHUNK):
-                yield _Chunk(self._path, part, PARTS[part], first, tuple(texts[first : first + LINES_A_CHUNK]))
+                rows = range(first, min(first + LINES_A_CHUNK, len(texts)))
+                samples = [LineSample(f"{part}/{row}", texts[row], split=PARTS[part]) for row in rows]
+                yield _Chunk(samples, self._path, part, first)
 
     @cached_property
     def _texts(self) -> dict[str, list[str]]:
@@ -64,15 +65,7 @@ class _Chunk(LineSource):
 
     path: Path
     part: str
-    split: SplitName
     first: int
-    texts: Sequence[str]
-
-    @property
-    def samples(self) -> list[LineSample]:
-        return [
-            LineSample(f"{self.part}/{self.first + row}", text, split=self.split) for row, text in enumerate(self.texts)
-        ]
 
     def read(self, position: int) -> Grey:
         if self._pictures:
@@ -84,5 +77,5 @@ class _Chunk(LineSource):
     def _pictures(self) -> list[Grey]:
         """All pictures; none if one is damaged: then each is read by itself, so that only that one is lost."""
         with suppress(DataError):
-            return read_pictures(self.path, self.part, self.first, self.first + len(self.texts))
+            return read_pictures(self.path, self.part, self.first, self.first + len(self.samples))
         return []

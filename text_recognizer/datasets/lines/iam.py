@@ -1,6 +1,7 @@
 """IAM: 13,353 handwritten English lines of 657 writers."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from string import ascii_letters, digits
@@ -13,6 +14,7 @@ from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.base import SPLIT_NAMES, Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import (
+    Box,
     IamForm,
     IamLine,
     flor_keeps,
@@ -29,7 +31,7 @@ from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool
 from text_recognizer.datasets.storage.file_states import state_of_files
-from text_recognizer.datasets.transcribed.page_images import LinesOfPage
+from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import Step
 from text_recognizer.wording import counted, did_you_mean, received
@@ -136,7 +138,7 @@ class IamDataset(LineDataset):
             text = flor_text(line.text) if self.standardize else line.text
             sample = LineSample(line.name, text, self._writers.get(line.form) or line.form)
             if self.images == "lines":
-                yield ImageFile(sample, self.files.image(line.name))
+                yield ImageFile((sample,), self.files.image(line.name))
             else:
                 yield self._cut_from_form(sample, line)
 
@@ -164,27 +166,6 @@ class IamDataset(LineDataset):
     @cached_property
     def files(self) -> IamFiles:
         return IamFiles(self.path)
-
-    @property
-    def form_filenames_by_id(self) -> dict[str, Path]:
-        """Where the image of each form is."""
-        return {form.name: self.files.image(form.name) for form in self.files.forms}
-
-    @property
-    def line_strings_by_id(self) -> dict[str, list[str]]:
-        """What the lines of each form say."""
-        return {form.name: [line.text for line in form.lines] for form in self.files.forms}
-
-    @property
-    def line_regions_by_id(self) -> dict[str, list[dict[str, int]]]:
-        """Where the lines of each form are, in pixels of its published image: x1, y1, x2, y2."""
-        return {
-            form.name: [
-                {"x1": x, "y1": y, "x2": x + width, "y2": y + height}
-                for x, y, width, height in (line.box for line in form.lines if line.box)
-            ]
-            for form in self.files.forms
-        }
 
     @cached_property
     def _lines(self) -> list[IamLine]:
@@ -224,10 +205,11 @@ class IamDataset(LineDataset):
     def _cut_from_form(self, sample: LineSample, line: IamLine) -> LineSource:
         form = self._forms.get(line.form)
         size = (form.width, form.height) if form else (0, 0)
-        outline: Points = ()
         if line.box is None:
-            sample = LineSample(sample.name, sample.text, sample.group, problem="its box has no area")
-        else:
-            x, y, width, height = line.box
-            outline = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-        return LinesOfPage((sample,), self.files.image(line.form), (outline,), *size)
+            sample = replace(sample, problem="its box has no area")
+        return LinesOfPage((sample,), self.files.image(line.form), (form_outline(line.box),), *size)
+
+
+def form_outline(box: Box | None) -> Points:
+    """A box of a form's XML file as a polygon; empty without a box."""
+    return () if box is None else box_outline(box[0], box[1], box[0] + box[2], box[1] + box[3])

@@ -25,12 +25,7 @@ _PLACES = ("", "lines", "images", "img")
 class ImageFile(LineSource):
     """One line in a file of its own."""
 
-    sample: LineSample
     path: Path
-
-    @property
-    def samples(self) -> tuple[LineSample]:
-        return (self.sample,)
 
     def read(self, position: int) -> Grey:  # noqa: ARG002 - there is one
         return read_grey(self.path)
@@ -101,7 +96,7 @@ class LineListDataset(LineDataset):
                     split=split or line.split,  # type: ignore[arg-type]
                     problem=line.problem,
                 )
-                yield ImageFile(sample, finder.path(line.file))
+                yield ImageFile((sample,), finder.path(line.file))
 
     def _group_column(self, lines: LineList) -> str | None:
         if self.group_by == "line":

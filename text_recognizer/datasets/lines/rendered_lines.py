@@ -16,7 +16,7 @@ from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
-from text_recognizer.datasets.lines.rendering import Noise, RenderedChunk, RenderedText, Rendering
+from text_recognizer.datasets.lines.rendering import Noise, RenderedChunk, RenderedSample, Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
@@ -104,33 +104,28 @@ class RenderedLinesDataset(LineDataset):
         }
 
     def sources(self) -> Iterator[RenderedChunk]:
-        pictures: list[RenderedText] = []
-        random = np.random.default_rng([self.seed, 1])
-        number = 0
-        for picture in self._pictures(random):
-            pictures.append(picture)
-            if len(pictures) == LINES_A_CHUNK:
-                yield RenderedChunk(self.rendering, tuple(pictures), (self.seed, 2, number))
-                pictures, number = [], number + 1
-        if pictures:
-            yield RenderedChunk(self.rendering, tuple(pictures), (self.seed, 2, number))
+        samples = list(self._samples())
+        for number, first in enumerate(range(0, len(samples), LINES_A_CHUNK)):
+            yield RenderedChunk(samples[first : first + LINES_A_CHUNK], self.rendering, (self.seed, 2, number))
 
-    def _pictures(self, random: np.random.Generator) -> Iterator[RenderedText]:
-        for index, entry in enumerate(self._entries):
-            if entry.problem:
-                yield RenderedText(f"{index}", entry.text, "", False, problem=entry.problem)
+    def _samples(self) -> Iterator[RenderedSample]:
+        random = np.random.default_rng([self.seed, 1])
+        for index, (text, fonts, problem) in enumerate(self._entries):
+            if problem:
+                yield RenderedSample(f"{index}", text, text, problem=problem)
                 continue
             for repetition in range(self.repetitions):
                 for is_noisy in (False, True) if self.rendering.noise else (False,):
-                    path = entry.fonts[int(random.integers(len(entry.fonts)))]
-                    yield RenderedText(f"{index}/{repetition}_{int(is_noisy)}", entry.text, path, is_noisy)
+                    path = fonts[int(random.integers(len(fonts)))]
+                    name = f"{index}/{repetition}_{int(is_noisy)}"
+                    yield RenderedSample(name, text, text, font_path=path, is_noisy=is_noisy)
 
     def _all_texts(self) -> list[str]:
-        return [entry.text for entry in self._entries if not entry.problem]
+        return [text for text, _, problem in self._entries if not problem]
 
     @cached_property
-    def _entries(self) -> list["_Entry"]:
-        """The texts to draw, with the fonts that have all their characters."""
+    def _entries(self) -> list[tuple[str, tuple[str, ...], str]]:
+        """The texts to draw, with the fonts that have all their characters, or why there is none."""
         known = [(path, characters_of(path)) for path in self._fonts]
         return [_entry(tidy_text(text, self.normalization), problem, known) for text, problem in self._chosen()]
 
@@ -182,22 +177,11 @@ def _script(letter: str) -> str:
     return unicodedata.name(letter, "unnamed").split()[0]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A text, the fonts that can draw it, or why none can."""
-
-    text: str
-    fonts: tuple[str, ...]
-    problem: str = ""
-
-
-def _entry(text: str, problem: str, fonts: Sequence[tuple[str, frozenset[int]]]) -> _Entry:
-    if problem:
-        return _Entry(text, (), problem)
+def _entry(text: str, problem: str, fonts: Sequence[tuple[str, frozenset[int]]]) -> tuple[str, tuple[str, ...], str]:
     codes = set(map(ord, text))
     able = tuple(path for path, known in fonts if codes <= known)
-    if able:
-        return _Entry(text, able)
-    fewest = min((codes - known for _, known in fonts), key=len)
-    lacking = ", ".join(describe(chr(code)) for code in sorted(fewest)[:3])
-    return _Entry(text, (), f"no font has all its characters: {lacking}{', …' if len(fewest) > 3 else ''}")
+    if not problem and not able:
+        fewest = min((codes - known for _, known in fonts), key=len)
+        lacking = ", ".join(describe(chr(code)) for code in sorted(fewest)[:3])
+        problem = f"no font has all its characters: {lacking}{', …' if len(fewest) > 3 else ''}"
+    return text, able, problem

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.charset import describe
-from text_recognizer.datasets.base import Ink, SplitName
+from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.fonts import Font, font
 from text_recognizer.images.line_form import Grey, UnfitImageError
@@ -58,34 +58,26 @@ class Rendering:
 
 
 @dataclass(frozen=True)
-class RenderedText:
+class RenderedSample(LineSample):
     """A picture to be drawn.
 
     Args:
         font_path: of the font; empty when no font can draw the text.
     """
 
-    name: str
-    text: str
-    font_path: str
-    is_noisy: bool
-    split: SplitName | Literal[""] = ""
-    problem: str = ""
+    font_path: str = ""
+    is_noisy: bool = False
 
 
 @dataclass(frozen=True)
 class RenderedChunk(LineSource):
     """Some lines to be drawn; all from one seed, in order, so that it does not matter in which process."""
 
+    samples: Sequence[RenderedSample]
     rendering: Rendering
-    texts: Sequence[RenderedText]
     seed: tuple[int, ...]
 
     is_finished: ClassVar[bool] = True
-
-    @cached_property
-    def samples(self) -> list[LineSample]:
-        return [LineSample(one.name, one.text, one.text, one.split, one.problem) for one in self.texts]
 
     def read(self, position: int) -> Grey:
         picture = self._pictures[position]
@@ -97,9 +89,9 @@ class RenderedChunk(LineSource):
     def _pictures(self) -> list[Grey | str]:
         """The pictures, or why there is none."""
         random = np.random.default_rng(self.seed)
-        return [one.problem or self._picture(one, random) for one in self.texts]
+        return [one.problem or self._picture(one, random) for one in self.samples]
 
-    def _picture(self, one: RenderedText, random: np.random.Generator) -> Grey | str:
+    def _picture(self, one: RenderedSample, random: np.random.Generator) -> Grey | str:
         if empty := _empty_glyphs(one.text, self.rendering.face(one.font_path)):
             return f"its font draws nothing for some characters: {', '.join(map(describe, empty))}"
         return self.rendering.draw(one.text, one.font_path, one.is_noisy, random)

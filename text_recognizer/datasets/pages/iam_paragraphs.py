@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.datasets.formats.iam import Box, read_form_xml
-from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.formats.iam import read_form_xml
+from text_recognizer.datasets.lines.iam import form_outline
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
@@ -65,7 +65,7 @@ class IamParagraphsDataset(ParagraphDataset):
             except DataError as error:
                 yield PageSource(path.stem, path, (), problem=str(error))
                 continue
-            lines = tuple((_outline(line.box), line.text) for line in form.lines)
+            lines = tuple((form_outline(line.box), line.text) for line in form.lines)
             yield PageSource(form.name, self.files.image(form.name), lines, form.width, form.height, form.writer)
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -94,10 +94,3 @@ class IamParagraphsDataset(ParagraphDataset):
     @cached_property
     def files(self) -> IamFiles:
         return IamFiles(self.path)
-
-
-def _outline(box: Box | None) -> Points:
-    if box is None:
-        return ()
-    x, y, width, height = box
-    return (x, y), (x + width, y), (x + width, y + height), (x, y + height)

@@ -10,10 +10,10 @@ from typing import Any
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_text
-from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.alto_files import writer_of
+from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.json_text import parse_json_text
@@ -81,7 +81,10 @@ class PageListDataset(ParagraphDataset):
                 yield PageSource(str(name), folder / str(name), (), problem=problem)
 
     def _page(self, name: str, value: Mapping[str, Any], folder: Path) -> PageSource:
-        lines = tuple((_outline(line), str(line.get("text", ""))) for line in value["lines"])
+        lines = tuple(
+            (box_outline(*(float(line[key]) for key in ("x1", "y1", "x2", "y2"))), str(line.get("text", "")))
+            for line in value["lines"]
+        )
         split = str(value.get("split", "")).lower()
         names = [name, *(f"{name}{suffix}" for suffix in SUFFIXES)]
         return PageSource(
@@ -103,8 +106,3 @@ class PageListDataset(ParagraphDataset):
         if not isinstance(value, dict):
             raise DataError(f"{self.path} must hold an object of pages by name. {received(value)}")
         return value
-
-
-def _outline(line: Mapping[str, Any]) -> Points:
-    x1, y1, x2, y2 = (float(line[key]) for key in ("x1", "y1", "x2", "y2"))
-    return (x1, y1), (x2, y1), (x2, y2), (x1, y2)

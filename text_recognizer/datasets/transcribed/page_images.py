@@ -1,7 +1,6 @@
 """Lines cut out of the pictures of pages."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.line_source import LineSample, LineSource
+from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import Grey, UnfitImageError
 
@@ -26,16 +25,11 @@ class LinesOfPage(LineSource):
         along_outline: whiten what lies outside the polygon, or keep its whole box.
     """
 
-    page_samples: tuple[LineSample, ...]
     path: Path
     outlines: tuple[Points, ...]
     width: float = 0
     height: float = 0
     along_outline: bool = True
-
-    @property
-    def samples(self) -> Sequence[LineSample]:
-        return self.page_samples
 
     def read(self, position: int) -> Grey:
         scale = page_scale(self._image, self.width, self.height)
@@ -44,6 +38,11 @@ class LinesOfPage(LineSource):
     @cached_property
     def _image(self) -> Grey:
         return read_grey(self.path)
+
+
+def box_outline(x1: float, y1: float, x2: float, y2: float) -> Points:
+    """A box as a polygon, clockwise from its upper left corner."""
+    return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
 
 
 def page_scale(image: Grey, width: float, height: float) -> float:
