@@ -24,6 +24,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "EmnistDataset": "text_recognizer.datasets.characters.emnist:EmnistDataset",
         "EmnistLinesDataset": "text_recognizer.datasets.lines.emnist_lines:EmnistLinesDataset",
         "Hdf5LinesDataset": "text_recognizer.datasets.lines.hdf5_lines:Hdf5LinesDataset",
+        "HwdbDataset": "text_recognizer.datasets.characters.hwdb:HwdbDataset",
         "IamDataset": "text_recognizer.datasets.lines.iam:IamDataset",
         "IamLinesDataset": "text_recognizer.datasets.lines.iam_lines:IamLinesDataset",
         "IamParagraphsDataset": "text_recognizer.datasets.pages.iam_paragraphs:IamParagraphsDataset",

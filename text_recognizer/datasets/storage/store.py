@@ -6,6 +6,7 @@ it is whole, so a half-written store is never seen.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -48,8 +49,12 @@ class StoreWriter:
             return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
 
     @contextmanager
-    def grow(self, name: str, dtype: str) -> Iterator[Callable[[NDArray[Any]], None]]:
-        """A flat array on disk whose length is not known yet: yields the function that appends to it."""
+    def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
+        """An array on disk whose length is not known yet: yields the function that appends to it.
+
+        Args:
+            shape: of one element of the array; what is appended is (n, *shape).
+        """
         length = 0
         with _writing(self._store):
             file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - what the caller raises is not of writing
@@ -59,15 +64,17 @@ class StoreWriter:
                 nonlocal length
                 with _writing(self._store):
                     file.write(np.ascontiguousarray(values, np.dtype(dtype)).data)
-                length += values.size
+                length += values.size // math.prod(shape)
 
             with _writing(self._store):
-                _write_header(file, dtype, length)
+                _write_header(file, dtype, (length, *shape))
             begin = file.tell()
             yield append
             with _writing(self._store):
                 file.seek(0)
-                _write_header(file, dtype, length)  # of the same size: numpy leaves room for the length to grow
+                _write_header(
+                    file, dtype, (length, *shape)
+                )  # of the same size: numpy leaves room for the length to grow
             assert file.tell() == begin
         finally:
             with _writing(self._store):
@@ -110,8 +117,8 @@ class Store:
         return found
 
 
-def _write_header(file: IO[bytes], dtype: str, length: int) -> None:
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (length,)}
+def _write_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 

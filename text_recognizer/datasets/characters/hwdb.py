@@ -1,0 +1,214 @@
+"""CASIA HWDB: offline handwritten Chinese characters, and anyone's characters in GNT files."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, SidePx
+from text_recognizer.datasets.formats.alz import unpack_alz
+from text_recognizer.datasets.formats.gnt import Records, find_records, map_file
+from text_recognizer.datasets.formats.packed import most_unpacked_bytes
+from text_recognizer.datasets.remote.archives import extract, is_archive
+from text_recognizer.datasets.remote.fetch import disk_errors, fetch, one_process
+from text_recognizer.datasets.remote.metadata import find_table
+from text_recognizer.datasets.storage.file_states import state, state_of_files
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.settings import data_folder
+from text_recognizer.whole_files import replace_folder
+
+GB2312_LEVEL_1 = tuple(
+    sorted(
+        bytes((high, low)).decode("gb2312")
+        for high in range(0xB0, 0xD8)
+        for low in range(0xA1, 0xFF)
+        if high < 0xD7 or low <= 0xF9
+    )
+)
+TRAIN_MARK, TEST_MARK = "trn", "tst"  # in the names of CASIA's archives
+_PIECE_RECORDS = 4096
+
+
+@dataclass(frozen=True)
+class GntSource(PictureSource):
+    """Consecutive records of a GNT file; CASIA has a file a writer, named after the writer.
+
+    Args:
+        records: those that are meant.
+        begin: how many of the file's come before them.
+    """
+
+    split: SplitName | None
+    path: Path
+    records: Records
+    begin: int
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def samples(self) -> Iterator[CharacterSample | Rejected]:
+        content = map_file(self.path)
+        if self.begin == 0:
+            for damage in self.records.damages:
+                yield Rejected(f"{self.path.name}@{damage.offset}", str(damage))
+        for row, text in enumerate(self.records.texts):
+            name = f"{self.path.name}:{self.begin + row}"
+            yield CharacterSample(name, text, self.records.picture(content, row), self.path.stem)
+
+
+class HwdbDataset(PictureDataset):
+    """Handwritten Chinese characters of CASIA HWDB1.1: 3,755 classes, 240 writers to train on and 60 others to test.
+
+    Reads other GNT files too; each is taken for one writer's. Source: Liu, Yin, Wang and Wang (2013), "Online and
+    Offline Handwritten Chinese Character Recognition: Benchmarking on New Databases". For research only.
+
+    Args:
+        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file.
+        test_path: of those to test with; without them, whole writers of `path` are held out.
+        source: the table of metadata.toml with CASIA's archives, where no path is given.
+        charset: a list of characters, or a file with one a line. By default those that occur in your own files, and
+            level 1 of GB 2312 for CASIA's. Other characters are left out.
+        side: of the images, in pixels.
+        stretch: scales height and width on their own; otherwise characters keep their proportions.
+        test_fraction: share of the writers held out for the test split where there are no files for it.
+        validation_fraction: share of the training writers held out for validation.
+        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
+        balance: use no more images of a class for training and validation than the mean class has.
+        processes: that convert the pictures; null takes as many as there are cores.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        test_path: str | None = None,
+        source: str = "hwdb1.1",
+        charset: list[str] | str | None = None,
+        side: SidePx = 64,
+        stretch: bool = False,
+        test_fraction: Fraction = 0.2,
+        validation_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+        balance: bool = False,
+        processes: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        super().__init__(side, stretch, test_fraction, subsample_fraction, validation_fraction, balance, processes)
+        if test_path is not None and path is None:
+            raise SpecError(["dataset 'HwdbDataset': test_path needs path too, the files to train on."])
+        self.path = Path(path).expanduser() if path is not None else None
+        self.test_path = Path(test_path).expanduser() if test_path is not None else None
+        self.table = source
+        self.charset = charset
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        if self.charset is not None:
+            return given_classes(self.charset, self.name)
+        if self.path is None:
+            return GB2312_LEVEL_1
+        files = tuple(file for path in self._paths().values() for file in gnt_files(path))
+        return _characters_in(files, state_of_files(files))
+
+    def source(self) -> dict[str, Any]:
+        if self.path is None:
+            return {"table": self.table, "files": find_table(self.table).hashes}
+        files = {str(split): gnt_files(path) for split, path in self._paths().items()}
+        return {
+            "files": {split: [str(file.absolute()) for file in found] for split, found in files.items()},
+            "state": state_of_files(file for found in files.values() for file in found),
+        }
+
+    def sources(self) -> Sequence[PictureSource]:
+        return [
+            source
+            for split, path in self._paths().items()
+            for file in gnt_files(path)
+            for source in _pieces(split, file)
+        ]
+
+    def _paths(self) -> dict[SplitName | None, Path]:
+        """Where the files of each split are; None is to be parted here."""
+        if self.path is not None:
+            return {"train": self.path, "test": self.test_path} if self.test_path else {None: self.path}
+        fetched = fetch(find_table(self.table))
+        found: dict[SplitName | None, Path] = {}
+        for split, mark in (("train", TRAIN_MARK), ("test", TEST_MARK)):
+            marked = [path for name, path in fetched.items() if mark in name]
+            if len(marked) != 1:
+                raise DataError(
+                    f"{self.name}: the table '{self.table}' must have one file with '{mark}' in its name. "
+                    f"It has: {', '.join(fetched)}."
+                )
+            found[split] = marked[0]  # type: ignore[index]
+        return found
+
+
+def gnt_files(path: Path) -> list[Path]:
+    """The GNT files at a place, sorted; an archive is unpacked into the data folder first, once.
+
+    Raises:
+        DataError: there are none; an archive is damaged, or there is no room to unpack it.
+    """
+    folder = unpacked(path) if is_archive(path) else path
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() == ".gnt"] if folder.is_dir() else [path]
+    if not files:
+        raise DataError(f"there are no .gnt files in {path}.")
+    return files
+
+
+def unpacked(path: Path) -> Path:
+    """The folder with what an archive holds, and with what an ALZ archive in it holds."""
+    digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
+    folder = data_folder() / "unpacked" / f"{path.stem}-{digest}"
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with one_process(folder, f"to unpack {path.name}"):
+            if not folder.is_dir():
+                with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+                    new = extract(path, Path(temporary) / "new")
+                    for inner in [file for file in new.rglob("*") if file.suffix.lower() == ".alz"]:
+                        with open(inner, "rb") as file:
+                            most_bytes = most_unpacked_bytes(inner.stat().st_size)
+                            unpack_alz(file, f"{path}, '{inner.name}'", inner.parent, most_bytes)
+                        inner.unlink()
+                    replace_folder(new, folder)
+    return folder
+
+
+def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
+    """Classes as a spec gives them: sorted, so that their order in the file does not matter.
+
+    Raises:
+        DataError: there is no such file; a character twice, or an empty one.
+    """
+    if isinstance(charset, str):
+        path = Path(charset).expanduser()
+        try:
+            charset = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line]
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{label}: cannot read the charset {path}: {error}.") from None
+    twice = sorted({one for one in charset if charset.count(one) > 1}) if len(set(charset)) < len(charset) else []
+    if twice or not all(charset) or len(charset) < 2:
+        found = f"'{twice[0]}' stands twice" if twice else "it has an empty character, or fewer than two"
+        raise DataError(f"{label}: charset: {found}.")
+    return tuple(sorted(charset))
+
+
+def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
+    """A file in pieces that fit into memory."""
+    records = find_records(map_file(path))
+    for begin in range(0, max(1, len(records)), _PIECE_RECORDS):
+        yield GntSource(split, path, records.rows(begin, begin + _PIECE_RECORDS), begin)
+
+
+@lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point
+def _characters_in(paths: tuple[Path, ...], state: str) -> tuple[str, ...]:  # noqa: ARG001 - of the key
+    found = {text for path in paths for text in find_records(map_file(path)).characters.values()}
+    return tuple(sorted(found))

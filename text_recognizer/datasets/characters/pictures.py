@@ -1,0 +1,325 @@
+"""Characters in pictures of any size: converted in parallel, parted by writer where writers are known."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import cached_property, partial
+from hashlib import blake2b
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
+from text_recognizer.datasets.characters.base import (
+    SPLIT_SEED,
+    CharacterDataset,
+    CharacterSplit,
+    Fraction,
+    Positions,
+    SubsampleFraction,
+    balanced_members,
+    stratified_halves,
+    stratified_sample,
+)
+from text_recognizer.datasets.storage.parallel import in_processes, progress
+from text_recognizer.datasets.storage.rejected import (
+    Rejected,
+    packed_rejected,
+    summary,
+    unpacked_rejected,
+    write_table,
+)
+from text_recognizer.datasets.storage.store import StoreWriter
+from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
+from text_recognizer.errors import DataError
+from text_recognizer.images.character_form import CharacterForm, Grey
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.wording import counted
+
+SidePx = Annotated[int, Ge(8), Le(512)]
+
+_OPEN = -1  # the split of a picture that the files put nowhere
+_FEW_PICTURES = 4096  # below, starting processes costs more than they save
+_COLUMNS = {
+    "all.images": "uint8",
+    "all.labels": "int32",
+    "hashes": "uint64",
+    "splits": "int8",
+    "groups": "int32",
+    "names": "uint8",
+    "names.offsets": "int64",
+}
+
+
+_LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
+
+
+class CharacterSample(NamedTuple):
+    """One picture of a character.
+
+    Args:
+        name: unique in the dataset; where to find it again.
+        text: the character.
+        picture: (H, W) uint8, dark on white.
+        group: the writer or font; "" where nobody knows.
+    """
+
+    name: str
+    text: str
+    picture: Grey
+    group: str = ""
+
+
+class PictureSource(ABC):
+    """Some of a dataset's pictures, small enough to be held in memory; it is sent to another process to be read.
+
+    Attributes:
+        split: that the files put the pictures into; None leaves it to the dataset.
+    """
+
+    split: SplitName | None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many pictures there are, at least about."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[CharacterSample | Rejected]:
+        """Reads the pictures, in an order that is always the same.
+
+        Raises:
+            DataError: none of them can be read.
+        """
+
+
+class _Converted(NamedTuple):
+    """Pictures on their way into the store."""
+
+    columns: dict[str, NDArray[Any]]
+    groups: list[str]
+    rejected: list[Rejected]
+
+
+class PictureSplit(CharacterSplit):
+    """Characters with names and, where they are known, writers."""
+
+    def __init__(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any],
+        members: Positions,
+        classes: tuple[str, ...],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> None:
+        super().__init__(images, labels, members, classes)
+        self._arrays = arrays
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return unpacked("names", self._arrays).take(self.members)
+
+    @cached_property
+    def groups(self) -> list[str] | None:
+        names = list(unpacked("group_names", self._arrays))
+        return [names[group] for group in self._arrays["groups"][self.members].tolist()] if any(names) else None
+
+
+class PictureDataset(CharacterDataset):
+    """Characters in pictures of any size; a subclass says where they come from.
+
+    Splits that the files do not have are taken from the training pictures: whole writers where writers are known,
+    otherwise a share of every class. A picture that is also in a later split is left out of the earlier one.
+
+    Args:
+        side: of the images, in pixels.
+        stretch: scales height and width on their own; otherwise characters keep their proportions.
+        test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
+        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
+        validation_fraction: share of the training pictures (or of the writers) held out for validation.
+        balance: use no more images of a class for training and validation than the mean class has.
+        processes: that convert the pictures; null takes as many as there are cores.
+    """
+
+    def __init__(
+        self,
+        side: SidePx = 64,
+        stretch: bool = False,
+        test_fraction: Fraction = 0.2,
+        subsample_fraction: SubsampleFraction | None = None,
+        validation_fraction: Fraction = 0.1,
+        balance: bool = False,
+        processes: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        super().__init__(subsample_fraction, validation_fraction, balance)
+        self.side = side
+        self.stretch = stretch
+        self.test_fraction = test_fraction
+        self.processes = processes
+
+    @abstractmethod
+    def sources(self) -> Sequence[PictureSource]:
+        """All pictures, in an order that is always the same.
+
+        Raises:
+            DataError: a file cannot be had or is damaged.
+        """
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The characters by class id; known before any picture is read, so that no order of work can change it."""
+
+    @cached_property
+    def data_spec(self) -> DataSpec:
+        return DataSpec(
+            input_shape=(self.side, self.side, 1),
+            classes=self.classes,
+            ink="dark",
+            margin_px=self.form.margin_px,
+            preprocessing=("stretch",) if self.stretch else (),
+        )
+
+    @property
+    def form(self) -> CharacterForm:
+        """What pictures are made into."""
+        return CharacterForm(self.side, max(1, self.side // 32), self.stretch)
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The pictures that were left out, with reasons. Needs `prepare` first."""
+        return unpacked_rejected(self.store.arrays())
+
+    def prepare(self) -> None:
+        was_there = self.is_prepared()
+        super().prepare()
+        table = write_table(self._folder, self.rejected)
+        if not was_there and self.rejected:
+            told = f"{self.name}: {summary(self.rejected, 'picture')}{f' All: {table}' if table else ''}\n"
+            sys.stderr.write(told)
+
+    def split(self, name: SplitName) -> PictureSplit:
+        arrays = self.store.arrays()
+        return PictureSplit(arrays["all.images"], arrays["all.labels"], self.members[name], self.classes, arrays)
+
+    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+        raise NotImplementedError("pictures are converted piece by piece")
+
+    def assign(self) -> dict[SplitName, Positions]:
+        arrays, random = self.store.arrays(), np.random.default_rng(SPLIT_SEED)
+        labels, given = arrays["all.labels"], arrays["splits"]
+        members: dict[SplitName, Positions] = {
+            name: np.flatnonzero(given == index) for index, name in enumerate(SPLIT_NAMES)
+        }
+        members["train"] = np.flatnonzero((given == _OPEN) | (given == SPLIT_NAMES.index("train")))
+        shares: dict[SplitName, float] = {"test": self.test_fraction, "validation": self.validation_fraction}
+        for name, fraction in shares.items():
+            if not len(members[name]):
+                members["train"], members[name] = self._parted(members["train"], fraction, random)
+        found = sum(map(len, members.values()))
+        members = _without_leaks(members, arrays["hashes"])
+        if lost := found - sum(map(len, members.values())):
+            sys.stderr.write(f"{self.name}: {counted(lost, 'picture')} left out: also in a later split.\n")
+        if self.balance:
+            members["train"] = balanced_members(labels, members["train"], random)
+        for name, rows in members.items():
+            if not len(rows):
+                raise DataError(f"{self.name}: nothing is left for the {name} split. Give more pictures.")
+            if self.subsample_fraction is not None and self.subsample_fraction < 1:
+                members[name] = stratified_sample(labels, rows, self.subsample_fraction, random)
+        return members
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {"version": self.recipe_version, "form": asdict(self.form), "classes": self.classes, **self.source()}
+
+    @property
+    def _members_key(self) -> dict[str, Any]:
+        return {**super()._members_key, "test_fraction": self.test_fraction}
+
+    def _parted(self, members: Positions, fraction: float, random: np.random.Generator) -> tuple[Positions, Positions]:
+        """Training pictures and those held out: of other writers, where at least two writers are known."""
+        arrays = self.store.arrays()
+        groups = arrays["groups"][members]
+        present = np.unique(groups)
+        if len(present) < 2:
+            return stratified_halves(arrays["all.labels"], members, fraction, random)
+        number = min(max(1, round(fraction * len(present))), len(present) - 1)
+        is_out = np.isin(groups, random.choice(present, number, replace=False))
+        return members[~is_out], members[is_out]
+
+    def _fill(self, writer: StoreWriter) -> None:
+        sources = self.sources()
+        total = sum(map(len, sources))
+        convert = partial(_convert, form=self.form, ids={text: label for label, text in enumerate(self.classes)})
+        group_ids: dict[str, int] = {}
+        rejected: list[Rejected] = []
+        name_bytes = count = 0
+        with progress(self.name, total, "picture") as done, ExitStack() as stack:
+            append = {
+                name: stack.enter_context(
+                    writer.grow(name, dtype, (self.side, self.side) if name == "all.images" else ())
+                )
+                for name, dtype in _COLUMNS.items()
+            }
+            for converted in in_processes(convert, sources, 1 if total < _FEW_PICTURES else self.processes):
+                columns = converted.columns
+                columns["groups"] = np.array([group_ids.setdefault(one, len(group_ids)) for one in converted.groups])
+                columns["names.offsets"] = name_bytes + columns["names.offsets"]
+                for name, values in columns.items():
+                    append[name](values)
+                name_bytes += len(columns["names"])
+                count += len(columns["hashes"])
+                rejected += converted.rejected
+                done(len(columns["hashes"]) + len(converted.rejected))
+            append["names.offsets"](np.array([name_bytes]))
+        if not count:
+            problem = (
+                f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
+            )
+            raise DataError(f"{self.name}: {problem}")
+        for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
+            writer.add(name, array)
+
+
+def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int]) -> _Converted:
+    """Runs in a process of its own."""
+    images, labels, hashes, names, groups, rejected = [], [], [], [], [], []
+    for sample in source.samples():
+        if isinstance(sample, Rejected):
+            rejected.append(sample)
+        elif sample.text not in ids:
+            rejected.append(Rejected(sample.name, "its character is not in the charset", sample.text))
+        else:
+            try:
+                images.append(form.apply(sample.picture))
+            except UnfitImageError as error:
+                rejected.append(Rejected(sample.name, str(error), sample.text))
+                continue
+            labels.append(ids[sample.text])
+            hashes.append(int.from_bytes(blake2b(images[-1].data, digest_size=8).digest(), "little"))
+            names.append(storable(sample.name))
+            groups.append(sample.group)
+    packed_names = PackedStrings.pack(names)
+    split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
+    columns: dict[str, NDArray[Any]] = {
+        "all.images": np.array(images, np.uint8).reshape(len(images), form.side, form.side),
+        "all.labels": np.array(labels, np.int32),
+        "hashes": np.array(hashes, np.uint64),
+        "splits": np.full(len(labels), split, np.int8),
+        "names": packed_names.content,
+        "names.offsets": packed_names.offsets[:-1],
+    }
+    return _Converted(columns, groups, rejected)
+
+
+def _without_leaks(members: dict[SplitName, Positions], hashes: NDArray[np.uint64]) -> dict[SplitName, Positions]:
+    """Takes pictures out of training and validation that are also in a later split."""
+    kept = dict(members)
+    for name, later in _LATER.items():
+        theirs = np.concatenate([hashes[kept[other]] for other in later])
+        kept[name] = kept[name][~np.isin(hashes[kept[name]], theirs)]
+    return kept

@@ -1,0 +1,272 @@
+"""GNT files: single characters one after another, as CASIA publishes its offline databases.
+
+A record is
+
+    u32 size        of the record in bytes: 10 + width * height
+    2 bytes code    of the character in GB 18030, in file order; of a one-byte symbol the second is 0
+    u16 width, u16 height
+    width * height bytes, row by row; 255 is paper
+
+All numbers are little-endian. A file has no header and no index. Source: Liu, Yin, Wang and Wang (2011), "CASIA Online
+and Offline Chinese Handwriting Databases", table 2.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import DataError
+from text_recognizer.whole_files import replace_file
+from text_recognizer.wording import counted
+
+HEADER_BYTES = 10
+LONGEST_SIDE_PX = 4096  # no scanned character is larger; a longer side is a damaged number
+PAPER = 255
+
+_HEADER = struct.Struct("<I2sHH")
+_SCAN_BYTES = 1 << 20
+
+Bytes = NDArray[np.uint8]
+
+
+class Fault(StrEnum):
+    """What is wrong with a part of a GNT file."""
+
+    SHORT = "the file ends within a record"
+    HEADER = "a record's size is not that of its picture"
+    CODE = "a record's code is no character of GB 18030"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Bytes of a file that are no record that can be read.
+
+    Args:
+        offset: of their first byte in the file.
+        length: in bytes.
+    """
+
+    offset: int
+    length: int
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.fault}: byte {self.offset:,}, {counted(self.length, 'byte')} skipped"
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of one GNT file, without their pictures.
+
+    Args:
+        offsets: (N,) of each record's first byte.
+        codes: (N,) of the characters, as big-endian numbers of two bytes.
+        widths, heights: (N,) of the pictures in pixels.
+        characters: what each code that occurs stands for.
+        damages: what could not be read, in the order of the file.
+    """
+
+    offsets: NDArray[np.int64]
+    codes: NDArray[np.uint16]
+    widths: NDArray[np.uint16]
+    heights: NDArray[np.uint16]
+    characters: dict[int, str]
+    damages: tuple[Damage, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def texts(self) -> list[str]:
+        """(N,) the character of each record."""
+        return [self.characters[code] for code in self.codes.tolist()]
+
+    def rows(self, begin: int, end: int) -> "Records":
+        """Some of the records; the damages of all."""
+        part = slice(begin, end)
+        return replace(
+            self,
+            offsets=self.offsets[part],
+            codes=self.codes[part],
+            widths=self.widths[part],
+            heights=self.heights[part],
+        )
+
+    def picture(self, content: Bytes, row: int) -> Bytes:
+        """(H, W) uint8 of one record: a view into the file's content."""
+        begin = int(self.offsets[row]) + HEADER_BYTES
+        height, width = int(self.heights[row]), int(self.widths[row])
+        return content[begin : begin + height * width].reshape(height, width)
+
+
+def map_file(path: Path) -> Bytes:
+    """The bytes of a file, mapped and not read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        if path.stat().st_size == 0:
+            return np.empty(0, np.uint8)
+        return np.asarray(np.memmap(path, np.uint8, "r"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+
+
+def find_records(content: Bytes) -> Records:
+    """Finds the records of a file by their headers; pictures are not touched.
+
+    After damage, reading goes on at the next two headers that follow each other (or one that ends the file).
+
+    Args:
+        content: (n,) all bytes of the file.
+    """
+    offsets, broken = _chain(content)
+    headers = content[offsets[:, None] + np.arange(4, HEADER_BYTES)]  # (N, 6): code, width, height
+    codes = np.ascontiguousarray(headers[:, :2]).view(">u2")[:, 0].astype(np.uint16)
+    sides = np.ascontiguousarray(headers[:, 2:]).view("<u2")
+    characters, unknown = _decoded(codes)
+    readable = ~np.isin(codes, unknown)
+    sizes = HEADER_BYTES + sides[:, 0].astype(np.int64) * sides[:, 1]
+    undecoded = [
+        Damage(int(offset), int(size), Fault.CODE)
+        for offset, size in zip(offsets[~readable], sizes[~readable], strict=True)
+    ]
+    return Records(
+        offsets[readable],
+        codes[readable],
+        sides[readable, 0],
+        sides[readable, 1],
+        characters,
+        tuple(sorted([*broken, *undecoded], key=lambda damage: damage.offset)),
+    )
+
+
+def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
+    """Writes characters as one GNT file, which gets its name when it is whole.
+
+    Args:
+        samples: the character and the picture (H, W) uint8 of each, dark on white.
+    Returns:
+        how many were written.
+    Raises:
+        DataError: a character has no code of one or two bytes in GB 18030, a picture is no grey picture of at most
+            4,096 pixels a side, or the file cannot be written.
+    """
+    count = 0
+
+    def write(file: BinaryIO) -> None:
+        nonlocal count
+        for text, picture in samples:
+            file.write(_record(text, picture, f"sample {count}"))
+            count += 1
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, write)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}.") from None
+    return count
+
+
+def code_of(text: str) -> bytes | None:
+    """The two bytes that stand for a character; None where the format has none."""
+    try:
+        code = text.encode("gb18030")
+    except UnicodeEncodeError:
+        return None
+    return code.ljust(2, b"\0") if len(text) == 1 and len(code) <= 2 and code != b"\0" else None
+
+
+def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
+    code = code_of(text)
+    if code is None:
+        raise DataError(
+            f"{name}: a GNT file holds characters with a code of one or two bytes in GB 18030, not '{text}'."
+        )
+    if (
+        picture.dtype != np.uint8
+        or picture.ndim != 2
+        or not 1 <= min(picture.shape) <= max(picture.shape) <= LONGEST_SIDE_PX
+    ):
+        raise DataError(
+            f"{name}, '{text}': a picture is uint8 of shape (height, width), 1 to {LONGEST_SIDE_PX:,} pixels a side. "
+            f"Received: {picture.dtype} of shape {picture.shape}."
+        )
+    height, width = picture.shape
+    return _HEADER.pack(HEADER_BYTES + width * height, code, width, height) + picture.tobytes()
+
+
+def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
+    """(N,) where records with a sound header begin, and what lies between them."""
+    offsets: list[int] = []
+    damages: list[Damage] = []
+    resumable: NDArray[np.int64] | None = None
+    read_header, view, end, at = _HEADER.unpack_from, memoryview(content), len(content), 0  # type: ignore[arg-type]
+    last = end - HEADER_BYTES
+    while at < end:
+        while at < last:  # runs once for each of a million records
+            size, _, width, height = read_header(view, at)
+            if size != HEADER_BYTES + width * height or size == HEADER_BYTES or size > end - at:
+                break
+            offsets.append(at)
+            at += size
+        if at < end:
+            if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
+                resumable = _resumable(content)
+            following = resumable[np.searchsorted(resumable, at + 1) :]
+            begin, at = at, int(following[0]) if len(following) else end
+            damages.append(Damage(begin, at - begin, Fault.SHORT if _is_cut(view, begin, at) else Fault.HEADER))
+    return np.array(offsets, np.int64), damages
+
+
+def _is_cut(view: memoryview, begin: int, resumes: int) -> bool:
+    """Whether the bytes from `begin` to the end of a file are the first ones of a sound record."""
+    if resumes < len(view):
+        return False
+    if len(view) - begin < HEADER_BYTES:
+        return True
+    size, _, width, height = _HEADER.unpack_from(view, begin)
+    return bool(size == HEADER_BYTES + width * height and size > len(view) - begin)
+
+
+def _resumable(content: Bytes) -> NDArray[np.int64]:
+    """Where reading can go on after damage: at headers that lead to another one, or to the end of the file."""
+    found = []
+    for start in range(0, len(content) - HEADER_BYTES, _SCAN_BYTES):
+        piece = content[start : start + _SCAN_BYTES + HEADER_BYTES].astype(np.int64)
+        count = min(_SCAN_BYTES, len(piece) - HEADER_BYTES)
+
+        def number(byte: int, size: int, piece: NDArray[np.int64] = piece, count: int = count) -> NDArray[np.int64]:
+            return sum((piece[byte + i : byte + i + count] << 8 * i for i in range(size)), np.zeros(count, np.int64))
+
+        width, height = number(6, 2), number(8, 2)
+        sound = (number(0, 4) == HEADER_BYTES + width * height) & (width > 0) & (height > 0)
+        sound &= np.maximum(width, height) <= LONGEST_SIDE_PX
+        places = np.flatnonzero(sound)
+        found.append(np.stack([start + places, start + places + HEADER_BYTES + (width * height)[places]]))
+    begins, ends = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
+    leads: NDArray[np.bool_] = np.isin(ends, begins) | (ends == len(content))
+    return np.asarray(begins[leads])
+
+
+def _decoded(codes: NDArray[np.uint16]) -> tuple[dict[int, str], list[int]]:
+    """The characters of the codes that occur, and the codes that have none."""
+    characters: dict[int, str] = {}
+    unknown = []
+    for code in np.unique(codes).tolist():
+        try:
+            text = code.to_bytes(2, "big").rstrip(b"\0").decode("gb18030")
+        except UnicodeDecodeError:
+            text = ""
+        if len(text) == 1:
+            characters[code] = text
+        else:
+            unknown.append(code)
+    return characters, unknown
