@@ -16,11 +16,15 @@ def data_folder() -> Path:
     return user_folder("TEXT_RECOGNIZER_DATA", Path(platformdirs.user_cache_dir("text_recognizer")))
 
 
-def metadata_file() -> Path:
-    """TEXT_RECOGNIZER_METADATA: the registry of remote datasets; by default the one that comes with the project."""
+def metadata_places() -> list[Path]:
+    """TEXT_RECOGNIZER_METADATA: registries of remote datasets, files or folders; by default the project's own."""
+    variable = "TEXT_RECOGNIZER_METADATA"
+    listed = [text for text in os.environ.get(variable, "").split(os.pathsep) if text]
+    if listed:
+        return [_expanded(variable, text) for text in listed]
     in_repository = REPOSITORY / "metadata" / "metadata.toml"
     installed = Path(sys.prefix) / "share" / "text_recognizer" / "metadata.toml"
-    return user_folder("TEXT_RECOGNIZER_METADATA", in_repository if in_repository.exists() else installed)
+    return [in_repository if in_repository.exists() else installed]
 
 
 def weights_folder() -> Path:
@@ -40,8 +44,10 @@ def user_folder(variable: str, usual: Path) -> Path:
         TextRecognizerError: there is no such user.
     """
     set_to = os.environ.get(variable)
-    if not set_to:
-        return usual
+    return _expanded(variable, set_to) if set_to else usual
+
+
+def _expanded(variable: str, set_to: str) -> Path:
     try:
         return Path(set_to).expanduser()
     except RuntimeError:

@@ -1,5 +1,6 @@
 """The registry of remote datasets: layouts that are read, mistakes that are named."""
 
+import os
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -75,6 +76,42 @@ def test_an_older_file_with_the_three_keys_at_top_level_is_named_after_its_folde
     assert list(load_registry(path)) == ["emnist"]
 
 
+def older_registry(folder: Path, name: str) -> Path:
+    """The metadata.toml of one dataset, as the Full Stack Deep Learning recogniser has it."""
+    (folder / name).mkdir(parents=True)
+    text = f"url = 'https://a.example/{name}.zip'\nfilename = '{name}.zip'\nsha256 = '{HASH}'\n"
+    (folder / name / "metadata.toml").write_text(text, encoding="utf-8")
+    return folder / name / "metadata.toml"
+
+
+def test_several_registry_files_and_folders_of_them_are_one_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tmp_path / "data" / "raw"
+    names = ["emnist", "fsdl_handwriting", "iam"]
+    files = [older_registry(raw, name) for name in names]
+    other = older_registry(tmp_path / "other", "mine")
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", os.pathsep.join([str(raw), str(other), str(files[0])]))
+    assert {name: table.metadata for name, table in load_registry().items()} == dict(
+        zip([*names, "mine"], [*files, other], strict=True)
+    )
+    with pytest.raises(DataError, match=rf"{raw}/emnist/metadata\.toml, .*, {other} has no table 'iem'"):
+        find_table("iem")
+
+
+def test_two_tables_of_one_name_are_refused_with_both_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [older_registry(tmp_path / place, "iam") for place in ("here", "there")]
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", os.pathsep.join(map(str, files)))
+    with pytest.raises(DataError, match=f"two tables are called 'iam': one in {files[0]}, one in {files[1]}"):
+        load_registry()
+
+
+def test_a_folder_without_a_registry_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(tmp_path))
+    with pytest.raises(DataError, match=rf"there is no metadata\.toml in {tmp_path}"):
+        load_registry()
+
+
 def test_an_unknown_table_is_answered_with_the_nearest_and_all_names(tmp_path: Path) -> None:
     path = written(tmp_path, f'[mnist]\nurl = "file:///m"\nfilename = "m"\nsha256 = "{HASH}"\n')
     with pytest.raises(DataError, match=r"no table 'mnits'\. Did you mean 'mnist'\? It has: mnist\."):
@@ -121,7 +158,7 @@ def test_every_mistake_is_named_with_file_table_and_key(tmp_path: Path) -> None:
         ("[a]\nurls = 'https://h/x'\n", "urls must be a list"),
         ("[a]\nfilename = ' '\n", "filename must be text that is not empty"),
         ("[a]\nurl = 'https://h/x'\n", "filename is required"),
-        ("[a]\nfilename = 'x'\n", "sha256 is required"),
+        ("[a]\nfilename = 'x'\n", "url is required"),
         ("[a]\nsize_bytes = true\n", "size_bytes must be a whole number"),
         ("a = 1\n", "[a]: must be a table with files. Received: 1."),
         ("['a b']\n", "a table's name may hold only"),

@@ -336,6 +336,27 @@ def test_a_file_that_needs_a_login_says_where_to_register_and_where_to_put_it(
     assert fetch(find_table("letters"))["z.bin"] == place
 
 
+def test_a_hash_that_nobody_published_is_recorded_at_the_first_fetch(server: FileServer, tmp_path: Path) -> None:
+    asked = {"filename": "z.bin", "login": "Register."}
+    entry = {"filename": "x.bin", "url": server.url("/x.bin")}
+    write_registry(tmp_path / "metadata.toml", {"letters": [entry, asked]})
+    folder = tmp_path / "data" / "raw" / "letters"
+    folder.mkdir(parents=True)
+    (folder / "z.bin").write_bytes(b"z")
+    fetch_letters()
+    assert (folder / "SHA256SUMS").read_text() == f"{sha256(CONTENT)}  x.bin\n{sha256(b'z')}  z.bin\n"
+    assert verify(find_table("letters")) == []
+    (folder / "x.bin").unlink()
+    server.files["/x.bin"] = b"another"
+    message = error_of_fetch()
+    assert (
+        f"sha256 is {sha256(b'another')}, {folder / 'SHA256SUMS'} says {sha256(CONTENT)} (download removed)" in message
+    )
+    (folder / "z.bin").write_bytes(b"another")
+    assert f"expected {sha256(b'z')} of {folder / 'SHA256SUMS'}" in error_of_fetch()
+    assert f"{folder / 'SHA256SUMS'} says {sha256(b'z')}" in verify(find_table("letters"))[1]
+
+
 def test_a_disk_with_too_little_room_is_noticed_before_the_download(server: FileServer, tmp_path: Path) -> None:
     register(tmp_path, server.url("/x.bin"), size_bytes=10**18)
     message = error_of_fetch()

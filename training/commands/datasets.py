@@ -15,6 +15,7 @@ from text_recognizer.datasets.remote.metadata import (
     RemoteTable,
     find_table,
     load_registry,
+    registry_files,
     shown,
     without_password,
 )
@@ -22,7 +23,7 @@ from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.named_part import NamedPart
 from text_recognizer.registry import names, resolve
-from text_recognizer.settings import data_folder, metadata_file
+from text_recognizer.settings import data_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean
 from training.commands.base import Command
@@ -34,11 +35,12 @@ EXAMPLES = """examples:
   text-recognizer datasets export RenderedLinesDataset lines.hdf5 --dataset_args '{"num_texts": 500}'
   text-recognizer datasets add my-letters https://example.org/letters.zip --title "My letters" --licence "CC BY 4.0"
 
-Files are kept below TEXT_RECOGNIZER_DATA; the registry is TEXT_RECOGNIZER_METADATA (metadata/metadata.toml)."""
+Files are kept below TEXT_RECOGNIZER_DATA; the registry is
+TEXT_RECOGNIZER_METADATA, files or folders with a metadata.toml (metadata/metadata.toml)."""
 
 
 class Datasets(Command):
-    """The registry of datasets: list, fetch, verify, add, export."""
+    """Datasets: list, show, fetch, verify, add to the registry, export."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -67,6 +69,10 @@ class Datasets(Command):
         adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
         adding.add_argument("--replace", action="store_true", help="put the table in the place of one with this name")
         adding.set_defaults(run=run_add)
+
+        updating = commands.add_parser("update", help="write the hashes of files that have changed into the registry")
+        updating.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
+        updating.set_defaults(run=run_update)
 
         exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
         exporting.add_argument("dataset", metavar="DATASET", help="a dataset class")
@@ -141,6 +147,15 @@ def run_add(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_update(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.remote.new_table import update_table
+
+    for name in args.names:
+        for path in update_table(name):
+            sys.stdout.write(f"{path}\n")
+    return 0
+
+
 def run_export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.lines.base import LineDataset
 
@@ -203,9 +218,8 @@ def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a file or a pipe has no width to break lines for
-    remote = Table(
-        "name", "title", "licence", "files", "size", "state", title=f"Remote datasets ({shown(metadata_file())})"
-    )
+    files = ", ".join(map(shown, registry_files()))
+    remote = Table("name", "title", "licence", "files", "size", "state", title=f"Remote datasets ({files})")
     for table in described["remote"]:
         size = decimal(table["size_bytes"]) if table["size_bytes"] else "unknown"
         cells = (table["name"], table["title"], table["licence"], str(len(table["files"])), size, table["state"])

@@ -178,6 +178,27 @@ def test_verify_of_an_unknown_name_is_refused(prepared: MnistDataset) -> None:
         run("verify", "mien")
 
 
+# update
+
+
+@pytest.mark.parametrize("table", ["[letters]\n", "[letters]\n[[letters.files]]\n", ""])
+def test_update_writes_the_hash_of_a_changed_file_and_changes_nothing_else(
+    registry: Path, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The last is one dataset alone, which is named after its folder.
+    name = "letters" if table else tmp_path.name
+    text = table + '# Ours.\nurl   = "file:///letters.zip"\nfilename = "letters.zip" # zip\nsha256 = "HASH"\n'
+    registry.write_text(text.replace("HASH", "0f" * 32), encoding="utf-8")
+    with pytest.raises(DataError, match=f"none of the files of '{name}' is in "):
+        run("update", name)
+    raw = tmp_path / "data" / "raw" / name / "letters.zip"
+    raw.parent.mkdir(parents=True)
+    raw.write_bytes(CONTENT)
+    assert run("update", name) == 0
+    assert capsys.readouterr().out == f"{raw}\n"
+    assert registry.read_text(encoding="utf-8") == text.replace("HASH", sha256(CONTENT))
+
+
 # add
 
 
@@ -215,6 +236,19 @@ def test_add_of_files_on_this_machine_writes_their_address(registry: Path, tmp_p
     assert [file.urls for file in table.files] == [((tmp_path / name).as_uri(),) for name in ("a.gz", "b.gz")]
     assert [file.sha256 for file in table.files] == [sha256(b"a.gz"), sha256(b"b.gz")]
     assert table.homepage == "https://a.example/"
+
+
+def test_add_finds_the_file_of_the_table_among_several(
+    registry: Path, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "registries"
+    folder.mkdir()
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", f"{folder}:{registry}")
+    assert run("add", "second", server.url("/letters.zip"), "--replace") == 0
+    assert run("add", "letters", server.url("/letters.zip")) == 0
+    assert load_registry(registry)["second"].files[0].filename == "letters.zip"
+    assert list(load_registry(folder / "metadata.toml")) == ["letters"]
+    assert list(load_registry()) == ["letters", "first", "second", "third"]
 
 
 def test_add_with_a_login_keeps_the_place_on_this_machine_to_itself(registry: Path, tmp_path: Path) -> None:

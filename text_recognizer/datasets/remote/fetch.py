@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, sh
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 
+SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 State = Literal["fetched", "partly fetched", "not fetched", "needs login"]
 
 
@@ -26,7 +27,8 @@ def raw_folder(table: RemoteTable) -> Path:
 def fetch(table: RemoteTable) -> dict[str, Path]:
     """The files of a table by filename, downloaded where they are missing or wrong.
 
-    Of several processes that ask at once, one downloads and the others wait. Every file's hash is checked each time.
+    Of several processes that ask at once, one downloads and the others wait. Every file's hash is checked each time;
+    one that is not published is recorded at the first fetch, in SHA256SUMS beside the files.
 
     Raises:
         DataError: a file can be had from none of its addresses; it needs a registration; the disk is full or read-only.
@@ -39,6 +41,7 @@ def fetch(table: RemoteTable) -> dict[str, Path]:
             with one_process(folder, f"to fetch {table.name}"):
                 for file in _with_room(_wrong_files(table), folder):
                     _fetch_file(table, file, folder)
+    _record(table)
     return {file.filename: folder / file.filename for file in table.files}
 
 
@@ -49,8 +52,8 @@ def verify(table: RemoteTable) -> list[str]:
         path = raw_folder(table) / file.filename
         if not path.is_file():
             found.append(f"{path} is missing: fetch {table.name}")
-        elif (sha256 := _sha256(path)) != file.sha256:
-            expected = f"{shown(table.metadata)} says {file.sha256}"
+        elif (sha256 := sha256_of(path)) != (expected_sha256 := _expected(table, file) or sha256):
+            expected = f"{_said_by(table, file)} says {expected_sha256}"
             found.append(f"{path} has sha256 {sha256}, {expected}: fetch {table.name} again")
     return found
 
@@ -124,8 +127,35 @@ def _wrong_files(table: RemoteTable) -> list[RemoteFile]:
     return [
         file
         for file in table.files
-        if not _is_there(folder / file.filename, file) or _sha256(folder / file.filename) != file.sha256
+        if not _is_there(folder / file.filename, file)
+        or (_expected(table, file) and sha256_of(folder / file.filename) != _expected(table, file))
     ]
+
+
+def _expected(table: RemoteTable, file: RemoteFile) -> str | None:
+    """The hash that a file must have; None where none is published and it was never fetched."""
+    return file.sha256 or _recorded(table).get(file.filename)
+
+
+def _said_by(table: RemoteTable, file: RemoteFile) -> str:
+    return shown(table.metadata if file.sha256 else raw_folder(table) / SUMS)
+
+
+def _recorded(table: RemoteTable) -> dict[str, str]:
+    try:
+        rows = (raw_folder(table) / SUMS).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return {}
+    return {name: sha256 for sha256, _, name in (row.partition("  ") for row in rows) if name}
+
+
+def _record(table: RemoteTable) -> None:
+    recorded = _recorded(table)
+    for file in table.files:
+        if not file.sha256 and file.filename not in recorded:
+            row = f"{sha256_of(raw_folder(table) / file.filename)}  {file.filename}\n"
+            with suppress(OSError), open(raw_folder(table) / SUMS, "a", encoding="utf-8") as sums:
+                sums.write(row)  # where nothing can be written, the file cannot be changed either
 
 
 def _is_there(path: Path, file: RemoteFile) -> bool:
@@ -135,7 +165,11 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
         return False
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """
+    Raises:
+        DataError: the file cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -146,14 +180,18 @@ def _sha256(path: Path) -> str:
 def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:
     """Says where to register and where to put the files, before anything else is downloaded."""
     sentences = []
-    for file in wrong:
-        if file.login:
+    for login in dict.fromkeys(file.login for file in wrong if file.login):
+        files = [file for file in wrong if file.login == login]
+        names = ", ".join(f"'{file.filename}'" for file in files)
+        sentences.append(f"{names} {'needs' if len(files) == 1 else 'need'} a registration: {login}")
+        for file in files:
             path = raw_folder(table) / file.filename
-            found = f" (the one there has sha256 {_sha256(path)}, expected {file.sha256})" if path.is_file() else ""
-            address = f" Its address: {without_password(file.urls[0])}" if file.urls else ""
-            sentences.append(
-                f"'{file.filename}' needs a registration: {file.login}{address}\n  Put it at {path}{found}"
-            )
+            address = f" (its address: {without_password(file.urls[0])})" if file.urls else ""
+            if path.is_file() and (expected := _expected(table, file)):
+                address += (
+                    f" (the one there has sha256 {sha256_of(path)}, expected {expected} of {_said_by(table, file)})"
+                )
+            sentences.append(f"Put it at {path}{address}")
     if sentences:
         raise DataError(f"{table.title or table.name} cannot be downloaded without you.\n  " + "\n  ".join(sentences))
 
@@ -175,8 +213,8 @@ def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
     for url in file.urls:
         try:
             with progress(file.filename, url, file.size_bytes) as on_progress:
-                path, said_by = folder / file.filename, shown(table.metadata)
-                Download(path, file.sha256, said_by, file.size_bytes, table.endpoint_url, on_progress).run(url)
+                path, sha256, said_by = folder / file.filename, _expected(table, file), _said_by(table, file)
+                Download(path, sha256, said_by, file.size_bytes, table.endpoint_url, on_progress).run(url)
             return
         except DownloadError as error:
             failures.append(f"{without_password(url)}: {error}")

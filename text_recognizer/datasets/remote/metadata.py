@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from text_recognizer.errors import DataError
-from text_recognizer.settings import metadata_file
+from text_recognizer.settings import metadata_places
 from text_recognizer.wording import did_you_mean, received
 
 SCHEMES = ("https", "http", "s3", "file")
@@ -28,14 +28,14 @@ class RemoteFile:
 
     Args:
         urls: where it is, tried in this order; may be empty when `login` is set.
-        sha256: 64 hexadecimal digits, lower case.
+        sha256: 64 hexadecimal digits, lower case; None where none is published: that of the first fetch counts.
         size_bytes: None where nobody could confirm it; the hash decides.
         login: where to register. Such a file is never downloaded, only looked for.
     """
 
     filename: str
     urls: tuple[str, ...]
-    sha256: str
+    sha256: str | None
     size_bytes: int | None = None
     login: str | None = None
 
@@ -65,20 +65,66 @@ class RemoteTable:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     @property
-    def hashes(self) -> dict[str, str]:
-        """sha256 of each file."""
+    def hashes(self) -> dict[str, str | None]:
+        """sha256 of each file, where it is published."""
         return {file.filename: file.sha256 for file in self.files}
 
 
 def load_registry(path: Path | None = None) -> dict[str, RemoteTable]:
-    """All tables of a registry file by name.
+    """All tables of the registry by name.
 
     Args:
-        path: by default the file of settings.metadata_file().
+        path: one file; by default all of `registry_files`.
     Raises:
-        DataError: the file cannot be read; or tables are wrong, with every table and key that is.
+        DataError: a file cannot be read; tables are wrong, with every table and key that is; two have one name.
     """
-    path = path or metadata_file()
+    tables: dict[str, RemoteTable] = {}
+    for file in [path] if path else registry_files():
+        for name, table in _read_registry(file).items():
+            if name in tables:
+                raise DataError(
+                    f"two tables are called '{name}': one in {shown(tables[name].metadata)}, one in {shown(file)}. "
+                    f"Rename one, or leave one of the files out of TEXT_RECOGNIZER_METADATA."
+                )
+            tables[name] = table
+    return tables
+
+
+def registry_files() -> list[Path]:
+    """The files that settings.metadata_places() names.
+
+    A folder stands for its metadata.toml and those of the folders in it.
+
+    Raises:
+        DataError: a folder has none.
+    """
+    files: list[Path] = []
+    for place in metadata_places():
+        found = _files_in(place)
+        if not found:
+            raise DataError(
+                f"there is no metadata.toml in {shown(place)} or the folders in it, which TEXT_RECOGNIZER_METADATA "
+                f"names as a registry of remote datasets."
+            )
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def home_of(name: str) -> Path:
+    """The registry file that has a table, or else is the place for it: the first one."""
+    places = metadata_places()
+    existing = [file for place in places for file in _files_in(place) if file.exists()]
+    first = places[0] / "metadata.toml" if places[0].is_dir() else places[0]
+    return next((file for file in existing if name in _read_registry(file)), first)
+
+
+def _files_in(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return [*place.glob("metadata.toml"), *sorted(place.glob("*/metadata.toml"))]
+
+
+def _read_registry(path: Path) -> dict[str, RemoteTable]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -137,8 +183,9 @@ def find_table(name: str, path: Path | None = None) -> RemoteTable:
     """
     tables = load_registry(path)
     if name not in tables:
+        places = ", ".join(map(shown, [path] if path else registry_files()))
         raise DataError(
-            f"{shown(path or metadata_file())} has no table '{name}'.{did_you_mean(name, tables)} "
+            f"{places} has no table '{name}'.{did_you_mean(name, tables)} "
             f"It has: {', '.join(sorted(tables)) or 'none'}. Add one with: text-recognizer datasets add {name} URL…"
         )
     return tables[name]
@@ -197,7 +244,7 @@ class _Reader:
         filename = self.text(value, "filename", required=True) or ""
         if filename and not is_plain_name(filename):
             self.problem("filename must be a name without folders, of letters, digits, '.', '_' and '-'", filename)
-        sha256 = (self.text(value, "sha256", required=True) or "").lower()
+        sha256 = (self.text(value, "sha256") or "").lower() or None
         if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
             self.problem("sha256 must be 64 hexadecimal digits", sha256)
         size_bytes = value.get("size_bytes")

@@ -14,10 +14,12 @@ import tomlkit
 
 from text_recognizer.datasets.remote.answers import DownloadError
 from text_recognizer.datasets.remote.download import Download
-from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress
+from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, raw_folder, sha256_of
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
     RemoteTable,
+    find_table,
+    home_of,
     is_one_table,
     is_plain_name,
     parse_registry,
@@ -26,7 +28,7 @@ from text_recognizer.datasets.remote.metadata import (
     without_password,
 )
 from text_recognizer.errors import DataError
-from text_recognizer.settings import data_folder, metadata_file
+from text_recognizer.settings import data_folder
 from text_recognizer.wording import received
 
 
@@ -51,11 +53,11 @@ def add_table(
         sha256: hashes that the files must have, in the order of the sources; none to take the files as they come.
         login: where others have to register; then a path is not written down as an address.
         replace: put the table in the place of one with the same name.
-        path: the registry file; by default settings.metadata_file(). A new one is made.
+        path: the registry file; by default metadata.home_of(name). A new one is made.
     Raises:
         DataError: a file cannot be had, or the table cannot be added; the registry is then as it was.
     """
-    path = path or metadata_file()
+    path = path or home_of(name)
     _check_request(name, sources, sha256)
     _check_place(name, path, replace)
     folder = data_folder() / "raw"
@@ -78,6 +80,30 @@ def add_table(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return table
+
+
+def update_table(name: str) -> list[Path]:
+    """Writes the hash, and the size where one is given, of the files as they are now into the registry.
+
+    Returns:
+        the files of the table that are on this machine.
+    Raises:
+        DataError: none is; the registry cannot be read or written.
+    """
+    table = find_table(name)
+    with one_process(data_folder() / "raw" / "metadata", f"to change {shown(table.metadata)}"):
+        document = tomlkit.parse(_text(table.metadata))
+        described: Any = document if is_one_table(document) else document[name]
+        entries = described.get("files", [described])
+        found = [(entry, path) for entry in entries if (path := raw_folder(table) / entry["filename"]).is_file()]
+        if not found:
+            raise DataError(f"none of the files of '{name}' is in {raw_folder(table)}: fetch it, or put them there.")
+        for entry, path in found:
+            entry["sha256"] = sha256_of(path)
+            if "size_bytes" in entry:
+                entry["size_bytes"] = path.stat().st_size
+        _replace_file(table.metadata, tomlkit.dumps(document))
+    return [path for _, path in found]
 
 
 def _check_request(name: str, sources: Sequence[str], sha256: Sequence[str]) -> None:
