@@ -21,6 +21,7 @@ from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
 
 ALTERNATIVES = 5
+USUAL_BEAM_WIDTH = 25
 MOST_WEIGHT = 1000.0
 WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
 
@@ -75,24 +76,26 @@ class LineDecoder:
             return greedy_labels(outputs, frames)
         return [found[0].label for found in self._search(softmax(outputs), frames, self.weights, 1)]
 
-    def read(self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> list[Reading]:
-        """The best label of each line, with probabilities and places."""
+    def read(
+        self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]], alternatives: int | None = None
+    ) -> list[Reading]:
+        """The best label of each line, with probabilities and places.
+
+        Args:
+            alternatives: labels to find for each line, also where lines are read greedily.
+        """
         log_probabilities = log_softmax(outputs)
-        if self.beam_width is None or not self.is_ready:
-            found = None
-            labels = greedy_labels(outputs, frames)
-        else:
-            found = self._search(np.exp(log_probabilities), frames, self.weights, ALTERNATIVES)
-            labels = [hypotheses[0].label for hypotheses in found]
-        alignments = align(log_probabilities, frames, labels)
-        others: list[tuple[tuple[Label, float], ...]] = (
-            [tuple((one.label, one.log_probability) for one in hypotheses[1:]) for hypotheses in found]
-            if found is not None
-            else [()] * len(labels)
-        )
+        searches = self.beam_width is not None and self.is_ready
+        found: list[list[Hypothesis]] = [[] for _ in outputs]
+        if searches or alternatives is not None:
+            top, asked = alternatives or ALTERNATIVES, alternatives is not None
+            found = self._search(np.exp(log_probabilities), frames, self.weights, top, thorough=asked)
+        labels = [hypotheses[0].label for hypotheses in found] if searches else greedy_labels(outputs, frames)
         return [
-            Reading(label, alignment, ((label, alignment.log_probability), *rest))
-            for label, alignment, rest in zip(labels, alignments, others, strict=True)
+            Reading(label, alignment, _ranked(label, alignment, hypotheses, alternatives))
+            for label, alignment, hypotheses in zip(
+                labels, align(log_probabilities, frames, labels), found, strict=True
+            )
         ]
 
     def learn(self, labels: Sequence[Label], texts: Sequence[str]) -> None:
@@ -159,12 +162,35 @@ class LineDecoder:
         self.is_ready = True
 
     def _search(
-        self, probabilities: NDArray[Any], frames: NDArray[np.integer[Any]], weights: DecodingWeights, top: int
+        self,
+        probabilities: NDArray[Any],
+        frames: NDArray[np.integer[Any]],
+        weights: DecodingWeights,
+        top: int,
+        thorough: bool = False,
     ) -> list[list[Hypothesis]]:
+        """The best readings.
+
+        Args:
+            thorough: finds so many also in a line whose every character is clear.
+        """
         scorers = []
         if self.language_model is not None and weights.language:
             scorers.append(Weighted(self.language_model, weights.language))
         if self.lexicon is not None and weights.words:
             scorers.append(Weighted(self.lexicon, weights.words))
-        assert self.beam_width is not None
-        return beam_search(probabilities, frames, self.beam_width, scorers, weights.length, top=top)
+        width = self.beam_width or USUAL_BEAM_WIDTH
+        smallest = {"smallest_probability": 1e-6} if thorough else {}
+        return beam_search(
+            probabilities, frames, max(width, top) if thorough else width, scorers, weights.length, top=top, **smallest
+        )
+
+
+def _ranked(
+    chosen: Label, alignment: Alignment, hypotheses: Sequence[Hypothesis], alternatives: int | None
+) -> tuple[tuple[Label, float], ...]:
+    others = [one for one in hypotheses if not np.array_equal(one.label, chosen)]
+    ranked = [(chosen, alignment.log_probability), *((one.label, one.log_probability) for one in others)]
+    if alternatives is not None:
+        ranked.sort(key=lambda one: -one[1])
+    return tuple(ranked[:alternatives])

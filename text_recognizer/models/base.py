@@ -87,6 +87,7 @@ class Model(ABC):
     untrainable: ClassVar[str] = "nothing to learn"  # what is wrong with samples that `trainable` leaves out
     untrainable_remedy: ClassVar[str] = ""
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
+    alternatives: int | None = None  # readings that `decode` lists for an image; None leaves that to the model
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
         if data_spec.target != self.target:

@@ -61,7 +61,7 @@ class CharacterModel(Model):
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
         probabilities = self.probabilities(outputs)
-        ranked = np.argsort(-probabilities, axis=-1, kind="stable")[:, :ALTERNATIVES]
+        ranked = np.argsort(-probabilities, axis=-1, kind="stable")[:, : self.alternatives or ALTERNATIVES]
         return [
             Prediction(
                 text=self.data_spec.classes[order[0]],

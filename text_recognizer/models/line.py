@@ -1,5 +1,7 @@
 """LineModel: a line read at a fixed number of positions."""
 
+import heapq
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,16 +75,37 @@ class LineModel(ReadsLines):
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - one width
         """Readings; a text's confidence is the product of those of all positions."""
-        log_probabilities = log_softmax(outputs)
+        log_probabilities = log_softmax(outputs)  # (B, L, classes)
         best = np.argmax(log_probabilities, axis=-1)  # (B, L)
         values = np.take_along_axis(log_probabilities, best[..., None], axis=-1)[..., 0]
         edges = np.rint(np.linspace(0, self.data_spec.input_shape[1], self.length + 1)).astype(int).tolist()
-        return [
+        found = [
             self._prediction(row, confidences, float(np.exp(confidence)), edges)
             for row, confidences, confidence in zip(
                 best.tolist(), np.exp(values).tolist(), values.sum(axis=1), strict=True
             )
         ]
+        if self.alternatives is None:
+            return found
+        return [
+            replace(one, alternatives=self._likeliest(row)) for one, row in zip(found, log_probabilities, strict=True)
+        ]
+
+    def _likeliest(self, log_probabilities: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
+        """The most probable texts of a line (L, classes), as many as were asked for."""
+        count = self.alternatives or 1
+        labels: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+        for position in log_probabilities:
+            longer = (
+                ((*label, int(one)), value + float(position[one]))
+                for label, value in labels
+                for one in np.argsort(-position)[:count]
+            )
+            labels = heapq.nlargest(count, longer, key=lambda found: found[1])
+        by_text: dict[str, float] = {}  # class 0 anywhere spells nothing
+        for label, value in labels:
+            by_text[self._text(label)] = by_text.get(self._text(label), 0.0) + float(np.exp(value))
+        return tuple(sorted(by_text.items(), key=lambda one: -one[1]))
 
     def _prediction(self, row: list[int], confidences: list[float], confidence: float, edges: list[int]) -> Prediction:
         characters = tuple(

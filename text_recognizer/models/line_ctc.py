@@ -148,7 +148,7 @@ class LineModelCtc(ReadsLines):
                 ),
                 characters=self._characters(reading, float(scale)),
             )
-            for reading, scale in zip(self.decoder.read(outputs, frames), px_a_frame, strict=True)
+            for reading, scale in zip(self.decoder.read(outputs, frames, self.alternatives), px_a_frame, strict=True)
         ]
 
     def finish(self, train: Split, validation: Split) -> None:

@@ -19,13 +19,15 @@ class CharacterPredictor:
 
     Args:
         bundle: a bundle or its folder, a run folder, or the name of a canonical bundle.
+        alternatives: readings to list for a character; None lists five.
     """
 
-    def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE) -> None:
+    def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE, alternatives: int | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
         if self.bundle.data_spec.target != "character":
             raise DataError(f"the bundle {self.bundle.folder} reads a {self.bundle.data_spec.target}, not a character.")
         self._model = self.bundle.load()
+        self._model.alternatives = alternatives
 
     def predict(self, image: ImageSource) -> Prediction:
         """The reading of one image: an array, a path, an open file or its bytes. Ink may be dark or light.

@@ -20,9 +20,10 @@ class LinePredictor:
 
     Args:
         bundle: a bundle or its folder, a run folder, or the name of a canonical bundle.
+        alternatives: readings to list for a line; None lists those that the bundle's decoding finds anyway.
     """
 
-    def __init__(self, bundle: Bundle | str | Path) -> None:
+    def __init__(self, bundle: Bundle | str | Path, alternatives: int | None = None) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
         target = self.bundle.data_spec.target
         if target != "line":
@@ -30,6 +31,7 @@ class LinePredictor:
             raise DataError(f"the bundle {self.bundle.folder} {does}, it does not read a line.")
         self.form = LineForm.of(self.bundle.data_spec)
         model = self.bundle.load()
+        model.alternatives = alternatives
         assert isinstance(model, ReadsLines)
         self._model = model
         height = self.bundle.data_spec.input_shape[0]

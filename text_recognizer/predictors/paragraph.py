@@ -52,15 +52,18 @@ class ParagraphTextRecognizer:
 
     Args:
         detector, reader: bundles or their folders, run folders, or names of canonical bundles.
+        alternatives: readings to list for a line; see LinePredictor.
     Raises:
         DataError: a bundle is missing, or does something else.
     """
 
-    def __init__(self, detector: Bundle | str | Path, reader: Bundle | str | Path) -> None:
+    def __init__(
+        self, detector: Bundle | str | Path, reader: Bundle | str | Path, alternatives: int | None = None
+    ) -> None:
         self.detector = detector if isinstance(detector, Bundle) else find_bundle(detector)
         if self.detector.data_spec.target != "pixels":
             raise DataError(f"the bundle {self.detector.folder} does not find lines.")
-        self.reader = LinePredictor(reader)
+        self.reader = LinePredictor(reader, alternatives)
         model = self.detector.load()
         assert isinstance(model, LineDetectorModel)
         self._model = model

@@ -362,6 +362,17 @@ def test_a_decoder_reads_greedily_until_it_has_learnt(tmp_path):
         LineDecoder(classes, 5, 3, True).load(tmp_path)
 
 
+def test_a_greedy_decoder_lists_as_many_readings_as_are_asked_for():
+    # Paths: "" .36, "a" .36 + .24 + .04 in one frame or both; what is hardly probable is listed too.
+    outputs = np.log(np.array([[[0.6, 0.4, 1e-5], [0.6, 0.4, 1e-5]]]))
+    reading = LineDecoder(["", *"ab"], None, None, False).read(outputs, np.array([2]), alternatives=3)[0]
+    assert reading.label.tolist() == []  # as without alternatives: the best path
+    labels = [label.tolist() for label, _ in reading.alternatives]
+    assert labels == [[1], [], [2]]
+    values = np.exp([value for _, value in reading.alternatives])
+    assert values == pytest.approx([0.64, 0.36, 1.2e-5], rel=1e-2)
+
+
 def test_log_softmax_makes_probabilities_of_large_logits():
     values = np.exp(log_softmax(np.array([[1000.0, 1000.0], [0.0, -1000.0]])))
     assert np.allclose(values, [[0.5, 0.5], [1.0, 0.0]])

@@ -156,6 +156,11 @@ def test_a_fixed_position_reader_pads_its_labels_and_multiplies_its_confidences(
     assert prediction.text == "ba"
     assert prediction.confidence == pytest.approx(0.8 * 0.7 * 0.9, rel=1e-5)
     assert [(one.left_px, one.right_px) for one in prediction.characters] == [(0, 8), (8, 16)]
+    model.alternatives = 3
+    listed = model.decode(outputs)[0].alternatives
+    assert [text for text, _ in listed] == ["ba", "b", "bb"]
+    # "b" with the second or the last place left blank; "ba" likewise with its a in the last place.
+    assert listed[1][1] == pytest.approx(0.8 * 0.2 * 0.9, rel=1e-5)
     loss = model.loss({"label": np.array([[2, 1, 0]])}, outputs)
     assert float(loss[0]) == pytest.approx(-np.log([0.8, 0.7, 0.9]).mean(), rel=1e-5)
 

@@ -5,16 +5,19 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
+from text_recognizer.wording import received
 from training.commands.base import Command
 from training.runs.bundles import bundle_named
 from training.terminal.log_file import standard_error_off
+
+MOST_ALTERNATIVES = 1000
 
 
 class Predict(Command):
@@ -24,6 +27,7 @@ class Predict(Command):
         parser.epilog = (
             "examples:\n  text-recognizer predict digit.png\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
+            "  text-recognizer predict line.png --bundle last --alternatives 10\n"
             "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
         )
         parser.add_argument("images", nargs="+", metavar="IMAGE", help="images of what the bundle was trained to read")
@@ -35,52 +39,66 @@ class Predict(Command):
         parser.add_argument(
             "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
         )
+        parser.add_argument(
+            "--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line"
+        )
         parser.add_argument("--json", action="store_true", help="a JSON object an image, with alternatives and places")
         parser.add_argument("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.alternatives is not None and not 1 <= arguments.alternatives <= MOST_ALTERNATIVES:
+        raise SpecError(f"--alternatives must be 1 to {MOST_ALTERNATIVES}. {received(arguments.alternatives)}")
     bundle = bundle_named(arguments.bundle)
     if arguments.detector is not None:
         return _read_pages(bundle, arguments)
     with standard_error_off():  # TensorFlow's start-up notes
-        predictor = _predictor(bundle)
+        predictor = _predictor(bundle, arguments.alternatives)
     for image, prediction in zip(arguments.images, predictor.predict_many(arguments.images), strict=True):
         if arguments.json:
             print(json.dumps({"image": image, **_to_json(prediction)}, ensure_ascii=False))
+        elif arguments.alternatives is not None:
+            print(f"{image}: {prediction.text}  {prediction.confidence:.3f}\n{_listed(prediction)}")
         else:
             others = ", ".join(f"{text} {confidence:.3f}" for text, confidence in prediction.alternatives[1:3])
             print(f"{image}: {prediction.text}  {prediction.confidence:.3f}" + (f"  (or {others})" if others else ""))
     return 0
 
 
-def _predictor(bundle: Bundle) -> CharacterPredictor | LinePredictor:
+def _listed(prediction: Prediction) -> str:
+    return "\n".join(f"  {confidence:.3g}\t{text}" for text, confidence in prediction.alternatives)
+
+
+def _predictor(bundle: Bundle, alternatives: int | None) -> CharacterPredictor | LinePredictor:
     target = bundle.data_spec.target
     if target == "pixels":
         raise DataError(
             f"the bundle {bundle.folder} finds lines on pages and reads nothing. "
             f"Give it as --detector, and one that reads lines as --bundle."
         )
-    return LinePredictor(bundle) if target == "line" else CharacterPredictor(bundle)
+    return LinePredictor(bundle, alternatives) if target == "line" else CharacterPredictor(bundle, alternatives)
 
 
 def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
     with standard_error_off():
-        recognizer = ParagraphTextRecognizer(bundle_named(arguments.detector), reader)
+        recognizer = ParagraphTextRecognizer(bundle_named(arguments.detector), reader, arguments.alternatives)
     for image in arguments.images:
         page = recognizer.predict(image)
         if arguments.json:
             print(json.dumps({"image": image, "text": page.text, "lines": list(_lines(page))}, ensure_ascii=False))
         else:
-            _print_page(image, page, several=len(arguments.images) > 1)
+            _print_page(image, page, len(arguments.images) > 1, arguments.alternatives is not None)
     return 0
 
 
-def _print_page(image: str, page: PageReading, several: bool) -> None:
+def _print_page(image: str, page: PageReading, several: bool, alternatives: bool) -> None:
     if several:
         print(f"{image}:")
-    print(page.text if page.lines else "(no lines found)", flush=True)
+    if alternatives:
+        print("\n".join(f"{line.prediction.text}\n{_listed(line.prediction)}" for line in page.lines))
+    else:
+        print(page.text if page.lines else "(no lines found)", flush=True)
 
 
 def _lines(page: PageReading) -> Iterator[dict[str, Any]]:

@@ -115,6 +115,12 @@ def test_lines_are_read_from_files_by_the_command_line(read, tmp_path, capfd):
     assert all(0 <= one["left_px"] < one["right_px"] for one in first["characters"])
     assert second["image"] == images[1]
     assert 0 < first["confidence"] <= 1
+    assert text_recognizer(["predict", images[0], "--bundle", str(read.folder), "--json", "--alternatives", "10"]) == 0
+    listed = json.loads(capfd.readouterr().out)["alternatives"]
+    assert len({one["text"] for one in listed}) == 10
+    assert first["text"] in {one["text"] for one in listed}
+    assert listed == sorted(listed, key=lambda one: -one["confidence"])
+    assert text_recognizer(["predict", images[0], "--bundle", str(read.folder), "--alternatives", "0"]) == 2
 
 
 def test_a_run_is_evaluated_again_with_the_same_numbers(read, capfd):

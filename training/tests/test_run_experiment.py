@@ -317,6 +317,8 @@ def test_the_list_of_what_can_be_named_is_complete(capfd):
 def test_predictions_and_evaluation_have_commands(capfd):
     assert text_recognizer(["predict", str(_digit_image()), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["text"] == "3"
+    assert text_recognizer(["predict", str(_digit_image()), "--alternatives", "10"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 11
     assert text_recognizer(["evaluate"]) == 0
     assert "test accuracy 0.9" in capfd.readouterr().out
     assert text_recognizer(["predict", "nothing.png"]) == 2
