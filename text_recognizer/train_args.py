@@ -43,8 +43,9 @@ class TrainArgs:
         early_stopping: null trains all epochs.
         augmentation, augmentation_args: random changes of training images, inside the graph.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
-        initial_weights: a bundle or run folder whose weights training begins with; null begins with random ones.
-            Outputs of a class go to the class of the same text, so that an alphabet can be extended.
+        initial_weights: a run (folder, id, start of an id, or "last") or a bundle whose weights training begins with;
+            null begins with random ones. Outputs of a class go to the class of the same text, so that an alphabet can
+            be extended.
         mixed_precision: dtype of the computation; weights stay float32.
         jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
             `deterministic` to be false, and CTC cannot be compiled.

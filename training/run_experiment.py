@@ -38,7 +38,7 @@ from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import MODEL, has_checkpoint, lost_files
-from training.runs.find import find_run
+from training.runs.find import find_run, with_weights_found
 from training.runs.places import new_run_id
 from training.runs.run import Run, is_made
 from training.sweeps.wandb.agent_trial import AgentTrial
@@ -144,7 +144,7 @@ def spec_from(text: str | None, overrides_file: str | None, overrides: Mapping[s
         value = override_json(value, change)
     folder = Path(text).parent if text is not None and text == source else None  # of a file
     origin = f"the run folder {folder}" if folder is not None and is_made(folder) else None
-    return ExperimentSpec.parse(value, source, origin)
+    return with_weights_found(ExperimentSpec.parse(value, source, origin))
 
 
 def _read_overrides(path: str) -> dict[str, Any]:

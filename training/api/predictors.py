@@ -6,7 +6,7 @@ from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.load import Predictor, load
 from text_recognizer.trust import trust_all
 from training.api.run import Run
-from training.runs.bundles import bundle_named
+from training.runs.find import bundle_named
 
 
 def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> Predictor:

@@ -9,7 +9,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.trust import TrustCode
 from training.commands.base import Command
-from training.runs.bundles import bundle_named
+from training.runs.find import bundle_named
 from training.terminal.log_file import standard_error_off
 
 

@@ -14,7 +14,7 @@ from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecog
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.commands.base import Command
-from training.runs.bundles import bundle_named
+from training.runs.find import bundle_named
 from training.terminal.log_file import standard_error_off
 
 MOST_ALTERNATIVES = 1000

@@ -1,12 +1,22 @@
-"""A run by whatever names it: its folder, its id, the start of its id, or "last"."""
+"""A run by whatever names it: its folder, its id, the start of its id, or "last"; and the bundle of a run."""
 
+import functools
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import Problem, RunError, SpecError
+from text_recognizer.settings import weights_folder
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
 from training.runs.places import run_folders, runs_folder
 from training.runs.run import Run
+
+if TYPE_CHECKING:
+    from text_recognizer.models.bundle import Bundle
+
+INITIAL = "train_args.initial_weights"
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
@@ -15,22 +25,73 @@ def find_run(name: str, root: Path | None = None) -> Run:
     Raises:
         RunError: no run, or several, have that name.
     """
+    folder = _folder_of(name, root)
+    if folder is None:
+        known = [folder.name for folder in run_folders(root)]
+        raise RunError(
+            f"there is no run '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, known)} "
+            f"See them: text-recognizer runs list"
+        )
+    return Run.open(folder)
+
+
+def bundle_named(name: str | Path) -> "Bundle":
+    """
+    Args:
+        name: a bundle or run folder, a run's id, the start of one, "last", or the name of a canonical bundle.
+    Raises:
+        DataError: there is no such bundle, or it is damaged.
+        RunError: several runs have that name.
+    """
+    from text_recognizer.models.bundle import find_bundle  # a list of runs need not wait for it
+
+    return find_bundle(_place_of_bundle(str(name)))
+
+
+def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
+    """The spec with the folder of the run that `train_args.initial_weights` names: it must not change with time.
+
+    Raises:
+        SpecError: several runs have that name; or "last" in a sweep, where it changes with every trial.
+    """
+    name = spec.train_args.get("initial_weights")
+    if not isinstance(name, str):
+        return spec
+    if in_sweep and name == "last":
+        words = f"{INITIAL} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
+        raise SpecError([Problem(words, INITIAL)])
+    try:
+        place = _lasting_place(name, runs_folder()) if in_sweep else _place_of_bundle(name)
+    except RunError as error:
+        raise SpecError([Problem(f"{INITIAL}: {error}", INITIAL)]) from None
+    return replace(spec, train_args={**spec.train_args, "initial_weights": place})
+
+
+@functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
+def _lasting_place(name: str, _root: Path) -> str:
+    return _place_of_bundle(name)
+
+
+def _place_of_bundle(name: str) -> str:
+    """A run's folder for a run's name; anything else stays as it is."""
+    if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
+        return name
+    folder = _folder_of(name)
+    return name if folder is None else str(folder.resolve())
+
+
+def _folder_of(name: str, root: Path | None = None) -> Path | None:
     if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
-        return Run.open(Path(name))
+        return Path(name)
     folders = {folder.name: folder for folder in run_folders(root)}
     if name == "last" and folders:
-        return Run.open(max(folders.values(), key=_made))
+        return max(folders.values(), key=_made)
     if name in folders:
-        return Run.open(folders[name])
+        return folders[name]
     found = sorted(run_id for run_id in folders if run_id.startswith(name))
-    if len(found) == 1:
-        return Run.open(folders[found[0]])
-    if found:
+    if len(found) > 1:
         raise RunError(f"'{name}' could be any of {len(found)} runs: {', '.join(found[:5])}. Give more of the id.")
-    raise RunError(
-        f"there is no run '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, folders)} "
-        f"See them: text-recognizer runs list"
-    )
+    return folders[found[0]] if found else None
 
 
 def _made(folder: Path) -> tuple[int, str]:

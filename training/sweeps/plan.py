@@ -19,6 +19,7 @@ from text_recognizer.spec import (
     without_dotted_keys,
 )
 from text_recognizer.wording import counted, received
+from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_finite, is_int
@@ -138,7 +139,7 @@ class SweepPlan:
             value: dict[str, Any] = dict(self.experiments[point["experiment"]])
         else:
             value = override_json(self.base, self.overrides(point))
-        spec = ExperimentSpec.parse({**value, "experiment_group": self.name})
+        spec = with_weights_found(ExperimentSpec.parse({**value, "experiment_group": self.name}), in_sweep=True)
         return [replace(spec, seed=(spec.seed + index) % 2**32) for index in range(self.seeds)]
 
     def overrides(self, point: Point) -> dict[str, Any]:
@@ -323,7 +324,7 @@ def _from_experiments(
         try:
             spec = _spec_json(one, overrides)
             if skip_invalid:
-                assemble(ExperimentSpec.parse(spec))
+                assemble(with_weights_found(ExperimentSpec.parse(spec), in_sweep=True))
             valid.append(spec)
         except SpecError as error:
             left_out += [f"experiment {number}: {problem}" for problem in error.problems]

@@ -1,17 +1,19 @@
 """Training that begins with the weights of another run."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
 from training.run_experiment import main
 from training.runs.find import find_run
+from training.sweeps.plan import read_plan
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
 
@@ -60,6 +62,35 @@ def test_a_run_goes_on_from_the_weights_of_another(runs, capfd):
     second = find_run("last")
     assert second.rows()[0]["loss"] < first.rows()[1]["loss"]
     assert f"initial     weights of run {first.id}" in capfd.readouterr().out
+
+
+def test_the_run_to_begin_with_is_named_by_id_start_of_id_or_last(runs, tmp_path, capfd):
+    assert experiment(epochs=1, initial_weights="last") == 2
+    assert "there is no bundle 'last'" in capfd.readouterr().err
+    assert experiment(epochs=1) == 0
+    first = find_run("last")
+    for name in (first.id, first.id[:-3], "last"):
+        assert experiment(epochs=1, initial_weights=name) == 0
+        assert find_run("last").spec.train_args["initial_weights"] == str(first.folder.resolve())
+        shutil.rmtree(find_run("last").folder)
+    assert experiment(epochs=1) == 0
+    assert experiment(epochs=1, initial_weights="20") == 2
+    assert "train_args.initial_weights: '20' could be any of 2 runs" in capfd.readouterr().err
+
+
+def test_in_a_sweep_the_run_to_begin_with_must_stay_the_same(runs, tmp_path, capfd):
+    assert experiment(epochs=1) == 0
+    first = find_run("last")
+    plan = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": {}, "train_args": {}}]}
+    (tmp_path / "sweep.json").write_text(json.dumps(plan))
+
+    def read(name):
+        return read_plan(tmp_path / "sweep.json", overrides={"train_args.initial_weights": name})
+
+    (experiment_of_point,) = read(first.id).check()
+    assert experiment_of_point.spec.train_args["initial_weights"] == str(first.folder.resolve())
+    with pytest.raises(SpecError, match="'last' would be another run for each trial of a sweep"):
+        read("last").check()
 
 
 def test_a_bundle_that_cannot_be_taken_up_is_named_before_anything_runs(runs, capfd):
