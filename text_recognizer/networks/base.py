@@ -1,19 +1,33 @@
 """Network: the architecture, without meaning."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     import keras
+
+Shape: TypeAlias = tuple[Any, ...]
+KerasModel: TypeAlias = "keras.Model"
 
 
 class Network(ABC):
     """A neural network by name. Its constructor's arguments are the spec's `network_args`.
 
-    A subclass imports Keras inside `build`, so that its signature can be read without TensorFlow.
+    A subclass imports Keras inside `build`, so that its signature can be read without TensorFlow:
+
+        @dataclass(frozen=True)
+        class OneLayer(Network):
+            units: int = 64
+
+            def build(self, input_shape, output_shape):
+                import keras
+
+                hidden = keras.layers.Dense(self.units, activation="relu")
+                return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), hidden,
+                                         keras.layers.Dense(output_shape[0])])
     """
 
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: B027 - most need none
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: B027 - most need none
         """Refuses shapes that cannot work, before TensorFlow is imported.
 
         Raises:
@@ -21,7 +35,7 @@ class Network(ABC):
         """
 
     @abstractmethod
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         """The network as a Keras model.
 
         Args:
@@ -41,6 +55,14 @@ class FrameNetwork(Network):
     that is trained along and left out when lines are read.
     """
 
+    smallest_height_px: ClassVar[int] = 1  # of lines that the network can be built for
+
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
+        if input_shape[0] < self.smallest_height_px:
+            raise ValueError(
+                f"needs lines at least {self.smallest_height_px} pixels high, the dataset's have {input_shape[0]}"
+            )
+
     @abstractmethod
     def frames(self, width: Any) -> Any:
         """How many frames show a line of this width in pixels, in whatever wider image it lies.
@@ -49,3 +71,12 @@ class FrameNetwork(Network):
             width: a whole number, or an array or tensor of them; so this is arithmetic and nothing else. The result may
                 be below 0 for lines that are too narrow for one frame.
         """
+
+
+def columns_as_frames(x: Any) -> Any:
+    """(B, H, W, C) to (B, W, H C): every column one frame."""
+    import keras
+
+    height, channels = x.shape[1], x.shape[3]
+    x = keras.layers.Permute((2, 1, 3))(x)
+    return keras.layers.Reshape((-1, height * channels))(x)

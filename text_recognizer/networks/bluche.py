@@ -1,15 +1,14 @@
 """Gated convolutions as feature extractor, two bidirectional LSTMs as reader."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
 
 
+@dataclass(frozen=True)
 class Bluche(FrameNetwork):
     """Gated convolutions and two bidirectional LSTMs, eight pixels a frame: 729,194 parameters for 98 classes.
 
@@ -22,25 +21,14 @@ class Bluche(FrameNetwork):
         units: of each LSTM in each direction.
     """
 
-    SMALLEST_HEIGHT_PX = 97
-
-    def __init__(self, units: Annotated[int, Ge(1)] = 128) -> None:
-        self.units = units
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
-            raise ValueError(
-                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high (it was made for 128), "
-                f"the dataset's have {input_shape[0]}"
-            )
+    smallest_height_px = 97
+    units: Annotated[int, Ge(1)] = 128
 
     def frames(self, width: Any) -> Any:
         return -(-width // 8)
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
-
-        from text_recognizer.networks.line_layers import columns_as_frames
 
         def convolution(x: Any, filters: int, kernel: Any = 3, strides: Any = 1) -> Any:
             return keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", activation="tanh")(x)

@@ -1,15 +1,14 @@
 """The convolutional recurrent network of scene text, as it is used for rendered and handwritten lines."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
 
 
+@dataclass(frozen=True)
 class Crnn(FrameNetwork):
     """Seven convolutions and two bidirectional LSTMs, four pixels a frame: 8.73 million parameters for 37 classes.
 
@@ -26,31 +25,16 @@ class Crnn(FrameNetwork):
             behind and look useless.
     """
 
-    SMALLEST_HEIGHT_PX = 16
-
-    def __init__(
-        self,
-        units: Annotated[int, Ge(1)] = 256,
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5,
-        momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
-    ) -> None:
-        self.units = units
-        self.dropout_amount = dropout_amount
-        self.momentum = momentum
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
-            raise ValueError(
-                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high, the dataset's have {input_shape[0]}"
-            )
+    smallest_height_px = 16
+    units: Annotated[int, Ge(1)] = 256
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def frames(self, width: Any) -> Any:
         return width // 2 // 2
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
-
-        from text_recognizer.networks.line_layers import columns_as_frames
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)

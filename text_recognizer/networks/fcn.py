@@ -1,11 +1,8 @@
 """A fully convolutional network: a class for every pixel."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 DILATIONS = (3, 3, 3, 3, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7)
 
@@ -19,12 +16,11 @@ class Fcn(Network):
     recognition", and Yu and Koltun (2016), "Multi-scale context aggregation by dilated convolutions".
     """
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         def convolution(x: Any, dilation: int, activation: str | None) -> Any:
-            layer = keras.layers.Conv2D(16, 7, padding="same", dilation_rate=dilation, activation=activation)
-            return layer(x)
+            return keras.layers.Conv2D(16, 7, padding="same", dilation_rate=dilation, activation=activation)(x)
 
         image = keras.Input(input_shape)
         x = image

@@ -1,22 +1,22 @@
 """The gated convolutional recurrent network of HTR-Flor."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
 
 
+@dataclass(frozen=True)
 class Flor(FrameNetwork):
     """Gated convolutions and two bidirectional GRUs, eight pixels a frame: 824,050 parameters for 98 classes.
 
     Made for lines 128 pixels high. 822,770 of the parameters are trained, the others are moving averages.
 
     Source: de Sousa Neto, Bezerra, Toselli and Lima (2020), "HTR-Flor: a deep learning system for offline handwritten
-    text recognition", and its code of January 2020.
+    text recognition", and its code of January 2020; gates of Dauphin, Fan, Auli and Grangier (2017), "Language modeling
+    with gated convolutional networks".
 
     Args:
         units: of each GRU in each direction.
@@ -24,40 +24,28 @@ class Flor(FrameNetwork):
             0.99, runs of a few hundred steps look useless.
     """
 
-    SMALLEST_HEIGHT_PX = 33
-
-    def __init__(self, units: Annotated[int, Ge(1)] = 128, momentum: Annotated[float, Ge(0), Lt(1)] = 0.9) -> None:
-        self.units = units
-        self.momentum = momentum
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
-            raise ValueError(
-                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high (it was made for 128), "
-                f"the dataset's have {input_shape[0]}"
-            )
+    smallest_height_px = 33
+    units: Annotated[int, Ge(1)] = 128
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def frames(self, width: Any) -> Any:
         return -(-width // 8)
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.line_layers import GatedHalves, columns_as_frames
-
         def convolution(x: Any, filters: int, kernel: Any = 3, strides: Any = 1) -> Any:
-            layer = keras.layers.Conv2D(
-                filters, kernel, strides=strides, padding="same", kernel_initializer="he_uniform"
-            )
-            x = keras.layers.PReLU(shared_axes=[1, 2])(layer(x))
-            return keras.layers.BatchNormalization(momentum=self.momentum, renorm=True, renorm_momentum=self.momentum)(
-                x
-            )
+            start = "he_uniform"
+            x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", kernel_initializer=start)(x)
+            x = keras.layers.PReLU(shared_axes=[1, 2])(x)
+            momentum = {"momentum": self.momentum, "renorm_momentum": self.momentum}
+            return keras.layers.BatchNormalization(renorm=True, **momentum)(x)
 
         def gate(x: Any, regularised: bool) -> Any:
             constraint = keras.constraints.MaxNorm(4, axis=[0, 1, 2]) if regularised else None
             x = keras.layers.Conv2D(2 * x.shape[-1], 3, padding="same", kernel_constraint=constraint)(x)
-            x = GatedHalves()(x)
+            values, gates = keras.ops.split(x, 2, axis=-1)
+            x = values * keras.ops.sigmoid(gates)
             return keras.layers.Dropout(0.2)(x) if regularised else x
 
         image = keras.Input(input_shape)  # (B, H, W, C)

@@ -1,15 +1,16 @@
 """A small convolutional network for characters."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import Annotated
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import Network
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
-if TYPE_CHECKING:
-    import keras
+SMALLEST_SIDE_PX = 6
 
 
+@dataclass(frozen=True)
 class Lenet(Network):
     """Two convolutions, a pooling and a hidden layer: 1,208,912 parameters for 28 x 28 pixels and 80 classes.
 
@@ -21,23 +22,18 @@ class Lenet(Network):
         dropout_amount: share of the units dropped after the pooling and the hidden layer while training.
     """
 
-    SMALLEST_SIDE_PX = 6
+    layer_size: Annotated[int, Ge(1)] = 128
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
 
-    def __init__(
-        self, layer_size: Annotated[int, Ge(1)] = 128, dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
-    ) -> None:
-        self.layer_size = layer_size
-        self.dropout_amount = dropout_amount
-
-    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         height, width, _ = input_shape
-        if min(height, width) < self.SMALLEST_SIDE_PX:
+        if min(height, width) < SMALLEST_SIDE_PX:
             raise ValueError(
-                f"needs images of at least {self.SMALLEST_SIDE_PX} x {self.SMALLEST_SIDE_PX} pixels, "
+                f"needs images of at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} pixels, "
                 f"the dataset's have {height} x {width}"
             )
 
-    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         image = keras.Input(input_shape)

@@ -1,15 +1,14 @@
 """A line read at a fixed number of positions, by convolutions alone."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from annotated_types import Ge
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 
+@dataclass(frozen=True)
 class LineCnnAllConv(Network):
     """Windows as wide as a character or so, joined into as many groups as the dataset's lines have positions.
 
@@ -22,34 +21,33 @@ class LineCnnAllConv(Network):
             size, as many as a line has positions.
     """
 
-    def __init__(self, window_width: Annotated[int, Ge(2)] = 28, window_stride: Annotated[int, Ge(2)] = 14) -> None:
-        self.window_width = window_width
-        self.window_stride = window_stride
+    window_width: Annotated[int, Ge(2)] = 28
+    window_stride: Annotated[int, Ge(2)] = 14
 
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:
         height, width, _ = input_shape
         length = output_shape[0]
         if height < 2 or width < self.window_width:
             raise ValueError(
                 f"window_width is {self.window_width} pixels, but the dataset's lines have {width} x {height}"
             )
-        windows = self._windows(width, self.window_stride)
-        if self._groups(windows, length) != length:
-            fitting = [
-                stride for stride in range(2, width, 2) if self._groups(self._windows(width, stride), length) == length
-            ]
-            advice = f"window_stride could be {_listed(fitting)}" if fitting else "choose a smaller window_width"
+        windows, group = self._windows(width, length, self.window_stride)
+        if -(-windows // group) != length:
+            every = [(stride, *self._windows(width, length, stride)) for stride in range(2, width, 2)]
+            fitting = [str(stride) for stride, count, size in every if -(-count // size) == length]
+            listed = ", ".join(fitting[:8]) + (", …" if len(fitting) > 8 else "")
+            advice = f"window_stride could be {listed}" if fitting else "choose a smaller window_width"
             raise ValueError(
                 f"window_width {self.window_width} and window_stride {self.window_stride} give {windows} windows, "
                 f"which do not part into the {length} positions of the dataset's lines; {advice}"
             )
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         height, width, _ = input_shape
         length, classes = output_shape
-        group = self._group_size(self._windows(width, self.window_stride), length)
+        _, group = self._windows(width, length, self.window_stride)
         image = keras.Input(input_shape)
         x = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(image)
         x = keras.layers.Conv2D(64, 3, padding="same", activation="relu")(x)
@@ -62,16 +60,7 @@ class LineCnnAllConv(Network):
         x = keras.layers.Conv1D(classes, group, strides=group, padding="same", dtype="float32")(x)
         return keras.Model(image, x, name="line_cnn_all_conv")
 
-    def _windows(self, width: int, stride: int) -> int:
-        return (width // 2 - self.window_width // 2) // (stride // 2) + 1
-
-    @staticmethod
-    def _group_size(windows: int, length: int) -> int:
-        return max(1, round(windows / length))
-
-    def _groups(self, windows: int, length: int) -> int:
-        return -(-windows // self._group_size(windows, length))
-
-
-def _listed(strides: list[int]) -> str:
-    return ", ".join(map(str, strides[:8])) + (", …" if len(strides) > 8 else "")
+    def _windows(self, width: int, length: int, stride: int) -> tuple[int, int]:
+        """How many windows a line has, and how many of them make a group."""
+        windows = (width // 2 - self.window_width // 2) // (stride // 2) + 1
+        return windows, max(1, round(windows / length))

@@ -25,42 +25,11 @@ class SlidingWindows(keras.layers.Layer):  # type: ignore[misc]
         return batch, count, height, self.width, channels
 
 
-class AsSamples(keras.layers.Layer):  # type: ignore[misc]
-    """(B, N, …) to (B N, …): every window a sample of its own."""
-
-    def call(self, windows: Any) -> Any:
-        return keras.ops.reshape(windows, (-1, *windows.shape[2:]))
-
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        return None, *input_shape[2:]
-
-
 class AsSequences(keras.layers.Layer):  # type: ignore[misc]
-    """Features (B N, F) of windows (B, N, …) to (B, N, F): what AsSamples took apart."""
+    """Features (B N, F) of windows (B, N, …) to (B, N, F): for layers that see one window at a time."""
 
     def call(self, features: Any, windows: Any) -> Any:
         return keras.ops.reshape(features, (-1, keras.ops.shape(windows)[1], features.shape[-1]))
 
     def compute_output_shape(self, features_shape: tuple[Any, ...], windows_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return windows_shape[0], windows_shape[1], features_shape[-1]
-
-
-class GatedHalves(keras.layers.Layer):  # type: ignore[misc]
-    """(…, 2 F) to (…, F): the first half, weighted by the sigmoid of the second.
-
-    Source: Dauphin, Fan, Auli and Grangier (2017), "Language modeling with gated convolutional networks".
-    """
-
-    def call(self, x: Any) -> Any:
-        values, gates = keras.ops.split(x, 2, axis=-1)
-        return values * keras.ops.sigmoid(gates)
-
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        return *input_shape[:-1], input_shape[-1] // 2
-
-
-def columns_as_frames(x: Any) -> Any:
-    """(B, H, W, C) to (B, W, H C): every column one frame."""
-    height, channels = x.shape[1], x.shape[3]
-    x = keras.layers.Permute((2, 1, 3))(x)
-    return keras.layers.Reshape((-1, height * channels))(x)

@@ -1,15 +1,14 @@
 """Overlapping windows of a line, each seen by a small convolutional network, read by an LSTM."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
 
 
+@dataclass(frozen=True)
 class LineLstmCtc(FrameNetwork):
     """554,064 parameters for lines 28 pixels high, 80 classes and windows of 12 pixels.
 
@@ -21,36 +20,28 @@ class LineLstmCtc(FrameNetwork):
             follows its like.
     """
 
-    SMALLEST_SIDE_PX = 6
+    smallest_height_px = 6
+    window_width: Annotated[int, Ge(6)] = 12
+    window_stride: Annotated[int, Ge(1)] = 5
 
-    def __init__(
-        self,
-        window_width: Annotated[int, Ge(SMALLEST_SIDE_PX)] = 12,
-        window_stride: Annotated[int, Ge(1)] = 5,
-    ) -> None:
-        self.window_width = window_width
-        self.window_stride = window_stride
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        height, width, _ = input_shape
-        if height < self.SMALLEST_SIDE_PX:
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:
+        super().check(input_shape, output_shape)
+        if input_shape[1] is not None and input_shape[1] < self.window_width:
             raise ValueError(
-                f"needs lines at least {self.SMALLEST_SIDE_PX} pixels high, the dataset's have {height} pixels"
+                f"window_width is {self.window_width} pixels, but the dataset's lines have {input_shape[1]}"
             )
-        if width is not None and width < self.window_width:
-            raise ValueError(f"window_width is {self.window_width} pixels, but the dataset's lines have {width}")
 
     def frames(self, width: Any) -> Any:
         return (width - self.window_width) // self.window_stride + 1
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.line_layers import AsSamples, AsSequences, SlidingWindows
+        from text_recognizer.networks.line_layers import AsSequences, SlidingWindows
 
         image = keras.Input(input_shape)
         windows = SlidingWindows(self.window_width, self.window_stride)(image)  # (B, T, H, window, C)
-        x = AsSamples()(windows)  # (B T, H, window, C)
+        x = keras.ops.reshape(windows, (-1, *windows.shape[2:]))  # (B T, H, window, C)
         x = keras.layers.Conv2D(32, 3, activation="relu")(x)
         x = keras.layers.Conv2D(64, 3, activation="relu")(x)
         x = keras.layers.MaxPooling2D(2)(x)

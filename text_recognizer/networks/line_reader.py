@@ -1,15 +1,14 @@
 """The default reader of text lines: light enough for two processor cores."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
 
 
+@dataclass(frozen=True)
 class LineReader(FrameNetwork):
     """Five convolutions and two bidirectional LSTMs, four pixels a frame: 868,260 parameters for 102 classes.
 
@@ -30,30 +29,16 @@ class LineReader(FrameNetwork):
         dropout_amount: share of the features dropped before and after each LSTM while training.
     """
 
-    SMALLEST_HEIGHT_PX = 16
-
-    def __init__(
-        self,
-        filters: Annotated[int, Ge(1)] = 24,
-        units: Annotated[int, Ge(1)] = 128,
-        layers: Annotated[int, Ge(1)] = 2,
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
-    ) -> None:
-        self.filters = filters
-        self.units = units
-        self.layers = layers
-        self.dropout_amount = dropout_amount
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
-            raise ValueError(
-                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high, the dataset's have {input_shape[0]}"
-            )
+    smallest_height_px = 16
+    filters: Annotated[int, Ge(1)] = 24
+    units: Annotated[int, Ge(1)] = 128
+    layers: Annotated[int, Ge(1)] = 2
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
 
     def frames(self, width: Any) -> Any:
         return (width + 1) // 2 // 2
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:

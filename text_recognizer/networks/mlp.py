@@ -1,15 +1,14 @@
 """A multilayer perceptron."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import Annotated
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 
+@dataclass(frozen=True)
 class Mlp(Network):
     """Fully connected layers with dropout: 143,824 parameters for 28 x 28 pixels and 80 classes.
 
@@ -19,17 +18,11 @@ class Mlp(Network):
         num_layers: hidden layers.
     """
 
-    def __init__(
-        self,
-        layer_size: Annotated[int, Ge(1)] = 128,
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
-        num_layers: Annotated[int, Ge(1)] = 3,
-    ) -> None:
-        self.layer_size = layer_size
-        self.dropout_amount = dropout_amount
-        self.num_layers = num_layers
+    layer_size: Annotated[int, Ge(1)] = 128
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    num_layers: Annotated[int, Ge(1)] = 3
 
-    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         image = keras.Input(input_shape)

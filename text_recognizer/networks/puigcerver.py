@@ -1,18 +1,17 @@
 """The convolutional network with five bidirectional LSTMs that shaped line recognition after 2017."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import FrameNetwork
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
 
 FILTERS = (16, 32, 48, 64, 80)
 POOLED = 3  # of the convolutions
 
 
+@dataclass(frozen=True)
 class Puigcerver(FrameNetwork):
     """Five convolutions and five bidirectional LSTMs, eight pixels a frame: 9,591,202 parameters for 98 classes.
 
@@ -27,31 +26,16 @@ class Puigcerver(FrameNetwork):
         momentum: of batch normalisation. At the usual 0.99, runs of a few hundred steps look useless.
     """
 
-    SMALLEST_HEIGHT_PX = 8
-
-    def __init__(
-        self,
-        units: Annotated[int, Ge(1)] = 256,
-        layers: Annotated[int, Ge(1)] = 5,
-        momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
-    ) -> None:
-        self.units = units
-        self.layers = layers
-        self.momentum = momentum
-
-    def check(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> None:  # noqa: ARG002 - any output
-        if input_shape[0] < self.SMALLEST_HEIGHT_PX:
-            raise ValueError(
-                f"needs lines at least {self.SMALLEST_HEIGHT_PX} pixels high, the dataset's have {input_shape[0]}"
-            )
+    smallest_height_px = 8
+    units: Annotated[int, Ge(1)] = 256
+    layers: Annotated[int, Ge(1)] = 5
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def frames(self, width: Any) -> Any:
         return width // 2 // 2 // 2
 
-    def build(self, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
-
-        from text_recognizer.networks.line_layers import columns_as_frames
 
         image = keras.Input(input_shape)
         x = image
