@@ -12,7 +12,7 @@ from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.networks.base import Network
-from text_recognizer.parts import check_part, construct
+from text_recognizer.parts import make_part
 from text_recognizer.registry import GIVEN, RECIPES, base_of, names, resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.train_args import TrainArgs
@@ -70,16 +70,12 @@ def assemble(spec: ExperimentSpec) -> Experiment:
         SpecError: all problems: unknown names and arguments, wrong types and ranges, shapes that do not fit.
     """
     problems: list[str] = []
-    dataset_class, dataset_args = check_part("dataset", spec, problems)
-    network_class, network_args = check_part("network", spec, problems)
-    model_class, model_args = check_part("model", spec, problems)
+    dataset, dataset_args = make_part("dataset", spec.dataset, spec.dataset_args, problems, spec.origin)
+    network, network_args = make_part("network", spec.network, spec.network_args, problems, spec.origin)
+    ready = dataset is not None and network is not None
+    given = {"data_spec": dataset.data_spec, "network": network} if ready else None
+    model, model_args = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=ready)
     train_args, recipes = _check_train_args(spec, problems)
-    dataset = construct(f"dataset '{spec.dataset}'", "dataset_args", problems, dataset_class, **dataset_args)
-    network = construct(f"network '{spec.network}'", "network_args", problems, network_class, **network_args)
-    model = None
-    if dataset is not None and network is not None:
-        given = {"data_spec": dataset.data_spec, "network": network}
-        model = construct(f"model '{spec.model}'", "model_args", problems, model_class, **given, **model_args)
     completed = replace(
         spec,
         dataset_args=to_json(dataset_args),
@@ -141,16 +137,10 @@ def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainA
         name, recipe_args = arguments.get(kind), arguments.get(f"{kind}_args")
         if not isinstance(name, str) or not isinstance(recipe_args, dict):
             continue  # said already
-        label, key = f"train_args.{kind} '{name}'", f"train_args.{kind}_args"
-        try:
-            target = resolve(kind, name, spec.origin)
-        except SpecError as error:
-            found += [Problem(f"train_args.{kind}: {problem}", f"train_args.{kind}") for problem in error.problems]
-            continue
-        arguments[f"{kind}_args"], found_here = check_arguments(label, target, recipe_args, key=key)
-        if not found_here:
-            recipes[kind] = construct(label, key, found_here, target, **arguments[f"{kind}_args"])
-        found += found_here or _recipe_problems(label, kind, recipes[kind])
+        before = len(found)
+        recipes[kind], arguments[f"{kind}_args"] = make_part(kind, name, recipe_args, found, spec.origin, "train_args.")
+        if len(found) == before:
+            found += _recipe_problems(f"train_args.{kind} '{name}'", kind, recipes[kind])
     problems += found
     return (None if found else TrainArgs(**arguments)), recipes
 

@@ -1,32 +1,47 @@
 """The parts of a spec: the class that each name stands for, its arguments checked, and the object made."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from text_recognizer.arguments import check_arguments
 from text_recognizer.errors import Problem, SpecError, TextRecognizerError
 from text_recognizer.registry import GIVEN, resolve
-from text_recognizer.spec import ExperimentSpec
 
 
-def check_part(kind: str, spec: ExperimentSpec, problems: list[str]) -> tuple[Any, dict[str, Any]]:
-    """The class that a spec names and its arguments with defaults; None when anything is wrong, said in `problems`."""
-    name = getattr(spec, kind)
+def make_part(
+    kind: str,
+    name: str,
+    arguments: Mapping[str, Any],
+    problems: list[str],
+    origin: str | None = None,
+    group: str = "",
+    given: Mapping[str, Any] | None = None,
+    ready: bool = True,
+) -> tuple[Any, dict[str, Any]]:
+    """Checks a part of a spec and makes it.
+
+    Args:
+        problems: where everything that is wrong is added.
+        origin: the bundle or run folder that the spec came from; see `resolve`.
+        group: the key of the spec under which the part stands, with a dot at its end.
+        given: what the program passes to the constructor.
+        ready: False checks only.
+    Returns:
+        the object, None when it was not made; its arguments with defaults.
+    """
+    label, key = f"{group}{kind} '{name}'", f"{group}{kind}_args"
     try:
-        target = resolve(kind, name, spec.origin)
+        target = resolve(kind, name, origin)
     except SpecError as error:
-        problems += [Problem(problem, kind) for problem in error.problems]
+        problems += [Problem(f"{group}{kind}: {one}" if group else one, f"{group}{kind}") for one in error.problems]
         return None, {}
-    arguments, found = check_arguments(
-        f"{kind} '{name}'", target, getattr(spec, f"{kind}_args"), apart_from=GIVEN[kind], key=f"{kind}_args"
-    )
+    completed, found = check_arguments(label, target, arguments, apart_from=GIVEN[kind], key=key)
     problems += found
-    return (None if found else target), arguments
+    made = _made(label, key, problems, target, {**(given or {}), **completed}) if ready and not found else None
+    return made, completed
 
 
-def construct(label: str, key: str, problems: list[str], target: Any, **arguments: Any) -> Any:
-    """What a checked class or recipe makes of its arguments; None when it refuses them, said in `problems`."""
-    if target is None:
-        return None
+def _made(label: str, key: str, problems: list[str], target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
         return target(**arguments)
     except TextRecognizerError as error:

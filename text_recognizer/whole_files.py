@@ -6,6 +6,7 @@ A file that is renamed before it is on the disk is often empty after a power cut
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -54,6 +55,11 @@ def replace_folder(new: Path, folder: Path) -> None:
     new.rename(folder)
     sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

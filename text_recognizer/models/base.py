@@ -1,7 +1,7 @@
 """Model: a network plus meaning, what its outputs say and how wrong they are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,7 +201,8 @@ class Model(ABC):
             ) from error
         outputs = network(keras.layers.Rescaling(1 / 255)(image))
         found = tuple(main_output(outputs).shape[1:])
-        if not _fits(found, self.output_shape):
+        sizes = zip(found, self.output_shape, strict=False)
+        if len(found) != len(self.output_shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
             raise SpecError(f"{label} returns outputs of {found}, expected {self.output_shape}.")
         return keras.Model(image, outputs, name=type(self.network).__name__.lower())
 
@@ -213,7 +214,7 @@ class Model(ABC):
         """A whole split, or chosen positions of it, batch by batch."""
         for positions in self.score_order(split, np.arange(len(split)) if chosen is None else chosen):
             batch = self.arranged(split.batch(positions))
-            outputs, losses = self._forward_and_loss(batch)
+            outputs, losses = self._compiled(self._outputs_and_loss, batch)
             yield ScoredBatch(split, positions, batch, np.asarray(outputs), np.asarray(losses))
 
     @property
@@ -231,28 +232,31 @@ class Model(ABC):
             yield positions[start : start + self.score_batch_size]
 
     def _forward(self, images: NDArray[np.uint8]) -> Any:
-        def forward(batch: Batch) -> Any:
-            return main_output(self.keras_model(batch["image"], training=False))
+        return self._compiled(self._outputs, {"image": images})
 
-        return self._compiled("forward", forward, {"image": images})
+    def _outputs(self, batch: Batch) -> Any:
+        return main_output(self.keras_model(batch["image"], training=False))
 
-    def _forward_and_loss(self, batch: Batch) -> tuple[Any, Any]:
-        def forward_and_loss(batch: Batch) -> tuple[Any, Any]:
-            outputs = main_output(self.keras_model(batch["image"], training=False))
-            return outputs, self.loss(batch, outputs)
+    def _outputs_and_loss(self, batch: Batch) -> tuple[Any, Any]:
+        outputs = self._outputs(batch)
+        return outputs, self.loss(batch, outputs)
 
-        outputs, losses = self._compiled("forward_and_loss", forward_and_loss, batch)
-        return outputs, losses
-
-    def _compiled(self, name: str, function: Any, batch: Batch) -> Any:
+    def _compiled(self, function: Callable[[Batch], Any], batch: Batch) -> Any:
         """Calls a function of a batch, compiled once for batches of any size.
 
         Keras' own predict() costs 100 to 300 ms a call whatever the batch.
         """
-        if name not in self._functions:
-            dtypes = {column: values.dtype for column, values in batch.items()}
-            self._functions[name] = _compile(function, self.column_shapes(batch), dtypes)
-        return self._functions[name](batch)
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            return function(batch)
+        import tensorflow as tf
+
+        if function.__name__ not in self._functions:
+            shapes = self.column_shapes(batch)
+            signature = {name: tf.TensorSpec((None, *shapes[name]), values.dtype) for name, values in batch.items()}
+            self._functions[function.__name__] = tf.function(function, input_signature=[signature], autograph=False)
+        return self._functions[function.__name__](batch)
 
 
 def check_counted(model: Model, method: str, counted: Collection[str], declared: Sequence[str]) -> None:
@@ -272,18 +276,25 @@ def main_output(outputs: Any) -> Any:
     return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 
-def _compile(function: Any, shapes: Mapping[str, tuple[int | None, ...]], dtypes: Mapping[str, Any]) -> Any:
+def cross_entropy(batch: Batch, outputs: Any, label_smoothing: float) -> Any:
+    """(B, …) cross-entropy of logits (B, …, classes); smoothing spreads that share of the target over all classes."""
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
+    log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)
+    labels = keras.ops.cast(batch["label"], "int32")
+    # Twice as fast as taking along the axis, and the same to the bit.
+    loss = -keras.ops.sum(log_probabilities * keras.ops.one_hot(labels, outputs.shape[-1], dtype="float32"), axis=-1)
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
+    return loss
 
-    signature = {name: tf.TensorSpec((None, *shape), dtypes[name]) for name, shape in shapes.items()}
-    return tf.function(function, input_signature=[signature], autograph=False)
 
+def right_classes(batch: Batch, outputs: Any) -> tuple[Any, Any]:
+    """(part, whole) of a batch: the share of each sample's classes that are right, out of one for each sample."""
+    import keras
 
-def _fits(found: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
-    return len(found) == len(expected) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(found, expected, strict=True)
-    )
+    best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
+    right = keras.ops.cast(keras.ops.equal(best, keras.ops.cast(batch["label"], "int32")), "float32")  # (B, …)
+    inner = tuple(range(1, len(right.shape)))
+    shares = keras.ops.mean(right, axis=inner) if inner else right
+    return keras.ops.sum(shares), keras.ops.sum(keras.ops.ones_like(shares))

@@ -5,7 +5,6 @@ model.weights.h5    the weights; the file itself carries spec and run id too, as
                     and what else a model has learnt: the language model and lexicon of a reader of lines
 """
 
-import hashlib
 import json
 import math
 import shutil
@@ -21,11 +20,11 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
-from text_recognizer.parts import check_part, construct
+from text_recognizer.parts import make_part
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.strict_hdf5 import opened
-from text_recognizer.whole_files import replace_folder
+from text_recognizer.whole_files import replace_folder, sha256_of
 
 FORMAT = 1
 DESCRIPTION = "bundle.json"
@@ -128,7 +127,7 @@ class Bundle:
                     f"the bundle {self.folder} is not whole: {self.folder / name} is missing. Copy it again."
                 ) from None
             recorded = self.hashes.get(name)
-            if recorded is not None and (found := _sha256(path)) != recorded:
+            if recorded is not None and (found := sha256_of(path)) != recorded:
                 raise DataError(
                     f"{path} has changed since its bundle was written: sha256 is {found[:12]}…, "
                     f"{DESCRIPTION} says {recorded[:12]}…. Copy the bundle again."
@@ -221,68 +220,59 @@ def write_bundle(
         "data_spec": model.data_spec.to_json(),
         "dataset_fingerprint": dataset_fingerprint,
         "metrics": to_json(metrics),
-        "weights_sha256": _sha256(temporary / WEIGHTS),
+        "weights_sha256": sha256_of(temporary / WEIGHTS),
     }
     model.write_files(temporary)
-    others = {path.name: _sha256(path) for path in sorted(temporary.iterdir()) if path.name != WEIGHTS}
+    others = {path.name: sha256_of(path) for path in sorted(temporary.iterdir()) if path.name != WEIGHTS}
     if others:
         description["files_sha256"] = others
     (temporary / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     replace_folder(temporary, folder)
 
 
-def copy_bundle(source: Path, folder: Path) -> None:
-    """Copies a bundle to another place, replacing an older one there.
+def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
+    """The model of a spec with fresh weights, without its dataset."""
+    problems: list[str] = []
+    network, _ = make_part("network", spec.network, spec.network_args, problems, spec.origin)
+    given = {"data_spec": data_spec, "network": network}
+    model: Model | None
+    model, _ = make_part(
+        "model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=network is not None
+    )
+    if model is None:
+        raise SpecError(problems, spec.origin)
+    return model
+
+
+def make_canonical(bundle: Path, spec: ExperimentSpec) -> Path:
+    """Puts a copy of a trained bundle where predictors look for it: one place a model, dataset and network.
 
     Raises:
         DataError: the place cannot be written.
     """
+    names = (spec.model, spec.dataset, spec.network)
+    folder = weights_folder() / "_".join(name.rpartition(":")[2] for name in names)
     temporary = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary)
+        shutil.copytree(bundle, temporary)
         replace_folder(temporary, folder)
     except OSError as error:
         raise DataError(
             f"cannot write the bundle {folder}: {error.strerror or error}. "
             f"Set TEXT_RECOGNIZER_WEIGHTS to a folder that can be written."
         ) from error
+    return folder
 
 
-def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
-    """The model of a spec with fresh weights, without its dataset."""
-    problems: list[str] = []
-    network_class, network_args = check_part("network", spec, problems)
-    model_class, model_args = check_part("model", spec, problems)
-    network = construct(f"network '{spec.network}'", "network_args", problems, network_class, **network_args)
-    model: Model | None = None
-    if network is not None:
-        given = {"data_spec": data_spec, "network": network}
-        model = construct(f"model '{spec.model}'", "model_args", problems, model_class, **given, **model_args)
-    if model is None:
-        raise SpecError(problems, spec.origin)
-    return model
-
-
-def canonical_folder(spec: ExperimentSpec) -> Path:
-    """Where `--save` puts a bundle and predictors look for it: one place a model, dataset and network."""
-    names = (spec.model, spec.dataset, spec.network)
-    return weights_folder() / "_".join(name.rpartition(":")[2] for name in names)
-
-
-def make_canonical(bundle: Path, spec: ExperimentSpec) -> Path:
-    """Puts a copy of a trained bundle where predictors look for it; the place."""
-    place = canonical_folder(spec)
-    copy_bundle(bundle, place)
-    return place
-
-
-def find_bundle(name_or_path: str | Path) -> Bundle:
-    """A bundle by folder, by run folder, or by its name among the canonical ones.
+def find_bundle(name_or_path: Bundle | str | Path) -> Bundle:
+    """A bundle itself, or by its folder, by run folder, or by its name among the canonical ones.
 
     Raises:
         DataError: there is none, with what there is.
     """
+    if isinstance(name_or_path, Bundle):
+        return name_or_path
     for folder in (Path(name_or_path), Path(name_or_path) / "model", weights_folder() / name_or_path):
         if (folder / DESCRIPTION).exists():
             return Bundle.read(folder)
@@ -293,8 +283,3 @@ def _how_to_get_one() -> str:
     known = sorted(path.parent.name for path in weights_folder().glob(f"*/{DESCRIPTION}"))
     listed = f"Canonical bundles: {', '.join(known)}. " if known else ""
     return f"{listed}A run writes one into its folder's model/; run_experiment --save makes it canonical."
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
+from text_recognizer.decoding.greedy import softmax
+from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, right_classes
 from text_recognizer.models.metric import Counts, Metric, counts_of
 
 ALTERNATIVES = 5
@@ -33,23 +34,10 @@ class CharacterModel(Model):
         return (ACCURACY,)
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
-        """(B,) cross-entropy; with smoothing, that share of the target is spread evenly over all classes."""
-        import keras
-
-        log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)  # (B, classes)
-        labels = keras.ops.cast(batch["label"], "int32")[:, None]
-        loss = -keras.ops.take_along_axis(log_probabilities, labels, axis=-1)[:, 0]
-        if label_smoothing:
-            loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
-        return loss
+        return cross_entropy(batch, outputs, label_smoothing)
 
     def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
-        import keras
-
-        best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
-        right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
-        right = keras.ops.cast(right, "float32")
-        return {"accuracy": (keras.ops.sum(right), keras.ops.sum(keras.ops.ones_like(right)))}
+        return {"accuracy": right_classes(batch, outputs)}
 
     def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - by the outputs
         ranks = self._rank_of_label(scored)
@@ -60,29 +48,20 @@ class CharacterModel(Model):
         return [{"rank_of_label": rank} for rank in self._rank_of_label(scored).tolist()]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
-        probabilities = self.probabilities(outputs)
+        probabilities = softmax(outputs)  # (B, classes)
         ranked = np.argsort(-probabilities, axis=-1, kind="stable")[:, : self.alternatives or ALTERNATIVES]
-        return [
-            Prediction(
-                text=self.data_spec.classes[order[0]],
-                confidence=float(row[order[0]]),
-                alternatives=tuple((self.data_spec.classes[label], float(row[label])) for label in order),
-            )
+        found = [
+            tuple((self.data_spec.classes[label], float(row[label])) for label in order)
             for row, order in zip(probabilities, ranked, strict=True)
         ]
+        return [Prediction(*alternatives[0], alternatives) for alternatives in found]
 
     @property
     def _ranks(self) -> list[int]:
         return [k for k in TOP_K if k < len(self.data_spec.classes)]
 
     def _rank_of_label(self, scored: ScoredBatch) -> NDArray[np.int64]:
-        return rank_of_label(scored.batch["label"], self.probabilities(scored.outputs))
-
-    def probabilities(self, outputs: NDArray[Any]) -> NDArray[np.float32]:
-        """(B, classes) softmax of the outputs."""
-        shifted = outputs.astype(np.float32) - outputs.max(axis=-1, keepdims=True)
-        exponentials = np.exp(shifted)
-        return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+        return rank_of_label(scored.batch["label"], softmax(scored.outputs))
 
 
 def rank_of_label(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -1,7 +1,6 @@
 """LineModel: a line read at a fixed number of positions."""
 
 import heapq
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Prediction, ReadCharacter
-from text_recognizer.models.lines import ReadsLines
+from text_recognizer.models.base import Batch, Prediction, ReadCharacter, cross_entropy, right_classes
+from text_recognizer.models.line_base import ReadsLines
 from text_recognizer.models.metric import Metric
 from text_recognizer.networks.base import FrameNetwork, Network
 
@@ -52,44 +51,35 @@ class LineModel(ReadsLines):
         return {**super().arranged(batch), "label": padded}
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
-        """(B,) cross-entropy, mean over all positions; smoothing as in CharacterModel."""
+        """(B,) cross-entropy, mean over all positions."""
         import keras
 
-        log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)  # (B, L, classes)
-        labels = keras.ops.cast(batch["label"], "int32")[..., None]
-        loss = -keras.ops.take_along_axis(log_probabilities, labels, axis=-1)[..., 0]
-        if label_smoothing:
-            loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
-        return keras.ops.mean(loss, axis=-1)
+        return keras.ops.mean(cross_entropy(batch, outputs, label_smoothing), axis=-1)
 
     def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
-        import keras
-
-        best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
-        right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
-        shares = keras.ops.mean(keras.ops.cast(right, "float32"), axis=-1)  # (B,): all have as many positions
-        return {"position_accuracy": (keras.ops.sum(shares), keras.ops.sum(keras.ops.ones_like(shares)))}
+        return {"position_accuracy": right_classes(batch, outputs)}
 
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:  # noqa: ARG002 - one width
         return [self._text(row) for row in np.argmax(outputs, axis=-1).tolist()]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - one width
-        """Readings; a text's confidence is the product of those of all positions."""
+        """Readings; the confidence of a text is the product over its positions."""
         log_probabilities = log_softmax(outputs)  # (B, L, classes)
         best = np.argmax(log_probabilities, axis=-1)  # (B, L)
         values = np.take_along_axis(log_probabilities, best[..., None], axis=-1)[..., 0]
         edges = np.rint(np.linspace(0, self.data_spec.input_shape[1], self.length + 1)).astype(int).tolist()
-        found = [
-            self._prediction(row, confidences, float(np.exp(confidence)), edges)
-            for row, confidences, confidence in zip(
-                best.tolist(), np.exp(values).tolist(), values.sum(axis=1), strict=True
+        readings = []
+        columns = best.tolist(), np.exp(values).tolist(), values.sum(axis=1), log_probabilities
+        for row, confidences, total, logs in zip(*columns, strict=True):
+            characters = tuple(
+                ReadCharacter(self.data_spec.classes[one], confidences[place], edges[place], edges[place + 1])
+                for place, one in enumerate(row)
+                if one
             )
-        ]
-        if self.alternatives is None:
-            return found
-        return [
-            replace(one, alternatives=self._likeliest(row)) for one, row in zip(found, log_probabilities, strict=True)
-        ]
+            text, confidence = self._text(row), float(np.exp(total))
+            others = ((text, confidence),) if self.alternatives is None else self._likeliest(logs)
+            readings.append(Prediction(text, confidence, others, characters))
+        return readings
 
     def _likeliest(self, log_probabilities: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
         """The most probable texts of a line (L, classes), as many as were asked for."""
@@ -106,12 +96,3 @@ class LineModel(ReadsLines):
         for label, value in labels:
             by_text[self._text(label)] = by_text.get(self._text(label), 0.0) + float(np.exp(value))
         return tuple(sorted(by_text.items(), key=lambda one: -one[1]))
-
-    def _prediction(self, row: list[int], confidences: list[float], confidence: float, edges: list[int]) -> Prediction:
-        characters = tuple(
-            ReadCharacter(self.data_spec.classes[one], confidences[place], edges[place], edges[place + 1])
-            for place, one in enumerate(row)
-            if one
-        )
-        text = self._text(row)
-        return Prediction(text, confidence, ((text, confidence),), characters)

@@ -16,7 +16,7 @@ from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, Prediction, ReadCharacter, ScoredBatch, main_output
 from text_recognizer.models.ctc import ctc_loss, frames_needed
-from text_recognizer.models.lines import WIDTH_STEP_PX, ReadsLines, lines_of
+from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.networks.base import FrameNetwork, Network
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch
+from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, right_classes
 from text_recognizer.models.boxes import Boxes, line_boxes, matched_boxes
 from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.networks.base import Network
@@ -56,24 +56,13 @@ class LineDetectorModel(Model):
         return 16
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
-        """(B,) cross-entropy, mean over all pixels; smoothing as in CharacterModel."""
+        """(B,) cross-entropy, mean over all pixels."""
         import keras
 
-        log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)  # (B, H, W, 3)
-        labels = keras.ops.cast(batch["label"], "int32")
-        chosen = keras.ops.one_hot(labels, len(self.data_spec.classes), dtype="float32")
-        loss = -keras.ops.sum(log_probabilities * chosen, axis=-1)
-        if label_smoothing:
-            loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
-        return keras.ops.mean(loss, axis=(1, 2))
+        return keras.ops.mean(cross_entropy(batch, outputs, label_smoothing), axis=(1, 2))
 
     def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
-        import keras
-
-        best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")
-        right = keras.ops.equal(best, keras.ops.cast(batch["label"], "int32"))
-        shares = keras.ops.mean(keras.ops.cast(right, "float32"), axis=(1, 2))  # (B,): all pages are of one size
-        return {"pixel_accuracy": (keras.ops.sum(shares), keras.ops.sum(keras.ops.ones_like(shares)))}
+        return {"pixel_accuracy": right_classes(batch, outputs)}
 
     def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - by the outputs
         labels = scored.batch["label"]

@@ -23,7 +23,7 @@ class CharacterPredictor:
     """
 
     def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE, alternatives: int | None = None) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
+        self.bundle = find_bundle(bundle)
         if self.bundle.data_spec.target != "character":
             raise DataError(f"the bundle {self.bundle.folder} reads a {self.bundle.data_spec.target}, not a character.")
         self._model = self.bundle.load()

@@ -12,7 +12,7 @@ from text_recognizer.images.line_form import LineForm, UnfitImageError
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle, find_bundle
-from text_recognizer.models.lines import ReadsLines
+from text_recognizer.models.line_base import ReadsLines
 
 
 class LinePredictor:
@@ -24,7 +24,7 @@ class LinePredictor:
     """
 
     def __init__(self, bundle: Bundle | str | Path, alternatives: int | None = None) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
+        self.bundle = find_bundle(bundle)
         target = self.bundle.data_spec.target
         if target != "line":
             does = "finds lines on pages" if target == "pixels" else f"reads a {target}"

@@ -34,7 +34,7 @@ def load(bundle: Bundle | str | Path) -> Predictor:
     Raises:
         DataError: there is no such bundle, it is damaged, or it finds lines and reads nothing.
     """
-    found = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
+    found = find_bundle(bundle)
     target = found.data_spec.target
     if target not in PREDICTORS:
         raise DataError(

@@ -60,7 +60,7 @@ class ParagraphTextRecognizer:
     def __init__(
         self, detector: Bundle | str | Path, reader: Bundle | str | Path, alternatives: int | None = None
     ) -> None:
-        self.detector = detector if isinstance(detector, Bundle) else find_bundle(detector)
+        self.detector = find_bundle(detector)
         if self.detector.data_spec.target != "pixels":
             raise DataError(f"the bundle {self.detector.folder} does not find lines.")
         self.reader = LinePredictor(reader, alternatives)

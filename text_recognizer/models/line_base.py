@@ -7,16 +7,18 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import Split
+from text_recognizer.charset import describe
+from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.edits import RATES, LineErrors
 from text_recognizer.models.base import Model, Prediction, ScoredBatch
-from text_recognizer.models.line_warnings import line_warnings
 from text_recognizer.models.metric import Counts, Metric
-from text_recognizer.reading_order import logical_order
+from text_recognizer.reading_order import logical_order, visual_order
+from text_recognizer.wording import counted
 
 # Images are padded to a multiple of this: few shapes for the kernels to be prepared for, little to compute in vain.
 WIDTH_STEP_PX = 32
+LINES_LOOKED_AT = 64  # for inverted ink
 
 
 class ReadsLines(Model):
@@ -48,7 +50,11 @@ class ReadsLines(Model):
         return [{"char_errors": characters, "word_errors": words} for characters, words in pairs]
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:
-        return line_warnings(self.data_spec, lines_of(train), lines_of(validation))
+        found = (
+            _inverted(self.data_spec, lines_of(train)),
+            _unwritable(self.data_spec, lines_of(train), lines_of(validation)),
+        )
+        return [warning for warning in found if warning is not None]
 
     @abstractmethod
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
@@ -126,3 +132,28 @@ def by_width(widths: NDArray[np.integer[Any]], batch_size: int) -> Iterator[NDAr
     for group in np.split(order, np.flatnonzero(np.diff(widths[order])) + 1):
         for start in range(0, len(group), batch_size):
             yield group[start : start + batch_size]
+
+
+def _inverted(data_spec: DataSpec, train: LineSplit) -> str | None:
+    """Whether most of the area of most lines is as bright as ink should be."""
+    looked_at = np.linspace(0, len(train) - 1, min(len(train), LINES_LOOKED_AT)).astype(int)
+    light = np.mean([np.median(train.image(position)) > 127 for position in looked_at])
+    ink = data_spec.ink
+    if (light if ink == "light" else 1 - light) < 0.5:
+        return None
+    return f"the ink is said to be {ink}, but most of each line is {ink}: is it inverted? See dataset_args.source_ink"
+
+
+def _unwritable(data_spec: DataSpec, train: LineSplit, validation: LineSplit) -> str | None:
+    """Characters that are in texts but not in the charset."""
+    texts = [visual_order(text) for text in (*train.texts, *validation.texts)]  # as labels are: brackets turn
+    known = set("".join(data_spec.classes))
+    missing = sorted(set().union(*texts) - known) if texts else []
+    if not missing:
+        return None
+    shown = ", ".join(map(describe, missing[:5])) + (", …" if len(missing) > 5 else "")
+    lines = sum(not known.issuperset(text) for text in texts)
+    return (
+        f"{counted(len(missing), 'character')} of the texts are not in the charset and can never be read: {shown} "
+        f"(in {counted(lines, 'line')} of {len(texts):,})"
+    )
