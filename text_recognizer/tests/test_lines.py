@@ -326,7 +326,7 @@ def test_labels_are_known_without_writing_where_the_data_folder_is_read_only(tmp
     def refuse(*_):
         raise DataError("cannot write")
 
-    monkeypatch.setattr("text_recognizer.datasets.lines.base.make_store", refuse)
+    monkeypatch.setattr("text_recognizer.datasets.stored.make_store", refuse)
     for folder in (tmp_path / "data" / "processed").glob("*-splits-*"):
         if folder.is_dir():
             (folder / "meta.json").unlink()

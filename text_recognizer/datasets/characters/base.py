@@ -4,15 +4,16 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Gt, Le, Lt
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split, SplitName
-from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.base import Split, SplitName
+from text_recognizer.datasets.storage.store import StoreWriter
+from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError
 
 # Which images belong to which split depends on the dataset alone, never on the seed of a run.
@@ -57,7 +58,7 @@ class CharacterSplit(Split):
         return self._classes[int(self._labels[self.members[position]])]
 
 
-class CharacterDataset(Dataset):
+class CharacterDataset(StoredDataset):
     """A dataset of single characters; a subclass says where they come from.
 
     Args:
@@ -65,8 +66,6 @@ class CharacterDataset(Dataset):
         validation_fraction: share of the training images held out to choose weights and settings by.
         balance: use no more images of a class for training and validation than the mean class has.
     """
-
-    recipe_version = 1  # raise it when a reader's result changes: stores are then made again
 
     def __init__(
         self,
@@ -77,12 +76,6 @@ class CharacterDataset(Dataset):
         self.subsample_fraction = subsample_fraction
         self.validation_fraction = validation_fraction
         self.balance = balance
-        self._store: Store | None = None
-        self._members: Mapping[SplitName, Positions] | None = None
-
-    @abstractmethod
-    def source(self) -> dict[str, Any]:
-        """What the stored arrays depend on: files, options. Two datasets with the same source share a store."""
 
     @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
@@ -95,17 +88,14 @@ class CharacterDataset(Dataset):
         """
 
     def prepare(self) -> None:
-        self._store = make_store(self._folder, self._key, self._fill)
-        self._members = self._stored_members()
-
-    def is_prepared(self) -> bool:
-        return self._store is not None or find_store(self._folder) is not None
+        super().prepare()
+        _ = self.members
 
     def split(self, name: SplitName) -> CharacterSplit:
         images, labels = self._arrays("all" if self._is_one_part else "test" if name == "test" else "train")
         return CharacterSplit(images, labels, self.members[name], self.data_spec.classes)
 
-    def assign(self) -> dict[SplitName, Positions]:
+    def assign(self) -> dict[str, Positions]:
         """Which stored images belong to which split: positions in the part they are stored in."""
         random = np.random.default_rng(SPLIT_SEED)
         if self._is_one_part:
@@ -124,39 +114,17 @@ class CharacterDataset(Dataset):
             train = stratified_sample(labels, train, self.subsample_fraction, random)
             validation = stratified_sample(labels, validation, self.subsample_fraction, random)
             test = stratified_sample(test_labels, test, self.subsample_fraction, random)
-        return {"train": train, "validation": validation, "test": test}
+        members = {"train": train, "validation": validation, "test": test}
+        return {name: positions.astype(np.int32) for name, positions in members.items()}
 
     @property
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(self._members_key, sort_keys=True).encode()).hexdigest()[:16]
 
-    @property
-    def store_path(self) -> str:
-        return str(self._folder)
-
-    @property
-    def store(self) -> Store:
-        if self._store is None:
-            self._store = find_store(self._folder)
-        if self._store is None:
-            raise DataError(f"{self.name} is not prepared: call prepare() first.")
-        return self._store
-
-    @property
-    def members(self) -> Mapping[SplitName, Positions]:
+    @cached_property
+    def members(self) -> Mapping[str, Positions]:
         """The positions of every split's samples in the part they are stored in."""
-        if self._members is None:
-            self._members = self._stored_members()
-        return self._members
-
-    def _stored_members(self) -> Mapping[SplitName, Positions]:
-        """Stored too: at a million samples they are worth sharing between processes."""
-        key = {**self._members_key, "table": self.source().get("table")}
-        try:
-            stored = make_store(store_folder(f"{self.name}-splits", key), key, self._fill_members)
-        except DataError:  # the data lies where we may not write; each process then has its own
-            return self.assign()
-        return {name: stored.array(name) for name in SPLIT_NAMES}
+        return self.derived_arrays({**self._members_key, "table": self.source().get("table")}, self.assign)
 
     @property
     def _is_one_part(self) -> bool:
@@ -164,12 +132,8 @@ class CharacterDataset(Dataset):
         return "all.labels" in self.store.meta["arrays"]
 
     @property
-    def _key(self) -> dict[str, Any]:
+    def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
         return {"version": self.recipe_version, **self.source()}
-
-    @property
-    def _folder(self) -> Path:
-        return store_folder(self.name, self._key)
 
     @property
     def _members_key(self) -> dict[str, Any]:
@@ -181,14 +145,10 @@ class CharacterDataset(Dataset):
             "balance": self.balance,
         }
 
-    def _fill_members(self, writer: StoreWriter) -> None:
-        for name, members in self.assign().items():
-            writer.add(name, members.astype(np.int32))
-
     def _arrays(self, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.store.array(f"{part}.images"), self.store.array(f"{part}.labels")
 
-    def _fill(self, writer: StoreWriter) -> None:
+    def fill(self, writer: StoreWriter) -> None:
         for part, (images, labels) in self.read().items():
             self._check(part, images, labels)
             writer.add(f"{part}.images", images)

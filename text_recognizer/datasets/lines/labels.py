@@ -33,10 +33,8 @@ def derive(
     used = given != UNUSED
     labels, offsets, problems = _labels(pool, texts, used, charset, args, label)
     random = np.random.default_rng(SPLIT_SEED)
-    splits = np.full(len(pool), UNUSED, np.int8)
-    groups = [group for group, is_used in zip(pool.groups, used.tolist(), strict=True) if is_used]
     fractions: dict[SplitName, float] = {"validation": args.validation_fraction, "test": args.test_fraction}
-    splits[used] = completed_splits(given[used], groups, fractions, random, label)
+    splits = completed_splits(given, list(pool.groups), fractions, random, label)
     splits[list(problems)] = UNUSED
     members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
     members, leaks = without_leaks(pool, members)

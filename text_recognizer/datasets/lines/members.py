@@ -28,18 +28,20 @@ def completed_splits(
     groups at a time. A line without a group is a group of its own.
 
     Args:
-        given: (N,) positions in SPLIT_NAMES, -1 for none.
+        given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
         fractions: of all training lines, for "validation" and "test".
         label: the name of the dataset, for messages.
     Returns:
-        (N,) positions in SPLIT_NAMES.
+        (N,) positions in SPLIT_NAMES, UNUSED where that was given.
     Raises:
         DataError: too few groups to part.
     """
-    splits = np.where(given < 0, 0, given).astype(np.int8)
+    splits = np.where(given == -1, 0, given).astype(np.int8)
     total = int((splits == 0).sum())
-    names = [group or f"\0{index}" for index, group in enumerate(groups)]
-    group_of = np.unique(names, return_inverse=True)[1]
+    used = np.flatnonzero(splits != UNUSED)
+    names = [groups[row] or f"\0{index}" for index, row in enumerate(used.tolist())]
+    group_of = np.full(len(splits), UNUSED)
+    group_of[used] = np.unique(names, return_inverse=True)[1]
     for name in ("test", "validation"):
         target = SPLIT_NAMES.index(name)
         if (splits == target).any():

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,15 +13,16 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
+from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.page_xml import Points
-from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled
+from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected, write_table
-from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected
+from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
+from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
@@ -67,7 +66,7 @@ class _Picture:
     square: tuple[float, ...]  # left, top, side, then x1, y1, x2, y2 of what is shown, in pixels of the page
 
 
-class ParagraphDataset(Dataset):
+class ParagraphDataset(StoredDataset):
     """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
 
     Args:
@@ -78,8 +77,7 @@ class ParagraphDataset(Dataset):
         subsample_fraction: keep this share of the pages of every split, chosen at random.
     """
 
-    recipe_version = 2  # raise it when a reader's result changes: stores are then made again
-    processes: int | None = None  # of the conversion; None takes all cores
+    recipe_version = 2
 
     def __init__(
         self,
@@ -94,22 +92,10 @@ class ParagraphDataset(Dataset):
         self.preprocessing = preprocessing
         self.fractions = dict(fractions)
         self.subsample_fraction = subsample_fraction
-        self._store: Store | None = None
-
-    @abstractmethod
-    def source(self) -> dict[str, Any]:
-        """What the stored pictures depend on: files, options.
-
-        Raises:
-            DataError: the files are not there.
-        """
 
     @abstractmethod
     def pages(self) -> Iterator[PageSource]:
         """All pages, in an order that is always the same. Reads no pictures."""
-
-    def fetch(self) -> None:
-        """Gets the files on this machine; the only place that touches the network."""
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:  # noqa: ARG002
         """(N,) the split that the files put each page into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
@@ -120,20 +106,6 @@ class ParagraphDataset(Dataset):
         shape = (self.side, self.side, 1)
         return DataSpec(input_shape=shape, classes=CLASSES, target="pixels", preprocessing=self.preprocessing)
 
-    def prepare(self) -> None:
-        self.fetch()
-        folder = self._folder
-        is_new = find_store(folder) is None
-        self._store = make_store(folder, self._key, self._fill)
-        table = write_table(folder, self.rejected)
-        if is_new and self.rejected:
-            sys.stderr.write(f"{self.name}: {summary(self.rejected, 'item')}{f' All: {table}' if table else ''}\n")
-
-    def is_prepared(self) -> bool:
-        with suppress(DataError):  # the files that say what to look for are not here
-            return self._store is not None or find_store(self._folder) is not None
-        return False
-
     def split(self, name: SplitName) -> PixelSplit:
         return PixelSplit(self.store, self.members[name])
 
@@ -142,12 +114,8 @@ class ParagraphDataset(Dataset):
         """Which pages belong to which split."""
         arrays = self.store.arrays()
         given = self.given_splits(list(unpacked("names", arrays)), arrays["splits"])
-        used, groups = given != UNUSED, list(unpacked("groups", arrays))
         random = np.random.default_rng(SPLIT_SEED)
-        splits = np.full(len(given), UNUSED, np.int8)
-        used_groups = [group for group, is_used in zip(groups, used.tolist(), strict=True) if is_used]
-        label = f"dataset '{self.name}'"
-        splits[used] = completed_splits(given[used], used_groups, self.fractions, random, label)
+        splits = completed_splits(given, list(unpacked("groups", arrays)), self.fractions, random, self.label)
         members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
         return subsampled(members, self.subsample_fraction, random)
 
@@ -163,27 +131,10 @@ class ParagraphDataset(Dataset):
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    def store_path(self) -> str:
-        return str(self._folder)
+    def recipe(self) -> dict[str, Any]:
+        return {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing)}
 
-    @property
-    def store(self) -> Store:
-        if self._store is None:
-            self._store = find_store(self._folder)
-        if self._store is None:
-            raise DataError(f"{self.name} is not prepared: call prepare() first.")
-        return self._store
-
-    @cached_property
-    def _key(self) -> dict[str, Any]:
-        recipe = {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing)}
-        return {"version": self.recipe_version, **recipe, **self.source()}
-
-    @property
-    def _folder(self) -> Path:
-        return store_folder(self.name, self._key)
-
-    def _fill(self, writer: StoreWriter) -> None:
+    def fill(self, writer: StoreWriter) -> None:
         rejected: list[Rejected] = []
         pages = list(self.pages())
         pictures: list[_Picture] = []

@@ -1,0 +1,123 @@
+"""StoredDataset: a dataset that is converted once and then read from memory-mapped arrays."""
+
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import Dataset
+from text_recognizer.datasets.storage.rejected import Rejected, summary, write_table
+from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
+from text_recognizer.errors import DataError
+
+
+class StoredDataset(Dataset):
+    """A dataset with a store; a subclass says what the store depends on and fills it."""
+
+    recipe_version: ClassVar[int] = 1  # raise it when a reader's result changes: stores are then made again
+    processes: ClassVar[int | None] = None  # of the conversion; None takes all cores
+    noun: ClassVar[str] = "item"  # what a sample is called in messages
+    _store: Store | None = None
+
+    @abstractmethod
+    def source(self) -> dict[str, Any]:
+        """What the stored arrays depend on: files, options. Datasets with the same source share a store.
+
+        Raises:
+            DataError: the files are not there.
+        """
+
+    @abstractmethod
+    def fill(self, writer: StoreWriter) -> None:
+        """Converts everything into the store.
+
+        Raises:
+            DataError: a file is not there or damaged; nothing can be used.
+        """
+
+    def fetch(self) -> None:
+        """Gets the files on this machine; the only place that touches the network."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What else the stored arrays depend on: the form of the pictures."""
+        return {}
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """What was left out, with reasons. Needs `prepare` first."""
+        return []
+
+    def prepare(self) -> None:
+        self.fetch()
+        is_new = find_store(self._folder) is None
+        self._store = make_store(self._folder, self._key, self.fill)
+        table = write_table(self._table_folder, self.rejected)
+        if is_new and self.rejected:
+            where = f" All: {table}" if table else ""
+            sys.stderr.write(f"{self.name}: {summary(self.rejected, self.noun)}{where}\n")
+
+    def is_prepared(self) -> bool:
+        with suppress(DataError):  # the files that say what to look for are not here
+            return self._store is not None or find_store(self._folder) is not None
+        return False
+
+    @property
+    def label(self) -> str:
+        """How messages name the dataset."""
+        return f"dataset '{self.name}'"
+
+    @property
+    def store_path(self) -> str:
+        return str(self._folder)
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = find_store(self._folder)
+        if self._store is None:
+            raise DataError(f"{self.name} is not prepared: call prepare() first.")
+        return self._store
+
+    def derived_arrays(
+        self, key: Mapping[str, Any], make: Callable[[], dict[str, NDArray[Any]]]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Arrays that follow from the store, as members of splits; stored too, so that processes share them.
+
+        Args:
+            key: what they depend on.
+        """
+        folder = self.derived_folder(key)
+        if (store := find_store(folder)) is not None:
+            return store.arrays()
+        arrays = make()
+
+        def fill(writer: StoreWriter) -> None:
+            for name, array in arrays.items():
+                writer.add(name, array)
+
+        try:
+            return make_store(folder, key, fill).arrays()
+        except DataError:  # the data lies where we may not write; each process then has its own
+            return arrays
+
+    def derived_folder(self, key: Mapping[str, Any]) -> Path:
+        return store_folder(f"{self.name}-splits", key)
+
+    @cached_property
+    def _key(self) -> dict[str, Any]:
+        return {"version": self.recipe_version, **self.recipe, **self.source()}
+
+    @property
+    def _folder(self) -> Path:
+        return store_folder(self.name, self._key)
+
+    @property
+    def _table_folder(self) -> Path:
+        """Where the table of what was left out goes."""
+        return self._folder
