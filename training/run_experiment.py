@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
-from text_recognizer.experiment import Experiment, assemble, json_schema
+from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.bundle import make_canonical
 from text_recognizer.spec import (
     NOT_TRAINED,
@@ -90,7 +90,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add_tracking_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     parser.add_argument("--trust-code", action=TrustCode)
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec, and stop")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop"
+    )
     return parser
 
 
@@ -107,7 +109,9 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
             f"Values of the spec are set by their key, like --train_args.batch_size=64. See run_experiment --help."
         )
     if arguments.schema:
-        print(json.dumps(json_schema(), indent=2))
+        from training.commands.list import schema
+
+        print(json.dumps(schema(), indent=2))
         return 0
     _request(arguments)  # what is wrong with these two is said before anything is fetched
     chosen_trackers(arguments.track, arguments.wandb)

@@ -1,14 +1,13 @@
 """`text-recognizer datasets`: what is registered, fetching and verifying it, adding to the registry."""
 
 import argparse
-import inspect
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
-from text_recognizer.arguments import REQUIRED, arguments_of, check_arguments, describe_annotation, to_json
+from text_recognizer.arguments import check_arguments
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
@@ -194,19 +193,16 @@ def _describe_table(table: RemoteTable) -> dict[str, Any]:
 
 
 def _describe_class(name: str) -> dict[str, Any]:
-    try:
-        target = resolve("dataset", name)
-    except SpecError as error:  # an entry point of someone else's package
-        return {"name": name, "problem": str(error), "arguments": []}
-    return {
-        "name": name,
-        "meaning": (inspect.getdoc(target) or "").partition("\n")[0],
-        "arguments": [
-            {"name": argument.name, "type": describe_annotation(argument.annotation)}
-            | ({} if argument.default is REQUIRED else {"default": to_json(argument.default)})
-            for argument in arguments_of(target).values()
-        ],
-    }
+    from training.commands.list import describe
+
+    described = describe("dataset", name)
+    if "problem" in described:
+        return {"name": name, "problem": described["problem"], "arguments": []}
+    arguments = [
+        {"name": argument, "type": found["type"]} | ({} if found["required"] else {"default": found["default"]})
+        for argument, found in described["arguments"].items()
+    ]
+    return {"name": name, "meaning": described["summary"], "arguments": arguments}
 
 
 def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:

@@ -1,16 +1,16 @@
-"""text-recognizer list: what can be named in a spec, with its arguments."""
+"""text-recognizer list: what can be named in a spec or on a command line, with its arguments."""
 
 import argparse
 import inspect
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, to_json
+from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, json_schema_of, to_json
 from text_recognizer.datasets import exports  # noqa: F401 - whose kind is listed too
 from text_recognizer.errors import SpecError
+from text_recognizer.experiment import json_schema
 from text_recognizer.named_part import constructor_of
-from text_recognizer.registry import BUILT_IN, GIVEN, PLURALS, names, resolve
+from text_recognizer.registry import BUILT_IN, GIVEN, PLURALS, RECIPES, names, resolve
 from text_recognizer.train_args import TrainArgs
 from training import commands, executors, tracking  # noqa: F401 - whose kinds are listed too
 from training.commands.base import Command
@@ -28,7 +28,7 @@ class ListNames(Command):
             "  text-recognizer list train_args --json"
         )
         parser.add_argument("kind", nargs="?", choices=[*KINDS, "train_args"], help="default: all")
-        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 
 
@@ -48,19 +48,38 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _entries(kind: str) -> dict[str, Any]:
-    if kind == "train_args":
-        return {"train_args": _describe(TrainArgs, ())}
-    entries = {}
-    for name in names(KINDS[kind]):
-        try:
-            entries[name] = _describe(resolve(KINDS[kind], name), GIVEN[KINDS[kind]])
-        except SpecError as error:  # somebody's entry point that does not load must not hide the others
-            entries[name] = {"summary": f"cannot be loaded: {error}", "arguments": {}}
-    return entries
+def schema() -> dict[str, Any]:
+    """JSON Schema of a spec; under "$defs", that of the arguments of every part that a command line names."""
+    others = [kind for kind in BUILT_IN if kind not in ("dataset", "model", "network", *RECIPES)]
+    return json_schema() | {"$defs": {PLURALS[kind]: {"properties": _schemas(kind)} for kind in others}}
 
 
-def _describe(target: Any, given: Sequence[str]) -> dict[str, Any]:
+def _schemas(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in names(kind):
+        described = describe(kind, name)
+        found[name] = {"description": described["summary"]}
+        if "problem" not in described:
+            found[name] |= json_schema_of(constructor_of(resolve(kind, name)), GIVEN[kind])
+    return found
+
+
+def _entries(plural: str) -> dict[str, Any]:
+    if plural == "train_args":
+        return {"train_args": _described(TrainArgs)}
+    return {name: describe(KINDS[plural], name) for name in names(KINDS[plural])}
+
+
+def describe(kind: str, name: str) -> dict[str, Any]:
+    """The summary and the arguments of a part. An entry point that cannot be loaded has a "problem"."""
+    try:
+        target = resolve(kind, name)
+    except SpecError as error:
+        return {"summary": f"cannot be loaded: {error}", "arguments": {}, "problem": str(error)}
+    return _described(target, GIVEN[kind])
+
+
+def _described(target: Any, given: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
         "summary": (inspect.getdoc(target) or "").partition("\n")[0],
         "arguments": {

@@ -65,6 +65,9 @@ def test_every_kind_is_listed_with_what_the_package_adds(command):
     assert set(listed) == {*OF_ACME, "train_args"}
     assert listed["stopping_rules"]["enough"]["arguments"]["most"]["default"] == 2
     assert listed["searches"]["corners"]["arguments"].keys() == {"rounds"}
+    parts = json.loads(command("training.run_experiment", "--schema"))["$defs"]
+    assert all(OF_ACME[kind] in parts[kind]["properties"] for kind in parts)
+    assert parts["searches"]["properties"]["corners"]["properties"].keys() == {"rounds"}
 
 
 def test_a_sweep_is_made_of_parts_from_outside_alone(command, tmp_path, digits_prepared):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -195,7 +196,16 @@ def test_a_dry_run_prints_the_completed_spec_and_trains_nothing(runs, capfd):
 
 def test_the_schema_is_printed(capfd):
     assert main(["--schema"]) == 0
-    assert json.loads(capfd.readouterr().out)["title"] == "Text Recognizer experiment"
+    schema = json.loads(capfd.readouterr().out)
+    assert schema["title"] == "Text Recognizer experiment"
+    jsonschema.Draft202012Validator.check_schema(schema)
+    parts = schema["$defs"]
+    assert set(parts) == {"trackers", "executors", "searches", "stopping_rules", "exports", "commands"}
+    assert parts["trackers"]["properties"]["wandb"]["properties"]["mode"] == {
+        "default": "offline",
+        "enum": ["online", "offline"],
+        "type": "string",
+    }
 
 
 @pytest.mark.parametrize(
