@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
-from text_recognizer.datasets.formats.idx import read_idx, read_images, read_labels
+from text_recognizer.datasets.formats.idx import read_idx
 from text_recognizer.datasets.formats.matlab import read_variable
 from text_recognizer.errors import DataError
 from text_recognizer.tests.character_files import idx_bytes, mat_bytes, part
@@ -29,24 +29,29 @@ def written(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
+def read_file(path: Path, dimensions: int) -> np.ndarray:
+    with open(path, "rb") as file:
+        return read_idx(file, str(path), dimensions, path.stat().st_size)
+
+
 def error_of(tmp_path: Path, content: bytes) -> str:
     with pytest.raises(DataError) as caught:
-        read_images(written(tmp_path, content))
+        read_file(written(tmp_path, content), 3)
     assert str(tmp_path / "x-ubyte") in str(caught.value)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_images_and_labels_of_idx_files(tmp_path: Path, compressed: bool) -> None:
-    images = read_images(written(tmp_path, idx_bytes(IMAGES, compressed)))
+    images = read_file(written(tmp_path, idx_bytes(IMAGES, compressed)), 3)
     assert images.dtype == np.uint8
     assert images.tolist() == IMAGES.tolist()
-    assert read_labels(written(tmp_path, idx_bytes(LABELS, compressed))).tolist() == [7, 9]
+    assert read_file(written(tmp_path, idx_bytes(LABELS, compressed)), 1).tolist() == [7, 9]
 
 
 def test_an_idx_file_larger_than_one_piece(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6000, 28, 28), np.uint8)
-    assert np.array_equal(read_images(written(tmp_path, idx_bytes(images))), images)
+    assert np.array_equal(read_file(written(tmp_path, idx_bytes(images)), 3), images)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ MAT = {compressed: mat_bytes(TRAIN, TEST, compressed) for compressed in (True, F
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_the_parts_of_a_matlab_file(tmp_path: Path, compressed: bool) -> None:
-    parts = read_emnist_mat(written(tmp_path, MAT[compressed]))
+    parts = read_emnist_mat(MAT[compressed], "x.mat")
     for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
         assert parts[name][0].dtype == parts[name][1].dtype == np.uint8
         assert np.array_equal(parts[name][0], images)
@@ -119,7 +124,7 @@ def test_numbers_of_every_type_are_read_as_scipy_reads_them(compressed: bool) ->
     file.seek(0)
     theirs = scipy.io.loadmat(file)
     for name in variables:
-        ours = read_variable(file.getvalue(), name)
+        ours = read_variable(file.getvalue(), name, "x.mat")
         assert isinstance(ours, np.ndarray)
         assert ours.dtype == theirs[name].dtype.newbyteorder("<")
         assert np.array_equal(ours, theirs[name])
@@ -129,7 +134,7 @@ def test_what_is_no_number_is_none() -> None:
     file = io.BytesIO()
     cells = np.array([["a", np.zeros(2)]], object)
     scipy.io.savemat(file, {"s": {"text": "abc", "cells": cells, "complex": np.array([1j]), "ok": np.array([[5.0]])}})
-    found = read_variable(file.getvalue(), "s")
+    found = read_variable(file.getvalue(), "s", "x.mat")
     assert isinstance(found, dict)
     assert {name: value is None for name, value in found.items()} == {
         "text": True,
@@ -156,20 +161,20 @@ def matrix(matrix_class: int, shape: tuple[int, ...], *data: bytes, name: bytes 
 def test_packed_data_is_refused_by_the_size_it_announces() -> None:
     content = compressed_element(np.array([14, 2**32 - 8], "<u4").tobytes() + bytes(100))
     with pytest.raises(DataError, match=r"it announces 4,294,967,288 bytes where .* save it with -v6"):
-        read_variable(content, "dataset")
+        read_variable(content, "dataset", "x.mat")
     # Each of these fits by itself.
     one = compressed_element(matrix(9, (60_000_000, 1), element(2, bytes(60_000_000))))
     with pytest.raises(DataError, match="it announces 60,000,056 bytes"):
-        read_variable(one + one[128:], "other")
+        read_variable(one + one[128:], "other", "x.mat")
 
 
 def test_numbers_that_grow_when_they_get_their_type_are_counted() -> None:
     # MATLAB stores doubles as bytes where they are small: 10 MB become 80 MB.
     content = MAT[True][:128] + matrix(6, (10_000_000, 1), element(2, bytes(10_000_000)))
-    assert isinstance(read_variable(content, "v"), np.ndarray)
+    assert isinstance(read_variable(content, "v", "x.mat"), np.ndarray)
     content = compressed_element(matrix(6, (10_000_000, 1), element(2, bytes(10_000_000))))
     with pytest.raises(DataError, match="it announces 80,000,000 bytes"):
-        read_variable(content, "v")
+        read_variable(content, "v", "x.mat")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_numbers_that_grow_when_they_get_their_type_are_counted() -> None:
 )
 def test_lists_that_are_never_long_are_refused_when_they_are(content: bytes, expected: str) -> None:
     with pytest.raises(DataError, match=expected):
-        read_variable(MAT[True][:128] + content, "v")
+        read_variable(MAT[True][:128] + content, "v", "x.mat")
 
 
 def test_a_packed_idx_file_is_refused_by_the_size_it_announces(tmp_path: Path) -> None:
@@ -190,9 +195,9 @@ def test_a_packed_idx_file_is_refused_by_the_size_it_announces(tmp_path: Path) -
     header = np.array([0x801, 70_000_000], ">u4").tobytes()
     path = written(tmp_path, gzip.compress(header + bytes(70_000_000)))
     with pytest.raises(DataError, match=r"unpacks to 70,000,000 bytes, more than 32 times the .* unpack it by hand"):
-        read_labels(path)
+        read_file(path, 1)
     path.write_bytes(header + bytes(70_000_000))
-    assert len(read_labels(path)) == 70_000_000
+    assert len(read_file(path, 1)) == 70_000_000
 
 
 def big_endian(word: int, *payloads: bytes) -> bytes:
@@ -211,7 +216,7 @@ def test_a_file_of_a_big_endian_machine() -> None:
         + np.array([7, -8], ">i2").tobytes()
     )
     content = b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + big_endian(14, matrix)
-    found = read_variable(content, "v")
+    found = read_variable(content, "v", "x.mat")
     assert isinstance(found, np.ndarray)
     assert found.tolist() == [[7, -8]]
 

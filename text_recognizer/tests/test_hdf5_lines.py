@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.formats.hdf5_lines import read_pictures, write_hdf5
+from text_recognizer.datasets.exports.hdf5 import write_hdf5
+from text_recognizer.datasets.formats.hdf5_lines import read_pictures
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import DataError

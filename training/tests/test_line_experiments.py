@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
+from text_recognizer.datasets.exports.hdf5 import write_hdf5
 from text_recognizer.datasets.lines.fonts import DEFAULT_FONT
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendering import Rendering

@@ -1,11 +1,16 @@
 """One HDF5 file, as HTR-Flor reads it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from text_recognizer.datasets.base import SPLIT_NAMES
+import numpy as np
+
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.exports.base import DatasetExport
-from text_recognizer.datasets.formats.hdf5_lines import write_hdf5
+from text_recognizer.datasets.formats.hdf5_lines import LINES_A_PIECE, PARTS, WHITE
 from text_recognizer.datasets.lines.base import LineDataset
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 
 LEAST_WIDTH_PX = 1024
@@ -20,3 +25,50 @@ class Hdf5Export(DatasetExport):
         splits = {name: dataset.split(name) for name in SPLIT_NAMES}
         widest = max(int(split.widths.max(initial=0)) for split in splits.values())
         write_hdf5(output, splits, max(LEAST_WIDTH_PX, widest))
+
+
+def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1024, compression: int = 4) -> None:
+    """Writes splits of one height; the file gets its name when it is whole.
+
+    Args:
+        width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
+        compression: gzip level, 0 to 9.
+    Raises:
+        DataError: a line is wider; the file cannot be written.
+    """
+    import h5py
+
+    for name, split in splits.items():
+        if len(split) and split.widths.max() > width:
+            raise DataError(
+                f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's pictures are "
+                f"{width}. Give the dataset max_width={width}, or write wider pictures."
+            )
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with h5py.File(temporary, "w") as file:
+            for part, name in PARTS.items():
+                if name in splits:
+                    _write_part(file.create_group(part), splits[name], width, compression)
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_part(group: Any, split: LineSplit, width: int, compression: int) -> None:
+    height = split.image(0).shape[0] if len(split) else 1
+    shape = (len(split), width, height)
+    chunks = (1, width, height) if len(split) else None
+    pictures = group.create_dataset("dt", shape, "u1", chunks=chunks, compression="gzip", compression_opts=compression)
+    for first in range(0, len(split), LINES_A_PIECE):
+        rows = range(first, min(first + LINES_A_PIECE, len(split)))
+        lying = np.full((len(rows), width, height), WHITE, np.uint8)
+        for picture, row in zip(lying, rows, strict=True):
+            line = split.image(row)[..., 0]
+            picture[: line.shape[1]] = (line if split.ink == "dark" else np.invert(line)).T
+        pictures[first : rows.stop] = lying
+    encoded = [text.encode("utf-8") for text in split.texts]
+    longest = max(map(len, encoded), default=1)
+    group.create_dataset("gt", data=np.array(encoded, f"S{max(1, longest)}"), compression="gzip")

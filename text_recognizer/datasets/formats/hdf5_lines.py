@@ -5,9 +5,9 @@ padded with white, and `gt`, texts in UTF-8.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ from text_recognizer.strict_hdf5 import opened, rows, strings
 Grey = NDArray[np.uint8]
 
 PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
-_WHITE = 255
-_LINES_A_PIECE = 64
+WHITE = 255
+LINES_A_PIECE = 64
 MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
 MOST_LINES = 1_000_000
 _MOST_TIMES = 300  # as large as their file may pictures be; short words on wide white paper come to 200
@@ -30,23 +30,6 @@ _BYTES_A_LINE = 50  # of the file, at least, where it has more of them
 MOST_TEXT_BYTES = 100_000  # of one line
 MOST_TEXTS_BYTES = 1 << 27  # of a part
 _SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
-
-
-class Lines(Protocol):
-    """What is written: lines of one height, as a LineSplit has them."""
-
-    @property
-    def ink(self) -> str: ...
-
-    @property
-    def widths(self) -> NDArray[np.int32]: ...
-
-    @property
-    def texts(self) -> list[str]: ...
-
-    def __len__(self) -> int: ...
-
-    def image(self, position: int) -> NDArray[np.uint8]: ...
 
 
 def read_texts(path: Path) -> dict[str, list[str]]:
@@ -80,36 +63,6 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
     return [_trimmed(picture.T) for picture in lying]
 
 
-def write_hdf5(path: Path, splits: Mapping[SplitName, Lines], width: int = 1024, compression: int = 4) -> None:
-    """Writes splits of one height; the file gets its name when it is whole.
-
-    Args:
-        width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
-        compression: gzip level, 0 to 9.
-    Raises:
-        DataError: a line is wider; the file cannot be written.
-    """
-    import h5py
-
-    for name, split in splits.items():
-        if len(split) and split.widths.max() > width:
-            raise DataError(
-                f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's pictures are "
-                f"{width}. Give the dataset max_width={width}, or write wider pictures."
-            )
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with h5py.File(temporary, "w") as file:
-            for part, name in PARTS.items():
-                if name in splits:
-                    _write_part(file.create_group(part), splits[name], width, compression)
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
     """The datasets dt and gt of a part."""
     import h5py
@@ -135,19 +88,19 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
         raise DataError(
             f"{place}: its pictures have {pixels:,} pixels each, at most {MOST_PICTURE_PIXELS:,} can be read."
         )
-    most_lines = min(MOST_LINES, max(_ALWAYS_LINES, pictures.file.id.get_filesize() // _BYTES_A_LINE))
+    size_bytes = pictures.file.id.get_filesize()
+    most_lines = min(MOST_LINES, max(_ALWAYS_LINES, size_bytes // _BYTES_A_LINE))
     if len(pictures) > most_lines:
         raise DataError(
             f"{place}: {len(pictures):,} lines, at most {most_lines:,} can be read from a file of its size. "
             f"Write several files."
         )
-    size_bytes = pictures.file.id.get_filesize()
     if pictures.nbytes > most_unpacked_bytes(size_bytes, _MOST_TIMES):
         raise DataError(
             f"{place}: its pictures are {pictures.nbytes:,} bytes, more than {_MOST_TIMES} times the {size_bytes:,} of "
             f"the file. Write them without compression if that is right."
         )
-    most_bytes = max(_SMALL_CHUNK_BYTES, pixels * _LINES_A_PIECE)
+    most_bytes = max(_SMALL_CHUNK_BYTES, pixels * LINES_A_PIECE)
     for column in (pictures, texts):
         if column.chunks and math.prod(column.chunks) * column.dtype.itemsize > most_bytes:
             raise DataError(
@@ -166,45 +119,18 @@ def _texts(column: Any, place: str) -> Iterator[str]:
         total_bytes += len(text)
         if len(text) > MOST_TEXT_BYTES or total_bytes > MOST_TEXTS_BYTES:
             raise DataError(f"{place}, line {row}: its text or all texts together are too long for texts of lines.")
-        yield _decoded(text, f"{place}, line {row}")
+        try:
+            yield text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{place}, line {row}: its text is not UTF-8: {error.reason} at byte {error.start}."
+            ) from None
 
 
 def _described(found: Any) -> str:
     return f"{found.dtype} {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__.lower()}"
 
 
-def _decoded(text: bytes, place: str) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place}: its text is not UTF-8: {error.reason} at byte {error.start}.") from None
-
-
 def _trimmed(picture: Grey) -> Grey:
-    inked = np.flatnonzero((picture != _WHITE).any(axis=0))
+    inked = np.flatnonzero((picture != WHITE).any(axis=0))
     return picture[:, : inked[-1] + 1] if len(inked) else picture[:, :1]
-
-
-def _write_part(group: Any, split: Lines, width: int, compression: int) -> None:
-    height = split.image(0).shape[0] if len(split) else 1
-    shape = (len(split), width, height)
-    chunks = (1, width, height) if len(split) else None
-    pictures = group.create_dataset("dt", shape, "u1", chunks=chunks, compression="gzip", compression_opts=compression)
-    for first in range(0, len(split), _LINES_A_PIECE):
-        rows = range(first, min(first + _LINES_A_PIECE, len(split)))
-        pictures[first : rows.stop] = np.stack([_lying(split, row, width) for row in rows])
-    _write_texts(group, split.texts)
-
-
-def _write_texts(group: Any, texts: Sequence[str]) -> None:
-    encoded = [text.encode("utf-8") for text in texts]
-    longest = max(map(len, encoded), default=1)
-    group.create_dataset("gt", data=np.array(encoded, f"S{max(1, longest)}"), compression="gzip")
-
-
-def _lying(split: Lines, row: int, width: int) -> Grey:
-    picture = split.image(row)[..., 0]
-    dark = picture if split.ink == "dark" else np.invert(picture)
-    padded = np.full((picture.shape[0], width), _WHITE, np.uint8)
-    padded[:, : picture.shape[1]] = dark
-    return padded.T

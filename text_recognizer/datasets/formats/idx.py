@@ -3,7 +3,6 @@
 import gzip
 import math
 import zlib
-from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
@@ -17,22 +16,6 @@ _GZIP = b"\x1f\x8b"
 _PIECE_BYTES = 1 << 22  # whole files at once would stand in memory twice
 
 
-def read_images(path: Path) -> NDArray[np.uint8]:
-    """The images (N, H, W) of an idx3 file, as they lie in the file.
-
-    Raises:
-        DataError: the file is damaged, cut short, too long, or of another type.
-    """
-    with open(path, "rb") as file:
-        return read_idx(file, str(path), dimensions=3, stored_bytes=path.stat().st_size)
-
-
-def read_labels(path: Path) -> NDArray[np.uint8]:
-    """The labels (N,) of an idx1 file; errors as in `read_images`."""
-    with open(path, "rb") as file:
-        return read_idx(file, str(path), dimensions=1, stored_bytes=path.stat().st_size)
-
-
 def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:
     """An array from an open idx file, which may be compressed with gzip and may lie in an archive.
 
@@ -41,15 +24,13 @@ def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> 
         dimensions: 3 for images, 1 for labels.
         stored_bytes: size of the file on the disk, or of the archive that it lies in.
     Raises:
-        DataError: as for `read_images`.
+        DataError: the file is damaged, cut short, too long, or of another type.
     """
     try:
         is_gzip = file.read(2) == _GZIP
         file.seek(0)
-        if not is_gzip:
-            return _read(file, name, dimensions, stored_bytes)
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            return _read(cast(IO[bytes], unpacked), name, dimensions, stored_bytes)
+        values = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_gzip else file
+        return _read(values, name, dimensions, stored_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name} is damaged, its gzip data cannot be unpacked: {error}.") from error
 
@@ -60,9 +41,12 @@ def _read(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDA
     described = f"its header says {' x '.join(f'{size:,}' for size in shape)} values ({expected_bytes:,} bytes)"
     check_unpacked(name, expected_bytes, stored_bytes)
     values = np.empty(expected_bytes, np.uint8)
-    found_bytes = _fill(values, file)
-    if found_bytes < expected_bytes:
-        raise DataError(f"{name} is cut short: {described}, found {found_bytes:,}.")
+    done = 0
+    while done < expected_bytes and (piece := file.read(min(_PIECE_BYTES, expected_bytes - done))):
+        values[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
+    if done < expected_bytes:
+        raise DataError(f"{name} is cut short: {described}, found {done:,}.")
     if file.read(1):
         raise DataError(f"{name} is too long: {described}, but more follow.")
     return values.reshape(shape)
@@ -86,12 +70,3 @@ def _read_header(file: IO[bytes], name: str, dimensions: int) -> tuple[int, ...]
     if 0 in shape:
         raise DataError(f"{name} holds nothing: its header says {' x '.join(map(str, shape))} values.")
     return shape
-
-
-def _fill(values: NDArray[np.uint8], file: IO[bytes]) -> int:
-    """Reads until the array is full or the file ends; how many bytes came."""
-    done = 0
-    while done < len(values) and (piece := file.read(min(_PIECE_BYTES, len(values) - done))):
-        values[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-        done += len(piece)
-    return done

@@ -7,7 +7,6 @@ Source: The MathWorks, "MAT-File Format".
 
 import math
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,19 +33,16 @@ class _Damaged(Exception):  # noqa: N818 - becomes a DataError that names the fi
     pass
 
 
-def read_variable(source: Path | bytes, variable: str, name: str | None = None) -> Value:
+def read_variable(content: bytes, variable: str, name: str) -> Value:
     """One variable of a file: an array, or a dict for a struct.
 
     Whatever is neither numbers nor a single struct (text, cells, complex numbers, …) is None.
 
     Args:
-        source: a file, or its content.
         name: how messages name the file.
     Raises:
         DataError: the file is damaged, of another version, or has no such variable.
     """
-    name = name or str(source if isinstance(source, Path) else "the MATLAB file")
-    content = source.read_bytes() if isinstance(source, Path) else source
     try:
         if content[:8] == b"\x89HDF\r\n\x1a\n" or content[124:126] == b"\x00\x02":
             raise _Damaged("it is of version 7.3; save it with -v7")

@@ -4,8 +4,7 @@ Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, Univer
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -57,15 +56,14 @@ def read_page(path: Path) -> PageText:
             inches on a page without a size. The message is about what the file describes.
     """
     root = read_xml(path)
-    if root.tag == "alto":
-        return _read_alto(root, path)
-    if root.tag == "PcGts":
-        return _read_page(root, path)
-    raise DataError(f"its file is neither ALTO nor PAGE XML: {path} begins with <{root.tag}>.")
+    reader = {"alto": _read_alto, "PcGts": _read_page}.get(root.tag)
+    if reader is None:
+        raise DataError(f"its file is neither ALTO nor PAGE XML: {path} begins with <{root.tag}>.")
+    return reader(root, path)
 
 
 def _only_page(pages: list[Element], path: Path, kind: str) -> Element:
-    """The page of a file: either format names one image, so nothing says where the lines of a second page are."""
+    """The page of a file. Either format names one image only: where the lines of a second page are is unknown."""
     if len(pages) > 1:
         raise DataError(
             f"its {kind} file holds {len(pages)} pages but can name only one image: {path}. Write a file for each page."
@@ -79,10 +77,10 @@ def _read_alto(root: Element, path: Path) -> PageText:
     labels = {tag.get("ID", ""): tag.get("LABEL", "") for tags in root.iter("Tags") for tag in tags}
     page = _only_page(list(root.iter("Page")), path, "ALTO")
     image = next((one.text or "" for one in root.iter("fileName")), "")
-    lines = [
-        PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), _alto_kind(line, labels))
-        for line in page.iter("TextLine")
-    ]
+    lines = []
+    for line in page.iter("TextLine"):
+        kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
+        lines.append(PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), kind))
     width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
     unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
     if lines and not width and not height and unit.lower() not in ("pixel", ""):
@@ -104,14 +102,11 @@ def _alto_outline(line: Element) -> Points:
     polygon = line.find("Shape/Polygon")
     if polygon is not None and (points := _points(polygon.get("POINTS", ""))):
         return points
-    if any(line.get(key) is None for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")):
+    sides = [line.get(key) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
+    if None in sides:
         return ()
-    x, y, width, height = (_number(line.get(key)) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+    x, y, width, height = map(_number, sides)
     return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
-
-
-def _alto_kind(line: Element, labels: dict[str, str]) -> str:
-    return next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
 
 
 def _read_page(root: Element, path: Path) -> PageText:
@@ -132,9 +127,8 @@ def _page_text(line: Element) -> str:
 
 def _text_equivalent(element: Element) -> str | None:
     """The first of several readings: the one with the lowest index."""
-    readings = [(_number(one.get("index")), one.findtext("Unicode")) for one in element.findall("TextEquiv")]
-    found = [text for _, text in sorted(readings, key=lambda reading: reading[0]) if text]
-    return found[0] if found else None
+    readings = sorted(element.findall("TextEquiv"), key=lambda one: _number(one.get("index")))
+    return next((text for one in readings if (text := one.findtext("Unicode"))), None)
 
 
 def _page_outline(line: Element) -> Points:
@@ -168,17 +162,15 @@ def _number(text: str | None) -> float:
 
 
 def _bounded(number: str) -> float:
-    """A number, or one that is still outside of any page: infinity could not be reckoned with."""
+    """A finite number, whatever was written: infinity breaks arithmetic."""
     return min(max(float(number), -_FAR), _FAR)
 
 
 def _with_unique_names(lines: list[PageLine]) -> tuple[PageLine, ...]:
-    return tuple(_renamed(lines))
-
-
-def _renamed(lines: list[PageLine]) -> Iterator[PageLine]:
     seen: set[str] = set()
+    renamed = []
     for number, line in enumerate(lines, start=1):
         name = line.name if line.name and line.name not in seen else f"{line.name or 'line'}.{number}"
         seen.add(name)
-        yield PageLine(name, line.text, line.outline, line.kind)
+        renamed.append(replace(line, name=name))
+    return tuple(renamed)

@@ -22,7 +22,7 @@ LINES_A_CHUNK = 64
 class Hdf5LinesDataset(LineDataset):
     """Lines of a file with the groups train, valid and test, each with dt (pictures on their sides) and gt (texts).
 
-    `datasets.formats.hdf5_lines.write_hdf5` writes such a file from any dataset of lines.
+    `text_recognizer.datasets.exports.hdf5.write_hdf5` writes such a file from any dataset of lines.
 
     Args:
         path: of the file.

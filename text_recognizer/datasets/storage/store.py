@@ -7,7 +7,6 @@ it is whole, so a half-written store is never seen.
 import hashlib
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
+from text_recognizer.whole_files import replace_folder, sha256_of
 
 FORMAT = 1
 
@@ -44,9 +44,8 @@ class StoreWriter:
 
     def allocate(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """An array on disk to be filled piece by piece."""
-        path = self._folder / f"{name}.npy"
         with _writing(self._store):
-            return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+            return np.lib.format.open_memmap(self._folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
 
     @contextmanager
     def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
@@ -112,7 +111,7 @@ class Store:
             path = self.folder / f"{name}.npy"
             if not path.exists():
                 found.append(f"{path} is missing")
-            elif _sha256(path) != recorded["sha256"]:
+            elif sha256_of(path) != recorded["sha256"]:
                 found.append(f"{path} has changed since it was written")
         return found
 
@@ -183,35 +182,17 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
             ) from error
         arrays = {path.stem: _describe(path) for path in sorted(temporary.glob("*.npy"))}
         content = "".join(f"{name} {described['sha256']}\n" for name, described in arrays.items())
-        meta = {
-            "format": FORMAT,
-            "key": dict(key),
-            "arrays": arrays,
-            "content_hash": hashlib.sha256(content.encode()).hexdigest(),
-        }
+        content_hash = hashlib.sha256(content.encode()).hexdigest()
+        meta = {"format": FORMAT, "key": dict(key), "arrays": arrays, "content_hash": content_hash}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Store(folder)
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    # What is not on the disk when the folder gets its name would look whole after a power cut.
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
     array = np.load(path, mmap_mode="r")
-    return {
-        "dtype": str(array.dtype),
-        "shape": list(array.shape),
-        "size_bytes": path.stat().st_size,
-        "sha256": _sha256(path),
-    }
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    size_bytes = path.stat().st_size
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "size_bytes": size_bytes, "sha256": sha256_of(path)}

@@ -413,7 +413,7 @@ _TABLE = (
     Target("sentences", seeds.texts, _sentences),
     *_images(),
     Target("hdf5", seeds.hdf5, partial(_prepared, Hdf5LinesDataset, "lines.hdf5")),
-    Target("matlab", seeds.matlab, lambda folder: read_emnist_mat(folder / "emnist.mat")),
+    Target("matlab", seeds.matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), "emnist.mat")),
     Target("idx", seeds.idx, _idx),
     Target("zip", seeds.zips, _archive),
     Target("tar", seeds.tars, _archive),
