@@ -49,21 +49,17 @@ def write_char_dict(folder: Path, characters: Sequence[str], form: Form = "maps"
     for character in characters:
         if len(character) != 1:
             raise DataError(f"a char_dict holds single code points only. Received: '{character}'.")
-    codes = [str(ord(character)) for character in characters]
-    ids = [str(index) for index in range(len(characters))]
+    codes = {str(ord(character)): character for character in characters}
+    ids = {code: str(index) for index, code in enumerate(codes)}
     files: dict[str, dict[str, str]]
     if form == "maps":
-        files = {
-            "char_dict.json": dict(zip(codes, characters, strict=True)),
-            "ord_2_index_map.json": dict(zip(codes, ids, strict=True)),
-            "index_2_ord_map.json": dict(zip(ids, codes, strict=True)),
-        }
+        by_id = {index: code for code, index in ids.items()}
+        files = {"char_dict.json": codes, "ord_2_index_map.json": ids, "index_2_ord_map.json": by_id}
     else:
-        by_id = {f"{index}_index": code for index, code in zip(ids, codes, strict=True)}
-        by_code = {f"{code}_ord": index for index, code in zip(ids, codes, strict=True)}
+        by_id = {f"{index}_index": code for code, index in ids.items()}
         files = {
-            "char_dict.json": {f"{code}_ord": one for code, one in zip(codes, characters, strict=True)},
-            "ord_map.json": by_id | by_code,
+            "char_dict.json": {f"{code}_ord": character for code, character in codes.items()},
+            "ord_map.json": by_id | {f"{code}_ord": index for code, index in ids.items()},
         }
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in files.items():

@@ -107,12 +107,9 @@ def read_form_xml(path: Path) -> IamForm:
         raise DataError(f"its XML file is no form of IAM: {path} begins with <{root.tag}>.")
     lines = []
     for line in root.findall("handwritten-part/line"):
-        boxes = [
-            tuple(_whole_number(part, key, path) for key in ("x", "y", "width", "height"))
-            for part in line.findall("word/cmp")
-        ]
-        # The quotation marks are escaped twice.
-        text = _unescaped(line.get("text", ""))
+        keys = ("x", "y", "width", "height")
+        boxes = [tuple(_whole_number(part, key, path) for key in keys) for part in line.findall("word/cmp")]
+        text = _unescaped(line.get("text", ""))  # the quotation marks are escaped twice
         lines.append(IamLine(line.get("id", ""), text, line.get("segmentation", "ok") == "ok", _around(boxes)))
     width, height = _whole_number(root, "width", path), _whole_number(root, "height", path)
     return IamForm(root.get("id", path.stem), root.get("writer-id", ""), width, height, tuple(lines))
@@ -143,8 +140,6 @@ def flor_keeps(text: str) -> bool:
     """
     inside = text.strip(string.punctuation).strip()
     letters = text.translate(_NO_PUNCTUATION).strip()
-    if not inside or not letters:
-        return False
     return len(letters) > 2 and (len(inside) - len(letters)) / len(inside) <= 0.1
 
 
@@ -167,9 +162,8 @@ def _unescaped(text: str) -> str:
 
 def _around(boxes: list[tuple[int, ...]]) -> Box | None:
     """The box around boxes; those without an area do not count."""
-    solid = [box for box in boxes if box[2] > 0 and box[3] > 0]
-    if not solid:
+    corners = [(x, y, -x - width, -y - height) for x, y, width, height in boxes if width > 0 and height > 0]
+    if not corners:
         return None
-    left, top = min(x for x, *_ in solid), min(y for _, y, *_ in solid)
-    right, bottom = max(x + width for x, _, width, _ in solid), max(y + height for _, y, _, height in solid)
-    return left, top, right - left, bottom - top
+    left, top, right, bottom = map(min, zip(*corners, strict=True))
+    return left, top, -right - left, -bottom - top

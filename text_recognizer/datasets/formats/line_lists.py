@@ -121,32 +121,21 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
     Raises:
         DataError: it cannot be read, or is of another encoding.
     """
-    codec = _codec(encoding)
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+    try:
+        codec = codecs.lookup(encoding).name
+        if codec in _NO_TEXT_FILES:
+            raise LookupError
         return content.decode("utf-8-sig" if codec == "utf-8" else codec)
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
         raise DataError(f"{path}, line {number} is not {encoding} text: {error.reason}. {advice}") from None
-    except LookupError:  # base64 and the like turn bytes into bytes
-        raise _no_encoding(encoding) from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
-
-
-def _codec(encoding: str) -> str:
-    try:
-        codec = codecs.lookup(encoding).name
-    except (LookupError, ValueError):  # ValueError: a name with a null character or half a surrogate pair
-        raise _no_encoding(encoding) from None
-    if codec in _NO_TEXT_FILES:
-        raise _no_encoding(encoding)
-    return codec
-
-
-def _no_encoding(encoding: str) -> DataError:
-    shown = encoding[:40].encode("unicode_escape").decode()
-    return DataError(f"there is no encoding '{shown}'. Common ones: utf-8, gb18030, latin-1, utf-16.")
+    except (LookupError, ValueError):  # base64 and the like; a name with a null character or half a surrogate pair
+        shown = encoding[:40].encode("unicode_escape").decode()
+        raise DataError(f"there is no encoding '{shown}'. Common ones: utf-8, gb18030, latin-1, utf-16.") from None
 
 
 def _rows(text: str) -> list[str]:
@@ -189,26 +178,18 @@ def _from_sample_row(row: str, by_tab: bool) -> ListedLine:
 def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLine]:
     if not rows:
         return
-    if not _is_header(rows[0]):
-        if len(rows[0]) != 2:
-            raise DataError(
-                f"{path} begins with no header: expected columns like file, text, split, writer. "
-                f"Received: {', '.join(rows[0])[:120]}."
-            )
-        yield from (ListedLine(row[0], row[1]) if len(row) == 2 else _uneven(row, 2) for row in rows if row)
-        return
-    header = [cell.strip().lower() for cell in rows[0]]
-    for row in rows[1:]:
-        if not row:
-            continue
+    has_header = _is_header(rows[0])
+    if not has_header and len(rows[0]) != 2:
+        raise DataError(
+            f"{path} begins with no header: expected columns like file, text, split, writer. "
+            f"Received: {', '.join(rows[0])[:120]}."
+        )
+    header = [cell.strip().lower() for cell in rows[0]] if has_header else ["file", "text"]
+    for row in filter(None, rows[has_header:]):
         if len(row) == len(header):
             yield _from_object(dict(zip(header, row, strict=True)), path)
         else:
-            yield _uneven(row, len(header))
-
-
-def _uneven(row: Sequence[str], expected: int) -> ListedLine:
-    return ListedLine(row[0], "", problem=f"its row has {len(row)} cells, expected {expected}")
+            yield ListedLine(row[0], "", problem=f"its row has {len(row)} cells, expected {len(header)}")
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -224,11 +205,11 @@ def _from_objects(values: Sequence[Any], path: Path) -> Iterator[ListedLine]:
 
 
 def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> ListedLine:
-    file_key = next((key for key in FILE_KEYS if key in value), None)
-    text_key = next((key for key in TEXT_KEYS if key in value), None)
+    file_key, text_key, split_key = (
+        next((key for key in keys if key in value), None) for keys in (FILE_KEYS, TEXT_KEYS, SPLIT_KEYS)
+    )
     if file_key is None:
         raise DataError(f"{path}, entry {number} names no file. Expected one of the keys {', '.join(FILE_KEYS)}.")
-    split_key = next((key for key in SPLIT_KEYS if key in value), None)
     split = str(value[split_key] or "").strip() if split_key else ""
     if split and split.lower() not in SPLITS:
         raise DataError(
