@@ -55,6 +55,7 @@ class StoredDataset(Dataset):
 
     def prepare(self) -> None:
         self.fetch()
+        self.__dict__.pop("_key", None)  # of what was there before
         is_new = find_store(self._folder) is None
         self._store = make_store(self._folder, self._key, self.fill)
         table = write_table(self._table_folder, self.rejected)

@@ -26,7 +26,7 @@ from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
+from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf
 from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool
@@ -45,20 +45,23 @@ LONGEST_LINE = 97
 class IamDataset(LineDataset):
     """Lines of the IAM handwriting database, in their aspect ratio.
 
-    The files are those of the official download, unpacked or not; without a `path` they are looked for in raw/iam of
-    the data folder. Split "aachen" also needs three lists of lines or forms (tr.lst, va.lst, te.lst or the like) in a
+    The files are those of the official download, unpacked or not, or the forms and XML files that the Full Stack Deep
+    Learning recogniser packed (table iamdb): which of them are there decides what texts, images and split are by
+    default. Split "aachen" also needs three lists of lines or forms (tr.lst, va.lst, te.lst or the like) in a
     folder called aachen beside them; papers and recipes that use the split come with them.
 
     Source: Marti and Bunke (2002), "The IAM-database: an English sentence database for offline handwriting
     recognition".
 
     Args:
-        path: the folder with IAM's files.
+        path: the folder with IAM's files; by default raw/iam of the data folder, where the registry fetches them.
+        source: the table of the registry; its name is also the folder's.
         texts: "ascii" parts punctuation from words (lines.txt); "xml" has the texts as they were given to the writers.
         images: "lines" are IAM's own pictures of lines; "forms" cuts the boxes of lines out of the pages.
         split: "lwitlrt" is IAM's large writer-independent text line recognition task, its two validation sets together
             (6,161, 1,840 and 1,861 lines); "flor2020" takes the first alone (900), "fsdl" the second (940); "aachen";
-            "writers" holds out whole writers at random, as forms.txt or the XML files name them.
+            "writers" holds out whole writers at random, as forms.txt or the XML files name them. By default lwitlrt,
+            or writers for forms that come without lists.
         filters: "ok" keeps lines whose segmentation into words is marked as right; "flor2020" those, as far as they
             are more than punctuation: what Flor et al. (2020) train and test on.
         standardize: change the texts as Flor et al. (2020) do: one kind of dash, quote and bracket, blanks around
@@ -68,12 +71,14 @@ class IamDataset(LineDataset):
             the 79 characters of IAM. The fractions are for split "writers".
     """
 
+    usual_split: IamSplit = "lwitlrt"  # of files with lists
+
     def __init__(
         self,
         path: str | None = None,
-        texts: Literal["ascii", "xml"] = "ascii",
-        images: Literal["lines", "forms"] = "lines",
-        split: IamSplit = "lwitlrt",
+        texts: TextsOf | None = None,
+        images: ImagesOf | None = None,
+        split: IamSplit | None = None,
         filters: tuple[IamFilter, ...] = (),
         standardize: bool = False,
         height: Height = 40,
@@ -87,6 +92,7 @@ class IamDataset(LineDataset):
         validation_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.1,
         subsample_fraction: SubsampleFraction | None = None,
+        source: str = "iam",
     ) -> None:
         super().__init__(
             height=height,
@@ -102,22 +108,35 @@ class IamDataset(LineDataset):
             test_fraction=test_fraction,
             subsample_fraction=subsample_fraction,
         )
-        if split not in get_args(IamSplit):
+        if split not in (None, *get_args(IamSplit)):
             known = get_args(IamSplit)
             raise SpecError(
                 f"split must be one of {', '.join(known)}.{did_you_mean(str(split), known)} {received(split)}"
             )
         self.path = Path(path).expanduser() if path else None
-        self.texts = texts
-        self.images = images
-        self.iam_split: IamSplit = split
+        self._given: tuple[TextsOf | None, ImagesOf | None, IamSplit | None] = texts, images, split
+        self.table = source
         self.filters = filters
         self.standardize = standardize
 
     def fetch(self) -> None:
-        self.files.unpack()
+        self.files.fetch()
         if self.iam_split == "writers":
             self.files.require_writers()
+        elif self.iam_split != "aachen":
+            self.files.fetch_lists()
+
+    @property
+    def texts(self) -> TextsOf:
+        return self._given[0] or self.files.layout.texts
+
+    @property
+    def images(self) -> ImagesOf:
+        return self._given[1] or self.files.layout.images
+
+    @property
+    def iam_split(self) -> IamSplit:
+        return self._given[2] or (self.usual_split if self.files.layout.has_lists else "writers")
 
     def scan(self) -> tuple[Charset, int]:
         if self.charset is not None:
@@ -134,10 +153,11 @@ class IamDataset(LineDataset):
         }
 
     def sources(self) -> Iterator[LineSource]:
+        images = self.images
         for line in self._lines:
             text = flor_text(line.text) if self.standardize else line.text
             sample = LineSample(line.name, text, self._writers.get(line.form) or line.form)
-            if self.images == "lines":
+            if images == "lines":
                 yield ImageFile((sample,), self.files.image(line.name))
             else:
                 yield self._cut_from_form(sample, line)
@@ -165,7 +185,7 @@ class IamDataset(LineDataset):
 
     @cached_property
     def files(self) -> IamFiles:
-        return IamFiles(self.path)
+        return IamFiles(self.path, self.table)
 
     @cached_property
     def _lines(self) -> list[IamLine]:

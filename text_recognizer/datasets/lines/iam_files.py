@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -10,18 +11,22 @@ from typing import Literal
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
 from text_recognizer.datasets.remote.archives import extract, is_archive
-from text_recognizer.datasets.remote.fetch import disk_errors, one_process
+from text_recognizer.datasets.remote.fetch import SUMS, disk_errors, fetch, one_process
+from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 
 IamSplit = Literal["lwitlrt", "flor2020", "fsdl", "aachen", "writers"]
+TextsOf = Literal["ascii", "xml"]
+ImagesOf = Literal["lines", "forms"]
 TASK = "largeWriterIndependentTextLineRecognitionTask"
 _LISTS: dict[str, dict[SplitName, tuple[str, ...]]] = {
     "lwitlrt": {"train": ("trainset",), "validation": ("validationset1", "validationset2"), "test": ("testset",)},
     "flor2020": {"train": ("trainset",), "validation": ("validationset1",), "test": ("testset",)},
     "fsdl": {"train": ("trainset",), "validation": ("validationset2",), "test": ("testset",)},
 }
+TASK_LISTS = ("trainset.txt", "validationset1.txt", "validationset2.txt", "testset.txt")
 _AACHEN: dict[SplitName, tuple[str, ...]] = {
     "train": ("tr", "train", "trainset"),
     "validation": ("va", "val", "valid", "validation", "validationset"),
@@ -31,33 +36,79 @@ _LIST_ENDINGS = (".txt", ".lst", ".uttlist", "")
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
 
 
+@dataclass(frozen=True)
+class IamLayout:
+    """What a folder has, and so what is read where nothing else is asked for.
+
+    IAM itself has lines.txt, a picture for each line and lists of its splits; the archive of the Full Stack Deep
+    Learning recogniser XML files and JPEG pages at half size alone.
+    """
+
+    texts: TextsOf = "ascii"
+    images: ImagesOf = "lines"
+    has_lists: bool = True
+
+
 class IamFiles:
     """The files below a folder, found by their names whatever the folders in between.
 
     Args:
-        root: None is raw/iam in the data folder.
+        root: None is the folder of `table` in the data folder, whose files the registry says how to get.
+        table: of the registry.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root or data_folder() / "raw" / "iam"
+    def __init__(self, root: Path | None = None, table: str = "iam") -> None:
+        self.table = None if root else table
+        self.root = root or data_folder() / "raw" / table
 
-    def unpack(self) -> None:
-        """Unpacks the archives that lie in the folder, each into a folder of its name.
+    def fetch(self) -> None:
+        """Fetches what the registry has where nothing is there, and unpacks each archive into a folder of its name.
 
         Raises:
-            DataError: there is nothing to read, with how to get it; an archive is damaged; the disk is full.
+            DataError: there is nothing to read, with how to get it; an archive is another one than the registry says,
+                or damaged; the disk is full.
         """
-        archives = sorted(path for path in self.root.glob("*") if path.is_file() and is_archive(path))
-        for archive in archives:
-            folder = self.root / archive.name.partition(".")[0]
+        packed = [path for path in self.root.glob("*") if is_archive(path) and not _unpacked(path).exists()]
+        if self.table is not None and (packed or not self._paths):
+            table = find_table(self.table)
+            here = {path.name for path in packed}
+            fetch(replace(table, files=tuple(file for file in table.files if not here or file.filename in here)))
+        self._unpack()
+        if not self._paths:
+            raise DataError(self.how_to_get())
+
+    def fetch_lists(self) -> None:
+        """Fetches the lists of IAM's own splits, for which no registration is needed, where there are none."""
+        if self.table is not None and not any(self.find(name) for name in TASK_LISTS):
+            table = find_table(self.table)
+            if lists := tuple(file for file in table.files if file.filename == f"{TASK}.zip"):
+                fetch(replace(table, files=lists))
+                self._unpack()
+
+    def _unpack(self) -> None:
+        for archive in sorted(path for path in self.root.glob("*") if path.is_file() and is_archive(path)):
+            folder = _unpacked(archive)
             if folder.exists():
                 continue
             with disk_errors(self.root), one_process(folder, f"to unpack {archive.name}"):
                 if not folder.exists():
                     extract(archive, folder)
-        self.__dict__.pop("_paths", None)
-        if not self._paths:
-            raise DataError(self.how_to_get())
+        for name in ("_paths", "layout"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def layout(self) -> IamLayout:
+        """What the folder has."""
+        pictures = [Path(name) for name in self._paths if name.lower().endswith(_IMAGE_ENDINGS)]
+        pages = [path for path in pictures if path.stem.count("-") == 1]
+        has_lines = len(pages) < len(pictures) or not pages
+        has_texts = "lines.txt" in self._paths or not self.form_files
+        is_fsdl = not has_lines and not has_texts and pages[0].suffix == ".jpg"
+        return IamLayout(
+            "ascii" if has_texts else "xml",
+            "lines" if has_lines else "forms",
+            not is_fsdl or any(self.find(name) for name in TASK_LISTS),
+        )
 
     def how_to_get(self) -> str:
         return (
@@ -172,8 +223,7 @@ class IamFiles:
 
     @property
     def _has_task_folder(self) -> bool:
-        stems = {stem for lists in _LISTS.values() for stems in lists.values() for stem in stems}
-        return any(self._is_in(TASK, path) for stem in stems for path in self._paths.get(f"{stem}.txt", ()))
+        return any(self._is_in(TASK, path) for name in TASK_LISTS for path in self._paths.get(name, ()))
 
     def _is_in(self, folder: str, path: Path) -> bool:
         """Whether a folder above a file has this name or one that holds it."""
@@ -186,9 +236,13 @@ class IamFiles:
         for folder, folders, files in os.walk(self.root):
             folders.sort()
             for name in sorted(files):
-                if not name.startswith(".") and not is_archive(Path(name)) and not name.endswith(".lock"):
+                if not name.startswith(".") and not is_archive(Path(name)) and not name.endswith((".lock", SUMS)):
                     found.setdefault(name, []).append(Path(folder, name))
         return found
+
+
+def _unpacked(archive: Path) -> Path:
+    return archive.with_name(archive.name.partition(".")[0])
 
 
 def _same_list(paths: Sequence[Path]) -> Path:

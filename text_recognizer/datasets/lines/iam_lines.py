@@ -17,17 +17,19 @@ class IamLinesDataset(IamDataset):
 
     Args:
         subsample_fraction: keep this share of the lines of every split, chosen at random.
-        path, split, filters, standardize: see datasets.lines.iam.IamDataset.
+        path, split, filters, standardize, source: see datasets.lines.iam.IamDataset.
         height, width: of every picture, in pixels. A longer line is made smaller until it fits.
         max_length: longer lines are rejected; the outputs of networks with one output a character.
         ink, preprocessing, charset, normalization, unknown_characters: see datasets.lines.args.LineArgs.
     """
 
+    usual_split = "fsdl"
+
     def __init__(
         self,
         subsample_fraction: SubsampleFraction | None = None,
         path: str | None = None,
-        split: IamSplit = "fsdl",
+        split: IamSplit | None = None,
         filters: tuple[IamFilter, ...] = (),
         standardize: bool = False,
         height: Height = 28,
@@ -38,6 +40,7 @@ class IamLinesDataset(IamDataset):
         charset: Characters | None = None,
         normalization: Normalization = "NFC",
         unknown_characters: str = "error",
+        source: str = "iam",
     ) -> None:
         super().__init__(
             path,
@@ -52,5 +55,6 @@ class IamLinesDataset(IamDataset):
             unknown_characters=unknown_characters,
             max_length=max_length,
             subsample_fraction=subsample_fraction,
+            source=source,
         )
         self.width = width

@@ -28,7 +28,7 @@ class IamParagraphsDataset(ParagraphDataset):
 
     Args:
         subsample_fraction: keep this share of the forms of every split, chosen at random.
-        path: the folder with IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
+        path, source: of IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
         split: see datasets.lines.iam.IamDataset; "writers" holds out whole writers at random.
         side: of a picture, in pixels.
         margin: of page around the lines, in pixels of the form.
@@ -40,20 +40,28 @@ class IamParagraphsDataset(ParagraphDataset):
         self,
         subsample_fraction: SubsampleFraction | None = None,
         path: str | None = None,
-        split: IamSplit = "lwitlrt",
+        split: IamSplit | None = None,
         side: Side = 256,
         margin: Margin = 50,
         preprocessing: tuple[PageStep, ...] = ("contrast",),
         validation_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.2,
+        source: str = "iam",
     ) -> None:
         fractions: dict[SplitName, float] = {"validation": validation_fraction, "test": test_fraction}
         super().__init__(side, margin, preprocessing, fractions, subsample_fraction)
         self.path = Path(path).expanduser() if path else None
-        self.iam_split: IamSplit = split
+        self.table = source
+        self._given_split: IamSplit | None = split
 
     def fetch(self) -> None:
-        self.files.unpack()
+        self.files.fetch()
+        if self.iam_split not in ("writers", "aachen"):
+            self.files.fetch_lists()
+
+    @property
+    def iam_split(self) -> IamSplit:
+        return self._given_split or ("lwitlrt" if self.files.layout.has_lists else "writers")
 
     def source(self) -> dict[str, Any]:
         return self.files.state
@@ -93,4 +101,4 @@ class IamParagraphsDataset(ParagraphDataset):
 
     @cached_property
     def files(self) -> IamFiles:
-        return IamFiles(self.path)
+        return IamFiles(self.path, self.table)
