@@ -20,7 +20,7 @@ class StoredDataset(Dataset):
     """A dataset with a store; a subclass says what the store depends on and fills it."""
 
     recipe_version: ClassVar[int] = 1  # raise it when a reader's result changes: stores are then made again
-    processes: ClassVar[int | None] = None  # of the conversion; None takes all cores
+    processes: int | None = None  # of the conversion; None takes all cores
     noun: ClassVar[str] = "item"  # what a sample is called in messages
     _store: Store | None = None
 
@@ -33,7 +33,7 @@ class StoredDataset(Dataset):
         """
 
     @abstractmethod
-    def fill(self, writer: StoreWriter) -> None:
+    def _fill(self, writer: StoreWriter) -> None:
         """Converts everything into the store.
 
         Raises:
@@ -57,7 +57,7 @@ class StoredDataset(Dataset):
         self.fetch()
         self.__dict__.pop("_key", None)  # of what was there before
         is_new = find_store(self._folder) is None
-        self._store = make_store(self._folder, self._key, self.fill)
+        self._store = make_store(self._folder, self._key, self._fill)
         table = write_table(self._table_folder, self.rejected)
         if is_new and self.rejected:
             where = f" All: {table}" if table else ""
@@ -86,7 +86,7 @@ class StoredDataset(Dataset):
         return self._store
 
     def derived_arrays(
-        self, key: Mapping[str, Any], make: Callable[[], dict[str, NDArray[Any]]]
+        self, key: Mapping[str, Any], make: Callable[[], Mapping[Any, NDArray[Any]]]
     ) -> Mapping[str, NDArray[Any]]:
         """Arrays that follow from the store, as members of splits; stored too, so that processes share them.
 

@@ -95,7 +95,7 @@ class CharacterDataset(StoredDataset):
         images, labels = self._arrays("all" if self._is_one_part else "test" if name == "test" else "train")
         return CharacterSplit(images, labels, self.members[name], self.data_spec.classes)
 
-    def assign(self) -> dict[str, Positions]:
+    def assign(self) -> dict[SplitName, Positions]:
         """Which stored images belong to which split: positions in the part they are stored in."""
         random = np.random.default_rng(SPLIT_SEED)
         if self._is_one_part:
@@ -114,8 +114,7 @@ class CharacterDataset(StoredDataset):
             train = stratified_sample(labels, train, self.subsample_fraction, random)
             validation = stratified_sample(labels, validation, self.subsample_fraction, random)
             test = stratified_sample(test_labels, test, self.subsample_fraction, random)
-        members = {"train": train, "validation": validation, "test": test}
-        return {name: positions.astype(np.int32) for name, positions in members.items()}
+        return {"train": train, "validation": validation, "test": test}
 
     @property
     def fingerprint(self) -> str:
@@ -124,7 +123,8 @@ class CharacterDataset(StoredDataset):
     @cached_property
     def members(self) -> Mapping[str, Positions]:
         """The positions of every split's samples in the part they are stored in."""
-        return self.derived_arrays({**self._members_key, "table": self.source().get("table")}, self.assign)
+        key = {**self._members_key, "table": self.source().get("table")}
+        return self.derived_arrays(key, lambda: {name: rows.astype(np.int32) for name, rows in self.assign().items()})
 
     @property
     def _is_one_part(self) -> bool:
@@ -133,7 +133,7 @@ class CharacterDataset(StoredDataset):
 
     @property
     def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
-        return {"version": self.recipe_version, **self.source()}
+        return {"version": self.recipe_version, **self.recipe, **self.source()}
 
     @property
     def _members_key(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class CharacterDataset(StoredDataset):
     def _arrays(self, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.store.array(f"{part}.images"), self.store.array(f"{part}.labels")
 
-    def fill(self, writer: StoreWriter) -> None:
+    def _fill(self, writer: StoreWriter) -> None:
         for part, (images, labels) in self.read().items():
             self._check(part, images, labels)
             writer.add(f"{part}.images", images)

@@ -31,7 +31,6 @@ from text_recognizer.datasets.storage.rejected import (
     packed_rejected,
     summary,
     unpacked_rejected,
-    write_table,
 )
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
@@ -144,6 +143,8 @@ class PictureDataset(CharacterDataset):
         processes: that convert the pictures; null takes as many as there are cores.
     """
 
+    noun = "picture"
+
     def __init__(
         self,
         side: SidePx = 64,
@@ -193,14 +194,6 @@ class PictureDataset(CharacterDataset):
         """The pictures that were left out, with reasons. Needs `prepare` first."""
         return unpacked_rejected(self.store.arrays())
 
-    def prepare(self) -> None:
-        was_there = self.is_prepared()
-        super().prepare()
-        table = write_table(self._folder, self.rejected)
-        if not was_there and self.rejected:
-            told = f"{self.name}: {summary(self.rejected, 'picture')}{f' All: {table}' if table else ''}\n"
-            sys.stderr.write(told)
-
     def split(self, name: SplitName) -> PictureSplit:
         arrays = self.store.arrays()
         return PictureSplit(arrays["all.images"], arrays["all.labels"], self.members[name], self.classes, arrays)
@@ -233,8 +226,8 @@ class PictureDataset(CharacterDataset):
         return members
 
     @property
-    def _key(self) -> dict[str, Any]:
-        return {"version": self.recipe_version, "form": asdict(self.form), "classes": self.classes, **self.source()}
+    def recipe(self) -> dict[str, Any]:
+        return {"form": asdict(self.form), "classes": self.classes}
 
     @property
     def _members_key(self) -> dict[str, Any]:

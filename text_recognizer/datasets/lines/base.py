@@ -157,7 +157,7 @@ class LineDataset(LineArgs, StoredDataset):
     def recipe(self) -> dict[str, Any]:
         return {"form": asdict(self.form)}
 
-    def fill(self, writer: StoreWriter) -> None:
+    def _fill(self, writer: StoreWriter) -> None:
         fill_pool(writer, self.name, self.sources(), self.form, self.processes)
 
     @property

@@ -134,7 +134,7 @@ class ParagraphDataset(StoredDataset):
     def recipe(self) -> dict[str, Any]:
         return {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing)}
 
-    def fill(self, writer: StoreWriter) -> None:
+    def _fill(self, writer: StoreWriter) -> None:
         rejected: list[Rejected] = []
         pages = list(self.pages())
         pictures: list[_Picture] = []
