@@ -60,10 +60,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "augmentation": {
         "none": "text_recognizer.augmentation.recipes:none",
-        "affine": "text_recognizer.augmentation.recipes:affine",
-        "line_affine": "text_recognizer.augmentation.recipes:line_affine",
-        "line_elastic": "text_recognizer.augmentation.recipes:line_elastic",
-        "page_affine": "text_recognizer.augmentation.recipes:page_affine",
+        "affine": "text_recognizer.augmentation.recipes:Affine",
+        "line_affine": "text_recognizer.augmentation.recipes:LineAffine",
+        "line_elastic": "text_recognizer.augmentation.recipes:LineElastic",
+        "page_affine": "text_recognizer.augmentation.recipes:PageAffine",
     },
 }
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from text_recognizer.augmentation.recipes import Affine
+
 
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
     """Rotation, shear, zoom and shift in one bilinear interpolation, then brightness and contrast; one draw an image.
@@ -14,25 +16,9 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
 
     columns = ("image",)  # of a batch: what it takes and returns
 
-    def __init__(
-        self,
-        *,
-        rotation_degrees: float,
-        shear_degrees: float,
-        zoom_fraction: float,
-        shift_fraction: float,
-        brightness_fraction: float,
-        contrast_fraction: float,
-        background: int,
-        seed: int,
-    ) -> None:
+    def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
-        self.rotation = np.deg2rad(rotation_degrees)
-        self.shear = np.deg2rad(shear_degrees)
-        self.zoom = zoom_fraction
-        self.shift = shift_fraction
-        self.brightness = brightness_fraction
-        self.contrast = contrast_fraction
+        self.changes = changes
         self.background = background
         self.random = keras.random.SeedGenerator(seed)
 
@@ -47,7 +33,8 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def moves(self) -> bool:
-        return bool(self.rotation or self.shear or self.zoom or self.shift)
+        changes = self.changes
+        return any((changes.rotation_degrees, changes.shear_degrees, changes.zoom_fraction, changes.shift_fraction))
 
     def moved(self, x: Any, transforms: Any) -> Any:
         """Images (B, H, W, C) of floats, resampled."""
@@ -57,11 +44,12 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
 
     def shaded(self, x: Any) -> Any:
         """Contrast and brightness of each image changed; back to uint8."""
-        if self.contrast:
+        contrast, brightness = self.changes.contrast_fraction, self.changes.brightness_fraction
+        if contrast:
             mean = keras.ops.mean(x, axis=(1, 2, 3), keepdims=True)
-            x = mean + (x - mean) * (1.0 + self._draw(x, self.contrast)[:, None, None, None])
-        if self.brightness:
-            x = x + 255.0 * self._draw(x, self.brightness)[:, None, None, None]
+            x = mean + (x - mean) * (1.0 + drawn(x, contrast, self.random)[:, None, None, None])
+        if brightness:
+            x = x + 255.0 * drawn(x, brightness, self.random)[:, None, None, None]
         return keras.ops.cast(keras.ops.clip(keras.ops.round(x), 0, 255), "uint8")
 
     def transforms(self, x: Any) -> Any:
@@ -70,9 +58,11 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         Around the image's centre c: input = A (output - c) + c + t, A = rotation times shear times zoom.
         """
         height, width = x.shape[1], x.shape[2]
-        angle, shear = self._draw(x, self.rotation), self._draw(x, self.shear)
-        zoom_x, zoom_y = 1.0 + self._draw(x, self.zoom), 1.0 + self._draw(x, self.zoom)
-        shift_x, shift_y = width * self._draw(x, self.shift), height * self._draw(x, self.shift)
+        changes, random = self.changes, self.random
+        angle = drawn(x, np.deg2rad(changes.rotation_degrees), random)
+        shear = drawn(x, np.deg2rad(changes.shear_degrees), random)
+        zoom_x, zoom_y = (1.0 + drawn(x, changes.zoom_fraction, random) for _ in range(2))
+        shift_x, shift_y = (side * drawn(x, changes.shift_fraction, random) for side in (width, height))
         cos, sin, slope = keras.ops.cos(angle), keras.ops.sin(angle), keras.ops.tan(shear)
         a0, a1 = cos * zoom_x, (cos * slope - sin) * zoom_y
         b0, b1 = sin * zoom_x, (sin * slope + cos) * zoom_y
@@ -82,6 +72,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         zero = keras.ops.zeros_like(a0)
         return keras.ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
-    def _draw(self, x: Any, largest: float) -> Any:
-        """(B,) values, evenly from -largest to +largest."""
-        return keras.random.uniform((keras.ops.shape(x)[0],), -largest, largest, seed=self.random)
+
+def drawn(x: Any, largest: float, random: Any) -> Any:
+    """(B,) values for the images of a batch, evenly from -largest to +largest."""
+    return keras.random.uniform((keras.ops.shape(x)[0],), -largest, largest, seed=random)

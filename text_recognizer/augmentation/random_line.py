@@ -5,6 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from text_recognizer.augmentation.random_affine import drawn
+from text_recognizer.augmentation.recipes import LineAffine
+
 # However long a line is, turning it moves its ends up or down by no more than this share of its height.
 MOST_RISE = 0.15
 
@@ -18,43 +21,16 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
     The local changes let four things wander smoothly along the line: place of the letters, slant, height, baseline.
     They stand for the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for convolutional
     neural networks applied to visual document analysis", in the directions in which handwriting varies.
-
-    Args:
-        local_fraction: standard deviation of the local changes: of place and baseline as a share of the height, of
-            slant as a slope, of height as a share.
-        stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
-        noise_fraction: largest standard deviation of the noise added to each pixel.
-        background: level of the paper.
     """
 
     columns = ("image", "width")  # of a batch: what it takes and returns
 
-    def __init__(
-        self,
-        *,
-        rotation_degrees: float,
-        shear_degrees: float,
-        zoom_fraction: float,
-        shift_fraction: float,
-        local_fraction: float,
-        stroke_amount: float,
-        brightness_fraction: float,
-        contrast_fraction: float,
-        noise_fraction: float,
-        background: int,
-        seed: int,
-    ) -> None:
+    def __init__(self, changes: LineAffine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
-        self.slope = float(np.tan(np.deg2rad(rotation_degrees)))
-        self.slant = float(np.tan(np.deg2rad(shear_degrees)))
-        self.zoom = zoom_fraction
-        self.shift = shift_fraction
-        self.local = local_fraction
-        self.stroke = stroke_amount
-        self.brightness = brightness_fraction
-        self.contrast = contrast_fraction
-        self.noise = noise_fraction
-        self.background = background
+        self.changes = changes
+        self.slope = float(np.tan(np.deg2rad(changes.rotation_degrees)))
+        self.slant = float(np.tan(np.deg2rad(changes.shear_degrees)))
+        self.background = background  # level of the paper
         self.random = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, widths: Any, training: bool = False) -> Any:
@@ -63,7 +39,8 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
             return images, widths
         # As ink on nothing: what comes in from outside is then 0.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
-        if self.slope or self.slant or self.zoom or self.shift or self.local:
+        moves = (self.changes.zoom_fraction, self.changes.shift_fraction, self.changes.local_fraction)
+        if any((self.slope, self.slant, *moves)):
             x, widths = self._formed(x, widths)
         x = self._stroked(x)
         # Padding stays nothing: it is no paper that could be brighter or rougher.
@@ -78,11 +55,11 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         height, width = x.shape[1], ops.shape(x)[2]
         full = ops.cast(width, "float32")
         true = ops.maximum(ops.cast(widths, "float32"), 1.0)
-        wider = ops.minimum(1.0 + self._draw(x, self.zoom), full / true)
-        taller = 1.0 + self._draw(x, self.zoom)
+        wider = ops.minimum(1.0 + drawn(x, self.changes.zoom_fraction, self.random), full / true)
+        taller = 1.0 + drawn(x, self.changes.zoom_fraction, self.random)
         steepest = ops.minimum(self.slope, 2.0 * MOST_RISE * height / true)
-        slope, slant = self._draw(x, 1.0) * steepest, self._draw(x, self.slant)
-        shift = self._draw(x, self.shift) * height
+        slope, slant = drawn(x, 1.0, self.random) * steepest, drawn(x, self.slant, self.random)
+        shift = drawn(x, self.changes.shift_fraction, self.random) * height
 
         column = ops.arange(width, dtype="float32")[None, None, :]  # (1, 1, W)
         row = ops.arange(height, dtype="float32")[None, :, None] - (height - 1) / 2.0  # (1, H, 1) from the middle
@@ -92,7 +69,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
 
         source_x = column / each(wider) + each(slant) * row
         source_y = row / each(taller) + each(slope) * (column - each(true) / 2.0) + each(shift)
-        if self.local:
+        if self.changes.local_fraction:
             place, lean, size, rise = self._wandering(x, height, width)  # (B, 1, W) each
             source_x = source_x + height * place + lean * row
             source_y = source_y + height * rise + size * row
@@ -108,35 +85,32 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         part = places - left
         part = part * part * (3.0 - 2.0 * part)  # level at the given values, so without kinks
         left = ops.cast(left, "int32")
-        knots = keras.random.normal((ops.shape(x)[0], width // height + 2, 4), 0.0, self.local, seed=self.random)
+        shape = (ops.shape(x)[0], width // height + 2, 4)
+        knots = keras.random.normal(shape, 0.0, self.changes.local_fraction, seed=self.random)
         course = (1.0 - part)[None, :, None] * ops.take(knots, left, axis=1)
         course = course + part[None, :, None] * ops.take(knots, left + 1, axis=1)  # (B, W, 4)
         return [course[:, None, :, index] for index in range(4)]
 
     def _stroked(self, x: Any) -> Any:
         """Strokes thicker or thinner, by mixing with the strongest or weakest ink around each pixel."""
-        if not self.stroke:
+        if not self.changes.stroke_amount:
             return x
         ops = keras.ops
-        amount = self._draw(x, self.stroke)[:, None, None]
+        amount = drawn(x, self.changes.stroke_amount, self.random)[:, None, None]
         image = x[..., None]
         thick = ops.max_pool(image, 3, strides=1, padding="same")[..., 0]
         thin = -ops.max_pool(-image, 3, strides=1, padding="same")[..., 0]
         return x + ops.maximum(amount, 0.0) * (thick - x) + ops.maximum(-amount, 0.0) * (thin - x)
 
     def _shaded(self, x: Any) -> Any:
-        if self.contrast:
-            x = x * (1.0 + self._draw(x, self.contrast)[:, None, None])
-        if self.brightness:
-            x = x + self._draw(x, self.brightness)[:, None, None]
-        if self.noise:
-            strength = keras.ops.abs(self._draw(x, self.noise))[:, None, None]
+        if self.changes.contrast_fraction:
+            x = x * (1.0 + drawn(x, self.changes.contrast_fraction, self.random)[:, None, None])
+        if self.changes.brightness_fraction:
+            x = x + drawn(x, self.changes.brightness_fraction, self.random)[:, None, None]
+        if self.changes.noise_fraction:
+            strength = keras.ops.abs(drawn(x, self.changes.noise_fraction, self.random))[:, None, None]
             x = x + strength * keras.random.normal(keras.ops.shape(x), seed=self.random)
         return x
-
-    def _draw(self, x: Any, largest: float) -> Any:
-        """(B,) values, evenly from -largest to +largest."""
-        return keras.random.uniform((keras.ops.shape(x)[0],), -largest, largest, seed=self.random)
 
 
 def _bilinear(x: Any, columns: Any, rows: Any) -> Any:

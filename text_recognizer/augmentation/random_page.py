@@ -5,21 +5,18 @@ from typing import Any
 import keras
 
 from text_recognizer.augmentation.random_affine import RandomAffine
+from text_recognizer.augmentation.recipes import Affine
 
 
 class RandomPage(keras.layers.Layer):  # type: ignore[misc]
-    """RandomAffine for images with a class for every pixel, which move along; may mirror both from left to right.
-
-    Args:
-        flip: whether every other page is mirrored. Where lines stand does not depend on it.
-    """
+    """RandomAffine for images with a class for every pixel, which move along; may mirror both from left to right."""
 
     columns = ("image", "label")
 
-    def __init__(self, *, flip: bool, seed: int, **changes: Any) -> None:
+    def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
-        self.flip = flip
-        self.affine = RandomAffine(seed=seed, **changes)
+        self.flip = changes.flip
+        self.affine = RandomAffine(changes, background, seed)
         self.random = keras.random.SeedGenerator(seed + 1)
 
     def build(self, images_shape: Any, labels_shape: Any) -> None:  # noqa: ARG002 - as call

@@ -1,6 +1,6 @@
 """Augmentations by name: random changes of training images, one draw an image, made inside the training graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le, Lt
@@ -16,59 +16,65 @@ Degrees = Annotated[float, Ge(0), Lt(60)]
 Share = Annotated[float, Ge(0), Lt(1)]
 
 
+def none() -> AugmentationRecipe | None:
+    """Images as they are."""
+    return None
+
+
 @dataclass(frozen=True)
 class Affine(AugmentationRecipe):
-    """Rotation, shear, zoom and shift in one interpolation; brightness and contrast after it.
+    """Each value is the largest change, drawn evenly from -value to +value for each image.
 
-    Of images with a class for every pixel, the classes move along.
+    Rotation, shear, zoom and shift are one interpolation; brightness and contrast come after it. Of images with a class
+    for every pixel, the classes move along.
     """
 
-    rotation_degrees: float
-    shear_degrees: float
-    zoom_fraction: float
-    shift_fraction: float
-    brightness_fraction: float
-    contrast_fraction: float
-    flip: bool = False
+    rotation_degrees: Annotated[float, Ge(0), Lt(180)] = 10.0
+    shear_degrees: Degrees = 10.0
+    zoom_fraction: Share = 0.1
+    shift_fraction: Share = 0.08
+    brightness_fraction: Share = 0.0
+    contrast_fraction: Share = 0.0
+    flip: bool = field(default=False, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """A layer from the columns of a batch that it names in `columns` to the same columns, changed."""
-        changes: dict[str, Any] = {
-            "rotation_degrees": self.rotation_degrees,
-            "shear_degrees": self.shear_degrees,
-            "zoom_fraction": self.zoom_fraction,
-            "shift_fraction": self.shift_fraction,
-            "brightness_fraction": self.brightness_fraction,
-            "contrast_fraction": self.contrast_fraction,
-            "background": 0 if data_spec.ink == "light" else 255,
-            "seed": seed,
-        }
         if data_spec.target == "line":
-            from text_recognizer.augmentation.random_line import RandomLine
-
-            return RandomLine(**changes, local_fraction=0.0, stroke_amount=0.0, noise_fraction=0.0)
+            values = (self.rotation_degrees, self.shear_degrees, self.zoom_fraction, self.shift_fraction)
+            return LineAffine(*values, self.brightness_fraction, self.contrast_fraction).build(data_spec, seed)
         if data_spec.target == "pixels":
             from text_recognizer.augmentation.random_page import RandomPage
 
-            return RandomPage(**changes, flip=self.flip)
+            return RandomPage(self, data_spec.background, seed)
         from text_recognizer.augmentation.random_affine import RandomAffine
 
-        return RandomAffine(**changes)
+        return RandomAffine(self, data_spec.background, seed)
 
 
 @dataclass(frozen=True)
-class Line(AugmentationRecipe):
-    """What another hand, pen or paper changes in a line; see text_recognizer.augmentation.random_line."""
+class PageAffine(Affine):
+    """The same for pages with a class for every pixel; `flip` mirrors every other page from left to right."""
 
-    rotation_degrees: float
-    shear_degrees: float
-    zoom_fraction: float
-    shift_fraction: float
-    local_fraction: float
-    stroke_amount: float
-    brightness_fraction: float
-    contrast_fraction: float
-    noise_fraction: float
+    rotation_degrees: Degrees = 2.0
+    shear_degrees: Degrees = 3.0
+    shift_fraction: Share = 0.06
+    brightness_fraction: Share = 0.1
+    contrast_fraction: Share = 0.1
+    flip: bool = True
+
+
+@dataclass(frozen=True)
+class LineAffine(AugmentationRecipe):
+    """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value."""
+
+    rotation_degrees: Degrees = 1.5
+    shear_degrees: Degrees = 10.0
+    zoom_fraction: Share = 0.1
+    shift_fraction: Share = 0.05
+    brightness_fraction: Share = 0.05
+    contrast_fraction: Share = 0.2
+    local_fraction: Share = field(default=0.0, init=False)
+    stroke_amount: Annotated[float, Ge(0), Le(1)] = field(default=0.0, init=False)
+    noise_fraction: Share = field(default=0.0, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
         """A layer from the columns "image" and "width" of a batch to the same columns, changed.
@@ -83,7 +89,23 @@ class Line(AugmentationRecipe):
             )
         from text_recognizer.augmentation.random_line import RandomLine
 
-        return RandomLine(**self.__dict__, background=0 if data_spec.ink == "light" else 255, seed=seed)
+        return RandomLine(self, data_spec.background, seed)
+
+
+@dataclass(frozen=True)
+class LineElastic(LineAffine):
+    """line_affine, and slant, height, place and baseline that wander along the line, strokes that change, noise.
+
+    Args:
+        local_fraction: standard deviation of what wanders: of place and baseline as a share of the line's height, of
+            slant as a slope, of height as a share.
+        stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
+        noise_fraction: largest standard deviation of a pixel's noise.
+    """
+
+    local_fraction: Share = 0.05
+    stroke_amount: Annotated[float, Ge(0), Le(1)] = 0.5
+    noise_fraction: Share = 0.05
 
 
 def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:
@@ -91,90 +113,3 @@ def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:
     columns = getattr(layer, "columns", ("image",))
     changed = layer(*(batch[name] for name in columns), training=True)
     return {**batch, **dict(zip(columns, changed if len(columns) > 1 else (changed,), strict=True))}
-
-
-def none() -> AugmentationRecipe | None:
-    """Images as they are."""
-    return None
-
-
-def affine(
-    rotation_degrees: Annotated[float, Ge(0), Lt(180)] = 10.0,
-    shear_degrees: Degrees = 10.0,
-    zoom_fraction: Share = 0.1,
-    shift_fraction: Share = 0.08,
-    brightness_fraction: Share = 0.0,
-    contrast_fraction: Share = 0.0,
-) -> Affine:
-    """Each value is the largest change, drawn evenly from -value to +value for each image."""
-    return Affine(
-        rotation_degrees, shear_degrees, zoom_fraction, shift_fraction, brightness_fraction, contrast_fraction
-    )
-
-
-def page_affine(
-    rotation_degrees: Degrees = 2.0,
-    shear_degrees: Degrees = 3.0,
-    zoom_fraction: Share = 0.1,
-    shift_fraction: Share = 0.06,
-    brightness_fraction: Share = 0.1,
-    contrast_fraction: Share = 0.1,
-    flip: bool = True,
-) -> Affine:
-    """The same for pages with a class for every pixel; `flip` mirrors every other page from left to right."""
-    return Affine(
-        rotation_degrees, shear_degrees, zoom_fraction, shift_fraction, brightness_fraction, contrast_fraction, flip
-    )
-
-
-def line_affine(
-    rotation_degrees: Degrees = 1.5,
-    shear_degrees: Degrees = 10.0,
-    zoom_fraction: Share = 0.1,
-    shift_fraction: Share = 0.05,
-    brightness_fraction: Share = 0.05,
-    contrast_fraction: Share = 0.2,
-) -> Line:
-    """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value."""
-    return Line(
-        rotation_degrees,
-        shear_degrees,
-        zoom_fraction,
-        shift_fraction,
-        0.0,
-        0.0,
-        brightness_fraction,
-        contrast_fraction,
-        0.0,
-    )
-
-
-def line_elastic(
-    rotation_degrees: Degrees = 1.5,
-    shear_degrees: Degrees = 10.0,
-    zoom_fraction: Share = 0.1,
-    shift_fraction: Share = 0.05,
-    local_fraction: Share = 0.05,
-    stroke_amount: Annotated[float, Ge(0), Le(1)] = 0.5,
-    brightness_fraction: Share = 0.05,
-    contrast_fraction: Share = 0.2,
-    noise_fraction: Share = 0.05,
-) -> Line:
-    """line_affine, and slant, height, place and baseline that wander along the line, strokes that change, noise.
-
-    Args:
-        local_fraction: standard deviation of what wanders, as a share of the line's height.
-        stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
-        noise_fraction: largest standard deviation of a pixel's noise.
-    """
-    return Line(
-        rotation_degrees,
-        shear_degrees,
-        zoom_fraction,
-        shift_fraction,
-        local_fraction,
-        stroke_amount,
-        brightness_fraction,
-        contrast_fraction,
-        noise_fraction,
-    )

@@ -48,6 +48,11 @@ class DataSpec:
         """
         return Charset.from_classes(self.classes, self.normalization)
 
+    @property
+    def background(self) -> int:
+        """The grey level behind the ink."""
+        return 0 if self.ink == "light" else 255
+
     def to_json(self) -> dict[str, Any]:
         return {
             "input_shape": list(self.input_shape),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from text_recognizer.augmentation.recipes import affine, augmented, line_affine, line_elastic, page_affine
+from text_recognizer.augmentation.recipes import Affine, LineAffine, LineElastic, PageAffine, augmented
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
 
@@ -19,7 +19,7 @@ STILL = NOTHING | {"local_fraction": 0.0, "stroke_amount": 0.0, "noise_fraction"
 
 
 def line_layer(ink="light", seed=0, **changes):
-    return line_elastic(**(STILL | changes)).build(DataSpec((20, None, 1), ("", "a"), "line", ink), seed)
+    return LineElastic(**(STILL | changes)).build(DataSpec((20, None, 1), ("", "a"), "line", ink), seed)
 
 
 def strokes(width=80, padding=40, ink=220, background=0):
@@ -128,7 +128,7 @@ def test_lines_pass_unchanged_when_nothing_is_trained():
 
 def test_a_batch_keeps_its_other_columns():
     images, widths = strokes()
-    layer = line_affine().build(DataSpec((20, None, 1), ("", "a"), "line"), 0)
+    layer = LineAffine().build(DataSpec((20, None, 1), ("", "a"), "line"), 0)
     batch = augmented({"image": images, "width": widths, "label": np.array([[1]])}, layer)
     assert set(batch) == {"image", "width", "label"}
     assert batch["label"].tolist() == [[1]]
@@ -136,7 +136,7 @@ def test_a_batch_keeps_its_other_columns():
 
 def test_the_usual_changes_serve_lines_too():
     images, widths = strokes()
-    layer = affine(rotation_degrees=2.0).build(DataSpec((20, None, 1), ("", "a"), "line"), 0)
+    layer = Affine(rotation_degrees=2.0).build(DataSpec((20, None, 1), ("", "a"), "line"), 0)
     out, out_widths = changed(layer, images, widths)
     assert out.shape == images.shape
     assert out_widths[0] >= 80
@@ -144,7 +144,7 @@ def test_the_usual_changes_serve_lines_too():
 
 def test_changes_of_lines_are_refused_for_other_images():
     with pytest.raises(SpecError, match="changes lines of text, but the dataset's images show a character"):
-        line_elastic().build(DataSpec((28, 28, 1), ("a",)), 0)
+        LineElastic().build(DataSpec((28, 28, 1), ("a",)), 0)
 
 
 def test_the_classes_of_a_page_move_with_its_pixels():
@@ -153,7 +153,7 @@ def test_the_classes_of_a_page_move_with_its_pixels():
     image = np.zeros((6, 40, 40, 1), np.uint8)
     image[:, 10:20, 5:25] = 200
     labels = (image[..., 0] > 0).astype(np.uint8) * 2
-    layer = page_affine(brightness_fraction=0.0, contrast_fraction=0.0).build(
+    layer = PageAffine(brightness_fraction=0.0, contrast_fraction=0.0).build(
         DataSpec((40, 40, 1), ("background", "odd", "even"), "pixels"), 0
     )
     out, classes = map(keras.ops.convert_to_numpy, layer(image, labels, training=True))

@@ -1,6 +1,6 @@
 """An optimizer, a schedule and an augmentation from outside."""
 
-from text_recognizer.augmentation.recipes import affine
+from text_recognizer.augmentation.recipes import Affine
 from text_recognizer.optimizers import adam
 from text_recognizer.recipes import AugmentationRecipe, OptimizerRecipe, ScheduleRecipe
 from text_recognizer.schedules import cosine
@@ -18,4 +18,4 @@ def slope() -> ScheduleRecipe:
 
 def wobble() -> AugmentationRecipe:
     """Turned a little."""
-    return affine(rotation_degrees=2.0)
+    return Affine(rotation_degrees=2.0)
