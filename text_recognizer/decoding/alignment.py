@@ -47,7 +47,13 @@ def align(
         ends = slice(max(length - 2, 0), length)  # a path ends in the last character or in the blank after it
         total = float(np.logaddexp.reduce(totals[line, ends].astype(np.float64)))
         places = _best_places(steps[:count, line], ends.start + int(np.argmax(best[line, ends])))
-        found.append(_alignment(total, places, emitted[line, :count], len(label)))
+        characters = 2 * np.arange(len(label)) + 1
+        first = np.searchsorted(places, characters, side="left")
+        last = np.searchsorted(places, characters, side="right") - 1
+        spans = zip(first, last, characters, strict=True)
+        peaks = [emitted[line, start : end + 1, place].max() for start, end, place in spans]
+        confidences = np.exp(np.array(peaks, np.float32))
+        found.append(Alignment(total, first.astype(np.int32), last.astype(np.int32), confidences))
     return found
 
 
@@ -105,12 +111,3 @@ def _best_places(steps: NDArray[np.int8], end: int) -> NDArray[np.int64]:
         places[frame] = place
         place -= int(steps[frame, place])
     return places
-
-
-def _alignment(total: float, places: NDArray[np.int64], emitted: NDArray[np.float32], length: int) -> Alignment:
-    characters = 2 * np.arange(length) + 1
-    first = np.searchsorted(places, characters, side="left")
-    last = np.searchsorted(places, characters, side="right") - 1
-    peaks = [emitted[a : b + 1, place].max() for a, b, place in zip(first, last, characters, strict=True)]
-    confidences = np.exp(np.array(peaks, np.float32))
-    return Alignment(total, first.astype(np.int32), last.astype(np.int32), confidences)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.decoding.scorers import Weighted
+from text_recognizer.decoding.scorers import Scorer
 
 _KEY_FACTOR, _KEY_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _MAX_EXPONENT = 600.0  # of scores: beyond, doubles overflow
@@ -41,7 +41,7 @@ def beam_search(
     probabilities: NDArray[np.floating[Any]],
     frames: NDArray[np.integer[Any]],
     beam_width: int = 25,
-    scorers: Sequence[Weighted] = (),
+    scorers: Sequence[tuple[Scorer, float]] = (),
     length_bonus: float = 0.0,
     smallest_probability: float = 1e-3,
     top: int = 1,
@@ -52,6 +52,7 @@ def beam_search(
         probabilities: (B, T, classes), class 0 being the blank.
         frames: (B,) that show the line.
         beam_width: prefixes kept after each frame.
+        scorers: with their weights beside the logarithm of the image's probability.
         length_bonus: added to the score for each character.
         smallest_probability: characters that are less probable in a frame do not begin there.
         top: readings to return.
@@ -119,7 +120,7 @@ class _Search:
         probabilities: NDArray[Any],
         candidates: _Candidates,
         beam_width: int,
-        scorers: Sequence[Weighted],
+        scorers: Sequence[tuple[Scorer, float]],
         length_bonus: float,
     ) -> None:
         lines = len(probabilities)
@@ -128,7 +129,7 @@ class _Search:
         self._candidates = candidates
         self._scorers = scorers
         self._length_bonus = length_bonus
-        self._states = [np.full(shape, weighted.scorer.start, np.int64) for weighted in scorers]
+        self._states = [np.full(shape, scorer.start, np.int64) for scorer, _ in scorers]
         self._log_scale = np.zeros(lines)
         self._history: list[tuple[NDArray[np.int64], NDArray[np.int64]] | None] = []
         self._beams = _Beams(
@@ -241,11 +242,11 @@ class _Search:
         line, beam, place = np.nonzero(extended)
         characters = ids[line, place]
         next_states = []
-        for weighted, states in zip(self._scorers, self._states, strict=True):
+        for (scorer, weight), states in zip(self._scorers, self._states, strict=True):
             following = np.zeros(extended.shape, np.int64)
-            after, scores = weighted.scorer.step(states[:lines][line, beam], characters)
+            after, scores = scorer.step(states[:lines][line, beam], characters)
             following[line, beam, place] = after
-            gained[line, beam, place] += weighted.weight * scores
+            gained[line, beam, place] += weight * scores
             next_states.append(following)
         return gained, next_states
 
@@ -253,8 +254,8 @@ class _Search:
         """The best prefixes of every line as readings."""
         beams = self._beams
         ends = beams.bonus.copy()
-        for weighted, states in zip(self._scorers, self._states, strict=True):
-            ends += weighted.weight * weighted.scorer.finish(states.ravel()).reshape(states.shape)
+        for (scorer, weight), states in zip(self._scorers, self._states, strict=True):
+            ends += weight * scorer.finish(states.ravel()).reshape(states.shape)
         with np.errstate(divide="ignore"):
             log_probability = np.log(beams.blank + beams.character) + self._log_scale[:, None]
         score = np.where(beams.last >= 0, log_probability + ends, -np.inf)

@@ -55,15 +55,12 @@ class LineErrors:
     @property
     def parts(self) -> NDArray[np.float64]:
         """(n, 3, 2) errors and what they are counted of, of characters, words and lines."""
-        ones = np.ones(len(self.wrong))
-        return np.stack(
-            [
-                np.stack([self.character_errors, self.characters], axis=1),
-                np.stack([self.word_errors, self.words], axis=1),
-                np.stack([self.wrong, ones], axis=1),
-            ],
-            axis=1,
-        ).astype(np.float64)
+        columns = (
+            (self.character_errors, self.characters),
+            (self.word_errors, self.words),
+            (self.wrong, np.ones(len(self.wrong))),
+        )
+        return np.array(columns, np.float64).transpose(2, 0, 1)
 
 
 def edit_distances(texts: Sequence[Any], readings: Sequence[Any]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _LEAST_SCORE = 1000.0  # the logarithm of the smallest float is -745
 _MOST_PACKED, _ALWAYS_ALLOWED_BYTES = 32, 1 << 26
 
 
+@dataclass(frozen=True, eq=False)
 class CharacterLanguageModel:
     """An n-gram model of characters as a machine: its states are what it remembers of a text so far.
 
@@ -48,18 +50,16 @@ class CharacterLanguageModel:
         start: the context at the beginning of a text.
     """
 
-    def __init__(self, order: int, classes: int, start: int, **arrays: NDArray[Any]) -> None:
-        self.order = order
-        self.classes = classes
-        self.start = start
-        self._arcs: NDArray[np.int64] = arrays["arcs"]
-        self._arc_scores: NDArray[np.float32] = arrays["arc_scores"]
-        self._arc_states: NDArray[np.int32] = arrays["arc_states"]
-        self._backoff_scores: NDArray[np.float32] = arrays["backoff_scores"]
-        self._backoff_states: NDArray[np.int32] = arrays["backoff_states"]
-        self._single_scores: NDArray[np.float32] = arrays["single_scores"]
-        self._single_states: NDArray[np.int32] = arrays["single_states"]
-        self._stored = arrays
+    order: int
+    classes: int
+    start: int
+    arcs: NDArray[np.int64]
+    arc_scores: NDArray[np.float32]
+    arc_states: NDArray[np.int32]
+    backoff_scores: NDArray[np.float32]
+    backoff_states: NDArray[np.int32]
+    single_scores: NDArray[np.float32]
+    single_states: NDArray[np.int32]
 
     @classmethod
     def learn(cls, labels: Iterable[NDArray[np.integer[Any]]], classes: int, order: int) -> "CharacterLanguageModel":
@@ -74,7 +74,7 @@ class CharacterLanguageModel:
     @property
     def contexts(self) -> int:
         """How many contexts the model tells apart."""
-        return len(self._backoff_scores)
+        return len(self.backoff_scores)
 
     def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
         """The contexts (N,) after one more character each, and the characters' log-probabilities."""
@@ -85,16 +85,16 @@ class CharacterLanguageModel:
         while len(open_):
             here, letters = states[open_], characters[open_]
             wanted = here * (self.classes + 1) + letters
-            places = np.minimum(np.searchsorted(self._arcs, wanted), max(len(self._arcs) - 1, 0))
-            seen = self._arcs[places] == wanted if len(self._arcs) else np.zeros(len(open_), bool)
-            scores[open_[seen]] += self._arc_scores[places[seen]]
-            after[open_[seen]] = self._arc_states[places[seen]]
+            places = np.minimum(np.searchsorted(self.arcs, wanted), max(len(self.arcs) - 1, 0))
+            seen = self.arcs[places] == wanted if len(self.arcs) else np.zeros(len(open_), bool)
+            scores[open_[seen]] += self.arc_scores[places[seen]]
+            after[open_[seen]] = self.arc_states[places[seen]]
             single = ~seen & (here == 0)
-            scores[open_[single]] += self._single_scores[letters[single]]
-            after[open_[single]] = self._single_states[letters[single]]
+            scores[open_[single]] += self.single_scores[letters[single]]
+            after[open_[single]] = self.single_states[letters[single]]
             open_ = open_[~seen & ~single]
-            scores[open_] += self._backoff_scores[states[open_]]
-            states[open_] = self._backoff_states[states[open_]]
+            scores[open_] += self.backoff_scores[states[open_]]
+            states[open_] = self.backoff_states[states[open_]]
         return after, scores
 
     def finish(self, states: States) -> Scores:
@@ -111,9 +111,9 @@ class CharacterLanguageModel:
 
     def save(self, path: Path) -> None:
         numbers = np.array([self.order, self.classes, self.start])
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, numbers=numbers, **self._stored)
-        path.write_bytes(buffer.getvalue())
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        with open(path, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, numbers=numbers, **arrays)
 
     @classmethod
     def load(cls, path: Path, classes: int) -> "CharacterLanguageModel":
@@ -143,10 +143,10 @@ class CharacterLanguageModel:
         """
         _expect(self.classes == classes, f"it is of {self.classes} classes, the charset has {classes}")
         _expect(1 <= self.order <= LONGEST_ORDER, f"its order is {self.order}")
-        lengths = {"arcs": len(self._arcs), "contexts": self.contexts, "characters": classes + 1}
+        lengths = {"arcs": len(self.arcs), "contexts": self.contexts, "characters": classes + 1}
         _expect(self.contexts > 0, "it has no contexts")
         for name, (kind, length) in _ARRAYS.items():
-            array = self._stored[name]
+            array = getattr(self, name)
             fits = array.dtype == kind and array.shape == (lengths[length],)
             _expect(fits, f"'{name}' is {array.dtype} of {array.shape}")
             if kind is np.float32:
@@ -155,14 +155,14 @@ class CharacterLanguageModel:
                 inside = not len(array) or (array.min() >= 0 and array.max() < self.contexts)
                 _expect(bool(inside), f"'{name}' leads to contexts that there are not")
         _expect(0 <= self.start < self.contexts, f"it starts in the context {self.start}")
-        keys = self._arcs
+        keys = self.arcs
         in_order = not len(keys) or (
             keys[0] >= 0 and keys[-1] < self.contexts * (classes + 1) and np.all(keys[1:] > keys[:-1])
         )
         _expect(bool(in_order), "'arcs' is not sorted, or of contexts that there are not")
         left: NDArray[Any] = np.arange(self.contexts)
         for _ in range(self.order - 1):  # each step back leaves a shorter context
-            left = self._backoff_states[left]
+            left = self.backoff_states[left]
         _expect(not left.any(), "'backoff_states' does not lead back to the beginning")
 
 

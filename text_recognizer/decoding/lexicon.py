@@ -63,7 +63,7 @@ class Lexicon:
     @classmethod
     def of_texts(cls, texts: Iterable[str], classes: Sequence[str]) -> "Lexicon":
         """The words that occur in texts, which are in logical order."""
-        split = _splitter(classes)
+        split = Charset.from_classes(classes).split
         return cls({word for text in texts for word in words_of(visual_order(text), split)}, classes)
 
     def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
@@ -100,10 +100,6 @@ def words_of(text: str, split: Callable[[str], Sequence[str]] = list) -> Iterato
     for letters, run in groupby(split(text), _is_letter):
         if letters:
             yield "".join(run)
-
-
-def _splitter(classes: Sequence[str]) -> Callable[[str], Sequence[str]]:
-    return Charset.from_classes(classes).split
 
 
 def _is_letter(character: str) -> bool:

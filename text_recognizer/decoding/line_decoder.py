@@ -14,8 +14,8 @@ from text_recognizer.decoding.beam import Hypothesis, beam_search
 from text_recognizer.decoding.greedy import greedy_labels, log_softmax, softmax
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.decoding.lexicon import Lexicon
-from text_recognizer.decoding.scorers import Weighted
-from text_recognizer.decoding.tuning import DecodingWeights, Tuned, tune_weights
+from text_recognizer.decoding.scorers import Scorer
+from text_recognizer.decoding.tuning import DecodingWeights, tune_weights
 from text_recognizer.errors import DataError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
@@ -91,11 +91,10 @@ class LineDecoder:
             top, asked = alternatives or ALTERNATIVES, alternatives is not None
             found = self._search(np.exp(log_probabilities), frames, self.weights, top, thorough=asked)
         labels = [hypotheses[0].label for hypotheses in found] if searches else greedy_labels(outputs, frames)
+        alignments = align(log_probabilities, frames, labels)
         return [
             Reading(label, alignment, _ranked(label, alignment, hypotheses, alternatives))
-            for label, alignment, hypotheses in zip(
-                labels, align(log_probabilities, frames, labels), found, strict=True
-            )
+            for label, alignment, hypotheses in zip(labels, alignments, found, strict=True)
         ]
 
     def learn(self, labels: Sequence[Label], texts: Sequence[str]) -> None:
@@ -106,7 +105,7 @@ class LineDecoder:
             self.lexicon = Lexicon.of_texts(texts, self.classes)
         self.is_ready = True
 
-    def tune(self, batches: Sequence[tuple[NDArray[Any], NDArray[np.integer[Any]]]], labels: Sequence[Label]) -> Tuned:
+    def tune(self, batches: Sequence[tuple[NDArray[Any], NDArray[np.integer[Any]]]], labels: Sequence[Label]) -> None:
         """Chooses the weights by the edits that lines then have.
 
         Args:
@@ -116,17 +115,11 @@ class LineDecoder:
         probabilities = [(softmax(outputs), frames) for outputs, frames in batches]
 
         def read(weights: DecodingWeights) -> list[list[int]]:
-            return [
-                found[0].label.tolist()
-                for part, frames in probabilities
-                for found in self._search(part, frames, weights, 1)
-            ]
+            found = [one for part, frames in probabilities for one in self._search(part, frames, weights, 1)]
+            return [hypotheses[0].label.tolist() for hypotheses in found]
 
-        tuned = tune_weights(
-            read, [label.tolist() for label in labels], self.language_model is not None, self.lexicon is not None
-        )
-        self.weights = tuned.weights
-        return tuned
+        wanted = [label.tolist() for label in labels]
+        self.weights = tune_weights(read, wanted, self.language_model is not None, self.lexicon is not None)
 
     def save(self, folder: Path) -> None:
         """Writes what was learnt into a folder."""
@@ -174,11 +167,8 @@ class LineDecoder:
         Args:
             thorough: finds so many also in a line whose every character is clear.
         """
-        scorers = []
-        if self.language_model is not None and weights.language:
-            scorers.append(Weighted(self.language_model, weights.language))
-        if self.lexicon is not None and weights.words:
-            scorers.append(Weighted(self.lexicon, weights.words))
+        weighted = ((self.language_model, weights.language), (self.lexicon, weights.words))
+        scorers: list[tuple[Scorer, float]] = [(one, weight) for one, weight in weighted if one is not None and weight]
         width = self.beam_width or USUAL_BEAM_WIDTH
         smallest = {"smallest_probability": 1e-6} if thorough else {}
         return beam_search(

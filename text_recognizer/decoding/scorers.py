@@ -1,6 +1,5 @@
 """Scorer: what else than the image speaks for a reading. A machine that walks along its characters."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,11 +22,3 @@ class Scorer(Protocol):
 
     def finish(self, states: States) -> Scores:
         """(N,) what the end of the text adds to the score."""
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """A scorer with its weight beside the logarithm of the image's probability."""
-
-    scorer: Scorer
-    weight: float

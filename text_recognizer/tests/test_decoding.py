@@ -12,7 +12,6 @@ from text_recognizer.decoding.greedy import blank_frames, greedy_labels, log_sof
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.decoding.lexicon import Lexicon, words_of
 from text_recognizer.decoding.line_decoder import LineDecoder
-from text_recognizer.decoding.scorers import Weighted
 from text_recognizer.decoding.tuning import DecodingWeights, evenly_chosen, tune_weights
 from text_recognizer.errors import DataError
 from text_recognizer.tests.conftest import shared_data
@@ -298,9 +297,9 @@ def test_scorers_change_what_is_read():
     probabilities[0, 2, 2], probabilities[0, 2, 3] = 0.45, 0.50  # b or, a little likelier, c
     frames = np.array([3])
     assert beam_search(probabilities, frames)[0][0].label.tolist() == [1, 3]
-    lexicon = Weighted(Lexicon(["ab"], classes), 1.0)
+    lexicon = (Lexicon(["ab"], classes), 1.0)
     assert beam_search(probabilities, frames, scorers=[lexicon])[0][0].label.tolist() == [1, 2]
-    language = Weighted(CharacterLanguageModel.learn([np.array([1, 2])] * 9, 4, 3), 1.0)
+    language = (CharacterLanguageModel.learn([np.array([1, 2])] * 9, 4, 3), 1.0)
     best = beam_search(probabilities, frames, scorers=[language], length_bonus=1.0)[0][0]
     assert best.label.tolist() == [1, 2]
     assert best.log_probability < 0  # of the image alone
@@ -318,7 +317,7 @@ def test_a_scored_search_is_exact_while_the_beam_holds_everything(seed):
     }
     wanted = max(weighted, key=weighted.__getitem__)
     found = beam_search(
-        probabilities[None], np.array([4]), 500, [Weighted(model, 0.7)], length_bonus=0.4, smallest_probability=0.0
+        probabilities[None], np.array([4]), 500, [(model, 0.7)], length_bonus=0.4, smallest_probability=0.0
     )[0][0]
     assert tuple(found.label.tolist()) == wanted
     assert found.score == pytest.approx(weighted[wanted], abs=1e-5)
@@ -330,9 +329,8 @@ def test_weights_are_those_with_the_fewest_errors():
         near = abs(weights.language - 0.6) + abs(weights.length - 1.0)
         return ["a" * round(10 * near)]
 
-    tuned = tune_weights(read, [""], has_language=True, has_words=False)
-    assert tuned.weights == DecodingWeights(language=0.6, length=1.0)
-    assert tuned.errors[DecodingWeights()] == 16
+    best = tune_weights(read, [""], has_language=True, has_words=False)
+    assert best == DecodingWeights(language=0.6, length=1.0)
     assert evenly_chosen(10, 3).tolist() == [0, 4, 9]
     assert evenly_chosen(2, 3).tolist() == [0, 1]
 
@@ -425,7 +423,7 @@ def test_a_lexicon_and_a_language_model_mend_a_real_line():
     truth = (folder / "gt_0.txt").read_text(encoding="utf-8").strip()
     probabilities = read_matrix(folder / "mat_0.csv")
     frames = np.array([probabilities.shape[1]])
-    lexicon = Weighted(Lexicon.of_texts([words], classes), 4.0)
+    lexicon = (Lexicon.of_texts([words], classes), 4.0)
     found = beam_search(probabilities, frames, 50, [lexicon], smallest_probability=1e-4)[0][0]
     assert spelled(characters, found.label).startswith("the fake friend of the family")
     assert truth.startswith("the fake friend of the family")

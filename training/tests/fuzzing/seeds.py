@@ -453,7 +453,7 @@ def agent_values() -> list[Files]:
 
 def decoders() -> list[Files]:
     """What a reader of lines has learnt besides its weights."""
-    from text_recognizer.decoding import LineDecoder
+    from text_recognizer.decoding.line_decoder import LineDecoder
 
     def make(folder: Path) -> None:
         decoder = LineDecoder(("", *"abc "), 4, 3, True)

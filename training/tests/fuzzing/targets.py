@@ -39,7 +39,7 @@ from text_recognizer.datasets.remote import archives
 from text_recognizer.datasets.remote.answers import DownloadError
 from text_recognizer.datasets.remote.download import Download
 from text_recognizer.datasets.remote.metadata import load_registry
-from text_recognizer.decoding import LineDecoder
+from text_recognizer.decoding.line_decoder import LineDecoder
 from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
