@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
-from text_recognizer.datasets.characters.base import SPLIT_SEED
+from text_recognizer.datasets.characters.base import SPLIT_SEED, Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
@@ -66,32 +66,29 @@ class _Picture:
     square: tuple[float, ...]  # left, top, side, then x1, y1, x2, y2 of what is shown, in pixels of the page
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ParagraphDataset(StoredDataset):
     """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
+
+    Pictures have light ink; a pixel is background (0), or of an odd (1) or even line (2).
 
     Args:
         side: of a picture, in pixels.
         margin: of page shown around the lines, in pixels of the page.
         preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
-        fractions: of the training pages held out where the files have no validation or test split.
+        validation_fraction, test_fraction: of the training pages held out, whole writers where they are known, where
+            the files have no validation or test split.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
     """
 
     recipe_version = 2
 
-    def __init__(
-        self,
-        side: int,
-        margin: int,
-        preprocessing: tuple[PageStep, ...],
-        fractions: Mapping[SplitName, float],
-        subsample_fraction: float | None,
-    ) -> None:
-        self.side = side
-        self.margin = margin
-        self.preprocessing = preprocessing
-        self.fractions = dict(fractions)
-        self.subsample_fraction = subsample_fraction
+    side: Side = 256
+    margin: Margin = 50
+    preprocessing: tuple[PageStep, ...] = ("contrast",)
+    validation_fraction: Fraction = 0.1
+    test_fraction: Fraction = 0.1
+    subsample_fraction: SubsampleFraction | None = None
 
     @abstractmethod
     def pages(self) -> Iterator[PageSource]:
@@ -115,7 +112,8 @@ class ParagraphDataset(StoredDataset):
         arrays = self.store.arrays()
         given = self.given_splits(list(unpacked("names", arrays)), arrays["splits"])
         random = np.random.default_rng(SPLIT_SEED)
-        splits = completed_splits(given, list(unpacked("groups", arrays)), self.fractions, random, self.label)
+        fractions: dict[SplitName, float] = {"validation": self.validation_fraction, "test": self.test_fraction}
+        splits = completed_splits(given, list(unpacked("groups", arrays)), fractions, random, self.label)
         members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
         return subsampled(members, self.subsample_fraction, random)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import read_form_xml
 from text_recognizer.datasets.lines.iam import form_outline
@@ -21,7 +21,7 @@ from text_recognizer.wording import counted
 
 
 class IamParagraphsDataset(ParagraphDataset):
-    """The handwritten paragraphs of IAM's forms; light ink; lines are background (0), odd (1) or even (2).
+    """The handwritten paragraphs of IAM's forms.
 
     A form belongs to the split of its lines, so no writer is in two of them. The Full Stack Deep Learning recogniser
     drew 20 % of the forms at random for its test, whoever wrote them.
@@ -30,10 +30,8 @@ class IamParagraphsDataset(ParagraphDataset):
         subsample_fraction: keep this share of the forms of every split, chosen at random.
         path, source: of IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
         split: see datasets.lines.iam.IamDataset; "writers" holds out whole writers at random.
-        side: of a picture, in pixels.
-        margin: of page around the lines, in pixels of the form.
-        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
-        validation_fraction, test_fraction: of the forms, for split "writers".
+        side, margin, preprocessing, validation_fraction, test_fraction: see datasets.pages.base.ParagraphDataset; the
+            fractions are for split "writers".
     """
 
     def __init__(
@@ -48,8 +46,14 @@ class IamParagraphsDataset(ParagraphDataset):
         test_fraction: Fraction = 0.2,
         source: str = "iam",
     ) -> None:
-        fractions: dict[SplitName, float] = {"validation": validation_fraction, "test": test_fraction}
-        super().__init__(side, margin, preprocessing, fractions, subsample_fraction)
+        super().__init__(
+            side=side,
+            margin=margin,
+            preprocessing=preprocessing,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            subsample_fraction=subsample_fraction,
+        )
         self.path = Path(path).expanduser() if path else None
         self.table = source
         self._given_split: IamSplit | None = split

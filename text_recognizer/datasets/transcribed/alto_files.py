@@ -51,11 +51,7 @@ class AltoFiles:
         self.path = Path(path).expanduser()
         self.image_folder = Path(image_folder).expanduser() if image_folder else None
         self.line_types = line_types
-        try:
-            self.writer_pattern = re.compile(writer_pattern) if writer_pattern else None
-        except re.error as error:
-            problem = f"writer_pattern is no regular expression: {error}. {received(writer_pattern)}"
-            raise SpecError(problem) from None
+        self.writer_pattern = compiled_pattern(writer_pattern)
 
     @property
     def key(self) -> dict[str, object]:
@@ -118,6 +114,18 @@ class AltoFiles:
     def _split(self, file: Path) -> SplitName | Literal[""]:
         folders = file.relative_to(self.path).parts[:-1] if not self.path.is_file() else ()
         return next((SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS), "")
+
+
+def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
+    """The argument writer_pattern of a dataset.
+
+    Raises:
+        SpecError: it is no regular expression.
+    """
+    try:
+        return re.compile(pattern) if pattern else None
+    except re.error as error:
+        raise SpecError(f"writer_pattern is no regular expression: {error}. {received(pattern)}") from None
 
 
 def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
