@@ -28,19 +28,17 @@ class Argument:
 
     Args:
         annotation: its type with ranges; typing.Any where the signature says nothing.
-        fixed_default: the default value, or REQUIRED.
-        default_factory: makes the default value anew each time.
+        make_default: makes the default value anew each time, or returns REQUIRED.
     """
 
     name: str
     annotation: Any
-    fixed_default: Any
-    default_factory: Callable[[], Any] | None = None
+    make_default: Callable[[], Any]
 
     @property
     def default(self) -> Any:
         """The default value, or REQUIRED."""
-        return self.fixed_default if self.default_factory is None else self.default_factory()
+        return self.make_default()
 
 
 @functools.lru_cache(maxsize=1000)  # a sweep asks for the same signatures ten thousand times
@@ -49,19 +47,19 @@ def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
 
     The name "*" stands for any further argument (``**kwargs``).
     """
-    hints = _type_hints(target)
-    factories = _default_factories(target)
+    try:
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    except (NameError, AttributeError, TypeError):
+        hints = {}  # annotations that exist only for a type checker: names are still checked, values are not
+    fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
+    factories = {one.name: one.default_factory for one in fields if one.default_factory is not dataclasses.MISSING}
     found: dict[str, Argument] = {}
-    for parameter in inspect.signature(target).parameters.values():
+    for name, parameter in inspect.signature(target).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            found["*"] = Argument("*", Any, None)
+            found["*"] = Argument("*", Any, lambda: None)
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            found[parameter.name] = Argument(
-                parameter.name,
-                hints.get(parameter.name, Any),
-                parameter.default,
-                factories.get(parameter.name),
-            )
+            fixed = functools.partial(lambda default: default, parameter.default)
+            found[name] = Argument(name, hints.get(name, Any), factories.get(name, fixed))
     return MappingProxyType(found)
 
 
@@ -84,8 +82,9 @@ def check_arguments(
         return {}, [Problem(f"{label} does not tell its arguments. Name a function or class in Python.", key)]
     accepts_any = arguments.pop("*", None) is not None
     group = f"{key}." if key else ""
+    takes = f"It takes: {', '.join(arguments)}." if arguments else "It takes none."
     problems: list[str] = [
-        Problem(_unknown_argument(label, name, list(arguments)), f"{group}{name}")
+        Problem(f"{label} has no argument '{name}'.{did_you_mean(name, arguments)} {takes}", f"{group}{name}")
         for name in values
         if name not in arguments and not accepts_any
     ]
@@ -127,21 +126,16 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
 
 def json_schema_of(target: Callable[..., Any], apart_from: Collection[str] = ()) -> dict[str, Any]:
     """JSON Schema of an object that holds a target's arguments, apart from those that do not come from a spec."""
+    arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
+    extra = arguments.pop("*", None) is not None
     properties: dict[str, Any] = {}
-    required: list[str] = []
-    extra = False
-    for name, argument in arguments_of(target).items():
-        if name == "*":
-            extra = True
-        if name == "*" or name in apart_from:
-            continue
+    for name, argument in arguments.items():
         adapter = _adapter(argument.annotation)
         properties[name] = _inlined(adapter.json_schema()) if adapter is not None else {}
-        if argument.default is REQUIRED:
-            required.append(name)
-        else:
+        if argument.default is not REQUIRED:
             properties[name]["default"] = to_json(argument.default)
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": extra}
+    required = [name for name, argument in arguments.items() if argument.default is REQUIRED]
     return schema | ({"required": required} if required else {})
 
 
@@ -153,29 +147,13 @@ def describe_annotation(annotation: Any) -> str:
 
 def to_json(value: Any) -> Any:
     """A default or checked value as plain JSON (tuples as lists, dataclasses as objects)."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: to_json(getattr(value, name)) for name in value.__dataclass_fields__}
+    if dataclasses.is_dataclass(value):
+        return {one.name: to_json(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     return value
-
-
-def _default_factories(target: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
-    if not dataclasses.is_dataclass(target):
-        return {}
-    factories = {one.name: one.default_factory for one in dataclasses.fields(target)}
-    return {name: factory for name, factory in factories.items() if factory is not dataclasses.MISSING}
-
-
-def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError, TypeError):
-        # Annotations that exist only for a type checker: names are still checked, values are not.
-        return {}
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
@@ -195,11 +173,6 @@ def _new_adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
 
 
 _cached_adapter = functools.lru_cache(maxsize=1000)(_new_adapter)
-
-
-def _unknown_argument(label: str, name: str, known: list[str]) -> str:
-    takes = f"It takes: {', '.join(known)}." if known else "It takes none."
-    return f"{label} has no argument '{name}'.{did_you_mean(name, known)} {takes}"
 
 
 _SENTENCES = {

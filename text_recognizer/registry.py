@@ -56,7 +56,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         for name in ("adadelta", "adagrad", "adam", "adamw", "lion", "nadam", "rmsprop", "sgd")
     },
     "schedule": {
-        name: f"text_recognizer.schedules:{name}" for name in ("constant", "cosine", "exponential", "reduce_on_plateau")
+        "constant": "text_recognizer.schedules:Constant",
+        "cosine": "text_recognizer.schedules:Cosine",
+        "exponential": "text_recognizer.schedules:Exponential",
+        "reduce_on_plateau": "text_recognizer.schedules:ReduceOnPlateau",
     },
     "augmentation": {
         "none": "text_recognizer.augmentation.recipes:none",

@@ -1,4 +1,4 @@
-"""Learning rate schedules by name: what a function returns is built for a given rate and number of steps."""
+"""Learning rate schedules by name, built for a given rate and number of steps."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -23,10 +23,13 @@ class Constant(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class Cosine(ScheduleRecipe):
-    """A half cosine from the rate down to a part of it, after a linear warm-up."""
+    """A half cosine from the rate down to a part of it, after a linear warm-up.
 
-    warmup_fraction: float
-    final_fraction: float
+    Source: Loshchilov and Hutter (2017), "SGDR", without restarts.
+    """
+
+    warmup_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0
+    final_fraction: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def build(self, learning_rate: float, total_steps: int) -> "Rate":
         import keras
@@ -45,9 +48,9 @@ class Cosine(ScheduleRecipe):
 class Exponential(ScheduleRecipe):
     """The rate times a factor, every so many steps."""
 
-    decay_rate: float
-    decay_steps: int
-    staircase: bool
+    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
+    decay_steps: Annotated[int, Ge(1)] = 2000
+    staircase: bool = True
 
     def build(self, learning_rate: float, total_steps: int) -> "Rate":  # noqa: ARG002 - one interface for all
         import keras
@@ -61,35 +64,7 @@ class Exponential(ScheduleRecipe):
 class ReduceOnPlateau(Constant):
     """The same rate until the monitored metric stalls; then a part of it. The training loop applies it."""
 
-    factor: float
-    patience: int
-    min_delta: float
-    min_learning_rate: float
-
-
-def constant() -> Constant:
-    return Constant()
-
-
-def cosine(
-    warmup_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0, final_fraction: Annotated[float, Ge(0), Le(1)] = 0.0
-) -> Cosine:
-    """Source: Loshchilov and Hutter (2017), "SGDR", without restarts."""
-    return Cosine(warmup_fraction, final_fraction)
-
-
-def exponential(
-    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97,
-    decay_steps: Annotated[int, Ge(1)] = 2000,
-    staircase: bool = True,
-) -> Exponential:
-    return Exponential(decay_rate, decay_steps, staircase)
-
-
-def reduce_on_plateau(
-    factor: Annotated[float, Gt(0), Lt(1)] = 0.2,
-    patience: Annotated[int, Ge(1)] = 5,
-    min_delta: Annotated[float, Ge(0)] = 1e-4,
-    min_learning_rate: Annotated[float, Ge(0)] = 0.0,
-) -> ReduceOnPlateau:
-    return ReduceOnPlateau(factor, patience, min_delta, min_learning_rate)
+    factor: Annotated[float, Gt(0), Lt(1)] = 0.2
+    patience: Annotated[int, Ge(1)] = 5
+    min_delta: Annotated[float, Ge(0)] = 1e-4
+    min_learning_rate: Annotated[float, Ge(0)] = 0.0

@@ -154,7 +154,7 @@ def liar() -> OptimizerRecipe: return 3
         ("optimizer", "own_parts:unannotated", "no subclass of"),
         ("optimizer", "own_parts:lists", "no subclass of"),
         ("optimizer", "own_parts:no_changes", "no subclass of"),
-        ("optimizer", "text_recognizer.schedules:constant", "no subclass of"),
+        ("optimizer", "text_recognizer.schedules:Constant", "no subclass of"),
         ("schedule", "text_recognizer.optimizers:adam", "no subclass of"),
         ("augmentation", "own_parts:Layer", "no subclass of text_recognizer.recipes.AugmentationRecipe"),
         ("optimizer", "os.path:join:x", "is not a name like package.module:Name."),

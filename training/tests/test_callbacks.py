@@ -1,7 +1,7 @@
 import math
 
 from text_recognizer.models.metric import LOSS, Metric
-from text_recognizer.schedules import reduce_on_plateau
+from text_recognizer.schedules import ReduceOnPlateau
 from text_recognizer.train_args import EarlyStopping
 from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 
@@ -37,7 +37,7 @@ def test_early_stopping_may_watch_another_metric_than_the_best_weights():
 
 
 def test_a_plateau_reduces_the_rate_again_and_again_down_to_its_floor():
-    plateau = Plateau(reduce_on_plateau(factor=0.1, patience=2, min_learning_rate=0.005), "val_loss", LOSS)
+    plateau = Plateau(ReduceOnPlateau(factor=0.1, patience=2, min_learning_rate=0.005), "val_loss", LOSS)
     rate, rates = 1.0, []
     for row in rows(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0):
         rate = plateau.next_rate(row, rate)

@@ -3,7 +3,7 @@
 from text_recognizer.augmentation.recipes import Affine
 from text_recognizer.optimizers import adam
 from text_recognizer.recipes import AugmentationRecipe, OptimizerRecipe, ScheduleRecipe
-from text_recognizer.schedules import cosine
+from text_recognizer.schedules import Cosine
 
 
 def calm_adam() -> OptimizerRecipe:
@@ -13,7 +13,7 @@ def calm_adam() -> OptimizerRecipe:
 
 def slope() -> ScheduleRecipe:
     """A cosine."""
-    return cosine()
+    return Cosine()
 
 
 def wobble() -> AugmentationRecipe:
