@@ -27,7 +27,6 @@ _PIECE_BYTES = 1 << 20
 _PLACE_OF_TEXT = np.dtype([("size", "<u4"), ("address", "<u8"), ("index", "<u4")])
 _HEAP = struct.Struct("<4sB3xQ")  # signature, version, size
 _HEAP_OBJECT = struct.Struct("<HH4xQ")  # index, references, size
-_MOST_PACKED = 1032  # deflate cannot make more bytes out of one
 
 
 class _RefusedError(Exception):
@@ -135,8 +134,7 @@ def _check_dataset(dataset: Any, place: str, size_bytes: int, chunked: bool) -> 
                 f"{place} has chunks of {chunk_bytes:,} bytes, at most {MOST_CHUNK_BYTES:,} are allowed. "
                 f"Write it in smaller ones"
             )
-        if _DEFLATE in _filters(stored, place):
-            most_packed = _MOST_PACKED
+        most_packed = max((_MOST_PACKED.get(kind, 1) for kind in _filters(stored, place)), default=1)
     declared_bytes = math.prod(shape) * item_bytes if dataset.shape is not None else 0
     found_bytes = min(dataset.get_storage_size(), size_bytes)
     if declared_bytes > most_packed * found_bytes:
@@ -151,15 +149,18 @@ def _item_bytes(dataset: Any) -> int:
     return _PLACE_OF_TEXT.itemsize if is_any_length else int(kind.get_size())
 
 
-_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3  # as HDF5 numbers its filters
-_ORDERS = [(), (2,), (1,), (2, 1), (3,), (2, 3), (1, 3), (2, 1, 3)]
+_DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000  # as HDF5 numbers its filters
+_MOST_PACKED = {_DEFLATE: 1032, _LZF: 88}  # they cannot make more bytes out of one
+_ORDERS = [
+    (*shuffled, *packed, *summed) for shuffled in ((), (2,)) for packed in ((), (1,), (_LZF,)) for summed in ((), (3,))
+]
 
 
 def _filters(stored: Any, place: str) -> tuple[int, ...]:
     """The filters of a dataset in the order of writing: each at most once, so that unpacking is bounded."""
     found = tuple(stored.get_filter(index)[0] for index in range(stored.get_nfilters()))
     if found not in _ORDERS:
-        raise _RefusedError(f"{place} is packed in a way other than gzip. Write it with compression='gzip'")
+        raise _RefusedError(f"{place} is packed in a way other than gzip and lzf. Write it with compression='gzip'")
     return found
 
 
@@ -212,6 +213,8 @@ def _chunk(dataset: Any, dtype: np.dtype[Any], offset: tuple[int, ...]) -> NDArr
             content = content[:-4]
         elif kind == _DEFLATE:
             content = _inflated(content, expected_bytes)
+        elif kind == _LZF:
+            content = _unpacked_lzf(content, expected_bytes)
         elif len(content) % dtype.itemsize == 0:
             content = np.frombuffer(content, np.uint8).reshape(dtype.itemsize, -1).T.tobytes()
     if len(content) != expected_bytes:
@@ -228,6 +231,33 @@ def _inflated(content: bytes, expected_bytes: int) -> bytes:
     if not unpacker.eof:
         raise OSError(f"a chunk is cut short, or unpacks to more than {expected_bytes:,} bytes")
     return unpacked
+
+
+def _unpacked_lzf(content: bytes, expected_bytes: int) -> bytes:
+    """Literal runs of up to 32 bytes, and repetitions of up to 264 bytes that begin at most 8,192 bytes before.
+
+    Source: Lehmann, "LibLZF", lzf_d.c.
+    """
+    unpacked, at = bytearray(), 0
+    try:
+        while at < len(content) and len(unpacked) <= expected_bytes:
+            control, at = content[at], at + 1
+            if control < 32:
+                unpacked += content[at : at + control + 1]
+                at += control + 1
+                continue
+            length = (control >> 5) + 2
+            if length == 9:
+                length, at = length + content[at], at + 1
+            distance, at = ((control & 31) << 8) + content[at] + 1, at + 1
+            if distance > len(unpacked):
+                raise OSError("a chunk repeats what is before its beginning")
+            start = len(unpacked) - distance
+            repeated = unpacked[start : start + length]
+            unpacked += repeated if len(repeated) == length else (repeated * (length // distance + 1))[:length]
+    except IndexError:
+        raise OSError("a chunk is cut short") from None
+    return bytes(unpacked)
 
 
 class _Heaps:

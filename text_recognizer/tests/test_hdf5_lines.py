@@ -8,10 +8,11 @@ import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.hdf5 import write_hdf5
-from text_recognizer.datasets.formats.hdf5_lines import read_pictures
+from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS, read_pictures
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import DataError
+from text_recognizer.strict_hdf5 import opened, rows
 from text_recognizer.tests.line_files import picture, write_list
 
 
@@ -48,6 +49,69 @@ def test_lines_are_set_upright_and_lose_their_padding(tmp_path):
     # What a picture has of white paper at its end counts as padding.
     assert split.widths.tolist() == [20, 30]
     assert np.array_equal(split.image(0)[..., 0], picture(40, seed=0)[:, :20])
+
+
+def write_fsdl(path, texts, one_hot, **spoiled):
+    """As the Full Stack Deep Learning recogniser writes it: light ink, ids padded with that of '_', packed by lzf."""
+    with h5py.File(path, "w") as file:
+        for part, lines in texts.items():
+            pictures = np.zeros((len(lines), 28, 120), np.uint8)
+            labels = np.full((len(lines), 12), FSDL_SYMBOLS.index("_"), np.uint8)
+            for row, text in enumerate(lines):
+                pictures[row, :, : 40 + row] = 255 - picture(40 + row, 28, seed=len(lines) + row)
+                labels[row, : len(text)] = [FSDL_SYMBOLS.index(character) for character in text]
+            file.create_dataset(f"x_{part}", data=spoiled.get("x", pictures), compression="lzf")
+            labels = np.eye(80, dtype=np.uint8)[labels] if one_hot else labels
+            file.create_dataset(f"y_{part}", data=spoiled.get("y", labels), compression="lzf")
+    return path
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_files_of_the_full_stack_recogniser_are_read(tmp_path, one_hot):
+    texts = {"train": [f"line no. {row}" for row in range(10)], "test": ["a_b", '"Yes" ?']}
+    dataset = Hdf5LinesDataset(str(write_fsdl(tmp_path / "a.h5", texts, one_hot)), height=28, ink="dark")
+    dataset.prepare()
+    assert dataset.sizes() == {"train": 9, "validation": 1, "test": 2}
+    assert dataset.split("test").texts == texts["test"]
+    assert sorted(dataset.split("train").texts + dataset.split("validation").texts) == sorted(texts["train"])
+    assert np.array_equal(dataset.split("test").image(1)[..., 0], picture(41, 28, seed=3)[:, :20])
+    padded = Hdf5LinesDataset(str(tmp_path / "a.h5"), height=28, width=952)
+    padded.prepare()
+    assert padded.split("test").batch(np.arange(2))["image"].shape == (2, 28, 952, 1)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "expected"),
+    [
+        ({"y": np.zeros((1, 4, 62), np.uint8)}, "or one-hot (lines, length, 80). Received: uint8 (1, 4, 62)."),
+        ({"y": np.array([b"text"])}, "y_train must be ids of characters (lines, length)"),
+        ({"y": np.full((1, 4), 80)}, "train, line 0: its label has ids other than 0 to 79"),
+        ({"y": np.full((1, 4), -1)}, "train, line 0: its label has ids other than 0 to 79"),
+        ({"y": np.full((1, 4), np.nan)}, "train, line 0: its label has ids other than 0 to 79"),
+        ({"y": np.zeros((1, 20000, 80), np.uint8)}, "its texts take 1,600,000 bytes each, at most 100,000 can"),
+        ({"x": np.zeros((1, 28, 120), np.float32)}, "x_train must be uint8 (lines, height, width). Received: float32"),
+        ({"x": np.zeros((2, 28, 120), np.uint8)}, "2 pictures but 1 texts"),
+    ],
+)
+def test_a_file_that_is_nearly_one_of_the_full_stack_recogniser_says_what_it_has(tmp_path, spoiled, expected):
+    assert expected in refusal(write_fsdl(tmp_path / "a.h5", {"train": ["a"]}, False, **spoiled))
+
+
+def test_lzf_unpacks_to_what_was_packed_or_is_refused(tmp_path):
+    path, random = tmp_path / "a.h5", np.random.default_rng(1)
+    values = np.repeat(random.integers(0, 3, (40, 50, 7), np.uint8), 9, axis=2)
+    values[20:] = random.integers(0, 256, values[20:].shape, np.uint8)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x_train", data=values, chunks=(10, 50, 63), compression="lzf", shuffle=True)
+    with opened(path) as file:
+        assert np.array_equal(rows(file["x_train"], 0, 40), values)
+        for content in (b"\x00a\xe0", b"\x00a\x20\x01", b"\x00a\xe0\xff\x00" * 9, b"\x1fab"):
+            with h5py.File(tmp_path / "b.h5", "w") as other:
+                stored = other.create_dataset("x", (2, 9, 100), "u1", chunks=(1, 9, 100), compression="lzf")
+                stored[1] = random.integers(0, 256, (9, 100))  # so that the file can hold what it announces
+                stored.id.write_direct_chunk((0, 0, 0), content)
+            with pytest.raises(DataError, match="a chunk"), opened(tmp_path / "b.h5") as damaged:
+                rows(damaged["x"], 0, 1)
 
 
 def test_what_is_written_is_what_was_there(tmp_path):
@@ -200,7 +264,7 @@ def test_what_lies_in_another_file_is_not_read(tmp_path):
         ({"shape": (10**6, 1024, 64), "chunks": (1, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
         ({"shape": (10**6, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
         ({"shape": (1, 2**20, 128), "chunks": (1, 2**20, 128)}, "has chunks of 134,217,728 bytes, at most 67,108,864"),
-        ({"data": np.zeros((9, 9, 9), np.uint8), "compression": "lzf"}, "Write it with compression='gzip'"),
+        ({"data": np.zeros((9, 9, 9), np.uint8), "scaleoffset": 0}, "Write it with compression='gzip'"),
         ({"data": np.zeros((2, 2049, 1024), np.uint8), "compression": 1}, "2,098,176 pixels each, at most 2,097,152"),
         ({"data": np.zeros((10**5, 1, 1), np.uint8), "compression": 1}, "100,000 lines, at most "),
         ({"data": np.zeros((600, 1000, 128), np.uint8), "chunks": (8, 1000, 128), "compression": 9}, "than 300 times"),

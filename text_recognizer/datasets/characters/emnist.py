@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
 from text_recognizer.datasets.characters.files import read_character_files
+from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS
 from text_recognizer.datasets.remote.fetch import fetch
 from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.errors import SpecError
@@ -29,8 +30,6 @@ CLASSES: dict[EmnistSplit, str] = {
     "digits": digits,
     "mnist": digits,
 }
-# The Full Stack Deep Learning recogniser reads text lines: punctuation without examples here, padding last.
-FSDL_SYMBOLS = BYCLASS + " !\"#&'()*+,-./:;?" + "_"
 
 
 class EmnistDataset(CharacterDataset):

@@ -1,12 +1,17 @@
-"""Lines in one HDF5 file: the layout of the gated recogniser of Flor et al. (2020).
+"""Lines in one HDF5 file, in one of two layouts.
 
-train, valid and test each hold `dt` uint8 (N, width, height), pictures of dark ink on white, lying on their sides and
-padded with white, and `gt`, texts in UTF-8.
+Flor et al. (2020): the groups train, valid and test each hold `dt` uint8 (N, width, height), pictures of dark ink on
+white, lying on their sides and padded with white, and `gt`, texts in UTF-8.
+
+The Full Stack Deep Learning recogniser (iam_lines.h5, ml_34_….h5): `x_train` and `x_test` uint8 (N, height, width),
+light ink on black; `y_train` and `y_test` ids of characters (N, length), or one-hot (N, length, 80), padded with the
+last.
 """
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -20,6 +25,8 @@ from text_recognizer.strict_hdf5 import opened, rows, strings
 Grey = NDArray[np.uint8]
 
 PARTS: dict[str, SplitName] = {"train": "train", "valid": "validation", "test": "test"}
+FSDL_PARTS: dict[str, SplitName] = {"x_train": "train", "x_test": "test"}
+FSDL_SYMBOLS = digits + ascii_uppercase + ascii_lowercase + " !\"#&'()*+,-./:;?" + "_"  # the last is padding
 WHITE = 255
 LINES_A_PIECE = 64
 MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
@@ -29,6 +36,7 @@ _ALWAYS_LINES = 1000
 _BYTES_A_LINE = 50  # of the file, at least, where it has more of them
 MOST_TEXT_BYTES = 100_000  # of one line
 MOST_TEXTS_BYTES = 1 << 27  # of a part
+_MOST_PIECE_BYTES = 1 << 25
 _SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
 
 
@@ -40,16 +48,27 @@ def read_texts(path: Path) -> dict[str, list[str]]:
     """
     found = {}
     with opened(path) as file:
-        for part in PARTS:
+        for part in (*PARTS, *FSDL_PARTS):
             if part not in file:
                 continue
             pictures, texts = _columns(file, part, path)
             if len(pictures) != len(texts):
                 raise DataError(f"{path}, {part}: {len(pictures):,} pictures but {len(texts):,} texts.")
-            found[part] = list(_texts(texts, f"{path}, {part}"))
+            read = _texts_of_labels if part in FSDL_PARTS else _texts
+            found[part] = list(read(texts, f"{path}, {part}"))
     if not found:
-        raise DataError(f"{path} has none of the groups {', '.join(PARTS)}.")
+        raise DataError(f"{path} has none of the groups {', '.join(PARTS)}, and neither {' nor '.join(FSDL_PARTS)}.")
     return found
+
+
+def lines_a_piece(path: Path, part: str) -> int:
+    """How many lines of a part are best read at a time: those of a chunk, which are packed together.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    with opened(path) as file:
+        return _rows_a_piece(_columns(file, part, path)[0])
 
 
 def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
@@ -59,8 +78,9 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
         DataError: the file is damaged.
     """
     with opened(path) as file:
-        lying = rows(_columns(file, part, path)[0], first, end)
-    return [_trimmed(picture.T) for picture in lying]
+        pictures = rows(_columns(file, part, path)[0], first, end)
+    upright = np.invert(pictures) if part in FSDL_PARTS else pictures.swapaxes(1, 2)
+    return [_trimmed(picture) for picture in upright]
 
 
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
@@ -68,6 +88,8 @@ def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
     import h5py
 
     group, place = file[part], f"{path}, {part}"
+    if part in FSDL_PARTS:
+        return _fsdl_columns(file, part, place)
     if not isinstance(group, h5py.Group):
         raise DataError(f"{place}: expected a group with the datasets dt and gt. It is {_described(group)}.")
     if "dt" not in group or "gt" not in group:
@@ -79,6 +101,23 @@ def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
         raise DataError(f"{place}: gt must be texts (lines,). Received: {_described(texts)}.")
     _check_sizes(pictures, texts, place)
     return pictures, texts
+
+
+def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
+    """The datasets x_… and y_… of a part."""
+    import h5py
+
+    pictures, labels = file[part], file.get(f"y{part[1:]}")
+    if not isinstance(pictures, h5py.Dataset) or pictures.ndim != 3 or pictures.dtype != np.uint8:
+        raise DataError(f"{place} must be uint8 (lines, height, width). Received: {_described(pictures)}.")
+    shape = tuple(labels.shape) if isinstance(labels, h5py.Dataset) and labels.dtype.kind in "uif" else ()
+    if len(shape) not in (2, 3) or shape[2:] not in ((), (len(FSDL_SYMBOLS),)):
+        raise DataError(
+            f"{place}: y{part[1:]} must be ids of characters (lines, length), or one-hot (lines, length, "
+            f"{len(FSDL_SYMBOLS)}). Received: {_described(labels)}."
+        )
+    _check_sizes(pictures, labels, place)
+    return pictures, labels
 
 
 def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
@@ -107,10 +146,9 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
                 f"{place}: {column.name} has chunks of the shape {column.chunks}, too large to read a few lines at a "
                 f"time. Write it with the chunks that h5py chooses (chunks=True)."
             )
-    if texts.dtype.itemsize > MOST_TEXT_BYTES:
-        raise DataError(
-            f"{place}: its texts take {texts.dtype.itemsize:,} bytes each, at most {MOST_TEXT_BYTES:,} can."
-        )
+    text_bytes = math.prod(texts.shape[1:]) * texts.dtype.itemsize
+    if text_bytes > MOST_TEXT_BYTES:
+        raise DataError(f"{place}: its texts take {text_bytes:,} bytes each, at most {MOST_TEXT_BYTES:,} can.")
 
 
 def _texts(column: Any, place: str) -> Iterator[str]:
@@ -125,6 +163,23 @@ def _texts(column: Any, place: str) -> Iterator[str]:
             raise DataError(
                 f"{place}, line {row}: its text is not UTF-8: {error.reason} at byte {error.start}."
             ) from None
+
+
+def _rows_a_piece(column: Any) -> int:
+    row_bytes: int = max(1, math.prod(column.shape[1:]) * column.dtype.itemsize)
+    chunk_rows: int = column.chunks[0] if column.chunks else 0
+    return max(LINES_A_PIECE, min(chunk_rows, _MOST_PIECE_BYTES // row_bytes))
+
+
+def _texts_of_labels(labels: Any, place: str) -> Iterator[str]:
+    step = _rows_a_piece(labels)
+    for first in range(0, len(labels), step):
+        found = rows(labels, first, first + step)
+        ids = found.argmax(axis=2) if found.ndim == 3 else found  # (lines, length)
+        for row, line in enumerate(ids.tolist(), first):
+            if not all(0 <= one < len(FSDL_SYMBOLS) for one in line):
+                raise DataError(f"{place}, line {row}: its label has ids other than 0 to {len(FSDL_SYMBOLS) - 1}.")
+            yield "".join(FSDL_SYMBOLS[int(one)] for one in line).rstrip(FSDL_SYMBOLS[-1])
 
 
 def _described(found: Any) -> str:

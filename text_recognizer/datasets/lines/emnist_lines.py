@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SubsampleFraction
-from text_recognizer.datasets.characters.emnist import BYCLASS, FSDL_SYMBOLS, EmnistDataset, Orientation
+from text_recognizer.datasets.characters.emnist import BYCLASS, EmnistDataset, Orientation
+from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Length
 from text_recognizer.datasets.lines.base import LineDataset

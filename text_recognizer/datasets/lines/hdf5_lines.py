@@ -7,7 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.formats.hdf5_lines import PARTS, Grey, read_pictures, read_texts
+from text_recognizer.datasets.formats.hdf5_lines import (
+    FSDL_PARTS,
+    PARTS,
+    Grey,
+    lines_a_piece,
+    read_pictures,
+    read_texts,
+)
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
@@ -15,13 +22,13 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import SourceInk, Step
 
-LINES_A_CHUNK = 64
-
 
 @dataclass(eq=False, repr=False)
 class Hdf5LinesDataset(LineDataset):
-    """Lines of a file with the groups train, valid and test, each with dt (pictures on their sides) and gt (texts).
+    """Lines of an HDF5 file as Flor et al. (2020) write it, or the Full Stack Deep Learning recogniser.
 
+    The first has the groups train, valid and test, each with dt (pictures on their sides) and gt (texts); the second
+    x_train, y_train, x_test and y_test (iam_lines.h5, ml_34_….h5: "height": 28, "width": 952).
     `text_recognizer.datasets.exports.hdf5.write_hdf5` writes such a file from any dataset of lines.
 
     Args:
@@ -49,9 +56,10 @@ class Hdf5LinesDataset(LineDataset):
 
     def sources(self) -> Iterator[LineSource]:
         for part, texts in self._texts.items():
-            for first in range(0, len(texts), LINES_A_CHUNK):
-                rows = range(first, min(first + LINES_A_CHUNK, len(texts)))
-                samples = [LineSample(f"{part}/{row}", texts[row], split=PARTS[part]) for row in rows]
+            split, step = (PARTS | FSDL_PARTS)[part], lines_a_piece(self._path, part)
+            for first in range(0, len(texts), step):
+                rows = range(first, min(first + step, len(texts)))
+                samples = [LineSample(f"{part}/{row}", texts[row], split=split) for row in rows]
                 yield _Chunk(samples, self._path, part, first)
 
     @cached_property
