@@ -1,7 +1,7 @@
 """Lists of lines in every form, their encodings and mistakes; folders of older recognisers; real handwriting."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.sample_folders import write_sample_folders
-from text_recognizer.datasets.formats.char_dict import read_char_dict
+from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
 from text_recognizer.datasets.lines.charset_files import read_characters
 from text_recognizer.datasets.lines.line_list import LineListDataset
@@ -190,6 +190,52 @@ def test_folders_of_older_recognisers_are_read_and_a_test_drawn_from_training_is
     ]
 
 
+def write_poems(data: Path, texts: Sequence[str], tested: Sequence[int]) -> Path:
+    """The folder of a CRNN recogniser of poems: rows relative to it, and a test list drawn from the training list."""
+    rows = [f"pic/{index}/0_{noisy}.jpg {text}\n" for index, text in enumerate(texts) for noisy in (0, 1)]
+    for number, row in enumerate(rows):
+        save(data / row.split(" ")[0], np.stack([picture(60 + number, 50, seed=number)] * 3, axis=2))
+    for name, chosen in (("Train", rows), ("Test", [rows[index] for index in tested])):
+        (data / name).mkdir()
+        (data / name / "sample.txt").write_text("".join(chosen), encoding="utf-8")
+    characters = sorted({character for text in texts for character in text})
+    (data / "chinese.txt").write_text("".join(f"{one}\n" for one in reversed(characters)), encoding="utf-8")
+    write_char_dict(data / "char_dict", characters)
+    return data
+
+
+def older_reader(data: Path, split: str) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures and texts as that recogniser reads them."""
+    rows = [row.split(" ") for row in (data / split / "sample.txt").read_text(encoding="utf-8").splitlines(True)]
+    assert {len(row) for row in rows} == {2}
+    return [np.asarray(Image.open(data / file)) for file, _ in rows], [text.split("\n")[0] for _, text in rows]
+
+
+def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(tmp_path):
+    texts = ["一日难再晨", "床前明月光", "疑是地上霜", "举头望明月", "低头思故乡"]
+    data = write_poems(tmp_path / "poems" / "data", texts, tested=[1, 4])
+    dataset = LineListDataset(str(data), height=32, validation_fraction=0.25, charset=str(data / "chinese.txt"))
+    dataset.prepare()
+    assert dataset.sizes() == {"train": 6, "validation": 2, "test": 2}
+    assert [(one.name, one.reason) for one in dataset.rejected] == [
+        ("Train/pic/0/0_1.jpg", "the same picture is in the test split: 'Test/pic/0/0_1.jpg'"),
+        ("Train/pic/2/0_0.jpg", "the same picture is in the test split: 'Test/pic/2/0_0.jpg'"),
+    ]
+    by_dict = LineListDataset(str(data), charset=str(data / "char_dict" / "char_dict.json"))
+    assert set(by_dict.data_spec.classes) == set(dataset.data_spec.classes)
+    written = tmp_path / "written"
+    write_sample_folders(dataset, written)
+    for split, name in zip(SPLIT_NAMES, ("Train", "Validation", "Test"), strict=True):
+        pictures, read = older_reader(written, name)
+        assert read == dataset.split(split).texts
+        assert all(picture.shape[::2] == (32, 3) and picture[:, -1].min() > 200 for picture in pictures)
+    assert len(list((written / "pic").rglob("*.png"))) == 10
+    assert (written / "chinese.txt").read_text(encoding="utf-8").split() == list(dataset.data_spec.charset.characters)
+    assert sorted(path.name for path in (written / "char_dict").iterdir()) == sorted(
+        path.name for path in (data / "char_dict").iterdir()
+    )
+
+
 @pytest.mark.parametrize("form", ["maps", "ord_map"])
 def test_lines_written_into_the_folders_of_older_recognisers_come_back(tmp_path, form):
     rows = [(f"{index}.png", f"字 {index}") for index in range(20)]
@@ -197,7 +243,7 @@ def test_lines_written_into_the_folders_of_older_recognisers_come_back(tmp_path,
     dataset.prepare()
     folder = tmp_path / "theirs"
     write_sample_folders(dataset, folder, form)
-    assert (folder / "Test" / "sample.txt").read_text(encoding="utf-8").startswith("pic/000000.png 字 ")
+    assert (folder / "Test" / "sample.txt").read_text(encoding="utf-8").startswith("pic/0/18.png 字 ")
     again = LineListDataset(
         str(folder), height=8, ink="dark", preprocessing=(), charset=str(folder / "char_dict" / "char_dict.json")
     )

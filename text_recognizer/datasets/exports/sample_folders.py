@@ -1,19 +1,24 @@
 """Writes lines as CRNN recognisers of the TensorFlow 1 years read them: folders, sample.txt, char_dict and ord maps."""
 
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
 
 FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}
 
 
 def write_sample_folders(dataset: LineDataset, folder: Path, form: Form = "maps") -> None:
-    """The folders Train, Validation and Test with PNG files and a sample.txt each, and char_dict beside them.
+    """Train, Validation and Test with a sample.txt each; beside them pic, char_dict, and all characters in chinese.txt.
 
+    Files in a sample.txt are relative to `folder`, and pictures are RGB with dark ink, as those recognisers expect it.
     Every split gets its own lines. `LineListDataset(folder)` reads them again.
 
     Args:
@@ -29,30 +34,39 @@ def write_sample_folders(dataset: LineDataset, folder: Path, form: Form = "maps"
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty. Give another folder, or empty it.")
     try:
-        write_char_dict(folder / "char_dict", dataset.data_spec.charset.characters, form)
+        characters = dataset.data_spec.charset.characters
+        write_char_dict(folder / "char_dict", characters, form)
+        (folder / "chinese.txt").write_text("".join(f"{one}\n" for one in characters), encoding="utf-8")
+        number = with_blanks = 0
         for name in SPLIT_NAMES:
             split = dataset.split(name)
-            pictures = folder / FOLDERS[name] / "pic"
-            pictures.mkdir(parents=True)
             rows = []
             for position, text in enumerate(split.texts):
-                file = pictures / f"{position:06d}.png"
-                Image.fromarray(split.image(position)[..., 0]).save(file, compress_level=1)
-                rows.append(f"pic/{file.name} {text}\n")
+                file = folder / "pic" / str(number // 1000) / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                picture = split.image(position)[..., 0]
+                dark = picture if split.ink == "dark" else np.invert(picture)
+                Image.fromarray(dark).convert("RGB").save(file, compress_level=1)
+                rows.append(f"{file.relative_to(folder).as_posix()} {text}\n")
+                number += 1
+                with_blanks += " " in text
+            (folder / FOLDERS[name]).mkdir()
             (folder / FOLDERS[name] / "sample.txt").write_text("".join(rows), encoding="utf-8")
+        if with_blanks:
+            sys.stderr.write(f"{counted(with_blanks, 'text')} have blanks, at which older readers part a row.\n")
     except OSError as error:
         raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.") from error
 
 
 class MapsExport(DatasetExport):
-    """Folders with sample.txt, and a char_dict of maps."""
+    """The folders pic, Train, Validation and Test, with sample.txt, chinese.txt and a char_dict of maps."""
 
     def write(self, dataset: LineDataset, output: Path) -> None:
         write_sample_folders(dataset, output, "maps")
 
 
 class OrdMapExport(DatasetExport):
-    """Folders with sample.txt, and a char_dict with ord maps."""
+    """The same folders, and a char_dict with ord maps."""
 
     def write(self, dataset: LineDataset, output: Path) -> None:
         write_sample_folders(dataset, output, "ord_map")

@@ -41,7 +41,8 @@ class LineListDataset(LineDataset):
 
     Args:
         path: of the list, or of the folder that has one.
-        image_folder: what file names are relative to; by default the list's folder, or lines or images in it.
+        image_folder: what file names are relative to; by default the list's folder, or lines or images in it, or the
+            folder that holds Train and Test.
         group_by: the column whose values must not be in two splits, "line" for none; by default writer, page or the
             like, whichever comes first in the list of groups: writer, author, hand, page, document, form.
         encoding: of the list.
@@ -85,7 +86,7 @@ class LineListDataset(LineDataset):
     def _image_files(self) -> Iterator[ImageFile]:
         for file, split in self._list_files:
             lines = _read_list(file, self.encoding, *state(file))
-            finder = _Finder(self._given_folder or _image_folder(lines))
+            finder = _Finder(self._given_folder or _image_folder(lines, bool(split)))
             column = self._group_column(lines)
             prefix = f"{file.parent.name}/" if split else ""
             for line in lines.lines:
@@ -133,13 +134,18 @@ class _Finder:
         return self._by_stem[folder]
 
 
-def _image_folder(lines: LineList) -> Path:
-    """Where the first files of a list are."""
+def _image_folder(lines: LineList, is_of_split: bool) -> Path:
+    """Where the first files of a list are.
+
+    Args:
+        is_of_split: whether the list stands in a folder Train or the like; its files may be relative to that folder's.
+    """
     folder = lines.path.parent
+    places = [folder / place for place in _PLACES] + [folder.parent] * is_of_split
     for line in lines.lines[:20]:
-        for place in _PLACES:
-            if line.file and os.path.isfile(_Finder(folder / place).path(line.file)):  # noqa: PTH113 - any name
-                return folder / place
+        for place in places:
+            if line.file and os.path.isfile(_Finder(place).path(line.file)):  # noqa: PTH113 - any name
+                return place
     return folder
 
 
