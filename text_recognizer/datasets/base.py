@@ -1,7 +1,6 @@
 """Dataset and Split: what a recogniser learns from. numpy only."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +24,7 @@ class DataSpec:
         target: what an image shows: "character", "line" (one text), "pixels" (a class for every pixel).
         ink: "light" when the writing is brighter than its background, as in MNIST.
         margin_px: background left on every side of a character's box; how foreign images are made to fit.
-        max_length: the most characters a line can have; None where nobody knows.
+        max_length: the most characters a line can have; None where unknown.
         normalization: of the texts of lines, as in text_recognizer.charset.
         preprocessing: what was done to the pictures of lines, in this order; see images.line_form.
     """
@@ -52,33 +51,6 @@ class DataSpec:
     def background(self) -> int:
         """The grey level behind the ink."""
         return 0 if self.ink == "light" else 255
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "input_shape": list(self.input_shape),
-            "classes": list(self.classes),
-            "target": self.target,
-            "ink": self.ink,
-            "margin_px": self.margin_px,
-            "max_length": self.max_length,
-            "normalization": self.normalization,
-            "preprocessing": list(self.preprocessing),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "DataSpec":
-        """The inverse of `to_json`; keys that an older version did not write take their defaults."""
-        height, width, channels = value["input_shape"]
-        return cls(
-            (height, width, channels),
-            tuple(value["classes"]),
-            value["target"],
-            value["ink"],
-            value["margin_px"],
-            value.get("max_length"),
-            value.get("normalization", "none"),
-            tuple(value.get("preprocessing", ())),
-        )
 
 
 class Split(ABC):
@@ -112,7 +84,7 @@ class Split(ABC):
 
     @property
     def groups(self) -> list[str] | None:
-        """(n,) what samples have in common, as a writer or a page; None where nobody knows."""
+        """(n,) what samples have in common, as a writer or a page; None where unknown."""
         return None
 
     @property
@@ -122,7 +94,14 @@ class Split(ABC):
 
 
 class Dataset(ABC):
-    """A dataset by name. Its constructor's arguments are the spec's `dataset_args`; it touches no file."""
+    """A dataset by name. Its constructor's arguments are the spec's `dataset_args`; it touches no file.
+
+    >>> from text_recognizer.datasets.characters.digits import DigitsDataset
+    >>> digits = DigitsDataset(subsample_fraction=0.1)
+    >>> digits.prepare()
+    >>> digits.split("train").batch(np.arange(32))["image"].shape
+    (32, 8, 8, 1)
+    """
 
     @property
     def name(self) -> str:

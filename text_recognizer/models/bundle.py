@@ -217,7 +217,7 @@ def write_bundle(
         "written_by": __version__,
         "run_id": run_id,
         "spec": spec.to_json(),
-        "data_spec": model.data_spec.to_json(),
+        "data_spec": to_json(model.data_spec),
         "dataset_fingerprint": dataset_fingerprint,
         "metrics": to_json(metrics),
         "weights_sha256": sha256_of(temporary / WEIGHTS),

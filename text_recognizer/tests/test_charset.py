@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from text_recognizer.arguments import check_value, to_json
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
@@ -86,16 +87,17 @@ def test_a_charset_comes_back_from_json_and_from_the_classes_of_a_dataset():
     charset = Charset(["a", "¶", DECOMPOSED], "NFD")
     assert Charset.from_json(json.loads(json.dumps(charset.to_json()))) == charset
     data_spec = DataSpec((32, None, 1), charset.classes, "line", normalization="NFD")
-    assert DataSpec.from_json(json.loads(json.dumps(data_spec.to_json()))).charset == charset
+    assert check_value("it", DataSpec, to_json(data_spec))[0].charset == charset
     with pytest.raises(DataError, match="first class of a charset is the blank"):
         _ = DataSpec((28, 28, 1), ("a", "b")).charset
 
 
 def test_the_description_of_an_older_bundle_is_read_with_defaults():
     older = {"input_shape": [28, 28, 1], "classes": ["a"], "target": "character", "ink": "light", "margin_px": 2}
-    data_spec = DataSpec.from_json(older)
+    data_spec, problems = check_value("it", DataSpec, older)
+    assert problems == []
     assert (data_spec.max_length, data_spec.normalization, data_spec.preprocessing) == (None, "none", ())
-    assert {key: data_spec.to_json()[key] for key in older} == older
+    assert {key: to_json(data_spec)[key] for key in older} == older
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_a_charset_is_read_from_our_json_a_bundle_a_list_and_one_character_a_lin
     (tmp_path / "mine.json").write_text(json.dumps(charset.to_json()))
     (tmp_path / "bundle").mkdir()
     data_spec = DataSpec((32, None, 1), charset.classes, "line")
-    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps({"data_spec": data_spec.to_json()}))
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps({"data_spec": to_json(data_spec)}))
     (tmp_path / "lines.txt").write_bytes("\ufeffb\r\n \na\n".encode())
     for path in ("mine.json", "bundle", "bundle/bundle.json", "lines.txt"):
         assert read_charset(str(tmp_path / path), "NFC", "x").characters == ("b", " ", "a")

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from text_recognizer.arguments import to_json
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.runs import environment as environments
@@ -93,7 +94,7 @@ def test_a_run_that_began_with_other_weights_is_not_reused(place, digits_prepare
         "format": 1,
         "run_id": "r",
         "spec": assemble(ExperimentSpec.parse(SPEC)).spec.to_json(),
-        "data_spec": assemble(ExperimentSpec.parse(SPEC)).dataset.data_spec.to_json(),
+        "data_spec": to_json(assemble(ExperimentSpec.parse(SPEC)).dataset.data_spec),
         "metrics": {},
         "dataset_fingerprint": "f",
     }

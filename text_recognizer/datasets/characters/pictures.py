@@ -64,7 +64,7 @@ class CharacterSample(NamedTuple):
         name: unique in the dataset; where to find it again.
         text: the character.
         picture: (H, W) uint8, dark on white.
-        group: the writer or font; "" where nobody knows.
+        group: the writer or font; "" where unknown.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The arguments that datasets of text lines share: fields that their constructors inherit, each with its own defaults.
 
-A dataset that takes one of them from nobody has it as `field(default=…, init=False)`.
+A dataset that fixes one of them has it as `field(default=…, init=False)`.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class LineArgs:
         charset: a list of characters; or the path of a file or a bundle that has them. None takes the characters that
             occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.
-        unknown_characters: what becomes of characters outside the charset: "error", "drop" them, "reject" the line,
+        unknown_characters: how characters outside the charset are treated: "error", "drop" them, "reject" the line,
             "add" them to the charset after those that it has, or one character that replaces them. The text that a
             reading is compared with keeps them: what cannot be written counts as an error.
         max_length: longer lines are rejected; in characters of the charset.

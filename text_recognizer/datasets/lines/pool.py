@@ -1,9 +1,9 @@
 """All lines of a dataset in one store: pictures of different widths one after another, with texts, names and groups."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,6 @@ LINES_A_TASK = 64
 FEW_LINES = 400  # below, starting processes costs more than they save
 
 
-@dataclass
-class _Converted:
-    """Some lines on their way into the store."""
-
-    samples: list[LineSample] = field(default_factory=list)
-    widths: list[int] = field(default_factory=list)
-    hashes: list[int] = field(default_factory=list)
-    pictures: list[Grey] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-
-
 def fill_pool(
     writer: StoreWriter, label: str, sources: Iterable[LineSource], form: LineForm, processes: int | None = None
 ) -> None:
@@ -45,41 +34,34 @@ def fill_pool(
     """
     tasks = list(_tasks(sources))
     total = sum(len(source.samples) for task in tasks for source in task)
-    samples: list[LineSample] = []
-    widths: list[int] = []
-    hashes: list[int] = []
+    lines: dict[str, tuple[LineSample, int, int]] = {}  # by name: with width and hash
     rejected: list[Rejected] = []
-    seen: set[str] = set()
     convert = partial(_convert, form=form)
     with writer.grow("pixels", "uint8") as append, progress(label, total, "line") as done:
-        for converted in in_processes(convert, tasks, 1 if total < FEW_LINES else processes):
-            for sample, width, digest, picture in zip(
-                converted.samples, converted.widths, converted.hashes, converted.pictures, strict=True
-            ):
-                if sample.name in seen:
+        for converted, failed in in_processes(convert, tasks, 1 if total < FEW_LINES else processes):
+            for sample, picture, digest in converted:
+                if sample.name in lines:
                     rejected.append(Rejected(sample.name, "another line before it has the same name", sample.text))
                     continue
-                seen.add(sample.name)
                 append(picture)
-                samples.append(sample)
-                widths.append(width)
-                hashes.append(digest)
-            rejected += converted.rejected
-            done(len(converted.samples) + len(converted.rejected))
-    if not samples:
+                lines[sample.name] = (sample, picture.shape[1], digest)
+            rejected += failed
+            done(len(converted) + len(failed))
+    if not lines:
         problem = f"none of its lines can be used. {summary(rejected)}" if total else "it has no lines."
         raise DataError(f"{label}: {problem}")
-    writer.add("widths", np.array(widths, np.int32))
-    writer.add("hashes", np.array(hashes, np.uint64))
+    samples, widths, hashes = zip(*lines.values(), strict=True)
     splits = ("", *SPLIT_NAMES)
-    writer.add("splits", np.array([splits.index(sample.split) - 1 for sample in samples], np.int8))
-    strings = (
-        packed("names", (storable(sample.name) for sample in samples))
-        | packed("texts", (sample.text for sample in samples))
-        | packed("groups", (storable(sample.group) for sample in samples))
-        | packed_rejected(rejected)
-    )
-    for name, array in strings.items():
+    arrays: dict[str, NDArray[Any]] = {
+        "widths": np.array(widths, np.int32),
+        "hashes": np.array(hashes, np.uint64),
+        "splits": np.array([splits.index(sample.split) - 1 for sample in samples], np.int8),
+        **packed("names", (storable(sample.name) for sample in samples)),
+        **packed("texts", (sample.text for sample in samples)),
+        **packed("groups", (storable(sample.group) for sample in samples)),
+        **packed_rejected(rejected),
+    }
+    for name, array in arrays.items():
         writer.add(name, array)
 
 
@@ -129,22 +111,21 @@ def _tasks(sources: Iterable[LineSource]) -> Iterator[list[LineSource]]:
         yield task
 
 
-def _convert(sources: list[LineSource], form: LineForm) -> _Converted:
-    """Runs in a process of its own."""
-    converted = _Converted()
+def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[LineSample, Grey, int]], list[Rejected]]:
+    """Lines with their pictures and the hashes of these, and the lines that have none. Runs in another process."""
+    converted: list[tuple[LineSample, Grey, int]] = []
+    rejected: list[Rejected] = []
     for source in sources:
         for position, sample in enumerate(source.samples):
             try:
                 picture = _picture(source, position, sample, form)
             except (DataError, UnfitImageError) as error:
                 text = "" if sample.problem else storable(sample.text)
-                converted.rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text))
-                continue
-            converted.samples.append(sample)
-            converted.widths.append(picture.shape[1])
-            converted.hashes.append(int.from_bytes(blake2b(picture.data, digest_size=8).digest(), "little"))
-            converted.pictures.append(picture)
-    return converted
+                rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text))
+            else:
+                digest = int.from_bytes(blake2b(picture.data, digest_size=8).digest(), "little")
+                converted.append((sample, picture, digest))
+    return converted, rejected
 
 
 def _picture(source: LineSource, position: int, sample: LineSample, form: LineForm) -> Grey:

@@ -160,7 +160,7 @@ def _alphabet(fonts: Sequence[str]) -> list[str]:
     letters = [chr(code) for code in sorted(known) if chr(code).isalpha()]
     if sum(map(str.isascii, letters)) >= LATIN_LETTERS:
         return [chr(code) for code in sorted(known) if 32 <= code < 127]
-    # Forms for compatibility (ligatures, letters as they look within a word) are nobody's spelling.
+    # Forms for compatibility (ligatures, letters as they look within a word) occur in no spelling.
     letters = [letter for letter in letters if normalized(letter, "NFKC") == letter]
     scripts = Counter(map(_script, letters))
     if not scripts:

@@ -110,7 +110,7 @@ class SentenceSource:
         text = ""
         while len(text) < wanted:
             text += (self._gap if text else "") + self._word(not text, random)
-        # Cut anywhere: beginnings of words are words that nobody can guess.
+        # Cut anywhere: beginnings of words cannot be guessed from the list.
         end = self._allowed(_one_of(_ENDS, random)) if random.random() < 0.6 else ""
         text = self._cut(text, wanted - len(end)) + end
         return text.strip() or self._known[0][:wanted]

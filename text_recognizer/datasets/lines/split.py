@@ -80,7 +80,7 @@ class LineSplit(Split):
 
     @property
     def groups(self) -> list[str] | None:
-        """(n,) the writer or page of each line; None where nobody knows. For intervals by writer."""
+        """(n,) the writer or page of each line; None where unknown. For intervals by writer."""
         groups = self._pool.groups.take(self.members)
         return groups if any(groups) else None
 

@@ -56,7 +56,7 @@ class PixelSplit(Split):
 
     @property
     def groups(self) -> list[str] | None:
-        """(n,) the writer of each page; None where nobody knows."""
+        """(n,) the writer of each page; None where unknown."""
         groups = self._groups.take(self.members)
         return groups if any(groups) else None
 
