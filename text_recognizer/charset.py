@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,7 +13,6 @@ from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
 Normalization = Literal["none", "NFC", "NFD", "NFKC", "NFKD"]
-Unit = Literal["code point", "grapheme"]
 
 BLANK = ""
 BLANK_ID = 0
@@ -36,15 +35,9 @@ class Charset:
         self._check()
 
     @classmethod
-    def from_texts(
-        cls, texts: Iterable[str], normalization: Normalization = "none", unit: Unit = "code point"
-    ) -> "Charset":
+    def from_texts(cls, texts: Iterable[str], normalization: Normalization = "none") -> "Charset":
         """The characters that occur in texts, sorted by code point, so that the order of the texts does not matter."""
-        found: set[str] = set()
-        for text in texts:
-            tidy = tidy_text(text, normalization)
-            found.update(tidy if unit == "code point" else graphemes(tidy))
-        return cls(sorted(found), normalization)
+        return cls(sorted({one for text in texts for one in tidy_text(text, normalization)}), normalization)
 
     @classmethod
     def from_classes(cls, classes: Sequence[str], normalization: Normalization = "none") -> "Charset":
@@ -56,10 +49,6 @@ class Charset:
         if not classes or classes[0] != BLANK:
             raise DataError("the first class of a charset is the blank, an empty text. These classes have none.")
         return cls(classes[1:], normalization)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Charset":
-        return cls(value["characters"], value.get("normalization", "none"))
 
     def to_json(self) -> dict[str, Any]:
         return {"characters": list(self.characters), "normalization": self.normalization}
@@ -79,34 +68,10 @@ class Charset:
         """The text of each class id: the blank, then the characters."""
         return (BLANK, *self.characters)
 
-    def extended(self, texts: Iterable[str], unit: Unit = "code point") -> "Charset":
+    def extended(self, texts: Iterable[str]) -> "Charset":
         """The same charset with the characters that it lacks appended, sorted: ids known before keep their meaning."""
-        found = Charset.from_texts(texts, self.normalization, unit)
-        return Charset(
-            (*self.characters, *(one for one in found.characters if one not in self._ids)), found.normalization
-        )
-
-    def encode(self, text: str, unknown: str = "error", name: str = "") -> NDArray[np.int32]:
-        """The class ids (L,) of a text, normalised first.
-
-        Args:
-            unknown: what becomes of characters that are not in the charset: "error", "drop", or a character of the
-                charset that replaces them.
-            name: of the sample, for messages.
-        Raises:
-            DataError: an unknown character and no rule for it, or a replacement that is unknown itself.
-        """
-        ids = [self._ids.get(one, -1) for one in self.split(tidy_text(text, self.normalization))]
-        if -1 in ids:
-            if unknown == "error":
-                raise DataError(f"{self.describe_unknown(text, name)} Drop it, replace it, or extend the charset.")
-            replacement = self.replacement_id(unknown)
-            ids = [replacement if one == -1 else one for one in ids]
-        return np.array([one for one in ids if one], np.int32)
-
-    def decode(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> str:
-        """The text of class ids; blanks say nothing. Repeats are kept: collapsing them is for a CTC decoder."""
-        return "".join(self.classes[int(one)] for one in ids)
+        found = Charset.from_texts(texts, self.normalization).characters
+        return Charset((*self.characters, *(one for one in found if one not in self._ids)), self.normalization)
 
     def encode_all(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The ids of many texts, which are normalised already, one after another, and where each begins.
@@ -115,16 +80,14 @@ class Charset:
             ids (sum of lengths,), -1 where a character is unknown; offsets (N + 1,).
         """
         if self._longest > 1:
-            encoded = [[self._ids.get(one, -1) for one in self.split(text)] for text in texts]
-            lengths = [len(ids) for ids in encoded]
-            return np.array([one for ids in encoded for one in ids], np.int32), _offsets(lengths)
+            split = [self.split(text) for text in texts]
+            return np.array([self._ids.get(one, -1) for text in split for one in text], np.int32), _offsets(split)
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4")
         known, ids = self._sorted_codes
         if not len(known):
-            return np.full(len(codes), -1, np.int32), _offsets([len(text) for text in texts])
+            return np.full(len(codes), -1, np.int32), _offsets(texts)
         places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-        found = np.where(known[places] == codes, ids[places], -1).astype(np.int32)
-        return found, _offsets([len(text) for text in texts])
+        return np.where(known[places] == codes, ids[places], -1).astype(np.int32), _offsets(texts)
 
     def replacement_id(self, unknown: str) -> int:
         """What stands for an unknown character: 0 to drop it, else the id of the replacement.
@@ -145,12 +108,11 @@ class Charset:
         parts = self.split(tidy_text(text, self.normalization))
         return list(dict.fromkeys(one for one in parts if one not in self._ids))
 
-    def describe_unknown(self, text: str, name: str = "") -> str:
-        """A sentence that names the sample and its first unknown characters."""
+    def describe_unknown(self, text: str, name: str) -> str:
+        """A sentence that names a line and its first unknown characters."""
         unknown = self.unknown_in(text)
         which = ", ".join(describe(one) for one in unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        sample = f"line '{name}'" if name else f"the text '{text}'"
-        return f"{sample} has {which}, not in the charset ({counted(len(self), 'character')})."
+        return f"line '{name}' has {which}, not in the charset ({counted(len(self), 'character')})."
 
     def split(self, text: str) -> list[str]:
         """A text cut into characters; where the charset has graphemes, the longest one that fits."""
@@ -224,5 +186,5 @@ def describe(character: str) -> str:
     return f"'{shown}' ({' '.join(f'U+{ord(one):04X}' for one in character)})"
 
 
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
+def _offsets(texts: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    return np.cumsum([0, *map(len, texts)], dtype=np.int64)

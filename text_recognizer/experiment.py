@@ -1,7 +1,7 @@
 """Experiment: a spec's parts, checked against each other and put together, without TensorFlow."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.networks.base import Network
 from text_recognizer.parts import make_part
 from text_recognizer.registry import GIVEN, RECIPES, base_of, names, resolve
-from text_recognizer.spec import ExperimentSpec
+from text_recognizer.spec import PARTS, ExperimentSpec
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import did_you_mean, received
 
@@ -84,16 +84,7 @@ def assemble(spec: ExperimentSpec) -> Experiment:
         train_args=to_json(train_args) if train_args is not None else spec.train_args,
     )
     if model is not None:
-        problems += _shape_problems(spec, network, model)
-        undeclared = _metric_problems(spec, model)
-        problems += undeclared
-        if train_args is not None:
-            problems += [] if undeclared else _monitor_problems(train_args, model)
-            if train_args.jit_compile and model.xla_refuses is not None:
-                refused = f"XLA cannot compile {model.xla_refuses}. {received(train_args.jit_compile)}"
-                words = f"train_args.jit_compile must be false for model '{spec.model}': {refused}"
-                problems.append(Problem(words, "train_args.jit_compile"))
-            problems += [Problem(problem, "train_args.initial_weights") for problem in transfer_problems(completed)]
+        problems += _problems_together(completed, network, model, train_args)
     if problems or model is None or train_args is None:
         raise SpecError(problems)
     return Experiment(completed, dataset, network, model, train_args, recipes)
@@ -103,7 +94,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a spec, for editors: every registered name with its arguments."""
     properties: dict[str, Any] = {}
     conditions: list[dict[str, Any]] = []
-    for kind in ("dataset", "model", "network"):
+    for kind in PARTS:
         properties[kind] = _name_schema(kind)
         properties[f"{kind}_args"] = {"type": "object"}
         conditions += _argument_conditions(kind, GIVEN[kind])
@@ -160,21 +151,31 @@ def _recipe_problems(label: str, kind: str, made: Any) -> list[str]:
     return [] if isinstance(made, base) else [f"{label} must make a {base.__name__}. {received(made)}"]
 
 
-def _shape_problems(spec: ExperimentSpec, network: Network, model: Model) -> list[str]:
+def _problems_together(
+    spec: ExperimentSpec, network: Network, model: Model, train_args: TrainArgs | None
+) -> Iterator[str]:
+    """Why parts that are right by themselves do not work together."""
     try:
         network.check(model.data_spec.input_shape, model.output_shape)
     except ValueError as error:
-        return [Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {error}.", "network")]
-    return []
-
-
-def _metric_problems(spec: ExperimentSpec, model: Model) -> list[str]:
-    wrong = [metric for metric in (*model.metrics, *model.metrics_in_training) if not isinstance(metric, Metric)]
-    return [
-        f"model '{spec.model}' must declare each metric with its direction: "
-        f'Metric("iou", larger_is_better=True) of text_recognizer.models. {received(metric)}'
-        for metric in wrong
-    ]
+        yield Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {error}.", "network")
+    undeclared = [one for one in (*model.metrics, *model.metrics_in_training) if not isinstance(one, Metric)]
+    for metric in undeclared:
+        yield (
+            f"model '{spec.model}' must declare each metric with its direction: "
+            f'Metric("iou", larger_is_better=True) of text_recognizer.models. {received(metric)}'
+        )
+    if train_args is None:
+        return
+    if not undeclared:
+        yield from _monitor_problems(train_args, model)
+    if train_args.jit_compile and model.xla_refuses is not None:
+        yield Problem(
+            f"train_args.jit_compile must be false for model '{spec.model}': XLA cannot compile {model.xla_refuses}. "
+            f"{received(train_args.jit_compile)}",
+            "train_args.jit_compile",
+        )
+    yield from (Problem(problem, "train_args.initial_weights") for problem in transfer_problems(spec))
 
 
 def _monitor_problems(train_args: TrainArgs, model: Model) -> list[str]:

@@ -6,13 +6,15 @@ from typing import Any
 MOST_NESTED = 64
 
 
-def parse_json_text(text: str) -> Any:
+def parse_json_text(text: str, **hooks: Any) -> Any:
     """
+    Args:
+        hooks: of json.loads.
     Raises:
         ValueError: it is no JSON, nested too deeply, or holds an integer of thousands of digits; says why.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, **hooks)
     except json.JSONDecodeError:
         raise
     except RecursionError:

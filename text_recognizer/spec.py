@@ -12,11 +12,12 @@ from typing import Any
 
 from text_recognizer.arguments import check_value, to_json
 from text_recognizer.errors import Problem, SpecError
-from text_recognizer.json_text import MOST_NESTED
+from text_recognizer.json_text import MOST_NESTED, parse_json_text
 from text_recognizer.registry import names
 from text_recognizer.wording import did_you_mean, received
 
 DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
+PARTS = ("dataset", "model", "network")
 # Filing, launching and checkpointing change how a result is reached, not which.
 NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s")
 
@@ -56,16 +57,14 @@ class ExperimentSpec:
         """
         kinds = typed_fields()
         problems = [Problem(_unknown_key(str(key)), str(key)) for key in value if key not in kinds]
+        missing = [key for key in PARTS if key not in value]
         problems += [
-            Problem(f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}.", key)
-            for key in ("dataset", "model", "network")
-            if key not in value
+            Problem(f"the key '{key}' is missing. Known {key}s: {', '.join(names(key))}.", key) for key in missing
         ]
         checked = {}
-        for key in kinds:
-            if key in value:
-                checked[key], found = check_value(key, kinds[key], value[key])  # a seed of 1.0 becomes 1
-                problems += [Problem(problem, key) for problem in found]
+        for key in [key for key in kinds if key in value]:
+            checked[key], found = check_value(key, kinds[key], value[key])  # a seed of 1.0 becomes 1
+            problems += [Problem(problem, key) for problem in found]
         seed = checked.get("seed", 0)
         if isinstance(seed, int) and not 0 <= seed < 2**32:
             problems.append(Problem(f"seed must be from 0 to 4294967295. {received(seed)}", "seed"))
@@ -85,8 +84,8 @@ class ExperimentSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON, keys in their usual order."""
-        order = ("dataset", "dataset_args", "model", "model_args", "network", "network_args", "train_args")
-        return {key: to_json(getattr(self, key)) for key in (*order, "experiment_group", "seed")}
+        parts = [key for part in PARTS for key in (part, f"{part}_args")]
+        return {key: to_json(getattr(self, key)) for key in (*parts, "train_args", "experiment_group", "seed")}
 
     @property
     def digest(self) -> str:
@@ -107,7 +106,7 @@ def base_spec(given: Collection[str]) -> dict[str, Any]:
     Args:
         given: the (dotted) keys of the overrides.
     """
-    if {"dataset", "model", "network"} <= set(given):
+    if {*PARTS} <= {*given}:
         return {}
     return parse_json(DEFAULT_SPEC.read_text(encoding="utf-8"), str(DEFAULT_SPEC))
 
@@ -183,7 +182,7 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
         SpecError: with the position of the first mistake.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = parse_json_text(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         line = text.split("\n")[error.lineno - 1]
         start = max(0, error.colno - 41)
@@ -191,11 +190,9 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
             f"{source} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}:\n"
             f"    {line[start : start + 80]}\n    {' ' * (error.colno - 1 - start)}^"
         ) from None
-    except RecursionError:
-        raise SpecError(f"{source} is nested too deeply.") from None
     except SpecError as error:
         raise SpecError(error.problems, source) from None
-    except ValueError as error:  # an integer of thousands of digits
+    except ValueError as error:
         raise SpecError(f"{source}: {error}.") from None
     if not isinstance(value, dict):
         raise SpecError(f'{source} must hold a JSON object, like {{"dataset": …}}. {received(value)}')

@@ -47,7 +47,7 @@ class YamlSource:
         try:
             loader = _BoundedLoader(text)
             self._root: yaml.Node | None = loader.get_single_node()
-            repeated = list(_repeated_keys(self._root, set()))
+            repeated = _repeated_keys(self._root)
             self.data: Any = loader.construct_document(self._root) if self._root is not None else None
         except yaml.YAMLError as error:
             raise SpecError(_in_words(error, text), source) from None
@@ -78,8 +78,8 @@ class YamlSource:
             if found is None:
                 return []
             node = found[0]
-        with_lines = [(scalar.start_mark.line + 1, _trap(scalar)) for scalar in _scalars(node, set())]
-        return [f"line {line}: {trap}" for line, trap in with_lines if trap]
+        scalars = [one for one in _nodes(node) if isinstance(one, yaml.ScalarNode)]
+        return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
 
     def _refuse_what_json_cannot_say(self, source: str) -> None:
         try:
@@ -136,24 +136,36 @@ class _BoundedLoader(yaml.SafeLoader):
             raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
-def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[str]:
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated_keys(item, seen)
-    elif isinstance(node, yaml.MappingNode):
+def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    """A node and all values below it in the order of the document, each once however many aliases it has."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in reversed(node.value)]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += reversed(node.value)
+
+
+def _repeated_keys(root: yaml.Node | None) -> list[str]:
+    found = []
+    for mapping in _nodes(root):
         first_lines: dict[tuple[str, str], int] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                line = key.start_mark.line + 1
-                if (key.tag, key.value) in first_lines:
-                    dropped = f"readers of YAML silently drop that of line {first_lines[key.tag, key.value]}"
-                    yield f"line {line}: the key '{key.value}' is there twice; {dropped}."
-                else:
-                    first_lines[key.tag, key.value] = line
-            yield from _repeated_keys(value, seen)
+        for key, _ in mapping.value if isinstance(mapping, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            line, first = key.start_mark.line + 1, first_lines.get((key.tag, key.value))
+            if first is None:
+                first_lines[key.tag, key.value] = line
+            else:
+                dropped = f"readers of YAML silently drop that of line {first}"
+                found.append((line, f"line {line}: the key '{key.value}' is there twice; {dropped}."))
+    return [problem for _, problem in sorted(found)]
 
 
 def _in_words(error: yaml.YAMLError, text: str) -> str:
@@ -200,20 +212,6 @@ def _foreign(data: Any, path: YamlPath, around: tuple[int, ...]) -> Iterator[tup
         yield path, data
 
 
-def _scalars(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode]:
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.ScalarNode):
-        yield node
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _scalars(item, seen)
-    elif isinstance(node, yaml.MappingNode):
-        for _, value in node.value:
-            yield from _scalars(value, seen)
-
-
 def _trap(node: yaml.ScalarNode) -> str:
     if node.style:  # in quotes: meant as it stands
         return ""
@@ -223,9 +221,8 @@ def _trap(node: yaml.ScalarNode) -> str:
     if kind == "bool" and text.lower() not in ("true", "false"):
         return f"'{text}' is {text.lower() in ('yes', 'on')} to YAML 1.1. Put it in quotes if it is a word."
     if kind == "int" and _OLD_OCTAL.fullmatch(text):
-        return (
-            f"'{text}' is octal to YAML 1.1, {int(text.replace('_', ''), 8)}. Leave out the leading 0 if it is decimal."
-        )
+        octal = int(text.replace("_", ""), 8)
+        return f"'{text}' is octal to YAML 1.1, {octal}. Leave out the leading 0 if it is decimal."
     if kind in ("int", "float") and ":" in text:
         return f"'{text}' is a number in base 60 to YAML 1.1. Put it in quotes if it is a time."
     return ""
