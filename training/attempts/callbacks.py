@@ -6,6 +6,8 @@ from text_recognizer.models.metric import Metric
 from text_recognizer.schedules import ReduceOnPlateau
 from text_recognizer.train_args import EarlyStopping
 
+Row = dict[str, Any]
+
 
 class BestEpoch:
     """Remembers which epoch was the best by the monitored metric."""
@@ -15,57 +17,48 @@ class BestEpoch:
         self.metric = metric
         self.state: dict[str, Any] = {"epoch": 0, "value": None}
 
-    def improved(self, epoch: int, row: dict[str, Any]) -> bool:
-        value = monitored(row, self.monitor)
+    def improved(self, epoch: int, row: Row) -> bool:
+        value = float(row[self.monitor])
         if not self.metric.improves(value, self.state["value"]):
             return False
         self.state = {"epoch": epoch, "value": value}
         return True
 
 
-class EarlyStop:
+class _Patience:
+    """Counts the epochs in which a metric has not improved."""
+
+    def __init__(self, args: EarlyStopping | ReduceOnPlateau, monitor: str, metric: Metric) -> None:
+        self.args = args
+        self.monitor = monitor
+        self.metric = metric
+        self.state: dict[str, Any] = {"best": None, "waited": 0}
+
+    def is_over(self, row: Row) -> bool:
+        value = float(row[self.monitor])
+        if self.metric.improves(value, self.state["best"], self.args.min_delta):
+            self.state = {"best": value, "waited": 0}
+            return False
+        self.state["waited"] += 1
+        return bool(self.state["waited"] >= self.args.patience)
+
+
+class EarlyStop(_Patience):
     """Stops when a metric has not improved for `patience` epochs."""
 
-    def __init__(self, args: EarlyStopping, monitor: str, metric: Metric) -> None:
-        self.args = args
-        self.monitor = monitor
-        self.metric = metric
-        self.state: dict[str, Any] = {"best": None, "waited": 0}
-
-    def reason(self, row: dict[str, Any]) -> str | None:
+    def reason(self, row: Row) -> str | None:
         """Why to stop now, or None."""
-        value = monitored(row, self.monitor)
-        if self.metric.improves(value, self.state["best"], self.args.min_delta):
-            self.state = {"best": value, "waited": 0}
-            return None
-        self.state["waited"] += 1
-        if self.state["waited"] < self.args.patience:
-            return None
-        return f"{self.monitor} has not improved for {self.args.patience} epochs"
+        return f"{self.monitor} has not improved for {self.args.patience} epochs" if self.is_over(row) else None
 
 
-class Plateau:
+class Plateau(_Patience):
     """Reduces the learning rate when a metric has not improved for `patience` epochs."""
 
-    def __init__(self, args: ReduceOnPlateau, monitor: str, metric: Metric) -> None:
-        self.args = args
-        self.monitor = monitor
-        self.metric = metric
-        self.state: dict[str, Any] = {"best": None, "waited": 0}
+    args: ReduceOnPlateau
 
-    def next_rate(self, row: dict[str, Any], learning_rate: float) -> float:
+    def next_rate(self, row: Row, learning_rate: float) -> float:
         """The learning rate of the next epoch."""
-        value = monitored(row, self.monitor)
-        if self.metric.improves(value, self.state["best"], self.args.min_delta):
-            self.state = {"best": value, "waited": 0}
-            return learning_rate
-        self.state["waited"] += 1
-        if self.state["waited"] < self.args.patience:
+        if not self.is_over(row):
             return learning_rate
         self.state["waited"] = 0
         return max(learning_rate * self.args.factor, self.args.min_learning_rate)
-
-
-def monitored(row: dict[str, Any], monitor: str) -> float:
-    """The value of the monitored metric; the spec was checked to name one that is reported."""
-    return float(row[monitor])

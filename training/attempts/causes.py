@@ -1,27 +1,95 @@
-"""The cause of a run's failure, from the error that ended it."""
+"""Why an attempt failed: an error, or the last lines of a log, as a cause and as a sentence for the user.
+
+TensorFlow and the C++ libraries under it raise one type for many things, or abort; only their text tells them apart.
+This is the one place that reads it.
+"""
 
 import errno
+import re
 
-from text_recognizer.errors import DivergedError, TextRecognizerError
-from training.attempts.shortage import names_a_full_disk, out_of_memory
+from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecognizerError
 from training.runs.causes import Cause
+
+# For those who start runs: the same run can work elsewhere, or with less beside it.
+EXIT_OUT_OF_MEMORY = 12  # ENOMEM
+
+_MEMORY_TYPES = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+_NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY|std::bad_alloc|OOM when allocating|MemoryError")
+_FULL_DISK = re.compile("No space left on device|Disk quota exceeded")
+# The device is broken, not the program.
+_BROKEN_DEVICE = re.compile(
+    r"CUDA_ERROR_(?:ECC_UNCORRECTABLE|NOT_PERMITTED|NO_DEVICE|LAUNCH_FAILED|HARDWARE_STACK_ERROR|SYSTEM_DRIVER_MISMATCH)"
+    r"|fallen off the bus|GPU is lost|uncorrectable ECC",
+    re.IGNORECASE,
+)
+_XLA = re.compile("tf2xla conversion failed|unsupported operations when trying to compile")
+_XLA_REASONS = ("No registered", "deterministic", "not supported", "unsupported", "must be a compile-time constant")
+
+
+class OutOfMemoryError(RunError):
+    """A run needs more memory than it can get."""
+
+    exit_code = EXIT_OUT_OF_MEMORY
 
 
 def cause_of(error: BaseException) -> Cause:
-    """What status.json says of a run that this error ended."""
+    """The cause of a run that this error ended."""
     if isinstance(error, KeyboardInterrupt):
         return Cause.INTERRUPTED
     if isinstance(error, DivergedError):
         return Cause.DIVERGED
-    if _is_full_disk(error):
+    # The cause too: one of our errors may have been raised from the system's.
+    numbers = {getattr(one, "errno", None) for one in (error, error.__cause__)}
+    if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return Cause.FULL_DISK
+    if (told := cause_in(str(error))) is not None:
+        return told
     if out_of_memory(error) is not None:
         return Cause.OUT_OF_MEMORY
     is_refusal = isinstance(error, TextRecognizerError) and error.exit_code == TextRecognizerError.exit_code
     return Cause.REFUSED if is_refusal else Cause.CRASHED
 
 
-def _is_full_disk(error: BaseException) -> bool:
-    """Also where one of our errors was raised from the system's, or a C library has it in its words only."""
-    numbers = [getattr(one, "errno", None) for one in (error, error.__cause__)]
-    return not {errno.ENOSPC, errno.EDQUOT}.isdisjoint(numbers) or names_a_full_disk(str(error))
+def cause_in(text: str) -> Cause | None:
+    """A full disk or a broken device, if a library's text says so."""
+    if _FULL_DISK.search(text):
+        return Cause.FULL_DISK
+    return Cause.BROKEN_DEVICE if says_broken_device(text) else None
+
+
+def says_broken_device(text: str) -> bool:
+    """Whether a library's text says that a GPU failed."""
+    return _BROKEN_DEVICE.search(text) is not None
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a library's text says that it got no memory."""
+    return _NO_MEMORY.search(text) is not None
+
+
+def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
+    """The error for the user, if this one came from too little memory."""
+    if isinstance(error, OutOfMemoryError):
+        return error
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name: TensorFlow may not be imported
+    if not (kinds & _MEMORY_TYPES or says_out_of_memory(str(error))):
+        return None
+    # TensorFlow appends the graph around the operation.
+    what = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
+    return OutOfMemoryError(
+        f"out of memory: {type(error).__name__}{': ' + what if what else ''}. Lower train_args.batch_size or the "
+        f"network's size, run less beside it (--jobs), or use a device with more memory."
+    )
+
+
+def refused_by_xla(error: BaseException) -> SpecError | None:
+    """The error for the user, if this one says that XLA cannot compile a training step."""
+    if not _XLA.search(str(error)):
+        return None
+    # The graph around the operation is before and after.
+    lines = [line.strip() for line in str(error).splitlines()]
+    reason = next((line for sign in _XLA_REASONS for line in lines if sign in line), "see the run's log.txt")[:300]
+    way_out = "Leave train_args.jit_compile at false"
+    if "determinis" in reason:
+        way_out += ", or set train_args.deterministic to false"
+    return SpecError(f"train_args.jit_compile: XLA cannot compile this training step: {reason} {way_out}.")

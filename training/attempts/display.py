@@ -26,11 +26,9 @@ class Display:
         self._reported = reported
         self._log = log
         self._best: float | None = None
-        self._bar: Any = None
+        self._bar: Any = None if log.terminal is None else _bar(log.terminal)
         self._task: Any = None
         self._next_refresh = 0.0
-        if log.terminal is not None:
-            self._bar = _bar(log.terminal)
 
     def __enter__(self) -> "Display":
         if self._bar is not None:
@@ -43,14 +41,14 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
 
-    def steps_done(self, epoch: int, step_in_epoch: int, steps_per_epoch: int, loss: Callable[[], float]) -> None:
+    def steps_done(self, step: int, steps_per_epoch: int, loss: Callable[[], float]) -> None:
         if self._bar is None or time.monotonic() < self._next_refresh:
             return
         self._next_refresh = time.monotonic() + self.REFRESH_S
-        done, total = (epoch - 1) * steps_per_epoch + step_in_epoch, self._epochs * steps_per_epoch
         if self._task is None:
-            self._task = self._bar.add_task("", total=total, completed=done)
-        self._bar.update(self._task, completed=done, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
+            self._task = self._bar.add_task("", total=self._epochs * steps_per_epoch, completed=step)
+        epoch = (step - 1) // steps_per_epoch + 1
+        self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
         self._bar.refresh()
 
     def epoch_done(self, row: dict[str, Any]) -> None:
@@ -77,12 +75,7 @@ class Display:
 
 def _bar(terminal: TextIO) -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(file=terminal), auto_refresh=False, transient=True)

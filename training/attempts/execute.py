@@ -10,13 +10,11 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import make_canonical, write_bundle
 from text_recognizer.wording import counted
-from training.attempts.causes import cause_of
+from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
-from training.attempts.fit import FitResult, Training, json_row
-from training.attempts.shortage import out_of_memory
+from training.attempts.fit import Training, json_row
 from training.attempts.stopping import Stop, StopWatcher
 from training.attempts.tensorflow_setup import start_tensorflow
-from training.attempts.xla import refused_by_xla
 from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.run import Run
 from training.terminal.command_line import say
@@ -88,20 +86,21 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)
-        result = training.run()
-    if result.stop is not None:
-        run.set_state(result.stop.state, result.stop.reason, result.stop.cause, epoch=result.epochs)
-        print(f"{result.stop.state} ({result.stop.reason}) after {counted(result.epochs, 'epoch')}, checkpoint written")
+        stop = training.run()
+    if stop is not None:
+        run.set_state(stop.state, stop.reason, stop.cause, epoch=training.epoch)
+        print(f"{stop.state} ({stop.reason}) after {counted(training.epoch, 'epoch')}, checkpoint written")
         print(f"go on with  run_experiment --resume {run.folder}")
-        return result.stop.exit_code
-    print(f"trained     {result.ended}; best epoch {result.best_epoch} by {args.monitor}", flush=True)
-    evaluation = _evaluate(experiment, run, result)
+        return stop.exit_code
+    best_epoch = training.best.state["epoch"]
+    print(f"trained     {training.ended}; best epoch {best_epoch} by {args.monitor}", flush=True)
+    evaluation = _evaluate(experiment, run, training.epoch, best_epoch)
     print(f"result      {evaluation.headline()}")
     _say_what_next(run)
     return 0
 
 
-def _evaluate(experiment: Experiment, run: Run, result: FitResult) -> Evaluation:
+def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int) -> Evaluation:
     """The best weights, once, on the test split; then the run is finished."""
     model, dataset = experiment.model, experiment.dataset
     evaluation = evaluate(model, dataset.split("test"), "test")
@@ -111,10 +110,10 @@ def _evaluate(experiment: Experiment, run: Run, result: FitResult) -> Evaluation
     write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row for row in run.rows()):  # a killed run may have come this far
-        run.log(json_row({"epoch": result.epochs, "best_epoch": result.best_epoch, **tested}))
+        run.log(json_row({"epoch": epoch, "best_epoch": best_epoch, **tested}))
     write_report(run.folder, dataset.split("test"))
-    summary = json_row({**validated, **tested, "best_epoch": result.best_epoch})
-    run.set_state("finished", summary=summary, epoch=result.epochs, files=contents(run.folder))
+    summary = json_row({**validated, **tested, "best_epoch": best_epoch})
+    run.set_state("finished", summary=summary, epoch=epoch, files=contents(run.folder))
     return evaluation
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from text_recognizer.errors import RunError
 from training.attempts.attempt import attempt
-from training.attempts.shortage import EXIT_OUT_OF_MEMORY
+from training.attempts.causes import EXIT_OUT_OF_MEMORY
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Executor, Job, Setting

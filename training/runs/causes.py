@@ -21,6 +21,7 @@ class Cause(StrEnum):
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out_of_memory"
     FULL_DISK = "full_disk"
+    BROKEN_DEVICE = "broken_device"
     CRASHED = "crashed"
 
 

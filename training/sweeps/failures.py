@@ -1,6 +1,5 @@
 """Why a run failed, and what is done about it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +10,6 @@ from training.runs.causes import Cause
 from training.runs.run import Status
 
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
-
-# What CUDA and XLA say when it is the device that is broken, not the program.
-_DEVICE_SIGNS = re.compile(
-    r"CUDA_ERROR_(?:ECC_UNCORRECTABLE|NOT_PERMITTED|NO_DEVICE|LAUNCH_FAILED|HARDWARE_STACK_ERROR|SYSTEM_DRIVER_MISMATCH)"
-    r"|fallen off the bus|GPU is lost|uncorrectable ECC",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -47,21 +39,20 @@ class RetryPolicy:
         return sum(failure == latest for failure in failures) <= allowed
 
 
-def classify(ended: Ended | None, status: Status, log_tail: str, timed_out: bool = False) -> Failure:
+def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:
     """What an attempt that neither finished nor was stopped died of.
 
     Args:
         ended: how its process ended; None when nobody saw it.
-        log_tail: the last lines of the run's log.
     """
     if timed_out:
         return "time-out"
-    if Cause.FULL_DISK in (status.cause, ended.cause if ended is not None else None):
+    causes = (status.cause, ended.cause if ended is not None else None)
+    if Cause.FULL_DISK in causes:
         return "full disk"
     if status.state == "preempted" or ended is None or (status.state == "died" and ended.signal is None):
         return "preempted"
-    said = f"{status.error or ''}\n{ended.reason}"
-    if _DEVICE_SIGNS.search(said) or _DEVICE_SIGNS.search(log_tail):
+    if Cause.BROKEN_DEVICE in causes:
         return "device"
     if ended.out_of_memory:
         return "out of memory"

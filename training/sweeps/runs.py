@@ -68,14 +68,3 @@ def stop_left_alone(folder: Path, reason: str) -> None:
 def is_over(status: Status) -> bool:
     """Whether a run finished or was stopped for good, not only because its driver was."""
     return status.state == "finished" or (status.state == "stopped" and status.cause is not Cause.INTERRUPTED)
-
-
-def log_tail(folder: Path, size: int = 4000) -> str:
-    """The last characters of a run's log."""
-    try:
-        with open(folder / "log.txt", "rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - size))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""

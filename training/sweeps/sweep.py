@@ -29,7 +29,6 @@ from training.sweeps.runs import (
     INTERRUPTED,
     LiveRun,
     is_over,
-    log_tail,
     status_when_left_alone,
     stop_left_alone,
 )
@@ -309,7 +308,7 @@ class Sweep:
 
     def _after_failure(self, live: LiveRun, error: str, resources: dict[str, Any]) -> None:
         status = Run.open(live.run.folder).status()
-        failure = classify(live.job.ended, status, log_tail(live.run.folder), live.timed_out)
+        failure = classify(live.job.ended, status, live.timed_out)
         live.run.failures.append(failure)
         again = self.limits.policy.tries_again(live.run.failures, live.run.attempts)
         if failure == "device":

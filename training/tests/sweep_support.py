@@ -9,7 +9,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
-from training.attempts.shortage import names_a_full_disk
+from training.attempts.causes import cause_in
 from training.executors.base import Ended, Executor, Job, Setting
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -84,7 +84,7 @@ class MadeUpExecutor(Executor):
         run.set_state("running")
         story = self._story(run.spec, attempt)
         if isinstance(story, str):
-            run.set_state("failed", story, Cause.FULL_DISK if names_a_full_disk(story) else Cause.CRASHED)
+            run.set_state("failed", story, cause_in(story) or Cause.CRASHED)
             run.release()
             job.end(Ended(_exit_code(story), story, out_of_memory=story.startswith("OutOfMemory")))
             return

@@ -12,7 +12,7 @@ import pytest
 
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.attempts.shortage import EXIT_OUT_OF_MEMORY
+from training.attempts.causes import EXIT_OUT_OF_MEMORY
 from training.devices.cpu_slots import cpu_slots
 from training.devices.requests import DeviceRequest
 from training.executors.base import Job, first_ended

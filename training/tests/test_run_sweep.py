@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -355,18 +356,20 @@ def test_commands_are_printed_for_the_valid_experiments_where_others_are_skipped
 
 
 def test_a_broken_device_is_told_from_a_broken_program():
+    from training.attempts.causes import cause_of
     from training.executors.base import Ended
+    from training.runs.causes import Cause
     from training.runs.run import Status
 
-    failed = Status("failed", {}, "InternalError: CUDA_ERROR_ECC_UNCORRECTABLE", {}, 1, 2)
-    assert classify(Ended(1, "exit code 1"), failed, "") == "device"
-    assert classify(Ended(1, "exit code 1"), Status("failed", {}, "KeyError: 3", {}, 1, 2), "GPU is lost") == "device"
-    assert classify(Ended(1, "exit code 1"), Status("failed", {}, "KeyError: 3", {}, 1, 2), "") == "crash"
-    assert classify(Ended(None, "SIGKILL", signal=9), Status("died", {}, None, {}, 1, 2), "") == "crash"
-    assert (
-        classify(Ended(12, "memory", out_of_memory=True), Status("failed", {}, None, {}, 1, 2), "") == "out of memory"
-    )
-    assert classify(None, Status("died", {}, None, {}, 1, 2), "") == "preempted"
+    failed = Status("failed", {}, "KeyError: 3", {}, 1, 2)
+    cause = cause_of(RuntimeError("InternalError: CUDA_ERROR_ECC_UNCORRECTABLE"))
+    assert cause is Cause.BROKEN_DEVICE
+    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause)) == "device"
+    assert classify(Ended(1, "exit code 1", cause=cause), failed) == "device"
+    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause_of(KeyError(3)))) == "crash"
+    assert classify(Ended(None, "SIGKILL", signal=9), Status("died", {}, None, {}, 1, 2)) == "crash"
+    assert classify(Ended(12, "memory", out_of_memory=True), Status("failed", {}, None, {}, 1, 2)) == "out of memory"
+    assert classify(None, Status("died", {}, None, {}, 1, 2)) == "preempted"
     policy = RetryPolicy(retries=1)
     assert policy.tries_again(["device"] * 5, 6)
     assert policy.tries_again(["crash"], 1)

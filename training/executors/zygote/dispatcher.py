@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from text_recognizer.errors import DeviceError
+from training.attempts.causes import cause_in
 from training.devices.cpu_slots import CpuSlot
 from training.devices.gpu_manager import Lease
 from training.executors.base import Ended, Job
@@ -236,7 +237,7 @@ class Dispatcher:
                 place.pid, place.since = message["pid"], message["since"]
             elif "refused" in message:
                 why = f"its process could not be started: {message['why']}"
-                self._end(self._running.pop(message["refused"]), Ended(None, why, cause=endings.cause_in(why)))
+                self._end(self._running.pop(message["refused"]), Ended(None, why, cause=cause_in(why)))
             else:
                 place = self._running[message["ended"]]
                 ended = endings.ended(place.job.run, message, place.log_size_before)

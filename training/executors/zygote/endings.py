@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.attempts.shortage import EXIT_OUT_OF_MEMORY, names_a_full_disk, names_a_shortage
+from training.attempts.causes import EXIT_OUT_OF_MEMORY, cause_in, says_broken_device, says_out_of_memory
 from training.executors.base import Ended
 from training.runs.causes import Cause
 from training.runs.run import Run
 
 # A traceback of all threads comes after them.
 _LAST_WORDS_BYTES = 1 << 16
+_CRASH_CHARACTERS = 4000  # of these, where a C++ library says why it aborts
 
 
 def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
@@ -26,8 +27,9 @@ def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
     code = os.waitstatus_to_exitcode(status) if number is None else None
     last_words = _last_words(_log(run), log_size_before)
     # A C++ library that gets no memory calls abort().
-    aborted = number == signal.SIGABRT and names_a_shortage(last_words)
+    aborted = number == signal.SIGABRT and says_out_of_memory(last_words)
     out_of_memory = bool(report["killed_for_memory"]) or code == EXIT_OUT_OF_MEMORY or aborted
+    broken_device = Cause.BROKEN_DEVICE if says_broken_device(last_words[-_CRASH_CHARACTERS:]) else None
     after_signal = None if number is None else _after_signal(number, report, out_of_memory)
     return Ended(
         exit_code=code,
@@ -38,7 +40,7 @@ def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
         cpu_s=report["cpu_s"],
         peak_memory_mib=report["peak_memory_mib"],
         shared_memory_mib=report["shared_memory_mib"],
-        cause=cause_in("\n".join(_errors(last_words))),
+        cause=cause_in("\n".join(_errors(last_words))) or (broken_device if code != 0 else None),
     )
 
 
@@ -63,11 +65,6 @@ def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
         return f"{status.state}: {status.error}" if status.error else status.state
     errors = _errors(last_words)
     return f"exit code {code}: {errors[-1] if errors else f'see {_log(run)}'}"
-
-
-def cause_in(said: str) -> Cause | None:
-    """What a process said last, as data: where the disk is full, its status cannot say it."""
-    return Cause.FULL_DISK if names_a_full_disk(said) else None
 
 
 def _errors(last_words: str) -> list[str]:

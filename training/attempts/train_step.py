@@ -1,0 +1,112 @@
+"""TrainStep: the compiled step of a training, which sums up what it measures on the way."""
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+from text_recognizer.augmentation.recipes import augmented
+from text_recognizer.models.base import Model, check_counted
+from text_recognizer.train_args import TrainArgs
+
+
+class TrainStep:
+    """A function of columns (steps, B, …) that trains on one batch after another.
+
+    Args:
+        network, optimizer, augmentation: of Keras, built.
+        example: a batch of the training split, for its columns and their types.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        network: Any,
+        optimizer: Any,
+        augmentation: Any,
+        args: TrainArgs,
+        example: dict[str, NDArray[Any]],
+    ) -> None:
+        import keras
+
+        self.measured = [metric.name for metric in model.metrics_in_training]
+        self.sums: dict[str, Any] = {
+            name: keras.Variable(0.0, dtype="float32", trainable=False, name=f"sum_{name}")
+            for name in ["loss", *self.measured, "samples", *map(_whole, self.measured)]
+        }
+        self._model = model
+        self._network = network
+        self._optimizer = optimizer
+        self._augmentation = augmentation
+        self._args = args
+        self._compiled = self._compile(example)
+
+    def __call__(self, columns: dict[str, NDArray[Any]]) -> None:
+        self._compiled(columns)
+
+    def begin_epoch(self) -> None:
+        for total in self.sums.values():
+            total.assign(0.0)
+
+    @property
+    def samples(self) -> float:
+        """Trained on in this epoch."""
+        return float(self.sums["samples"].numpy())
+
+    def means(self) -> dict[str, float]:
+        """Loss and metrics of this epoch so far."""
+        return {"loss": self.mean_loss(), **{name: self._mean(name, _whole(name)) for name in self.measured}}
+
+    def mean_loss(self) -> float:
+        return self._mean("loss", "samples")
+
+    def _mean(self, part: str, whole: str) -> float:
+        divisor = float(self.sums[whole].numpy())
+        return float(self.sums[part].numpy()) / divisor if divisor else math.nan
+
+    def _compile(self, example: dict[str, NDArray[Any]]) -> Any:
+        import tensorflow as tf
+
+        one_step = self._train
+        if self._args.jit_compile:
+            one_step = tf.function(one_step, jit_compile=True, autograph=False)
+
+        def train_steps(columns: dict[str, Any]) -> None:
+            steps = tf.shape(next(iter(columns.values())))[0]
+
+            def body(index: Any) -> Any:
+                batch = {name: column[index] for name, column in columns.items()}  # (steps, B, …) -> (B, …)
+                one_step(batch if self._augmentation is None else augmented(batch, self._augmentation))
+                return index + 1
+
+            tf.while_loop(lambda index: index < steps, body, [tf.constant(0)], parallel_iterations=1)
+
+        shapes = self._model.column_shapes(example)
+        signature = {name: tf.TensorSpec((None, None, *shapes[name]), column.dtype) for name, column in example.items()}
+        return tf.function(train_steps, input_signature=[signature], autograph=False)
+
+    def _train(self, batch: dict[str, Any]) -> None:
+        import keras
+        import tensorflow as tf
+
+        variables = self._network.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self._network(batch["image"], training=True)
+            losses = self._model.loss(batch, outputs, self._args.label_smoothing)  # (B,)
+            auxiliary = self._model.auxiliary_loss(batch, outputs)
+            loss = keras.ops.mean(losses) + sum(self._network.losses)
+            if auxiliary is not None:
+                loss += keras.ops.mean(auxiliary)
+            scaled = self._optimizer.scale_loss(loss)
+        self._optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.sums["loss"].assign_add(keras.ops.sum(losses))
+        self.sums["samples"].assign_add(keras.ops.cast(keras.ops.shape(losses)[0], "float32"))
+        counted = self._model.train_metrics(batch, outputs)
+        check_counted(self._model, "train_metrics", counted, self.measured)
+        for name, (part, whole) in counted.items():
+            self.sums[name].assign_add(keras.ops.cast(part, "float32"))
+            self.sums[_whole(name)].assign_add(keras.ops.cast(whole, "float32"))
+
+
+def _whole(name: str) -> str:
+    return f"whole_{name}"
