@@ -23,7 +23,7 @@ from text_recognizer.errors import DataError
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 # What the libraries raise besides: about encrypted members, names that are none, sizes that cannot be.
-_STRANGE = (
+_ODD = (
     RuntimeError,
     ValueError,
     LookupError,
@@ -107,7 +107,10 @@ def extract(path: Path, folder: Path) -> Path:
         with _opened(path) as archive:
             for member, info in _members(path, archive):
                 _unpack(path, archive, member, info, temporary)
-        _check_links(path, temporary)
+        for entry in temporary.rglob("*"):  # two links, each harmless by its text, can lead out together
+            if entry.is_symlink() and not _leads_inside(entry, temporary):
+                name = entry.relative_to(temporary)
+                raise DataError(f"{path}: member '{name}' is a link out of its folder, or in a circle.")
         temporary.chmod(0o755)
         temporary.rename(folder)
     finally:
@@ -137,7 +140,7 @@ def _named(path: Path, member: str | None = None) -> Iterator[None]:
     """Names the archive where its library fails."""
     try:
         yield
-    except (OSError, *_STRANGE) as error:
+    except (OSError, *_ODD) as error:
         if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
             raise
         place = f"{path}: member {member!r}" if member is not None else f"{path} is damaged:"
@@ -181,17 +184,8 @@ def _zip_member(path: Path, archive: Any, info: zipfile.ZipInfo) -> Member:
 
 
 def _tar_member(info: tarfile.TarInfo) -> Member:
-    return Member(info.name, _tar_kind(info), info.size, info.linkname)
-
-
-def _tar_kind(info: tarfile.TarInfo) -> str:
-    if info.isreg():
-        return "file"
-    if info.isdir():
-        return "folder"
-    if info.issym():
-        return "symbolic link"
-    return "hard link" if info.islnk() else "other"
+    kinds = {"file": info.isreg(), "folder": info.isdir(), "symbolic link": info.issym(), "hard link": info.islnk()}
+    return Member(info.name, next((kind for kind, is_it in kinds.items() if is_it), "other"), info.size, info.linkname)
 
 
 def _refuse_escape(path: Path, member: Member) -> None:
@@ -214,25 +208,22 @@ def _wrong_name(name: str, is_folder: bool) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if "\0" in name or not name or not (parts or is_folder):
         return "has no name that a file can have"
-    if len(parts) > _MOST_PARTS or any(
-        len(part.encode(errors="surrogatepass")) > _LONGEST_PART_BYTES for part in parts
-    ):
+    longest_bytes = max((len(part.encode(errors="surrogatepass")) for part in parts), default=0)
+    if len(parts) > _MOST_PARTS or longest_bytes > _LONGEST_PART_BYTES:
         return "has too long a name"
     return ""
 
 
 def _stays_inside(name: str, base: str = ".") -> bool:
+    windows = PureWindowsPath(name)
+    if name.startswith("/") or windows.root or windows.drive:
+        return False
     depth = 0
     for part in f"{base}/{name}".replace("\\", "/").split("/"):
         depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
         if depth < 0:
             return False
-    return not _is_absolute(name)
-
-
-def _is_absolute(name: str) -> bool:
-    windows = PureWindowsPath(name)
-    return name.startswith("/") or bool(windows.root or windows.drive)
+    return True
 
 
 def _unpack(path: Path, archive: _Archive, member: Member, info: Any, folder: Path) -> None:
@@ -252,15 +243,6 @@ def _unpack(path: Path, archive: _Archive, member: Member, info: Any, folder: Pa
             archive.extract(info, folder, filter="data")
         else:
             archive.extract(info, folder)
-
-
-def _check_links(path: Path, folder: Path) -> None:
-    for entry in folder.rglob("*"):
-        # Two links, each harmless by its text, can lead out together.
-        if entry.is_symlink() and not _leads_inside(entry, folder):
-            raise DataError(
-                f"{path}: member '{entry.relative_to(folder)}' is a link out of its folder, or in a circle."
-            )
 
 
 def _leads_inside(place: Path, folder: Path) -> bool:

@@ -27,26 +27,23 @@ def s3_opener(endpoint_url: str | None) -> Opener:
     Args:
         endpoint_url: the server; by default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, else AWS.
     """
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        IncompleteReadError,
-        ReadTimeoutError,
-        ResponseStreamingError,
-    )
+    from botocore import exceptions
+
+    broken_off = (exceptions.IncompleteReadError, exceptions.ReadTimeoutError, exceptions.ResponseStreamingError)
 
     @contextmanager
     def open_s3(url: str, start: int, validator: str | None) -> Iterator[Answer]:
         try:
             found = _get(endpoint_url, url, start, validator)
-            yield Answer(found["Body"].iter_chunks(PIECE_BYTES), start, _whole_size(found), found.get("ETag"))
-        except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError) as error:
+            whole = found.get("ContentRange", "").rpartition("/")[2] or str(found["ContentLength"])
+            yield Answer(found["Body"].iter_chunks(PIECE_BYTES), start, size_in(whole), found.get("ETag"))
+        except broken_off as error:
             raise Interrupted(str(error)) from error
-        except ClientError as error:
+        except exceptions.ClientError as error:
             if start and error.response["Error"]["Code"] in _CHANGED:
                 raise OutOfDate(str(error)) from error
             raise DownloadError(str(error)) from error
-        except (BotoCoreError, ValueError) as error:
+        except (exceptions.BotoCoreError, ValueError) as error:
             raise DownloadError(str(error)) from error
 
     return open_s3
@@ -92,11 +89,3 @@ def _client(endpoint_url: str | None, anonymous: bool) -> tuple[Any, bool]:
         response_checksum_validation="when_required",  # the registry's sha256 decides, and parts have no checksum
     )
     return session.client("s3", endpoint_url=endpoint_url, config=config), is_signed
-
-
-def _whole_size(found: Any) -> int | None:
-    content_range = found.get("ContentRange", "")
-    if content_range:
-        whole = content_range.rpartition("/")[2]
-        return size_in(whole)
-    return int(found["ContentLength"])

@@ -29,7 +29,7 @@ class RemoteFile:
     Args:
         urls: where it is, tried in this order; may be empty when `login` is set.
         sha256: 64 hexadecimal digits, lower case; None where none is published: that of the first fetch counts.
-        size_bytes: None where nobody could confirm it; the hash decides.
+        size_bytes: None where it is not known for certain; the hash decides.
         login: where to register. Such a file is never downloaded, only looked for.
     """
 
