@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from training.devices.status import DeviceStatus, Holder, Status  # they need Unix
+    from training.devices.status import DeviceStatus, Status  # they need Unix
 
 
 class Gpus(Command):
@@ -87,7 +87,7 @@ def as_table(status: "Status") -> "RenderableType":
     if status.waiting:
         lines += ["", "Waiting, oldest first:"]
         lines += [
-            f"  {place}. {holder.process} since {_clock(holder.since)} wants {holder.wanted}{_purpose(holder)}"
+            f"  {place}. {holder.process} since {holder.clock} wants {holder.wanted}{holder.purpose}"
             for place, holder in enumerate(status.waiting, start=1)
         ]
     if status.damaged:
@@ -150,25 +150,9 @@ def _device_table(devices: "list[DeviceStatus]") -> "Table":
 
 
 def _state(status: "DeviceStatus") -> str:
-    lines = [
-        f"{'held' if holder.memory_mib is None else f'{holder.memory_mib:,} MiB shared'} by {holder.process} "
-        f"since {_clock(holder.since)}{_purpose(holder)}"
-        for holder in status.holders
-    ]
-    if status.obstacle is not None:
-        lines.append(status.obstacle)
-    return "\n".join(lines) or "free"
+    lines = [holder.text for holder in status.holders]
+    return "\n".join([*lines, status.obstacle] if status.obstacle else lines) or "free"
 
 
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
-
-
-def _clock(moment: float) -> str:
-    from training.devices.queue import clock
-
-    return clock(moment)
-
-
-def _purpose(holder: "Holder") -> str:
-    return f" for '{holder.label}'" if holder.label else ""

@@ -1,8 +1,8 @@
 """Who gets which device: a pure function of what is held, who waits since when, and what can be used.
 
-First come, first served: a request never takes what an earlier waiting request could use, so that none starves, also
-not one for four GPUs behind many for one. A request that could not start even if all leases ended (because programs
-outside the leases use its devices) keeps none from the others.
+First come, first served: a request never takes what an earlier waiting request could use, so that one for four GPUs
+does not starve behind many for one. A request that could not start even if all leases ended (because programs outside
+the leases use its devices) blocks no other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-# Devices by UUID, each with the memory taken of it in MiB; None: the whole device, shared with nobody.
+# Devices by UUID, each with the memory taken of it in MiB; None: the whole device, not shared.
 Holding = Mapping[str, Annotated[int, Ge(1), Le(2**40)] | None]
 
 

@@ -43,7 +43,8 @@ def cpu_slots(jobs: int) -> list[CpuSlot]:
     """
     if jobs < 1:
         raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")
-    cores = sorted(_usable_cores(), key=_place_of_core)
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    cores = sorted(usable, key=_place_of_core)
     quota = _cpu_quota()
     slots = []
     for job in range(jobs):
@@ -51,12 +52,6 @@ def cpu_slots(jobs: int) -> list[CpuSlot]:
         threads = len(part) if quota is None else min(len(part), int(quota / jobs))
         slots.append(CpuSlot(tuple(part), max(1, threads)))
     return slots
-
-
-def _usable_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return list(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def _place_of_core(core: int) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Decision: what can be seen and done in the lease folder while nobody else looks or takes."""
+"""Decision: what a process can see and do in the lease folder while it holds the mutex."""
 
 import contextlib
 import functools
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text_recognizer.errors import DeviceError
-from training.devices import quarantine, removed_folder
+from training.devices import removed_folder
 from training.devices.allocation import Holding
 from training.devices.lease_records import DamagedEntry, Entry, Record, read_entry
+from training.devices.quarantine import file_of
 from training.files import lock_files, processes
 
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
@@ -55,7 +56,7 @@ class Decision:
     """
 
     def __init__(self, path: Path, folder: int, mutex: int) -> None:
-        self._path = path
+        self.path = path
         self._folder = folder
         self._mutex = mutex
         self._files = list(path.iterdir())
@@ -63,10 +64,10 @@ class Decision:
     def enqueue(self, record: Record) -> Ticket:
         """Puts a request at the end of the queue."""
         while True:
-            path = self._path / f"{self._free_number():012d}.waiting"
+            path = self.path / f"{self._free_number():012d}.waiting"
             self._files.append(path)
             self.__dict__.pop("_entries", None)
-            with contextlib.suppress(FileExistsError):  # somebody makes files without the mutex
+            with contextlib.suppress(FileExistsError):  # another program makes files without the mutex
                 descriptor = lock_files.create(path)
                 break
         try:
@@ -84,8 +85,8 @@ class Decision:
         ticket.record = record
         try:
             ticket.path = ticket.path.rename(ticket.path.with_suffix(".lease"))
-        except OSError:  # somebody else's file is there
-            ticket.path = ticket.path.rename(self._path / f"{self._free_number():012d}.lease")
+        except OSError:  # another program's file is there
+            ticket.path = ticket.path.rename(self.path / f"{self._free_number():012d}.lease")
 
     def leases(self) -> list[Entry]:
         return [entry for entry in self._live(".lease") if isinstance(entry, Entry)]
@@ -107,7 +108,7 @@ class Decision:
         return [entry for entry in found if isinstance(entry, DamagedEntry)]
 
     def queue_length(self, before: int) -> int:
-        """How many requests wait for longer; dead ones that nobody has come across yet are counted too."""
+        """How many requests wait for longer; dead ones that were not noticed yet are counted too."""
         return sum(number < before and path.suffix == ".waiting" for number, path in self._entries)
 
     def lock_devices(self, holding: Holding) -> list[int] | Kept:
@@ -125,18 +126,20 @@ class Decision:
                     descriptors.append(descriptor)
 
             # Before the look at what others hold in a removed folder, so that of two that take at once one sees it.
-            keep(*removed_folder.hold(self._path, self._folder, holding))
+            keep(*removed_folder.hold(self.path, self._folder, holding))
             for uuid, memory_mib in holding.items():
+                path = file_of(self.path, uuid, ".device")
                 try:
-                    keep(lock_files.open_or_create(self._device_file(uuid)))
+                    keep(lock_files.open_or_create(path))
                 except (OSError, DeviceError) as error:
                     return Kept(uuid, f"not to be locked: {error}")
                 if not lock_files.lock(descriptors[-1], shared=memory_mib is not None):
                     return Kept(uuid, self._locked_by(uuid))
-                if removed_folder.holds(self._path, self._folder, uuid):
+                if removed_folder.holds(self.path, self._folder, uuid):
                     return Kept(uuid, _IN_REMOVED_FOLDER)
-                if not (lock_files.is_at(self._device_file(uuid), descriptors[-1]) and self._is_current()):
-                    return Kept(uuid, f"in a folder that was removed just now, '{self._path}'")
+                opened = {path: descriptors[-1], self.path: self._folder, self.path / "mutex": self._mutex}
+                if not all(lock_files.is_at(path, descriptor) for path, descriptor in opened.items()):
+                    return Kept(uuid, f"in a folder that was removed just now, '{self.path}'")
             undo.pop_all()
         return descriptors
 
@@ -147,40 +150,26 @@ class Decision:
         return {uuid: how for uuid, how in found.items() if how is not None}
 
     def _kept(self, uuid: str, leases: Sequence[Entry], damaged: Sequence[DamagedEntry]) -> str | None:
-        if removed_folder.holds(self._path, self._folder, uuid):
+        if removed_folder.holds(self.path, self._folder, uuid):
             return _IN_REMOVED_FOLDER
-        path = self._device_file(uuid)
+        path = file_of(self.path, uuid, ".device")
         try:
             if not lock_files.is_locked(path, at_all=True):
                 return None
             locks = processes.count_shared_locks(path.lstat())
         except OSError as error:
             return f"not to be locked: {error.strerror or error} ({path})"
-        recorded = sum(uuid in (entry.record.holds or {}) for entry in leases)
+        recorded = sum(uuid in entry.holds for entry in leases)
         if damaged:
             return f"locked, perhaps under the damaged lease '{damaged[0].path}' of {damaged[0].owner}"
         return self._locked_by(uuid) if recorded < max(1, locks) else None
 
     def _locked_by(self, uuid: str) -> str:
         try:
-            owners = processes.lock_owners(self._device_file(uuid).lstat().st_ino)
+            inode = file_of(self.path, uuid, ".device").lstat().st_ino
         except OSError:
-            owners = []
-        by = ", ".join(map(processes.described, owners)) or "an unknown process"
-        return f"locked by {by}, whose lease was deleted"
-
-    def quarantine(self, uuid: str, reason: str) -> None:
-        """Keeps a device from being given out until somebody clears it."""
-        path = self._quarantine_file(uuid)
-        quarantine.quarantine(path, uuid, reason)
-        self._files.append(path)
-
-    def clear_quarantine(self, uuid: str) -> None:
-        quarantine.clear(self._quarantine_file(uuid))
-
-    def quarantined(self) -> dict[str, str]:
-        """Reasons by UUID."""
-        return quarantine.quarantined(path for path in self._files if path.suffix == ".quarantine")
+            inode = -1
+        return f"locked by {processes.described_owners(inode)}, whose lease was deleted"
 
     def stale_files(self) -> list[Path]:
         """Requests whose processes are gone: harmless; a later request of the same user or root removes them."""
@@ -191,24 +180,14 @@ class Decision:
         """What is not of this folder's making. It is left alone."""
         return sorted(path for path in self._files if not (_OWN_FILE.fullmatch(path.name) and _is_file(path)))
 
-    def _is_current(self) -> bool:
-        """Whether folder and mutex are still the ones that everybody else opens."""
-        return lock_files.is_at(self._path, self._folder) and lock_files.is_at(self._path / "mutex", self._mutex)
-
     def _free_number(self) -> int:
-        """After all others, unless somebody took the last numbers to keep it from the rest."""
+        """After all others, unless a hostile program took the last numbers."""
         taken = {0, *(number for number, _ in self._entries)}
         return max(number for number in taken if number < _LAST_NUMBER and number + 1 not in taken) + 1
 
     @functools.cached_property
     def _entries(self) -> list[tuple[int, Path]]:
         return sorted((int(match[1]), path) for path in self._files if (match := _ENTRY.fullmatch(path.name)))
-
-    def _device_file(self, uuid: str) -> Path:
-        return self._path / f"{_as_file_name(uuid)}.device"
-
-    def _quarantine_file(self, uuid: str) -> Path:
-        return self._path / f"{_as_file_name(uuid)}.quarantine"
 
     def _live(self, suffix: str) -> Iterator[Entry | DamagedEntry]:
         for _, path in self._entries:
@@ -221,7 +200,3 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _as_file_name(uuid: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "_", uuid)

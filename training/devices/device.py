@@ -1,6 +1,13 @@
-"""What a process can be given, and its state at one moment."""
+"""The GPUs of this machine: what a process can be given, and its state at one moment. Nothing here touches CUDA."""
 
+import os
+import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Reading:
 
     Args:
         processes: those that compute on it; None where NVML cannot tell, for the reason in cannot_tell.
-        never_tells: the reason is a lasting one: asking again is no use.
-        fault: why the device must not be used, in words; None for a healthy one.
+        never_tells: that reason will not change.
+        fault: why the device must not be used; None for a healthy one.
         identified: False when it cannot be said which device, or in what form, is at fault; it may come back.
         compute_mode: "default", "exclusive process" or "prohibited" (nvidia-smi -c).
     """
@@ -50,3 +57,47 @@ class Reading:
     fault: str | None = None
     identified: bool = True
     compute_mode: str = "default"
+
+
+class Nvml:
+    """NVML, loaded and opened at the first question. Usable from several threads, and again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened_by: int | None = None
+        self._absence: str | None = None
+
+    @property
+    def absence(self) -> str:
+        """Why there is no device, after devices() or readings() came back empty."""
+        return self._absence or "NVML counts 0 GPUs"
+
+    def devices(self) -> list[Device]:
+        """All devices, in the order of nvidia-smi; none where there is no NVIDIA driver.
+
+        Raises:
+            DeviceError: there is a driver, but NVML does not work with it.
+        """
+        return self._scan(lambda _, found: found.device)
+
+    def readings(self) -> list[Reading]:
+        """The state of all devices, in the same order."""
+        return self._scan(lambda nvml, found: nvml.read(found))
+
+    def _scan(self, look: Callable[[Any, Any], T]) -> list[T]:
+        with self._lock:
+            if not self._open():
+                return []
+            from training.devices import nvml
+
+            return [look(nvml, found) for found in nvml.scan()]
+
+    def _open(self) -> bool:
+        if self._opened_by != os.getpid():
+            self._absence = f"GPUs are managed on Linux only, this is {sys.platform}"
+            if sys.platform.startswith("linux"):
+                from training.devices import nvml
+
+                self._absence = nvml.open_driver()
+            self._opened_by = os.getpid()
+        return self._absence is None

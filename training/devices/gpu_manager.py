@@ -7,18 +7,15 @@ it is gone when the last of them is, however they died. There is no server and n
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from text_recognizer.errors import DeviceError
-from training.devices.device import Device
-from training.devices.devices import Nvml
+from training.devices.device import Device, Nvml
 from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not
     from training.devices.decision import Ticket
     from training.devices.lease_folder import LeaseFolder
-    from training.devices.queue import Granted
     from training.devices.status import Status
 
 LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
@@ -35,6 +32,7 @@ class Lease:
         devices: in the order in which the program will see them; none for a lease on the CPU.
         memory_mib: how much of each device; None for all of it.
         notices: what the user should be told.
+        fds: descriptors that keep the lease; a child that has them keeps it too.
     """
 
     def __init__(
@@ -51,14 +49,13 @@ class Lease:
         self.notices = tuple(notices)
         self._ticket = ticket
         self._path = path
-        self._fds = tuple(fds)
+        self.fds = tuple(fds)
 
     @classmethod
     def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
-        """The lease under which a parent started this process, so that it need not, and must not, wait for its own.
+        """The lease under which a parent started this process, which must not wait for another; None without one.
 
-        None where there is no such lease, or no longer. Releasing an inherited lease does nothing: it lasts as long as
-        the process.
+        Releasing an inherited lease does nothing: it lasts as long as the process.
 
         Args:
             environ: os.environ unless given.
@@ -71,10 +68,10 @@ class Lease:
 
         with LeaseFolder(Path(path).parent).decision() as decision:
             found = [entry for entry in decision.leases() if entry.path == Path(path)]
-        # The variable may have outlived its lease, and the file's name may be somebody else's by now.
+        # The variable may have outlived its lease, and the file may belong to another one by now.
         if not is_covered(os.getpid(), found):
             return None
-        holding = found[0].record.holds or {}
+        holding = found[0].holds
         known = {device.uuid: device for device in Nvml().devices()}
         devices = [known.get(uuid, Device(uuid, "unknown", -1, None)) for uuid in holding]
         return cls(devices, list(holding.values()), path=Path(path))
@@ -97,28 +94,21 @@ class Lease:
             MEMORY_VARIABLE: ",".join(str(amount) for amount in self.memory_mib if amount is not None),
         }
 
-    @property
-    def fds(self) -> tuple[int, ...]:
-        """Descriptors that keep the lease; a child that has them keeps it too."""
-        return self._fds
-
     def release(self) -> None:
         """Ends this process's part in the lease. Does nothing the second time."""
         if self._ticket is None:
             return
         ticket, self._ticket = self._ticket, None
-        for descriptor in self._fds:
+        for descriptor in self.fds:
             if descriptor != ticket.descriptor:
                 os.close(descriptor)
-        self._fds = ()
+        self.fds = ()
         ticket.leave()
 
     def __enter__(self) -> "Lease":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
 
@@ -161,7 +151,9 @@ class GPUManager:
         from training.devices.queue import Waiter
 
         granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
-        return _lease_of(granted, {device.uuid: device for device in visible})
+        by_uuid = {device.uuid: device for device in visible}
+        leased, amounts = [by_uuid[uuid] for uuid in granted.holding], list(granted.holding.values())
+        return Lease(leased, amounts, (), granted.ticket, granted.ticket.path, granted.descriptors)
 
     def status(self) -> "Status":
         """Who holds what, who waits, and what the devices are doing."""
@@ -170,9 +162,11 @@ class GPUManager:
         return read_status(self._folder(), self._nvml)
 
     def quarantine(self, uuid: str, reason: str) -> None:
-        """Keeps a device from being given out until somebody clears it; for failures that only a run notices."""
+        """Keeps a device from being leased until it is cleared; for failures that only a run notices."""
+        from training.devices import quarantine
+
         with self._folder().decision() as decision:
-            decision.quarantine(uuid, reason)
+            quarantine.quarantine(decision.path, uuid, reason)
 
     def clear_quarantine(self, uuid: str) -> None:
         """Gives a repaired device back to the others.
@@ -180,12 +174,13 @@ class GPUManager:
         Raises:
             DeviceError: it is not in quarantine.
         """
+        from training.devices import quarantine
+
         with self._folder().decision() as decision:
-            quarantined = decision.quarantined()
-            if uuid not in quarantined:
+            if uuid not in (quarantined := quarantine.quarantined(decision.path)):
                 known = ", ".join(sorted(quarantined)) or "none"
                 raise DeviceError(f"{uuid} is not in quarantine. In quarantine: {known}.")
-            decision.clear_quarantine(uuid)
+            quarantine.clear(decision.path, uuid)
 
     def _folder(self) -> "LeaseFolder":
         from training.devices.lease_folder import LeaseFolder, lock_folder
@@ -193,25 +188,12 @@ class GPUManager:
         return LeaseFolder(self._lock_dir or lock_folder())
 
     def _cpu_instead(self, request: DeviceRequest, devices: Sequence[Device]) -> Lease:
-        named_by_uuid = request.wanted is not None and not request.wanted[0].isdecimal()
         if devices:
-            setting = os.environ.get("CUDA_VISIBLE_DEVICES")
-            why = f"CUDA_VISIBLE_DEVICES={setting} hides all GPUs of this machine"
-            possible = request.wanted is None
+            why = f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')} hides all GPUs of this machine"
+            possible, because = request.wanted is None, ""
         else:
-            why = "no GPU on this machine"
-            possible = not named_by_uuid
+            why, because = "no GPU on this machine", f" ({self._nvml.absence})"
+            possible = request.wanted is None or request.wanted[0].isdecimal()
         if request.count > 1 or request.shares or not possible:
-            because = "" if devices else f" ({self._nvml.absence})"
             raise DeviceError(f"{request.text} cannot be had: {why}{because}. Use --gpu=none to run on the CPU.")
         return Lease((), notices=[f"{why}: running on the CPU"])
-
-
-def _lease_of(granted: "Granted", devices: Mapping[str, Device]) -> Lease:
-    return Lease(
-        [devices[uuid] for uuid in granted.holding],
-        list(granted.holding.values()),
-        ticket=granted.ticket,
-        path=granted.ticket.path,
-        fds=granted.descriptors,
-    )

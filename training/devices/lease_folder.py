@@ -1,19 +1,20 @@
 """The folder where the processes of a machine agree on who has which GPU. Every claim in it is a kernel lock.
 
-    mutex               locked for the moments in which anybody looks or takes
+    mutex               locked for the moments in which a process looks or takes
     <number>.waiting    a request in the queue, locked by the process that waits; numbers rise with time
     <number>.lease      a request that was served, locked by the processes that use the devices
     <UUID>.device       locked alone by the holder of a whole device, jointly by those who share it
     <UUID>.quarantine   why a device is not given out
 
 A lock goes when the last process that inherited it is gone, however it died; a file without a lock means nothing. All
-files can be read by everybody, which is enough to lock them, and only written by their owner; the folder is sticky.
-Anybody may put anything into it, so nothing in it is believed before it was looked at.
+files are readable by all users, which is enough to lock them, and writable by their owner; the folder is sticky.
+Any user may put anything into it, so everything in it is checked before it is used.
 """
 
 import contextlib
 import errno
 import os
+import random
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,7 @@ from text_recognizer.errors import DeviceError
 from training.devices.decision import Decision
 from training.files import lock_files, processes
 
-# While a process makes the folder or waits for its mutex.
-_MOST_REMOVALS = 100
+_MOST_REMOVALS = 100  # while a process makes the folder or waits for its mutex
 
 
 def lock_folder() -> Path:
@@ -51,7 +51,7 @@ class LeaseFolder:
 
     @contextlib.contextmanager
     def decision(self, patience_s: float = 30.0, on_wait: Callable[[str], None] | None = None) -> Iterator["Decision"]:
-        """A moment in which nobody else looks or takes.
+        """A moment in which no other process looks or takes.
 
         Args:
             patience_s: how long to wait for the others, who need milliseconds unless one of them is suspended.
@@ -86,8 +86,8 @@ class LeaseFolder:
             self.path.chmod(0o1777)
         if self.path.is_symlink():
             raise DeviceError(
-                f"the folder of the GPU leases, '{self.path}', is a symbolic link, which somebody could turn. Remove "
-                f"it, or set TEXT_RECOGNIZER_LOCKS to the folder that it leads to."
+                f"the folder of the GPU leases, '{self.path}', is a symbolic link, which its owner could redirect. "
+                f"Remove it, or set TEXT_RECOGNIZER_LOCKS to the folder that it leads to."
             )
         descriptor = lock_files.patiently(lambda: os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
         try:
@@ -98,7 +98,7 @@ class LeaseFolder:
         return descriptor
 
     def _check_permissions(self, about: os.stat_result) -> None:
-        """Where all may write, or another user made the folder, nobody may remove the files of others."""
+        """Where all may write, or another user made it, it must be sticky, so that files are safe from other users."""
         if about.st_mode & stat.S_ISVTX:
             return
         if about.st_mode & stat.S_IWOTH or about.st_uid not in (0, os.geteuid()):
@@ -107,25 +107,28 @@ class LeaseFolder:
     def _lock_mutex(self, until: float, on_wait: Callable[[str], None] | None) -> int:
         """Raises FileNotFoundError when it was removed while it was waited for."""
         path = self.path / "mutex"
-        while True:
-            descriptor = lock_files.open_or_create(path)
-            inode = os.fstat(descriptor).st_ino
-            left_s = until - time.monotonic()
-            turn_s = min(left_s, 1.0) if on_wait else left_s
-            if lock_files.lock(descriptor) or lock_files.lock_within(descriptor, turn_s):
-                if lock_files.is_at(path, descriptor):
-                    return descriptor
-                os.close(descriptor)
+        descriptor = lock_files.open_or_create(path)
+        try:
+            warn_at = time.monotonic() + 1.0
+            while not lock_files.lock(descriptor) and lock_files.is_at(path, descriptor):
+                now = time.monotonic()
+                if now >= until:
+                    owners = processes.described_owners(os.fstat(descriptor).st_ino)
+                    raise DeviceError(
+                        f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably "
+                        f"suspended. Resume or end it."
+                    )
+                if on_wait is not None and now >= warn_at:
+                    owners = processes.described_owners(os.fstat(descriptor).st_ino)
+                    on_wait(f"waiting for the folder of the GPU leases, '{self.path}', which {owners} keeps")
+                    on_wait = None
+                time.sleep(random.uniform(0.0005, 0.003))  # the others need milliseconds
+            if not lock_files.is_at(path, descriptor):
                 raise FileNotFoundError
-            owners = ", ".join(map(processes.described, processes.lock_owners(inode))) or "an unknown process"
-            if time.monotonic() >= until:
-                raise DeviceError(
-                    f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably suspended. "
-                    f"Resume or end it."
-                )
-            if on_wait is not None:
-                on_wait(f"waiting for the folder of the GPU leases, '{self.path}', which {owners} keeps")
-                on_wait = None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
-"""What the files of the lease folder say: one request each, as one JSON object. Anybody may have written them."""
+"""What the files of the lease folder say: one request each, as one JSON object. Any user may have written them."""
 
+import contextlib
 import functools
 import json
 import os
@@ -76,6 +77,11 @@ class Entry:
     record: Record
     device_and_inode: tuple[int, int] = field(compare=False)
 
+    @property
+    def holds(self) -> Holding:
+        """Nothing while it waits."""
+        return self.record.holds or {}
+
 
 @dataclass(frozen=True)
 class DamagedEntry:
@@ -101,7 +107,7 @@ class DamagedEntry:
 def read_entry(path: Path) -> Entry | DamagedEntry | None:
     """The request in a file of any content; None, and the file removed if this user may, when no process holds it.
 
-    To be called while nobody makes such files.
+    To be called while the mutex is held.
     """
     try:
         about = path.lstat()
@@ -114,7 +120,8 @@ def read_entry(path: Path) -> Entry | DamagedEntry | None:
         return None
     try:
         if lock_files.lock(descriptor, shared=True):
-            lock_files.remove(path)
+            with contextlib.suppress(OSError):  # another user's is harmless where it is
+                path.unlink()
             return None
         try:
             record = _parsed(os.pread(descriptor, MOST_BYTES + 1, 0), path.suffix)
@@ -151,5 +158,5 @@ def _adapter() -> "TypeAdapter[Record]":
 
 
 def _damaged(path: Path, about: os.stat_result, why: str) -> DamagedEntry:
-    owners = ", ".join(map(processes.described, processes.lock_owners(about.st_ino))) or "an unknown process"
-    return DamagedEntry(path, processes.user_name(about.st_uid), owners, why)
+    owner, locked_by = processes.user_name(about.st_uid), processes.described_owners(about.st_ino)
+    return DamagedEntry(path, owner, locked_by, why)

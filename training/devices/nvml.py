@@ -62,20 +62,17 @@ def scan() -> Iterator[Found]:
 
 
 def _scan_gpu(index: int) -> Iterator[Found]:
+    device = Device(f"GPU-unidentified-{index}", "unidentified GPU", index, None)
+    unknown, named = "NVML cannot open it", False
     try:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        uuid = pynvml.nvmlDeviceGetUUID(handle)
-        name = pynvml.nvmlDeviceGetName(handle)
-    except pynvml.NVMLError as error:
-        unnamed = Device(f"GPU-unidentified-{index}", "unidentified GPU", index, None)
-        yield Found(unnamed, fault=_fault_in_words(error) or f"NVML cannot open it: {error}", identified=False)
-        return
-    try:
+        uuid, name = pynvml.nvmlDeviceGetUUID(handle), pynvml.nvmlDeviceGetName(handle)
+        device = Device(uuid, name, index, None)
+        unknown, named = "NVML does not tell whether it is divided into MIG instances", True
         instances = _mig_instances(handle)
     except pynvml.NVMLError as error:
-        fault = _fault_in_words(error)
-        unknown = f"NVML does not tell whether it is divided into MIG instances: {error}"
-        yield Found(Device(uuid, name, index, None), fault=fault or unknown, identified=fault is not None)
+        fault = _fault_of(error)
+        yield Found(device, fault=fault or f"{unknown}: {error}", identified=named and fault is not None)
         return
     if instances is None:
         yield Found(Device(uuid, name, index, _memory_mib(handle)), handle, handle)
@@ -136,18 +133,18 @@ def read(found: Found) -> Reading:
         try:
             return question(handle)
         except pynvml.NVMLError as error:
-            faults.extend(filter(None, [_fault_in_words(error)]))
+            faults.extend(filter(None, [_fault_of(error)]))
             return None
 
     memory = ask(_memory, found.handle)
-    utilisation = ask(_utilisation, found.handle)
+    rates = ask(pynvml.nvmlDeviceGetUtilizationRates, found.handle)
     mode = ask(_compute_mode, found.gpu_handle) or "default"
     faults.extend(fault for check in _HEALTH_CHECKS if (fault := ask(check, found.gpu_handle)))
     processes, cannot_tell, never_tells = _processes(found.handle, faults)
     return Reading(
         found.device,
         used_mib=None if memory is None else int(memory.used) // MIB,
-        utilisation_percent=utilisation,
+        utilisation_percent=None if rates is None else int(rates.gpu),
         processes=processes,
         cannot_tell=cannot_tell,
         never_tells=never_tells,
@@ -165,21 +162,13 @@ def _processes(handle: Any, faults: list[str]) -> tuple[tuple[DeviceProcess, ...
             if error.value not in _UNSUPPORTED:  # no MPS on this GPU: no processes of it
                 raise
     except pynvml.NVMLError as error:
-        fault = _fault_in_words(error)
+        fault = _fault_of(error)
         faults.extend([fault] if fault else [])
         lasting = error.value in (*_UNSUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION)
         return None, f"NVML does not list its processes ({error})", lasting
-    by_pid = {
-        process.pid: DeviceProcess(
-            process.pid, None if process.usedGpuMemory is None else int(process.usedGpuMemory) // MIB
-        )
-        for process in listed
-    }
-    return tuple(by_pid.values()), None, False
-
-
-def _utilisation(handle: Any) -> int:
-    return int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    used = {process.pid: process.usedGpuMemory for process in listed}
+    found = [DeviceProcess(pid, None if size is None else int(size) // MIB) for pid, size in used.items()]
+    return tuple(found), None, False
 
 
 def _compute_mode(handle: Any) -> str:
@@ -191,7 +180,7 @@ def _compute_mode(handle: Any) -> str:
     return names.get(pynvml.nvmlDeviceGetComputeMode(handle), "default")
 
 
-def _fault_in_words(error: Exception) -> str | None:
+def _fault_of(error: Exception) -> str | None:
     """What an NVML error says about the hardware; None for an error that says nothing about it."""
     return {
         pynvml.NVML_ERROR_GPU_IS_LOST: "it fell off the bus (GPU is lost)",

@@ -1,12 +1,15 @@
-"""Quarantine: devices that are not given out until somebody clears them, one file each in the lease folder."""
+"""Quarantine: devices that are not leased until they are cleared, one file each in the lease folder.
+
+For whoever holds the folder's mutex.
+"""
 
 import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from training.files import lock_files, processes
@@ -15,60 +18,52 @@ from training.files.processes import printable
 _MOST_BYTES = 1 << 14
 
 
-def quarantine(path: Path, uuid: str, reason: str) -> None:
-    """Writes the file of a device. Raises OSError."""
+def file_of(folder: Path, uuid: str, suffix: str) -> Path:
+    """The file of a device in the lease folder."""
+    return folder / (re.sub(r"[^A-Za-z0-9-]", "_", uuid) + suffix)
+
+
+def quarantine(folder: Path, uuid: str, reason: str) -> None:
+    """
+    Raises:
+        OSError: it cannot be written down.
+    """
+    path = file_of(folder, uuid, ".quarantine")
     try:
         descriptor = _open_for_writing(path)
     except FileNotFoundError:
         descriptor = lock_files.create(path, mode=0o666)  # whoever repaired the device may clear it
-    try:
-        content = {
-            "uuid": uuid,
-            "reason": printable(reason),
-            "since": time.time(),
-            "user": processes.user_name(),
-        }
-        lock_files.write(descriptor, json.dumps(content).encode())
-    finally:
-        os.close(descriptor)
+    content = {"uuid": uuid, "reason": printable(reason), "since": time.time(), "user": processes.user_name()}
+    with os.fdopen(descriptor, "wb") as file:
+        lock_files.write(file.fileno(), json.dumps(content).encode())
 
 
-def clear(path: Path) -> None:
+def clear(folder: Path, uuid: str) -> None:
+    path = file_of(folder, uuid, ".quarantine")
     try:
         path.unlink()
     except PermissionError:  # another user's file in a sticky folder cannot be removed, but it can be emptied
-        descriptor = _open_for_writing(path)
-        try:
-            os.ftruncate(descriptor, 0)
-        finally:
-            os.close(descriptor)
+        with os.fdopen(_open_for_writing(path), "wb") as file:
+            file.truncate(0)
 
 
-def quarantined(paths: Iterable[Path]) -> dict[str, str]:
+def quarantined(folder: Path) -> dict[str, str]:
     """Reasons by UUID."""
     found = {}
-    for path in paths:
+    for path in folder.glob("*.quarantine"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            content = json.loads(_beginning(path))
-            found[str(content["uuid"])] = printable(str(content["reason"]))
+            if (descriptor := lock_files.open_at_once(path)) is not None:
+                with os.fdopen(descriptor, "rb") as file:
+                    content = json.loads(file.read(_MOST_BYTES))
+                found[str(content["uuid"])] = printable(str(content["reason"]))
     return found
 
 
-def _beginning(path: Path) -> bytes:
-    descriptor = lock_files.open_at_once(path)
-    if descriptor is None:
-        return b""
-    try:
-        return os.pread(descriptor, _MOST_BYTES, 0)
-    finally:
-        os.close(descriptor)
-
-
 def _open_for_writing(path: Path) -> int:
-    """Only what this folder's files are like: a link would lead to a file that somebody else wants changed."""
+    """Opens only a plain file with one name: a link could lead to a file that another user wants changed."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file of its own, somebody else put it there", str(path))
+        raise OSError(errno.EINVAL, "it is a link, or not a file", str(path))
     return descriptor

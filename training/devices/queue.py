@@ -7,18 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from text_recognizer.errors import DeviceError
 from text_recognizer.wording import counted
+from training.devices import quarantine
 from training.devices.allocation import Wish, allocate
 from training.devices.decision import Decision, Kept, Ticket
-from training.devices.device import Device, Reading
-from training.devices.devices import Nvml
+from training.devices.device import Device, Nvml, Reading
+from training.devices.holders import Holder
 from training.devices.lease_folder import LeaseFolder
 from training.devices.lease_records import Entry, Record
 from training.devices.verdicts import Verdict, judge
-from training.files import lock_files, processes
+from training.files import lock_files
 
 # What NVML said holds for so long, and longer for those at the end of the queue; the locks are looked at more often.
 _VERDICT_LIFE_S = 0.5
@@ -88,11 +88,9 @@ class Waiter:
     def _wait_for_turn(self) -> Granted:
         began = time.monotonic()
         while True:
-            if self._turn_may_have_come():
-                # Between two decisions: NVML takes too long to let all others wait for the mutex meanwhile.
-                readings = self._nvml.readings()
-                if granted := self._take(readings):
-                    return granted
+            # NVML is asked between two decisions: it takes too long to hold the mutex meanwhile.
+            if self._turn_may_have_come() and (granted := self._take(self._nvml.readings())):
+                return granted
             self._announce()
             waited_s = time.monotonic() - began
             left_s = self._deadline - time.monotonic()
@@ -104,8 +102,8 @@ class Waiter:
 
     @contextlib.contextmanager
     def _decision(self) -> Iterator[tuple[Decision, Ticket]]:
-        """A decision, with this request in the queue; at its end once more, when somebody removed it."""
-        # A moment in any case, so that a time-out of 0 does not fail just because somebody else looks.
+        """A decision, with this request in the queue; again at its end if its file was removed."""
+        # At least a second: a time-out of 0 must not fail only because another process holds the mutex.
         patience_s = max(1.0, self._deadline - time.monotonic())
         with self._folder.decision(patience_s, self._on_wait) as decision:
             if self._ticket is not None and not lock_files.is_at(self._ticket.path, self._ticket.descriptor):
@@ -125,7 +123,7 @@ class Waiter:
             if time.monotonic() - self._judged_at < _VERDICT_LIFE_S + _VERDICT_LIFE_PER_PLACE_S * self._ahead:
                 return self._choose(decision, ticket) is not None
         # Without knowing what earlier requests can use, the queue tells nothing: only whether there is any room.
-        holdings = (entry.record.holds or {} for entry in self._leases)
+        holdings = (entry.holds for entry in self._leases)
         return allocate(self._wish, (), holdings, self._memory_mib, lambda *_: True) is not None
 
     def _take(self, readings: Sequence[Reading]) -> Granted | None:
@@ -145,16 +143,16 @@ class Waiter:
             return None
 
     def _judge(self, decision: Decision, readings: Sequence[Reading]) -> None:
-        quarantined = decision.quarantined()
+        quarantined = quarantine.quarantined(decision.path)
         self._judged_at = time.monotonic()
         self._verdicts = {}
         for reading in readings:
             uuid = reading.device.uuid
             if reading.fault and reading.identified and uuid not in quarantined:
                 with contextlib.suppress(OSError):  # it is not given out anyway, for the fault itself
-                    decision.quarantine(uuid, reading.fault)
+                    quarantine.quarantine(decision.path, uuid, reading.fault)
                 quarantined[uuid] = reading.fault
-            on_it = [entry for entry in self._leases if uuid in (entry.record.holds or {})]
+            on_it = [entry for entry in self._leases if uuid in entry.holds]
             self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
 
     def _check_hope(self) -> None:
@@ -164,10 +162,12 @@ class Waiter:
             raise DeviceError(f"{self._wish.text} cannot be had: {reasons}.")
 
     def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
+        # A request suspended over night would keep free devices from all others. It finds its place again.
+        earlier = (entry.record for entry in decision.waiting(ticket.number))
         return allocate(
             self._wish,
-            _earlier_wishes(decision, ticket),
-            (entry.record.holds or {} for entry in self._leases),
+            (record.wish for record in earlier if not record.process_is_suspended()),
+            (entry.holds for entry in self._leases),
             {uuid: verdict.spare_mib for uuid, verdict in self._verdicts.items()},
             lambda uuid, wish: uuid not in self._kept and self._verdict(uuid).allows(wish),
         )
@@ -188,46 +188,11 @@ class Waiter:
         return f"{self._wish.text}{queue}: {'; '.join(states)}"
 
     def _state(self, uuid: str) -> str:
-        reasons = [described_holder(entry, uuid) for entry in self._leases if uuid in (entry.record.holds or {})]
+        holders = (Holder.of(entry.record, entry.holds[uuid]) for entry in self._leases if uuid in entry.holds)
+        reasons = [holder.text for holder in holders]
         if (obstacle := self._verdict(uuid).obstacle(self._wish)) is not None:
             reasons.append(obstacle)
         reasons += [self._kept[uuid]] if uuid in self._kept else []
         if reasons:
             return ", ".join(reasons)
         return "free, but not enough for this request or kept for an earlier one"
-
-
-def _earlier_wishes(decision: Decision, ticket: Ticket) -> Iterator[Wish]:
-    for entry in decision.waiting(ticket.number):
-        # A request suspended over night would keep free devices from all others. It finds its place again.
-        if not entry.record.process_is_suspended():
-            yield entry.record.wish
-
-
-def described_holder(entry: Entry, uuid: str) -> str:
-    """Who holds a device: "held by pid 123 (alice: python train.py) since 12:03 for 'mlp-7'"."""
-    record = entry.record
-    memory_mib = (record.holds or {}).get(uuid)
-    how = "held" if memory_mib is None else f"shared ({memory_mib:,} MiB)"
-    return f"{how} by {described_process(record)} since {clock(record.since or record.asked)}{_purpose(record)}"
-
-
-def described_process(record: Record) -> str:
-    """The process of a request, for people."""
-    if record.namespace != processes.pid_namespace():
-        return f"pid {record.pid} ({record.user}, in another container)"
-    if record.process_is_gone():
-        return f"a child of pid {record.pid} ({record.user})"
-    if record.process_is_suspended():
-        return f"{processes.described(record.pid)}, suspended,"
-    return processes.described(record.pid)
-
-
-def clock(moment: float) -> str:
-    """The time of day, with the date when it was another day."""
-    then = datetime.fromtimestamp(moment)
-    return then.strftime("%H:%M:%S" if then.date() == datetime.now().date() else "%Y-%m-%d %H:%M")
-
-
-def _purpose(record: Record) -> str:
-    return f" for '{record.label}'" if record.label else ""

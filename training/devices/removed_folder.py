@@ -1,4 +1,4 @@
-"""Leases that are still held although their folder was removed, and perhaps made anew, by somebody who may do that.
+"""Leases that are still held although their folder was removed, and perhaps made anew.
 
 Besides the files in it, a lease locks one byte of the folder *around* the lock folder for each of its devices, for
 reading. Nobody can remove that lock. The byte's number says for which lock folder, by its inode, so that whoever finds

@@ -101,22 +101,24 @@ def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence
         DeviceError: no combination of visible devices can ever satisfy the request; says what exists.
     """
     exists = _what_exists(devices, visible)
+    candidates = list(visible)
     if request.wanted is not None:
         candidates = [_named(name, devices, visible, exists) for name in request.wanted]
-        twice = next((device for device in candidates if candidates.count(device) > 1), None)
-        if twice:
-            raise DeviceError(f"--gpu names {twice.uuid} twice. {exists}")
-    else:
-        candidates = list(visible)
+        if twice := [device.uuid for device in candidates if candidates.count(device) > 1]:
+            raise DeviceError(f"--gpu names {twice[0]} twice. {exists}")
     if request.count > 1:
         candidates = _whole_gpus(request, candidates, exists)
     if len(candidates) < request.count:
         raise DeviceError(
             f"{request.text}: that many are not here: {counted(len(candidates), 'device')} to choose from. {exists}"
         )
-    amounts = {device.uuid: _amount_mib(request, device) for device in candidates}
-    if request.shares:
-        amounts = _large_enough(request, candidates, amounts, exists)
+    amounts = {
+        device.uuid: amount
+        for device in candidates
+        if (amount := _amount_mib(request, device)) is None or amount <= (device.memory_mib or 0)
+    }
+    if len(amounts) < request.count:
+        raise DeviceError(f"{request.text}: no device has so much memory, or too few have. {exists}")
     return Wish(request.count, amounts, request.force, request.text)
 
 
@@ -158,9 +160,8 @@ def _meant_by(entry: str, devices: Sequence[Device]) -> list[Device]:
     if exact:
         return exact
     meant = [device for device in devices if device.uuid.startswith(entry) or (device.parent or "").startswith(entry)]
-    return (
-        meant if len({device.gpu_index if entry.startswith("GPU-") else device.uuid for device in meant}) == 1 else []
-    )
+    named = {device.gpu_index if entry.startswith("GPU-") else device.uuid for device in meant}
+    return meant if len(named) == 1 else []
 
 
 def _named(name: str, devices: Sequence[Device], visible: Sequence[Device], exists: str) -> Device:
@@ -196,19 +197,6 @@ def _amount_mib(request: DeviceRequest, device: Device) -> int | None:
     if request.memory_share is not None:
         return max(1, int(request.memory_share * (device.memory_mib or 0)))
     return request.memory_mib
-
-
-def _large_enough(
-    request: DeviceRequest, candidates: list[Device], amounts: dict[str, int | None], exists: str
-) -> dict[str, int | None]:
-    fitting = {
-        device.uuid: amounts[device.uuid]
-        for device in candidates
-        if (device.memory_mib or 0) >= (amounts[device.uuid] or 0)
-    }
-    if len(fitting) < request.count:
-        raise DeviceError(f"{request.text}: no device has so much memory, or too few have. {exists}")
-    return fitting
 
 
 def _what_exists(devices: Sequence[Device], visible: Sequence[Device]) -> str:

@@ -1,35 +1,17 @@
 """Status: who holds what, who waits, and what the devices are doing."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.devices import quarantine
 from training.devices.allocation import Wish
-from training.devices.device import Device
-from training.devices.devices import Nvml
+from training.devices.device import Device, Nvml
+from training.devices.holders import Holder
 from training.devices.lease_folder import LeaseFolder
-from training.devices.lease_records import DamagedEntry, Entry, Record
-from training.devices.queue import described_process
+from training.devices.lease_records import DamagedEntry
 from training.devices.requests import visible_devices
 from training.devices.verdicts import judge
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A lease on a device, or a request in the queue (then since is when it came).
-
-    Args:
-        memory_mib: how much of the device; None for all of it.
-    """
-
-    pid: int
-    user: str
-    process: str
-    label: str
-    since: float
-    wanted: str
-    memory_mib: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,14 +59,14 @@ def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
     setting = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
     with folder.decision() as decision:
-        leases, quarantined = decision.leases(), decision.quarantined()
+        leases, quarantined = decision.leases(), quarantine.quarantined(decision.path)
         kept = decision.kept([reading.device.uuid for reading in readings], leases)
-        waiting = [_holder(entry.record) for entry in decision.waiting()]
+        waiting = [Holder.of(entry.record) for entry in decision.waiting()]
         stale, foreign, damaged = decision.stale_files(), decision.foreign_files(), decision.damaged()
     devices = []
     for reading in readings:
         uuid = reading.device.uuid
-        on_it = [entry for entry in leases if uuid in (entry.record.holds or {})]
+        on_it = [entry for entry in leases if uuid in entry.holds]
         whole = Wish(1, {uuid: None}, False, "")
         devices.append(
             DeviceStatus(
@@ -92,18 +74,8 @@ def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
                 visible.index(uuid) if uuid in visible else None,
                 reading.used_mib,
                 reading.utilisation_percent,
-                _holders(on_it, uuid),
+                [Holder.of(entry.record, entry.holds[uuid]) for entry in on_it],
                 kept.get(uuid) or judge(reading, on_it, quarantined.get(uuid)).obstacle(whole),
             )
         )
     return Status(folder.path, devices, waiting, None, stale, foreign, damaged)
-
-
-def _holders(leases: Sequence[Entry], uuid: str) -> list[Holder]:
-    return [_holder(entry.record, (entry.record.holds or {})[uuid]) for entry in leases]
-
-
-def _holder(record: Record, memory_mib: int | None = None) -> Holder:
-    since = record.asked if record.since is None else record.since
-    process = described_process(record)
-    return Holder(record.pid, record.user, process, record.label, since, record.wish.text, memory_mib)

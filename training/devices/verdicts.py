@@ -20,7 +20,7 @@ class Verdict:
     Args:
         reason: why it is not given out, as the end of a sentence "GPU 0 is …"; None when it may be.
         forcible: whether a forced request gets it nevertheless.
-        lasting: whether waiting is no use.
+        lasting: whether waiting cannot help.
         spare_mib: memory that leases may share out; 0 where it is unknown.
         one_process: whether it takes no second process, so that it cannot be shared.
     """
@@ -68,9 +68,7 @@ def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) ->
     if reading.processes is None:
         reason = _forcible(f"in unknown use: {reading.cannot_tell}")
         return Verdict(reason, True, reading.never_tells, memory_mib, one_process)
-    foreign = [
-        process for process in reading.processes if process.pid != os.getpid() and not is_covered(process.pid, leases)
-    ]
+    foreign = [one for one in reading.processes if one.pid != os.getpid() and not is_covered(one.pid, leases)]
     if foreign:
         users = ", ".join(processes.described(process.pid) for process in foreign)
         spare_mib = max(0, memory_mib - _taken_mib(foreign, reading))
@@ -97,17 +95,12 @@ def _judge_by_memory(reading: Reading, leases: Sequence[Entry], memory_mib: int,
     if reading.used_mib is None:
         reason = _forcible("in unknown use: a container does not see all processes, and NVML tells no memory in use")
         return Verdict(reason, True, True, memory_mib, one_process)
-    claimed_mib = sum(_claim_mib(entry, reading, memory_mib) for entry in leases)
-    unexplained_mib = reading.used_mib - claimed_mib
+    claims = (entry.holds.get(reading.device.uuid) for entry in leases)
+    unexplained_mib = reading.used_mib - sum(memory_mib if claim is None else claim for claim in claims)
     if unexplained_mib > _IDLE_MIB:
         reason = _forcible(f"used by processes that are not visible from this container ({unexplained_mib:,} MiB)")
         return Verdict(reason, True, False, max(0, memory_mib - unexplained_mib), one_process)
     return Verdict(None, spare_mib=memory_mib, one_process=one_process)
-
-
-def _claim_mib(entry: Entry, reading: Reading, memory_mib: int) -> int:
-    claimed = (entry.record.holds or {}).get(reading.device.uuid)
-    return memory_mib if claimed is None else claimed
 
 
 def _taken_mib(foreign: Sequence[DeviceProcess], reading: Reading) -> int:

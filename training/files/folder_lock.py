@@ -1,6 +1,6 @@
 """The lock of a run's or a sweep's folder: held as long as a process works in it; a file says which process.
 
-The folder itself is locked too: somebody may delete the file while it is held.
+The folder itself is locked too: the file may be deleted while it is held.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ def _take(lock: int) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # to be had beside those who look, not beside a holder
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # free beside those who look, not beside a holder
             fcntl.flock(lock, fcntl.LOCK_UN)
             time.sleep(0.001)
 
@@ -95,7 +95,7 @@ def _take_folder(folder: int) -> None:
 
 
 def holder_of(lock_file: Path) -> str | None:
-    """The process that holds a folder, in words; None when nobody does.
+    """The process that holds a folder, for people; None when none does.
 
     Raises:
         RunError: this user may not look.

@@ -1,4 +1,4 @@
-"""JSON objects in files that anybody may have edited or damaged: what is read here can be shown, sorted and written."""
+"""JSON objects in files that may have been edited or damaged: what is read here can be shown, sorted and written."""
 
 import errno
 import json

@@ -1,11 +1,10 @@
-"""Files that exist to be locked (flock), in a folder that several users share and anybody may put anything into."""
+"""Files that exist to be locked (flock), in a folder that several users share and may put anything into."""
 
 import contextlib
 import errno
 import fcntl
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ def open_existing(path: Path) -> int:
     descriptor = patiently(lambda: open_at_once(path))
     if descriptor is None:
         owner = processes.user_name(path.lstat().st_uid)
-        raise DeviceError(f"'{path}' is not a file: somebody else put it there ({owner}). Remove it.")
+        raise DeviceError(f"'{path}' is not a file: another program put it there ({owner}). Remove it.")
     return descriptor
 
 
@@ -72,29 +71,12 @@ def open_or_create(path: Path) -> int:
 
 
 def lock(descriptor: int, shared: bool = False) -> bool:
-    """Takes the lock without waiting. Returns whether it was to be had."""
+    """Takes the lock if it is free; whether it was."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def lock_within(descriptor: int, timeout_s: float) -> bool:
-    """Takes the lock when its turn comes, in the kernel's queue: first come, first served.
-
-    Returns:
-        False when that took too long; then the descriptor is no longer the caller's.
-    """
-    pending = _PendingLock(descriptor)
-    try:
-        if pending.wait(timeout_s):
-            return True
-    except BaseException:
-        pending.give_up()
-        raise
-    pending.give_up()
-    return False
 
 
 def unlock(descriptor: int) -> None:
@@ -120,14 +102,8 @@ def is_locked(path: Path, at_all: bool = False) -> bool:
         os.close(descriptor)
 
 
-def remove(path: Path) -> None:
-    """Removes a file, if this user may: another user's is harmless where it is."""
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
 def remove_if_unlocked(path: Path) -> None:
-    """Removes a file that no process holds, as far as this user may."""
+    """Removes a file that no process holds, if this user may: another user's is harmless where it is."""
     with contextlib.suppress(OSError, DeviceError):
         descriptor = open_existing(path)
         try:
@@ -151,37 +127,6 @@ def write(descriptor: int, content: bytes) -> None:
     # Truncating to nothing first would make some file systems (ext4) write to the disk at once, which takes 1 ms.
     if os.fstat(descriptor).st_size > len(content):
         os.ftruncate(descriptor, len(content))
-
-
-class _PendingLock:
-    """flock() waits for ever or not at all; in a thread of its own it can be given up."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._done = threading.Event()
-        self._state = threading.Lock()
-        self._given_up = False
-        threading.Thread(target=self._take, daemon=True).start()
-
-    def wait(self, timeout_s: float) -> bool:
-        return self._done.wait(timeout_s)
-
-    def give_up(self) -> None:
-        with self._state:
-            self._given_up = True
-            if self._done.is_set():
-                self._drop()
-
-    def _take(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        with self._state:
-            self._done.set()
-            if self._given_up:
-                self._drop()
-
-    def _drop(self) -> None:
-        unlock(self._descriptor)
-        os.close(self._descriptor)
 
 
 def patiently(open_file: Callable[[], T]) -> T:

@@ -110,20 +110,26 @@ def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
 def count_shared_locks(about: os.stat_result) -> int:
     """How often a file is locked jointly (flock), as far as can be seen from here: each time by another opening."""
     place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
-    try:
-        lines = (PROC / "locks").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(parts[1::2][:2] == ["FLOCK", "READ"] and parts[5] == place for parts in map(str.split, lines))
+    return sum(parts[1::2][:2] == ["FLOCK", "READ"] and parts[5] == place for parts in _locks())
+
+
+def described_owners(inode: int) -> str:
+    """The processes that locked a file, by its inode; their children may be the ones that hold it now."""
+    return ", ".join(map(described, lock_owners(inode))) or "an unknown process"
 
 
 def lock_owners(inode: int) -> list[int]:
-    """Processes that took a kernel lock on a file, by its inode; their children may be the ones that hold it now."""
+    """Numbers of the processes that took a kernel lock on a file, by its inode."""
+    return [int(parts[4]) for parts in _locks() if parts[5].endswith(f":{inode}")]
+
+
+def _locks() -> list[list[str]]:
+    """The lines of /proc/locks: number, kind, -, READ or WRITE, process, device and inode, …"""
     try:
         lines = (PROC / "locks").read_text().splitlines()
     except OSError:
         return []
-    return [int(parts[4]) for line in lines if len(parts := line.split()) >= 6 and parts[5].endswith(f":{inode}")]
+    return [parts for line in lines if len(parts := line.split()) >= 6]
 
 
 def _stat(pid: int) -> list[str]:

@@ -99,7 +99,7 @@ def test_something_else_in_the_place_of_a_lock_file_is_an_error(machine):
     machine.with_gpus(1)
     machine.locks.mkdir()
     os.mkfifo(machine.locks / "mutex")
-    with pytest.raises(DeviceError, match="mutex' is not a file: somebody else put it there"):
+    with pytest.raises(DeviceError, match="mutex' is not a file: another program put it there"):
         lease()
 
 
