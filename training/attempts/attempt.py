@@ -32,7 +32,7 @@ def attempt(
     stop_request_stands: bool = False,
     **launch: Any,
 ) -> int:
-    """Trains, evaluates and finishes a run that nobody else holds; resumes it where an earlier attempt ended.
+    """Trains, evaluates and finishes a run that no other process holds; resumes it where an earlier attempt ended.
 
     Args:
         trackers: what mirrors the run; see training.tracking.choice.
@@ -44,7 +44,7 @@ def attempt(
     Returns:
         the exit code of the run: 0 also when it was asked to stop.
     Raises:
-        RunError: somebody holds the run, or its data has changed since it started.
+        RunError: another process holds the run, or its data has changed since it started.
     """
     run.hold()
     try:
@@ -116,5 +116,5 @@ def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch
 def _current_folder() -> str | None:
     try:
         return str(Path.cwd())
-    except FileNotFoundError:  # somebody removed it
+    except FileNotFoundError:  # it was removed
         return None

@@ -1,6 +1,7 @@
 """execute: what happens inside a run folder. Train, choose the best weights, evaluate them once, finish."""
 
 import contextlib
+import os
 import traceback
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.fit import Training, json_row
 from training.attempts.stopping import Stop, StopWatcher
-from training.attempts.tensorflow_setup import start_tensorflow
+from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.run import Run
 from training.terminal.command_line import say
@@ -25,6 +26,8 @@ from training.tracking.wandb.mode import under_agent
 
 # How long a run waits for its mirror to end.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
+# What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
+_CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 
 def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
@@ -71,7 +74,7 @@ def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bo
 def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher) -> int:
     print(f"run         {run.folder}")
     print(f"dataset     {experiment.dataset_in_words()}", flush=True)
-    start_tensorflow(log.errors_to_log_only())
+    _start_tensorflow(log.errors_to_log_only())
     args = experiment.train_args
 
     reported = experiment.model.reported
@@ -100,13 +103,33 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
     return 0
 
 
+def _start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
+    """Imports TensorFlow and keeps it to the memory that the lease grants on each device.
+
+    Args:
+        quietly: where its start-up notes go.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with quietly:
+        import tensorflow as tf
+
+        shares = os.environ.get(MEMORY_VARIABLE, "").split(",")
+        # A hard limit: growth alone would let one run take the memory that another one leased.
+        gpus = tf.config.list_physical_devices("GPU") if any(shares) else []
+        for device, share_mib in zip(gpus, shares, strict=False):
+            if share_mib:
+                limit_mib = max(_SMALLEST_POOL_MIB, int(share_mib) - _CONTEXT_MIB)
+                limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
+                tf.config.set_logical_device_configuration(device, [limit])
+
+
 def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int) -> Evaluation:
     """The best weights, once, on the test split; then the run is finished."""
     model, dataset = experiment.model, experiment.dataset
     evaluation = evaluate(model, dataset.split("test"), "test")
     tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}
     validated = {f"val_{name}": value for name, value in measure(model, dataset.split("validation")).items()}
-    run.sync()  # a folder that somebody deleted must not be made again for what follows
+    run.sync()  # a folder that was deleted must not be made again for what follows
     write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row for row in run.rows()):  # a killed run may have come this far

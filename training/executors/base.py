@@ -17,20 +17,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ended:
-    """How the process of a run ended. What the run itself came to is in its folder.
+    """How the process of a run ended. The result of the run is in its folder.
 
     Args:
-        exit_code: None when a signal ended it, when it never started, or when nobody saw its end.
-        reason: in words.
+        exit_code: None when a signal ended it, when it never started, or when its end was not observed.
+        reason: for people.
         signal: the number of the signal that ended it.
-        out_of_memory: the machine's or a device's memory did not suffice.
+        out_of_memory: the memory of the machine or of a device did not suffice.
         wall_s: from the start of the process to its end.
         cpu_s: processor time of the process and of those children that it waited for.
-        peak_memory_mib: the most that was resident at once, as `time -v` has it: with the libraries and whatever else
-            is shared with other processes. None where nobody saw its end.
-        shared_memory_mib: how much of that the process shared with the zygote when it was forked; the rest is about
-            what one more such run needs.
-        cause: as data, where the process said it; the run's own is in its status.
+        peak_memory_mib: largest resident set, as `time -v` reports it, shared pages included; None where unknown.
+        shared_memory_mib: how much of that was shared with the zygote at the fork; another such run needs the rest.
+        cause: where the process said it; the run's own is in its status.
     """
 
     exit_code: int | None
@@ -63,7 +61,7 @@ class Job:
         return f"<Job {self.run.id}: {self.state}>"
 
     def done(self) -> bool:
-        """Whether it is over; the run may have written its last rows only a moment before."""
+        """Whether it has ended; the run may have written its last rows only a moment before."""
         return self.future.done()
 
     @property
@@ -73,19 +71,18 @@ class Job:
 
     @property
     def exit_code(self) -> int | None:
-        """Of the process, once it has ended with one."""
         return self.ended.exit_code if self.done() else None
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether it is over by then; None waits without end."""
+        """Waits for its end, by default without limit; whether it has ended by then."""
         return bool(concurrent.futures.wait([self.future], timeout_s).done)
 
     def cancel(self, kill: bool = False, reason: str = "cancelled", cause: Cause = Cause.ASKED) -> None:
-        """Ends it: a job that still waits at once, a running one at its next checkpoint. Returns before it has.
+        """Ends a waiting job at once, a running one at its next checkpoint. Returns before it has ended.
 
         Args:
-            kill: do not wait for a checkpoint; end the process and all that it started in its session.
-            reason, cause: what the run's status shall say.
+            kill: do not wait for a checkpoint; kill the process and its whole session.
+            reason, cause: for the run's status.
         """
         self._cancel(self, kill, reason, cause)
 
@@ -106,7 +103,7 @@ class Setting:
         request: the devices of each run.
         trackers: what mirrors each run; see training.tracking.choice.
         modules: of a user's datasets, models and networks, which may be imported before a run starts.
-        fresh: an interpreter of its own for each run, whatever that costs.
+        fresh: start a new interpreter for each run, even if that is slower.
     """
 
     jobs: int | None = None
@@ -117,7 +114,7 @@ class Setting:
 
 
 class Executor(ABC):
-    """Starts runs. `state`, `place` and `waiting_for` of their jobs follow what happens to them."""
+    """Starts runs, and keeps `state`, `place` and `waiting_for` of their jobs up to date."""
 
     capacity: int
     """How many runs it executes at once; further ones wait."""
@@ -127,18 +124,17 @@ class Executor(ABC):
     def open(cls, setting: Setting) -> "Executor":
         """
         Args:
-            setting: what the sweep asks for. Further arguments are what stands after the name in
-                `--executor NAME:KEY=VALUE,…`.
+            setting: what the sweep asks for. Further arguments come from `--executor NAME:KEY=VALUE,…`.
         Raises:
             DeviceError, SpecError: it cannot do that here.
         """
 
     @abstractmethod
     def submit(self, run: Run, **launch: Any) -> Job:
-        """Takes a run from its start, or from its last checkpoint, as far as it goes. Returns at once.
+        """Executes a run from its start, or from its last checkpoint. Returns at once.
 
         Args:
-            run: a folder that nobody holds.
+            run: a folder that no process holds.
             launch: further facts for its launch.json, for example the sweep and trial it belongs to.
         """
 
@@ -148,15 +144,15 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """Ends all runs at once, whatever suspended them, and starts none any more. Signal handlers may call it."""
+        """Kills all runs at once, suspended ones too, and starts no more. Signal handlers may call it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the jobs there are: the running ones at a checkpoint if they come to one in time. Waits for that."""
+        """Ends all jobs, the running ones at a checkpoint if they reach one in time, and waits for that."""
 
 
 def first_ended(jobs: Collection[Job], timeout_s: float | None = None) -> set[Job]:
-    """Waits until one of the jobs is over; those that are by then."""
+    """Waits until one of the jobs has ended; all that have by then."""
     futures = {job.future: job for job in jobs}
     done = concurrent.futures.wait(futures, timeout_s, concurrent.futures.FIRST_COMPLETED).done
     return {futures[future] for future in done}

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -28,10 +27,10 @@ _OVER = "the thread that executes runs has left"
 
 
 class InProcessExecutor(Executor):
-    """Executes runs in the thread that drives it; a run that is submitted without anybody driving, at once.
+    """Executes runs in the thread that calls `drive`; outside of `drive`, within `submit`.
 
-    Runs share TensorFlow's state and the memory it took, one that crashes takes all with it, and output goes to the
-    screen as well as into the log. Nobody can kill a run without killing all: it is asked to stop instead.
+    Runs share TensorFlow's state and memory, one that crashes takes all with it, and output goes to the screen as well
+    as into the log. A run cannot be killed without killing all, only asked to stop.
 
     Args:
         request: the devices of each run.
@@ -60,10 +59,10 @@ class InProcessExecutor(Executor):
         return cls(setting.request, setting.trackers)
 
     def submit(self, run: Run, **launch: Any) -> Job:
-        """See Executor.submit; where nobody drives, it returns when the run is over.
+        """See Executor.submit; outside of `drive`, it returns when the run has ended.
 
         Raises:
-            RunError: an error was let through to a debugger, and nothing is executed any more.
+            RunError: an error was let through to a debugger, and no further run is executed.
         """
         if self._left:
             raise RunError(f"{run.folder} cannot be executed: {_OVER}.")
@@ -76,7 +75,7 @@ class InProcessExecutor(Executor):
         return job
 
     def drive(self, loop: Callable[[], T]) -> T:
-        """See Executor.drive; the loop has a thread of its own, the runs have this one, which gets the signals.
+        """See Executor.drive; the loop has a thread, the runs have this one, which gets the signals.
 
         A signal that came while a run was executed was taken for the run; the loop's own handler gets it afterwards.
         """
@@ -97,7 +96,10 @@ class InProcessExecutor(Executor):
             while (submitted := waiting.get()) is not None:
                 self._execute(*submitted, pass_signals_on=True)
         finally:
-            self._leave(waiting)
+            self._left = True  # those who wait for a job learn that it will not be executed
+            with contextlib.suppress(Empty):
+                while (submitted := waiting.get_nowait()) is not None:
+                    submitted[0].end(Ended(None, f"not started: {_OVER}"))
             thread.join()
         self._waiting, self._left = None, False
         return outcome.result()
@@ -114,26 +116,17 @@ class InProcessExecutor(Executor):
                 return
             job.state = "running"
         began, cpu_before = time.monotonic(), time.process_time()
-        signals: AbstractContextManager[set[int]]
-        signals = _received_signals() if pass_signals_on else contextlib.nullcontext(set())
         try:
-            with signals as received:
+            with _received_signals(pass_signals_on) as received:
                 code = self._attempt(job.run, launch)
         except BaseException as error:
             job.future.set_exception(error)
             raise
-        # Before anybody knows that the job is over: what follows from the signal is decided then.
+        # Before the job counts as ended: what follows from the signal is decided then.
         if received:
             signal.raise_signal(signal.SIGINT if signal.SIGINT in received else signal.SIGTERM)
-        job.end(
-            Ended(
-                code,
-                after_exit(job.run, code),
-                out_of_memory=code == EXIT_OUT_OF_MEMORY,
-                wall_s=time.monotonic() - began,
-                cpu_s=time.process_time() - cpu_before,
-            )
-        )
+        wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu_before
+        job.end(Ended(code, after_exit(job.run, code), None, code == EXIT_OUT_OF_MEMORY, wall_s, cpu_s))
 
     def _attempt(self, run: Run, launch: dict[str, Any]) -> int:
         environ = dict(os.environ)
@@ -160,22 +153,18 @@ class InProcessExecutor(Executor):
             except (OSError, RunError) as error:
                 self._tell(f"cannot ask {job.run.id} to stop: {error}")
 
-    def _leave(self, waiting: "SimpleQueue[tuple[Job, dict[str, Any]] | None]") -> None:
-        """Whoever waits for a job learns that nobody will execute it."""
-        self._left = True
-        with contextlib.suppress(Empty):
-            while (submitted := waiting.get_nowait()) is not None:
-                submitted[0].end(Ended(None, f"not started: {_OVER}"))
-
 
 @contextlib.contextmanager
-def _received_signals() -> Iterator[set[int]]:
-    """The signals that ask for an end and come meanwhile, whoever handles them; filled when it is over."""
+def _received_signals(listen: bool) -> Iterator[set[int]]:
+    """The signals that ask for an end and come meanwhile, whoever handles them; filled at its end."""
     received: set[int] = set()
+    if not listen:
+        yield received
+        return
     noted, note = socket.socketpair()
     with noted, note:
-        for one in (noted, note):
-            one.setblocking(False)
+        noted.setblocking(False)
+        note.setblocking(False)
         earlier = signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
         try:
             yield received

@@ -1,13 +1,12 @@
 """LocalExecutor: runs in processes of their own on this machine, forked from a zygote.
 
-The zygote has imported TensorFlow once, so that a run starts in milliseconds, and every run still has a process to
-itself: a crash, a leak or an out-of-memory kill takes down one run, and its device's memory is given back. The devices
-of a run are leased here and handed to its process, which from then on is their only holder.
+The zygote has imported TensorFlow once, so that a run starts in milliseconds, and every run still has its own process:
+a crash, a leak or an out-of-memory kill takes down one run, and its device's memory is given back. The devices of a run
+are leased here and handed to its process, which from then on is their only holder.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, TypeVar
 
 from text_recognizer.errors import DeviceError, RunError
@@ -25,15 +24,14 @@ from training.terminal.command_line import say
 
 T = TypeVar("T")
 GRACE_S = 20.0
-_CLOSED = "the executor was closed"
 
 
 class LocalExecutor(Executor):
     """Executes several runs at once on this machine. All of them execute the code as it is at the start.
 
     Args:
-        jobs: how many; as many as the devices asked for can take, or as there are cores, unless given.
-        request: the devices of each run. One GPU, or the CPU where there is none, unless given.
+        jobs: how many; by default as many as the devices asked for can take, or as there are cores.
+        request: the devices of each run; by default one GPU, or the CPU where there is none.
         isolation: "fork" falls back to "exec", and says so, where the zygote must not be forked.
         preload: modules of a user's datasets, models and networks; see preloading.users_modules.
         grace_s: what runs get to reach a checkpoint when the executor is closed, or dies.
@@ -101,22 +99,17 @@ class LocalExecutor(Executor):
         return self._dispatcher.ready.wait(timeout_s)
 
     def drive(self, loop: Callable[[], T]) -> T:
-        """See Executor.drive: runs have processes of their own."""
         return loop()
 
     def kill(self) -> None:
-        """See Executor.kill."""
         self._dispatcher.kill()
 
     def close(self) -> None:
-        """See Executor.close."""
-        self._dispatcher.do(lambda: self._dispatcher.close(_CLOSED))
+        self._dispatcher.do(lambda: self._dispatcher.close("the executor was closed"))
         self._thread.join()
 
     def __enter__(self) -> "LocalExecutor":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

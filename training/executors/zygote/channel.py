@@ -9,7 +9,6 @@ from typing import Any
 Message = dict[str, Any]
 
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of Linux: no message can carry more
-
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -25,20 +24,13 @@ class Channel:
         return self._end.fileno()
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Sends a message. The kernel keeps the files of its descriptors open until the other end has them.
-
-        Raises:
-            OSError: nobody is at the other end any more.
-        """
+        """Sends a message; the kernel keeps its files open until they are received. An OSError at a closed end."""
         data = json.dumps({**message, "descriptors": len(descriptors)}).encode() + b"\n"
         sent = socket.send_fds(self._end, [data], list(descriptors)) if descriptors else 0
         self._end.sendall(data[sent:])
 
     def receive(self) -> list[tuple[Message, list[int]]] | None:
-        """The messages that have arrived, with their descriptors, after waiting for something to arrive.
-
-        None at the end: nobody is at the other end any more.
-        """
+        """Waits for messages; those that have arrived, with their descriptors, or None when the other end is closed."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._end, 1 << 16, _MOST_DESCRIPTORS, _CLOSE_ON_EXEC)
         except ConnectionResetError:
@@ -47,17 +39,17 @@ class Channel:
             return None
         self._descriptors += descriptors
         *lines, self._received = (self._received + data).split(b"\n")
-        return [self._with_descriptors(json.loads(line)) for line in lines]
+        messages = []
+        for message in map(json.loads, lines):
+            count = message.pop("descriptors")
+            messages.append((message, self._descriptors[:count]))
+            del self._descriptors[:count]
+        return messages
 
     def finish(self) -> None:
-        """Tells the other end that nothing more will come; it may still send."""
+        """Closes this end for sending only."""
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._end.close()
-
-    def _with_descriptors(self, message: Message) -> tuple[Message, list[int]]:
-        count = message.pop("descriptors")
-        taken, self._descriptors = self._descriptors[:count], self._descriptors[count:]
-        return message, taken

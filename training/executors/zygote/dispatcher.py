@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from text_recognizer.errors import DeviceError
@@ -19,7 +18,7 @@ from training.executors.zygote import endings
 from training.executors.zygote.channel import Message
 from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
-from training.executors.zygote.orphans import POLL_S, Orphan
+from training.executors.zygote.places import POLL_S, Place
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.causes import Cause
 
@@ -29,27 +28,11 @@ _MOST_DEATHS = 3
 _DEATHS_BEFORE_EXEC = 2
 
 
-@dataclass
-class _Place:
-    """A running job and what it occupies.
-
-    Args:
-        pid: of its process, with `since` naming it for ever; None until the zygote has reported it.
-    """
-
-    job: Job
-    slot: int
-    log_size_before: int
-    pid: int | None = None
-    since: int | None = None
-
-
 class Dispatcher:
-    """All but `do` belongs to the thread that executes `run`.
+    """All methods but `do` and `kill` belong to the thread that executes `run`.
 
     Args:
-        start_zygote: a new one, which may fork runs or must execute them.
-        slots: the cores; there are as many jobs at once.
+        slots: the cores, one slot for each concurrent job.
         leases: of devices; None for the CPU.
         grace_s: what runs get to reach a checkpoint.
         tell: where lines for the user go.
@@ -75,8 +58,8 @@ class Dispatcher:
         self._grace_s = grace_s
         self._tell = tell
         self._waiting: deque[tuple[Job, Order]] = deque()
-        self._running: dict[int, _Place] = {}
-        self._orphans: list[tuple[Orphan, _Place, str]] = []
+        self._running: dict[int, Place] = {}
+        self._orphans: list[Place] = []
         self._number = 0
         self._deaths = 0
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -91,13 +74,13 @@ class Dispatcher:
         self._start_zygote()
 
     def do(self, command: Callable[[], None]) -> None:
-        """Has the thread execute something; once that has left, the caller does. For other threads."""
+        """For other threads: has the thread execute something; the caller does once that thread has left."""
         with self._entrance:
             if not self._left:
                 self._commands.put(command)
                 self._ring()
                 return
-        command()  # nothing else happens here any more
+        command()  # there is no other thread any more
 
     def run(self) -> None:
         """Until it is closed and nothing runs any more."""
@@ -142,7 +125,7 @@ class Dispatcher:
             except OSError as error:
                 self._say(f"cannot ask {job.run.id} to stop: {error.strerror or error}")
             return
-        for orphan, _, _ in self._orphans:
+        for orphan in self._orphans:
             if orphan.job is job:
                 orphan.kill_at = 0.0
         for number, place in self._running.items():
@@ -154,7 +137,7 @@ class Dispatcher:
         self._killed = True
         if (zygote := self._zygote) is not None:
             zygote.kill()
-        for orphan, _, _ in list(self._orphans):
+        for orphan in list(self._orphans):
             orphan.kill()
 
     def close(self, because: str) -> None:
@@ -167,7 +150,7 @@ class Dispatcher:
             self._zygote.finish() if self.ready.is_set() else self._zygote.kill()
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # it rings already, or nobody is there any more
+        with contextlib.suppress(OSError):  # it rings already, or the thread has left
             self._bell.send(b"\0")
 
     def _listen(self) -> None:
@@ -200,15 +183,16 @@ class Dispatcher:
             self._start_job(job, order, lease, self._zygote)
 
     def _take_lease(self, job: Job) -> Lease | None:
-        """What the job needs, if it is to be had now; asks for it otherwise."""
+        """The devices of a job; None, and they are asked for, when they are not free now."""
         if self._leases is None:
             return Lease(())
-        return self._leases.take(job.run.id, self._ring, lambda text: self.do(lambda: self._hear_of_devices(text)))
 
-    def _hear_of_devices(self, text: str) -> None:
-        if self._waiting:
-            self._waiting[0][0].waiting_for = text
-            self._say(text)
+        def hear(text: str) -> None:
+            if self._waiting:
+                self._waiting[0][0].waiting_for = text
+                self._say(text)
+
+        return self._leases.take(job.run.id, self._ring, lambda text: self.do(lambda: hear(text)))
 
     def _start_job(self, job: Job, order: Order, lease: Lease, zygote: ZygoteProcess) -> None:
         slot = self._free_slots.pop(0)
@@ -217,7 +201,7 @@ class Dispatcher:
         job.waiting_for = None
         job.state = "running"
         self._number += 1
-        self._running[self._number] = _Place(job, slot, endings.log_size(job.run))
+        self._running[self._number] = Place(job, slot, endings.log_size(job.run))
         placed = order.placed(lease, self._slots[slot])
         zygote.send({"start": self._number, "order": placed.to_json()}, lease.fds)
         lease.release()  # our part in it: what was sent keeps it until the run's process has it, and ends with that
@@ -253,7 +237,7 @@ class Dispatcher:
             self._say(note)
         self.ready.set()
 
-    def _end(self, place: _Place, ended: Ended) -> None:
+    def _end(self, place: Place, ended: Ended) -> None:
         self._free_slots.append(place.slot)
         place.job.end(ended)
 
@@ -271,8 +255,9 @@ class Dispatcher:
             if place.pid is None:
                 self._end(place, Ended(None, f"the zygote {why} before the run had started"))
             else:
-                orphan = Orphan(place.job, place.pid, place.since, time.monotonic() + self._grace_s + 1)
-                self._orphans.append((orphan, place, f"the zygote that had started it {why}"))
+                place.orphaned = f"the zygote that had started it {why}"
+                place.kill_at = time.monotonic() + self._grace_s + 1
+                self._orphans.append(place)
         self._running.clear()
         if self.why_closed is not None or self._killed:
             return
@@ -290,22 +275,20 @@ class Dispatcher:
         self._start_zygote()
 
     def _follow_orphans(self) -> None:
-        for entry in list(self._orphans):
-            orphan, place, reason = entry
-            if orphan.is_gone():
-                self._orphans.remove(entry)
-                self._end(place, Ended(None, reason))
+        for orphan in [orphan for orphan in self._orphans if orphan.is_gone()]:
+            self._orphans.remove(orphan)
+            self._end(orphan, Ended(None, str(orphan.orphaned)))
 
     def _say(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # nobody listens any more: no reason to end the runs
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal is no reason to end the runs
             self._tell(text)
 
     def _give_up(self, error: BaseException) -> None:
-        """A bug of ours must not leave anybody waiting."""
+        """After a bug of ours: those who wait for a job get the error."""
         self.why_closed = f"the executor failed ({type(error).__name__}: {error})"
         if self._zygote is not None:
             self._zygote.finish()
-        places = [*self._running.values(), *(place for _, place, _ in self._orphans)]
+        places = [*self._running.values(), *self._orphans]
         for job in [*(place.job for place in places), *(job for job, _ in self._waiting)]:
             if not job.done():
                 job.future.set_exception(error)

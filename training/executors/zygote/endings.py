@@ -1,4 +1,4 @@
-"""How the process of a run ended, in words, from what the zygote saw of it and what the run left behind."""
+"""How the process of a run ended, from what the zygote saw of it and what the run left behind."""
 
 import os
 import signal
@@ -25,34 +25,30 @@ def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
     status = int(report["status"])
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     code = os.waitstatus_to_exitcode(status) if number is None else None
-    last_words = _last_words(_log(run), log_size_before)
+    said = _last_words(run, log_size_before)
     # A C++ library that gets no memory calls abort().
-    aborted = number == signal.SIGABRT and says_out_of_memory(last_words)
+    aborted = number == signal.SIGABRT and says_out_of_memory(said)
     out_of_memory = bool(report["killed_for_memory"]) or code == EXIT_OUT_OF_MEMORY or aborted
-    broken_device = Cause.BROKEN_DEVICE if says_broken_device(last_words[-_CRASH_CHARACTERS:]) else None
-    after_signal = None if number is None else _after_signal(number, report, out_of_memory)
+    cause = cause_in("\n".join(_errors(said)))
+    if cause is None and code != 0 and says_broken_device(said[-_CRASH_CHARACTERS:]):
+        cause = Cause.BROKEN_DEVICE
     return Ended(
         exit_code=code,
-        reason=after_signal or after_exit(run, code, last_words),
+        reason=after_exit(run, code, said) if number is None else _after_signal(number, report, out_of_memory),
         signal=number,
         out_of_memory=out_of_memory,
-        wall_s=report["wall_s"],
-        cpu_s=report["cpu_s"],
-        peak_memory_mib=report["peak_memory_mib"],
-        shared_memory_mib=report["shared_memory_mib"],
-        cause=cause_in("\n".join(_errors(last_words))) or (broken_device if code != 0 else None),
+        cause=cause,
+        **{key: report[key] for key in ("wall_s", "cpu_s", "peak_memory_mib", "shared_memory_mib")},
     )
 
 
 def _after_signal(number: int, report: dict[str, Any], out_of_memory: bool) -> str:
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     if report["killed"]:
         return str(report["killed"])
     if report["killed_for_memory"]:
         return "killed by the kernel: the machine, or the control group, was out of memory"
-    if out_of_memory:
-        return f"ended by {name}: a library got no memory"
-    return f"ended by {name}"
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return f"ended by {name}: a library got no memory" if out_of_memory else f"ended by {name}"
 
 
 def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
@@ -84,9 +80,9 @@ def log_size(run: Run) -> int:
         return 0
 
 
-def _last_words(log: Path, start: int) -> str:
+def _last_words(run: Run, start: int) -> str:
     try:
-        with open(log, "rb") as file:
+        with open(_log(run), "rb") as file:
             file.seek(max(start, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
             return file.read().decode(errors="replace")
     except OSError:

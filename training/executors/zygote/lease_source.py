@@ -4,17 +4,13 @@ import os
 import threading
 from collections.abc import Callable
 
-from training.devices.devices import Nvml
+from training.devices.device import Nvml
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest, resolve, visible_devices
 
 
 def device_capacity(request: DeviceRequest, manager: GPUManager) -> int | None:
-    """How many such requests the devices of this machine can serve at once; None where they run on the CPU.
-
-    Raises:
-        DeviceError: not even one, ever.
-    """
+    """How many such requests this machine can serve at once; None on the CPU. A DeviceError if it cannot serve one."""
     nvml = Nvml()
     devices = nvml.devices() if request.count else []
     visible = visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -46,10 +42,10 @@ class LeaseSource:
 
         Args:
             label: what it is for, shown to others.
-            on_lease: called, in another thread, when it is worth to come again.
-            on_wait: told what is waited for and who holds it, in another thread.
+            on_lease: called, in another thread, when it is time to call again.
+            on_wait: told, in another thread, what is waited for and who holds it.
         Raises:
-            DeviceError: there will be none; the next call asks again.
+            DeviceError: it was refused; the next call asks again.
         """
         with self._lock:
             error, self._error = self._error, None
@@ -62,7 +58,7 @@ class LeaseSource:
             return lease
 
     def give_back(self) -> None:
-        """Releases a lease that came after nobody wanted it any more."""
+        """Releases a lease that came too late."""
         with self._lock:
             lease, self._lease = self._lease, None
         if lease is not None:
@@ -75,8 +71,7 @@ class LeaseSource:
         self.give_back()
 
     def _wait(self, label: str, on_lease: Callable[[], None], on_wait: Callable[[str], None]) -> None:
-        lease: Lease | None = None
-        error: Exception | None = None
+        lease, error = None, None
         try:
             lease = self._manager.lease(self._request, on_wait=on_wait, label=label)
         except Exception as found:  # noqa: BLE001 - it is raised where the lease is wanted
@@ -84,7 +79,6 @@ class LeaseSource:
         with self._lock:
             self._waiting = False
             self._lease, self._error = lease, error
-            closed = self._closed
-        if closed:
+        if self._closed:
             self.give_back()
         on_lease()

@@ -19,10 +19,10 @@ class Order:
     """Plain JSON, so that it can be sent.
 
     Args:
-        grace_s: how long the process has for its next checkpoint once nobody looks after it any more.
+        grace_s: what the process gets to reach a checkpoint once its zygote or driver is gone.
         environ: the whole environment.
-        folder: to be in: a spec may name files and modules relative to it.
-        argv: how all this was started, for launch.json.
+        folder: the current one: a spec may name files and modules relative to it.
+        argv: the command line of the sweep, for launch.json.
         launch: further facts for it.
         cores: for os.sched_setaffinity; none leaves it as it is.
         lease: devices, memory_mib and path of a lease, whose descriptors travel beside.
@@ -40,21 +40,10 @@ class Order:
 
     @classmethod
     def for_run(cls, run: Run, trackers: Sequence[str], grace_s: float, launch: Mapping[str, Any]) -> "Order":
-        """The order to execute a run as this process would, wherever there is room.
-
-        Raises:
-            TypeError: launch holds what JSON cannot.
-        """
+        """The order to execute a run as this process would; a TypeError where launch holds what JSON cannot."""
         json.dumps(launch)
-        return cls(
-            run_folder=str(run.folder.resolve()),
-            trackers=list(trackers),
-            grace_s=grace_s,
-            environ=dict(os.environ),
-            folder=str(Path.cwd()),
-            argv=list(sys.argv),
-            launch=dict(launch),
-        )
+        folder, environ = str(run.folder.resolve()), dict(os.environ)
+        return cls(folder, list(trackers), grace_s, environ, str(Path.cwd()), list(sys.argv), dict(launch))
 
     def placed(self, lease: Lease, slot: CpuSlot) -> "Order":
         """The same on these devices and cores."""

@@ -8,14 +8,13 @@ from collections.abc import Collection, Iterator
 
 from training.files import processes
 
-_PATIENCE_S = 5.0
-_TIME_TO_STOP_S = 0.5
+_PATIENCE_S, _TIME_TO_STOP_S = 5.0, 0.5
 
 
 def kill_session(leader: int) -> None:
-    """Kills all processes of a session, also suspended ones and those in process groups of their own.
+    """Kills all processes of a session, suspended ones and all process groups included.
 
-    The leader must not have been reaped, or be known to be alive: its number could be another process's by now.
+    The leader must be alive or not reaped yet: otherwise its number could be another process's by now.
     """
     _kill_sessions({leader})
 

@@ -17,12 +17,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 
 
 def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
-    """Forks a run's process. It inherits the descriptors of its lease as they are.
-
-    Args:
-        lifeline: comes to its end when this process is gone.
-        not_to_keep: descriptors that are for this process alone.
-    """
+    """Forks a run's process, which inherits the descriptors of its lease, but closes `not_to_keep`."""
     # A signal that comes before the child has handlers of its own must not be lost in the zygote's.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

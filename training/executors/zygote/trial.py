@@ -30,7 +30,7 @@ def live(order: Order, lifeline: int) -> NoReturn:
     """Executes a run and exits; what is printed goes into its log.
 
     Args:
-        lifeline: a pipe whose other end is open as long as somebody looks after this process.
+        lifeline: a pipe whose other end is open as long as the zygote lives.
     """
     code = 1
     try:
@@ -70,8 +70,8 @@ def _print_into(log: Path) -> None:
 
 
 def _watch(lifeline: int, grace_s: float) -> None:
-    """Ends this process, at a checkpoint if it comes to one in time, when nobody looks after it any more."""
-    if select.select([lifeline], [], [], 0)[0]:  # already: the run must stay free for whoever takes it up
+    """Ends this process when its zygote is gone, at a checkpoint if it reaches one in time."""
+    if select.select([lifeline], [], [], 0)[0]:  # already: the run must stay free for the next driver
         raise SystemExit(128 + signal.SIGTERM)
 
     def watch() -> None:

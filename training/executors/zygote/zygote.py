@@ -37,8 +37,8 @@ class _Trial:
     """A run's process.
 
     Args:
-        oom_kills: how many processes the kernel had killed for want of memory when this one started.
-        killed: why we did it, in words.
+        oom_kills: the kernel's count of out-of-memory kills when this one started.
+        killed: why this zygote killed it; empty where it did not.
         kill_at: when its time is over.
     """
 
@@ -199,7 +199,7 @@ class Zygote:
 
 
 def count_oom_kills() -> int:
-    """How many processes the kernel of this machine has killed for want of memory, in control groups or at large."""
+    """The kernel's count of out-of-memory kills on this machine, those in control groups included."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

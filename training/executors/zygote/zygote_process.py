@@ -21,10 +21,10 @@ class ZygoteProcess:
     """A zygote that was started just now; it reports when it is ready.
 
     Args:
-        isolation: "fork" or "exec": how it shall start runs, if it may.
+        isolation: how it is to start runs; it falls back to "exec" where it must not be forked.
         preload: a user's modules.
         grace_s: what runs get to reach a checkpoint when they are asked to end.
-        environ: what libraries shall find when they are imported.
+        environ: for the libraries it imports.
     """
 
     def __init__(
@@ -36,16 +36,9 @@ class ZygoteProcess:
         # TensorFlow's start-up notes; and nothing that a user's module does may touch a device.
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"), "CUDA_VISIBLE_DEVICES": "-1"}
         options = [f"--channel={there.fileno()}", "--isolation", isolation, f"--grace-s={grace_s}"]
-        options.append(f"--driver={os.getpid()}")
+        options += [f"--driver={os.getpid()}", f"--preload={','.join(preload)}"]
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "training.executors.zygote.zygote",
-                *options,
-                f"--preload={','.join(preload)}",
-            ],
+            [sys.executable, "-P", "-m", "training.executors.zygote.zygote", *options],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
@@ -76,12 +69,12 @@ class ZygoteProcess:
         return None if messages is None else [message for message, _ in messages]
 
     def finish(self) -> None:
-        """Has it end its runs, and itself after them."""
+        """Asks it to end its runs, then itself."""
         self.wake()
         self._channel.finish()
 
     def death(self) -> str:
-        """Waits for its end, and says how it came about."""
+        """Waits for its end; how it ended, for people."""
         try:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:  # it closed its socket but does not end
@@ -95,7 +88,7 @@ class ZygoteProcess:
         return f"{how} ({lines[-1][:200]})" if code > 0 and lines else how
 
     def wake(self) -> None:
-        """Resumes it, so that it hears what it is told; somebody may have suspended it."""
+        """Resumes it if it was suspended, so that it reads its messages."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
 
