@@ -132,7 +132,7 @@ class Decision:
                 try:
                     keep(lock_files.open_or_create(path))
                 except (OSError, DeviceError) as error:
-                    return Kept(uuid, f"not to be locked: {error}")
+                    return Kept(uuid, f"impossible to lock: {error}")
                 if not lock_files.lock(descriptors[-1], shared=memory_mib is not None):
                     return Kept(uuid, self._locked_by(uuid))
                 if removed_folder.holds(self.path, self._folder, uuid):
@@ -158,7 +158,7 @@ class Decision:
                 return None
             locks = processes.count_shared_locks(path.lstat())
         except OSError as error:
-            return f"not to be locked: {error.strerror or error} ({path})"
+            return f"impossible to lock: {error.strerror or error} ({path})"
         recorded = sum(uuid in entry.holds for entry in leases)
         if damaged:
             return f"locked, perhaps under the damaged lease '{damaged[0].path}' of {damaged[0].owner}"

@@ -195,5 +195,5 @@ class GPUManager:
             why, because = "no GPU on this machine", f" ({self._nvml.absence})"
             possible = request.wanted is None or request.wanted[0].isdecimal()
         if request.count > 1 or request.shares or not possible:
-            raise DeviceError(f"{request.text} cannot be had: {why}{because}. Use --gpu=none to run on the CPU.")
+            raise DeviceError(f"cannot lease {request.text}: {why}{because}. Use --gpu=none to run on the CPU.")
         return Lease((), notices=[f"{why}: running on the CPU"])

@@ -73,7 +73,7 @@ class Waiter:
         """Joins the queue and returns with the devices.
 
         Raises:
-            DeviceError: the time is over; or the devices can never be had, because of their state.
+            DeviceError: the time is over; or the state of the devices does not allow it, however long it waits.
         """
         self._deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout_s is None else timeout_s)
         try:
@@ -159,7 +159,7 @@ class Waiter:
         final = [uuid for uuid in self._wish.candidates if self._verdict(uuid).is_final_for(self._wish)]
         if len(self._wish.candidates) - len(final) < self._wish.count:
             reasons = "; ".join(f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self._wish)}" for uuid in final)
-            raise DeviceError(f"{self._wish.text} cannot be had: {reasons}.")
+            raise DeviceError(f"cannot lease {self._wish.text}: {reasons}.")
 
     def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
         # A request suspended over night would keep free devices from all others. It finds its place again.

@@ -39,7 +39,7 @@ class Verdict:
         if self.reason is not None and not (self.forcible and wish.force):
             return self.reason
         if self.one_process and any(memory_mib is not None for memory_mib in wish.candidates.values()):
-            return "not to be shared: its compute mode is 'exclusive process' (nvidia-smi -c 0 changes that)"
+            return "not shareable: its compute mode is 'exclusive process' (nvidia-smi -c 0 changes that)"
         return None
 
     def is_final_for(self, wish: Wish) -> bool:
@@ -93,7 +93,7 @@ def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
 def _judge_by_memory(reading: Reading, leases: Sequence[Entry], memory_mib: int, one_process: bool) -> Verdict:
     """In a container, NVML may not list the processes of others; the memory they use shows nevertheless."""
     if reading.used_mib is None:
-        reason = _forcible("in unknown use: a container does not see all processes, and NVML tells no memory in use")
+        reason = _forcible("in unknown use: a container hides processes, and NVML does not report the memory in use")
         return Verdict(reason, True, True, memory_mib, one_process)
     claims = (entry.holds.get(reading.device.uuid) for entry in leases)
     unexplained_mib = reading.used_mib - sum(memory_mib if claim is None else claim for claim in claims)
@@ -111,4 +111,4 @@ def _taken_mib(foreign: Sequence[DeviceProcess], reading: Reading) -> int:
 
 
 def _forcible(reason: str) -> str:
-    return f"{reason} (--gpu-force takes it all the same)"
+    return f"{reason} (--gpu-force takes it anyway)"

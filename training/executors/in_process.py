@@ -23,7 +23,7 @@ from training.runs.run import Run
 from training.terminal.command_line import guarded, say
 
 T = TypeVar("T")
-_OVER = "the thread that executes runs has left"
+_OVER = "the executor was interrupted"
 
 
 class InProcessExecutor(Executor):

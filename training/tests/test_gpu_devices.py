@@ -55,7 +55,7 @@ def test_a_gpu_that_another_program_uses_is_not_taken_unless_forced(machine, sle
     with pytest.raises(DeviceError, match="no devices within"):
         lease("0", timeout_s=0.1, on_wait=told.append)
     assert f"GPU 0 is used without a lease by pid {other.pid} (" in told[0]
-    assert "sleep 3600) (--gpu-force takes it all the same)" in told[0]
+    assert "sleep 3600) (--gpu-force takes it anyway)" in told[0]
     lease("0", force=True).release()
 
 
@@ -119,7 +119,7 @@ def test_foreign_memory_is_not_shared_out_even_when_forced(machine):
 @pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION])
 def test_a_gpu_whose_processes_nvml_never_lists_is_refused_at_once_unless_forced(machine, code):
     machine.with_gpus(1).fail("nvmlDeviceGetComputeRunningProcesses_v3", code)
-    with pytest.raises(DeviceError, match=r"cannot be had: GPU 0 is in unknown use: NVML does not list.*--gpu-force"):
+    with pytest.raises(DeviceError, match=r"cannot lease .*: GPU 0 is in unknown use: NVML does not list.*--gpu-force"):
         lease(timeout_s=None)
     lease(force=True).release()
 
@@ -158,7 +158,7 @@ def test_a_container_that_cannot_see_the_memory_either_is_refused(machine, monke
     monkeypatch.setattr(processes, "sees_all_processes", lambda: False)
     machine.with_gpus(1)
     machine.fail("nvmlDeviceGetMemoryInfo_v2", NOT_SUPPORTED)
-    with pytest.raises(DeviceError, match="a container does not see all processes, and NVML tells no memory in use"):
+    with pytest.raises(DeviceError, match="a container hides processes, and NVML does not report the memory in use"):
         lease(timeout_s=None)
 
 
@@ -192,7 +192,7 @@ def test_a_broken_gpu_is_quarantined_and_the_others_are_used(machine, broken, re
 
 def test_a_lost_gpu_is_quarantined(machine):
     machine.with_gpus(2).fail("nvmlDeviceGetComputeRunningProcesses_v3", GPU_IS_LOST, "GPU-00000000")
-    with pytest.raises(DeviceError, match=r"2 GPUs cannot be had: GPU 0 is in quarantine: it fell off the bus"):
+    with pytest.raises(DeviceError, match=r"cannot lease 2 GPUs: GPU 0 is in quarantine: it fell off the bus"):
         lease("2x", timeout_s=None)
     assert [path.name for path in machine.locks.glob("*.quarantine")] == ["GPU-00000000.quarantine"]
 
@@ -213,7 +213,7 @@ def test_a_gpu_that_breaks_while_it_is_waited_for_ends_the_waiting(machine):
         machine.gpus[0].ecc_errors = 1
         machine.write()
         first.tell("release")
-        assert "cannot be had: GPU 0 is in quarantine: 1 uncorrectable" in second.hear()
+        assert ": GPU 0 is in quarantine: 1 uncorrectable" in second.hear()
 
 
 def test_a_gpu_closed_by_its_compute_mode_is_refused(machine):
@@ -283,7 +283,7 @@ def test_hidden_gpus_leave_the_cpu_unless_one_was_named(machine, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     notice = "CUDA_VISIBLE_DEVICES=-1 hides all GPUs of this machine: running on the CPU"
     assert lease("any").notices == (notice,)
-    with pytest.raises(DeviceError, match="GPU 0 cannot be had: CUDA_VISIBLE_DEVICES=-1 hides all GPUs"):
+    with pytest.raises(DeviceError, match="cannot lease GPU 0: CUDA_VISIBLE_DEVICES=-1 hides all GPUs"):
         lease("0")
 
 

@@ -32,7 +32,7 @@ def test_a_waiting_process_says_what_it_waits_for_and_who_holds_it(machine):
         told = [waiter.hear(), waiter.hear()]
     assert told[0].startswith(f"waiting for GPU 0 and GPU 1: GPU 0 is held by pid {child.pid} (")
     assert "for 'mlp-7'; GPU 1 is used without a lease by pid" in told[0]
-    assert told[0].endswith("(--gpu-force takes it all the same)")
+    assert told[0].endswith("(--gpu-force takes it anyway)")
     assert re.match(r"DeviceError: no devices within [\d.]+ s. Wanted GPU 0 and GPU 1: GPU 0 is held by pid", told[1])
 
 

@@ -212,7 +212,7 @@ def test_a_device_whose_file_is_something_else_is_not_given_out(machine, make):
     make(machine.locks / f"{GPU}.device")
     with lease("any") as other:
         assert numbers(other) == [1]
-    refusal = rf"GPU 0 is not to be locked: '.*{GPU}.device' is not a file: another program"
+    refusal = rf"GPU 0 is impossible to lock: '.*{GPU}.device' is not a file: another program"
     with pytest.raises(DeviceError, match=refusal):
         lease("0")
 

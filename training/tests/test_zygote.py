@@ -197,10 +197,10 @@ def test_a_zygote_that_never_comes_up_ends_all_jobs_with_the_reason(runs, tmp_pa
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
         wait_until(lambda: len(said) == 3)
-        because = "no process for runs can be had: the zygote ended with exit code 3 (no luck), 3 times in a row"
+        because = "cannot start processes for runs: the zygote ended with exit code 3 (no luck), 3 times in a row"
         assert said[-1] == because
         assert job.ended.reason == f"not started: {because}"
-        with pytest.raises(RunError, match="cannot be executed: no process for runs can be had"):
+        with pytest.raises(RunError, match="cannot be executed: cannot start processes for runs"):
             executor.submit(job.run)
 
 

@@ -263,7 +263,7 @@ class Dispatcher:
             return
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS:
-            because = f"no process for runs can be had: the zygote {why}, {self._deaths} times in a row"
+            because = f"cannot start processes for runs: the zygote {why}, {self._deaths} times in a row"
             self._say(because)
             self.close(because)
             return

@@ -45,7 +45,7 @@ def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
 
 
 def preload(modules: Iterable[str]) -> list[str]:
-    """Imports what runs need, and a user's modules as far as they can be had without harm.
+    """Imports what runs need, and a user's modules as far as that does no harm.
 
     Returns:
         what the user should be told about modules that every run has to import for itself.
