@@ -27,12 +27,9 @@ class Ticket:
 
     def __init__(self, path: Path, descriptor: int, record: Record) -> None:
         self.path = path
+        self.number = int(path.stem)
         self.descriptor = descriptor
         self.record = record
-
-    @property
-    def number(self) -> int:
-        return int(self.path.stem)
 
     def leave(self) -> None:
         """Gives up this process's part; the file goes when no child holds it any more."""
@@ -145,7 +142,7 @@ class Decision:
 
     def kept(self, uuids: Iterable[str], leases: Sequence[Entry]) -> dict[str, str]:
         """Devices that are held outside the records, or by a damaged one, and how: see Kept."""
-        damaged = [entry for entry in self.damaged() if entry.is_lease]
+        damaged = [entry for entry in self.damaged() if entry.path.suffix == ".lease"]
         found = {uuid: self._kept(uuid, leases, damaged) for uuid in uuids}
         return {uuid: how for uuid, how in found.items() if how is not None}
 

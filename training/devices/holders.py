@@ -31,7 +31,7 @@ class Holder:
     @property
     def text(self) -> str:
         """As in "held by pid 123 (alice: python train.py) since 12:03:00 for 'mlp-7'"."""
-        how = "held" if self.memory_mib is None else f"{self.memory_mib:,} MiB shared"
+        how = "held" if self.memory_mib is None else f"shared ({self.memory_mib:,} MiB)"
         return f"{how} by {self.process} since {self.clock}{self.purpose}"
 
     @property

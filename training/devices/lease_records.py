@@ -98,11 +98,6 @@ class DamagedEntry:
     locked_by: str
     why: str
 
-    @property
-    def is_lease(self) -> bool:
-        """Whether it stands where leases do, so that devices may be held under it."""
-        return self.path.suffix == ".lease"
-
 
 def read_entry(path: Path) -> Entry | DamagedEntry | None:
     """The request in a file of any content; None, and the file removed if this user may, when no process holds it.

@@ -10,7 +10,7 @@ from training.devices.cpu_slots import cpu_slots
 @pytest.fixture
 def cores(monkeypatch):
     """Eight cores without hyper-threads and without a quota."""
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(module, "_place_of_core", lambda core: (0, core, core))
     monkeypatch.setattr(module, "_cpu_quota", lambda: None)
 

@@ -43,7 +43,7 @@ def test_devices_are_shown_with_their_holders(machine, capsys):
         text = printed(capsys)
     assert "0 Simulated GPU 1,234 / 10,000 56 % held by pid" in text
     assert "for 'mlp [7]' GPU-00000000" in text
-    assert "4,000 MiB shared by pid" in text
+    assert "shared (4,000 MiB) by pid" in text
     assert "used without a lease by pid 1 (" in text
 
 

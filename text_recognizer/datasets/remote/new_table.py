@@ -1,8 +1,8 @@
 """Describes new files and writes their table into metadata.toml; comments and layout of the rest stay."""
 
-import os
 import re
 import shutil
+import stat
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ from text_recognizer.datasets.remote.metadata import (
 )
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
+from text_recognizer.whole_files import replace_file
 from text_recognizer.wording import received
 
 
@@ -202,15 +203,13 @@ def _with_table(text: str, name: str, table: str) -> str:
 
 
 def _replace_file(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
+        mode = path.stat().st_mode if path.exists() else None
+        replace_file(path, text)
+        if mode is not None:
+            path.chmod(stat.S_IMODE(mode))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(
             f"cannot write {shown(path)}: {error.strerror or error}. "
             f"Set TEXT_RECOGNIZER_METADATA to a copy that can be written."
