@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from evaluation.evaluate import measure
 from text_recognizer.datasets.base import Split
-from text_recognizer.errors import DivergedError, RunError, SpecError
+from text_recognizer.errors import DivergedError, RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.base import check_counted
 from text_recognizer.models.bundle import find_bundle
@@ -27,7 +27,7 @@ from training.attempts.checkpoint import read_checkpoint, write_checkpoint
 from training.attempts.display import Display
 from training.attempts.learnability import data_warnings, progress_warning
 from training.attempts.stopping import Stop
-from training.attempts.train_step import TrainStep
+from training.attempts.train_step import TrainStep, dtype_policy
 from training.runs.contents import CHECKPOINT
 
 Row = dict[str, Any]
@@ -133,7 +133,7 @@ class Training:
         if self.args.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.spec.seed)
-        keras.config.set_dtype_policy(_policy(self.args.mixed_precision))
+        keras.config.set_dtype_policy(dtype_policy(self.args.mixed_precision))
         recipe = experiment.recipes["optimizer"]
         rate = self.args.learning_rate or recipe.usual_learning_rate
         self.optimizer = recipe.build(
@@ -281,21 +281,6 @@ def json_row(row: Row) -> Row:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
-
-
-def _policy(mixed_precision: str) -> str:
-    """
-    Raises:
-        SpecError: float16 where no GPU would make it faster.
-    """
-    import tensorflow as tf
-
-    if mixed_precision == "float16" and not tf.config.list_physical_devices("GPU"):
-        raise SpecError(
-            "train_args.mixed_precision 'float16' needs a GPU; on a CPU it is many times slower than float32. "
-            "Use 'off', or 'bfloat16' on a CPU with AVX512-BF16 or AMX."
-        )
-    return "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
 
 
 def _global_seed_state() -> Any:
