@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluation import characters, lines
 from evaluation.result import Evaluation
 from evaluation.tally import Tally
@@ -32,15 +35,7 @@ def measure(model: Model, split: Split) -> dict[str, float]:
 def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
     """Everything there is to say of a model on a split."""
     tally = Tally(model, split)
-    rows: list[dict[str, Any]] = [{} for _ in range(len(split))]
-    names = split.ids
-    for scored in model.score(split):
-        readings = model.decode(scored.outputs, scored.batch.get("width"))
-        tally.add(scored, model.counts(scored, readings))
-        details = model.details(scored, readings)
-        for place, position in enumerate(scored.positions.tolist()):
-            name = {} if names is None else {"id": names[position]}
-            rows[position] = {"position": position} | name | _row(scored, place, readings[place]) | details[place]
+    rows = prediction_rows(model, split, tally=tally)
     extras = EXTRAS[model.target](model, split, rows) if model.target in EXTRAS else {}
     return Evaluation(
         split=split_name,
@@ -52,6 +47,23 @@ def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
         headline_metric=model.metrics[0].name if model.metrics else "loss",
         **extras,
     )
+
+
+def prediction_rows(
+    model: Model, split: Split, chosen: NDArray[np.integer[Any]] | None = None, tally: Tally | None = None
+) -> list[dict[str, Any]]:
+    """What each sample of a split, or each chosen one, is read as, in their order: rows of predictions.jsonl."""
+    rows = {}
+    names = split.ids
+    for scored in model.score(split, chosen):
+        readings = model.decode(scored.outputs, scored.batch.get("width"))
+        if tally is not None:
+            tally.add(scored, model.counts(scored, readings))
+        details = model.details(scored, readings)
+        for place, position in enumerate(scored.positions.tolist()):
+            name = {} if names is None else {"id": names[position]}
+            rows[position] = {"position": position} | name | _row(scored, place, readings[place]) | details[place]
+    return [rows[position] for position in sorted(rows)]
 
 
 def _row(scored: ScoredBatch, place: int, reading: Prediction) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from text_recognizer.wording import did_you_mean, received
 DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
 PARTS = ("dataset", "model", "network")
 # Filing, launching and checkpointing change how a result is reached, not which.
-NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s")
+NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s", "train_args.examples_every")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class TrainArgs:
         jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
             `deterministic` to be false, and CTC cannot be compiled.
         checkpoint_interval_s: seconds of training that a crash may cost; 0 writes after every group of steps.
+        examples_every: epochs between two example predictions with images, which trackers show; 0 for none.
         deterministic: same numbers on every run of the same machine; slower on some GPUs.
     """
 
@@ -73,4 +74,5 @@ class TrainArgs:
     mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
     jit_compile: bool = False
     checkpoint_interval_s: Annotated[float, Ge(0)] = 60.0
+    examples_every: Annotated[int, Ge(0)] = 1
     deterministic: bool = True

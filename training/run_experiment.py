@@ -292,7 +292,7 @@ def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[
 def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection[str] = ()) -> None:
     changes = [
         f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
-        for new, old in [(flatten(given.to_json()), flatten(run.spec.to_json()))]
+        for new, old in [(flatten(given.to_json()), flatten(assemble(run.spec).spec.to_json()))]
         for key in sorted({*new, *old})
         if new.get(key) != old.get(key) and key not in apart_from
     ]

@@ -13,7 +13,8 @@ from text_recognizer.models.bundle import make_canonical, write_bundle
 from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
-from training.attempts.fit import Training, json_row
+from training.attempts.examples import write_examples
+from training.attempts.fit import Row, Training, json_row
 from training.attempts.stopping import Stop, StopWatcher
 from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
@@ -44,7 +45,7 @@ def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bo
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
             mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
-            exit_code = _train_and_evaluate(experiment, run, log, watcher)
+            exit_code = _train_and_evaluate(experiment, run, log, watcher, bool(mirrors))
             if exit_code == 0 and save:
                 say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
         except BaseException as error:
@@ -71,7 +72,7 @@ def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bo
         return exit_code
 
 
-def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher) -> int:
+def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool) -> int:
     print(f"run         {run.folder}")
     print(f"dataset     {experiment.dataset_in_words()}", flush=True)
     _start_tensorflow(log.errors_to_log_only())
@@ -84,8 +85,13 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
         return watcher.stop()
 
+    def report(row: Row) -> None:
+        if is_shown:  # before the row: a mirror looks for them when it has read it
+            write_examples(run, experiment, row["epoch"])
+        run.log(row)
+
     with Display(args.epochs, args.monitor, reported, log) as display:
-        training = Training(experiment, run.folder / CHECKPOINT.parent, run.log, run.rows(), display, stop_asked)
+        training = Training(experiment, run.folder / CHECKPOINT.parent, report, run.rows(), display, stop_asked)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)

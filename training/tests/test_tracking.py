@@ -97,6 +97,9 @@ def test_every_report_arrives_under_its_keras_name(tracked):
     history = [record["item"] for record in of_kind("history", every)]
     rows = run.rows()
     assert [item["epoch"] for item in history] == [row["epoch"] for row in rows]
+    for item in history[:-1]:  # four images while training, as many for TensorBoard
+        assert item["examples.count"] == 4
+        assert all(" (is " in caption for caption in item["examples.captions"])
     for item, row in zip(history, rows, strict=True):
         assert {name: item[name] for name in row if name != "time"} == {n: v for n, v in row.items() if n != "time"}
     assert {"loss", "val_loss", "val_accuracy"} <= set(history[0])
@@ -224,6 +227,9 @@ class Recording(Tracker):
     def log(self, epoch: int, row: Any) -> None:
         self.calls.append(("log", epoch))
 
+    def log_examples(self, epoch: int, rows: Any) -> None:
+        self.calls.append(("examples", epoch, [row["position"] for row in rows], rows[0]["image"].shape))
+
     def log_predictions(self, epoch: int, rows: Any) -> None:
         self.calls.append(("predictions", len(rows), rows[0]["image"].shape))
 
@@ -238,7 +244,8 @@ def test_a_mirror_tells_a_tracker_the_whole_folder_in_order(tracked):
     mirror(run, recording)
     assert recording.calls == [
         ("start", run.id),
-        *[("log", step) for step in (1, 2, 3, 3)],
+        *[call for epoch in (1, 2, 3) for call in (("log", epoch), ("examples", epoch, [0, 23, 46, 69], (8, 8, 1)))],
+        ("log", 3),
         ("predictions", 32, (8, 8, 1)),
         ("finish", "finished"),
     ]
@@ -259,6 +266,7 @@ def test_tensorboard_opens_what_its_tracker_writes(tracked):
     assert events.Scalars("test_accuracy")[0].value == pytest.approx(run.rows()[-1]["test_accuracy"])
     image = events.Images("test_predictions/1")[0]
     assert (image.width, image.height) == (8, 8)
+    assert [image.step for image in events.Images("examples/4")] == [1, 2, 3]
     assert set(events.PluginTagToContent("hparams")) == {
         "_hparams_/experiment",
         "_hparams_/session_start_info",

@@ -35,6 +35,9 @@ class Tracker(ABC):
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
         """One report: a line of metrics.jsonl. The test metrics are a report of their own after the last epoch."""
 
+    def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
+        """What a few samples of the validation split are read as after an epoch; rows as of `log_predictions`."""
+
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
         """Sample predictions: rows of predictions.jsonl with an "image" (H, W, C) uint8 each."""
 

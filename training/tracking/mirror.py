@@ -30,6 +30,7 @@ from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.tracking.base import Facts, Tracker
 from training.tracking.choice import folder_name, tracker_choice
+from training.tracking.examples import read_examples
 
 POLL_S = 0.2
 SAMPLES = 32
@@ -124,7 +125,10 @@ def mirror(run: Run, tracker: Tracker) -> Facts:
         status = run.status()
         rows = run.rows()
         for row in rows[sent:] if sent else _last_words(rows):
-            tracker.log(int(row.get("epoch", 0)), row)
+            epoch = int(row.get("epoch", 0))
+            tracker.log(epoch, row)
+            if "test_loss" not in row and (examples := read_examples(run, epoch)):
+                tracker.log_examples(epoch, examples)
         sent = len(rows)
         if status.state in ENDED or status.state == "died":
             break
@@ -227,6 +231,9 @@ class _WithDeadline(Tracker):
 
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
         self._tracker.log(epoch, row)
+
+    def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._tracker.log_examples(epoch, rows)
 
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         signal.alarm(LONGEST_FINISH_S)  # its default action ends the process

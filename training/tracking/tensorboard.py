@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluation.predictions import loss_of
 from text_recognizer.spec import flatten
 from training.runs.run import Run
 from training.tracking.base import Facts, Tracker
@@ -34,10 +35,16 @@ class TensorboardTracker(Tracker):
                 self._writer.add_scalar(name, number, epoch, walltime=row.get("time"))
 
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._show("test_predictions", epoch, rows)
+
+    def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._show("examples", epoch, rows)
+
+    def _show(self, what: str, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         for number, row in enumerate(rows[:IMAGES], start=1):
-            self._writer.add_image(f"test_predictions/{number}", row["image"], epoch, dataformats="HWC")
-            said = f"read **{row['predicted']}**, is **{row['label']}**, loss {row['loss']:.4f}"
-            self._writer.add_text(f"test_predictions/{number}", said, epoch)
+            self._writer.add_image(f"{what}/{number}", row["image"], epoch, dataformats="HWC")
+            said = f"read **{row['predicted']}**, is **{row['label']}**, loss {loss_of(row):.4f}"
+            self._writer.add_text(f"{what}/{number}", said, epoch)
 
     def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
         from tensorboardX.summary import hparams

@@ -41,6 +41,7 @@ class WandbTracker(Tracker):
         self._mode = mode
         self._start_timeout_s = start_timeout_s
         self._best: float | None = None
+        self._when: dict[str, Any] = {}
 
     def start(self, run: Run) -> None:
         # W&B writes its local file every 15 s otherwise; a mirror that dies should have lost little.
@@ -94,6 +95,7 @@ class WandbTracker(Tracker):
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
         row = {name: math.nan if value is None else value for name, value in row.items()}
         sent_as = self._step(epoch, row)
+        self._when = {"_timestamp": row["time"]} if "time" in row else {}
         is_new = sent_as >= self._wandb.starting_step
         if is_new:
             sent = {"_timestamp" if name == "time" else name: value for name, value in row.items()}
@@ -103,6 +105,14 @@ class WandbTracker(Tracker):
             self._best = monitored
             if is_new:
                 self._wandb.summary.update({name: value for name, value in row.items() if name not in NOT_METRICS})
+
+    def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        import wandb
+
+        if epoch >= self._wandb.starting_step:
+            captions = [f"{row['predicted']}: {row['confidence']:.3f} (is {row['label']})" for row in rows]
+            images = [wandb.Image(row["image"], caption=said) for row, said in zip(rows, captions, strict=True)]
+            self._wandb.log({"examples": images} | self._when, step=epoch)  # else the step would have the time of now
 
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         import wandb
