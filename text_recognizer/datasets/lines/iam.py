@@ -30,6 +30,7 @@ from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesO
 from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool
+from text_recognizer.datasets.lines.subsample import ListedLines
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError
@@ -162,7 +163,7 @@ class IamDataset(LineDataset):
             else:
                 yield self._cut_from_form(sample, line)
 
-    def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
+    def given_splits(self, pool: LinePool | ListedLines) -> NDArray[np.int8]:
         if self.iam_split == "writers":
             self._require_writers(pool.names)
             return np.full(len(pool), -1, np.int8)

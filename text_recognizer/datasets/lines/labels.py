@@ -1,5 +1,6 @@
 """What follows from texts, charset and splits: class ids, members of each split, lines that cannot be used."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,52 @@ from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.lines.args import LineArgs
-from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, subsampled, without_leaks
+from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, without_leaks
 from text_recognizer.datasets.lines.pool import LinePool
+from text_recognizer.datasets.lines.subsample import ListedLines
 from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected
 from text_recognizer.errors import DataError
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What follows from the texts of lines alone: labels and splits.
+
+    Args:
+        problems: why a line cannot have a label, by its row.
+        random: what the splits were drawn with, for what is drawn next.
+    """
+
+    labels: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    problems: dict[int, str]
+    members: Members
+    random: np.random.Generator
+
+
 def derive(
     pool: LinePool, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str
 ) -> dict[str, NDArray[Any]]:
     """Labels and members of the splits: the arrays "labels", "label_offsets", one for each split, and the rejected.
+
+    Args:
+        given: see `drawn`, and what it raises.
+    """
+    found = drawn(pool, given, charset, args, label)
+    members, leaks = without_leaks(pool, found.members)
+    rejected = [Rejected(pool.names[row], found.problems[row], pool.texts[row]) for row in sorted(found.problems)]
+    return {
+        "labels": found.labels,
+        "label_offsets": found.offsets,
+        **{name: rows.astype(np.int32) for name, rows in members.items()},
+        **packed_rejected([*rejected, *leaks]),
+    }
+
+
+def drawn(pool: LinePool | ListedLines, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str) -> Drawn:
+    """Labels and splits.
 
     Labels are in the order of the characters on the line, from its left end; see text_recognizer.reading_order.
 
@@ -37,19 +72,16 @@ def derive(
     splits = completed_splits(given, list(pool.groups), fractions, random, label)
     splits[list(problems)] = UNUSED
     members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
-    members, leaks = without_leaks(pool, members)
-    members = subsampled(members, args.subsample_fraction, random)
-    rejected = [Rejected(pool.names[row], problems[row], pool.texts[row]) for row in sorted(problems)]
-    return {
-        "labels": labels,
-        "label_offsets": offsets,
-        **{name: rows.astype(np.int32) for name, rows in members.items()},
-        **packed_rejected([*rejected, *leaks]),
-    }
+    return Drawn(labels, offsets, problems, members, random)
 
 
 def _labels(
-    pool: LinePool, texts: list[str], used: NDArray[np.bool_], charset: Charset, args: LineArgs, label: str
+    pool: LinePool | ListedLines,
+    texts: list[str],
+    used: NDArray[np.bool_],
+    charset: Charset,
+    args: LineArgs,
+    label: str,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], dict[int, str]]:
     """Class ids, where each label begins, and why a line cannot have one."""
     ids, offsets = charset.encode_all(texts)

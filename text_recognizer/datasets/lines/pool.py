@@ -33,7 +33,7 @@ def fill_pool(
         DataError: no line is left.
     """
     tasks = list(_tasks(sources))
-    total = sum(len(source.samples) for task in tasks for source in task)
+    total = sum(sample.is_wanted for task in tasks for source in task for sample in source.samples)
     lines: dict[str, tuple[LineSample, int, int]] = {}  # by name: with width and hash
     rejected: list[Rejected] = []
     convert = partial(_convert, form=form)
@@ -84,6 +84,8 @@ class LinePool:
         self.texts = unpacked("texts", arrays)
         self.groups = unpacked("groups", arrays)
         self.rejected = unpacked_rejected(arrays)
+        # Of a subsample, also the texts of the lines that it does without: the charset is that of all.
+        self.all_texts = unpacked("all_texts", arrays) if "all_texts" in arrays else self.texts
 
     def __len__(self) -> int:
         return len(self.widths)
@@ -117,6 +119,8 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
     rejected: list[Rejected] = []
     for source in sources:
         for position, sample in enumerate(source.samples):
+            if not sample.is_wanted:
+                continue
             try:
                 picture = _picture(source, position, sample, form)
             except (DataError, UnfitImageError) as error:
@@ -128,14 +132,19 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
     return converted, rejected
 
 
-def _picture(source: LineSource, position: int, sample: LineSample, form: LineForm) -> Grey:
+def text_problem(sample: LineSample) -> str:
+    """Why a line cannot be used whatever its picture shows; "" where it can."""
     if sample.problem:
-        raise UnfitImageError(sample.problem)
+        return sample.problem
     if not tidy_text(sample.text):
-        raise UnfitImageError("its label is empty")
-    try:
-        sample.text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UnfitImageError("its label is no valid Unicode: it holds half of a surrogate pair") from None
+        return "its label is empty"
+    if storable(sample.text) != sample.text:
+        return "its label is no valid Unicode: it holds half of a surrogate pair"
+    return ""
+
+
+def _picture(source: LineSource, position: int, sample: LineSample, form: LineForm) -> Grey:
+    if problem := text_problem(sample):
+        raise UnfitImageError(problem)
     picture = source.read(position)
     return np.ascontiguousarray(form.fitted(picture) if source.is_finished else form.apply(picture))

@@ -89,7 +89,7 @@ class RenderedChunk(LineSource):
     def _pictures(self) -> list[Grey | str]:
         """The pictures, or why there is none."""
         random = np.random.default_rng(self.seed)
-        return [one.problem or self._picture(one, random) for one in self.samples]
+        return [one.problem or (self._picture(one, random) if one.is_wanted else "") for one in self.samples]
 
     def _picture(self, one: RenderedSample, random: np.random.Generator) -> Grey | str:
         if empty := _empty_glyphs(one.text, self.rendering.face(one.font_path)):
