@@ -1,9 +1,7 @@
 """Image files as grey arrays."""
 
 import math
-import struct
 import warnings
-import zlib
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -26,22 +24,6 @@ _MOST_SLOW_PIXELS = 1_000_000
 _TILE_SIDES = (322, 323)  # TIFF tags
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
-# What the codecs of Pillow raise about damaged files.
-_DAMAGES = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    RuntimeError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 
 
 class ImageFileError(Exception):
@@ -78,7 +60,9 @@ def grey_of(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
         raise ImageFileError("foreign") from None
     except Image.DecompressionBombError:
         raise ImageFileError("large", f"more than {MOST_PIXELS:,} pixels") from None
-    except _DAMAGES as error:
+    except ImageFileError:
+        raise
+    except Exception as error:
         raise ImageFileError("damaged", str(error) or type(error).__name__) from error
 
 

@@ -98,18 +98,15 @@ class CharacterDataset(StoredDataset):
     def assign(self) -> dict[SplitName, Positions]:
         """Which stored images belong to which split: positions in the part they are stored in."""
         random = np.random.default_rng(SPLIT_SEED)
+        labels = self._arrays("all" if self._is_one_part else "train")[1]
+        test_labels = labels if self._is_one_part else self._arrays("test")[1]
+        rest: Positions = np.arange(len(labels))
+        test: Positions = np.arange(len(test_labels))
         if self._is_one_part:
-            labels = self._arrays("all")[1]
-            rest, test = stratified_halves(labels, np.arange(len(labels)), 0.2, random)
-            rest = balanced_members(labels, rest, random) if self.balance else rest
-            train, validation = stratified_halves(labels, rest, self.validation_fraction, random)
-            test_labels = labels
-        else:
-            labels, test_labels = self._arrays("train")[1], self._arrays("test")[1]
-            rest = np.arange(len(labels))
-            rest = balanced_members(labels, rest, random) if self.balance else rest
-            train, validation = stratified_halves(labels, rest, self.validation_fraction, random)
-            test = np.arange(len(test_labels))
+            rest, test = stratified_halves(labels, rest, 0.2, random)
+        if self.balance:
+            rest = balanced_members(labels, rest, random)
+        train, validation = stratified_halves(labels, rest, self.validation_fraction, random)
         if self.subsample_fraction is not None and self.subsample_fraction < 1:
             train = stratified_sample(labels, train, self.subsample_fraction, random)
             validation = stratified_sample(labels, validation, self.subsample_fraction, random)

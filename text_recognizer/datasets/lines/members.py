@@ -64,21 +64,17 @@ def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejec
     kept = dict(members)
     later: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
     for name, others in later.items():
-        mine = kept[name]
         for other in others:
-            order = np.argsort(pool.hashes[kept[other]], kind="stable")
-            theirs = pool.hashes[kept[other]][order]
-            if not len(theirs) or not len(mine):
+            mine, theirs = kept[name], kept[other]
+            same = np.isin(pool.hashes[mine], pool.hashes[theirs])
+            if not same.any():
                 continue
-            places = np.minimum(np.searchsorted(theirs, pool.hashes[mine]), len(theirs) - 1)
-            same = theirs[places] == pool.hashes[mine]
-            twins = kept[other][order[places[same]]]
+            twins = dict(zip(pool.hashes[theirs[::-1]].tolist(), theirs[::-1].tolist(), strict=True))
             rejected += [
-                Rejected(pool.names[int(row)], f"the same picture is in the {other} split: '{pool.names[int(twin)]}'")
-                for row, twin in zip(mine[same], twins, strict=True)
+                Rejected(pool.names[row], f"the same picture is in the {other} split: '{pool.names[twins[digest]]}'")
+                for row, digest in zip(mine[same].tolist(), pool.hashes[mine[same]].tolist(), strict=True)
             ]
-            mine = mine[~same]
-        kept[name] = mine
+            kept[name] = mine[~same]
     return kept, rejected
 
 

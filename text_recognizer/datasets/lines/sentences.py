@@ -10,49 +10,7 @@ from text_recognizer.datasets.formats.line_lists import read_text
 from text_recognizer.errors import DataError
 
 # Short and long, with every letter in several places; invented words keep a recogniser from learning the list by heart.
-_WORD_LIST = """
-    a about above across after again age air all almost alone along also always am an and another answer any apple are
-    arm army around as ask at away baby back bad bag ball bank bath be bear beauty because bed been before begin behind
-    believe bell best better between big bird black blood blue boat body book born both bottom box boy bread break
-    breath bridge bright bring broken brother brown build burn busy but buy by call calm came can captain car careful
-    carry cat catch centre certain chair chance change cheap chief child choose church circle city class clean clear
-    clock close cloth cloud coal coast coat cold colour come common cook cool corn corner cotton could count country
-    course cousin cover cow cross cry cup cut dance danger dark daughter day dead deal dear deep desk did different
-    dinner do doctor dog done door doubt down dream dress drink drive drop dry duck during dust each ear early earth
-    east easy eat edge egg eight either empty end engine enough equal even evening ever every example eye face fact
-    fair fall family far farm fast father fear feel feet fellow few field fight figure fill find fine finger fire first
-    fish five flat floor flower fly follow food foot for force forest forget form forward found four free fresh friend
-    from front fruit full garden gate gave gentle get girl give glad glass go gold good grass great green grey ground
-    group grow guess had hair half hall hand happy hard harvest hat have he head hear heart heavy held help her here
-    high hill him his hold hole holiday home honest hope horse hot hour house how hundred hurry hurt husband ice idea
-    if ill in inch indeed inside into iron is island it jacket job join journey joy judge jump just keep kept key kill
-    kind king kitchen knee knew knife know labour lady lake lamp land language large last late laugh law lay lead leaf
-    learn least leave left leg lesson let letter level library lie life light like limit line lion list listen little
-    live long look lord lose lost lot loud love low luck machine made mail make man many map mark market master match
-    may me mean measure meat meet member men middle might mile milk mind mine minute mistake moment money month moon
-    more morning most mother mountain mouth move much music must my name narrow nation near neck need never new news
-    next nice night nine no noise none noon north nose not nothing now number object ocean of off office often oil old
-    on once one only open or orange order other our out over own page paint pair paper parcel park part party pass past
-    path pay peace pen people perhaps person picture piece pile place plain plan plant play please pleasure plenty
-    pocket point poor possible post pound power press pretty price prince print prison promise proper proud public pull
-    pupil pure push put quarter queen question quick quiet quite rain raise ran rather reach read ready real reason red
-    remain remember rest result return rice rich ride right ring rise river road rock roll roof room root rope rose
-    round row rule run sad safe said sail salt same sand sat save saw say school science sea season seat second secret
-    see seed seem sell send sense serve set seven shade shake shall shape sharp she sheep ship shirt shoe shop short
-    should shoulder shout show shut sick side sign silence silver simple since sing sister sit six size skin sky sleep
-    slow small smell smile smoke snow so soap soft soil soldier some son song soon sorry sound soup south space speak
-    special speed spell spend spoke spoon spot spread spring square stage stand star start state station stay steam
-    steel step stick still stone stood stop store storm story straight strange street strong study such sudden sugar
-    suit summer sun sure surface sweet swim table tail take talk tall taste tea teach tell ten tent than thank that the
-    their them then there these they thick thin thing think third this those though thought thousand thread three
-    through throw thumb ticket tie till time tin tired title to today together told tomorrow too tooth top total touch
-    toward town track trade train tree trip trouble true trust try turn twelve twenty two uncle under unit until up upon
-    us use usual valley value very view village visit voice wait walk wall want war warm was wash watch water wave way
-    we weak wear weather week weight welcome well went were west wet what wheat wheel when where which while white who
-    whole whose why wide wife wild will win wind window wine wing winter wire wise wish with within without woman wonder
-    wood wool word work world worth would write wrong yard year yellow yes yesterday yet you young your zebra zero
-"""
-WORDS = tuple(_WORD_LIST.split())
+WORDS = tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split())
 _ONSETS = (
     "b bl br c ch cl cr d dr f fl fr g gl gr h j k kn l m n p ph pl pr qu r s sc sh sl sp st str t th tr v w wh x y z"
 )

@@ -89,11 +89,6 @@ class LineSplit(Split):
         """(n,) widths in pixels, without padding."""
         return self._pool.widths[self.members]
 
-    @cached_property
-    def label_lengths(self) -> NDArray[np.int32]:
-        """(n,) class ids of each label."""
-        return (self._label_offsets[self.members + 1] - self._label_offsets[self.members]).astype(np.int32)
-
     def label(self, position: int) -> NDArray[np.int32]:
         """(L,) class ids of one line."""
         row = self.members[position]

@@ -46,10 +46,6 @@ class PixelSplit(Split):
         return "\n".join(self.line_texts(position))
 
     @property
-    def texts(self) -> list[str]:
-        return [self.text(position) for position in range(len(self))]
-
-    @property
     def ids(self) -> list[str]:
         """(n,) names of the pages."""
         return self._names.take(self.members)
