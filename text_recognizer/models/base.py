@@ -86,6 +86,7 @@ class Model(ABC):
     unit: ClassVar[str] = "image"  # what a sample is called
     untrainable: ClassVar[str] = "nothing to learn"  # what is wrong with samples that `trainable` leaves out
     untrainable_remedy: ClassVar[str] = ""
+    score_batch_size: int = 512  # the most samples of a batch when a split is scored
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
     alternatives: int | None = None  # readings that `decode` lists for an image; None leaves that to the model
 
@@ -216,11 +217,6 @@ class Model(ABC):
             batch = self.arranged(split.batch(positions))
             outputs, losses = self._compiled(self._outputs_and_loss, batch)
             yield ScoredBatch(split, positions, batch, np.asarray(outputs), np.asarray(losses))
-
-    @property
-    def score_batch_size(self) -> int:
-        """The most samples of a batch when a split is scored."""
-        return 512
 
     def score_order(
         self,

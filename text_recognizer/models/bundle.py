@@ -82,15 +82,9 @@ class Bundle:
             found, problems = check_value(DESCRIPTION, _Description, {**value, "metrics": None})
             if problems or (problems := _impossible(found.data_spec)):
                 raise DataError(f"{path} is damaged: {' '.join(problems)}")
-            return cls(
-                folder,
-                ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}"),
-                found.data_spec,
-                found.run_id,
-                metrics,
-                found.dataset_fingerprint,
-                {**found.files_sha256, WEIGHTS: found.weights_sha256},
-            )
+            spec = ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}")
+            hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256}
+            return cls(folder, spec, found.data_spec, found.run_id, metrics, found.dataset_fingerprint, hashes)
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -212,6 +206,8 @@ def write_bundle(
     with h5py.File(temporary / WEIGHTS, "r+") as file:
         file.attrs["text_recognizer_spec"] = json.dumps(spec.to_json(), sort_keys=True)
         file.attrs["text_recognizer_run_id"] = run_id
+    model.write_files(temporary)
+    hashes = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
     description = {
         "format": FORMAT,
         "written_by": __version__,
@@ -220,12 +216,9 @@ def write_bundle(
         "data_spec": to_json(model.data_spec),
         "dataset_fingerprint": dataset_fingerprint,
         "metrics": to_json(metrics),
-        "weights_sha256": sha256_of(temporary / WEIGHTS),
+        "weights_sha256": hashes.pop(WEIGHTS),
+        **({"files_sha256": hashes} if hashes else {}),
     }
-    model.write_files(temporary)
-    others = {path.name: sha256_of(path) for path in sorted(temporary.iterdir()) if path.name != WEIGHTS}
-    if others:
-        description["files_sha256"] = others
     (temporary / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     replace_folder(temporary, folder)
 

@@ -31,10 +31,7 @@ class ReadsLines(Model):
 
     target = "line"
     unit = "line"
-
-    @property
-    def score_batch_size(self) -> int:
-        return 64
+    score_batch_size = 64
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -105,17 +102,14 @@ class ReadsLines(Model):
         """Narrower images are padded to it."""
         return WIDTH_STEP_PX
 
-    @property
-    def background(self) -> int:
-        return 0 if self.data_spec.ink == "light" else 255
-
     def _padded(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(B, H, W, 1) of one padded width."""
         widths = [image.shape[1] for image in images]
         width = int(self.padded_widths(np.array([max(widths)]))[0])
         if isinstance(images, np.ndarray) and images.shape[2] == width:
             return images
-        padded = np.full((len(images), self.data_spec.input_shape[0], width, 1), self.background, np.uint8)
+        background = 0 if self.data_spec.ink == "light" else 255
+        padded = np.full((len(images), self.data_spec.input_shape[0], width, 1), background, np.uint8)
         for row, image in zip(padded, images, strict=True):
             row[:, : image.shape[1]] = image
         return padded

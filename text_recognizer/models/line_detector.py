@@ -27,6 +27,7 @@ class LineDetectorModel(Model):
 
     target = "pixels"
     unit = "page"
+    score_batch_size = 16
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
         super().__init__(data_spec, network)
@@ -50,10 +51,6 @@ class LineDetectorModel(Model):
     @property
     def metrics_in_training(self) -> tuple[Metric, ...]:
         return (PIXEL_ACCURACY,)
-
-    @property
-    def score_batch_size(self) -> int:
-        return 16
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
         """(B,) cross-entropy, mean over all pixels."""

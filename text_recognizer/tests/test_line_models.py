@@ -10,10 +10,9 @@ import pytest
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
 from text_recognizer.models.boxes import line_boxes
-from text_recognizer.models.ctc import IMPOSSIBLE_LOSS, ctc_loss, frames_needed
 from text_recognizer.models.line import LineModel
 from text_recognizer.models.line_base import by_width
-from text_recognizer.models.line_ctc import LineModelCtc
+from text_recognizer.models.line_ctc import IMPOSSIBLE_LOSS, LineModelCtc, ctc_loss, frames_needed
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.networks.base import FrameNetwork, Network
 

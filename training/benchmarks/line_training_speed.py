@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
-from text_recognizer.models.ctc import ctc_loss
+from text_recognizer.models.line_ctc import ctc_loss
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from training.attempts.batches import BucketedOrder
