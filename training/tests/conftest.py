@@ -7,6 +7,7 @@ from filelock import FileLock
 
 from text_recognizer.tests.conftest import digits_prepared, no_trusted_code, private_folders  # noqa: F401 - fixtures for tests here
 from training.tests.wandb_backend import wandb_backend  # noqa: F401
+from training.tests.warm_commands import Warm, warm_commands
 
 # Of those that take longest, the first first: a long file that is begun last keeps one process busy alone.
 LONGEST = (
@@ -36,6 +37,13 @@ def _heeding_ctrl_c():
     """A shell starts what it runs in the background deaf to SIGINT; processes of tests would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory, _heeding_ctrl_c: None) -> Iterator[Warm]:
+    """Starts commands without the seconds that it takes to import TensorFlow."""
+    with warm_commands(tmp_path_factory.mktemp("warm")) as warm:
+        yield warm
 
 
 @pytest.fixture

@@ -18,29 +18,22 @@ import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.pages import PAGES, REPOSITORY, blocks, commands, environ_of, make_place
-from training.tests.warm_commands import warm_commands
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    """The commands, from a warm process."""
-    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
-        yield f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory, programs):
+def stand(tmp_path_factory, warm):
     """The folder of a page, and the surroundings of commands there.
 
     Where its commands look at earlier runs there is one, and W&B's files of it.
     """
+    path = os.pathsep.join([str(warm.programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     places: dict[str, tuple[Path, dict[str, str]]] = {}
 
     def stand(page: str) -> tuple[Path, dict[str, str]]:
         if page not in places:
             folder = tmp_path_factory.mktemp("reader")
             make_place(folder, page)
-            environ = {**environ_of(folder), "PATH": programs}
+            environ = {**environ_of(folder), "PATH": path}
             if any(re.search(r" last\b|runs list|offline-run", command) for command in commands(page)):
                 bash("run_experiment --train_args.epochs=2", folder, environ).check_returncode()
             places[page] = (folder, {**environ, "WANDB_MODE": "disabled"})

@@ -14,7 +14,8 @@ from text_recognizer.spec import typed_fields
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below, wait_for_mirrors
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
-from training.tests.wandb_backend_programs import NO_STATISTICS, Program
+from training.tests.wandb_backend_programs import NO_STATISTICS, Program, WarmProgram
+from training.tests.warm_commands import Warm
 
 SWEEP = """
 program: training/run_experiment.py
@@ -52,11 +53,13 @@ sys.addaudithook(refuse)
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any) -> Iterator[tuple[WandbBackend, str]]:
+def session(
+    tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any, warm: Warm
+) -> Iterator[tuple[WandbBackend, str]]:
     """A run online, a sweep under an agent, an offline run synced, and refusals; with all that was printed."""
     with running_backend(tmp_path_factory.mktemp("session")) as backend:
         path = register(backend, SWEEP)
-        run = (sys.executable, "-m", "training.run_experiment", "--gpu=none", json.dumps(SPEC))
+        run = ("run_experiment", "--gpu=none", json.dumps(SPEC))
         sync = (sys.executable, "-m", "training.cli", "sync", "--all")
         printed = []
         for command, more in (
@@ -67,7 +70,11 @@ def session(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any) -> I
             (sync, {}),
             (("wandb", "agent", path), {}),
         ):
-            printed.append(Program(backend, *command, environ=environ(backend) | more).ended())
+            if command[0] == "run_experiment":
+                program: Program | WarmProgram = WarmProgram(backend, warm, *command, environ=environ(backend) | more)
+            else:
+                program = Program(backend, *command, environ=environ(backend) | more)
+            printed.append(program.ended())
             if command is run:
                 wait_for_mirrors(backend.folder / "runs")
         wait_until(lambda: not backend.processes())  # whose files are looked at

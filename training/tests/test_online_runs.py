@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ import pytest
 from training.runs.run import Run
 from training.tests.online_support import LONG, SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
-from training.tests.wandb_backend_programs import Program
+from training.tests.wandb_backend_programs import Program, WarmProgram
+from training.tests.warm_commands import Warm
 from training.tracking.mirror import read_state
 
 
@@ -23,9 +24,13 @@ def backend(tmp_path: Path) -> Iterator[WandbBackend]:
         yield backend
 
 
-def start(backend: WandbBackend, *arguments: str, **more: str) -> Program:
-    command = (sys.executable, "-m", "training.run_experiment", "--gpu=none", "--wandb=online", *arguments)
-    return Program(backend, *command, environ=environ(backend) | more)
+@pytest.fixture
+def start(backend: WandbBackend, warm: Warm) -> Callable[..., WarmProgram]:
+    def start(*arguments: str) -> WarmProgram:
+        command = ("run_experiment", "--gpu=none", "--wandb=online", *arguments)
+        return WarmProgram(backend, warm, *command, environ=environ(backend))
+
+    return start
 
 
 def the_run(backend: WandbBackend) -> Run:
@@ -43,8 +48,8 @@ def steps(backend: WandbBackend, run: Run) -> list[int]:
     return [row["_step"] for row in backend.runs[run.id].history]
 
 
-def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_there(backend, digits_prepared):
-    program = start(backend, json.dumps(LONG))
+def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_there(backend, start, digits_prepared):
+    program = start(json.dumps(LONG))
     run = wait_for_reports(backend)
     backend.stop(run.id)
     output = program.succeed()
@@ -55,7 +60,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     assert steps(backend, run) == list(range(1, before + 1))
 
     # Resumed, and preempted: the same run at W&B, no step twice.
-    again = start(backend, "--resume", run.id)
+    again = start("--resume", run.id)
     backend.wait_until(lambda: len(backend.runs[run.id].history) > before)
     again.send_signal(signal.SIGTERM)
     output = again.ended()
@@ -68,18 +73,18 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     assert backend.runs[run.id].resent == []
 
 
-def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_later(backend, digits_prepared):
+def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_later(backend, start, digits_prepared):
     spec = {**SPEC, "train_args": {"epochs": 60}}
-    undisturbed = start(backend, json.dumps(spec), "--wandb=disabled")
+    undisturbed = start(json.dumps(spec), "--wandb=disabled")
     undisturbed.succeed()
     expected = plain_rows(the_run(backend))
 
     backend.fail_rate = 0.3
-    failing = start(backend, json.dumps({**spec, "experiment_group": "failing"}))
+    failing = start(json.dumps({**spec, "experiment_group": "failing"}))
     failing.succeed()
     backend.fail_rate = 0
     backend.faults.spared, backend.faults.kinds, backend.fail_rate = TO_BEGIN, ("500",), 1
-    gone = start(backend, json.dumps({**spec, "experiment_group": "gone"}))
+    gone = start(json.dumps({**spec, "experiment_group": "gone"}))
     backend.wait_until(lambda: any(run.group == "gone" for run in backend.runs.values()))
     backend.vanish()  # however fast the run is, it has told nothing by now
     backend.fail_rate = 0

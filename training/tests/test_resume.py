@@ -18,6 +18,9 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.find import find_run
 from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
+from training.tests.warm_commands import Warm, WarmProcess
+
+Process = subprocess.Popen[bytes] | WarmProcess
 
 SPEC = {
     "dataset": PAUSING,
@@ -60,22 +63,22 @@ class NoisyNet(Network):
 class Workplace:
     """A folder to run in, with its own runs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Warm | None = None) -> None:
         self.folder = folder
+        self.warm = warm
         (folder / "noisy_net.py").write_text(NETWORK)
         (folder / "spec.json").write_text(json.dumps(SPEC))
 
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **environ: str) -> Process:
+        arguments = ("--nowandb", "--gpu=none", *arguments)
+        env = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(self.folder / "runs"), **environ}
         with open(self.folder / "output.txt", "ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "training.run_experiment", "--nowandb", "--gpu=none", *arguments],
-                cwd=self.folder,
-                env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(self.folder / "runs"), **environ},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            if self.warm is not None:
+                return self.warm.start("run_experiment", *arguments, cwd=self.folder, env=env, output=output)
+            command = [sys.executable, "-m", "training.run_experiment", *arguments]
+            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=output, stderr=subprocess.STDOUT)
 
-    def start_and_pause(self, *arguments: str, after: int = 1) -> subprocess.Popen[bytes]:
+    def start_and_pause(self, *arguments: str, after: int = 1) -> Process:
         """Starts what does not end by itself, but waits once so many epochs were validated."""
         return self.start(*arguments, **pause(self.folder / "gate", after))
 
@@ -102,7 +105,7 @@ class Workplace:
     def output(self) -> str:
         return (self.folder / "output.txt").read_text()
 
-    def end_when(self, process: subprocess.Popen[bytes], condition: Callable[[], bool], number: signal.Signals) -> int:
+    def end_when(self, process: Process, condition: Callable[[], bool], number: signal.Signals) -> int:
         """Sends a signal as soon as a condition holds, and waits; the exit code."""
         wait_until(lambda: condition() or process.poll() is not None)
         process.send_signal(number)
@@ -111,6 +114,7 @@ class Workplace:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, digits_prepared):
+    """In an interpreter of its own, which the others are forks instead of."""
     place = Workplace(tmp_path_factory.mktemp("undisturbed"))
     assert place.start("spec.json").wait(PATIENCE_S) == 0, place.output()
     return place.run()
@@ -143,8 +147,8 @@ def test_an_undisturbed_run_leaves_what_this_file_compares(undisturbed):
     assert "95 % interval" in log
 
 
-def test_killed_again_and_again_it_ends_with_the_same_numbers_bit_for_bit(undisturbed, tmp_path):
-    place = Workplace(tmp_path)
+def test_killed_again_and_again_it_ends_with_the_same_numbers_bit_for_bit(undisturbed, tmp_path, warm):
+    place = Workplace(tmp_path, warm)
     conditions: list[Callable[[], bool]] = [
         place.has_checkpoint,
         lambda: place.attempts() == 2 and place.rows() >= 2,
@@ -173,8 +177,8 @@ def test_killed_again_and_again_it_ends_with_the_same_numbers_bit_for_bit(undist
         (signal.SIGINT, 130, "stopped", "interrupted (Ctrl-C)"),
     ],
 )
-def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, reason, undisturbed, tmp_path):
-    place = Workplace(tmp_path)
+def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, reason, undisturbed, tmp_path, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     assert place.end_when(process, lambda: place.rows() > 0, number) == code
     (tmp_path / "gate").unlink()
@@ -186,8 +190,8 @@ def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, re
     assert facts(place.run()) == facts(undisturbed)
 
 
-def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path):
-    place = Workplace(tmp_path)
+def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     wait_until(place.rows)
     place.run().request_stop("worse than the others")
@@ -195,8 +199,8 @@ def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path):
     assert (place.run().status().state, place.run().status().error) == ("stopped", "worse than the others")
 
 
-def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed):
-    place = Workplace(tmp_path)
+def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     place.end_when(process, place.has_checkpoint, signal.SIGKILL)
     environment = place.run().read_json("environment.json")
@@ -207,8 +211,8 @@ def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize("fault", ["torn", "no best weights"])
-def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed):
-    place = Workplace(tmp_path)
+def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     place.end_when(process, lambda: place.rows() > 0, signal.SIGTERM)  # which leaves a checkpoint of the first epoch
     checkpoints = place.run().folder / "checkpoints"
@@ -223,8 +227,8 @@ def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize("what", ["the run's folder", "all runs", "moved away"])
-def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_prepared):
-    place = Workplace(tmp_path)
+def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_prepared, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     wait_until((tmp_path / "gate.reached").exists)
     folder = place.run().folder
@@ -240,8 +244,8 @@ def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_pre
     assert list(folder.iterdir()) == []
 
 
-def test_a_run_whose_lock_file_is_deleted_is_still_at_work(tmp_path, undisturbed):
-    place = Workplace(tmp_path)
+def test_a_run_whose_lock_file_is_deleted_is_still_at_work(tmp_path, undisturbed, warm):
+    place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     wait_until(place.rows)
     run = place.run()

@@ -1,7 +1,7 @@
 """Commands of this project from a process that has imported TensorFlow once: each runs in a fork of it.
 
-In `bin` lies a program by the name of every command. It hands its arguments, its surroundings and its standard streams
-to the warm process, waits, and exits as the command did.
+A test starts one by `Warm.start`. In `Warm.programs` lies a program by the name of every command, for what is run by a
+shell: it hands its arguments, its surroundings and its standard streams over, waits, and exits as the command did.
 """
 
 import atexit
@@ -9,14 +9,15 @@ import contextlib
 import importlib
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCRIPTS: dict[str, str] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
@@ -34,15 +35,65 @@ request = {{"argv": sys.argv, "folder": os.getcwd(), "environ": dict(os.environ)
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as warm:
     warm.connect({address!r})
     socket.send_fds(warm, [json.dumps(request).encode()], (0, 1, 2))
-    code = warm.recv(8)
-sys.exit(int(code) if code else "the command died without an exit code")
+    pid, code = warm.recv(16), int(warm.recv(16) or 1)
+sys.exit(code if code >= 0 else f"the command was ended by signal {{-code}}")
 """
 
 
-@contextlib.contextmanager
-def warm_commands(folder: Path) -> Iterator[Path]:
-    """The folder of the programs, to be the first in PATH.
+class WarmProcess:
+    """A command in a fork, in the words of subprocess.Popen. It is killed when this object is gone."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.pid = int(connection.recv(16))
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(TimeoutError, BlockingIOError):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._connection.settimeout(timeout)
+            self.returncode = int(self._connection.recv(16))
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class Warm:
+    """The warm process, as seen by those that start commands.
+
+    Args:
+        programs: to be the first in PATH.
+    """
+
+    def __init__(self, programs: Path, address: Path) -> None:
+        self.programs = programs
+        self._address = address
+
+    def start(self, *argv: str, cwd: Path, env: Mapping[str, str], output: IO[Any]) -> WarmProcess:
+        """One of COMMANDS with its arguments; what it prints goes to a file."""
+        return WarmProcess(self.request(*argv, cwd=cwd, env=env, output=output))
+
+    def request(self, *argv: str, cwd: Path, env: Mapping[str, str], output: IO[Any]) -> socket.socket:
+        """The connection over which the warm process tells of it."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(str(self._address))
+        request = {"argv": argv, "folder": str(cwd), "environ": dict(env)}
+        with open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno(), output.fileno(), output.fileno()]
+            socket.send_fds(connection, [json.dumps(request).encode()], streams)
+        return connection
+
+
+@contextlib.contextmanager
+def warm_commands(folder: Path) -> Iterator[Warm]:
+    """
     Args:
         folder: empty; the path of a socket in it must fit into 100 characters.
     """
@@ -58,16 +109,71 @@ def warm_commands(folder: Path) -> Iterator[Path]:
             [sys.executable, "-m", "training.tests.warm_commands", str(listening.fileno())],
             env={**os.environ, **QUIET},
             cwd=REPOSITORY,
+            stdin=subprocess.PIPE,  # which tells it when the tests are gone, however they ended
             stdout=log,
             stderr=log,
             pass_fds=[listening.fileno()],
             start_new_session=True,
         )
     try:
-        yield programs
+        yield Warm(programs, address)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
+
+
+class _Server:
+    """Accepts requests, forks, tells how forks end, and kills those that nobody waits for any more."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._selector = selectors.DefaultSelector()
+        self._forks: dict[socket.socket, tuple[int, int]] = {}  # by connection: process, and a descriptor of it
+
+    def serve(self) -> NoReturn:
+        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        self._selector.register(0, selectors.EVENT_READ, sys.exit)
+        while True:
+            for key, _ in self._selector.select():
+                if key.fd in self._selector.get_map():  # else the fork and its client ended at once
+                    key.data()
+
+    def close(self) -> None:
+        for pid, _ in self._forks.values():
+            os.kill(pid, signal.SIGKILL)
+
+    def _accept(self) -> None:
+        connection, _ = self._listening.accept()
+        text, streams, _, _ = socket.recv_fds(connection, LONGEST_MESSAGE, 3)
+        if not text:
+            connection.close()
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._selector.close()
+            for other in (self._listening, connection, *self._forks):
+                other.close()
+            for _, descriptor in self._forks.values():
+                os.close(descriptor)
+            _live(streams, **json.loads(text))
+        for stream in streams:
+            os.close(stream)
+        descriptor = os.pidfd_open(pid)
+        self._forks[connection] = pid, descriptor
+        self._selector.register(descriptor, selectors.EVENT_READ, lambda: self._ended(connection))
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._ended(connection, unwanted=True))
+        connection.send(str(pid).encode())
+
+    def _ended(self, connection: socket.socket, unwanted: bool = False) -> None:
+        pid, descriptor = self._forks.pop(connection)
+        if unwanted:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        for file in (descriptor, connection):
+            self._selector.unregister(file)
+        with contextlib.suppress(BrokenPipeError):
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        os.close(descriptor)
+        connection.close()
 
 
 def serve(listening: socket.socket) -> NoReturn:
@@ -75,36 +181,31 @@ def serve(listening: socket.socket) -> NoReturn:
 
     preload([])
     assert obstacle_to_forking() is None
-    while True:
-        connection, _ = listening.accept()
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if os.fork() == 0:
-            listening.close()
-            _answer(connection)
-        connection.close()
+    server = _Server(listening)
+    try:
+        server.serve()
+    finally:
+        server.close()
 
 
-def _answer(connection: socket.socket) -> NoReturn:
+def _live(streams: list[int], **request: Any) -> NoReturn:
+    """The life of a fork, which must not return into the loop of its parent."""
     code = 1
     try:
-        text, streams, _, _ = socket.recv_fds(connection, LONGEST_MESSAGE, 3)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         # Those of the warm process know whether its files can be rewound, which says nothing of these.
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-        code = _run(**json.loads(text))
+        code = _run(**request)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:  # noqa: BLE001 - a fork must not return into the loop of its parent
+    except BaseException:  # noqa: BLE001 - as above
         sys.excepthook(*sys.exc_info())
     finally:
         atexit._run_exitfuncs()
         for output in (sys.stdout, sys.stderr):
             output.flush()
-        connection.send(str(code).encode())
         os._exit(code)
 
 
@@ -113,6 +214,7 @@ def _run(argv: list[str], folder: str, environ: dict[str, str]) -> int:
     os.environ.clear()
     os.environ.update(environ)
     sys.argv, sys.path[0] = argv, str(Path(argv[0]).parent)
+    sys.path[1:1] = [place for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     module, _, function = COMMANDS[Path(argv[0]).name].partition(":")
     code: Any = getattr(importlib.import_module(module), function)()
     return int(code or 0)
