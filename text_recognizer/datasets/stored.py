@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Dataset
-from text_recognizer.datasets.storage.rejected import Rejected, summary, write_table
+from text_recognizer.datasets.storage.rejected import Rejected, summary, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 
@@ -51,7 +51,8 @@ class StoredDataset(Dataset):
     @property
     def rejected(self) -> list[Rejected]:
         """What was left out, with reasons. Needs `prepare` first."""
-        return []
+        arrays = self.store.arrays()
+        return unpacked_rejected(arrays) if "rejected.name" in arrays else []
 
     def prepare(self) -> None:
         self.fetch()

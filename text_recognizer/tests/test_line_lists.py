@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.exports.sample_folders import write_sample_folders
+from text_recognizer.datasets.exports.sample_folders import MapsExport, OrdMapExport
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
 from text_recognizer.datasets.lines.charset_files import read_characters
@@ -18,6 +18,8 @@ from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.line_files import picture, save, write_list
+
+FORMS = {"maps": MapsExport, "ord_map": OrdMapExport}
 
 
 @pytest.fixture(autouse=True)
@@ -224,7 +226,7 @@ def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(t
     by_dict = LineListDataset(str(data), charset=str(data / "char_dict" / "char_dict.json"))
     assert set(by_dict.data_spec.classes) == set(dataset.data_spec.classes)
     written = tmp_path / "written"
-    write_sample_folders(dataset, written)
+    MapsExport().write(dataset, written)
     for split, name in zip(SPLIT_NAMES, ("Train", "Validation", "Test"), strict=True):
         pictures, read = older_reader(written, name)
         assert read == dataset.split(split).texts
@@ -242,7 +244,7 @@ def test_lines_written_into_the_folders_of_older_recognisers_come_back(tmp_path,
     dataset = LineListDataset(str(write_list(tmp_path / "mine", rows)), height=8, ink="dark", preprocessing=())
     dataset.prepare()
     folder = tmp_path / "theirs"
-    write_sample_folders(dataset, folder, form)
+    FORMS[form]().write(dataset, folder)
     assert (folder / "Test" / "sample.txt").read_text(encoding="utf-8").startswith("pic/0/18.png 字 ")
     again = LineListDataset(
         str(folder), height=8, ink="dark", preprocessing=(), charset=str(folder / "char_dict" / "char_dict.json")
@@ -253,7 +255,7 @@ def test_lines_written_into_the_folders_of_older_recognisers_come_back(tmp_path,
         assert again.split(name).texts == dataset.split(name).texts
         assert np.array_equal(again.split(name).image(0), dataset.split(name).image(0))
     with pytest.raises(DataError, match="is not empty"):
-        write_sample_folders(dataset, folder, form)
+        FORMS[form]().write(dataset, folder)
 
 
 def test_real_wills_are_split_by_writer():

@@ -30,7 +30,6 @@ from text_recognizer.datasets.storage.rejected import (
     Rejected,
     packed_rejected,
     summary,
-    unpacked_rejected,
 )
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
@@ -188,11 +187,6 @@ class PictureDataset(CharacterDataset):
     def form(self) -> CharacterForm:
         """What pictures are made into."""
         return CharacterForm(self.side, max(1, self.side // 32), self.stretch)
-
-    @property
-    def rejected(self) -> list[Rejected]:
-        """The pictures that were left out, with reasons. Needs `prepare` first."""
-        return unpacked_rejected(self.store.arrays())
 
     def split(self, name: SplitName) -> PictureSplit:
         arrays = self.store.arrays()

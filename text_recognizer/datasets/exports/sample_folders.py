@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,58 +16,48 @@ from text_recognizer.wording import counted
 FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}
 
 
-def write_sample_folders(dataset: LineDataset, folder: Path, form: Form = "maps") -> None:
-    """Train, Validation and Test with a sample.txt each; beside them pic, char_dict, and all characters in chinese.txt.
-
-    Files in a sample.txt are relative to `folder`, and pictures are RGB with dark ink, as those recognisers expect it.
-    Every split gets its own lines. `LineListDataset(folder)` reads them again.
-
-    Args:
-        folder: new, or empty.
-        form: of the maps; see datasets.formats.char_dict.
-    Raises:
-        DataError: the folder has files; a character is not one code point; the folder cannot be written.
-    """
-    from PIL import Image
-
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is there already. Give another name, or remove it.")
-    if folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder} is not empty. Give another folder, or empty it.")
-    try:
-        characters = dataset.data_spec.charset.characters
-        write_char_dict(folder / "char_dict", characters, form)
-        (folder / "chinese.txt").write_text("".join(f"{one}\n" for one in characters), encoding="utf-8")
-        number = with_blanks = 0
-        for name in SPLIT_NAMES:
-            split = dataset.split(name)
-            rows = []
-            for position, text in enumerate(split.texts):
-                file = folder / "pic" / str(number // 1000) / f"{number}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                picture = split.image(position)[..., 0]
-                dark = picture if split.ink == "dark" else np.invert(picture)
-                Image.fromarray(dark).convert("RGB").save(file, compress_level=1)
-                rows.append(f"{file.relative_to(folder).as_posix()} {text}\n")
-                number += 1
-                with_blanks += " " in text
-            (folder / FOLDERS[name]).mkdir()
-            (folder / FOLDERS[name] / "sample.txt").write_text("".join(rows), encoding="utf-8")
-        if with_blanks:
-            sys.stderr.write(f"{counted(with_blanks, 'text')} have blanks, at which older readers part a row.\n")
-    except OSError as error:
-        raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.") from error
-
-
 class MapsExport(DatasetExport):
-    """The folders pic, Train, Validation and Test, with sample.txt, chinese.txt and a char_dict of maps."""
+    """Train, Validation and Test with a sample.txt each; beside them pic, chinese.txt and a char_dict of maps.
+
+    Files in a sample.txt are relative to the new folder, and pictures are RGB with dark ink, as those recognisers
+    expect it. Every split gets its own lines. `LineListDataset(folder)` reads them again.
+    """
+
+    form: ClassVar[Form] = "maps"
 
     def write(self, dataset: LineDataset, output: Path) -> None:
-        write_sample_folders(dataset, output, "maps")
+        from PIL import Image
+
+        if output.exists() and not output.is_dir():
+            raise DataError(f"{output} is there already. Give another name, or remove it.")
+        if output.exists() and any(output.iterdir()):
+            raise DataError(f"{output} is not empty. Give another folder, or empty it.")
+        try:
+            characters = dataset.data_spec.charset.characters
+            write_char_dict(output / "char_dict", characters, self.form)
+            (output / "chinese.txt").write_text("".join(f"{one}\n" for one in characters), encoding="utf-8")
+            number = with_blanks = 0
+            for name in SPLIT_NAMES:
+                split = dataset.split(name)
+                rows = []
+                for position, text in enumerate(split.texts):
+                    file = output / "pic" / str(number // 1000) / f"{number}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    picture = split.image(position)[..., 0]
+                    dark = picture if split.ink == "dark" else np.invert(picture)
+                    Image.fromarray(dark).convert("RGB").save(file, compress_level=1)
+                    rows.append(f"{file.relative_to(output).as_posix()} {text}\n")
+                    number += 1
+                    with_blanks += " " in text
+                (output / FOLDERS[name]).mkdir()
+                (output / FOLDERS[name] / "sample.txt").write_text("".join(rows), encoding="utf-8")
+            if with_blanks:
+                sys.stderr.write(f"{counted(with_blanks, 'text')} have blanks, at which older readers part a row.\n")
+        except OSError as error:
+            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
 
 
-class OrdMapExport(DatasetExport):
+class OrdMapExport(MapsExport):
     """The same folders, and a char_dict with ord maps."""
 
-    def write(self, dataset: LineDataset, output: Path) -> None:
-        write_sample_folders(dataset, output, "ord_map")
+    form = "ord_map"

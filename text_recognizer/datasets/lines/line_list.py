@@ -64,7 +64,7 @@ class LineListDataset(LineDataset):
         self._given_folder = Path(self.image_folder).expanduser() if self.image_folder else None
 
     def source(self) -> dict[str, Any]:
-        return {**self.texts_key, "pictures": state_of_files(source.path for source in self._image_files())}
+        return {**self.texts_key, "pictures": state_of_files(source.path for source in self.sources())}
 
     @property
     def texts_key(self) -> dict[str, Any]:
@@ -76,14 +76,11 @@ class LineListDataset(LineDataset):
             "encoding": self.encoding,
         }
 
-    def sources(self) -> Iterator[LineSource]:
-        yield from self._image_files()
-
     @cached_property
     def _list_files(self) -> list[tuple[Path, str]]:
         return [(file, str(split)) for file, split in find_lists(self._path)]
 
-    def _image_files(self) -> Iterator[ImageFile]:
+    def sources(self) -> Iterator[ImageFile]:
         for file, split in self._list_files:
             lines = _read_list(file, self.encoding, *state(file))
             finder = _Finder(self._given_folder or _image_folder(lines, bool(split)))

@@ -19,11 +19,11 @@ from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.stored import StoredDataset
-from text_recognizer.datasets.transcribed.page_images import has_area, in_pixels, inside_image, page_scale
+from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale, visible_part
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import STEPS, UnfitImageError
@@ -118,11 +118,6 @@ class ParagraphDataset(StoredDataset):
         return subsampled(members, self.subsample_fraction, random)
 
     @property
-    def rejected(self) -> list[Rejected]:
-        """The pages that were left out, with reasons. Needs `prepare` first."""
-        return unpacked_rejected(self.store.arrays())
-
-    @property
     def fingerprint(self) -> str:
         members = {name: rows.tolist() for name, rows in self.members.items()}
         key = {"content": self.store.content_hash, "members": members}
@@ -193,7 +188,7 @@ def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], 
     lost: list[tuple[str, str, str]] = []  # name, reason, text
     for number, line in enumerate(page.lines, start=1):
         try:
-            outlines.append(_visible(in_pixels(line[0], scale), image))
+            outlines.append(visible_part(in_pixels(line[0], scale), image))
             kept.append(line)
         except UnfitImageError as error:
             lost.append((f"{storable(page.name)}#{number}", str(error), storable(line[1])))
@@ -202,16 +197,6 @@ def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], 
         raise UnfitImageError(f"none of its lines can be used: {reasons}")
     rejected = tuple(Rejected(name, f"{reason}; its page is kept", text) for name, reason, text in lost)
     return replace(page, lines=tuple(kept)), outlines, rejected
-
-
-def _visible(outline: Points, image: Grey) -> Points:
-    """The part of an outline that lies inside the image."""
-    if not has_area(outline):
-        raise UnfitImageError("its outline has no area")
-    inside = inside_image(outline, image)
-    if not has_area(inside):
-        raise UnfitImageError("its outline lies outside the image")
-    return inside
 
 
 def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture:

@@ -84,11 +84,7 @@ def cut_out(image: Grey, outline: Points, along_outline: bool = True) -> Grey:
     Raises:
         UnfitImageError: the polygon has no area or lies outside the image.
     """
-    if not has_area(outline):
-        raise UnfitImageError("its polygon has no area")
-    outline = inside_image(outline, image)
-    if not has_area(outline):
-        raise UnfitImageError("its polygon lies outside the image")
+    outline = visible_part(outline, image, "polygon")
     points = np.array(outline)
     (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
     x1, y1 = max(0, int(left)), max(0, int(top))
@@ -109,6 +105,20 @@ def cut_out(image: Grey, outline: Points, along_outline: bool = True) -> Grey:
     return np.where(inside, box, paper)
 
 
+def visible_part(outline: Points, image: Grey, noun: str = "outline") -> Points:
+    """The part of a polygon (pixels) that lies inside an image.
+
+    Raises:
+        UnfitImageError: it has no area.
+    """
+    if not has_area(outline):
+        raise UnfitImageError(f"its {noun} has no area")
+    inside = inside_image(outline, image)
+    if not has_area(inside):
+        raise UnfitImageError(f"its {noun} lies outside the image")
+    return inside
+
+
 def inside_image(outline: Points, image: Grey) -> Points:
     """The part of a polygon (pixels) that lies inside an image; empty where there is none.
 
@@ -125,7 +135,9 @@ def inside_image(outline: Points, image: Grey) -> Points:
             if depth >= 0:
                 kept.append(corner)
             if (depth >= 0) != (next_depth >= 0):
-                kept.append(_between(corner, next_corner, depth / (depth - next_depth), axis, limit))
+                share, other = depth / (depth - next_depth), 1 - axis
+                crossing = corner[other] + share * (next_corner[other] - corner[other])
+                kept.append((limit, crossing) if axis == 0 else (crossing, limit))  # exactly on the border
         outline = tuple(kept)
     return outline
 
@@ -143,15 +155,6 @@ def is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _between(
-    start: tuple[float, float], end: tuple[float, float], share: float, axis: int, limit: float
-) -> tuple[float, float]:
-    """Where the way between two corners crosses a border: exactly on it, whatever was rounded."""
-    other = 1 - axis
-    crossing = start[other] + share * (end[other] - start[other])
-    return (limit, crossing) if axis == 0 else (crossing, limit)
 
 
 def _is_box(outline: Points) -> bool:
