@@ -43,6 +43,8 @@ class TrainArgs:
         early_stopping: null trains all epochs.
         augmentation, augmentation_args: random changes of training images, inside the graph.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
+        average_decay: of running averages of the weights, which validation, evaluation and bundles then use: 0.999
+            forgets half of a value in 700 steps. It rises to its value as training begins. null keeps none.
         initial_weights: a run (folder, id, start of an id, or "last") or a bundle whose weights training begins with;
             null begins with random ones. Outputs of a class go to the class of the same text, so that an alphabet can
             be extended.
@@ -70,6 +72,7 @@ class TrainArgs:
     augmentation: Name = "none"
     augmentation_args: dict[str, Any] = field(default_factory=dict)
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    average_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     initial_weights: str | None = None
     mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
     jit_compile: bool = False

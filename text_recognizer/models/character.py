@@ -1,14 +1,17 @@
 """CharacterModel: one character an image."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import softmax
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, right_classes
+from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, main_output, right_classes
 from text_recognizer.models.metric import Counts, Metric, counts_of
+from text_recognizer.networks.base import Network
 
 ALTERNATIVES = 5
 TOP_K = (3, 5)
@@ -16,9 +19,17 @@ ACCURACY = Metric("accuracy", larger_is_better=True)
 
 
 class CharacterModel(Model):
-    """Chooses one class for each image: softmax and cross-entropy over the classes of the dataset."""
+    """Chooses one class for each image: softmax and cross-entropy over the classes of the dataset.
+
+    Args:
+        auxiliary_weight: of the loss of a network's second classifier, if it has one.
+    """
 
     target = "character"
+
+    def __init__(self, data_spec: DataSpec, network: Network, auxiliary_weight: Annotated[float, Ge(0)] = 0.4) -> None:
+        super().__init__(data_spec, network)
+        self.auxiliary_weight = auxiliary_weight
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -34,10 +45,15 @@ class CharacterModel(Model):
         return (ACCURACY,)
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
-        return cross_entropy(batch, outputs, label_smoothing)
+        return cross_entropy(batch, main_output(outputs), label_smoothing)
+
+    def auxiliary_loss(self, batch: Batch, outputs: Any) -> Any | None:
+        if not isinstance(outputs, dict) or not self.auxiliary_weight:
+            return None
+        return self.auxiliary_weight * cross_entropy(batch, outputs["auxiliary"], 0.0)
 
     def train_metrics(self, batch: Batch, outputs: Any) -> dict[str, tuple[Any, Any]]:
-        return {"accuracy": right_classes(batch, outputs)}
+        return {"accuracy": right_classes(batch, main_output(outputs))}
 
     def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - by the outputs
         ranks = self._rank_of_label(scored)
@@ -49,7 +65,10 @@ class CharacterModel(Model):
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
         probabilities = softmax(outputs)  # (B, classes)
-        ranked = np.argsort(-probabilities, axis=-1, kind="stable")[:, : self.alternatives or ALTERNATIVES]
+        most = min(self.alternatives or ALTERNATIVES, probabilities.shape[1])
+        best = np.sort(np.argpartition(-probabilities, most - 1, axis=-1)[:, :most], axis=-1)  # (B, most), by class id
+        order = np.argsort(-np.take_along_axis(probabilities, best, axis=-1), axis=-1, kind="stable")
+        ranked = np.take_along_axis(best, order, axis=-1)
         found = [
             tuple((self.data_spec.classes[label], float(row[label])) for label in order)
             for row, order in zip(probabilities, ranked, strict=True)

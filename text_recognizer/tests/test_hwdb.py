@@ -12,6 +12,7 @@ from text_recognizer.datasets.formats.gnt import Fault, find_records, map_file, 
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.registry import resolve
 from text_recognizer.tests.character_files import zip_bytes
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.file_server import file_entry, write_registry
@@ -236,3 +237,30 @@ def test_real_numerals_by_100_writers_are_parted_by_writer():
     assert dataset.sizes() == {"train": 10_800, "validation": 1_200, "test": 3_000}
     assert dataset.rejected == []
     assert not set(dataset.split("test").groups or ()) & set(dataset.split("train").groups or ())
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "side", "parameters"),
+    [
+        ("hanzi_cnn", {"variant": "blog"}, 64, 61_544_491),
+        ("hanzi_cnn", {}, 64, 20_996_779),
+        ("inception", {}, 74, 24_690_246),
+        ("hanzi_net", {}, 64, 1_486_115),
+    ],
+)
+def test_networks_of_3755_classes_have_the_sizes_that_their_docstrings_say(network, arguments, side, parameters):
+    built = resolve("network", network)(**arguments).build((side, side, 1), (3755,))
+    assert built.count_params() == parameters
+
+
+def test_the_blocks_of_inception_see_33_then_16_then_7_pixels_a_side():
+    built = resolve("network", "inception")().build((74, 74, 1), (10,))
+    sides = [layer.output.shape[1] for layer in built.layers if layer.name.startswith("concatenate")]
+    assert sides == [33, 33, 16, 16, 16, 7, 7]
+    assert {name: output.shape[1:] for name, output in built.output.items()} == {"logits": (10,), "auxiliary": (10,)}
+
+
+@pytest.mark.parametrize(("network", "side"), [("inception", 64), ("hanzi_net", 8)])
+def test_images_that_are_too_small_are_refused_before_anything_is_built(network, side):
+    with pytest.raises(ValueError, match="needs images of at least"):
+        resolve("network", network)().check((side, side, 1), (10,))

@@ -91,7 +91,9 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         run.log(row)
 
     with Display(args.epochs, args.monitor, reported, log) as display:
-        training = Training(experiment, run.folder / CHECKPOINT.parent, report, run.rows(), display, stop_asked)
+        digest = run.spec.digest  # as the folder has it: arguments that came later do not make it another spec
+        folder = run.folder / CHECKPOINT.parent
+        training = Training(experiment, digest, folder, report, run.rows(), display, stop_asked)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)

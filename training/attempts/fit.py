@@ -40,6 +40,7 @@ class Training:
     """One training: the state that a checkpoint holds, and the loop that moves it on.
 
     Args:
+        digest: of the spec, as the run folder has it.
         checkpoints: folder of the run's checkpoints.
         log: takes one report an epoch.
         rows_logged: reports of earlier attempts; they are not logged twice.
@@ -49,6 +50,7 @@ class Training:
     def __init__(
         self,
         experiment: Experiment,
+        digest: str,
         checkpoints: Path,
         log: Callable[[Row], None],
         rows_logged: list[Row],
@@ -60,6 +62,7 @@ class Training:
         self.model = experiment.model
         self.train_split: Split = experiment.dataset.split("train")
         self.validation_split: Split = experiment.dataset.split("validation")
+        self._digest = digest
         self._folder = checkpoints
         self._log = log
         self._logged = {row["epoch"]: row for row in rows_logged if "epoch" in row}
@@ -184,11 +187,13 @@ class Training:
         row: Row = {"epoch": epoch, "step": self.step, **self._step.means()}
         learning_rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
         images_per_s = self._step.samples * steps / self.steps_per_epoch / elapsed_s
-        row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
+        with self._step.averages.in_use():
+            row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
+            weights = [keras.ops.convert_to_numpy(weight) for weight in self.network.weights]
         row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1), "time": round(time.time(), 3)}
         diverged = not math.isfinite(row["loss"])
         if self.best.improved(epoch, row):
-            self._best_weights = [keras.ops.convert_to_numpy(weight) for weight in self.network.weights]
+            self._best_weights = weights
         self._report(row)
         if not self._warned_of_progress and (warning := progress_warning(row)) is not None:
             self._warned_of_progress = True
@@ -215,6 +220,7 @@ class Training:
             "model": [variable for layer in layers for variable in layer.variables],
             "optimizer": list(self.optimizer.variables),
             "sums": list(self._step.sums.values()),
+            "averages": self._step.averages.variables,
             "random": [_global_seed_state()],
         }
 
@@ -230,7 +236,7 @@ class Training:
         }
         state = {
             "format": 1,
-            "digest": self.spec.digest,
+            "digest": self._digest,
             "step": self.step,
             "ended": self.ended,
             "seconds_trained": self.seconds_trained,
@@ -247,7 +253,7 @@ class Training:
         if not path.exists():
             return
         groups, state = read_checkpoint(path, _STATE)
-        if state["digest"] != self.spec.digest:
+        if state["digest"] != self._digest:
             raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
         sums = groups.get("sums", [])
         measured = len(self._step.measured)

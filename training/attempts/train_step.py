@@ -9,6 +9,7 @@ from text_recognizer.augmentation.recipes import augmented
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Model, check_counted
 from text_recognizer.train_args import TrainArgs
+from training.attempts.weight_averages import WeightAverages
 
 
 class TrainStep:
@@ -40,6 +41,7 @@ class TrainStep:
         self._optimizer = optimizer
         self._augmentation = augmentation
         self._args = args
+        self.averages = WeightAverages(network.trainable_variables, args.average_decay)
         self._compiled = self._compile(example)
 
     def __call__(self, columns: dict[str, NDArray[Any]]) -> None:
@@ -100,6 +102,7 @@ class TrainStep:
                 loss += keras.ops.mean(auxiliary)
             scaled = self._optimizer.scale_loss(loss)
         self._optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.averages.update()
         self.sums["loss"].assign_add(keras.ops.sum(losses))
         self.sums["samples"].assign_add(keras.ops.cast(keras.ops.shape(losses)[0], "float32"))
         counted = self._model.train_metrics(batch, outputs)

@@ -182,11 +182,13 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
     with monkeypatch.context() as patch:
         original = fit.Training.__init__
 
-        def stopping(self, experiment, checkpoints, log, rows_logged, display, stop_asked):
+        def stopping(self, *given):
+            *others, stop_asked = given
+
             def stop_later():
                 return Stop("stopped", "for the test", 3, Cause.ASKED) if next(steps) == 5 else stop_asked()
 
-            original(self, experiment, checkpoints, log, rows_logged, display, stop_later)
+            original(self, *[*others, stop_later])
 
         patch.setattr(fit.Training, "__init__", stopping)
         halted = run(spec, code=3)

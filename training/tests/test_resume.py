@@ -35,6 +35,7 @@ SPEC = {
         "schedule": "reduce_on_plateau",
         "schedule_args": {"patience": 1, "factor": 0.5, "min_delta": 0.3},
         "early_stopping": {"monitor": "val_accuracy", "patience": 2, "min_delta": 0.1},
+        "average_decay": 0.9,
         "checkpoint_interval_s": 0,
     },
 }

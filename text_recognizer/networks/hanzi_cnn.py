@@ -1,0 +1,51 @@
+"""Small convolutional networks for Chinese characters, as they were taught in 2016."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Lt
+
+from text_recognizer.networks.base import Network
+
+if TYPE_CHECKING:
+    import keras
+
+_FILTERS = {"blog": (32, 64), "repository": (64, 128, 256)}
+
+
+class HanziCnn(Network):
+    """Convolutions of 3 x 3, each with a pooling, and a dense layer: large where the classes are many.
+
+    For 64 x 64 pixels and 3,755 classes "blog" has 61,544,491 parameters and "repository" 20,996,779. Source: the two
+    networks of burness/tensorflow-101, which read the characters of CASIA HWDB1.1.
+
+    Args:
+        variant: "blog" has 32 and 64 filters; "repository" 64, 128 and 256, and a hidden layer of 1,024 units.
+        dropout_amount: share of the units dropped before and after the hidden layer while training.
+    """
+
+    def __init__(
+        self,
+        variant: Literal["blog", "repository"] = "repository",
+        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
+    ) -> None:
+        self.variant = variant
+        self.dropout_amount = dropout_amount
+
+    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+        smallest = 2 ** len(_FILTERS[self.variant])
+        if min(input_shape[:2]) < smallest:
+            raise ValueError(f"needs images of at least {smallest} x {smallest} pixels")
+
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+        import keras
+
+        image = x = keras.Input(input_shape)
+        for filters in _FILTERS[self.variant]:
+            x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+            x = keras.layers.MaxPooling2D(2)(x)  # (B, H/2, W/2, filters)
+        x = keras.layers.Flatten()(x)
+        if self.variant == "repository":
+            x = keras.layers.Dropout(self.dropout_amount)(x)
+            x = keras.layers.Dense(1024, activation="tanh")(x)
+            x = keras.layers.Dropout(self.dropout_amount)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="hanzi_cnn")

@@ -1,0 +1,68 @@
+"""A small, fast network for thousands of classes of characters."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+
+from text_recognizer.networks.base import Network
+
+if TYPE_CHECKING:
+    import keras
+
+_STAGES = ((64, 3), (128, 3), (192, 2))  # channels and residual blocks, each stage at half the resolution
+
+
+class HanziNet(Network):
+    """Bottleneck blocks and a pooling with learnt weights: 1.5 million parameters for 64 x 64 pixels, 3,755 classes.
+
+    Half of the parameters are the last layer's, which reads `embedding` features instead of all pixels of the last
+    feature map. Sources: He, Zhang, Ren and Sun (2016), "Deep Residual Learning for Image Recognition" (blocks);
+    Melnyk, You and Li (2020), "A High-Performance CNN Method for Offline Handwritten Chinese Character Recognition and
+    Visualization" (weighted pooling).
+
+    Args:
+        embedding: features that the classes are told apart by.
+        dropout_amount: share of them dropped while training.
+        batch_norm_momentum: of the running means.
+    """
+
+    def __init__(
+        self,
+        embedding: Annotated[int, Ge(8)] = 192,
+        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1,
+        batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.97,
+    ) -> None:
+        self.embedding = embedding
+        self.dropout_amount = dropout_amount
+        self.batch_norm_momentum = batch_norm_momentum
+
+    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+        if min(input_shape[:2]) < 16:
+            raise ValueError(
+                f"needs images of at least 16 x 16 pixels, the dataset's have {input_shape[0]} x {input_shape[1]}"
+            )
+
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+        import keras
+
+        image = keras.Input(input_shape)
+        x = self._conv(image, 24, 3, 2)  # (B, H/2, W/2, 24)
+        for channels, blocks in _STAGES:
+            x = self._conv(x, channels, 3, 2)
+            for _ in range(blocks):
+                inner = self._conv(self._conv(x, channels // 2, 1), channels // 2, 3)
+                x = keras.layers.ReLU()(keras.layers.Add()([x, self._conv(inner, channels, 1, relu=False)]))
+        # (B, H/16, W/16, 192): one filter a channel, as large as the map, weights its places.
+        x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, name="weighted_pooling")(x)
+        x = keras.layers.Flatten()(x)
+        x = keras.layers.Dense(self.embedding, use_bias=False)(x) if self.embedding != x.shape[-1] else x
+        x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
+        x = keras.layers.Dropout(self.dropout_amount)(x)
+        return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="hanzi_net")
+
+    def _conv(self, x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
+        import keras
+
+        x = keras.layers.Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
+        x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
+        return keras.layers.ReLU()(x) if relu else x
