@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from training.api.run import Run as Run
     from training.api.run import Runs as Runs
     from training.api.run import runs as runs
+    from training.api.samples import draw_samples as draw_samples
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _WHERE = {
     "Split": "text_recognizer.datasets.base:Split",
     "SweepResult": "training.api.experiments:SweepResult",
     "TextRecognizerError": "text_recognizer.errors:TextRecognizerError",
+    "draw_samples": "training.api.samples:draw_samples",
     "load_predictor": "training.api.predictors:load_predictor",
     "run_experiment": "training.api.experiments:run_experiment",
     "run_sweep": "training.api.experiments:run_sweep",

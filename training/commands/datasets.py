@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
-from text_recognizer.arguments import check_arguments
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
+from text_recognizer.datasets.lines.fonts import DEFAULT_FONT
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
@@ -21,14 +22,16 @@ from text_recognizer.datasets.remote.metadata import (
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.named_part import NamedPart
-from text_recognizer.registry import names, resolve
+from text_recognizer.registry import names
 from text_recognizer.settings import data_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean
+from training.api.samples import dataset_named
 from training.commands.base import Command
 
 EXAMPLES = """examples:
   text-recognizer datasets list
+  text-recognizer datasets show DigitsDataset --count 40
   text-recognizer datasets fetch mnist
   text-recognizer datasets verify
   text-recognizer datasets export RenderedLinesDataset lines.hdf5 --dataset_args '{"num_texts": 500}'
@@ -49,6 +52,19 @@ class Datasets(Command):
         listing = commands.add_parser("list", help="remote datasets with their state, and the dataset classes")
         listing.add_argument("--json", action="store_true", help="print JSON")
         listing.set_defaults(run=run_list)
+
+        showing = commands.add_parser("show", help="draw samples of a dataset with their labels into a picture file")
+        _add_dataset(showing)
+        showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
+        showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
+        showing.add_argument("--seed", type=int, default=0, metavar="N", help="of their choice (default: %(default)s)")
+        showing.add_argument(
+            "--font", default=DEFAULT_FONT, metavar="FILE", help="that has the characters of the labels"
+        )
+        showing.add_argument(
+            "--output", type=Path, default=Path("samples.png"), metavar="FILE", help="(default: %(default)s)"
+        )
+        showing.set_defaults(run=run_show)
 
         fetching = commands.add_parser("fetch", help="download and verify; prints the paths")
         fetching.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
@@ -74,9 +90,8 @@ class Datasets(Command):
         updating.set_defaults(run=run_update)
 
         exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
-        exporting.add_argument("dataset", metavar="DATASET", help="a dataset class")
+        _add_dataset(exporting)
         exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
-        exporting.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
         exporting.add_argument(
             "--as",
             dest="form",
@@ -85,6 +100,11 @@ class Datasets(Command):
             help="a form of export; see text-recognizer list exports (default: %(default)s)",
         )
         exporting.set_defaults(run=run_export)
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help="a dataset class")
+    parser.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -155,23 +175,36 @@ def run_update(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_show(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.samples import draw_samples
+
+    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    dataset.prepare()
+    picture = draw_samples(dataset, args.split, args.count, args.seed, args.font)
+    try:
+        picture.save(args.output)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write the picture {args.output}: {error}.") from None
+    classes = f"{len(dataset.data_spec.classes):,} classes"
+    sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")
+    return 0
+
+
 def run_export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.lines.base import LineDataset
 
     export = NamedPart.parse("export", args.form).make()
-    target = resolve("dataset", args.dataset)
-    if not (isinstance(target, type) and issubclass(target, LineDataset)):
+    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    if not isinstance(dataset, LineDataset):
         raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
-    given = parse_json(args.dataset_args, "--dataset_args")
-    arguments, problems = check_arguments(f"dataset '{args.dataset}'", target, given)
-    if problems:
-        raise SpecError(problems)
-    dataset = target(**arguments)
     dataset.prepare()
     export.write(dataset, args.output)
-    sizes = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
-    sys.stdout.write(f"{args.output}: {sizes} lines of {args.dataset}\n")
+    sys.stdout.write(f"{args.output}: {_sizes(dataset)} lines of {args.dataset}\n")
     return 0
+
+
+def _sizes(dataset: Dataset) -> str:
+    return ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
 
 
 def _describe_table(table: RemoteTable) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def run(runs_folder):
 def test_these_names_are_exported_and_no_others():
     assert dir(tr) == [
         "DataSpec", "Dataset", "ExperimentSpec", "Metric", "Model", "Network", "Prediction", "Run", "Runs", "Split",
-        "SweepResult", "TextRecognizerError", "__version__", "load_predictor", "run_experiment", "run_sweep", "runs",
+        "SweepResult", "TextRecognizerError", "__version__", "draw_samples", "load_predictor", "run_experiment",
+        "run_sweep", "runs",
     ]  # fmt: skip
     assert all(getattr(tr, name) is not None for name in dir(tr))
     with pytest.raises(AttributeError, match="has no attribute 'train'"):
@@ -107,6 +108,17 @@ def test_pandas_is_used_where_it_is_and_named_where_it_is_not(run, monkeypatch):
     (row,) = made[0]
     assert (row["id"], row["train_args.epochs"]) == (run.id, 3)
     assert row["test_accuracy"] == run.summary["test_accuracy"]
+
+
+def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
+    assert tr.draw_samples("DigitsDataset", count=2)._repr_png_()
+    drawn = tr.draw_samples(run, count=2)
+    assert drawn.height > tr.draw_samples("DigitsDataset", count=2).height  # what was read stands below
+    with pytest.raises(tr.TextRecognizerError, match="has no argument 'lenght'"):
+        tr.draw_samples("RenderedLinesDataset", {"lenght": 3})
+    monkeypatch.setattr(tr.Run, "predictions", [])
+    with pytest.raises(tr.TextRecognizerError, match="has no predictions yet: it is finished"):
+        tr.draw_samples(run)
 
 
 def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
@@ -176,6 +177,25 @@ def test_verify_of_a_table_by_name_says_that_it_was_never_fetched(
 def test_verify_of_an_unknown_name_is_refused(prepared: MnistDataset) -> None:
     with pytest.raises(DataError, match="there is no table, dataset class or store called 'mien'. Did you mean 'mine'"):
         run("verify", "mien")
+
+
+# show
+
+
+def test_show_writes_a_picture_of_samples(
+    digits_prepared: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "digits.png"
+    assert run("show", "DigitsDataset", "--count", "3", "--split", "test", "--output", str(path)) == 0
+    shown = "test samples of DigitsDataset (1,079 train, 359 validation, 359 test; 10 classes)"
+    assert capsys.readouterr().out == f"{path}: {shown}\n"
+    with Image.open(path) as picture:
+        assert picture.size[0] > 3 * 56
+    for output in ("digits.xyz", "nowhere/digits.png"):
+        with pytest.raises(DataError, match=f"cannot write the picture {tmp_path / output}: "):
+            run("show", "DigitsDataset", "--output", str(tmp_path / output))
+    with pytest.raises(SpecError, match="unknown dataset 'DigitDataset'"):
+        run("show", "DigitDataset")
 
 
 # update

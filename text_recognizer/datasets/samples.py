@@ -1,0 +1,124 @@
+"""Samples of a dataset as one picture, each above what it says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import Dataset, Split, SplitName
+from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
+from text_recognizer.datasets.lines.fonts import font as font_of
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_SAMPLES = 500
+WIDTH_PX, GAP_PX, LEAST_HEIGHT_PX, CAPTION_PX = 960, 12, 56, 14
+BLACK, RED, GREEN = (20, 20, 20), (190, 30, 30), (0, 130, 60)
+TINTS = np.array([(255, 255, 255), (250, 160, 150), (150, 180, 250)], np.uint8)  # background, odd and even lines
+
+Pixels = NDArray[np.uint8]
+
+
+def draw_samples(
+    dataset: Dataset,
+    split: SplitName = "train",
+    count: int = 16,
+    seed: int = 0,
+    font: str = DEFAULT_FONT,
+    predictions: Sequence[Mapping[str, Any]] = (),
+) -> "Image.Image":
+    """Samples of one split chosen at random, dark on white; of pages, with the pixels of their lines in two colours.
+
+    Args:
+        dataset: prepared.
+        font: a file with the characters of the labels. Those that it lacks are written as code points.
+        predictions: rows of a run's predictions.jsonl; then samples are chosen among these, and what was read stands
+            below: in red where it is wrong. The boxes of found lines are green.
+    Raises:
+        SpecError: there is no such split, or count is not 1 to 500.
+        DataError: the font cannot be read.
+    """
+    if split not in get_args(SplitName):
+        raise SpecError(f"split must be one of {', '.join(get_args(SplitName))}. {received(split)}")
+    if not 1 <= count <= MOST_SAMPLES:
+        raise SpecError(f"count must be at least 1 and at most {MOST_SAMPLES}. {received(count)}")
+    samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}
+    among = sorted(rows) if predictions else range(len(samples))
+    chosen = np.random.default_rng(seed).permutation(len(among))[:count]
+    cells = []
+    for position in sorted(among[index] for index in chosen.tolist()):
+        row = rows.get(position, {})
+        picture = _picture(dataset, samples, position, row.get("boxes", ()))
+        cells.append(_cell(picture, _captions(dataset, samples, position, row), font))
+    return _flowed(cells)
+
+
+def _picture(dataset: Dataset, samples: Split, position: int, boxes: Sequence[Sequence[float]]) -> "Image.Image":
+    from PIL import Image, ImageDraw
+
+    grey = samples.image(position)[..., 0]  # (H, W)
+    dark = np.invert(grey) if dataset.data_spec.ink == "light" else grey
+    colours: Pixels = np.repeat(dark[..., None], 3, axis=2)  # (H, W, 3)
+    if dataset.data_spec.target == "pixels":
+        colours = np.minimum(colours, TINTS[samples.batch(np.array([position]))["label"][0]])
+    scale = min(math.ceil(LEAST_HEIGHT_PX / len(grey)), max(1, WIDTH_PX // grey.shape[1]))
+    picture = Image.fromarray(colours).resize((grey.shape[1] * scale, len(grey) * scale), Image.Resampling.NEAREST)
+    drawing = ImageDraw.Draw(picture)
+    for box in boxes:
+        left, top, right, bottom = (scale * edge for edge in box)
+        drawing.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=GREEN)
+    picture.thumbnail((WIDTH_PX, 2 * WIDTH_PX))
+    return picture
+
+
+def _captions(
+    dataset: Dataset, samples: Split, position: int, row: Mapping[str, Any]
+) -> list[tuple[str, tuple[int, int, int]]]:
+    """What stands below a picture: what it is, and what was read."""
+    is_page = dataset.data_spec.target == "pixels"
+    label = (samples.ids or [])[position] if is_page else samples.text(position)
+    captions = [(label, BLACK)]
+    if "predicted" in row:
+        captions.append((f"read: {row['predicted']}", BLACK if is_page or row["predicted"] == label else RED))
+    return captions
+
+
+def _cell(picture: "Image.Image", captions: Sequence[tuple[str, tuple[int, int, int]]], font: str) -> "Image.Image":
+    from PIL import Image
+
+    known = characters_of(font)
+    drawn = []
+    for text, colour in captions:
+        shown = "".join(one if ord(one) in known or one.isspace() else f"U+{ord(one):04X} " for one in text)
+        drawn.append((font_of(font, CAPTION_PX).draw(shown.strip() or repr(shown))[:, :WIDTH_PX], colour))
+    width = max([picture.width, *(strokes.shape[1] for strokes, _ in drawn)])
+    height = picture.height + sum(len(strokes) for strokes, _ in drawn)
+    cell = Image.new("RGB", (width, height), "white")
+    cell.paste(picture)
+    top = picture.height
+    for strokes, colour in drawn:
+        cell.paste(colour, (0, top), Image.fromarray(strokes))
+        top += len(strokes)
+    return cell
+
+
+def _flowed(cells: Sequence["Image.Image"]) -> "Image.Image":
+    """Cells side by side as far as they fit, then in the next row."""
+    from PIL import Image
+
+    places, left, top, row_height = [], GAP_PX, GAP_PX, 0
+    for cell in cells:
+        if left > GAP_PX and left + cell.width > WIDTH_PX + GAP_PX:
+            left, top, row_height = GAP_PX, top + row_height + GAP_PX, 0
+        places.append((left, top))
+        left, row_height = left + cell.width + GAP_PX, max(row_height, cell.height)
+    width = max(left + cell.width for (left, _), cell in zip(places, cells, strict=True)) + GAP_PX
+    sheet = Image.new("RGB", (width, top + row_height + GAP_PX), "white")
+    for place, cell in zip(places, cells, strict=True):
+        sheet.paste(cell, place)
+    return sheet
