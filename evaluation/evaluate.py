@@ -1,7 +1,8 @@
 """Evaluation of a model on one split: metrics with intervals, every single prediction."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ def measure(model: Model, split: Split) -> dict[str, float]:
 
 def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
     """Everything there is to say of a model on a split."""
+    started = time.perf_counter()
     tally = Tally(model, split)
     rows = prediction_rows(model, split, tally=tally)
+    elapsed_s = time.perf_counter() - started
     extras = EXTRAS[model.target](model, split, rows) if model.target in EXTRAS else {}
     return Evaluation(
         split=split_name,
@@ -45,8 +48,21 @@ def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
         predictions=rows,
         unit=model.unit,
         headline_metric=model.metrics[0].name if model.metrics else "loss",
+        times={"evaluation_s": elapsed_s, "sample_ms": 1000 * elapsed_s / max(1, len(split))},
+        summary=list(_layers(model.keras_model)),
         **extras,
     )
+
+
+def _layers(network: Any) -> Iterator[dict[str, Any]]:
+    """The layers of a Keras model, also of those inside it."""
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+            continue
+        shape = getattr(getattr(layer, "output", None), "shape", None)  # one that is called twice has none
+        parameters = layer.count_params()
+        yield {"type": type(layer).__name__, "output_shape": shape and list(shape[1:]), "parameters": parameters}
 
 
 def prediction_rows(

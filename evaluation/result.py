@@ -24,6 +24,9 @@ class Evaluation:
         unit: what a sample is.
         headline_metric: the one that a single line of output names.
         details: what else belongs to this kind of sample.
+        times: seconds of the whole training ("training_s"), of an epoch ("epoch_s") and of this evaluation
+            ("evaluation_s"); milliseconds of reading and scoring a sample ("sample_ms").
+        summary: the network's layers: "type", "output_shape" (null for an axis that varies), "parameters".
     """
 
     split: str
@@ -36,6 +39,8 @@ class Evaluation:
     unit: str = "image"
     headline_metric: str = "loss"
     details: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    summary: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the predictions; undefined figures as null."""
@@ -52,6 +57,8 @@ class Evaluation:
             "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],
             **({} if self.unit == "image" else {"unit": self.unit}),
             **self.details,
+            "times": {name: round(value, 3) for name, value in self.times.items()},
+            "summary": self.summary,
         }
 
     def headline(self) -> str:

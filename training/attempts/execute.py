@@ -4,6 +4,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evaluation.evaluate import Evaluation, evaluate, measure, write_evaluation
 from evaluation.report import write_report
@@ -105,7 +106,8 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         return stop.exit_code
     best_epoch = training.best.state["epoch"]
     print(f"trained     {training.ended}; best epoch {best_epoch} by {args.monitor}", flush=True)
-    evaluation = _evaluate(experiment, run, training.epoch, best_epoch)
+    trained = {"training_s": training.seconds_trained, "epoch_s": training.seconds_trained / max(1, training.epoch)}
+    evaluation = _evaluate(experiment, run, training.epoch, best_epoch, trained)
     print(f"result      {evaluation.headline()}")
     _say_what_next(run)
     return 0
@@ -131,10 +133,15 @@ def _start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
                 tf.config.set_logical_device_configuration(device, [limit])
 
 
-def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int) -> Evaluation:
-    """The best weights, once, on the test split; then the run is finished."""
+def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, times: dict[str, float]) -> Evaluation:
+    """The best weights, once, on the test split; then the run is finished.
+
+    Args:
+        times: of training.
+    """
     model, dataset = experiment.model, experiment.dataset
     evaluation = evaluate(model, dataset.split("test"), "test")
+    evaluation = replace(evaluation, times=times | evaluation.times)
     tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}
     validated = {f"val_{name}": value for name, value in measure(model, dataset.split("validation")).items()}
     run.sync()  # a folder that was deleted must not be made again for what follows

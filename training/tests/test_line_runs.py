@@ -81,6 +81,11 @@ def test_a_reader_learns_lines_and_says_how_well(read, capfd):
     assert evaluation["unit"] == "line"
     assert evaluation["profile"] == "corpus"
     assert set(evaluation["profiles"]) == {"flor2020", "fsdl", "positional"}
+    assert evaluation["times"]["epoch_s"] == pytest.approx(evaluation["times"]["training_s"] / 30, abs=0.001)
+    each_ms = evaluation["times"]["evaluation_s"] * 1000 / evaluation["count"]
+    assert evaluation["times"]["sample_ms"] == pytest.approx(each_ms, abs=0.1)
+    parameters = find_bundle(read.folder).load().keras_model.count_params()
+    assert sum(layer["parameters"] for layer in evaluation["summary"]) == parameters
     low, high = evaluation["intervals_95"]["character_error_rate"]
     assert low <= evaluation["metrics"]["character_error_rate"] <= high
     assert read.status().summary["test_character_error_rate"] == evaluation["metrics"]["character_error_rate"]
@@ -99,7 +104,7 @@ def test_every_reading_is_written_down(read):
 
 def test_the_report_shows_lines_with_their_profile(read):
     page = (read.folder / "report.html").read_text()
-    for text in ("character_error_rate", "corpus", "flor2020", "data:image/png;base64,"):
+    for text in ("character_error_rate", "corpus", "flor2020", "data:image/png;base64,", "ms a line", "Conv2D"):
         assert text in page
 
 

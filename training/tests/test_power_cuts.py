@@ -58,10 +58,11 @@ def copied(finished, runs):
 
 def facts(folder: Path) -> dict[str, object]:
     """What must be the same however often a run was taken up."""
-    texts = {name: (folder / name).read_text() for name in ("evaluation.json", "predictions.jsonl")}
+    evaluation = json.loads((folder / "evaluation.json").read_text()) | {"times": None}
+    read = {"evaluation": evaluation, "predictions": (folder / "predictions.jsonl").read_text()}
     model = find_bundle(folder).load()
     weights = [weight.numpy().tobytes() for weight in model.keras_model.weights]
-    return {**texts, "weights": weights, "summary": read_status(folder)["summary"]}
+    return {**read, "weights": weights, "summary": read_status(folder)["summary"]}
 
 
 @pytest.mark.parametrize("names_survive", [True, False])

@@ -132,7 +132,7 @@ def facts(run: Run) -> dict[str, object]:
         "rows": rows,
         "training": hashlib.sha256(arrays).hexdigest(),
         "state": {key: value for key, value in state.items() if key != "seconds_trained"},
-        "evaluation": (run.folder / "evaluation.json").read_text(),
+        "evaluation": json.loads((run.folder / "evaluation.json").read_text()) | {"times": None},
         "predictions": (run.folder / "predictions.jsonl").read_text(),
         "metrics": bundle["metrics"],
         "summary": run.status().summary,
