@@ -1,6 +1,7 @@
 """The picture of a character as a recogniser gets it: square, dark on white, its ink at full strength."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from text_recognizer.images.line_form import UnfitImageError
 Grey = NDArray[np.uint8]
 
 PAPER = 255
+INK_THRESHOLD = 0.3  # of the strongest ink; what is fainter does not count for where a character is
 FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, a picture shows nothing
 
 
@@ -64,3 +66,29 @@ def _full_strength(darkest: int) -> NDArray[np.uint8]:
         levels = PAPER - (PAPER - np.arange(256)) * (PAPER / (PAPER - darkest))
         _STRENGTHS[darkest] = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
     return _STRENGTHS[darkest]
+
+
+def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:
+    """A picture dark on white, cut to its strokes.
+
+    Args:
+        picture: (H, W) grey, any margins.
+        source_ink: "auto" takes what differs most from the border.
+    """
+    if 0 in picture.shape:
+        return picture
+    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    background = float(np.median(border))
+    if source_ink == "light" or (
+        source_ink == "auto" and float(picture.max()) - background > background - picture.min()
+    ):
+        picture = np.invert(picture)
+        background = PAPER - background
+    # Off-white paper becomes white: what is left is ink.
+    ink = np.clip(background - picture.astype(np.float32), 0, None) * (PAPER / max(background, 1.0))
+    strong = ink > INK_THRESHOLD * ink.max(initial=0.0)
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    if not len(rows):
+        return np.full_like(picture, PAPER)
+    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.asarray(PAPER - np.rint(np.minimum(cut, PAPER)), np.uint8)
