@@ -128,7 +128,7 @@ def test_writers_are_held_out_only_where_the_files_name_them(iam):
     import shutil
 
     (iam / "ascii" / "forms.txt").write_text("a01-000u 000\na01-003 002\nc03-000a 050\nd04-001 060\n")
-    with pytest.raises(DataError, match=r"forms\.txt in .* say nothing of 2 lines, the first 'b02-045-00'"):
+    with pytest.raises(DataError, match=r"forms\.txt in .* name none for 2 lines, the first 'b02-045-00'"):
         prepared(iam, split="writers")
     (iam / "ascii" / "forms.txt").unlink()
     assert sum(prepared(iam, split="writers").sizes().values()) == 9  # the XML files know as well
@@ -382,7 +382,7 @@ def test_a_form_without_a_writer_cannot_be_held_out_by_writer(iam):
     path.write_text(path.read_text().replace('writer-id="010"', ""))
     dataset = IamParagraphsDataset(path=str(iam), split="writers", side=64)
     dataset.prepare()
-    with pytest.raises(DataError, match=r"name none \(writer-id\) for 1 form, the first 'b02-045'"):
+    with pytest.raises(DataError, match=r"\(attribute writer-id\) name none for 1 form, the first 'b02-045'"):
         dataset.sizes()
 
 

@@ -1,6 +1,7 @@
 """Fonts: which characters they have, and texts drawn with them in light ink on black."""
 
 import io
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,14 +20,7 @@ Grey = NDArray[np.uint8]
 DEFAULT_FONT = "default"
 MOST_EMS = 16  # that a line may be high or a character wide; the largest of real fonts have 10
 # Indic, South-East Asian, Mongolian: characters change with their neighbours or stand above and below them.
-_SHAPED_BLOCKS = (
-    (0x0900, 0x0FFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x18AF),
-    (0x1900, 0x1AAF),
-    (0x1B00, 0x1C4F),
-    (0xA800, 0xABFF),
-)
+_SHAPED = re.compile("[\u0900-\u0fff\u1000-\u109f\u1780-\u18af\u1900-\u1aaf\u1b00-\u1c4f\ua800-\uabff\u200d]")
 
 
 @dataclass(frozen=True)
@@ -91,13 +85,11 @@ class Font:
             return self._drawn_whole(text)
         glyphs = [self._glyph(character) for character in text]
         pen, starts = float(self._margin), []
-        previous: _Glyph | None = None
-        for glyph in glyphs:
+        for previous, glyph in zip([None, *glyphs], glyphs, strict=False):
             if previous is not None and previous.kerns and glyph.kerns:
                 pen += self._kern(previous, glyph)
             starts.append(max(0, round(pen) + glyph.left))
             pen += glyph.advance
-            previous = glyph
         ends = [start + glyph.picture.shape[1] for start, glyph in zip(starts, glyphs, strict=True)]
         canvas = np.zeros((self.height, max([round(pen), *ends]) + self._margin), np.uint8)
         for start, end, glyph in zip(starts, ends, glyphs, strict=True):
@@ -119,15 +111,14 @@ class Font:
         margin = self._margin + max(0, -whole.left)
         return np.pad(whole.picture, ((0, 0), (margin + whole.left, self._margin)))
 
-    def _glyph(self, character: str) -> "_Glyph":
-        if character in self._glyphs:
-            return self._glyphs[character]
-        glyph = self._made(character)
-        if glyph.picture.size <= 16 * self.size**2:  # a font of larger ones would fill the memory with them
-            self._glyphs[character] = glyph
+    def _glyph(self, character: str) -> _Glyph:
+        if (glyph := self._glyphs.get(character)) is None:
+            glyph = self._made(character)
+            if glyph.picture.size <= 16 * self.size**2:  # a font of larger ones would fill the memory with them
+                self._glyphs[character] = glyph
         return glyph
 
-    def _made(self, text: str, direction: str | None = None) -> "_Glyph":
+    def _made(self, text: str, direction: str | None = None) -> _Glyph:
         try:
             left, top, right, bottom = self._font.getbbox(text, mode="L", anchor="la", direction=direction)
             if max((right - left) / len(text), bottom - top) > MOST_EMS * self.size:
@@ -149,7 +140,7 @@ class Font:
         kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
         return _Glyph(text, picture, int(left), advance, kerns, bool(picture.any()))
 
-    def _kern(self, first: "_Glyph", second: "_Glyph") -> float:
+    def _kern(self, first: _Glyph, second: _Glyph) -> float:
         """How much nearer (negative) the second glyph stands to the first than their widths say."""
         pair = (first.text, second.text)
         if pair not in self._kerning:
@@ -193,12 +184,10 @@ def characters_of(path: str) -> frozenset[int]:
 @lru_cache(maxsize=10_000)
 def needs_shaping(character: str) -> bool:
     """Whether a character's form or place depends on its neighbours."""
-    code = ord(character)
     return (
         unicodedata.bidirectional(character) in ("R", "AL", "AN")
         or unicodedata.category(character).startswith("M")
-        or character == "\u200d"
-        or any(first <= code <= last for first, last in _SHAPED_BLOCKS)
+        or _SHAPED.match(character) is not None
     )
 
 

@@ -26,7 +26,7 @@ from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Height, Length, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf
+from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf, refuse_unknown_writers
 from text_recognizer.datasets.lines.line_list import ImageFile
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool
@@ -35,7 +35,7 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import Step
-from text_recognizer.wording import counted, did_you_mean, received
+from text_recognizer.wording import did_you_mean, received
 
 IamFilter = Literal["ok", "flor2020"]
 
@@ -208,16 +208,10 @@ class IamDataset(LineDataset):
         return {name: form.writer for name, form in self._forms.items()}
 
     def _require_writers(self, names: Iterable[str]) -> None:
-        """Raises DataError for lines of which no file says who wrote them: they could part what one hand wrote."""
         self.files.require_writers()
         unknown = [name for name in names if not self._writers.get(name.rpartition("-")[0])]
-        if unknown:
-            files = "forms.txt" if self.texts == "ascii" and self.files.find("forms.txt") else "the XML files"
-            raise DataError(
-                f"{self.label}: split 'writers' needs the writer of every line, but {files} in {self.files.root} say "
-                f"nothing of {counted(len(unknown), 'line')}, the first '{unknown[0]}'. Complete them, or choose "
-                f"another split."
-            )
+        files = "forms.txt" if self.texts == "ascii" and self.files.find("forms.txt") else "the XML files"
+        refuse_unknown_writers(self.label, "line", unknown, f"{files} in {self.files.root}")
 
     @cached_property
     def _forms(self) -> dict[str, IamForm]:

@@ -16,6 +16,7 @@ from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
+from text_recognizer.wording import counted
 
 IamSplit = Literal["lwitlrt", "flor2020", "fsdl", "aachen", "writers"]
 TextsOf = Literal["ascii", "xml"]
@@ -239,6 +240,19 @@ class IamFiles:
                 if not name.startswith(".") and not is_archive(Path(name)) and not name.endswith((".lock", SUMS)):
                     found.setdefault(name, []).append(Path(folder, name))
         return found
+
+
+def refuse_unknown_writers(label: str, noun: str, unknown: Sequence[str], files: str) -> None:
+    """For split "writers": without its writer, a sample could come into another split than others of the same hand.
+
+    Raises:
+        DataError: there are samples of an unknown writer.
+    """
+    if unknown:
+        raise DataError(
+            f"{label}: split 'writers' needs the writer of every {noun}, but {files} name none for "
+            f"{counted(len(unknown), noun)}, the first '{unknown[0]}'. Complete them, or choose another split."
+        )
 
 
 def _unpacked(archive: Path) -> Path:

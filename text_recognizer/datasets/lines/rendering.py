@@ -121,15 +121,10 @@ def fitting_size(font_path: str, height: int) -> int:
 def centred(line: Grey, height: int) -> Grey:
     """A line in a picture of another height: rows are added or cut above and below."""
     missing = height - line.shape[0]
-    if missing == 0:
-        return line
     if missing < 0:
         above = -missing // 2
         return line[above : above + height]
-    padded = np.zeros((height, line.shape[1]), np.uint8)
-    above = missing // 2
-    padded[above : above + line.shape[0]] = line
-    return padded
+    return np.pad(line, ((missing // 2, missing - missing // 2), (0, 0)))
 
 
 def turned(line: Grey, degrees: float) -> Grey:

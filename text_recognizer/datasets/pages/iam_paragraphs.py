@@ -12,12 +12,11 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import read_form_xml
 from text_recognizer.datasets.lines.iam import form_outline
-from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit
+from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, refuse_unknown_writers
 from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.errors import DataError
-from text_recognizer.wording import counted
 
 
 class IamParagraphsDataset(ParagraphDataset):
@@ -82,7 +81,11 @@ class IamParagraphsDataset(ParagraphDataset):
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:
         if self.iam_split == "writers":
-            self._require_writers(names)
+            groups = unpacked("groups", self.store.arrays())
+            unknown = [name for name, group in zip(names, groups, strict=True) if not group]
+            refuse_unknown_writers(
+                self.label, "form", unknown, f"the XML files in {self.files.root} (attribute writer-id)"
+            )
             return stored
         places = {
             form: SPLIT_NAMES.index(split)
@@ -91,17 +94,6 @@ class IamParagraphsDataset(ParagraphDataset):
             for form in (one, one.rpartition("-")[0])
         }
         return np.array([places.get(name, UNUSED) for name in names], np.int8)
-
-    def _require_writers(self, names: Sequence[str]) -> None:
-        """Raises DataError for forms of which no file says who wrote them."""
-        groups = unpacked("groups", self.store.arrays())
-        unknown = [name for name, group in zip(names, groups, strict=True) if not group]
-        if unknown:
-            raise DataError(
-                f"{self.name}: split 'writers' needs the writer of every form, but the XML files in {self.files.root} "
-                f"name none (writer-id) for {counted(len(unknown), 'form')}, the first '{unknown[0]}'. Complete them, "
-                f"or choose another split."
-            )
 
     @cached_property
     def files(self) -> IamFiles:
