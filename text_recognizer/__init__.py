@@ -27,37 +27,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "DataSpec": "text_recognizer.datasets.base:DataSpec",
-    "Dataset": "text_recognizer.datasets.base:Dataset",
-    "ExperimentSpec": "text_recognizer.spec:ExperimentSpec",
-    "Metric": "text_recognizer.models.metric:Metric",
-    "Model": "text_recognizer.models.base:Model",
-    "Network": "text_recognizer.networks.base:Network",
-    "Prediction": "text_recognizer.models.base:Prediction",
-    "Run": "training.api.run:Run",
-    "Runs": "training.api.run:Runs",
-    "Split": "text_recognizer.datasets.base:Split",
-    "SweepResult": "training.api.experiments:SweepResult",
-    "TextRecognizerError": "text_recognizer.errors:TextRecognizerError",
-    "draw_samples": "training.api.samples:draw_samples",
-    "load_predictor": "training.api.predictors:load_predictor",
-    "run_experiment": "training.api.experiments:run_experiment",
-    "run_sweep": "training.api.experiments:run_sweep",
-    "runs": "training.api.run:runs",
+_NAMES = {
+    "text_recognizer.datasets.base": ("DataSpec", "Dataset", "Split"),
+    "text_recognizer.errors": ("TextRecognizerError",),
+    "text_recognizer.models.base": ("Model", "Prediction"),
+    "text_recognizer.models.metric": ("Metric",),
+    "text_recognizer.networks.base": ("Network",),
+    "text_recognizer.spec": ("ExperimentSpec",),
+    "training.api.experiments": ("SweepResult", "run_experiment", "run_sweep"),
+    "training.api.predictors": ("load_predictor",),
+    "training.api.run": ("Run", "Runs", "runs"),
+    "training.api.samples": ("draw_samples",),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ["__version__", *_WHERE]
+__all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module 'text_recognizer' has no attribute '{name}'")
     import importlib
 
-    module, _, attribute = _WHERE[name].partition(":")
-    value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value
+    globals()[name] = value = getattr(importlib.import_module(_MODULES[name]), name)
     return value
 
 

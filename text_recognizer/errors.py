@@ -45,13 +45,11 @@ class SpecError(TextRecognizerError):
         given = [problems] if isinstance(problems, str) else problems
         self.problems = [one if isinstance(one, Problem) else Problem(one) for one in given]
         self.source = source
-        super().__init__(self._text())
-
-    def _text(self) -> str:
-        where = f" in {self.source}" if self.source else ""
         if len(self.problems) == 1:
-            return f"{self.problems[0]}" + (f" ({self.source})" if self.source else "")
-        return f"{len(self.problems)} problems{where}:\n" + "\n".join(f"  - {problem}" for problem in self.problems)
+            super().__init__(f"{self.problems[0]}" + (f" ({source})" if source else ""))
+        else:
+            title = f"{len(self.problems)} problems" + (f" in {source}:" if source else ":")
+            super().__init__("\n".join([title, *(f"  - {problem}" for problem in self.problems)]))
 
 
 class DataError(TextRecognizerError):

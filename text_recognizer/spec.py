@@ -1,7 +1,6 @@
 """ExperimentSpec: what is trained, on what, and how. Read, overridden and identified without TensorFlow."""
 
 import ast
-import dataclasses
 import hashlib
 import json
 import sys
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.arguments import check_value, to_json
+from text_recognizer.arguments import arguments_of, check_value, to_json
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.json_text import MOST_NESTED, parse_json_text
 from text_recognizer.registry import names
@@ -113,11 +112,7 @@ def base_spec(given: Collection[str]) -> dict[str, Any]:
 
 def typed_fields() -> dict[str, Any]:
     """The keys of a spec with the kind of value each holds."""
-    return {
-        one.name: {"seed": int}.get(one.name, dict[str, Any] if one.name.endswith("_args") else str)
-        for one in dataclasses.fields(ExperimentSpec)
-        if one.name != "origin"
-    }
+    return {name: one.annotation for name, one in arguments_of(ExperimentSpec).items() if name != "origin"}
 
 
 def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-Name = str
-
 
 @dataclass(frozen=True)
 class EarlyStopping:
@@ -59,17 +57,17 @@ class TrainArgs:
     batch_size: Annotated[int, Ge(1)] = 64
     epochs: Annotated[int, Ge(1)] = 16
     steps_per_epoch: Annotated[int, Ge(1)] | None = None
-    optimizer: Name = "adam"
+    optimizer: str = "adam"
     optimizer_args: dict[str, Any] = field(default_factory=dict)
     learning_rate: Annotated[float, Gt(0)] | None = None
-    schedule: Name = "constant"
+    schedule: str = "constant"
     schedule_args: dict[str, Any] = field(default_factory=dict)
     weight_decay: Annotated[float, Ge(0)] | None = None
     gradient_clip_norm: Annotated[float, Gt(0)] | None = None
     gradient_clip_value: Annotated[float, Gt(0)] | None = None
     monitor: str = "val_loss"
     early_stopping: EarlyStopping | None = None
-    augmentation: Name = "none"
+    augmentation: str = "none"
     augmentation_args: dict[str, Any] = field(default_factory=dict)
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     average_decay: Annotated[float, Gt(0), Lt(1)] | None = None

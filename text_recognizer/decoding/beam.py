@@ -123,14 +123,13 @@ class _Search:
         scorers: Sequence[tuple[Scorer, float]],
         length_bonus: float,
     ) -> None:
-        lines = len(probabilities)
-        shape = (lines, beam_width)
+        shape = (len(probabilities), beam_width)
         self._probabilities = probabilities
         self._candidates = candidates
         self._scorers = scorers
         self._length_bonus = length_bonus
         self._states = [np.full(shape, scorer.start, np.int64) for scorer, _ in scorers]
-        self._log_scale = np.zeros(lines)
+        self._log_scale = np.zeros(len(probabilities))
         self._history: list[tuple[NDArray[np.int64], NDArray[np.int64]] | None] = []
         self._beams = _Beams(
             blank=np.zeros(shape),
@@ -158,7 +157,15 @@ class _Search:
             # A character that follows its like needs a blank between them.
             like = ids[:, None, :] == beams.last[:, :, None]
             extended = begin[:, None, :] * np.where(like, beams.blank[:, :, None], total[:, :, None])  # (B, W, K)
-            self._merge(beams, total, own, like, stay_character, extended)
+            # A prefix whose parent is in the beam gets what the parent would be extended to; the parent then is not.
+            is_parent = beams.parent[:, :, None] == beams.key[:, None, :]  # (B, child, parent)
+            is_parent &= (beams.last > 0)[:, :, None] & (beams.last >= 0)[:, None, :]
+            line, child, parent = np.nonzero(is_parent)
+            repeated = beams.last[line, child] == beams.last[line, parent]
+            came = np.where(repeated, beams.blank[line, parent], total[line, parent])
+            stay_character[line, child] += own[line, child] * came
+            pair, place = np.nonzero(like[line, child])  # the candidate that is the child's last character
+            extended[line[pair], parent[pair], place] = 0.0
             self._select(beams, ids, stay_blank, stay_character, extended)
         else:
             beams.blank[:], beams.character[:] = stay_blank, stay_character
@@ -167,27 +174,6 @@ class _Search:
         beams.blank[:] /= scale
         beams.character[:] /= scale
         self._log_scale[:lines] += np.log(scale[:, 0])
-
-    def _merge(
-        self,
-        beams: _Beams,
-        total: NDArray[np.float64],
-        own: NDArray[np.float64],
-        like: NDArray[np.bool_],
-        stay_character: NDArray[np.float64],
-        extended: NDArray[np.float64],
-    ) -> None:
-        """Gives a prefix in the beam what its parent in the beam would be extended to; the parent then is not."""
-        is_parent = beams.parent[:, :, None] == beams.key[:, None, :]  # (B, child, parent)
-        is_parent &= (beams.last > 0)[:, :, None] & (beams.last >= 0)[:, None, :]
-        line, child, parent = np.nonzero(is_parent)
-        if not len(line):
-            return
-        repeated = beams.last[line, child] == beams.last[line, parent]
-        came = np.where(repeated, beams.blank[line, parent], total[line, parent])
-        stay_character[line, child] += own[line, child] * came
-        pair, place = np.nonzero(like[line, child])  # the candidate that is the child's last character
-        extended[line[pair], parent[pair], place] = 0.0
 
     def _select(
         self,

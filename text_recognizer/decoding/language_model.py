@@ -101,14 +101,6 @@ class CharacterLanguageModel:
         """(N,) log-probability that the text ends here."""
         return self.step(states, np.full(len(states), self.classes))[1]
 
-    def log_probability(self, label: NDArray[np.integer[Any]]) -> float:
-        """Of a whole text, its end included."""
-        state, total = np.array([self.start]), 0.0
-        for character in label:
-            state, score = self.step(state, np.array([character]))
-            total += float(score[0])
-        return total + float(self.finish(state)[0])
-
     def save(self, path: Path) -> None:
         numbers = np.array([self.order, self.classes, self.start])
         arrays = {name: getattr(self, name) for name in _ARRAYS}

@@ -21,8 +21,7 @@ def data(tmp_path, monkeypatch):
 
 def fill(writer):
     writer.add("a.images", np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
-    big = writer.allocate("b.labels", (5,), "int32")
-    big[:] = 7
+    writer.add("b.labels", np.full(5, 7, np.int32))
 
 
 def test_arrays_come_back_memory_mapped_and_read_only(data):

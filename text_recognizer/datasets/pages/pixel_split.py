@@ -58,7 +58,8 @@ class PixelSplit(Split):
 
     def line_texts(self, position: int) -> list[str]:
         """What the lines of a picture say, from top to bottom."""
-        return self._texts[self._lines(position)]
+        lines = self._lines(position)
+        return self._texts.take(np.arange(lines.start, lines.stop))
 
     def line_boxes(self, position: int) -> NDArray[np.float32]:
         """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored picture."""

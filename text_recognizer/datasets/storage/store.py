@@ -42,11 +42,6 @@ class StoreWriter:
         with _writing(self._store):
             np.save(self._folder / f"{name}.npy", np.ascontiguousarray(array))
 
-    def allocate(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-        """An array on disk to be filled piece by piece."""
-        with _writing(self._store):
-            return np.lib.format.open_memmap(self._folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
-
     @contextmanager
     def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
         """An array on disk whose length is not known yet: yields the function that appends to it.

@@ -1,13 +1,13 @@
 """Many texts in two arrays, so that they lie in a store and are shared between processes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class PackedStrings(Sequence[str]):
+class PackedStrings:
     """Texts of any length, decoded when asked for.
 
     Args:
@@ -28,15 +28,8 @@ class PackedStrings(Sequence[str]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @overload
-    def __getitem__(self, position: int) -> str: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[str]: ...
-    def __getitem__(self, position: int | slice) -> str | list[str]:
-        if isinstance(position, slice):
-            return self.take(np.arange(len(self))[position])
-        place = range(len(self))[position]
-        return self.content[self.offsets[place] : self.offsets[place + 1]].tobytes().decode("utf-8")
+    def __getitem__(self, position: int) -> str:
+        return self.take(np.array([range(len(self))[position]]))[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.take(np.arange(len(self))))
