@@ -7,7 +7,7 @@ from text_recognizer.registry import add_kind
 
 # What each does, so that `--help` need not import it.
 SUMMARIES = {
-    "runs": "look at runs: list, show, compare, rerun, stop, tail",
+    "runs": "look at runs: list, show, compare, rerun, stop, tail, export",
     "sweeps": "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export",
     "sync": "send runs and sweeps to W&B that were made offline",
     "predict": "read characters in image files",

@@ -8,12 +8,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from evaluation.compare import PairedComparison, PairedErrorRates, compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.files.journals import read_journal
 from training.runs.checks import STATES
@@ -35,11 +37,12 @@ EXAMPLES = """examples:
   text-recognizer runs compare 20261120-093012 20261120-094520
   text-recognizer runs rerun last --seed=1
   text-recognizer runs tail last
+  text-recognizer runs export last predict.txt
 """
 
 
 class Runs(Command):
-    """Look at runs: list, show, compare, rerun, stop, tail."""
+    """Look at runs: list, show, compare, rerun, stop, tail, export."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
@@ -83,6 +86,10 @@ class Runs(Command):
             "--lines", type=int, default=20, metavar="N", help="earlier lines to show first (default: 20)"
         )
         tail.set_defaults(run=_tail)
+        export = actions.add_parser("export", help="labels and readings of the test split, as lines TE_L and TE_P")
+        export.add_argument("name", metavar="RUN")
+        export.add_argument("output", type=Path, metavar="FILE", help="a new file, like predict.txt")
+        export.set_defaults(run=_export)
         rerun = actions.add_parser(
             "rerun", help="a new run with the spec of an old one; further arguments as of run_experiment"
         )
@@ -199,6 +206,25 @@ def _comparison(runs: Sequence[Run]) -> PairedComparison | PairedErrorRates | No
         return None
     first, second = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
     return compare_predictions(first, second)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    run = find_run(arguments.name)
+    rows = read_journal(run.folder / "predictions.jsonl", prediction_fault)
+    if not rows:
+        raise RunError(f"the run {run.folder} has no predictions: it is not finished.")
+    text = "".join(f"TE_L {_one_line(row['label'])}\nTE_P {_one_line(row['predicted'])}\n" for row in rows)
+    try:
+        with open(arguments.output, "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"cannot write {arguments.output}: {error.strerror or error}. Name a new file.") from None
+    print(f"{counted(len(rows), 'prediction')} in {arguments.output}")
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _stop(arguments: argparse.Namespace) -> int:

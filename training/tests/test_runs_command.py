@@ -98,6 +98,18 @@ def test_a_state_that_no_run_can_have_is_refused(run, capsys):
     assert "'fialed'. Did you mean 'failed'?" in capsys.readouterr().err
 
 
+def test_labels_and_readings_are_exported_line_by_line(run, capsys, tmp_path):
+    output = tmp_path / "predict.txt"
+    assert text_recognizer(["runs", "export", "one", str(output)]) == 2
+    assert "has no predictions" in capsys.readouterr().err
+    rows = [{"position": 0, "label": "größe ,", "predicted": "grobe"}, {"position": 1, "label": "b", "predicted": ""}]
+    (run.folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert text_recognizer(["runs", "export", "one", str(output)]) == 0
+    assert output.read_bytes().decode() == "TE_L größe ,\nTE_P grobe\nTE_L b\nTE_P \n"
+    assert text_recognizer(["runs", "export", "one", str(output)]) == 2
+    assert "Name a new file" in capsys.readouterr().err
+
+
 def test_runs_are_compared_as_json(run, capsys):
     assert text_recognizer(["runs", "compare", "one", "one", "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
