@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Dataset, Split, SplitName
-from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
-from text_recognizer.datasets.lines.fonts import font as font_of
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of
+from text_recognizer.datasets.drawing.fonts import font as font_of
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.lines.fonts import DEFAULT_FONT
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.lines.iam import IamDataset
 from text_recognizer.datasets.lines.rendering import Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource

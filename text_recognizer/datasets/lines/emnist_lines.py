@@ -13,11 +13,11 @@ from text_recognizer.charset import Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SubsampleFraction
 from text_recognizer.datasets.characters.emnist import BYCLASS, EmnistDataset, Orientation
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import Characters, Length
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError

@@ -12,11 +12,12 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from text_recognizer.charset import describe, normalized, tidy_text
+from text_recognizer.datasets.drawing.changes import Noise
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.lines.fonts import DEFAULT_FONT, characters_of
-from text_recognizer.datasets.lines.rendering import Noise, RenderedChunk, RenderedSample, Rendering
+from text_recognizer.datasets.lines.rendering import RenderedChunk, RenderedSample, Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError

@@ -293,7 +293,7 @@ def tars() -> list[Files]:
 
 
 def fonts() -> list[Files]:
-    from text_recognizer.datasets.lines.fonts import _default_content
+    from text_recognizer.datasets.drawing.fonts import _default_content
 
     def font(kind: int, body: bytes) -> bytes:
         cmap = struct.pack(">HHHHI", 0, 1, 3, 10 if kind == 12 else 1, 12) + body

@@ -22,6 +22,7 @@ import numpy as np
 
 from text_recognizer import experiment
 from text_recognizer.datasets.characters.files import read_character_files
+from text_recognizer.datasets.drawing.fonts import Font
 from text_recognizer.datasets.formats.char_dict import read_char_dict
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
@@ -29,7 +30,6 @@ from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.lines.charset_files import read_charset
-from text_recognizer.datasets.lines.fonts import Font
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset

@@ -1,0 +1,1 @@
+"""Texts drawn with fonts, and what turns drawings into something more like writing."""
