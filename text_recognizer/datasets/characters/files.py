@@ -54,9 +54,17 @@ def read_character_files(files: Mapping[str, Path], stem: str = "") -> Parts:
     entries = [entry for path in files.values() for entry in _entries(path)]
     for entry in entries:
         if stem and entry.filename == f"{stem}.mat":
+            stored_bytes = entry.path.stat().st_size
             with entry.open() as file:
-                return read_emnist_mat(_content(entry, file), str(entry))
-    found = _idx_entries(entries, "") | (_idx_entries(entries, stem) if stem else {})
+                content = file.read(most_unpacked_bytes(stored_bytes) + 1)
+            check_unpacked(str(entry), len(content), stored_bytes)
+            return read_emnist_mat(content, str(entry))
+    found: dict[tuple[str, str], _Entry] = {}
+    for beginning in ("", stem):
+        for entry in entries:
+            match = _IDX_NAME.fullmatch(entry.filename)
+            if match and (match[1] or "") == beginning:
+                found["train" if match[2] == "train" else "test", match[3]] = entry
     parts = {}
     for part in ("train", "test"):
         for kind in ("images", "labels"):
@@ -72,26 +80,9 @@ def _entries(path: Path) -> list[_Entry]:
     return [_Entry(path, member.name) for member in members(path) if member.kind == "file"]
 
 
-def _idx_entries(entries: list[_Entry], stem: str) -> dict[tuple[str, str], _Entry]:
-    found = {}
-    for entry in entries:
-        match = _IDX_NAME.fullmatch(entry.filename)
-        if match and (match[1] or "") == stem:
-            found["train" if match[2] == "train" else "test", match[3]] = entry
-    return found
-
-
 def _read(entry: _Entry, dimensions: int) -> NDArray[np.uint8]:
     with entry.open() as file:
         return read_idx(file, str(entry), dimensions, entry.path.stat().st_size)
-
-
-def _content(entry: _Entry, file: IO[bytes]) -> bytes:
-    """All of a file, which may lie in an archive and unpack to more than it should."""
-    stored_bytes = entry.path.stat().st_size
-    content = file.read(most_unpacked_bytes(stored_bytes) + 1)
-    check_unpacked(str(entry), len(content), stored_bytes)
-    return content
 
 
 def _missing(part: str, kind: str, stem: str, entries: list[_Entry]) -> str:

@@ -26,11 +26,7 @@ from text_recognizer.datasets.characters.base import (
     stratified_sample,
 )
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import (
-    Rejected,
-    packed_rejected,
-    summary,
-)
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
 from text_recognizer.errors import DataError
@@ -51,8 +47,6 @@ _COLUMNS = {
     "names": "uint8",
     "names.offsets": "int64",
 }
-
-
 _LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
 
 
@@ -105,15 +99,8 @@ class _Converted(NamedTuple):
 class PictureSplit(CharacterSplit):
     """Characters with names and, where they are known, writers."""
 
-    def __init__(
-        self,
-        images: NDArray[Any],
-        labels: NDArray[Any],
-        members: Positions,
-        classes: tuple[str, ...],
-        arrays: Mapping[str, NDArray[Any]],
-    ) -> None:
-        super().__init__(images, labels, members, classes)
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], members: Positions, classes: tuple[str, ...]) -> None:
+        super().__init__(arrays["all.images"], arrays["all.labels"], members, classes)
         self._arrays = arrays
 
     @cached_property
@@ -189,8 +176,7 @@ class PictureDataset(CharacterDataset):
         return CharacterForm(self.side, max(1, self.side // 32), self.stretch)
 
     def split(self, name: SplitName) -> PictureSplit:
-        arrays = self.store.arrays()
-        return PictureSplit(arrays["all.images"], arrays["all.labels"], self.members[name], self.classes, arrays)
+        return PictureSplit(self.store.arrays(), self.members[name], self.classes)
 
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
         raise NotImplementedError("pictures are converted piece by piece")
@@ -264,10 +250,8 @@ class PictureDataset(CharacterDataset):
                 done(len(columns["hashes"]) + len(converted.rejected))
             append["names.offsets"](np.array([name_bytes]))
         if not count:
-            problem = (
-                f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
-            )
-            raise DataError(f"{self.name}: {problem}")
+            why = f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
+            raise DataError(f"{self.name}: {why}")
         for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
             writer.add(name, array)
 
