@@ -193,7 +193,9 @@ def test_a_charset_is_read_from_our_json_a_bundle_a_list_and_one_character_a_lin
         ("a.json", b"[", "is not JSON"),
         ("a.json", b"{}", "holds no charset"),
         ("a.txt", b"abcdefghij\n", "line 1: expected one character a line. Received: 'abcdefghij'"),
-        ("a.txt", b"\xe9\n", "is not UTF-8 text"),
+        ("a.txt", b"\xe9\n", "line 1 is not utf-8 text"),
+        ("n" * 300, None, "there is no file '.*nnn'"),
+        ("a\0b", None, "there is no file"),
         ("a.json", b'["a", 3]', "must be text that is not empty. Received: 3"),
     ],
 )

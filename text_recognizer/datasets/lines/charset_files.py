@@ -1,10 +1,12 @@
 """Charsets in files: our JSON, a bundle's, the maps of older recognisers, one character a line."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
+from text_recognizer.datasets.formats.line_lists import read_text
 from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 
@@ -32,18 +34,13 @@ def read_characters(path: Path) -> list[str]:
     Raises:
         DataError: there is no such file, or no charset in it.
     """
-    file = path / "bundle.json" if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    file = path / "bundle.json" if os.path.isdir(path) else path  # noqa: PTH112 - any name
+    if not os.path.exists(file):  # noqa: PTH110 - any name
         raise DataError(
             f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], or the path of a file: '
             f'a bundle, a JSON file with "characters", a char_dict.json, or one character a line.'
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}.") from None
+        )
+    text = read_text(file)
     if file.suffix.lower() != ".json":
         return _one_a_line(text, file)
     try:
@@ -54,10 +51,10 @@ def read_characters(path: Path) -> list[str]:
 
 
 def _characters_in(value: Any, file: Path) -> list[str]:
+    if isinstance(value, dict) and "characters" in value:
+        value = value["characters"]
     if isinstance(value, list):
         return value
-    if isinstance(value, dict) and isinstance(value.get("characters"), list):
-        return list(value["characters"])
     if isinstance(value, dict) and isinstance(value.get("data_spec"), dict):
         return _characters_of_bundle(value["data_spec"], file)
     if isinstance(value, dict) and value:
