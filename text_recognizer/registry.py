@@ -32,6 +32,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "LineListDataset": "text_recognizer.datasets.lines.line_list:LineListDataset",
         "MnistDataset": "text_recognizer.datasets.characters.mnist:MnistDataset",
         "PageListDataset": "text_recognizer.datasets.pages.page_list:PageListDataset",
+        "RenderedCharactersDataset": "text_recognizer.datasets.characters.rendered:RenderedCharactersDataset",
         "RenderedLinesDataset": "text_recognizer.datasets.lines.rendered_lines:RenderedLinesDataset",
     },
     "model": {
@@ -68,6 +69,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "augmentation": {
         "none": "text_recognizer.augmentation.recipes:none",
         "affine": "text_recognizer.augmentation.recipes:Affine",
+        "character_elastic": "text_recognizer.augmentation.recipes:CharacterElastic",
         "line_affine": "text_recognizer.augmentation.recipes:LineAffine",
         "line_elastic": "text_recognizer.augmentation.recipes:LineElastic",
         "page_affine": "text_recognizer.augmentation.recipes:PageAffine",

@@ -23,7 +23,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
     neural networks applied to visual document analysis", in the directions in which handwriting varies.
     """
 
-    columns = ("image", "width")  # of a batch: what it takes and returns
+    columns: tuple[str, ...] = ("image", "width")  # of a batch: what it takes and returns
 
     def __init__(self, changes: LineAffine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
@@ -42,10 +42,10 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         moves = (self.changes.zoom_fraction, self.changes.shift_fraction, self.changes.local_fraction)
         if any((self.slope, self.slant, *moves)):
             x, widths = self._formed(x, widths)
-        x = self._stroked(x)
+        x = self.stroked(x)
         # Padding stays nothing: it is no paper that could be brighter or rougher.
         inside = keras.ops.arange(keras.ops.shape(x)[2], dtype="int32")[None, None, :] < widths[:, None, None]
-        x = keras.ops.where(inside, self._shaded(x), 0.0)
+        x = keras.ops.where(inside, self.shaded(x), 0.0)
         ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))
         return keras.ops.cast(keras.ops.abs(self.background - ink), "uint8")[..., None], widths
 
@@ -73,7 +73,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
             place, lean, size, rise = self._wandering(x, height, width)  # (B, 1, W) each
             source_x = source_x + height * place + lean * row
             source_y = source_y + height * rise + size * row
-        formed = _bilinear(x, source_x, source_y + (height - 1) / 2.0)
+        formed = bilinear(x, source_x, source_y + (height - 1) / 2.0)
         grown = ops.minimum(ops.ceil(true * wider), full)
         return formed, ops.maximum(ops.cast(grown, widths.dtype), widths)
 
@@ -91,7 +91,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         course = course + part[None, :, None] * ops.take(knots, left + 1, axis=1)  # (B, W, 4)
         return [course[:, None, :, index] for index in range(4)]
 
-    def _stroked(self, x: Any) -> Any:
+    def stroked(self, x: Any) -> Any:
         """Strokes thicker or thinner, by mixing with the strongest or weakest ink around each pixel."""
         if not self.changes.stroke_amount:
             return x
@@ -102,7 +102,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         thin = -ops.max_pool(-image, 3, strides=1, padding="same")[..., 0]
         return x + ops.maximum(amount, 0.0) * (thick - x) + ops.maximum(-amount, 0.0) * (thin - x)
 
-    def _shaded(self, x: Any) -> Any:
+    def shaded(self, x: Any) -> Any:
         if self.changes.contrast_fraction:
             x = x * (1.0 + drawn(x, self.changes.contrast_fraction, self.random)[:, None, None])
         if self.changes.brightness_fraction:
@@ -113,7 +113,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         return x
 
 
-def _bilinear(x: Any, columns: Any, rows: Any) -> Any:
+def bilinear(x: Any, columns: Any, rows: Any) -> Any:
     """(B, H, W) values of images at fractional places, 0 outside.
 
     One gather for each of the four neighbours of all pixels; keras.ops.image.map_coordinates does this too, one image

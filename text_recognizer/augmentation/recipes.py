@@ -108,6 +108,40 @@ class LineElastic(LineAffine):
     noise_fraction: Share = 0.05
 
 
+@dataclass(frozen=True)
+class CharacterElastic(LineElastic):
+    """Single characters as other hands write them: turned, slanted, their parts shifted and bent, strokes, noise.
+
+    Args:
+        local_fraction: standard deviation of the shifts of a character's parts, as a share of its side.
+        stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
+        noise_fraction: largest standard deviation of a pixel's noise.
+        flip: mirrors every other character from left to right; hardly any script allows it.
+    """
+
+    rotation_degrees: Degrees = 8.0
+    shear_degrees: Degrees = 15.0
+    zoom_fraction: Share = 0.15
+    local_fraction: Share = 0.04
+    stroke_amount: Annotated[float, Ge(0), Le(1)] = 0.8
+    flip: bool = False
+
+    def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
+        """A layer from the column "image" of a batch to the same, changed.
+
+        Raises:
+            SpecError: the dataset's images are no single characters.
+        """
+        if data_spec.target != "character":
+            raise SpecError(
+                f"train_args.augmentation changes single characters, but the dataset's images show a "
+                f"{data_spec.target}. Use 'line_elastic' for lines."
+            )
+        from text_recognizer.augmentation.random_character import RandomCharacter
+
+        return RandomCharacter(self, data_spec.background, seed)
+
+
 def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:
     """A batch with the columns that an augmentation changes, changed."""
     columns = getattr(layer, "columns", ("image",))

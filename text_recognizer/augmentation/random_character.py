@@ -1,0 +1,67 @@
+"""Random changes of single characters. Importing this module imports Keras."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from text_recognizer.augmentation.random_affine import drawn
+from text_recognizer.augmentation.random_line import RandomLine, bilinear
+from text_recognizer.augmentation.recipes import CharacterElastic
+
+KNOTS = 5  # a side, of the grid whose random shifts bend a character
+
+
+class RandomCharacter(RandomLine):
+    """Changes each character as another hand might: turned, slanted, its parts shifted and bent, strokes and shade.
+
+    uint8 images in, the same out; without `training` they pass unchanged. Parts are shifted by a smooth field through
+    random shifts on a grid: the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for
+    convolutional neural networks applied to visual document analysis", with bends as large as radicals.
+    """
+
+    columns = ("image",)  # of a batch: what it takes and returns
+
+    changes: CharacterElastic
+
+    def __init__(self, changes: CharacterElastic, background: int, seed: int) -> None:
+        super().__init__(changes, background, seed)
+        self.flip = changes.flip
+
+    def call(self, images: Any, training: bool = False) -> Any:  # type: ignore[override]
+        """(B, H, W, 1) uint8 to the same."""
+        if not training:
+            return images
+        # As ink on nothing: what comes in from outside is then 0.
+        x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
+        x = self.shaded(self.stroked(self._bent(x)))
+        if self.flip:
+            mirrored = keras.random.uniform((keras.ops.shape(x)[0], 1, 1), seed=self.random) < 0.5
+            x = keras.ops.where(mirrored, keras.ops.flip(x, axis=2), x)
+        ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))
+        return keras.ops.cast(keras.ops.abs(self.background - ink), "uint8")[..., None]
+
+    def compute_output_shape(self, images_shape: Any) -> Any:
+        return images_shape
+
+    def _bent(self, x: Any) -> Any:
+        """(B, H, W): every pixel taken from where rotation, slant, zoom, shift and the local shifts lead."""
+        ops, changes = keras.ops, self.changes
+        height, width = x.shape[1], x.shape[2]
+
+        def each(largest: float) -> Any:
+            return drawn(x, largest, self.random)[:, None, None]
+
+        angle = each(float(np.deg2rad(changes.rotation_degrees)))
+        wider, taller = (1.0 + each(changes.zoom_fraction) for _ in range(2))
+        column = ops.arange(width, dtype="float32")[None, None, :] - (width - 1) / 2.0  # (1, 1, W) from the middle
+        row = ops.arange(height, dtype="float32")[None, :, None] - (height - 1) / 2.0  # (1, H, 1)
+        slanted = column + each(self.slant) * row
+        source_x = (ops.cos(angle) * slanted - ops.sin(angle) * row) / wider + width * each(changes.shift_fraction)
+        source_y = (ops.sin(angle) * slanted + ops.cos(angle) * row) / taller + height * each(changes.shift_fraction)
+        if changes.local_fraction:
+            knots = (ops.shape(x)[0], KNOTS, KNOTS, 2)
+            shifts = keras.random.normal(knots, 0.0, changes.local_fraction, seed=self.random)
+            field = ops.image.resize(shifts, (height, width), interpolation="bicubic")  # (B, H, W, 2)
+            source_x, source_y = source_x + width * field[..., 0], source_y + height * field[..., 1]
+        return bilinear(x, source_x + (width - 1) / 2.0, source_y + (height - 1) / 2.0)

@@ -1,0 +1,200 @@
+"""Characters drawn with fonts: any script, nothing to download."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from text_recognizer.charset import describe
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, given_classes
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, SidePx
+from text_recognizer.datasets.drawing.changes import Grey, Noise, with_noise
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
+from text_recognizer.datasets.storage.file_states import state_of_files
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.wording import counted
+
+CHARSETS = {"gb2312-1": GB2312_LEVEL_1}
+ASCII = tuple(chr(code) for code in range(33, 127))
+_CHARACTERS_A_SOURCE = 256
+_TIMES_AS_LARGE = 2  # drawn, as in the images: turning and slanting then lose nothing
+
+
+@dataclass(frozen=True)
+class _Drawing(PictureSource):
+    """Some characters of one font, all drawn from one seed, so that it does not matter in which process."""
+
+    split: SplitName | None
+    font_path: str
+    texts: tuple[str, ...]
+    repetitions: int
+    size: int
+    rotation_deg: float
+    slant_deg: float
+    stroke_px: float
+    noise: tuple[Noise, ...]
+    seed: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts) * self.repetitions
+
+    def samples(self) -> Iterator[CharacterSample | Rejected]:
+        random = np.random.default_rng(self.seed)
+        face = font(self.font_path, self.size)
+        group = Path(self.font_path).stem
+        for text in self.texts:
+            clean = face.draw(text)
+            if not clean.any():
+                yield Rejected(f"{group}/{text}", "its font draws nothing for it", text)
+                continue
+            for number in range(self.repetitions):
+                picture = clean if number == 0 else self._changed(clean, random)
+                yield CharacterSample(f"{group}/{text}/{number}", text, cut(np.invert(picture)), group)
+
+    def _changed(self, drawn: Grey, random: np.random.Generator) -> Grey:
+        """Light ink on black: turned, slanted, with other strokes and noise."""
+        from PIL import Image, ImageFilter
+
+        slope = math.tan(math.radians(random.uniform(-self.slant_deg, self.slant_deg)))
+        angle = math.radians(random.uniform(-self.rotation_deg, self.rotation_deg))
+        padded = np.pad(drawn, max(drawn.shape) // 3)
+        height, width = padded.shape
+        a, b = math.cos(angle), slope - math.sin(angle)
+        d, e = math.sin(angle), math.cos(angle)
+        matrix = (a, b, width / 2 - a * width / 2 - b * height / 2, d, e, height / 2 - d * width / 2 - e * height / 2)
+        image = Image.fromarray(padded)
+        image = image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        steps = round(random.uniform(-self.stroke_px, self.stroke_px) * _TIMES_AS_LARGE)
+        for _ in range(abs(steps)):
+            changed = image.filter(ImageFilter.MaxFilter(3) if steps > 0 else ImageFilter.MinFilter(3))
+            image = changed if np.asarray(changed).max() > 127 else image  # never to nothing
+        picture = np.asarray(image)
+        if self.noise and random.random() < 0.5:
+            picture = with_noise(cut(picture, paper=0), self.noise[int(random.integers(len(self.noise)))], random)
+        return picture
+
+
+class RenderedCharactersDataset(PictureDataset):
+    """Every character of a charset drawn with fonts; the first drawing of each is clean, the others are changed.
+
+    The test split is of fonts that no training image is drawn with: `test_fonts`, or some of several `fonts`. So is the
+    validation split. Of a single font, each split has a share of the drawings.
+
+    >>> dataset = RenderedCharactersDataset()  # 94 printable characters of ASCII in the font of Pillow
+
+    Args:
+        fonts: TrueType or OpenType files; by default the one that Pillow ships. Characters that a font lacks are left
+            out of it.
+        test_fonts, validation_fonts: fonts of those splits alone.
+        charset: a list of characters, a file with one a line, or "gb2312-1" for the 3,755 characters of CASIA HWDB1.1;
+            by default the printable characters of ASCII.
+        repetitions: drawings of each character with each font.
+        rotation_deg: the largest angle by which a drawing is turned.
+        slant_deg: the largest angle by which upright strokes lean.
+        stroke_px: the most pixels by which strokes become thicker or thinner.
+        noise: kinds of noise for every other changed drawing: gaussian, poisson, salt, pepper; [] for none.
+        seed: of all changes.
+        side: of the images, in pixels.
+        stretch: scales height and width on their own; otherwise characters keep their proportions.
+        test_fraction: share of the fonts (of one font's drawings) held out for the test split without test_fonts.
+        validation_fraction: share held out for validation without validation_fonts.
+        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
+        balance: use no more images of a class for training and validation than the mean class has.
+        processes: that draw; null takes as many as there are cores.
+    """
+
+    def __init__(
+        self,
+        fonts: tuple[str, ...] = (),
+        test_fonts: tuple[str, ...] = (),
+        validation_fonts: tuple[str, ...] = (),
+        charset: list[str] | str | None = None,
+        repetitions: Annotated[int, Ge(1), Le(10_000)] = 20,
+        rotation_deg: Annotated[float, Ge(0), Le(45)] = 6.0,
+        slant_deg: Annotated[float, Ge(0), Le(45)] = 10.0,
+        stroke_px: Annotated[float, Ge(0), Le(4)] = 1.0,
+        noise: tuple[Noise, ...] = ("gaussian", "poisson"),
+        seed: Annotated[int, Ge(0)] = 0,
+        side: SidePx = 64,
+        stretch: bool = False,
+        test_fraction: Fraction = 0.2,
+        validation_fraction: Fraction = 0.1,
+        subsample_fraction: SubsampleFraction | None = None,
+        balance: bool = False,
+        processes: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        super().__init__(side, stretch, test_fraction, subsample_fraction, validation_fraction, balance, processes)
+        self.fonts = _paths(fonts) or (DEFAULT_FONT,)
+        self.test_fonts, self.validation_fonts = _paths(test_fonts), _paths(validation_fonts)
+        self.charset = charset
+        self.repetitions = repetitions
+        self.changes = (rotation_deg, slant_deg, stroke_px, tuple(noise))
+        self.seed = seed
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        if self.charset is None:
+            return ASCII
+        if isinstance(self.charset, str) and self.charset in CHARSETS:
+            return CHARSETS[self.charset]
+        return given_classes(self.charset, self.name)
+
+    def source(self) -> dict[str, Any]:
+        parts = self._fonts_of_splits()
+        return {
+            "fonts": {str(split): list(paths) for split, paths in parts.items()},
+            "state": state_of_files(Path(path) for paths in parts.values() for path in paths),
+            "changes": [self.repetitions, *self.changes, self.seed],
+        }
+
+    def sources(self) -> Sequence[PictureSource]:
+        drawings: list[_Drawing] = []
+        drawable: set[str] = set()
+        for split, paths in self._fonts_of_splits().items():
+            for path in paths:
+                known = characters_of(path)
+                texts = [text for text in self.classes if set(map(ord, text)) <= known]
+                if split in (None, "train"):
+                    drawable.update(texts)
+                for begin in range(0, len(texts), _CHARACTERS_A_SOURCE):
+                    part = tuple(texts[begin : begin + _CHARACTERS_A_SOURCE])
+                    size = _TIMES_AS_LARGE * self.side
+                    drawings.append(
+                        _Drawing(split, path, part, self.repetitions, size, *self.changes, (self.seed, len(drawings)))
+                    )
+        lacking = [text for text in self.classes if text not in drawable]
+        if lacking:
+            raise DataError(
+                f"{self.name}: no font to train on has {counted(len(lacking), 'character')} of the charset: "
+                f"{', '.join(map(describe, lacking[:3]))}{', …' if len(lacking) > 3 else ''}. "
+                f"Give other fonts, or a charset without them."
+            )
+        return drawings
+
+    def _fonts_of_splits(self) -> dict[SplitName | None, tuple[str, ...]]:
+        known_split: SplitName | None = "train" if self.test_fonts or self.validation_fonts else None
+        parts: dict[SplitName | None, tuple[str, ...]] = {
+            known_split: self.fonts,
+            "validation": self.validation_fonts,
+            "test": self.test_fonts,
+        }
+        return {split: paths for split, paths in parts.items() if paths}
+
+
+def cut(picture: Grey, paper: int = 255) -> Grey:
+    """A drawing without its margins."""
+    has_ink = picture != paper
+    rows, columns = np.flatnonzero(has_ink.any(axis=1)), np.flatnonzero(has_ink.any(axis=0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _paths(fonts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(Path(path).expanduser()) for path in fonts)
