@@ -1,5 +1,6 @@
 """Decisions at the end of an epoch. Each keeps its whole state in `state`, so that a resumed run decides the same."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from text_recognizer.models.metric import Metric
@@ -9,13 +10,13 @@ from text_recognizer.train_args import EarlyStopping
 Row = dict[str, Any]
 
 
+@dataclass
 class BestEpoch:
     """Remembers which epoch was the best by the monitored metric."""
 
-    def __init__(self, monitor: str, metric: Metric) -> None:
-        self.monitor = monitor
-        self.metric = metric
-        self.state: dict[str, Any] = {"epoch": 0, "value": None}
+    monitor: str
+    metric: Metric
+    state: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "value": None})
 
     def improved(self, epoch: int, row: Row) -> bool:
         value = float(row[self.monitor])
@@ -25,14 +26,14 @@ class BestEpoch:
         return True
 
 
+@dataclass
 class _Patience:
     """Counts the epochs in which a metric has not improved."""
 
-    def __init__(self, args: EarlyStopping | ReduceOnPlateau, monitor: str, metric: Metric) -> None:
-        self.args = args
-        self.monitor = monitor
-        self.metric = metric
-        self.state: dict[str, Any] = {"best": None, "waited": 0}
+    args: EarlyStopping | ReduceOnPlateau
+    monitor: str
+    metric: Metric
+    state: dict[str, Any] = field(default_factory=lambda: {"best": None, "waited": 0})
 
     def is_over(self, row: Row) -> bool:
         value = float(row[self.monitor])

@@ -1,6 +1,7 @@
 """TrainStep: the compiled step of a training, which sums up what it measures on the way."""
 
 import math
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from text_recognizer.train_args import TrainArgs
 from training.attempts.weight_averages import WeightAverages
 
 
+@dataclass(eq=False)
 class TrainStep:
     """A function of columns (steps, B, …) that trains on one batch after another.
 
@@ -20,28 +22,22 @@ class TrainStep:
         example: a batch of the training split, for its columns and their types.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        network: Any,
-        optimizer: Any,
-        augmentation: Any,
-        args: TrainArgs,
-        example: dict[str, NDArray[Any]],
-    ) -> None:
+    model: Model
+    network: Any
+    optimizer: Any
+    augmentation: Any
+    args: TrainArgs
+    example: InitVar[dict[str, NDArray[Any]]]
+
+    def __post_init__(self, example: dict[str, NDArray[Any]]) -> None:
         import keras
 
-        self.measured = [metric.name for metric in model.metrics_in_training]
+        self.measured = [metric.name for metric in self.model.metrics_in_training]
         self.sums: dict[str, Any] = {
             name: keras.Variable(0.0, dtype="float32", trainable=False, name=f"sum_{name}")
             for name in ["loss", *self.measured, "samples", *map(_whole, self.measured)]
         }
-        self._model = model
-        self._network = network
-        self._optimizer = optimizer
-        self._augmentation = augmentation
-        self._args = args
-        self.averages = WeightAverages(network.trainable_variables, args.average_decay)
+        self.averages = WeightAverages(self.network.trainable_variables, self.args.average_decay)
         self._compiled = self._compile(example)
 
     def __call__(self, columns: dict[str, NDArray[Any]]) -> None:
@@ -71,7 +67,7 @@ class TrainStep:
         import tensorflow as tf
 
         one_step = self._train
-        if self._args.jit_compile:
+        if self.args.jit_compile:
             one_step = tf.function(one_step, jit_compile=True, autograph=False)
 
         def train_steps(columns: dict[str, Any]) -> None:
@@ -79,12 +75,12 @@ class TrainStep:
 
             def body(index: Any) -> Any:
                 batch = {name: column[index] for name, column in columns.items()}  # (steps, B, …) -> (B, …)
-                one_step(batch if self._augmentation is None else augmented(batch, self._augmentation))
+                one_step(batch if self.augmentation is None else augmented(batch, self.augmentation))
                 return index + 1
 
             tf.while_loop(lambda index: index < steps, body, [tf.constant(0)], parallel_iterations=1)
 
-        shapes = self._model.column_shapes(example)
+        shapes = self.model.column_shapes(example)
         signature = {name: tf.TensorSpec((None, None, *shapes[name]), column.dtype) for name, column in example.items()}
         return tf.function(train_steps, input_signature=[signature], autograph=False)
 
@@ -92,21 +88,21 @@ class TrainStep:
         import keras
         import tensorflow as tf
 
-        variables = self._network.trainable_variables
+        variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
-            outputs = self._network(batch["image"], training=True)
-            losses = self._model.loss(batch, outputs, self._args.label_smoothing)  # (B,)
-            auxiliary = self._model.auxiliary_loss(batch, outputs)
-            loss = keras.ops.mean(losses) + sum(self._network.losses)
+            outputs = self.network(batch["image"], training=True)
+            losses = self.model.loss(batch, outputs, self.args.label_smoothing)  # (B,)
+            auxiliary = self.model.auxiliary_loss(batch, outputs)
+            loss = keras.ops.mean(losses) + sum(self.network.losses)
             if auxiliary is not None:
                 loss += keras.ops.mean(auxiliary)
-            scaled = self._optimizer.scale_loss(loss)
-        self._optimizer.apply(tape.gradient(scaled, variables), variables)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
         self.averages.update()
         self.sums["loss"].assign_add(keras.ops.sum(losses))
         self.sums["samples"].assign_add(keras.ops.cast(keras.ops.shape(losses)[0], "float32"))
-        counted = self._model.train_metrics(batch, outputs)
-        check_counted(self._model, "train_metrics", counted, self.measured)
+        counted = self.model.train_metrics(batch, outputs)
+        check_counted(self.model, "train_metrics", counted, self.measured)
         for name, (part, whole) in counted.items():
             self.sums[name].assign_add(keras.ops.cast(part, "float32"))
             self.sums[_whole(name)].assign_add(keras.ops.cast(whole, "float32"))

@@ -22,14 +22,17 @@ _LAST_NUMBER = 10**12 - 1
 _OWN_FILE = re.compile(r"mutex|[0-9]{12}\.(?:waiting|lease)|.+\.(?:device|quarantine)")
 
 
+@dataclass
 class Ticket:
     """This process's own request: an open, locked file."""
 
-    def __init__(self, path: Path, descriptor: int, record: Record) -> None:
-        self.path = path
-        self.number = int(path.stem)
-        self.descriptor = descriptor
-        self.record = record
+    path: Path
+    descriptor: int
+    record: Record
+
+    @property
+    def number(self) -> int:
+        return int(self.path.stem)
 
     def leave(self) -> None:
         """Gives up this process's part; the file goes when no child holds it any more."""

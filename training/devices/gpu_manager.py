@@ -6,6 +6,7 @@ it is gone when the last of them is, however they died. There is no server and n
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
 MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
 
 
+@dataclass(eq=False)
 class Lease:
     """Devices that are this process's until release(), or until it and all children that inherited the lease are gone.
 
@@ -33,23 +35,16 @@ class Lease:
         memory_mib: how much of each device; None for all of it.
         notices: what the user should be told.
         fds: descriptors that keep the lease; a child that has them keeps it too.
+        path: the file that says who holds it; none on the CPU.
+        ticket: what release() gives up; none where another process does.
     """
 
-    def __init__(
-        self,
-        devices: Sequence[Device],
-        memory_mib: Sequence[int | None] = (),
-        notices: Sequence[str] = (),
-        ticket: "Ticket | None" = None,
-        path: Path | None = None,
-        fds: Sequence[int] = (),
-    ) -> None:
-        self.devices = tuple(devices)
-        self.memory_mib = tuple(memory_mib)
-        self.notices = tuple(notices)
-        self._ticket = ticket
-        self._path = path
-        self.fds = tuple(fds)
+    devices: tuple[Device, ...] = ()
+    memory_mib: tuple[int | None, ...] = ()
+    notices: tuple[str, ...] = ()
+    fds: tuple[int, ...] = ()
+    path: Path | None = None
+    ticket: "Ticket | None" = field(default=None, repr=False)
 
     @classmethod
     def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
@@ -73,8 +68,8 @@ class Lease:
             return None
         holding = found[0].holds
         known = {device.uuid: device for device in Nvml().devices()}
-        devices = [known.get(uuid, Device(uuid, "unknown", -1, None)) for uuid in holding]
-        return cls(devices, list(holding.values()), path=Path(path))
+        devices = (known.get(uuid, Device(uuid, "unknown", -1, None)) for uuid in holding)
+        return cls(tuple(devices), tuple(holding.values()), path=Path(path))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -90,15 +85,15 @@ class Lease:
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            LEASE_VARIABLE: str(self._path or ""),
+            LEASE_VARIABLE: str(self.path or ""),
             MEMORY_VARIABLE: ",".join(str(amount) for amount in self.memory_mib if amount is not None),
         }
 
     def release(self) -> None:
         """Ends this process's part in the lease. Does nothing the second time."""
-        if self._ticket is None:
+        if self.ticket is None:
             return
-        ticket, self._ticket = self._ticket, None
+        ticket, self.ticket = self.ticket, None
         for descriptor in self.fds:
             if descriptor != ticket.descriptor:
                 os.close(descriptor)
@@ -142,7 +137,7 @@ class GPUManager:
             DeviceError: the request can never be satisfied here, or was not in time; or the lock folder is unusable.
         """
         if request.count == 0:
-            return Lease(())
+            return Lease()
         devices = self._nvml.devices()
         visible = visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
         if not visible:
@@ -152,8 +147,8 @@ class GPUManager:
 
         granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
         by_uuid = {device.uuid: device for device in visible}
-        leased, amounts = [by_uuid[uuid] for uuid in granted.holding], list(granted.holding.values())
-        return Lease(leased, amounts, (), granted.ticket, granted.ticket.path, granted.descriptors)
+        leased, amounts = tuple(by_uuid[uuid] for uuid in granted.holding), tuple(granted.holding.values())
+        return Lease(leased, amounts, (), granted.descriptors, granted.ticket.path, granted.ticket)
 
     def status(self) -> "Status":
         """Who holds what, who waits, and what the devices are doing."""
@@ -196,4 +191,4 @@ class GPUManager:
             possible = request.wanted is None or request.wanted[0].isdecimal()
         if request.count > 1 or request.shares or not possible:
             raise DeviceError(f"cannot lease {request.text}: {why}{because}. Use --gpu=none to run on the CPU.")
-        return Lease((), notices=[f"{why}: running on the CPU"])
+        return Lease(notices=(f"{why}: running on the CPU",))

@@ -35,6 +35,7 @@ class Granted:
     descriptors: tuple[int, ...]
 
 
+@dataclass(eq=False)
 class Waiter:
     """One request in the queue.
 
@@ -43,22 +44,16 @@ class Waiter:
         on_wait: told what the request waits for, whenever that changes.
     """
 
-    def __init__(
-        self,
-        folder: LeaseFolder,
-        nvml: Nvml,
-        wish: Wish,
-        devices: Sequence[Device],
-        label: str,
-        on_wait: Callable[[str], None] | None,
-    ) -> None:
-        self._folder = folder
-        self._nvml = nvml
-        self._wish = wish
-        self._names = {device.uuid: f"GPU {index}" for index, device in enumerate(devices)}
-        self._memory_mib = {device.uuid: device.memory_mib or 0 for device in devices}
-        self._label = label
-        self._on_wait = on_wait
+    folder: LeaseFolder
+    nvml: Nvml
+    wish: Wish
+    devices: Sequence[Device]
+    label: str
+    on_wait: Callable[[str], None] | None
+
+    def __post_init__(self) -> None:
+        self._names = {device.uuid: f"GPU {index}" for index, device in enumerate(self.devices)}
+        self._memory_mib = {device.uuid: device.memory_mib or 0 for device in self.devices}
         self._announced = ""
         self._verdicts: dict[str, Verdict] = {}
         self._judged_at = float("-inf")
@@ -89,7 +84,7 @@ class Waiter:
         began = time.monotonic()
         while True:
             # NVML is asked between two decisions: it takes too long to hold the mutex meanwhile.
-            if self._turn_may_have_come() and (granted := self._take(self._nvml.readings())):
+            if self._turn_may_have_come() and (granted := self._take(self.nvml.readings())):
                 return granted
             self._announce()
             waited_s = time.monotonic() - began
@@ -105,12 +100,12 @@ class Waiter:
         """A decision, with this request in the queue; again at its end if its file was removed."""
         # At least a second: a time-out of 0 must not fail only because another process holds the mutex.
         patience_s = max(1.0, self._deadline - time.monotonic())
-        with self._folder.decision(patience_s, self._on_wait) as decision:
+        with self.folder.decision(patience_s, self.on_wait) as decision:
             if self._ticket is not None and not lock_files.is_at(self._ticket.path, self._ticket.descriptor):
                 os.close(self._ticket.descriptor)
                 self._ticket = None
             if self._ticket is None:
-                self._ticket = decision.enqueue(Record.of_this_process(self._wish, self._label))
+                self._ticket = decision.enqueue(Record.of_this_process(self.wish, self.label))
             yield decision, self._ticket
 
     def _turn_may_have_come(self) -> bool:
@@ -124,14 +119,14 @@ class Waiter:
                 return self._choose(decision, ticket) is not None
         # Without knowing what earlier requests can use, the queue tells nothing: only whether there is any room.
         holdings = (entry.holds for entry in self._leases)
-        return allocate(self._wish, (), holdings, self._memory_mib, lambda *_: True) is not None
+        return allocate(self.wish, (), holdings, self._memory_mib, lambda *_: True) is not None
 
     def _take(self, readings: Sequence[Reading]) -> Granted | None:
         with self._decision() as (decision, ticket):
             self._leases = decision.leases()
             self._judge(decision, readings)
             self._check_hope()
-            self._kept = decision.kept(self._wish.candidates, self._leases)
+            self._kept = decision.kept(self.wish.candidates, self._leases)
             while chosen := self._choose(decision, ticket):
                 locked = decision.lock_devices(chosen)
                 if isinstance(locked, Kept):
@@ -156,16 +151,16 @@ class Waiter:
             self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
 
     def _check_hope(self) -> None:
-        final = [uuid for uuid in self._wish.candidates if self._verdict(uuid).is_final_for(self._wish)]
-        if len(self._wish.candidates) - len(final) < self._wish.count:
-            reasons = "; ".join(f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self._wish)}" for uuid in final)
-            raise DeviceError(f"cannot lease {self._wish.text}: {reasons}.")
+        final = [uuid for uuid in self.wish.candidates if self._verdict(uuid).is_final_for(self.wish)]
+        if len(self.wish.candidates) - len(final) < self.wish.count:
+            reasons = "; ".join(f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self.wish)}" for uuid in final)
+            raise DeviceError(f"cannot lease {self.wish.text}: {reasons}.")
 
     def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
         # A request suspended over night would keep free devices from all others. It finds its place again.
         earlier = (entry.record for entry in decision.waiting(ticket.number))
         return allocate(
-            self._wish,
+            self.wish,
             (record.wish for record in earlier if not record.process_is_suspended()),
             (entry.holds for entry in self._leases),
             {uuid: verdict.spare_mib for uuid, verdict in self._verdicts.items()},
@@ -177,20 +172,20 @@ class Waiter:
 
     def _announce(self) -> None:
         # Outside of any decision: writing to a terminal may block, and all others with it.
-        if self._on_wait is not None and (situation := self._situation()) != self._announced:
+        if self.on_wait is not None and (situation := self._situation()) != self._announced:
             self._announced = situation
-            self._on_wait(f"waiting for {situation}")
+            self.on_wait(f"waiting for {situation}")
 
     def _situation(self) -> str:
         """What was wanted and, as of the last look, what keeps it."""
         queue = f" ({counted(self._ahead, 'request')} ahead)" if self._ahead else ""
-        states = (f"{self._names[uuid]} is {self._state(uuid)}" for uuid in self._wish.candidates)
-        return f"{self._wish.text}{queue}: {'; '.join(states)}"
+        states = (f"{self._names[uuid]} is {self._state(uuid)}" for uuid in self.wish.candidates)
+        return f"{self.wish.text}{queue}: {'; '.join(states)}"
 
     def _state(self, uuid: str) -> str:
         holders = (Holder.of(entry.record, entry.holds[uuid]) for entry in self._leases if uuid in entry.holds)
         reasons = [holder.text for holder in holders]
-        if (obstacle := self._verdict(uuid).obstacle(self._wish)) is not None:
+        if (obstacle := self._verdict(uuid).obstacle(self.wish)) is not None:
             reasons.append(obstacle)
         reasons += [self._kept[uuid]] if uuid in self._kept else []
         if reasons:

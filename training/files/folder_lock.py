@@ -9,19 +9,20 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from text_recognizer.errors import RunError
 from training.files.safe_files import cannot_write
 
 
+@dataclass(frozen=True)
 class FolderLock:
     """A lock that is held until it is released or this process dies. Made by `hold_folder`."""
 
-    def __init__(self, path: Path, folder: int, file: int) -> None:
-        self._path = path
-        self._folder = folder
-        self._file = file
+    _path: Path
+    _folder: int
+    _file: int
 
     def check_folder(self) -> None:
         """

@@ -6,6 +6,7 @@ import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
+@dataclass
 class Download:
     """A file on its way; it gets its name when its size and hash are right.
 
@@ -48,23 +50,16 @@ class Download:
         on_progress: called with the bytes so far and the total, if known.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        sha256: str | None = None,
-        said_by: str = "",
-        size_bytes: int | None = None,
-        endpoint_url: str | None = None,
-        on_progress: OnProgress = lambda _done, _total: None,
-    ) -> None:
-        self.path = path
-        self.sha256 = sha256
-        self.said_by = said_by
-        self.size_bytes = size_bytes
-        self.endpoint_url = endpoint_url
-        self.on_progress = on_progress
-        self._part = part_of(path)
-        self._note = path.with_name(f"{self._part.name}.json")
+    path: Path
+    sha256: str | None = None
+    said_by: str = ""
+    size_bytes: int | None = None
+    endpoint_url: str | None = None
+    on_progress: OnProgress = lambda _done, _total: None
+
+    def __post_init__(self) -> None:
+        self._part = part_of(self.path)
+        self._note = self.path.with_name(f"{self._part.name}.json")
         self._resumed = False
 
     def run(self, url: str) -> str:

@@ -185,7 +185,7 @@ class Dispatcher:
     def _take_lease(self, job: Job) -> Lease | None:
         """The devices of a job; None, and they are asked for, when they are not free now."""
         if self._leases is None:
-            return Lease(())
+            return Lease()
 
         def hear(text: str) -> None:
             if self._waiting:

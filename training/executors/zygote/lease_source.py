@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from training.devices.device import Nvml
 from training.devices.gpu_manager import GPUManager, Lease
@@ -26,59 +27,54 @@ def device_capacity(request: DeviceRequest, manager: GPUManager) -> int | None:
 
 
 class LeaseSource:
-    """Asks for devices, one request at a time, so that a sweep does not fill the machine's queue."""
+    """Asks for devices, one request at a time, so that a sweep does not fill the machine's queue.
+
+    For one thread; on_lease and on_wait are called in another one.
+    """
 
     def __init__(self, request: DeviceRequest, manager: GPUManager) -> None:
         self._request = request
         self._manager = manager
-        self._lock = threading.Lock()
-        self._waiting = False
-        self._closed = False
-        self._lease: Lease | None = None
-        self._error: Exception | None = None
+        self._asked: Future[Lease] | None = None
 
     def take(self, label: str, on_lease: Callable[[], None], on_wait: Callable[[str], None]) -> Lease | None:
         """A lease, if one has come by now; asks for one otherwise.
 
         Args:
             label: what it is for, shown to others.
-            on_lease: called, in another thread, when it is time to call again.
-            on_wait: told, in another thread, what is waited for and who holds it.
+            on_lease: called when it is time to call again.
+            on_wait: told what is waited for and who holds it.
         Raises:
             DeviceError: it was refused; the next call asks again.
         """
-        with self._lock:
-            error, self._error = self._error, None
-            if error is not None:
-                raise error
-            lease, self._lease = self._lease, None
-            if lease is None and not self._waiting:
-                self._waiting = True
-                threading.Thread(target=self._wait, args=(label, on_lease, on_wait), name="lease", daemon=True).start()
-            return lease
+        if self._asked is None:
+            self._asked = Future()
+            self._asked.add_done_callback(lambda _: on_lease())
+            # A daemon: no executor of threads, which would wait for it when the interpreter ends.
+            threading.Thread(target=self._wait, args=(self._asked, label, on_wait), name="lease", daemon=True).start()
+        if not self._asked.done():
+            return None
+        asked, self._asked = self._asked, None
+        return asked.result()
 
     def give_back(self) -> None:
         """Releases a lease that came too late."""
-        with self._lock:
-            lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.release()
+        if self._asked is not None and self._asked.done():
+            _release(self._asked)
+            self._asked = None
 
     def close(self) -> None:
-        """What comes from now on is released at once."""
-        with self._lock:
-            self._closed = True
-        self.give_back()
+        """Releases what has come, and what comes from now on."""
+        if self._asked is not None:
+            self._asked.add_done_callback(_release)
 
-    def _wait(self, label: str, on_lease: Callable[[], None], on_wait: Callable[[str], None]) -> None:
-        lease, error = None, None
+    def _wait(self, asked: "Future[Lease]", label: str, on_wait: Callable[[str], None]) -> None:
         try:
-            lease = self._manager.lease(self._request, on_wait=on_wait, label=label)
-        except Exception as found:  # noqa: BLE001 - it is raised where the lease is wanted
-            error = found
-        with self._lock:
-            self._waiting = False
-            self._lease, self._error = lease, error
-        if self._closed:
-            self.give_back()
-        on_lease()
+            asked.set_result(self._manager.lease(self._request, on_wait=on_wait, label=label))
+        except Exception as error:  # noqa: BLE001 - it is raised where the lease is wanted
+            asked.set_exception(error)
+
+
+def _release(asked: "Future[Lease]") -> None:
+    if asked.exception() is None:
+        asked.result().release()

@@ -60,5 +60,5 @@ class Order:
     def as_lease(self) -> Lease:
         """The lease as the process that inherited its descriptors sees it: it lasts as long as the process."""
         path = self.lease["path"]
-        devices = [Device(**device) for device in self.lease["devices"]]
-        return Lease(devices, self.lease["memory_mib"], path=Path(path) if path else None)
+        devices = (Device(**device) for device in self.lease["devices"])
+        return Lease(tuple(devices), tuple(self.lease["memory_mib"]), path=Path(path) if path else None)
