@@ -177,7 +177,8 @@ def test_where_the_zygote_must_not_be_forked_runs_are_executed_and_the_user_is_t
 
 
 def test_a_zygote_that_dies_twice_while_it_imports_is_done_without(runs, tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'fork' in sys.orig_argv: os.kill(os.getpid(), 9)")
+    deadly = """import os, sys\nif '"fork"' in sys.orig_argv[-1]: os.kill(os.getpid(), 9)"""
+    (tmp_path / "sitecustomize.py").write_text(deadly)
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
     with LocalExecutor(1, CPU, tell=said.append) as executor:

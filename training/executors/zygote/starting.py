@@ -1,4 +1,4 @@
-"""Two ways for the zygote to start a run's process: as a copy of itself, or as a fresh interpreter."""
+"""The processes of an executor: the zygote, and runs as copies of it or as fresh interpreters."""
 
 import atexit
 import json
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from training.executors.zygote.order import Order
 
@@ -63,6 +63,11 @@ def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> in
             setsid=True,
             setsigdef=[signal.SIGINT, *SIGNALS],
         )
+
+
+def zygote_command(options: dict[str, Any]) -> list[str]:
+    """The command line of a zygote."""
+    return [sys.executable, "-P", "-m", "training.executors.zygote.zygote", json.dumps(options)]
 
 
 def python_path() -> str:

@@ -10,8 +10,8 @@ it lets the runs reach a checkpoint, kills those that do not in time, and ends.
                        {"ended": number, "status": …, "wall_s": …, "cpu_s": …, …}
 """
 
-import argparse
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from training.executors.zygote.channel import Channel
 from training.executors.zygote.order import Order
 from training.executors.zygote.sessions import kill_session
-from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial
+from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial, zygote_command
 from training.files import processes
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -215,25 +215,19 @@ def _resident_mib(pid: int) -> float:
 
 
 def main() -> NoReturn:
-    parser = argparse.ArgumentParser(description="Start runs for a driver. Used by the local executor.")
-    parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the driver")
-    parser.add_argument("--isolation", choices=("fork", "exec"), required=True)
-    parser.add_argument("--grace-s", type=float, required=True)
-    parser.add_argument("--driver", type=int, required=True, help="process that the runs are started for")
-    parser.add_argument("--preload", default="", help="a user's modules, comma-separated")
-    parser.add_argument("--because", help="why not fork")
-    arguments = parser.parse_args()
+    options = json.loads(sys.argv[1])  # see ZygoteProcess
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
     notes: list[str] = []
-    if arguments.isolation == "fork":
-        obstacle, notes = _prepare_to_fork([name for name in arguments.preload.split(",") if name])
-        if obstacle is not None:
-            _start_again_without_forking(obstacle)
-    os.set_inheritable(arguments.channel, False)
-    channel = Channel(socket.socket(fileno=arguments.channel))
+    if options["isolation"] == "fork":
+        obstacle, notes = _prepare_to_fork(options["preload"])
+        if obstacle is not None:  # it becomes a small process of the same number, which keeps the socket
+            command = zygote_command({**options, "isolation": "exec", "because": obstacle})
+            os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    os.set_inheritable(options["channel"], False)
+    channel = Channel(socket.socket(fileno=options["channel"]))
     with contextlib.suppress(OSError):  # a driver that is gone by now: so it finds out below
-        channel.send({"ready": arguments.isolation, "because": arguments.because, "notes": notes})
-    Zygote(channel, arguments.isolation == "fork", arguments.grace_s, arguments.driver).serve()
+        channel.send({"ready": options["isolation"], "because": options["because"], "notes": notes})
+    Zygote(channel, options["isolation"] == "fork", options["grace_s"], options["driver"]).serve()
     os._exit(0)  # there is nothing to take apart
 
 
@@ -247,14 +241,6 @@ def _prepare_to_fork(modules: Sequence[str]) -> tuple[str | None, list[str]]:
         return obstacle_to_forking(), notes
     except Exception as error:  # noqa: BLE001 - fresh interpreters may still be able to
         return f"{type(error).__name__}: {error}", []
-
-
-def _start_again_without_forking(obstacle: str) -> None:
-    """Becomes a small process of the same number, which keeps the socket."""
-    options = sys.argv[1:]
-    options[options.index("--isolation") + 1] = "exec"
-    command = [sys.executable, "-P", "-m", "training.executors.zygote.zygote", *options, "--because", obstacle]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

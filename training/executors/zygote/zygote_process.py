@@ -5,14 +5,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from training.executors.zygote.channel import Channel, Message
 from training.executors.zygote.sessions import kill_with_children
-from training.executors.zygote.starting import python_path
+from training.executors.zygote.starting import python_path, zygote_command
 
 Isolation = Literal["fork", "exec"]
 
@@ -35,10 +34,9 @@ class ZygoteProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         # TensorFlow's start-up notes; and nothing that a user's module does may touch a device.
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"), "CUDA_VISIBLE_DEVICES": "-1"}
-        options = [f"--channel={there.fileno()}", "--isolation", isolation, f"--grace-s={grace_s}"]
-        options += [f"--driver={os.getpid()}", f"--preload={','.join(preload)}"]
+        options = {"channel": there.fileno(), "driver": os.getpid(), "isolation": isolation, "because": None}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "training.executors.zygote.zygote", *options],
+            zygote_command({**options, "grace_s": grace_s, "preload": list(preload)}),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
