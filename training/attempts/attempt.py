@@ -65,9 +65,10 @@ def attempt(
             run.set_state("failed", f"{type(error).__name__}: {error}", cause_of(error))
         run.release()
         raise
-    from training.attempts.execute import execute  # the heavy part: whatever can be refused has been by now
+    # The heavy part: whatever can be refused has been by now.
+    from training.attempts.train_and_evaluate import train_and_evaluate
 
-    return execute(experiment, run, trackers, save)
+    return train_and_evaluate(experiment, run, trackers, save)
 
 
 def _record_environment(run: Run, experiment: Experiment, devices: list[str]) -> None:

@@ -105,7 +105,7 @@ class Training:
         """Epochs finished."""
         return self.step // self.steps_per_epoch
 
-    def run(self) -> Stop | None:
+    def train(self) -> Stop | None:
         """Trains until all epochs are done, early stopping decides, or the loss is not finite.
 
         The model then holds the best weights. If the run was asked to stop before that, the Stop is returned, and the

@@ -17,7 +17,7 @@ from text_recognizer.registry import resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.attempts import attempt as attempt_module
-from training.attempts import execute as execute_module
+from training.attempts import train_and_evaluate as heavy_module
 from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
 from training.runs.run import Run
@@ -126,9 +126,9 @@ def test_a_run_that_fills_the_disk_fails_with_the_first_error(run, monkeypatch):
         (run.folder / ".status.json.new").symlink_to("/dev/full")
         raise RunError("cannot write the checkpoint")
 
-    monkeypatch.setattr(execute_module, "_train_and_evaluate", fill_the_disk)
+    monkeypatch.setattr(heavy_module, "_run_steps", fill_the_disk)
     with pytest.raises(RunError, match="cannot write the checkpoint"):
-        execute_module.execute(assemble(SPEC), run, ())
+        heavy_module.train_and_evaluate(assemble(SPEC), run, ())
     assert run.status().state == "died"  # it can be resumed when there is space
 
 
@@ -144,9 +144,9 @@ def test_an_attempt_on_a_full_disk_fails_with_the_first_error(run, monkeypatch):
 
 def test_the_log_tells_where_the_system_refused_something(run, monkeypatch):
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.txt")
-    monkeypatch.setattr(execute_module, "_train_and_evaluate", failing(missing))
+    monkeypatch.setattr(heavy_module, "_run_steps", failing(missing))
     with pytest.raises(FileNotFoundError):
-        execute_module.execute(assemble(SPEC), run, ())
+        heavy_module.train_and_evaluate(assemble(SPEC), run, ())
     log = (run.folder / "log.txt").read_text()
     assert "in fail" in log
     assert "words.txt" in log

@@ -14,7 +14,7 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.attempts.attempt import attempt
-from training.attempts.execute import _folder_is_gone
+from training.attempts.train_and_evaluate import _folder_is_gone
 from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
 from training.files.safe_files import is_blank, replace_file

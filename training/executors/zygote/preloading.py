@@ -23,7 +23,7 @@ from training.runs.environment import checkouts, own_modules, package_versions
 # What a run imports sooner or later. Importing none of it does anything else.
 _LIBRARIES = ("tensorflow", "keras", "h5py", "jinja2", "pydantic.dataclasses", "PIL.Image", "resource")
 _OURS = (
-    "training.attempts.execute",
+    "training.attempts.train_and_evaluate",
     "training.attempts.attempt",
     "training.executors.zygote.trial",
     "evaluation.evaluate",

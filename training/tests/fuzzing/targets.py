@@ -253,8 +253,8 @@ def _resume(folder: Path) -> None:
         return 0
 
     os.environ["TEXT_RECOGNIZER_DATA"] = _digits_prepared()
-    sys.modules["training.attempts.execute"] = heavy = ModuleType("execute")
-    heavy.execute = execute  # type: ignore[attr-defined]
+    sys.modules["training.attempts.train_and_evaluate"] = heavy = ModuleType("heavy")
+    heavy.train_and_evaluate = execute  # type: ignore[attr-defined]
     run_experiment.run(["--resume", "damaged", "--gpu=none", "--nowandb"])
 
 

@@ -1,4 +1,4 @@
-"""execute: what happens inside a run folder. Train, choose the best weights, evaluate them once, finish."""
+"""What happens inside a run folder: train, choose the best weights, evaluate them once, finish."""
 
 import contextlib
 import os
@@ -32,21 +32,17 @@ PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
 _CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 
-def execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
+def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
     """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
-    try:
-        return _execute(experiment, run, trackers, save)
-    finally:
-        run.release()  # the log is whole by now: whoever follows it waits for that
-
-
-def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool) -> int:
-    with LogFile(run.folder / "log.txt") as log, StopWatcher(run) as watcher:
+    with contextlib.ExitStack() as stack:
+        stack.callback(run.release)  # last, when the log is whole: whoever follows it waits for that
+        log = stack.enter_context(LogFile(run.folder / "log.txt"))
+        watcher = stack.enter_context(StopWatcher(run))
         mirrors: list[Mirror] = []
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
             mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
-            exit_code = _train_and_evaluate(experiment, run, log, watcher, bool(mirrors))
+            exit_code = _run_steps(experiment, run, log, watcher, bool(mirrors))
             if exit_code == 0 and save:
                 say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
         except BaseException as error:
@@ -73,7 +69,7 @@ def _execute(experiment: Experiment, run: Run, trackers: Sequence[str], save: bo
         return exit_code
 
 
-def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool) -> int:
+def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool) -> int:
     print(f"run         {run.folder}")
     print(f"dataset     {experiment.dataset_in_words()}", flush=True)
     _start_tensorflow(log.errors_to_log_only())
@@ -98,7 +94,7 @@ def _train_and_evaluate(experiment: Experiment, run: Run, log: LogFile, watcher:
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)
-        stop = training.run()
+        stop = training.train()
     if stop is not None:
         run.set_state(stop.state, stop.reason, stop.cause, epoch=training.epoch)
         print(f"{stop.state} ({stop.reason}) after {counted(training.epoch, 'epoch')}, checkpoint written")
