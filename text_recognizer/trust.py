@@ -1,8 +1,7 @@
-"""Trust: whose code a name may load. Importing a module runs it, so a name that came from elsewhere is asked about.
+"""Trust: which modules a name may import. Importing runs code, so a name from elsewhere needs the user's consent.
 
-A name on one's own command line, or in one's own file, is one's own code. It is remembered by the path of its source,
-outside of all run folders, so that one's own runs and bundles need no flag later: what a run folder or a bundle says of
-itself could be forged.
+A name on the user's command line, or in a file of theirs, is their own code. The path of its source is remembered
+outside all run folders, so that their own runs and bundles need no flag later: run folders and bundles can be forged.
 """
 
 import argparse
@@ -77,7 +76,7 @@ def source_of(module: str) -> Path | None:
 
 
 def import_path() -> list[str]:
-    """Where a user's modules are looked for: a console script starts with its own folder, they lie where he stands."""
+    """Where user modules are searched: the current folder, which a console script leaves out, then sys.path."""
     here = current_folder()
     return sys.path if here is None or here in sys.path else [here, *sys.path]
 
@@ -85,7 +84,7 @@ def import_path() -> list[str]:
 def current_folder() -> str | None:
     try:
         return str(Path.cwd())
-    except FileNotFoundError:  # somebody removed it
+    except FileNotFoundError:  # it was removed
         return None
 
 

@@ -46,7 +46,7 @@ class Lexicon:
             offsets: where each word begins, and the last one ends.
         """
         firsts, lengths = offsets[:-1], np.diff(offsets)
-        lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # nobody can write these words
+        lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # such words cannot be written
         nodes = np.full(len(lengths), _OUTSIDE)  # of each word, as far as it was looked at
         keys: list[NDArray[Any]] = [np.zeros(0, np.int64)]
         count = 0

@@ -18,10 +18,10 @@ def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:
     """
     from scipy import ndimage
 
-    found: list[tuple[int, int, int, int]] = []
+    found: list[tuple[int, ...]] = []
     for kind in (1, 2):
         parts, _ = ndimage.label(ndimage.binary_dilation(classes == kind, np.ones((1, 3))), np.ones((3, 3)))
-        boxes = [
+        boxes: list[tuple[int, ...]] = [
             (columns.start, rows.start, columns.stop, rows.stop)
             for rows, columns in ndimage.find_objects(parts)
             if rows.stop - rows.start >= SMALLEST_HEIGHT_PX
@@ -32,19 +32,14 @@ def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:
     return np.array(lines, np.int32).reshape(-1, 4)
 
 
-def _joined(boxes: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+def _joined(boxes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Boxes that share most of their rows as one."""
-    joined: list[tuple[int, int, int, int]] = []
+    joined: list[tuple[int, ...]] = []
     for box in sorted(boxes, key=lambda box: box[3] - box[1], reverse=True):
         for index, line in enumerate(joined):
             shared = min(box[3], line[3]) - max(box[1], line[1])
             if shared > SAME_LINE_OVERLAP * (box[3] - box[1]):
-                joined[index] = (
-                    min(box[0], line[0]),
-                    min(box[1], line[1]),
-                    max(box[2], line[2]),
-                    max(box[3], line[3]),
-                )
+                joined[index] = (*map(min, box[:2], line[:2]), *map(max, box[2:], line[2:]))
                 break
         else:
             joined.append(box)

@@ -1,7 +1,7 @@
 """Transfer: training that begins with the weights of a bundle, also where the classes are others."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,10 +46,9 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
         return [f"{label}: {error}"]
     theirs, ours = (to_json(network) for network in (bundle.spec.network_args, spec.network_args))
     differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
-    if bundle.spec.network != spec.network:
-        return [f"{label} is of network '{bundle.spec.network}', the spec's is '{spec.network}'."]
-    if bundle.spec.model != spec.model:
-        return [f"{label} is of model '{bundle.spec.model}', the spec's is '{spec.model}'."]
+    for kind in ("network", "model"):
+        if (found := getattr(bundle.spec, kind)) != (wanted := getattr(spec, kind)):
+            return [f"{label} is of {kind} '{found}', the spec's is '{wanted}'."]
     return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
 
 
@@ -71,13 +70,9 @@ def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
             f"these are {model.data_spec.input_shape}."
         )
     for variable, source, axis in pairs:
-        values = np.array(source)
+        values = np.array(source if axis is None else variable)
         if axis is not None:
-            merged = np.array(variable)
-            index: list[Any] = [slice(None)] * merged.ndim
-            index[axis] = ours
-            merged[tuple(index)] = np.take(values, theirs, axis)
-            values = merged
+            np.moveaxis(values, axis, 0)[ours] = np.moveaxis(np.asarray(source), axis, 0)[theirs]
         variable.assign(values)
     return Transfer(bundle.run_id, len(matched), len(model.data_spec.classes) - len(matched))
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from text_recognizer.models.bundle import Bundle
-from text_recognizer.predictors.load import Predictor, load
+from text_recognizer.predictors.base import Predictor
+from text_recognizer.predictors.load import load
 from text_recognizer.trust import trust_all
 from training.api.run import Run
 from training.runs.find import bundle_named

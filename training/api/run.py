@@ -16,7 +16,7 @@ from training.runs.find import find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 
 if TYPE_CHECKING:
-    from text_recognizer.predictors.load import Predictor
+    from text_recognizer.predictors.base import Predictor
 
 
 class Run:

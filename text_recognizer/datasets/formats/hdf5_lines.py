@@ -31,7 +31,7 @@ WHITE = 255
 LINES_A_PIECE = 64
 MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
 MOST_LINES = 1_000_000
-_MOST_TIMES = 300  # as large as their file may pictures be; short words on wide white paper come to 200
+_MOST_TIMES = 300  # the size of the file; short words on wide white paper reach 200
 _ALWAYS_LINES = 1000
 _BYTES_A_LINE = 50  # of the file, at least, where it has more of them
 MOST_TEXT_BYTES = 100_000  # of one line
@@ -121,7 +121,7 @@ def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
 
 
 def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
-    """Refuses what could be read, but not within the memory and time that its file deserves."""
+    """Refuses what would take more memory or time to read than a file of this size can need."""
     pixels = math.prod(pictures.shape[1:])
     if pixels > MOST_PICTURE_PIXELS:
         raise DataError(

@@ -7,6 +7,7 @@ import html
 import re
 import string
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -74,15 +75,12 @@ def read_lines_txt(path: Path) -> list[IamLine]:
         DataError: the file cannot be read, or a row is not of this form.
     """
     found = []
-    for number, row in enumerate(read_text(path).split("\n"), start=1):
-        fields = row.split()
-        if not fields or row.startswith("#"):
-            continue
+    for number, fields in _rows(path):
         numbers = [_WHOLE_NUMBER.fullmatch(field) for field in fields[4:8]]
         if len(fields) < 8 or fields[1] not in ("ok", "err") or not all(numbers):
             raise DataError(
                 f"{path}, line {number} is not like 'a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to'. "
-                f"Received: '{row.strip()[:80]}'."
+                f"Received: '{' '.join(fields)[:80]}'."
             )
         x, y, width, height = map(int, fields[4:8])
         box = (x, y, width, height) if width > 0 and height > 0 else None
@@ -92,8 +90,7 @@ def read_lines_txt(path: Path) -> list[IamLine]:
 
 def read_forms_txt(path: Path) -> dict[str, str]:
     """The writer of each form: the first two fields of a row of ascii/forms.txt."""
-    rows = (row.split() for row in read_text(path).split("\n") if not row.startswith("#"))
-    return {fields[0]: fields[1] for fields in rows if len(fields) >= 2}
+    return {fields[0]: fields[1] for _, fields in _rows(path) if len(fields) >= 2}
 
 
 def read_form_xml(path: Path) -> IamForm:
@@ -117,8 +114,7 @@ def read_form_xml(path: Path) -> IamForm:
 
 def read_split_list(path: Path) -> set[str]:
     """The names of lines or forms in a list of a split: the first word of each row, without folder and ending."""
-    rows = (row.split() for row in read_text(path).split("\n") if not row.startswith("#"))
-    return {re.sub(r"\.(png|jpg|tif|txt)$", "", fields[0].rpartition("/")[2]) for fields in rows if fields}
+    return {re.sub(r"\.(png|jpg|tif|txt)$", "", fields[0].rpartition("/")[2]) for _, fields in _rows(path)}
 
 
 def flor_text(text: str) -> str:
@@ -141,6 +137,13 @@ def flor_keeps(text: str) -> bool:
     inside = text.strip(string.punctuation).strip()
     letters = text.translate(_NO_PUNCTUATION).strip()
     return len(letters) > 2 and (len(inside) - len(letters)) / len(inside) <= 0.1
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file that are neither empty nor comments: their numbers, and what blanks part."""
+    for number, row in enumerate(read_text(path).split("\n"), start=1):
+        if not row.startswith("#") and (fields := row.split()):
+            yield number, fields
 
 
 def _whole_number(element: Element, key: str, path: Path) -> int:

@@ -41,7 +41,7 @@ def read_xml(path: Path) -> Element:
         builder.end(_local(name))
 
     def refuse(*_: Any) -> None:
-        raise _RefusedError("it declares entities of its own")
+        raise _RefusedError("it declares entities")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end

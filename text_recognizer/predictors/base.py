@@ -1,0 +1,52 @@
+"""Predictor: images to readings, with one trained bundle."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import ClassVar
+
+from text_recognizer.errors import DataError
+from text_recognizer.images.read import ImageSource
+from text_recognizer.models.base import Model, Prediction
+from text_recognizer.models.bundle import Bundle, find_bundle
+
+
+class Predictor(ABC):
+    """Reads images with one trained bundle.
+
+    Args:
+        bundle: a bundle or its folder, a run folder, or the name of a canonical bundle.
+        alternatives: readings to list for each image; None lists those that the model finds anyway.
+    Raises:
+        DataError: there is no such bundle, it is damaged, or it reads something else.
+    """
+
+    target: ClassVar[str]  # what an image shows, as in DataSpec.target
+    _model: Model
+
+    def __init__(self, bundle: Bundle | str | Path, alternatives: int | None = None) -> None:
+        self.bundle = find_bundle(bundle)
+        found = self.bundle.data_spec.target
+        if found != self.target:
+            does = "finds lines on pages" if found == "pixels" else f"reads a {found}"
+            raise DataError(f"the bundle {self.bundle.folder} {does}, it does not read a {self.target}.")
+        self._model = self.bundle.load()
+        self._model.alternatives = alternatives
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """The reading of one image: an array, a path, an open file or its bytes. Ink may be dark or light.
+
+        Raises:
+            DataError: the image cannot be read or is blank.
+        """
+        return self.predict_many([image])[0]
+
+    @abstractmethod
+    def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
+        """The readings of several images, in as few passes as possible; errors as in `predict`."""
+
+
+def name_of(image: ImageSource) -> str:
+    """How messages name an image."""
+    return str(image) if isinstance(image, (str, PathLike)) else "the image"
