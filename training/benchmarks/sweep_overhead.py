@@ -9,7 +9,7 @@ from training.benchmarks.figures import Figure
 from training.sweeps.plan import SweepPlan, read_plan
 from training.sweeps.search.base import PastTrial
 from training.sweeps.search.choose import make_search
-from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable
+from training.sweeps.stopping_rules.hyperband import Hyperband
 
 SPACE = """
 method: {method}
@@ -65,7 +65,7 @@ def _cost_ms(plan: SweepPlan, trials: int) -> float:
     """Ask, tell and judge one more trial, after so many that have finished."""
     assert plan.config is not None
     search = make_search(plan)
-    table = HyperbandTable.of(Hyperband(min_iter=3))
+    table = Hyperband(min_iter=3)
     space = plan.config.space
     past = trials - ASKED if plan.method == "grid" else trials
     for number in range(1, past + 1):

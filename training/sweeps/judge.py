@@ -9,7 +9,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import SweepPlan
 from training.sweeps.runs import LiveRun
 from training.sweeps.stopping_rules.base import Decision, StoppingRule
-from training.sweeps.stopping_rules.hyperband import HyperbandTable
+from training.sweeps.stopping_rules.hyperband import Hyperband
 
 
 class Judge:
@@ -63,8 +63,9 @@ def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:
     Raises:
         SpecError: there is no such rule, or it has no such argument.
     """
+    goal = plan.metric.goal if plan.metric is not None else "minimize"
     if asked is not None:
         part = NamedPart.parse("stopping_rule", asked)
-        return cast(StoppingRule, part.make(goal=plan.metric.goal if plan.metric is not None else "minimize"))
-    rule = None if plan.config is None else plan.config.early_terminate
-    return None if rule is None else HyperbandTable.of(rule)
+        return cast(StoppingRule, part.make(goal=goal))
+    settings = None if plan.config is None else plan.config.early_terminate
+    return None if settings is None else Hyperband.from_config(settings, goal)

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -24,3 +25,8 @@ def is_whole(value: Any) -> bool:
 
 def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def usable_values(values: Iterable[Any]) -> list[float]:
+    """The values that count as reports of a metric: finite numbers; not NaN, infinity, true, text or null."""
+    return [value for value in values if is_finite(value)]

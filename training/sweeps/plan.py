@@ -217,7 +217,7 @@ class SweepPlan:
         if culprits := _culprits(problem.key, self.config.space.values_of(point)):
             lines = [str(line) for line in sorted({self.config.line_of_parameter(name) for name in culprits})]
             return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(lines)}: {problem}"
-        if _culprits(problem.key, self.config.fixed_words.overrides):
+        if _culprits(problem.key, self.config.fixed_arguments.overrides):
             return f"line {self.config.line_of('command')}: {problem}"
         return problem
 
@@ -358,8 +358,8 @@ def _spec_json(one: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the points are overrides of: a spec, and over it the fixed words of the sweep's `command`."""
-    fixed = config.fixed_words
+    """What the points are overrides of: a spec, and over it the fixed arguments of the sweep's `command`."""
+    fixed = config.fixed_arguments
     if given is not None:
         start = without_dotted_keys(given)
     elif fixed.spec is not None:

@@ -10,7 +10,7 @@ from training.runs.causes import Cause, known_cause
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import Point
-from training.sweeps.stopping_rules.hyperband import usable_values
+from training.sweeps.numbers import usable_values
 
 
 @dataclass

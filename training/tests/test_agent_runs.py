@@ -16,8 +16,8 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_experiment, run_sweep
 from training.runs.run import Run
-from training.sweeps.file.command import agent_command, args_json
 from training.sweeps.wandb.agent_trial import AgentTrial
+from training.tests.agent_command import agent_command, args_json
 from training.tests.online_support import environ, register, runs_below
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.sweeps.file.schema import problems, violations
-from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, bands_of, threshold_index, usable_values
+from training.sweeps.numbers import usable_values
+from training.sweeps.stopping_rules.hyperband import Hyperband, bands_of, threshold_index
+from training.tests.hyperband_by_the_book import decision_by_the_book, threshold_by_the_book, told
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
 
@@ -31,10 +33,12 @@ def test_a_case_has_the_bands_thresholds_and_stops_of_the_engine(case: dict[str,
     rule = Hyperband.from_config(case["early_terminate"], goal)
     histories = {run["name"]: usable_values(row["m"] for row in run["history"] if "m" in row) for run in case["runs"]}
     running = [run["name"] for run in case["runs"] if run["state"] == "running"]
-    assert [name for name in running if rule.decide(histories[name], histories.values()).stop] == case["expect"]["stop"]
+    assert [name for name in running if decision_by_the_book(rule, histories[name], histories.values()).stop] == case[
+        "expect"
+    ]["stop"]
     assert list(rule.bands[:12]) == case["expect"]["bands"]
     sign = -1 if goal == "maximize" else 1
-    thresholds = [sign * rule.threshold(band, histories.values()) for band in rule.bands[:12]]
+    thresholds = [sign * threshold_by_the_book(rule, band, histories.values()) for band in rule.bands[:12]]
     assert [None if math.isinf(threshold) else threshold for threshold in thresholds] == case["expect"]["thresholds"]
 
 
@@ -60,42 +64,45 @@ def test_bands_by_hand(settings: dict[str, Any], expected: list[int]) -> None:
 
 def test_the_threshold_is_the_value_at_one_etath_of_the_runs() -> None:
     histories = [[float(value)] for value in range(1, 8)]
-    rule = Hyperband(min_iter=1)
+    rule = told(Hyperband(min_iter=1), histories)
     # 7 / 3 is 2.33: the value at index 2, so that 4, 5, 6 and 7 stop and the equal 3 stays.
-    assert rule.threshold(1, histories) == 3
-    assert [history[0] for history in histories if rule.decide(history, histories).stop] == [4, 5, 6, 7]
+    assert threshold_by_the_book(rule, 1, histories) == 3
+    assert [value for value in range(1, 8) if rule.decide(str(value - 1)).stop] == [4, 5, 6, 7]
     assert [threshold_index(runs, 3) for runs in range(1, 8)] == [0, 0, 1, 1, 1, 2, 2]
     assert threshold_index(49, 49) == 0  # (1 / 49) * 49 is a little less than 1 in floats
 
 
 def test_of_two_runs_the_worse_stops_with_eta_3_and_none_with_eta_2() -> None:
     histories = [[1.0], [2.0]]
-    assert [Hyperband(min_iter=1).decide(history, histories).stop for history in histories] == [False, True]
-    assert [Hyperband(min_iter=1, eta=2).decide(history, histories).stop for history in histories] == [False, False]
+    for eta, stops in ((3, [False, True]), (2, [False, False])):
+        rule = told(Hyperband(min_iter=1, eta=eta), histories)
+        assert [rule.decide(run).stop for run in ("0", "1")] == stops
 
 
 def test_the_first_run_at_a_band_stays() -> None:
-    decision = Hyperband(min_iter=2).decide([9.0, 9.0], [[9.0, 9.0], [1.0]])
+    decision = told(Hyperband(min_iter=2), [[9.0, 9.0], [1.0]]).decide("0")
     assert (decision.stop, decision.band, decision.runs_at_band, decision.threshold) == (False, 2, 1, 9.0)
 
 
 def test_strict_looks_at_the_band_itself_and_not_strict_at_the_best_so_far() -> None:
     histories = [[3.0, 3.0, 3.0], [9.0, 9.0, 9.0, 0.1]]
-    strict = Hyperband(min_iter=3).decide(histories[1], histories)
-    lenient = Hyperband(min_iter=3, strict=False).decide(histories[1], histories)
+    strict = told(Hyperband(min_iter=3), histories).decide("1")
+    lenient = told(Hyperband(min_iter=3, strict=False), histories).decide("1")
     assert (strict.stop, strict.value, strict.threshold) == (True, 9.0, 3.0)
     assert (lenient.stop, lenient.value, lenient.threshold) == (False, 0.1, 3.0)
 
 
 def test_only_the_last_band_reached_counts() -> None:
     histories = [[1.0, 1.0, 5.0], [9.0, 9.0, 4.0], [2.0]]
-    assert not Hyperband(min_iter=1).decide(histories[1], histories).stop
-    assert Hyperband(min_iter=1).decide(histories[0], histories).stop
+    rule = told(Hyperband(min_iter=1), histories)
+    assert not rule.decide("1").stop
+    assert rule.decide("0").stop
 
 
 def test_to_maximize_is_to_minimize_the_negative() -> None:
     histories = [[0.1], [0.5], [0.9]]
-    decisions = [Hyperband(min_iter=1, goal="maximize").decide(history, histories) for history in histories]
+    rule = told(Hyperband(min_iter=1, goal="maximize"), histories)
+    decisions = [rule.decide(run) for run in ("0", "1", "2")]
     assert [decision.stop for decision in decisions] == [True, False, False]
     assert [decision.threshold for decision in decisions] == [0.5, 0.5, 0.5]
 
@@ -103,14 +110,14 @@ def test_to_maximize_is_to_minimize_the_negative() -> None:
 def test_only_finite_numbers_count_as_reports() -> None:
     reported = [1, math.nan, math.inf, -math.inf, True, "9", None, 2.5, 10**400, [3]]
     assert usable_values(reported) == [1, 2.5]
-    table = HyperbandTable.of(Hyperband(min_iter=2))
+    table = Hyperband(min_iter=2)
     table.report("good", [1, 1])
     table.report("diverged", [5, math.nan, math.nan, math.nan])
     assert (table.decide("diverged").band, table.decide("diverged").stop) == (None, False)
 
 
 def test_a_threshold_can_become_stricter_later() -> None:
-    table = HyperbandTable.of(Hyperband(min_iter=1))
+    table = Hyperband(min_iter=1)
     table.report("a", [3.0])
     assert not table.decide("a").stop
     table.report("b", [1.0])
@@ -118,7 +125,7 @@ def test_a_threshold_can_become_stricter_later() -> None:
 
 
 def test_a_decision_explains_itself() -> None:
-    table = HyperbandTable.of(Hyperband(min_iter=2, eta=3))
+    table = Hyperband(min_iter=2, eta=3)
     table.report("a", [0.5, 0.41])
     table.report("b", [0.6, 0.52])
     table.report("c", [0.7])
@@ -130,7 +137,7 @@ def test_a_decision_explains_itself() -> None:
     )
     assert table.decide("c").explain("val_loss") == "kept: 1 report of val_loss, the first band is at 2"
     assert table.decide("never seen").explain() == "kept: 0 reports of the metric, the first band is at 2"
-    lenient = HyperbandTable.of(Hyperband(min_iter=1, strict=False, goal="maximize"))
+    lenient = Hyperband(min_iter=1, strict=False, goal="maximize")
     lenient.report("a", [0.9])
     lenient.report("b", [0.2, 0.3])
     assert lenient.decide("b").explain("acc").startswith("stopped: the best acc so far (band 1) is 0.3, below 0.9 ")
@@ -148,10 +155,10 @@ def test_the_rule_describes_itself() -> None:
 
 
 REPORTS = st.one_of(st.integers(-3, 3), st.floats(-3, 3), st.just(math.nan))
-RULES = [
-    Hyperband(min_iter=1),
-    Hyperband(min_iter=1, eta=1.5, strict=False),
-    Hyperband(max_iter=9, s=2, goal="maximize"),
+RULES: list[dict[str, Any]] = [
+    {"min_iter": 1},
+    {"min_iter": 1, "eta": 1.5, "strict": False},
+    {"max_iter": 9, "s": 2, "goal": "maximize"},
 ]
 
 
@@ -161,29 +168,30 @@ RULES = [
     st.randoms(use_true_random=False),
 )
 def test_the_table_decides_as_the_rule_whatever_the_order_of_reports(
-    histories: list[list[float]], rule: Hyperband, order: random.Random
+    histories: list[list[float]], settings: dict[str, Any], order: random.Random
 ) -> None:
     reports = [(index, value) for index, history in enumerate(histories) for value in history]
     turns = [index for index, _ in reports]
     order.shuffle(turns)
     left = [iter(history) for history in histories]
-    table = HyperbandTable.of(rule)
+    table = Hyperband(**settings)
     for index in turns:
         table.report(str(index), [next(left[index])])
     usable = [usable_values(history) for history in histories]
-    assert [table.decide(str(index)) for index in range(len(histories))] == [rule.decide(h, usable) for h in usable]
+    expected = [decision_by_the_book(table, history, usable) for history in usable]
+    assert [table.decide(str(index)) for index in range(len(histories))] == expected
     # A run that starts over: its values are taken back before they are told again.
     table.forget("0")
     assert [table.decide(str(index)) for index in range(1, len(histories))] == [
-        rule.decide(history, usable[1:]) for history in usable[1:]
+        decision_by_the_book(table, history, usable[1:]) for history in usable[1:]
     ]
     table.report("0", histories[0])
-    assert table.decide("0") == rule.decide(usable[0], usable)
+    assert table.decide("0") == decision_by_the_book(table, usable[0], usable)
 
 
 def test_a_decision_among_many_runs_costs_hardly_more_than_one_among_few() -> None:
     def decide_among(runs: int) -> float:
-        table = HyperbandTable.of(Hyperband(min_iter=1))
+        table = Hyperband(min_iter=1)
         numbers = random.Random(0)
         for run in range(runs):
             table.report(str(run), [numbers.random() for _ in range(10)])

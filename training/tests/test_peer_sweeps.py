@@ -20,8 +20,11 @@ from training.sweeps.file.forms import filled
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems, violations
+from training.sweeps.numbers import usable_values
 from training.sweeps.search.observations import PastRun, observe
-from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable, usable_values
+from training.sweeps.stopping_rules.hyperband import Hyperband
+from training.tests.hyperband_by_the_book import decision_by_the_book, threshold_by_the_book, told
+from training.tests.peer_cases import learned
 from training.tests.sweep_generator import Generator
 
 PEER = ["sweeps==0.2.0", "jsonref==1.1.0"]
@@ -39,7 +42,7 @@ CONSTANT = {"a": {"value": 1}}
 BAYES = {"method": "bayes", "metric": {"name": "m"}}
 RUN = {"state": "finished", "point": {"a": "x"}, "history": [1], "summary": None}
 ONE_RUN = ("minimize", ["running"], [[1]])
-# What differences.py says of the engine: questions that its schema lets pass, and the errors in which they end.
+# What the documented differences say of the engine: questions that its schema lets pass, and the errors they end in.
 FAILURES: list[tuple[Case, str]] = [
     (("grid", {"method": "grid", "parameters": NESTED}, [], 9), "ValueError"),
     (("grid", {"method": "grid", "parameters": RANGE}, [], 9), "ValueError"),
@@ -165,7 +168,7 @@ def test_parameters_are_inferred_and_filled_in_alike(answers: dict[str, Answered
 def test_quantiles_are_equal_to_the_last_bit(answers: dict[str, Answered]) -> None:
     for (config, shares), expected in answers["quantiles"]:
         parameter = Parameter.from_config(("p",), config)
-        if parameter.distribution in ("beta", "q_beta"):  # its far tail differs: see differences.py
+        if parameter.distribution in ("beta", "q_beta"):  # its far tail differs: see the documented differences
             in_range = [(share, value) for share, value in zip(shares, expected, strict=True) if share > 1e-6]
             shares, expected = [share for share, _ in in_range], [value for _, value in in_range]
         assert _same([parameter.quantile(share) for share in shares], expected), (config, shares)
@@ -183,8 +186,9 @@ def test_cumulative_shares_are_equal(answers: dict[str, Answered]) -> None:
 
 def test_grids_have_the_same_points_in_the_same_order_and_end_alike(answers: dict[str, Answered]) -> None:
     for (config, prior, _), expected in answers["grid"]:
-        grid = ParameterSpace(config["parameters"]).grid
-        points = [grid[rank] for rank in grid.remaining((point, "finished") for point in prior)]
+        space = ParameterSpace(config["parameters"])
+        done = {space.point_key(point) for point in prior}
+        points = [point for point in space.grid if space.point_key(point) not in done]
         assert _same([_ordered(point) for point in points], expected), (config, prior)
     assert sum(len(prior) > 0 for (_, prior, _), _ in answers["grid"]) > 200
 
@@ -192,16 +196,13 @@ def test_grids_have_the_same_points_in_the_same_order_and_end_alike(answers: dic
 def test_hyperband_has_the_same_bands_thresholds_and_stops(answers: dict[str, Answered]) -> None:
     stopped = 0
     for (settings, goal, states, histories), expected in answers["hyperband"]:
-        rule = Hyperband.from_config(settings, goal)
+        rule = told(Hyperband.from_config(settings, goal), histories)
         usable = [usable_values(history) for history in histories]
-        table = HyperbandTable.of(rule)
-        for index, history in enumerate(histories):
-            table.report(str(index), history)
-        decisions = [rule.decide(history, usable) for history in usable]
-        assert [table.decide(str(index)) for index in range(len(states))] == decisions
+        decisions = [decision_by_the_book(rule, history, usable) for history in usable]
+        assert [rule.decide(str(index)) for index in range(len(states))] == decisions
         assert list(rule.bands) == expected["bands"]
         sign = -1 if goal == "maximize" else 1
-        assert [sign * rule.threshold(band, usable) for band in rule.bands] == expected["thresholds"]
+        assert [sign * threshold_by_the_book(rule, band, usable) for band in rule.bands] == expected["thresholds"]
         running = [index for index, state in enumerate(states) if state == "running"]
         assert [index for index in running if decisions[index].stop] == expected["stopped"], (settings, goal, histories)
         stopped += len(expected["stopped"])
@@ -212,8 +213,9 @@ def test_bayes_search_learns_the_same_from_the_runs_so_far(answers: dict[str, An
     for (config, runs), (encoded, in_flight, objective) in answers["bayes"]:
         space = ParameterSpace(config["parameters"])
         past = [PastRun(run["point"], run["state"], run["history"], run["summary"]) for run in runs]
-        found = observe(space, Metric(**config["metric"]), past)
-        assert found.left_out == []
+        observed = observe(space, Metric(**config["metric"]), past)
+        assert None not in observed
+        found = learned(observed)
         assert _flat(found.encoded) == pytest.approx(_flat(encoded), rel=1e-12, abs=1e-15), config
         assert _flat(found.in_flight) == pytest.approx(_flat(in_flight), rel=1e-12, abs=1e-15)
         assert found.objective == objective, (config, runs)

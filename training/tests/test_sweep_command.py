@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.errors import SpecError
-from training.sweeps.file.command import agent_command, args_json, command_warnings
+from training.sweeps.file.command import macro_warnings
+from training.tests.agent_command import agent_command, args_json
 from training.tests.peer_cases import peer_cases
 from training.tests.sweep_generator import VALUES, Generator
 
@@ -60,17 +60,6 @@ def test_without_a_command_the_agent_has_its_own(command: list[str] | None) -> N
     assert agent_command({"a": 1}, "t.py", command, windows=True) == ["python", "t.py", "--a=1"]
 
 
-def test_a_command_that_needs_a_program_is_refused_without_one() -> None:
-    with pytest.raises(SpecError, match=r"has \$\{program\}, and there is none. Set `program`"):
-        agent_command({"a": 1})
-    assert agent_command({"a": 1}, command=["run_experiment", "${args}"]) == ["run_experiment", "--a=1"]
-
-
-def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWEEP_TEST_PLACE", "here")
-    assert agent_command({}, command=["${envvar:SWEEP_TEST_PLACE}"]) == ["here"]
-
-
 def test_items_that_do_not_do_what_they_look_like_are_pointed_out() -> None:
     command = [
         "${env}",
@@ -82,7 +71,7 @@ def test_items_that_do_not_do_what_they_look_like_are_pointed_out() -> None:
         "${envvar:lower}",
         3,
     ]
-    warnings = list(command_warnings(command))
+    warnings = list(macro_warnings(command))
     assert len(warnings) == 3
     assert "passes '--bs=${batch_size}' as it is" in warnings[0]
     assert "drops '${arg}' from the command: no such macro. Did you mean 'args'?" in warnings[1]

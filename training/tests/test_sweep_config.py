@@ -13,10 +13,11 @@ from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.forms import filled
 from training.sweeps.file.schema import violations
+from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.tests.peer_cases import peer_cases
 from training.tests.sweep_generator import Generator
 
-# Cases that the engine suggests runs for, and that are refused here all the same: see differences.py.
+# Cases that the engine suggests runs for, and that are refused here all the same: see the documented differences.
 REFUSED_BEYOND = ("early_terminate` needs `metric`",)
 
 # Ten of ten of ten …: a few hundred bytes that stand for a million values.
@@ -107,9 +108,7 @@ def test_everything_a_sweep_says_is_there() -> None:
     assert (config.run_cap, config.program, config.description) == (40, "training/run_sweep.py", "width against depth")
     assert config.command == ("${env}", "python", "${program}", "${args}")
     assert config.metric == Metric("val_loss", "maximize", 0.9, "latest")
-    assert config.early_terminate is not None
-    assert config.early_terminate.bands[:4] == (3, 6, 12, 24)
-    assert (config.early_terminate.strict, config.early_terminate.goal) == (False, "maximize")
+    assert config.early_terminate == {"type": "hyperband", "min_iter": 3, "eta": 2, "strict": False}
     assert [parameter.name for parameter in config.space.parameters] == [
         "dataset",
         "network_args.layer_size",
@@ -378,7 +377,7 @@ def test_a_generated_sweep_that_is_accepted_can_be_run() -> None:
         assert sweep.space.point_key(point) is not None
         if sweep.early_terminate is not None:
             assert sweep.metric is not None
-            assert len(sweep.early_terminate.bands) > 0
+            assert len(Hyperband.from_config(sweep.early_terminate).bands) > 0
 
 
 @settings(max_examples=300)

@@ -1,4 +1,4 @@
-"""Walks the list of differences: each is shown, and none is shown that is not listed."""
+"""Walks the documented differences: each is shown, and none is shown that is not listed."""
 
 import json
 import math
@@ -11,18 +11,18 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.yaml_source import YamlSource
-from training.sweeps.file.command import agent_command
+from training.sweeps.failures import RetryPolicy
+from training.sweeps.file.command import fixed_arguments
 from training.sweeps.file.config import Metric, SweepConfig
-from training.sweeps.file.differences import DIFFERENCES, differences_table
-from training.sweeps.file.fixed_words import fixed_words
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
 from training.sweeps.plan import read_plan
 from training.sweeps.search.base import PastTrial, Search
 from training.sweeps.search.choose import make_search
-from training.sweeps.search.observations import PastRun, observe
-from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandTable
+from training.sweeps.search.observations import Observation, PastRun, observe
+from training.sweeps.stopping_rules.hyperband import Hyperband
+from training.sweeps.wandb.serve import check_program
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"
 
@@ -89,14 +89,17 @@ def show_above_the_sum() -> None:
 
 
 def show_failed_points() -> None:
-    grid = ParameterSpace({"a": {"values": [1, 2]}}).grid
-    assert list(grid.remaining([({"a": 1}, "failed")])) == [1]
-    assert list(grid.remaining([({"a": 1}, "failed")], retried_states=["failed"])) == [0, 1]
+    search = search_of("method: grid\nparameters: {a: {values: [1, 2]}}\n")
+    search.tell(PastTrial(1, {"a": 1}, "failed"))
+    suggestion = search.ask(2)
+    assert suggestion is not None
+    assert suggestion.point == {"a": 2}
+    assert RetryPolicy(retries=1).tries_again(["crash"], attempts=1)
 
 
 def show_group_overwritten() -> None:
-    grid = ParameterSpace({"g": {"parameters": {"a": {"values": [1]}}}}).grid
-    assert list(grid.remaining([({"g": 5}, "finished")])) == [0]
+    space = ParameterSpace({"g": {"parameters": {"a": {"values": [1]}}}})
+    assert space.point_key({"g": 5}) is None
 
 
 def show_falsy_values() -> None:
@@ -106,18 +109,17 @@ def show_falsy_values() -> None:
 
 def show_probabilities_in_bayes() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"], "probabilities": [0.25, 0.75]}})
-    assert observe(space, Metric("m"), [PastRun({"a": "x"}, "finished", [1])]).encoded == [[0.25]]
+    assert observe(space, Metric("m"), [PastRun({"a": "x"}, "finished", [1])]) == [Observation([0.25], 1.0)]
 
 
 def show_foreign_values() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"]}})
     runs = [PastRun({"a": "q"}, "finished", [1]), PastRun({"a": "y"}, "finished", [2])]
-    found = observe(space, Metric("m"), runs)
-    assert (found.encoded, found.objective, found.left_out) == ([[1.0]], [2.0], runs[:1])
+    assert observe(space, Metric("m"), runs) == [None, Observation([1.0], 2.0)]
 
 
 def show_judged_at_once() -> None:
-    table = HyperbandTable.of(Hyperband(min_iter=2))
+    table = Hyperband(min_iter=2)
     table.report("a", [1.0, 1.0])
     stops = []
     for value in (9.0, 9.0):
@@ -158,14 +160,15 @@ def search_of(text: str) -> Search:
 
 def show_no_program() -> None:
     with pytest.raises(SpecError, match="program"):
-        agent_command({"a": 1})
+        check_program(SweepConfig.from_yaml(RANDOM))
+    check_program(SweepConfig.from_yaml(RANDOM + "command: [run_experiment, '${args}']\n"))
 
 
 def show_no_agent() -> None:
-    words = fixed_words("mine.py", ["torchrun", "${program}", "--train_args.epochs=1", "--fast", "${args}"])
-    assert words.overrides == {"train_args.epochs": 1}
-    assert "'mine.py'" in words.warnings[0]
-    assert "'torchrun', '--fast'" in words.warnings[1]
+    found = fixed_arguments("mine.py", ["torchrun", "${program}", "--train_args.epochs=1", "--fast", "${args}"])
+    assert found.overrides == {"train_args.epochs": 1}
+    assert "'mine.py'" in found.warnings[0]
+    assert "'torchrun', '--fast'" in found.warnings[1]
 
 
 SHOWN: dict[str, list[Callable[[], None]]] = {
@@ -249,23 +252,13 @@ SHOWN: dict[str, list[Callable[[], None]]] = {
 
 
 def test_every_difference_that_is_listed_is_shown_and_none_is_shown_unlisted() -> None:
-    keys = [difference.key for difference in DIFFERENCES]
-    assert sorted(keys) == sorted(SHOWN)
-    assert len(set(keys)) == len(keys)
+    page = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "differences-from-wandb.md"
+    rows = [line.split(" | ") for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert {len(row) for row in rows} == {4}
+    assert sorted(row[0].removeprefix("| ") for row in rows[1:]) == sorted(SHOWN)
 
 
 @pytest.mark.parametrize("key", SHOWN)
 def test_a_difference_is_as_listed(key: str) -> None:
     for show in SHOWN[key]:
         show()
-
-
-def test_the_table_for_the_documentation_has_a_row_for_each() -> None:
-    lines = differences_table().splitlines()
-    assert len(lines) == len(DIFFERENCES) + 2
-    assert all(line.count("|") == 4 for line in lines)
-
-
-def test_the_documentation_holds_the_table() -> None:
-    readme = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "differences-from-wandb.md"
-    assert readme.read_text(encoding="utf-8").endswith("\n\n" + differences_table())

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
-from training.sweeps.file.grid import choices_of
-from training.sweeps.file.parameter import Parameter
+from training.sweeps.file.grid import Grid
+from training.sweeps.file.parameter import Parameter, value_key
 from training.sweeps.file.parameters import ParameterSpace, random_share
-from training.sweeps.file.value_keys import value_key
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
 from training.tests.sweep_generator import Generator
@@ -102,7 +101,7 @@ def test_a_step_far_below_the_last_digit_rounds_nothing(q: float) -> None:
     uniform = parameter(distribution="q_uniform", min=0.0, max=1e10, q=q)
     assert uniform.quantile(0.5) == 5e9
     assert uniform.distinct_values is None
-    assert choices_of(uniform)[0] == 0
+    assert Grid([uniform], lambda value_of: {"p": value_of(uniform)})[0] == {"p": 0}
 
 
 def test_a_share_outside_of_0_to_1_is_an_error() -> None:
@@ -288,9 +287,9 @@ def test_a_case_has_the_grid_of_the_engine(case: dict[str, Any]) -> None:
         with pytest.raises(SpecError, match="cannot be on a grid"):
             _ = listed.grid
         return
-    runs = [(_unwrapped(run["config"]), run.get("state", "finished")) for run in case["prior_runs"]]
     if case["after_each_run_config_is_overwritten_with"] is None:
-        assert [listed.grid[rank] for rank in listed.grid.remaining(runs)] == case["expect"]["sequence"]
+        done = {listed.point_key(_unwrapped(run["config"])) for run in case["prior_runs"]}
+        assert [point for point in listed.grid if listed.point_key(point) not in done] == case["expect"]["sequence"]
 
 
 def _unwrapped(config: dict[str, Any]) -> dict[str, Any]:
@@ -333,7 +332,6 @@ def test_equal_values_are_one_point_at_the_first_place_in_the_last_spelling() ->
 def test_a_grid_of_steps_is_what_numpy_makes_of_it(settings: str, expected: list[float]) -> None:
     grid = space(f"{{a: {{distribution: q_uniform, {settings}}}}}").grid
     assert [repr(point["a"]) for point in grid] == list(map(repr, expected))
-    assert [grid.rank(point) for point in grid] == list(range(len(expected)))
 
 
 @given(
@@ -351,62 +349,45 @@ def test_constants_alone_are_one_point() -> None:
     assert list(space("{a: {value: 1}, b: {value: [2]}}").grid) == [{"a": 1, "b": [2]}]
 
 
-def test_points_have_numbers_and_numbers_have_points() -> None:
+def test_points_are_numbered_as_they_are_listed() -> None:
     generator = Generator(23)
     for _ in range(100):
         grid = ParameterSpace(generator.grid()[0]["parameters"]).grid
-        for rank in {0, grid.size // 2, grid.size - 1}:
-            assert grid.rank(grid[rank]) == rank
+        for number, point in zip(range(500), grid, strict=False):
+            assert grid[number] == point
         with pytest.raises(IndexError, match="numbered 0 to"):
             grid[grid.size]
 
 
-@given(st.integers(0, 10**19), st.integers(-(10**20), 10**20))
-def test_a_huge_grid_is_never_listed(rank: int, outside: int) -> None:
+@given(st.integers(0, 10**25 - 1))
+def test_a_huge_grid_is_never_listed(number: int) -> None:
     grid = space(
         "{a: {min: 0, max: 9999999999999999999}, b: {distribution: q_uniform, min: 0, max: 1, q: 1.0e-6}}"
     ).grid
     assert grid.size == 10**19 * 10**6
-    assert grid.rank(grid[rank]) == rank
-    assert (grid.rank({"a": outside, "b": 0}) is None) == (not 0 <= outside < 10**19)
+    assert grid[number] == {"a": number // 10**6, "b": pytest.approx(number % 10**6 * 1e-6)}
 
 
-def test_a_value_off_the_grid_has_no_number() -> None:
-    grid = space("{a: {min: 1, max: 3}, b: {distribution: q_uniform, min: 0, max: 1, q: 0.25}}").grid
-    assert grid.rank({"a": 2.0, "b": 0.5}) == 6
+def test_a_point_is_another_one_when_a_value_is() -> None:
+    listed = space("{a: {min: 1, max: 3}, b: {distribution: q_uniform, min: 0, max: 1, q: 0.25}}")
+    keys = [listed.point_key(point) for point in listed.grid]
+    assert listed.point_key({"a": 2.0, "b": 0.5}) == keys[6]
     for point in (
         {"a": 4, "b": 0},
         {"a": True, "b": 0},
         {"a": 1, "b": 0.3},
-        {"a": 1, "b": 1.0},
         {"a": 1, "b": None},
         {"a": 1},
+        {"a": 10**400, "b": math.inf},
     ):
-        assert grid.rank(point) is None
-    assert grid.rank({"a": 10**400, "b": math.inf}) is None
-    too_fine = space("{a: {distribution: q_uniform, min: 1.0e+17, max: 2.0e+17, q: 1}}").grid
-    assert (too_fine.size, too_fine.rank({"a": 10**17}), too_fine.rank({"a": 10**17 + 64})) == (1, 0, None)
-
-
-def test_a_run_in_any_state_counts_as_done_unless_it_is_to_be_retried() -> None:
-    grid = space("{a: {values: [1, 2, 3, 4]}}").grid
-    runs = [
-        ({"a": 1}, "finished"),
-        ({"a": 2}, "failed"),
-        ({"a": 3}, "crashed"),
-        ({"a": 99}, "finished"),
-        ({}, "failed"),
-    ]
-    assert list(grid.remaining(runs)) == [3]
-    assert list(grid.remaining(runs, retried_states={"failed"})) == [1, 3]
-    assert list(grid.remaining([*runs, ({"a": 2.0}, "finished")], retried_states={"failed"})) == [3]
+        assert listed.point_key(point) not in keys
 
 
 def test_a_point_of_a_large_grid_costs_no_more_than_one_of_a_small() -> None:
     def enumerate_points(most: int) -> None:
         group = f"g: {{parameters: {{c: {{min: 1, max: 10}}, d: {{min: 1, max: {most}}}}}}}"
         grid = space(f"{{a: {{min: 1, max: 10}}, b: {{min: 1, max: 10}}, {group}}}").grid
-        assert [grid.rank(point) for point in grid] == list(range(1_000 * most))
+        assert sum(1 for _ in grid) == 1_000 * most
 
     # Ten times as many points: ten times as long, or a hundred times where each is looked for among all.
     assert processor_s(lambda: enumerate_points(10)) < 40 * processor_s(lambda: enumerate_points(1))

@@ -177,7 +177,7 @@ COMMAND = (
 )
 
 
-def test_fixed_words_of_the_command_go_under_the_point(plan):
+def test_fixed_arguments_of_the_command_go_under_the_point(plan):
     made = plan(COMMAND % "'--train_args.epochs=1', '--network_args.layer_size=32', --seed, 7")
     spec = made.specs(made.config.space.grid[0])[0]
     assert (spec.train_args["epochs"], spec.network_args["layer_size"], spec.seed) == (1, 8, 7)
@@ -187,7 +187,7 @@ def test_fixed_words_of_the_command_go_under_the_point(plan):
     assert made.warnings() == []
 
 
-def test_fixed_words_can_name_the_spec_and_the_parts_that_the_parameters_leave_open(plan, tmp_path):
+def test_fixed_arguments_can_name_the_spec_and_the_parts_that_the_parameters_leave_open(plan, tmp_path):
     (tmp_path / "base.json").write_text('{"dataset": "DigitsDataset", "model": "CharacterModel", "seed": 5}')
     made = plan(COMMAND % f"'{tmp_path / 'base.json'}', --seed=6")
     assert made.base == {"dataset": "DigitsDataset", "model": "CharacterModel", "seed": 6}
@@ -196,7 +196,7 @@ def test_fixed_words_can_name_the_spec_and_the_parts_that_the_parameters_leave_o
     assert plan(text).base == {"dataset": "DigitsDataset"}
 
 
-def test_wrong_fixed_words_are_found_with_the_line_of_the_command(plan):
+def test_wrong_fixed_arguments_are_found_with_the_line_of_the_command(plan):
     made = plan(COMMAND % "'--network_args.bogus=3'")
     assert problems(made) == [
         "line 14: network 'mlp' has no argument 'bogus'. It takes: layer_size, dropout_amount, num_layers.",

@@ -58,9 +58,8 @@ def suggest_ours(seed: int) -> Callable[[StoredSweep], dict[str, Any] | None]:
             return config.space.random_point(seed, len(sweep.runs))
         if config.method != "grid":
             raise UnknownRequestError(f"suggestions for method {config.method}: the test must bring them")
-        grid = config.space.grid
-        number = next(iter(grid.remaining((run.config, run.state) for run in (*sweep.prior_runs, *sweep.runs))), None)
-        return None if number is None else grid[number]
+        done = {config.space.point_key(run.config) for run in (*sweep.prior_runs, *sweep.runs)}
+        return next((point for point in config.space.grid if config.space.point_key(point) not in done), None)
 
     return suggest
 

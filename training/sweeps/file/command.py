@@ -1,98 +1,130 @@
-"""How W&B's agent starts a run: the `command` of a sweep, with its macros replaced, exactly as the agent does it."""
+"""The `command` of a sweep: what it gives every run alike, and how much of that holds without W&B's agent."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
-from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean
+from training.terminal.command_line import split_overrides
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
-
+_ARGUMENTS = ("args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags", "args_append_hydra")
+_MACROS = (
+    *_ARGUMENTS,
+    "args_override_hydra",
+    "args_json",
+    "args_json_file",
+    "args_dict",
+    "interpreter",
+    "env",
+    "program",
+)
 _VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
-_MACRO = re.compile(r"\$\{[^}]*\}")
+# Programs that execute a point as a sweep here does.
+_OWN_PROGRAMS = ("run_experiment", "run_sweep")
+# What may stand before the program without changing it.
+_USUAL_STARTERS = ("/usr/bin/env", "env", "python", "python3", "-m", "-u")
+# Stands for the arguments of a macro; begins like an option, so that no option takes it for its value.
+_OF_A_MACRO = "--\0"
 
 
-def agent_command(
-    values: Mapping[str, Any],
-    program: str | None = None,
-    command: Sequence[Any] | None = None,
-    *,
-    environ: Mapping[str, str] | None = None,
-    args_json_file: str | None = None,
-    interpreter: str = "python",
-    windows: bool = os.name == "nt",
-) -> list[str]:
-    """The words that the agent executes for one suggestion.
+@dataclass(frozen=True)
+class FixedArguments:
+    """
+    Args:
+        overrides: of the spec, by dotted key. The values of a point replace them, as they do under the agent.
+        spec: SPEC as run_experiment takes it: inline JSON or a file.
+        warnings: what only the agent follows, one sentence each.
+    """
 
-    An item is replaced only if it is one macro and nothing else; an unknown macro vanishes. Only ${envvar:NAME} is
-    also replaced inside an item, by the variable's name where it is not set. Values are written as Python writes them.
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    spec: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def fixed_arguments(
+    program: str | None, command: Sequence[Any] | None, environ: Mapping[str, str] = os.environ
+) -> FixedArguments:
+    """The arguments that the agent gives to every run alike.
 
     Args:
-        values: the suggestion, in its order; a group of parameters is one value.
-        command: the sweep's `command`; the agent's default where it is empty.
-        environ: by default the environment of this process.
-        args_json_file: where the caller writes `args_json(values)`, for ${args_json_file}.
-    Raises:
-        SpecError: the command names ${program} or ${args_json_file}, and there is none.
+        program, command: of the sweep.
+        environ: for ${envvar:NAME}.
     """
-    replacements = _argument_macros(values)
-    replacements["interpreter"] = [interpreter]
-    replacements["env"] = [] if windows else ["/usr/bin/env"]
-    if program is not None:
-        replacements["program"] = [program]
-    if args_json_file is not None:
-        replacements["args_json_file"] = [args_json_file]
-    variables = os.environ if environ is None else environ
-    words: list[str] = []
-    for item in command or DEFAULT_COMMAND:
-        word = with_variables(str(item), variables)
-        if word in ("${program}", "${args_json_file}") and word[2:-1] not in replacements:
-            raise SpecError(f"the command of the sweep has {word}, and there is none. Set `{word[2:-1]}`.")
-        words += replacements.get(word[2:-1], []) if _is_macro(word) else [word]
-    return words
+    arguments = list(_without_macros(program, command or DEFAULT_COMMAND, environ))
+    own = next((index for index, argument in enumerate(arguments) if _is_own(argument)), None)
+    started = own if own is not None else _first_foreign(arguments, program)
+    before = [argument for argument in arguments[:started] if argument not in _USUAL_STARTERS]
+    rest, overrides = split_overrides(before if started is None else arguments[started + 1 :])
+    spec = _spec_among(rest) if own is not None else None
+    unused = [*(before if started is not None else []), *(argument for argument in rest if argument != spec)]
+    warnings = []
+    if own is None and started is not None:
+        warnings.append(
+            f"only W&B's agents start '{arguments[started]}'; without them every trial is a run of this project's "
+            f"program, run_experiment, with the values of its point."
+        )
+    # A macro that is not the whole item has a warning already.
+    ignored = [argument for argument in unused if argument != _OF_A_MACRO and "${" not in argument]
+    if ignored:
+        warnings.append(
+            f"only W&B's agents follow {', '.join(map(repr, ignored))} of the command; without them values for all "
+            f"trials are arguments like --train_args.epochs=3, and devices are options of run_sweep."
+        )
+    return FixedArguments(overrides, spec, tuple(warnings))
 
 
-def with_variables(word: str, environ: Mapping[str, str]) -> str:
-    """A word with the values of its ${envvar:NAME}; the name itself where a variable is not set."""
-    return _VARIABLE.sub(lambda match: environ.get(match[1], match[1]), word)
-
-
-def args_json(values: Mapping[str, Any]) -> str:
-    """A suggestion as ${args_json} and the file of ${args_json_file} hold it."""
-    return json.dumps(dict(values))
-
-
-def command_warnings(command: Sequence[Any]) -> Iterator[str]:
+def macro_warnings(command: Sequence[Any]) -> Iterator[str]:
     """Items of a `command` that the agent treats otherwise than they look, one sentence each."""
-    known = [*_argument_macros({}), "interpreter", "env", "program", "args_json_file"]
     for item in command:
-        word = _VARIABLE.sub("", str(item))
-        if _is_macro(word) and word[2:-1] not in known:
-            yield f"the agent drops '{item}' from the command: no such macro.{did_you_mean(word[2:-1], known)}"
-        elif not _is_macro(word) and _MACRO.search(word):
+        text = _VARIABLE.sub("", str(item))
+        if _is_macro(text) and text[2:-1] not in _MACROS:
+            yield f"the agent drops '{item}' from the command: no such macro.{did_you_mean(text[2:-1], _MACROS)}"
+        elif not _is_macro(text) and re.search(r"\$\{[^}]*\}", text):
             yield f"the agent passes '{item}' as it is: a macro is replaced only if it is the whole item."
 
 
-def _is_macro(word: str) -> bool:
-    return word.startswith("${") and word.endswith("}")
+def _is_macro(argument: str) -> bool:
+    return argument.startswith("${") and argument.endswith("}")
 
 
-def _argument_macros(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    pairs = [f"{name}={value}" for name, value in values.items()]
-    return {
-        "args": [f"--{pair}" for pair in pairs],
-        "args_no_equals": [word for name, value in values.items() for word in (f"--{name}", str(value))],
-        "args_no_hyphens": pairs,
-        "args_no_boolean_flags": [
-            f"--{name}" if value is True else f"--{name}={value}"
-            for name, value in values.items()
-            if value is not False
-        ],
-        "args_json": [args_json(values)],
-        "args_dict": list(values),
-        "args_append_hydra": [f"+{pair}" for pair in pairs],
-        "args_override_hydra": [f"++{pair}" for pair in pairs],
-    }
+def _without_macros(program: str | None, command: Sequence[Any], environ: Mapping[str, str]) -> Iterator[str]:
+    """The command without ${env} and ${interpreter}; other macros are marked."""
+    for item in command:
+        # The agent passes the name of a variable that is not set.
+        argument = _VARIABLE.sub(lambda match: environ.get(match[1], match[1]), str(item))
+        if not _is_macro(argument):
+            yield argument
+        elif argument == "${program}" and program is not None:
+            yield program
+        elif argument not in ("${env}", "${interpreter}", "${program}"):
+            yield _OF_A_MACRO
+
+
+def _is_own(argument: str) -> bool:
+    """run_experiment, training/run_experiment.py, training.run_experiment; the same of run_sweep; wherever they are."""
+    path = PurePosixPath(argument.removeprefix("training."))
+    if path.suffix == ".py" and path.parent.name not in ("", "training"):
+        return False
+    return path.name.removesuffix(".py") in _OWN_PROGRAMS
+
+
+def _first_foreign(arguments: Sequence[str], program: str | None) -> int | None:
+    if program in arguments:
+        return arguments.index(program)
+    candidates = (
+        index
+        for index, argument in enumerate(arguments)
+        if argument not in _USUAL_STARTERS and not argument.startswith("-") and "=" not in argument
+    )
+    return next(candidates, None)
+
+
+def _spec_among(arguments: Sequence[str]) -> str | None:
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if (argument.startswith("{") or argument.endswith(".json")) and before != "--overrides":
+            return argument
+    return None

@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 from text_recognizer.errors import SpecError
 from text_recognizer.yaml_source import YamlPath, YamlSource
-from training.sweeps.file.command import command_warnings
-from training.sweeps.file.fixed_words import FixedWords, fixed_words
+from training.sweeps.file.command import FixedArguments, fixed_arguments, macro_warnings
 from training.sweeps.file.forms import FORMS, inferred_distribution
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems
 from training.sweeps.stopping_rules.base import Goal
-from training.sweeps.stopping_rules.hyperband import Hyperband
 
 Method = Literal["grid", "random", "bayes"]
 Strategy = Literal["latest", "best", "worst"]
@@ -60,7 +58,7 @@ class SweepConfig:
     method: Method
     space: ParameterSpace
     metric: Metric | None
-    early_terminate: Hyperband | None
+    early_terminate: Mapping[str, Any] | None
     run_cap: int | None
     program: str | None
     command: tuple[Any, ...] | None
@@ -92,7 +90,8 @@ class SweepConfig:
             source: the file's name, for messages.
         Raises:
             SpecError: all problems at once, each with its line. A sweep is refused where W&B's schema, its client or
-                its engine refuses it or fails, and for the few reasons beyond that that differences.py lists.
+                its engine refuses it or fails, and for the few reasons beyond
+                that that docs/explanation/differences-from-wandb.md lists.
         """
         document = YamlSource(text, source)
         if document.data is None:
@@ -103,12 +102,11 @@ class SweepConfig:
         if by_line:
             raise SpecError([f"line {line}: {sentence}" for line, _, sentence in by_line], source)
         config = json.loads(json.dumps(document.data))  # as it would arrive at W&B: keys in mappings become text
-        metric = Metric(**config["metric"]) if "metric" in config else None
         return cls(
             method=config["method"],
             space=ParameterSpace(config["parameters"]),
-            metric=metric,
-            early_terminate=_hyperband(config, metric),
+            metric=Metric(**config["metric"]) if "metric" in config else None,
+            early_terminate=config.get("early_terminate"),
             run_cap=int(config["run_cap"]) if "run_cap" in config else None,
             program=config.get("program"),
             command=tuple(config["command"]) if config.get("command") else None,
@@ -122,9 +120,9 @@ class SweepConfig:
         )
 
     @property
-    def fixed_words(self) -> FixedWords:
+    def fixed_arguments(self) -> FixedArguments:
         """What `command` gives to every run alike."""
-        return fixed_words(self.program, self.command)
+        return fixed_arguments(self.program, self.command)
 
     def line_of(self, *path: Any) -> int:
         """The line of a key in the YAML, as in line_of("metric", "goal"); of what surrounds it where it is absent."""
@@ -144,12 +142,6 @@ class SweepConfig:
         return config
 
 
-def _hyperband(config: Mapping[str, Any], metric: Metric | None) -> Hyperband | None:
-    if "early_terminate" not in config or metric is None:
-        return None
-    return Hyperband.from_config(config["early_terminate"], metric.goal)
-
-
 def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
     yield from document.traps(("parameters",))
     for path, parameter in _nested_parameters(config["parameters"], ("parameters",)):
@@ -159,10 +151,10 @@ def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
             yield f"{at}: the bounds of {distribution} are exponents of e; {distribution}_values takes the limits."
         if parameter.keys() == {"min", "max"} and len({isinstance(bound, float) for bound in parameter.values()}) > 1:
             yield f"{at}: only one bound is whole; W&B takes that for uniform here and refuses it at the top level."
-    for sentence in command_warnings(config.get("command") or []):
+    for sentence in macro_warnings(config.get("command") or []):
         yield f"line {document.line_of(('command',))}: {sentence}"
     place = "command" if config.get("command") else "program"
-    for sentence in fixed_words(config.get("program"), config.get("command")).warnings:
+    for sentence in fixed_arguments(config.get("program"), config.get("command")).warnings:
         yield f"line {document.line_of((place,))}: {sentence}"
     for key in sorted(config.keys() & _FOR_WANDB_ONLY):
         yield f"line {document.line_of((key,))}: `{key}` concerns W&B's own services; a sweep here ignores it."

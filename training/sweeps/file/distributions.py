@@ -2,7 +2,7 @@
 
 Every number is computed by the same operations, in the same order, as in W&B's engine, so that results are equal to
 the last bit; hence numpy's exp and log, which differ from the math module's in the last place. What is not a number
-(values, probabilities) is handled in parameters.py.
+(values, probabilities) is handled in parameter.py.
 """
 
 import math
@@ -23,7 +23,7 @@ def quantile_of(distribution: str, settings: Settings, u: float) -> int | float:
         u: from 0 to 1.
     """
     if distribution == "int_uniform":
-        return _int_uniform_quantile(settings["min"], settings["max"], u)
+        return index_at(u, settings["min"], settings["max"] + 1)
     if distribution.startswith("q_"):
         return _round_to_multiple(_QUANTILES[distribution.removeprefix("q_")](settings, u), settings["q"])
     return _QUANTILES[distribution](settings, u)
@@ -50,10 +50,6 @@ def index_at(u: float, lowest: int, end: int) -> int:
     return below if (below - lowest + 1.0) / count >= u else index
 
 
-def _int_uniform_quantile(lowest: int, highest: int, u: float) -> int:
-    return index_at(u, lowest, highest + 1)
-
-
 def _round_to_multiple(value: float, q: float) -> int | float:
     if not math.isfinite(value / q):  # the value is infinite, or q so far below its last digit that nothing is rounded
         return value
@@ -65,101 +61,8 @@ def _between(low: float, high: float, u: float) -> float:
     return u * (high - low) + low
 
 
-def _uniform(settings: Settings, u: float) -> float:
-    return float(_between(settings["min"], settings["max"], u))
-
-
-def _log_uniform(settings: Settings, u: float) -> float:
-    return _exp(_between(settings["min"], settings["max"], u))
-
-
-def _log_uniform_values(settings: Settings, u: float) -> float:
-    return _exp(_between(_log(settings["min"]), _log(settings["max"]), u))
-
-
-def _inv_log_uniform(settings: Settings, u: float) -> float:
-    return _exp(-_between(settings["min"], settings["max"], 1 - u))
-
-
-def _inv_log_uniform_values(settings: Settings, u: float) -> float:
-    return _exp(-_between(-_log(settings["max"]), -_log(settings["min"]), 1 - u))
-
-
-def _normal(settings: Settings, u: float) -> float:
-    return float(_standard_normal(u) * settings["sigma"] + settings["mu"])
-
-
-def _log_normal(settings: Settings, u: float) -> float:
-    return _exp(settings["sigma"] * _standard_normal(u)) * _exp(settings["mu"])
-
-
-def _beta(settings: Settings, u: float) -> float:
-    from scipy import special
-
-    return float(special.betaincinv(settings["a"], settings["b"], u))
-
-
-_QUANTILES: dict[str, Callable[[Settings, float], float]] = {
-    "uniform": _uniform,
-    "log_uniform": _log_uniform,
-    "log_uniform_values": _log_uniform_values,
-    "inv_log_uniform": _inv_log_uniform,
-    "inv_log_uniform_values": _inv_log_uniform_values,
-    "normal": _normal,
-    "log_normal": _log_normal,
-    "beta": _beta,
-}
-
-
-def _uniform_share(settings: Settings, value: float) -> float:
-    return float((value - settings["min"]) / (settings["max"] - settings["min"]))
-
-
-def _log_uniform_share(settings: Settings, value: float) -> float:
-    return _share_between(settings["min"], settings["max"], value)
-
-
-def _log_uniform_values_share(settings: Settings, value: float) -> float:
-    return _share_between(_log(settings["min"]), _log(settings["max"]), value)
-
-
-def _inv_log_uniform_share(settings: Settings, value: float) -> float:
-    return 1 - _clipped(_share_between(settings["min"], settings["max"], _inverse(value)))
-
-
-def _inv_log_uniform_values_share(settings: Settings, value: float) -> float:
-    low, high = _log(settings["min"]), _log(settings["max"])
-    return 1 - _clipped((_log(_inverse(value)) + high) / abs(high - low))
-
-
 def _share_between(low: float, high: float, value: float) -> float:
     return (_log(value) - low) / (high - low)
-
-
-def _normal_share(settings: Settings, value: float) -> float:
-    return _standard_normal_share((value - settings["mu"]) / settings["sigma"])
-
-
-def _log_normal_share(settings: Settings, value: float) -> float:
-    return _standard_normal_share(_log(value / _exp(settings["mu"])) / settings["sigma"])
-
-
-def _beta_share(settings: Settings, value: float) -> float:
-    from scipy import special
-
-    return float(special.betainc(settings["a"], settings["b"], _clipped(value)))
-
-
-_SHARES: dict[str, Callable[[Settings, float], float]] = {
-    "uniform": _uniform_share,
-    "log_uniform": _log_uniform_share,
-    "log_uniform_values": _log_uniform_values_share,
-    "inv_log_uniform": _inv_log_uniform_share,
-    "inv_log_uniform_values": _inv_log_uniform_values_share,
-    "normal": _normal_share,
-    "log_normal": _log_normal_share,
-    "beta": _beta_share,
-}
 
 
 def _exp(value: float) -> float:
@@ -179,17 +82,35 @@ def _inverse(value: float) -> float:
     return 1 / value if value > 0 else math.inf
 
 
-def _standard_normal(u: float) -> float:
+def _special(function: str, *arguments: float) -> float:
     from scipy import special
 
-    return float(special.ndtri(u))
-
-
-def _standard_normal_share(value: float) -> float:
-    from scipy import special
-
-    return float(special.ndtr(value))
+    return float(getattr(special, function)(*arguments))
 
 
 def _clipped(share: float) -> float:
     return min(max(share, 0.0), 1.0)
+
+
+_QUANTILES: dict[str, Callable[[Settings, float], float]] = {
+    "uniform": lambda s, u: float(_between(s["min"], s["max"], u)),
+    "log_uniform": lambda s, u: _exp(_between(s["min"], s["max"], u)),
+    "log_uniform_values": lambda s, u: _exp(_between(_log(s["min"]), _log(s["max"]), u)),
+    "inv_log_uniform": lambda s, u: _exp(-_between(s["min"], s["max"], 1 - u)),
+    "inv_log_uniform_values": lambda s, u: _exp(-_between(-_log(s["max"]), -_log(s["min"]), 1 - u)),
+    "normal": lambda s, u: float(_special("ndtri", u) * s["sigma"] + s["mu"]),
+    "log_normal": lambda s, u: _exp(s["sigma"] * _special("ndtri", u)) * _exp(s["mu"]),
+    "beta": lambda s, u: _special("betaincinv", s["a"], s["b"], u),
+}
+_SHARES: dict[str, Callable[[Settings, float], float]] = {
+    "uniform": lambda s, value: float((value - s["min"]) / (s["max"] - s["min"])),
+    "log_uniform": lambda s, value: _share_between(s["min"], s["max"], value),
+    "log_uniform_values": lambda s, value: _share_between(_log(s["min"]), _log(s["max"]), value),
+    "inv_log_uniform": lambda s, value: 1 - _clipped(_share_between(s["min"], s["max"], _inverse(value))),
+    "inv_log_uniform_values": lambda s, value: (
+        1 - _clipped((_log(_inverse(value)) + _log(s["max"])) / abs(_log(s["max"]) - _log(s["min"])))
+    ),
+    "normal": lambda s, value: _special("ndtr", (value - s["mu"]) / s["sigma"]),
+    "log_normal": lambda s, value: _special("ndtr", _log(value / _exp(s["mu"])) / s["sigma"]),
+    "beta": lambda s, value: _special("betainc", s["a"], s["b"], _clipped(value)),
+}

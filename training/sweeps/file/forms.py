@@ -16,29 +16,27 @@ class Key:
 
     Args:
         words: how a message describes it: "a number above 0".
+        options: texts among what it accepts, for suggestions.
     """
 
     accepts: Callable[[Any], bool]
     words: str
+    options: tuple[str, ...] = ()
 
 
-def is_anything(_value: Any) -> bool:
-    return True
-
-
-def is_filled_list(value: Any) -> bool:
+def _is_filled_list(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0
 
 
 # `not value <= bound` lets NaN pass, as W&B's schema does; schema.py refuses it with a reason.
-ANYTHING = Key(is_anything, "any value")
+ANYTHING = Key(lambda _: True, "any value")
 NUMBER = Key(is_number, "a number")
 ABOVE_ZERO = Key(lambda value: is_number(value) and not value <= 0, "a number above 0")
 NOT_NEGATIVE = Key(lambda value: is_number(value) and not value < 0, "a number, 0 or more")
 INT = Key(is_int, "a whole number written without a point")
-LIST = Key(is_filled_list, "a list of at least one value")
+LIST = Key(_is_filled_list, "a list of at least one value")
 SHARES = Key(
-    lambda value: is_filled_list(value) and all(NOT_NEGATIVE.accepts(share) for share in value),
+    lambda value: _is_filled_list(value) and all(NOT_NEGATIVE.accepts(share) for share in value),
     "a list of numbers, 0 or more, one for each of `values`",
 )
 
@@ -50,7 +48,6 @@ class Form:
     Args:
         required: its keys beside `distribution`.
         optional: keys that are filled in from `defaults`.
-        inferred: whether it is recognised without `distribution`.
         exponents: whether min and max are natural logarithms of the limits (deprecated by W&B).
     """
 
@@ -58,7 +55,6 @@ class Form:
     required: Mapping[str, Key] = field(default_factory=dict)
     optional: Mapping[str, Key] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    inferred: bool = False
     exponents: bool = False
 
     @property
@@ -77,15 +73,15 @@ def _quantised(form: Form) -> Form:
 
 
 def _forms() -> Iterator[Form]:
-    yield Form("constant", {"value": ANYTHING}, inferred=True)
-    yield Form("categorical", {"values": LIST}, inferred=True)
-    yield Form("categorical_w_probabilities", {"values": LIST, "probabilities": SHARES}, inferred=True)
-    yield Form("int_uniform", {"min": INT, "max": INT}, inferred=True)
+    yield Form("constant", {"value": ANYTHING})
+    yield Form("categorical", {"values": LIST})
+    yield Form("categorical_w_probabilities", {"values": LIST, "probabilities": SHARES})
+    yield Form("int_uniform", {"min": INT, "max": INT})
     bounds = {"min": NUMBER, "max": NUMBER}
     limits = {"min": ABOVE_ZERO, "max": NUMBER}
     spread = {"mu": NUMBER, "sigma": NOT_NEGATIVE}
     shape = {"a": NOT_NEGATIVE, "b": NOT_NEGATIVE}
-    uniform = Form("uniform", bounds, inferred=True)
+    uniform = Form("uniform", bounds)
     log_uniform_values = Form("log_uniform_values", limits)
     log_uniform = Form("log_uniform", bounds, exponents=True)
     normal = Form("normal", {}, spread, {"mu": 0.0, "sigma": 1.0})
@@ -112,14 +108,8 @@ def inferred_distribution(config: Mapping[str, Any]) -> str | None:
     keys = set(config)
     if keys == {"min", "max"}:
         return "int_uniform" if is_int(config["min"]) and is_int(config["max"]) else "uniform"
-    return next(
-        (
-            name
-            for name in ("constant", "categorical", "categorical_w_probabilities")
-            if keys == set(FORMS[name].required)
-        ),
-        None,
-    )
+    listed = ("constant", "categorical", "categorical_w_probabilities")
+    return next((name for name in listed if keys == set(FORMS[name].required)), None)
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any] | None:

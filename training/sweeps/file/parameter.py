@@ -10,7 +10,6 @@ from typing import Any
 from text_recognizer.errors import SpecError
 from training.sweeps.file.distributions import cumulative_share, index_at, quantile_of
 from training.sweeps.file.forms import filled
-from training.sweeps.file.value_keys import value_key
 from training.sweeps.numbers import is_finite, is_number
 
 Point = dict[str, Any]
@@ -207,3 +206,20 @@ def look_up(point: Any, path: Iterable[str]) -> Any:
             return MISSING
         point = point[name]
     return point
+
+
+def value_key(value: Any) -> Hashable:
+    """A key that is equal for values W&B's grid search takes for one: 1 and 1.0, mappings in any order, NaN and NaN.
+
+    1, true and '1' stay apart, also inside lists and mappings.
+    """
+    if isinstance(value, float):
+        if math.isnan(value):
+            return ("float", "nan")
+        if value.is_integer():
+            value = int(value)
+    if isinstance(value, dict):
+        return ("dict", frozenset((value_key(key), value_key(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return ("list", tuple(value_key(item) for item in value))
+    return (type(value).__name__, value)

@@ -24,19 +24,16 @@ def group_problems(group: Any, path: YamlPath = ("parameters",), name: str = "")
         path: the keys that lead to it.
         name: the dotted name of the group, empty for the top level.
     """
+    of = f" of '{name}'" if name else ""
     if not isinstance(group, dict):
-        yield Problem(path, f"`parameters`{_of(name)} must be a mapping of names to parameters. {received(group)}")
+        yield Problem(path, f"`parameters`{of} must be a mapping of names to parameters. {received(group)}")
         return
     if not group:
-        yield Problem(path, f"`parameters`{_of(name)} is empty: a sweep needs at least one parameter.")
+        yield Problem(path, f"`parameters`{of} is empty: a sweep needs at least one parameter.")
     for key, config in group.items():
         yield from _name_problems(key, (*path, key))
         dotted = f"{name}.{key}" if name else str(key)
         yield from _parameter_problems(config, (*path, key), dotted, nested=bool(name))
-
-
-def _of(name: str) -> str:
-    return f" of '{name}'" if name else ""
 
 
 def _name_problems(key: Any, path: YamlPath) -> Iterator[Problem]:
@@ -66,19 +63,18 @@ def _parameter_problems(config: Any, path: YamlPath, name: str, *, nested: bool)
     complete = filled(config)
     if complete is None:
         yield from _mismatches(config, path, name)
-    else:
-        form = FORMS[complete["distribution"]]
-        yield from _bounds_problems(form, complete, path, name, nested=nested)
-        yield from _probability_problems(complete, path, name, nested=nested)
-        yield from _deprecation(form, path, name, nested=nested)
-        yield from _ambiguity(config, path, name, nested=nested)
-        yield from _impossible_numbers(form, complete, path, name)
+        return
+    for key, fault, beyond_schema in _faults(config, complete, nested=nested):
+        yield Problem((*path, key), f"parameter '{name}'{fault}", beyond_schema)
 
 
 def _mismatches(config: Mapping[Any, Any], path: YamlPath, name: str) -> Iterator[Problem]:
     """Why a parameter matches no form: always at least one problem."""
     if "distribution" in config and config["distribution"] not in list(FORMS):
-        yield _unknown_distribution(config["distribution"], (*path, "distribution"), name)
+        given = config["distribution"]
+        hint = did_you_mean(given, FORMS) if isinstance(given, str) else ""
+        sentence = f"parameter '{name}': unknown distribution {given!r}.{hint} Known: {', '.join(FORMS)}."
+        yield Problem((*path, "distribution"), sentence)
         return
     form = _meant_form(config)
     if form is None:
@@ -98,11 +94,6 @@ def _mismatches(config: Mapping[Any, Any], path: YamlPath, name: str) -> Iterato
             yield Problem(
                 (*path, key), f"parameter '{name}': {key} must be {accepted.words}. {received(config[key])}{hint}"
             )
-
-
-def _unknown_distribution(distribution: Any, path: YamlPath, name: str) -> Problem:
-    hint = did_you_mean(distribution, FORMS) if isinstance(distribution, str) else ""
-    return Problem(path, f"parameter '{name}': unknown distribution {distribution!r}.{hint} Known: {', '.join(FORMS)}.")
 
 
 def _meant_form(config: Mapping[Any, Any]) -> Form | None:
@@ -152,66 +143,43 @@ def _key_hint(form: Form, key: Any) -> str:
     return ""
 
 
-def _bounds_problems(
-    form: Form, complete: Mapping[str, Any], path: YamlPath, name: str, *, nested: bool
-) -> Iterator[Problem]:
-    if "min" in form.required and complete["min"] >= complete["max"]:
-        yield Problem(
-            (*path, "min"),
-            f"parameter '{name}': min {complete['min']} is not less than max {complete['max']}."
-            + (" W&B notices it only when it suggests a point." if nested else ""),
-            beyond_schema=nested,
-        )
-
-
-def _probability_problems(complete: Mapping[str, Any], path: YamlPath, name: str, *, nested: bool) -> Iterator[Problem]:
-    if complete["distribution"] != "categorical_w_probabilities":
-        return
-    values, shares = complete["values"], complete["probabilities"]
-    late = " W&B checks it at the top level only." if nested else ""
-    if len(values) != len(shares):
-        sentence = f"parameter '{name}' has {len(values)} values and {len(shares)} probabilities.{late}"
-        yield Problem((*path, "probabilities"), sentence, beyond_schema=nested)
-    elif not abs(sum(shares) - 1) <= _SUM_TOLERANCE:
-        sentence = f"parameter '{name}': the probabilities add up to {sum(shares):g}, not to 1.{late}"
-        yield Problem((*path, "probabilities"), sentence, beyond_schema=nested)
-
-
-def _deprecation(form: Form, path: YamlPath, name: str, *, nested: bool) -> Iterator[Problem]:
+def _faults(config: Mapping[str, Any], complete: Mapping[str, Any], *, nested: bool) -> Iterator[tuple[str, str, bool]]:
+    """What is wrong with a parameter that matches a form: its key, why, whether W&B's schema accepts it."""
+    form = FORMS[complete["distribution"]]
+    low, high = complete.get("min"), complete.get("max")
+    if "min" in form.required and low >= high:
+        late = " W&B notices it only when it suggests a point." if nested else ""
+        yield "min", f": min {low} is not less than max {high}.{late}", nested
+    if "probabilities" in form.required and (fault := _probability_fault(**complete)):
+        yield "probabilities", fault + (" W&B checks it at the top level only." if nested else ""), nested
     if form.exponents and not nested:
-        yield Problem(
-            (*path, "distribution"),
-            f"parameter '{name}': the bounds of {form.distribution} are exponents of e. Use "
-            f"{form.distribution}_values and give the limits themselves.",
+        remedy = f"Use {form.distribution}_values and give the limits themselves."
+        yield "distribution", f": the bounds of {form.distribution} are exponents of e. {remedy}", False
+    if not nested and config.keys() == {"min", "max"} and isinstance(low, float) != isinstance(high, float):
+        fault = (
+            f" is ambiguous: of min {low} and max {high} only one is whole, and W&B's client refuses that. "
+            f"Write both with a point (min: {float(low)}, max: {float(high)}), or both without."
         )
+        yield "min", fault, True
+    if form.distribution != "constant":
+        yield from _impossible_numbers(form, {key: complete[key] for key in form.keys if is_number(complete[key])})
 
 
-def _ambiguity(config: Mapping[str, Any], path: YamlPath, name: str, *, nested: bool) -> Iterator[Problem]:
-    if nested or "distribution" in config or "min" not in config:
-        return
-    low, high = config["min"], config["max"]
-    if isinstance(low, float) != isinstance(high, float):
-        yield Problem(
-            (*path, "min"),
-            f"parameter '{name}' is ambiguous: of min {low} and max {high} only one is whole, and W&B's client refuses "
-            f"that. Write both with a point (min: {float(low)}, max: {float(high)}), or both without.",
-            beyond_schema=True,
-        )
+def _probability_fault(values: list[Any], probabilities: list[float], **_: Any) -> str | None:
+    if len(values) != len(probabilities):
+        return f" has {len(values)} values and {len(probabilities)} probabilities."
+    total = sum(probabilities)
+    return None if abs(total - 1) <= _SUM_TOLERANCE else f": the probabilities add up to {total:g}, not to 1."
 
 
-def _impossible_numbers(form: Form, complete: Mapping[str, Any], path: YamlPath, name: str) -> Iterator[Problem]:
+def _impossible_numbers(form: Form, given: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     """Numbers that the schema accepts and that make W&B suggest NaN or infinity, or fail."""
-    given = {key: complete[key] for key in form.keys if is_number(complete[key]) and form.distribution != "constant"}
     for key, value in given.items():
         if not is_finite(value):
-            yield Problem(
-                (*path, key), f"parameter '{name}': {key} must be finite. {received(value)}", beyond_schema=True
-            )
+            yield key, f": {key} must be finite. {received(value)}", True
         elif key in ("sigma", "a", "b") and value == 0:
-            sentence = f"parameter '{name}': {key} must be above 0. W&B's schema accepts 0, but then suggests NaN."
-            yield Problem((*path, key), sentence, beyond_schema=True)
-    if "min" in given and all(is_finite(value) for value in given.values()):
+            yield key, f": {key} must be above 0. W&B's schema accepts 0, but then suggests NaN.", True
+    if "min" in given and all(map(is_finite, given.values())):
         low, high = float(given["min"]), float(given["max"])
         if not math.isfinite(high - low) or (form.exponents and max(-low, high) > _LARGEST_EXPONENT):
-            sentence = f"parameter '{name}': the range from {low:g} to {high:g} is beyond what a float can hold."
-            yield Problem((*path, "max"), sentence, beyond_schema=True)
+            yield "max", f": the range from {low:g} to {high:g} is beyond what a float can hold.", True

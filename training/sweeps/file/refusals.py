@@ -13,74 +13,69 @@ from training.sweeps.stopping_rules.hyperband import bands_of
 
 
 def refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
-    """Problems beyond W&B's schema that concern the sweep as a whole; see differences.py for the list."""
-    yield from _method_refusals(config)
-    yield from _metric_refusals(config)
-    yield from _hyperband_refusals(config.get("early_terminate"))
+    """Problems beyond W&B's schema that concern the sweep as a whole.
+
+    docs/explanation/differences-from-wandb.md lists them.
+    """
+    found = [*_section_refusals(config), *_hyperband_refusals(config.get("early_terminate"))]
+    yield from (Problem(path, sentence, beyond_schema=True) for path, sentence in found)
     yield from _parameter_refusals(config, parameters_are_right=parameters_are_right)
 
 
-def _method_refusals(config: Mapping[Any, Any]) -> Iterator[Problem]:
-    scheduler = config.get("scheduler")
-    if config.get("method") == "custom":
-        yield _refused(
-            "method", sentence="`method: custom` needs a scheduler of your own. Here: grid, random or bayes."
-        )
-    if isinstance(scheduler, dict):
-        for key in sorted(scheduler.keys() & {"source", "optimizer", "search_space"}):
-            yield _refused(
-                "scheduler", key, sentence=f"`scheduler.{key}` names code that only W&B's own scheduler runs."
-            )
+_Refusal = tuple[YamlPath, str]
 
 
-def _metric_refusals(config: Mapping[Any, Any]) -> Iterator[Problem]:
+def _section_refusals(config: Mapping[Any, Any]) -> Iterator[_Refusal]:
+    method, scheduler = config.get("method"), config.get("scheduler")
+    if method == "custom":
+        yield ("method",), "`method: custom` needs a scheduler of your own. Here: grid, random or bayes."
+    for key in ("optimizer", "search_space", "source"):
+        if isinstance(scheduler, dict) and key in scheduler:
+            yield ("scheduler", key), f"`scheduler.{key}` names code that only W&B's own scheduler runs."
     if "metric" in config:
         return
-    if config.get("method") == "bayes":
-        yield _refused(
-            "method", sentence="`method: bayes` needs `metric`, for example {name: val_loss, goal: minimize}."
-        )
+    if method == "bayes":
+        yield ("method",), "`method: bayes` needs `metric`, for example {name: val_loss, goal: minimize}."
     if "early_terminate" in config:
-        yield _refused("early_terminate", sentence="`early_terminate` needs `metric`: what the runs are compared by.")
+        yield ("early_terminate",), "`early_terminate` needs `metric`: what the runs are compared by."
 
 
-def _hyperband_refusals(rule: Any) -> Iterator[Problem]:
+def _hyperband_refusals(rule: Any) -> Iterator[_Refusal]:
     if not isinstance(rule, dict):
         return
+    section = "early_terminate"
     eta, max_iter, s = rule.get("eta", 3), rule.get("max_iter"), rule.get("s")
+    is_right_eta = is_number(eta) and eta > 1
     if is_number(eta) and not is_finite(eta):
-        yield _refused("early_terminate", "eta", sentence=f"`early_terminate.eta` must be finite. {received(eta)}")
-        return
-    if max_iter is None:
-        if is_whole(rule.get("min_iter")) and is_number(eta) and eta > 1:
+        yield (section, "eta"), f"`early_terminate.eta` must be finite. {received(eta)}"
+    elif max_iter is None:
+        if is_whole(rule.get("min_iter")) and is_right_eta:
             yield from _band_refusals(rule["min_iter"], None, None, eta)
-        return
-    if s is None:
+    elif s is None:
         if "min_iter" in rule:
-            sentence = (
-                "with `max_iter`, `early_terminate` needs `s` as well: W&B reads `max_iter` first and then fails."
-            )
-            yield _refused("early_terminate", "max_iter", sentence=sentence)
+            needs = "with `max_iter`, `early_terminate` needs `s` as well: W&B reads `max_iter` first and then fails."
+            yield (section, "max_iter"), needs
     elif is_number(s) and not is_int(s):
         sentence = f"`early_terminate.s` must be a whole number without a point, or W&B fails. {received(s)}"
-        yield _refused("early_terminate", "s", sentence=sentence)
-    elif is_int(s) and is_whole(max_iter) and is_number(eta) and eta > 1:
+        yield (section, "s"), sentence
+    elif is_int(s) and is_whole(max_iter) and is_right_eta:
         yield from _band_refusals(None, max_iter, s, eta)
 
 
-def _band_refusals(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> Iterator[Problem]:
+def _band_refusals(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> Iterator[_Refusal]:
+    key = "eta" if min_iter is not None else "max_iter"
     try:
         bands = bands_of(min_iter, max_iter, s, eta)
     except OverflowError:
         sentence = f"`early_terminate` with eta {eta} has bands too large or too many to be computed."
-        yield _refused("early_terminate", "eta" if min_iter is not None else "max_iter", sentence=sentence)
+        yield ("early_terminate", key), sentence
         return
     if not bands:
         sentence = (
             f"`early_terminate` has no band: max_iter {max_iter}, divided by eta {eta} up to s = {s} times, "
             "gives nothing of 1 or more. Increase max_iter, or s if it is below 1."
         )
-        yield _refused("early_terminate", "max_iter", sentence=sentence)
+        yield ("early_terminate", "max_iter"), sentence
 
 
 def _parameter_refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
@@ -97,7 +92,8 @@ def _parameter_refusals(config: Mapping[Any, Any], *, parameters_are_right: bool
             yield _off_the_grid(path, dotted, parameter["distribution"])
     constant = all(parameter["distribution"] == "constant" for _, _, parameter in leaves)
     if method == "bayes" and parameters_are_right and constant:
-        yield _refused("parameters", sentence="`method: bayes` needs at least one parameter that is not constant.")
+        sentence = "`method: bayes` needs at least one parameter that is not constant."
+        yield Problem(("parameters",), sentence, beyond_schema=True)
 
 
 def _off_the_grid(path: YamlPath, dotted: str, distribution: str) -> Problem:
@@ -126,7 +122,3 @@ def _leaves(group: Any, path: YamlPath, names: tuple[str, ...]) -> Iterator[tupl
         complete = filled(config)
         if complete is not None:
             yield place, ".".join(full_name), complete
-
-
-def _refused(*path: Any, sentence: str) -> Problem:
-    return Problem(path, sentence, beyond_schema=True)

@@ -4,22 +4,65 @@ The rules are those of W&B's sweep schema and of the checks its engine makes bes
 once; each is told once, where W&B tells some twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
-from training.sweeps.file.forms import is_anything
+from training.sweeps.file.forms import ANYTHING, NUMBER, Key
 from training.sweeps.file.parameter_problems import group_problems
 from training.sweeps.file.problems import Problem
 from training.sweeps.file.refusals import refusals
 from training.sweeps.numbers import is_finite, is_number, is_whole
 
-METHODS = ("grid", "random", "bayes", "custom")
-GOALS = ("minimize", "maximize")
-STRATEGIES = ("latest", "best", "worst")
 
-_Check = tuple[Callable[[Any], bool], str]
+def _one_of(*options: str) -> Key:
+    words = f"one of {', '.join(options)}" if len(options) > 1 else options[0]
+    return Key(lambda value: value in options, words, options)
+
+
+METHODS = ("grid", "random", "bayes", "custom")
+_TEXT = Key(lambda value: isinstance(value, str), "text")
+_TOP_LEVEL = {
+    "method": _one_of(*METHODS),
+    "parameters": ANYTHING,  # as the next three, it is checked by a function for it alone
+    "metric": ANYTHING,
+    "metrics": ANYTHING,
+    "early_terminate": ANYTHING,
+    "run_cap": Key(lambda value: is_whole(value) and value > 0, "a whole number above 0"),
+    "program": _TEXT,
+    "command": Key(lambda value: isinstance(value, list), "a list, one item an argument"),
+    "name": _TEXT,
+    "description": _TEXT,
+    "project": _TEXT,
+    "entity": _TEXT,
+    "controller": ANYTHING,
+    "scheduler": ANYTHING,
+    "job": _TEXT,
+    "image_uri": _TEXT,
+    "kind": _one_of("sweep"),
+    "apiVersion": _TEXT,
+}
+_STRATEGIES = ("latest", "best", "worst")
+_METRIC = {
+    "name": _TEXT,
+    "goal": _one_of("minimize", "maximize"),
+    "target": NUMBER,
+    "impute": _one_of(*_STRATEGIES),
+    "impute_while_running": Key(
+        lambda value: value in (*_STRATEGIES, "false"), "one of latest, best, worst, or 'false' as text", _STRATEGIES
+    ),
+}
+_HYPERBAND = {
+    "type": _one_of("hyperband"),
+    "min_iter": Key(lambda value: is_whole(value) and value >= 1, "a whole number, 1 or more"),
+    "max_iter": Key(is_whole, "a whole number"),
+    "s": NUMBER,
+    "eta": Key(lambda value: is_number(value) and not value <= 1, "a number above 1"),
+    "strict": Key(lambda value: isinstance(value, bool), "true or false"),
+}
+_SCHEDULER = {"engine": _one_of("wandb"), "source": _TEXT, "optimizer": _TEXT, "search_space": _TEXT}
+_CONTROLLER_TYPE = _one_of("local", "cloud")
 
 
 def violations(config: Any) -> list[str]:
@@ -37,7 +80,7 @@ def problems(config: Any) -> list[Problem]:
 
 
 def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
-    yield from _section_problems(config, (), "a sweep", _TOP_LEVEL)
+    yield from _key_problems(config, (), "a sweep", _TOP_LEVEL)
     if "method" not in config:
         yield Problem((), f"`method` is missing: one of {', '.join(METHODS)}.")
     scheduler = config.get("scheduler")
@@ -47,7 +90,8 @@ def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield Problem((), "`parameters` is missing: the values that the sweep is to try.")
     if "metric" in config:
         yield from _metric_problems(config["metric"], ("metric",))
-    yield from _metrics_problems(config)
+    if "metrics" in config:
+        yield from _metrics_problems(config)
     if "early_terminate" in config:
         yield from _hyperband_problems(config["early_terminate"])
     if "controller" in config:
@@ -56,152 +100,82 @@ def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield from _scheduler_problems(config)
 
 
-def _section_problems(
-    section: Mapping[Any, Any], path: YamlPath, label: str, checks: Mapping[str, _Check]
-) -> Iterator[Problem]:
+def _key_problems(section: Mapping[Any, Any], path: YamlPath, label: str, keys: Mapping[str, Key]) -> Iterator[Problem]:
     for key, value in section.items():
-        if key not in checks:
-            hint = did_you_mean(str(key), checks)
-            yield Problem((*path, key), f"{label} has no key '{key}'.{hint} Known: {', '.join(checks)}.")
-            continue
-        accepts, words = checks[key]
-        if not accepts(value):
-            hint = text_number_hint(value) or (did_you_mean(value, _options(words)) if isinstance(value, str) else "")
+        if key not in keys:
+            hint = did_you_mean(str(key), keys)
+            yield Problem((*path, key), f"{label} has no key '{key}'.{hint} Known: {', '.join(keys)}.")
+        elif not (accepted := keys[key]).accepts(value):
+            hint = text_number_hint(value) or (did_you_mean(value, accepted.options) if isinstance(value, str) else "")
             name = ".".join([*map(str, path), key])
-            yield Problem((*path, key), f"`{name}` must be {words}. {received(value)}{hint}")
+            yield Problem((*path, key), f"`{name}` must be {accepted.words}. {received(value)}{hint}")
 
 
-def _one_of(*options: str) -> _Check:
-    return (lambda value: value in options, f"one of {', '.join(options)}" if len(options) > 1 else options[0])
+def _section_problems(
+    section: Any, path: YamlPath, keys: Mapping[str, Key], example: str, needed: Mapping[str, str]
+) -> Iterator[Problem]:
+    """The problems of a section by its keys alone.
 
-
-def _options(words: str) -> list[str]:
-    return words.removeprefix("one of ").split(", ") if words.startswith("one of ") else []
-
-
-_TEXT: _Check = (lambda value: isinstance(value, str), "text")
-_NUMBER: _Check = (is_number, "a number")
-_LATER: _Check = (is_anything, "checked by its own function")
-
-_TOP_LEVEL: dict[str, _Check] = {
-    "method": _one_of(*METHODS),
-    "parameters": _LATER,
-    "metric": _LATER,
-    "metrics": _LATER,
-    "early_terminate": _LATER,
-    "run_cap": (lambda value: is_whole(value) and value > 0, "a whole number above 0"),
-    "program": _TEXT,
-    "command": (lambda value: isinstance(value, list), "a list, one item a word"),
-    "name": _TEXT,
-    "description": _TEXT,
-    "project": _TEXT,
-    "entity": _TEXT,
-    "controller": _LATER,
-    "scheduler": _LATER,
-    "job": _TEXT,
-    "image_uri": _TEXT,
-    "kind": _one_of("sweep"),
-    "apiVersion": _TEXT,
-}
-
-_METRIC: dict[str, _Check] = {
-    "name": _TEXT,
-    "goal": _one_of(*GOALS),
-    "target": _NUMBER,
-    "impute": _one_of(*STRATEGIES),
-    "impute_while_running": (
-        lambda value: value in (*STRATEGIES, "false"),
-        "one of latest, best, worst, or 'false' as text",
-    ),
-}
+    Args:
+        needed: what to write for each key that must be there.
+    """
+    name = path[0] if path[0] != "metrics" else "metric"
+    if not isinstance(section, dict):
+        yield Problem(path, f"`{name}` must be a mapping {example}. {received(section)}")
+        return
+    yield from _key_problems(section, path, f"`{name}`", keys)
+    for key, remedy in needed.items():
+        if key not in section:
+            yield Problem(path, f"`{name}` needs {remedy}.")
 
 
 def _metric_problems(metric: Any, path: YamlPath) -> Iterator[Problem]:
-    if not isinstance(metric, dict):
-        yield Problem(
-            path, f"`metric` must be a mapping such as {{name: val_loss, goal: minimize}}. {received(metric)}"
-        )
-        return
-    yield from _section_problems(metric, path, "`metric`", _METRIC)
-    if "name" not in metric:
-        yield Problem(path, "`metric` needs `name`: what the runs report, for example val_loss.")
-    if is_number(metric.get("target")) and not is_finite(metric["target"]):
-        yield Problem(
-            (*path, "target"), f"`metric.target` must be finite. {received(metric['target'])}", beyond_schema=True
-        )
+    needed = {"name": "`name`: what the runs report, for example val_loss"}
+    yield from _section_problems(metric, path, _METRIC, "such as {name: val_loss, goal: minimize}", needed)
+    target = metric.get("target") if isinstance(metric, dict) else None
+    if is_number(target) and not is_finite(target):
+        yield Problem((*path, "target"), f"`metric.target` must be finite. {received(target)}", beyond_schema=True)
 
 
 def _metrics_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
-    if "metrics" not in config:
-        return
+    path = ("metrics",)
     metrics, method = config["metrics"], config.get("method")
     if not isinstance(metrics, list) or len(metrics) < 2:
-        yield Problem(
-            ("metrics",), f"`metrics` must be a list of at least two; one goes into `metric`. {received(metrics)}"
-        )
+        yield Problem(path, f"`metrics` must be a list of at least two; one goes into `metric`. {received(metrics)}")
     for index, metric in enumerate(metrics if isinstance(metrics, list) else []):
         yield from _metric_problems(metric, ("metrics", index))
     if "metric" in config:
-        yield Problem(("metrics",), "a sweep has `metric` or `metrics`, not both.")
+        yield Problem(path, "a sweep has `metric` or `metrics`, not both.")
     elif method is not None and method != "custom":
-        yield Problem(("metrics",), f"several `metrics` need `method: custom`. Received: {method!r}.")
-
-
-_HYPERBAND: dict[str, _Check] = {
-    "type": _one_of("hyperband"),
-    "min_iter": (lambda value: is_whole(value) and value >= 1, "a whole number, 1 or more"),
-    "max_iter": (is_whole, "a whole number"),
-    "s": _NUMBER,
-    "eta": (lambda value: is_number(value) and not value <= 1, "a number above 1"),
-    "strict": (lambda value: isinstance(value, bool), "true or false"),
-}
+        yield Problem(path, f"several `metrics` need `method: custom`. Received: {method!r}.")
 
 
 def _hyperband_problems(rule: Any) -> Iterator[Problem]:
-    path = ("early_terminate",)
-    if not isinstance(rule, dict):
-        yield Problem(
-            path, f"`early_terminate` must be a mapping such as {{type: hyperband, min_iter: 3}}. {received(rule)}"
-        )
-        return
-    yield from _section_problems(rule, path, "`early_terminate`", _HYPERBAND)
-    if "type" not in rule:
-        yield Problem(path, "`early_terminate` needs `type: hyperband`.")
-    if "min_iter" not in rule and not {"max_iter", "s"} <= rule.keys():
+    path, needed = ("early_terminate",), {"type": "`type: hyperband`"}
+    yield from _section_problems(rule, path, _HYPERBAND, "such as {type: hyperband, min_iter: 3}", needed)
+    if isinstance(rule, dict) and "min_iter" not in rule and not {"max_iter", "s"} <= rule.keys():
         yield Problem(path, "`early_terminate` needs `min_iter`, or both `max_iter` and `s`.")
 
 
 def _controller_problems(controller: Any) -> Iterator[Problem]:
-    accepts, words = _one_of("local", "cloud")
     if not isinstance(controller, dict):
         yield Problem(("controller",), f"`controller` must be a mapping with `type`. {received(controller)}")
-    elif not accepts(controller.get("type")):
-        yield Problem(("controller", "type"), f"`controller` needs `type`, {words}.")
-
-
-_SCHEDULER: dict[str, _Check] = {
-    "engine": _one_of("wandb"),
-    "source": _TEXT,
-    "optimizer": _TEXT,
-    "search_space": _TEXT,
-}
+    elif not _CONTROLLER_TYPE.accepts(controller.get("type")):
+        yield Problem(("controller", "type"), f"`controller` needs `type`, {_CONTROLLER_TYPE.words}.")
 
 
 def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
-    scheduler = config["scheduler"]
+    scheduler, controller = config["scheduler"], config.get("controller")
+    needed = {"engine": "`engine: wandb`"}
+    yield from _section_problems(scheduler, ("scheduler",), _SCHEDULER, "with `engine: wandb`", needed)
     if not isinstance(scheduler, dict):
-        yield Problem(("scheduler",), f"`scheduler` must be a mapping with `engine: wandb`. {received(scheduler)}")
         return
-    yield from _section_problems(scheduler, ("scheduler",), "`scheduler`", _SCHEDULER)
-    if "engine" not in scheduler:
-        yield Problem(("scheduler",), "`scheduler` needs `engine: wandb`.")
-    elif scheduler["engine"] == "wandb" and config.get("method") not in ("grid", "random", "bayes"):
+    if scheduler.get("engine") == "wandb" and config.get("method") not in ("grid", "random", "bayes"):
         yield Problem(("scheduler", "engine"), "`engine: wandb` needs `method` grid, random or bayes.")
     for key in ("optimizer", "search_space"):
         if key in scheduler and "source" not in scheduler:
             yield Problem(("scheduler", key), f"`scheduler.{key}` needs `source`, the file that defines it.")
     if "early_terminate" in config:
         yield Problem(("early_terminate",), "`early_terminate` and `scheduler` exclude each other.")
-    controller = config.get("controller")
     if isinstance(controller, dict) and controller.get("type") == "local":
         yield Problem(("controller",), "`controller: {type: local}` and `scheduler` exclude each other.")

@@ -122,16 +122,8 @@ class BayesSearch(Search):
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
         """Trials with their value, to be minimised; None while it is open."""
         runs = [PastRun(trial.point, trial.state, trial.values) for trial in trials]
-        seen = observe(self._space, self._metric, runs)
-        left_out = {id(run) for run in seen.left_out}
-        objective = iter(seen.objective)
-        observed: list[tuple[PastTrial, float | None]] = []
-        for trial, run in zip(trials, runs, strict=True):
-            if id(run) in left_out:
-                continue
-            in_flight = trial.state == "running" and self._metric.impute_while_running == "false"
-            observed.append((trial, None if in_flight else next(objective)))
-        return observed
+        seen = zip(trials, observe(self._space, self._metric, runs), strict=True)
+        return [(trial, observation.value) for trial, observation in seen if observation is not None]
 
     def _params_of(self, point: Point) -> dict[str, Any]:
         values = self._space.values_of(point)

@@ -1,18 +1,19 @@
 """What a bayes search learns from the runs so far: points in the unit cube, and what each was worth.
 
 The encoding, the choice of a run's value and the imputation of missing ones are W&B's, so that `impute` and
-`impute_while_running` mean the same; differences.py says where its defects are not repeated.
+`impute_while_running` mean the same; docs/explanation/differences-from-wandb.md lists the defects mended
+here.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import MISSING, look_up
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.stopping_rules.hyperband import usable_values
+from training.sweeps.numbers import usable_values
 
 # `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.
 _FINISHED = ("finished", "stopped")
@@ -36,42 +37,32 @@ class PastRun:
 
 
 @dataclass(frozen=True)
-class Observations:
-    """
+class Observation:
+    """What a bayes search learns from a run.
+
     Args:
-        encoded: one row a run, one column a parameter that is not constant, in the order of their names.
-        objective: the value of each row, to be minimised: negated where the goal is to maximize.
-        in_flight: rows of runs whose value is still open.
-        left_out: runs with a value that is none of a categorical parameter.
+        encoded: a share for each parameter that is not constant, in the order of their names.
+        value: to be minimised: negated where the goal is to maximize; None while it is open.
     """
 
-    encoded: list[list[float]] = field(default_factory=list)
-    objective: list[float] = field(default_factory=list)
-    in_flight: list[list[float]] = field(default_factory=list)
-    left_out: list[PastRun] = field(default_factory=list)
+    encoded: list[float]
+    value: float | None
 
 
-def observe(space: ParameterSpace, metric: Metric, runs: Iterable[PastRun]) -> Observations:
-    """Encodes runs, in their order.
+def observe(space: ParameterSpace, metric: Metric, runs: Sequence[PastRun]) -> list[Observation | None]:
+    """One observation for each run; None for a run with a value that is none of a categorical parameter.
 
     A finished run counts with its best value. One that failed, or never reported the metric, is imputed: with its own
     best or latest value, or the worst value that any run that has ended ever reported; with 0 where there is none.
     """
-    runs = list(runs)
     sign = -1 if metric.goal == "maximize" else 1
-    worst = _worst(runs, sign)
-    observations = Observations()
-    for run in runs:
-        row = encode(space, run.point)
-        value = _value(run, metric, sign, worst)
-        if any(math.isnan(share) for share in row):
-            observations.left_out.append(run)
-        elif value is None:
-            observations.in_flight.append(row)
-        else:
-            observations.encoded.append(row)
-            observations.objective.append(float(value))
-    return observations
+    ended = [run for run in runs if run.state in (*_FINISHED, *_FAILED)]
+    worst = max((value for run in ended for value in _signed_values(run, sign)), default=0.0)
+    rows = [encode(space, run.point) for run in runs]
+    return [
+        None if any(map(math.isnan, row)) else Observation(row, _value(run, metric, sign, worst))
+        for run, row in zip(runs, rows, strict=True)
+    ]
 
 
 def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
@@ -106,11 +97,6 @@ def _imputed(run: PastRun, strategy: str, sign: int, worst: float) -> float:
         history = usable_values(run.history)
         return sign * history[-1] if history else 0.0
     return min(_signed_values(run, sign), default=0.0)
-
-
-def _worst(runs: Iterable[PastRun], sign: int) -> float:
-    ended = (run for run in runs if run.state in (*_FINISHED, *_FAILED))
-    return max((value for run in ended for value in _signed_values(run, sign)), default=0.0)
 
 
 def _signed_values(run: PastRun, sign: int) -> list[float]:

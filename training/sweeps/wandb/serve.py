@@ -11,6 +11,8 @@ from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run, Status
+from training.sweeps.file.command import DEFAULT_COMMAND
+from training.sweeps.file.config import SweepConfig
 from training.sweeps.folder import SweepFolder, suggestion_facts
 from training.sweeps.history import History
 from training.sweeps.limits import SweepResult
@@ -91,13 +93,23 @@ def _refuse_what_wandb_cannot(plan: SweepPlan, arguments: argparse.Namespace) ->
         )
     if arguments.wandb in ("offline", "disabled"):
         raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
-    program = plan.config.program
-    if program is not None and not Path(program).exists():
-        raise SpecError(f"`program: {program}`: there is no such file here. W&B's agents start it from this folder.")
+    check_program(plan.config)
     if not has_key():
         raise RunError(
             "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
         )
+
+
+def check_program(config: SweepConfig) -> None:
+    """
+    Raises:
+        SpecError: W&B's agents could not start the sweep's program here.
+    """
+    program = config.program
+    if program is None and "${program}" in (config.command or DEFAULT_COMMAND):
+        raise SpecError("the command of the sweep has ${program}, and there is none. Set `program`.")
+    if program is not None and not Path(program).exists():
+        raise SpecError(f"`program: {program}`: there is no such file here. W&B's agents start it from this folder.")
 
 
 def _visible_devices(request: DeviceRequest) -> int:

@@ -1,11 +1,11 @@
-"""What a sweep that no agent serves makes of the words of `command`."""
+"""What a sweep that no agent serves takes from `command`."""
 
 from typing import Any
 
 import pytest
 
+from training.sweeps.file.command import fixed_arguments
 from training.sweeps.file.config import SweepConfig
-from training.sweeps.file.fixed_words import fixed_words
 
 OWN = "training/run_experiment.py"
 
@@ -24,15 +24,15 @@ OWN = "training/run_experiment.py"
     ],
 )  # fmt: skip
 def test_overrides_are_followed_and_nothing_is_said(program: Any, command: Any, overrides: dict[str, Any]) -> None:
-    found = fixed_words(program, command, {"KIND": "affine"})
+    found = fixed_arguments(program, command, {"KIND": "affine"})
     assert (found.overrides, found.spec, found.warnings) == (overrides, None, ())
 
 
 def test_a_spec_is_taken_as_the_program_takes_it() -> None:
-    assert fixed_words(OWN, ["${program}", "spec.json", "${args}"]).spec == "spec.json"
-    assert fixed_words(OWN, ["${program}", '{"seed": 1}']).spec == '{"seed": 1}'
-    assert fixed_words("mine.py", ["${program}", "spec.json"]).spec is None
-    assert fixed_words(OWN, ["${program}", "--overrides", "more.json"]).spec is None
+    assert fixed_arguments(OWN, ["${program}", "spec.json", "${args}"]).spec == "spec.json"
+    assert fixed_arguments(OWN, ["${program}", '{"seed": 1}']).spec == '{"seed": 1}'
+    assert fixed_arguments("mine.py", ["${program}", "spec.json"]).spec is None
+    assert fixed_arguments(OWN, ["${program}", "--overrides", "more.json"]).spec is None
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_spec_is_taken_as_the_program_takes_it() -> None:
     ],
 )
 def test_what_only_an_agent_follows_is_named(program: Any, command: Any, named: list[str]) -> None:
-    warnings = fixed_words(program, command).warnings
+    warnings = fixed_arguments(program, command).warnings
     assert len(warnings) == len(named)
     for warning, part in zip(warnings, named, strict=True):
         assert warning.startswith(f"only W&B's agents {part}")
 
 
 def test_a_foreign_program_still_passes_overrides_on() -> None:
-    found = fixed_words("my_own_train.py", ["python3.9", "${program}", "--network=mlp", "${args}"])
+    found = fixed_arguments("my_own_train.py", ["python3.9", "${program}", "--network=mlp", "${args}"])
     assert found.overrides == {"network": "mlp"}
     assert len(found.warnings) == 2
 
