@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Sequence
 
 from text_recognizer.errors import SpecError
-from training.sweeps.plan import read_plan, say_left_out
+from training.sweeps.plan_file import read_plan, say_left_out
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
 

@@ -13,13 +13,13 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.named_part import NamedPart
-from text_recognizer.spec import parse_json, parse_value, read_spec, without_dotted_keys
+from text_recognizer.spec import parse_json, parse_value, read_spec
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, did_you_mean, received
 from training.devices.requests import DeviceRequest
@@ -27,7 +27,8 @@ from training.run_experiment import run as run_one
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
-from training.sweeps.plan import Condition, SweepPlan, read_plan, say_left_out
+from training.sweeps.plan import Condition, SweepPlan
+from training.sweeps.plan_file import read_plan, say_left_out
 from training.sweeps.search.bayes import SAMPLERS
 from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
@@ -46,22 +47,18 @@ EXAMPLES = """examples:
 The same command goes on with a sweep that was interrupted, whatever interrupted it: finished trials are not run again,
 the others continue from their checkpoints. See: text-recognizer sweeps --help
 """
-# Flags that a kind of search has no use for, with their defaults.
-_USELESS_FLAGS: dict[str, dict[str, Any]] = {
-    "list": {
-        "base": None,
-        "enqueue": [],
-        "when": [],
-        "seed": 0,
-        "sampler": "tpe",
-        "allow_repeats": False,
-        "search": None,
-        "stopping_rule": None,
-    },
-    "grid": {"sampler": "tpe", "allow_repeats": False, "skip_invalid": False},
-    "random": {"sampler": "tpe", "skip_invalid": False},
-    "bayes": {"skip_invalid": False},
+# Flags without effect by kind of sweep, and with W&B's engine.
+_LIST_HAS_NO = ("base", "enqueue", "when", "seed", "sampler", "allow_repeats", "search", "stopping_rule")
+_NO_EFFECT = {
+    "list": _LIST_HAS_NO,
+    "grid": ("sampler", "allow_repeats", "skip_invalid"),
+    "random": ("sampler", "skip_invalid"),
+    "bayes": ("skip_invalid",),
 }
+_LOCAL_ONLY = (
+    *("base", "set", "enqueue", "when", "seed", "seeds", "search", "sampler", "stopping_rule", "executor", "run_cap"),
+    *("retries", "trial_timeout", "allow_repeats", "reuse", "retry_failed", "isolation"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,6 +94,13 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     if arguments.engine == "wandb":
         from training.sweeps.wandb.serve import serve_online
 
+        if flags := _given(arguments, _LOCAL_ONLY):
+            raise SpecError(
+                f"{flags} cannot be combined with --engine wandb: W&B does what the file says. Write it there "
+                f"(run_cap, values of parameters), or leave --engine out."
+            )
+        if arguments.wandb in ("offline", "disabled"):
+            raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
         return serve_online(plan, experiments, arguments, request)
     return _drive(plan, experiments, arguments, request)
 
@@ -110,7 +114,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")
     add("--name", help="of the sweep and its folder (default: its name in the file, else the file's)")
-    add("--engine", choices=("local", "wandb"), default="local", help="who keeps the sweep: this machine, or W&B")
+    add("--engine", choices=("local", "wandb"), default="local", help="owner of the sweep: this machine, or W&B")
     add("--jobs", type=int, metavar="N", help="trials at once (default: as devices or cores allow)")
     add("--gpus-per-trial", metavar="N", help="1, 2, … GPUs for each trial, or a share of one, like 0.5")
     add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
@@ -121,11 +125,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--run-cap", type=int, metavar="N", help="at most so many trials (default: run_cap of the file)")
     add("--seed", type=int, default=0, metavar="N", help="of the search (default: 0)")
     add("--seeds", type=int, default=1, metavar="N", help="runs of each trial with different seeds; their mean counts")
-    add(
-        "--search",
-        metavar="NAME[:ARGS]",
-        help="another search than the file's method; see text-recognizer list searches",
-    )
+    add("--search", metavar="NAME[:ARGS]", help="another search than the file's method; text-recognizer list searches")
     add("--stopping-rule", metavar="NAME[:ARGS]", help="another one than the file's early_terminate")
     add("--sampler", choices=SAMPLERS, default="tpe", help="of a bayes search (default: tpe)")
     add("--retries", type=int, default=1, metavar="N", help="of a trial that crashes (default: 1)")
@@ -173,7 +173,7 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
     return read_plan(
         arguments.file,
         name=arguments.name,
-        base=without_dotted_keys(read_spec(arguments.base)[0]) if arguments.base is not None else None,
+        base=read_spec(arguments.base)[0] if arguments.base is not None else None,
         overrides=_settings(arguments.set),
         seed=arguments.seed,
         seeds=arguments.seeds,
@@ -186,20 +186,24 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
 
 
 def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:
-    """Refuses flags that this kind of sweep has no use for: whoever gives one believes that it does something."""
-    flags = [name for name, default in _USELESS_FLAGS[plan.method].items() if getattr(arguments, name) != default]
-    if flags:
-        listed = ", ".join(f"--{name.replace('_', '-')}" for name in flags)
+    """Refuses flags that do nothing for this kind of sweep: whoever gives one expects that it does something."""
+    if flags := _given(arguments, _NO_EFFECT[plan.method]):
         kind = "a list of experiments" if plan.method == "list" else f"a {plan.method} search"
         raise SpecError(
-            f"{listed}: {kind} has no use for {'it' if len(flags) == 1 else 'them'}. Leave {listed} out; a value for "
-            f"all trials is given with --set, like --set seed=3."
+            f"no effect on {kind}: {flags}. Leave {flags} out; a value for all trials is given with --set, "
+            f"like --set seed=3."
         )
     if _executor(arguments).name == "inline" and arguments.jobs not in (None, 1):
         raise SpecError(
             f"the executor 'inline' executes one run after the other in this process: --jobs must be 1. "
             f"{received(arguments.jobs)}"
         )
+
+
+def _given(arguments: argparse.Namespace, names: Sequence[str]) -> str:
+    """The flags among these that were given, for a message; "" for none."""
+    default = parser("run_sweep").get_default
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name) != default(name))
 
 
 def _executor(arguments: argparse.Namespace) -> NamedPart:
@@ -316,6 +320,8 @@ def _run_cap(plan: SweepPlan, arguments: argparse.Namespace) -> int | None:
 
 
 def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
+    from training.sweeps.search.base import PastTrial
+
     print(f"sweep       {plan.in_words()}")
     cap = _run_cap(plan, arguments)
     if cap is not None:
@@ -333,16 +339,9 @@ def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argp
         if suggestion is None:
             break
         print(f"  {number:>3}  {json.dumps(plan.swept(suggestion.point), default=str)}")
-        _tell_as_failed(search, number, suggestion.point)
+        search.tell(PastTrial(number, suggestion.point, "running"))
     print(f"time        {_estimated_time(plan, experiments, cap, arguments.jobs or 1)}")
     return 0
-
-
-def _tell_as_failed(search: Any, number: int, point: Mapping[str, Any]) -> None:
-    """Lets a search go on to its next point without a value."""
-    from training.sweeps.search.base import PastTrial
-
-    search.tell(PastTrial(number, dict(point), "running"))
 
 
 def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], cap: int | None, jobs: int) -> str:

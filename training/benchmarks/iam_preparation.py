@@ -2,7 +2,6 @@
 
 import io
 import math
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from text_recognizer.datasets.lines.rendering import Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import LineForm
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 from training.benchmarks.made_data import data_folder
 
 ROUNDS = 3
@@ -31,8 +30,8 @@ Grey = NDArray[np.uint8]
 
 
 def measure() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder, data_folder(Path(folder)):
-        root = Path(folder, "iam")
+    with data_folder() as folder:
+        root = folder / "iam"
         files = _write_iam(root)
         form = LineForm(HEIGHT, WIDTH, "dark", "dark", STEPS)
         ours, plain = medians(
@@ -44,9 +43,7 @@ def measure() -> list[Figure]:
         dataset = IamDataset(
             str(root), split="writers", height=HEIGHT, max_width=WIDTH, ink="dark", preprocessing=STEPS
         )
-        began = time.perf_counter()
-        dataset.prepare()
-        whole = (time.perf_counter() - began) * 1000 / len(dataset.pool)
+        whole = seconds(dataset.prepare) * 1000 / len(dataset.pool)
     what = "IAM lines, light and slant corrected"
     return [
         Figure(f"{what}: processor time in one process / straightforward", ours, plain, "ms", "<= 0.2"),
@@ -55,10 +52,7 @@ def measure() -> list[Figure]:
 
 
 def _ms_a_line(files: list[Path], prepared: Callable[[Path], Grey], clock: Callable[[], float]) -> float:
-    began = clock()
-    for file in files[:ONE_BY_ONE]:
-        prepared(file)
-    return (clock() - began) * 1000 / ONE_BY_ONE
+    return seconds(lambda: [prepared(file) for file in files[:ONE_BY_ONE]], clock) * 1000 / ONE_BY_ONE
 
 
 def prepared_plainly(file: Path) -> Grey:

@@ -1,6 +1,5 @@
 """Beam search of 25 prefixes, against its budget a line and against TensorFlow's."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.decoding.beam import beam_search
 from text_recognizer.decoding.greedy import greedy_labels, softmax
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 
 ROUNDS = 3
 FRAMES, BEAM_WIDTH = 128, 25
@@ -53,9 +52,7 @@ def made_outputs(lines: int, classes: int, peak: float) -> NDArray[np.float32]:
 
 
 def _ms_a_line(decode: Any, logits: NDArray[np.float32]) -> float:
-    began = time.perf_counter()
-    decode(logits)
-    return (time.perf_counter() - began) * 1000 / len(logits)
+    return seconds(lambda: decode(logits)) * 1000 / len(logits)
 
 
 def _ours(logits: NDArray[np.float32]) -> None:

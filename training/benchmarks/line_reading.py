@@ -1,7 +1,6 @@
 """The default reader: milliseconds a line in batches and alone, against what a reader's user bears."""
 
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 
 ROUNDS = 5
 LINES = 128
@@ -29,7 +28,7 @@ def measure() -> list[Figure]:
     predictor.predict_many(lines)  # the kernels for each width
     batched, alone = medians(
         ROUNDS,
-        lambda: _ms_a_line(predictor, lines),
+        lambda: seconds(lambda: predictor.predict_many(lines)) * 1000 / LINES,
         lambda: float(np.median([_ms(predictor, one) for one in lines[:20]])),
     )
     return [
@@ -62,12 +61,4 @@ def _reader(folder: Path) -> LinePredictor:
 
 
 def _ms(predictor: LinePredictor, line: NDArray[np.uint8]) -> float:
-    began = time.perf_counter()
-    predictor.predict(line)
-    return (time.perf_counter() - began) * 1000
-
-
-def _ms_a_line(predictor: LinePredictor, lines: list[NDArray[np.uint8]]) -> float:
-    began = time.perf_counter()
-    predictor.predict_many(lines)
-    return (time.perf_counter() - began) * 1000 / len(lines)
+    return seconds(lambda: predictor.predict(line)) * 1000

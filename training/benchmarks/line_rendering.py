@@ -1,7 +1,5 @@
 """Rendering lines from a font, turned and noisy, against drawing, turning and saving every picture by itself."""
 
-import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.settings import REPOSITORY
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 from training.benchmarks.made_data import data_folder
 
 ROUNDS = 2
@@ -23,12 +21,12 @@ SHARED = REPOSITORY.parent / "shared" / "data"  # Chinese verses and a font for 
 
 
 def measure() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder, data_folder(Path(folder)):
-        figures = [_figure("Latin, the font of Pillow", _made_up_texts(Path(folder)), (), Path(folder))]
+    with data_folder() as folder:
+        figures = [_figure("Latin, the font of Pillow", _made_up_texts(folder), (), folder)]
         verses = SHARED / "thuocl" / "THUOCL_poem.txt"
         fonts = sorted((SHARED / "fonts" / "lxgw-wenkai").glob("*.ttf"))
         if verses.exists() and fonts:
-            figures.append(_figure("Chinese verses", verses, (str(fonts[0]),), Path(folder)))
+            figures.append(_figure("Chinese verses", verses, (str(fonts[0]),), folder))
     return figures
 
 
@@ -41,17 +39,18 @@ def _figure(what: str, texts: Path, fonts: tuple[str, ...], folder: Path) -> Fig
         dataset = RenderedLinesDataset(
             texts=str(texts), fonts=fonts, num_texts=TEXTS, repetitions=REPETITIONS, seed=next(seeds)
         )
-        began = time.perf_counter()
-        dataset.prepare()
-        return sum(dataset.sizes().values()) / (time.perf_counter() - began)
+        taken_s = seconds(dataset.prepare)
+        return sum(dataset.sizes().values()) / taken_s
 
     def one_by_one() -> float:
-        random = np.random.default_rng(0)
-        began = time.perf_counter()
-        for index in range(BY_ITSELF):
-            text, is_noisy = entries[index // 2 % len(entries)], bool(index % 2)
-            draw_by_itself(text, fonts[0] if fonts else None, is_noisy, random, folder / "line.jpg")
-        return BY_ITSELF / (time.perf_counter() - began)
+        random, font = np.random.default_rng(0), fonts[0] if fonts else None
+
+        def draw() -> None:
+            for index in range(BY_ITSELF):
+                text, is_noisy = entries[index // 2 % len(entries)], bool(index % 2)
+                draw_by_itself(text, font, is_noisy, random, folder / "line.jpg")
+
+        return BY_ITSELF / seconds(draw)
 
     fast, slow = medians(ROUNDS, ours, one_by_one)
     return Figure(f"rendered lines, {what}: prepare / one by one", fast, slow, "images/s", ">= 20")

@@ -1,14 +1,10 @@
 """Training a reader of lines through run_experiment, tracking on, against a bare loop over the same batches."""
 
-import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, python, training_speed
+from training.benchmarks.made_data import folders
 
 ROUNDS = 3
 TEXTS, BATCH_SIZE, EPOCHS = 200, 16, 4
@@ -64,19 +60,6 @@ print(np.median([train(epoch) for epoch in range({epochs})][{epochs} // 2:]))
 
 
 def measure() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        environ = {
-            **os.environ,
-            "TEXT_RECOGNIZER_DATA": str(Path(folder, "data")),
-            "TEXT_RECOGNIZER_RUNS": str(Path(folder, "runs")),
-        }
-        ours, bare = medians(ROUNDS, lambda: _ours(environ), lambda: _bare(environ))
-    what = f"line_reader, batch {BATCH_SIZE}: step of run_experiment / of a bare loop"
-    return [Figure(what, 1000 * BATCH_SIZE / ours, 1000 * BATCH_SIZE / bare, "ms a step", "<= 1.05")]
-
-
-def _ours(environ: dict[str, str]) -> float:
-    """Lines a second of the later epochs."""
     spec = {
         "dataset": "RenderedLinesDataset",
         "dataset_args": DATASET_ARGS,
@@ -84,19 +67,13 @@ def _ours(environ: dict[str, str]) -> float:
         "network": "line_reader",
         "train_args": {"batch_size": BATCH_SIZE, "epochs": EPOCHS},
     }
-    _run(["-m", "training.run_experiment", json.dumps(spec), "--gpu=none", "--wandb=offline"], environ)
-    newest = max(Path(environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
-    rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]
-    speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
-    return float(statistics.median(speeds[EPOCHS // 2 :]))  # once everything is compiled and started
-
-
-def _bare(environ: dict[str, str]) -> float:
     code = BARE_LOOP.format(dataset_args=DATASET_ARGS, batch=BATCH_SIZE, epochs=EPOCHS)
-    return float(_run(["-c", code], environ).splitlines()[-1])
-
-
-def _run(arguments: list[str], environ: dict[str, str]) -> str:
-    done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        environ = folders(Path(folder))
+        ours, bare = medians(
+            ROUNDS,
+            lambda: training_speed(spec, environ),
+            lambda: float(python(["-c", code], environ).splitlines()[-1]),
+        )
+    what = f"line_reader, batch {BATCH_SIZE}: step of run_experiment / of a bare loop"
+    return [Figure(what, 1000 * BATCH_SIZE / ours, 1000 * BATCH_SIZE / bare, "ms a step", "<= 1.05")]

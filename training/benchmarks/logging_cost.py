@@ -3,11 +3,11 @@
 import json
 import os
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 from text_recognizer.spec import ExperimentSpec
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 from training.runs.run import Run
 
 ROUNDS = 15
@@ -19,24 +19,19 @@ def measure() -> list[Figure]:
         run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), root=Path(folder))
         plain = os.open(Path(folder) / "plain.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-        def ours() -> float:
-            return _microseconds(run.log)
-
-        def baseline() -> float:
-            return _microseconds(lambda row: os.write(plain, json.dumps(row).encode() + b"\n"))
-
-        logged, appended = medians(ROUNDS, ours, baseline)
+        logged, appended = medians(
+            ROUNDS,
+            lambda: _microseconds(run.log),
+            lambda: _microseconds(lambda row: os.write(plain, json.dumps(row).encode() + b"\n")),
+        )
         os.close(plain)
         run.release()
     return [Figure("log five numbers / json.dumps and append", logged, appended, "µs", "<= 1.5")]
 
 
-def _microseconds(log) -> float:  # type: ignore[no-untyped-def]
+def _microseconds(log: Callable[[dict[str, float]], object]) -> float:
     rows = [
         {"epoch": step, "loss": 1.5 / (step + 1), "accuracy": 0.25, "val_loss": 1.25, "learning_rate": 1e-3}
         for step in range(REPORTS)
     ]
-    started = time.perf_counter()
-    for row in rows:
-        log(row)
-    return (time.perf_counter() - started) / REPORTS * 1e6
+    return seconds(lambda: [log(row) for row in rows]) / REPORTS * 1e6

@@ -4,26 +4,21 @@ import gzip
 import hashlib
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 @contextmanager
-def data_folder(folder: Path) -> Iterator[None]:
-    """Datasets keep what they convert in a folder of its own meanwhile."""
-    before = os.environ.get("TEXT_RECOGNIZER_DATA")
-    os.environ["TEXT_RECOGNIZER_DATA"] = str(folder / "data")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TEXT_RECOGNIZER_DATA"]
-        else:
-            os.environ["TEXT_RECOGNIZER_DATA"] = before
+def data_folder() -> Iterator[Path]:
+    """A temporary folder, below which datasets keep what they convert meanwhile."""
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_DATA=f"{folder}/data"):
+        yield Path(folder)
 
 
 def write_emnist_like(folder: Path, train: int, test: int) -> dict[str, str]:
@@ -41,11 +36,12 @@ def write_emnist_like(folder: Path, train: int, test: int) -> dict[str, str]:
             url, digest = (folder / name).as_uri(), hashlib.sha256(content).hexdigest()
             tables.append(f'[[emnist.files]]\nurl = "{url}"\nfilename = "{name}"\nsha256 = "{digest}"\n')
     (folder / "metadata.toml").write_text("\n".join(tables), encoding="utf-8")
-    return {
-        "TEXT_RECOGNIZER_DATA": str(folder / "data"),
-        "TEXT_RECOGNIZER_METADATA": str(folder / "metadata.toml"),
-        "TEXT_RECOGNIZER_RUNS": str(folder / "runs"),
-    }
+    return {**folders(folder), "TEXT_RECOGNIZER_METADATA": str(folder / "metadata.toml")}
+
+
+def folders(folder: Path) -> dict[str, str]:
+    """The environment in which data and runs are kept below a folder."""
+    return {"TEXT_RECOGNIZER_DATA": str(folder / "data"), "TEXT_RECOGNIZER_RUNS": str(folder / "runs")}
 
 
 def _idx(array: NDArray[np.uint8]) -> bytes:

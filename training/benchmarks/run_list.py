@@ -1,16 +1,12 @@
 """How long ten thousand run folders take to list."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, python, seconds
 
 RUNS = 10_000
 ROUNDS = 3
@@ -26,10 +22,12 @@ for path in glob.glob(sys.argv[1] + "/*/*/status.json"):
 def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         _make_runs(Path(folder))
-        environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": folder}
+        environ = {"TEXT_RECOGNIZER_RUNS": folder}
         listing = ["-m", "training.cli", "runs", "list", "--sort=-test_accuracy", "--limit=20"]
         ours, plain = medians(
-            ROUNDS, lambda: _seconds(listing, environ), lambda: _seconds(["-c", PLAIN, folder], environ)
+            ROUNDS,
+            lambda: seconds(lambda: python(listing, environ)),
+            lambda: seconds(lambda: python(["-c", PLAIN, folder])),
         )
     return [
         Figure(f"list {RUNS:,} runs / one second", ours, 1.0, "s", "<= 1.5"),
@@ -53,9 +51,3 @@ def _make_runs(root: Path) -> None:
             "epochs": 10,
         }
         (folder / "status.json").write_text(json.dumps(status, indent=2), encoding="utf-8")
-
-
-def _seconds(arguments: list[str], environ: dict[str, str]) -> float:
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], env=environ, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started

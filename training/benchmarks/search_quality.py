@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from training.benchmarks.figures import Figure
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial
 from training.sweeps.search.choose import make_search
 

@@ -1,10 +1,6 @@
 """How soon help and a mistyped spec are answered."""
 
-import subprocess
-import sys
-import time
-
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, python, seconds
 
 ROUNDS = 7
 MISTYPED = '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp", "network_args": {"layers": 3}}'
@@ -13,19 +9,11 @@ MISTYPED = '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "
 def measure() -> list[Figure]:
     shown, refused, imported = medians(
         ROUNDS,
-        lambda: _seconds(["-m", "training.run_experiment", "--help"], 0),
-        lambda: _seconds(["-m", "training.run_experiment", MISTYPED], 2),
-        lambda: _seconds(["-c", "import tensorflow"], 0),
+        lambda: seconds(lambda: python(["-m", "training.run_experiment", "--help"])),
+        lambda: seconds(lambda: python(["-m", "training.run_experiment", MISTYPED], exit_code=2)),
+        lambda: seconds(lambda: python(["-c", "import tensorflow"])),
     )
     return [
         Figure("run_experiment --help / import tensorflow", shown, imported, "s", "<= 0.1"),
         Figure("mistyped spec refused / import tensorflow", refused, imported, "s", "<= 0.1"),
     ]
-
-
-def _seconds(arguments: list[str], expected_code: int) -> float:
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
-    elapsed = time.perf_counter() - started
-    assert done.returncode == expected_code, done.stderr.decode()
-    return elapsed

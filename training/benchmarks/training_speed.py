@@ -1,14 +1,11 @@
 """Training through run_experiment, tracking on, against Keras alone on the same images."""
 
-import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, python, training_speed
 from training.benchmarks.made_data import write_emnist_like
 
 ROUNDS = 3
@@ -55,26 +52,16 @@ def fit_on_floats():
     started = time.perf_counter()
     network.fit(images, labels[:steps * {batch}], batch_size={batch}, verbose=0)
     return steps * {batch} / (time.perf_counter() - started)
-
-print({which}())
 """
 
 
 def measure() -> list[Figure]:
     figures = []
     with tempfile.TemporaryDirectory() as folder:
-        environ = {**os.environ, **write_emnist_like(Path(folder), TRAIN, TEST)}
+        environ = write_emnist_like(Path(folder), TRAIN, TEST)
         for network, module, steps in (("Mlp", "mlp", 10_000), ("Lenet", "lenet", 40)):
-            ours, bare, floats = medians(
-                ROUNDS,
-                lambda module=module, steps=steps: _ours(module, steps, environ),  # type: ignore[misc]
-                lambda network=network, module=module, steps=steps: _baseline(  # type: ignore[misc]
-                    "bare_loop", network, module, steps, environ
-                ),
-                lambda network=network, module=module, steps=steps: _baseline(  # type: ignore[misc]
-                    "fit_on_floats", network, module, steps, environ
-                ),
-            )
+            code = BASELINE.format(network=network, module=module, steps=steps, batch=BATCH_SIZE)
+            ours, bare, floats = medians(ROUNDS, *_measurements(_spec(module, steps), code, environ))
             what = f"{module}, batch {BATCH_SIZE}"
             figures.append(Figure(f"{what}: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"))
             if module == "mlp":
@@ -82,32 +69,25 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _ours(network: str, steps: int, environ: dict[str, str]) -> float:
-    """Images a second of the later epochs."""
-    spec = {
+def _measurements(spec: Mapping[str, Any], code: str, environ: Mapping[str, str]) -> list[Callable[[], float]]:
+    """Images a second of run_experiment, of a bare loop, and of fit."""
+
+    def baseline(which: str) -> float:
+        return float(python(["-c", f"{code}print({which}())"], environ).splitlines()[-1])
+
+    return [
+        lambda: training_speed(spec, environ),
+        lambda: baseline("bare_loop"),
+        lambda: baseline("fit_on_floats"),
+    ]
+
+
+def _spec(network: str, steps: int) -> dict[str, Any]:
+    steps_per_epoch = min(steps, int(TRAIN * 0.9) // BATCH_SIZE)
+    return {
         "dataset": "EmnistDataset",
         "dataset_args": {"mapping": "fsdl"},
         "model": "CharacterModel",
         "network": network,
-        "train_args": {
-            "batch_size": BATCH_SIZE,
-            "epochs": EPOCHS,
-            "steps_per_epoch": min(steps, int(TRAIN * 0.9) // BATCH_SIZE),
-        },
+        "train_args": {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": steps_per_epoch},
     }
-    _run(["-m", "training.run_experiment", json.dumps(spec), "--gpu=none", "--wandb=offline"], environ)
-    newest = max(Path(environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
-    rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]
-    speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
-    return float(statistics.median(speeds[EPOCHS // 2 :]))  # once everything is compiled and started
-
-
-def _baseline(which: str, network: str, module: str, steps: int, environ: dict[str, str]) -> float:
-    code = BASELINE.format(which=which, network=network, module=module, steps=steps, batch=BATCH_SIZE)
-    return float(_run(["-c", code], environ).splitlines()[-1])
-
-
-def _run(arguments: list[str], environ: dict[str, str]) -> str:
-    done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout

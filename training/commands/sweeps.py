@@ -149,7 +149,7 @@ def _explained(trial: Trial) -> dict[str, Any]:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from training.sweeps.plan import read_plan
+    from training.sweeps.plan_file import read_plan
     from training.sweeps.results.study import study_of
 
     folder = find_sweep(arguments.name)

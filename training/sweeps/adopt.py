@@ -10,9 +10,9 @@ from text_recognizer.spec import ExperimentSpec, flatten
 from training.runs.places import new_run_id
 from training.runs.run import Run, is_made
 from training.sweeps.file.parameter import MISSING, Parameter, Point
-from training.sweeps.folder import SweepFolder, suggestion_facts
+from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import SweepPlan
-from training.sweeps.trials import Trial
+from training.sweeps.trials import Trial, TrialRun
 
 
 def adopt_runs(plan: SweepPlan, folder: SweepFolder, trials: Mapping[int, Trial], say: Callable[[str], None]) -> bool:
@@ -112,9 +112,9 @@ def _adopt(plan: SweepPlan, folder: SweepFolder, number: int, orphans: list[_Orp
         by_index[index].id if index in by_index else f"{new_run_id(spec)[:21]}-t{number:04d}-s{index + 1}"
         for index, spec in enumerate(specs)
     ]
-    folder.append(
-        "suggest", **suggestion_facts(number, point, {"adopted": sorted(by_index[i].id for i in by_index)}, ids)
-    )
+    how = {"adopted": sorted(run.id for run in by_index.values())}
+    trial = Trial(number, point, how, [TrialRun(folder.path / run_id) for run_id in ids])
+    folder.append("suggest", **trial.suggestion())
     for run in by_index.values():
         for _ in run.attempts():
             folder.append("start", trial=number, run=run.id)

@@ -40,10 +40,10 @@ class RetryPolicy:
 
 
 def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:
-    """What an attempt that neither finished nor was stopped died of.
+    """Why an attempt that neither finished nor was stopped has failed.
 
     Args:
-        ended: how its process ended; None when nobody saw it.
+        ended: how its process ended; None when that was not observed.
     """
     if timed_out:
         return "time-out"

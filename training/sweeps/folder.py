@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,8 +219,3 @@ def _created(folder: SweepFolder) -> float:
         return folder.facts().created
     except RunError:
         return 0.0
-
-
-def suggestion_facts(number: int, point: Mapping[str, Any], how: Mapping[str, Any], runs: list[str]) -> dict[str, Any]:
-    """What the journal says of a suggestion."""
-    return {"trial": number, "point": dict(point), "how": dict(how), "runs": runs}

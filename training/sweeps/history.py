@@ -62,6 +62,10 @@ class History:
         """How many trials are in each state."""
         return Counter(trial.state for trial in self.trials.values())
 
+    def broken(self) -> list[Trial]:
+        """Trials that failed, but for those that diverged: that is a result."""
+        return [trial for trial in self.trials.values() if trial.state == "failed" and not trial.diverged]
+
     def past(self, trial: Trial) -> PastTrial:
         """A trial as a search sees it."""
         state = trial.state if trial.is_over or trial.state == "failed" else "running"

@@ -1,15 +1,36 @@
 """Judge: early termination of the runs at work, each decision of which is written down before it is carried out."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from text_recognizer.named_part import NamedPart
+from training.executors.base import Job
 from training.runs.causes import Cause
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import SweepPlan
-from training.sweeps.runs import LiveRun
 from training.sweeps.stopping_rules.base import Decision, StoppingRule
 from training.sweeps.stopping_rules.hyperband import Hyperband
+from training.sweeps.trials import Trial, TrialRun
+
+
+@dataclass
+class LiveRun:
+    """A run that was given to the executor."""
+
+    trial: Trial
+    run: TrialRun
+    job: Job
+    started: float | None = None
+    timed_out: bool = False
+    band: int | None = None
+    cancelled: int = 0
+
+    def cancel(self, kill: bool, reason: str, cause: Cause) -> None:
+        """Asks once, and kills once."""
+        if self.cancelled < 1 + kill:
+            self.cancelled = 1 + kill
+            self.job.cancel(kill=kill, reason=reason, cause=cause)
 
 
 class Judge:

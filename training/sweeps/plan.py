@@ -1,31 +1,21 @@
-"""SweepPlan: what a sweep will run. From a W&B YAML or from a JSON list of experiments, checked before any compute."""
+"""SweepPlan: what a sweep will run, checked before any compute."""
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, Problem, SpecError
+from text_recognizer.errors import Problem, SpecError
 from text_recognizer.experiment import Experiment, assemble
-from text_recognizer.spec import (
-    ExperimentSpec,
-    base_spec,
-    flatten,
-    override_json,
-    parse_json,
-    read_spec,
-    without_dotted_keys,
-)
-from text_recognizer.wording import counted, received
+from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
+from text_recognizer.wording import counted, did_you_mean, received
 from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_finite, is_int
-from training.terminal.command_line import say
 
-# Up to so many points every one is checked; of more, every corner of the space and as many points again.
+# Up to so many points of a grid every one is checked; of more, every corner of the space and a thousand others.
 MOST_CHECKED = 10_000
 # Of a YAML: what may change between two starts of one sweep.
 _NOT_IDENTITY = ("run_cap", "description")
@@ -50,8 +40,6 @@ class Condition:
         Raises:
             SpecError: another form.
         """
-        from text_recognizer.spec import parse_value
-
         parameter, colon, rest = text.partition(":")
         on, equals, values = rest.partition("=")
         if not (parameter and colon and on and equals and values):
@@ -82,17 +70,17 @@ class SweepPlan:
     """
 
     name: str
-    config: SweepConfig | None
-    experiments: tuple[Mapping[str, Any], ...]
-    base: Mapping[str, Any]
-    seed: int
-    seeds: int
-    sampler: str
-    enqueued: tuple[Point, ...]
-    conditions: tuple[Condition, ...]
     text: str = field(repr=False)
-    source: str = "sweep"
+    source: str
+    config: SweepConfig | None = None
+    experiments: tuple[Mapping[str, Any], ...] = ()
+    base: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    seeds: int = 1
+    sampler: str = ""
     search: str = ""
+    enqueued: tuple[Point, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -113,11 +101,11 @@ class SweepPlan:
     @property
     def digest(self) -> str:
         """Of everything that makes it this sweep and not another; a cap or a description does not."""
-        config = {} if self.config is None else self.config.to_wandb()
+        config = None
+        if self.config is not None:
+            config = {key: value for key, value in self.config.to_wandb().items() if key not in _NOT_IDENTITY}
         identity = {
-            "config": None
-            if self.config is None
-            else {key: value for key, value in config.items() if key not in _NOT_IDENTITY},
+            "config": config,
             "experiments": list(self.experiments),
             "base": self.base,
             "seed": self.seed,
@@ -145,10 +133,10 @@ class SweepPlan:
     def overrides(self, point: Point) -> dict[str, Any]:
         """The values of a point by dotted key, without those whose condition does not hold."""
         assert self.config is not None
-        return _applying(self.config.space.values_of(point), self.conditions)
+        return applying(self.config.space.values_of(point), self.conditions)
 
     def point_fault(self, point: Point) -> str | None:
-        """Why a point that somebody wrote down is none of this sweep; None when it is one."""
+        """Why a point of the journal is none of this sweep; None when it is one."""
         if self.config is None:
             index = point.get("experiment")
             known = is_int(index) and index in range(len(self.experiments))
@@ -203,12 +191,9 @@ class SweepPlan:
         # One value after another at its lowest, its highest and, where it is listed, at each.
         for parameter in space.searchable:
             listed = parameter.settings.get("values")
-            shares = (
-                [parameter.share_of(value) for value in listed] if listed is not None else [2.0**-53, 0.5, 1 - 2.0**-53]
-            )
-            for share in shares:
+            for share in (0.0, 0.5, 1.0) if listed is None else map(parameter.share_of, listed):
                 yield space.sample(lambda name, one=parameter.name, share=share: share if name == one else 0.5)  # type: ignore[misc]
-        for trial in range(min(1000, MOST_CHECKED)):
+        for trial in range(1000):
             yield space.random_point(self.seed, trial)
 
     def _located(self, problem: Problem, point: Point, number: int) -> str:
@@ -224,8 +209,6 @@ class SweepPlan:
     def _metric_problems(self, experiments: Sequence[Experiment]) -> list[str]:
         if self.metric is None or not experiments or self.config is None:
             return []
-        from text_recognizer.wording import did_you_mean
-
         model = experiments[0].model
         reported = [*model.reported, "test_loss", *(f"test_{metric.name}" for metric in model.metrics)]
         name = self.metric.name
@@ -253,165 +236,7 @@ class SweepPlan:
         return f"{self.name}: {self.search or self.method} search, {trials}{seeds}{chosen}"
 
 
-def read_plan(
-    path: Path,
-    *,
-    name: str | None = None,
-    base: Mapping[str, Any] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    seeds: int = 1,
-    sampler: str = "tpe",
-    enqueued: Sequence[Point] = (),
-    conditions: Sequence[Condition] = (),
-    search: str = "",
-    skip_invalid: bool = False,
-) -> SweepPlan:
-    """A plan from a file: `.json` is a list of experiments, everything else a W&B YAML.
-
-    Args:
-        base: a spec's JSON that the YAML's parameters override.
-        overrides: further values by dotted key, for every trial.
-        skip_invalid: leave out experiments of a list that cannot be trained.
-    Raises:
-        SpecError: the file cannot be read or is wrong, with lines.
-    """
-    if path.suffix == ".json":
-        return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)
-    config = SweepConfig.from_file(path)
-    _check_conditions(conditions, config)
-    return SweepPlan(
-        name=name or config.name or path.stem,
-        config=config,
-        experiments=(),
-        base=override_json(_base(config, base), overrides or {}),
-        seed=seed,
-        seeds=seeds,
-        sampler=sampler,
-        enqueued=tuple(_enqueued(point, config, conditions) for point in enqueued),
-        conditions=tuple(conditions),
-        text=path.read_text(encoding="utf-8"),
-        source=str(path),
-        search=search,
-    )
-
-
-def say_left_out(plan: SweepPlan) -> None:
-    for problem in plan.left_out:
-        say(f"left out: {problem}")
-
-
-def _from_experiments(
-    path: Path, name: str | None, overrides: Mapping[str, Any], seeds: int, skip_invalid: bool
-) -> SweepPlan:
-    """The format of the FSDL tool: {"experiment_group": …, "experiments": [{…}, …]}."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
-    value = parse_json(text, str(path))
-    experiments = value.get("experiments")
-    unknown = sorted(set(value) - {"experiment_group", "experiments"})
-    if unknown or not isinstance(experiments, list) or not experiments:
-        what = f"unknown key '{unknown[0]}'" if unknown else "'experiments' must be a list of specs"
-        hint = f" This looks like one experiment: run_experiment {path}." if "dataset" in value else ""
-        raise SpecError(f"{path}: {what}. A file of experiments has: experiment_group, experiments.{hint}")
-    group = value.get("experiment_group")
-    if not isinstance(group, str | None):
-        raise SpecError(f"{path}: experiment_group must be text. {received(group)}")
-    valid, left_out = [], []
-    for number, one in enumerate(experiments, start=1):
-        try:
-            spec = _spec_json(one, overrides)
-            if skip_invalid:
-                assemble(with_weights_found(ExperimentSpec.parse(spec), in_sweep=True))
-            valid.append(spec)
-        except SpecError as error:
-            left_out += [f"experiment {number}: {problem}" for problem in error.problems]
-        except DataError as error:  # what belongs to it is missing
-            if not skip_invalid:
-                raise
-            left_out.append(f"experiment {number}: {error}")
-    if left_out and not (skip_invalid and valid):
-        raise SpecError(left_out, str(path))
-    return SweepPlan(
-        name=name or group or path.stem,
-        config=None,
-        experiments=tuple(valid),
-        base={},
-        seed=0,
-        seeds=seeds,
-        sampler="",
-        enqueued=(),
-        conditions=(),
-        text=text,
-        source=str(path),
-        left_out=tuple(left_out),
-    )
-
-
-def _spec_json(one: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment of a list, dotted keys in place as run_experiment reads them, under what holds for all."""
-    if not isinstance(one, dict):
-        raise SpecError(f"an experiment must be an object. {received(one)}")
-    return override_json(without_dotted_keys(one), overrides)
-
-
-def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the points are overrides of: a spec, and over it the fixed arguments of the sweep's `command`."""
-    fixed = config.fixed_arguments
-    if given is not None:
-        start = without_dotted_keys(given)
-    elif fixed.spec is not None:
-        start = without_dotted_keys(read_spec(fixed.spec)[0])
-    else:
-        start = base_spec({*(parameter.name for parameter in config.space.parameters), *fixed.overrides})
-    try:
-        return override_json(start, fixed.overrides)
-    except SpecError as error:
-        line = config.line_of("command")
-        raise SpecError([f"line {line}: {problem}" for problem in error.problems], config.source) from None
-
-
-def _enqueued(point: Mapping[str, Any], config: SweepConfig, conditions: Sequence[Condition]) -> Point:
-    """A known point by (dotted) names, with the constants of the sweep; checked to lie in the space.
-
-    What a condition leaves out of the point need not be given; it then has the middle of its range, which no run sees.
-    """
-    names = {parameter.name for parameter in config.space.parameters}
-    given = _by_name(point, names)
-    constants = {one.name: one.settings["value"] for one in config.space.parameters if one.is_constant}
-    applying = _applying({**dict.fromkeys(names), **constants, **given}, conditions)
-    problems = [
-        f"the enqueued point has {one.name} = {given[one.name]!r}, which the sweep does not. "
-        f"It has {one.values_in_words()}."
-        for one in config.space.parameters
-        if one.name in given and not one.takes(given[one.name])
-    ]
-    problems += [
-        f"the enqueued point {dict(point)} lacks {one.name}."
-        for one in config.space.searchable
-        if one.name not in given and one.name in applying
-    ]
-    problems += [
-        f"the enqueued point has '{name}', which is no parameter of the sweep." for name in given if name not in names
-    ]
-    if problems:
-        raise SpecError(problems)
-    return config.space.point(lambda one: given[one.name] if one.name in given else one.value_at(0.5))
-
-
-def _by_name(point: Mapping[str, Any], names: Collection[str], group: str = "") -> dict[str, Any]:
-    """A point's values by dotted name; a mapping under the name of a parameter is its value."""
-    found: dict[str, Any] = {}
-    for key, value in point.items():
-        name = f"{group}{key}"
-        is_group = isinstance(value, Mapping) and value and name not in names
-        found |= _by_name(value, names, f"{name}.") if is_group else {name: value}
-    return found
-
-
-def _applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:
+def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:
     """The values, by dotted name, whose conditions hold; a condition on one that does not apply itself never holds."""
     left = dict(values)
     while True:
@@ -419,15 +244,6 @@ def _applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dic
         if not out:
             return left
         left = {name: value for name, value in left.items() if name not in out}
-
-
-def _check_conditions(conditions: Sequence[Condition], config: SweepConfig) -> None:
-    names = {parameter.name for parameter in config.space.parameters}
-    unknown = [name for condition in conditions for name in (condition.parameter, condition.on) if name not in names]
-    if unknown:
-        raise SpecError(
-            f"--when names '{unknown[0]}', which is no parameter of the sweep. Parameters: {', '.join(sorted(names))}."
-        )
 
 
 def _culprits(key: str | None, names: Iterable[str]) -> list[str]:

@@ -37,6 +37,10 @@ class TrialRun:
     def id(self) -> str:
         return self.folder.name
 
+    def try_again(self) -> None:
+        """Takes it for one that is not over."""
+        self.ended, self.error, self.failures = None, None, []
+
 
 @dataclass
 class Trial:
@@ -53,6 +57,11 @@ class Trial:
     how: Mapping[str, Any]
     runs: list[TrialRun]
     decisions: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def suggestion(self) -> dict[str, Any]:
+        """What the journal says of it before anything starts."""
+        runs = [run.id for run in self.runs]
+        return {"trial": self.number, "point": self.point, "how": dict(self.how), "runs": runs}
 
     @property
     def state(self) -> str:
@@ -183,7 +192,7 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
     elif event["event"] == "retry":  # an explicit wish to try a failed one again
-        run.ended, run.error, run.failures = None, None, []
+        run.try_again()
 
 
 def _failure(event: Mapping[str, Any]) -> str | None:

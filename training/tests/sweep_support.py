@@ -16,7 +16,7 @@ from training.runs.run import Run
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits, SweepResult
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.sweeps.search.choose import make_search
 from training.sweeps.sweep import Sweep
 

@@ -176,7 +176,7 @@ def test_a_sweep_goes_on_with_runs_whose_files_a_power_cut_emptied(tmp_path, emp
     sweep.folder.hold()
     suggestion = sweep._suggest()
     assert suggestion is not None
-    trial = sweep._begin(1, suggestion)
+    trial = sweep.ledger.begin(suggestion)
     sweep.folder.release()
     for name in emptied:
         (trial.runs[0].folder / name).write_bytes(b"")
@@ -191,7 +191,7 @@ def test_a_sweep_goes_on_after_the_making_of_a_run_was_interrupted(tmp_path, lef
     sweep.folder.hold()
     suggestion = sweep._suggest()
     assert suggestion is not None
-    folder = sweep._begin(1, suggestion).runs[0].folder
+    folder = sweep.ledger.begin(suggestion).runs[0].folder
     sweep.folder.release()
     (folder / "status.json").unlink()
     if left == "nothing":
@@ -344,7 +344,7 @@ def test_a_sweep_goes_on_without_a_run_that_is_damaged(tmp_path, damaged):
     sweep.folder.hold()
     suggestion = sweep._suggest()
     assert suggestion is not None
-    trial = sweep._begin(1, suggestion)
+    trial = sweep.ledger.begin(suggestion)
     sweep.folder.release()
     (trial.runs[0].folder / damaged).write_text("[5]")
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))

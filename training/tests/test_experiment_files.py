@@ -11,7 +11,7 @@ from text_recognizer.tests.character_files import idx_files
 from text_recognizer.tests.file_server import file_entry, write_registry
 from training.run_experiment import main
 from training.runs.find import find_run
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.tests.line_samples import write_lines, write_pages
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"

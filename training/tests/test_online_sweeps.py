@@ -16,7 +16,7 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.run_sweep import main
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.tests.online_support import environ, plain_rows, register, runs_below
 from training.tests.pausing_digits import PAUSING, pause
 from training.tests.wandb_backend import WandbBackend, running_backend
@@ -183,8 +183,8 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend)
 @pytest.mark.parametrize(
     ("flags", "change", "message"),
     [
-        (["--seeds=2", "--set", "seed=1"], None, "--set, --seeds cannot be had with --engine wandb"),
-        (["--retries=5"], None, "--retries cannot be had with --engine wandb"),
+        (["--seeds=2", "--set", "seed=1"], None, "--set, --seeds cannot be combined with --engine wandb"),
+        (["--retries=5"], None, "--retries cannot be combined with --engine wandb"),
         (["--wandb=offline"], None, "--wandb offline and --engine wandb exclude each other"),
         ([], ("training/run_sweep.py", "nosuch.py"), "`program: nosuch.py`: there is no such file here"),
         ([], ("grid", "gird"), "'gird'"),

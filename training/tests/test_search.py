@@ -5,7 +5,7 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.sweeps.results.study import parameter_importance, study_of
 from training.sweeps.search.base import PastTrial
 from training.sweeps.search.bayes import BayesSearch, check_sampler

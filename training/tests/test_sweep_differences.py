@@ -17,7 +17,7 @@ from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search
 from training.sweeps.search.choose import make_search
 from training.sweeps.search.observations import Observation, PastRun, observe

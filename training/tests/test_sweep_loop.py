@@ -14,7 +14,7 @@ import pytest
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.run import Run
-from training.sweeps import runs
+from training.sweeps import ledger
 from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits
@@ -172,7 +172,7 @@ def test_seeds_are_runs_of_one_trial_and_their_mean_counts(tmp_path):
 
 
 def test_the_runs_of_a_trial_have_folders_of_their_own_whatever_chance_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.sweeps.sweep.new_run_id", lambda spec: "20261120-093012-k3x9f-mlp")
+    monkeypatch.setattr("training.sweeps.ledger.new_run_id", lambda spec: "20261120-093012-k3x9f-mlp")
     sweep, result = run_sweep(GRID, tmp_path, lambda spec, attempt: iter([1.0]), seeds=3)
     assert [run.id for run in sweep.trials[2].runs] == [f"20261120-093012-k3x9f-t0002-s{seed}" for seed in (1, 2, 3)]
     assert result.complete
@@ -236,7 +236,7 @@ def test_a_decision_written_down_before_the_driver_died_is_carried_out(tmp_path)
     sweep.folder.hold()
     suggestion = sweep._suggest()
     assert suggestion is not None
-    trial = sweep._begin(1, suggestion)
+    trial = sweep.ledger.begin(suggestion)
     run = Run.open(trial.runs[0].folder)
     run.set_state("running")
     sweep.folder.append(
@@ -362,12 +362,12 @@ def test_a_run_that_waits_for_its_mirror_after_its_driver_died_is_waited_for(tmp
     sweep.folder.hold()
     suggestion = sweep._suggest()
     assert suggestion is not None
-    left_alone = Run.open(sweep._begin(1, suggestion).runs[0].folder)
+    left_alone = Run.open(sweep.ledger.begin(suggestion).runs[0].folder)
     sweep.folder.release()
     left_alone.hold()
     left_alone.set_state("preempted", "received SIGTERM")
     waiting = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: left_alone.release())
-    monkeypatch.setattr(runs, "time", waiting)
+    monkeypatch.setattr(ledger, "time", waiting)
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     assert again.run().complete
     assert [run.failures for trial in again.trials.values() for run in trial.runs] == [[]] * 6

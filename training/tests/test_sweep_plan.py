@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.errors import SpecError
-from training.sweeps.plan import Condition, _culprits, read_plan
+from training.sweeps.plan import Condition, _culprits
+from training.sweeps.plan_file import read_plan
 from training.tests.processor_time import processor_s
 
 REPOSITORY = Path(__file__).resolve().parents[2]

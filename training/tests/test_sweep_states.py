@@ -24,10 +24,10 @@ def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     sweep.run()
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    sweep._replay()
+    sweep.ledger.take_up(retry_failed=False)
     suggestion = sweep._suggest()
     assert suggestion is not None
-    sweep._begin(2, suggestion)
+    sweep.ledger.begin(suggestion)
     sweep.folder.release()
     return sweep.folder
 

@@ -13,7 +13,7 @@ from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
 from training.run_experiment import main
 from training.runs.find import find_run
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
 

@@ -11,7 +11,7 @@ import pytest
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
-from training.sweeps.plan import read_plan
+from training.sweeps.plan_file import read_plan
 
 SWEEP = """method: bayes
 metric:

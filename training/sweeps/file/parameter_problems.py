@@ -146,7 +146,7 @@ def _key_hint(form: Form, key: Any) -> str:
 def _faults(config: Mapping[str, Any], complete: Mapping[str, Any], *, nested: bool) -> Iterator[tuple[str, str, bool]]:
     """What is wrong with a parameter that matches a form: its key, why, whether W&B's schema accepts it."""
     form = FORMS[complete["distribution"]]
-    low, high = complete.get("min"), complete.get("max")
+    low, high = complete.get("min", 0), complete.get("max", 0)
     if "min" in form.required and low >= high:
         late = " W&B notices it only when it suggests a point." if nested else ""
         yield "min", f": min {low} is not less than max {high}.{late}", nested

@@ -1,4 +1,4 @@
-"""A sweep that W&B keeps and this machine serves: registered once, with a folder like any other sweep's."""
+"""A sweep that W&B owns and this machine serves: registered once, with a folder like any other sweep's."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,37 +13,16 @@ from training.runs.causes import Cause
 from training.runs.run import ENDED, Run, Status
 from training.sweeps.file.command import DEFAULT_COMMAND
 from training.sweeps.file.config import SweepConfig
-from training.sweeps.folder import SweepFolder, suggestion_facts
+from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
-from training.sweeps.trials import TrialRun, next_number, read_trials
+from training.sweeps.trials import Trial, TrialRun, next_number, read_trials
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
 from training.tracking.wandb.mode import has_key
 from training.tracking.wandb.sweep_link import SweepLink
-
-# Flags that say what W&B says in its own way, or not at all, with their defaults.
-_LOCAL_ONLY: dict[str, Any] = {
-    "base": None,
-    "set": [],
-    "enqueue": [],
-    "when": [],
-    "seed": 0,
-    "seeds": 1,
-    "search": None,
-    "sampler": "tpe",
-    "stopping_rule": None,
-    "executor": "local",
-    "run_cap": None,
-    "retries": 1,
-    "trial_timeout": None,
-    "allow_repeats": False,
-    "reuse": False,
-    "retry_failed": False,
-    "isolation": "fork",
-}
 
 
 def serve_online(
@@ -55,7 +34,13 @@ def serve_online(
         SpecError: what was asked for is not possible with W&B's engine.
         RunError: no key, or W&B refuses the sweep.
     """
-    _refuse_what_wandb_cannot(plan, arguments)
+    if plan.config is None:
+        raise SpecError("--engine wandb takes a W&B sweep YAML; W&B has no sweeps over a list of experiments.")
+    check_program(plan.config)
+    if not has_key():
+        raise RunError(
+            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
+        )
     folder = SweepFolder.of(plan)
     if arguments.resume and registered(folder) is None:
         raise SpecError(f"there is no registered sweep to resume in {folder.path}. Leave --resume out to start it.")
@@ -74,30 +59,11 @@ def serve_online(
         journal = _Journal(plan, folder, link)
         agents = Agents(link, folder.path, count, request)
         agents.serve(journal.update, lambda: folder.wish)
-        result = _result(journal, agents)
+        result = _result(journal.history, agents)
         folder.append("over", why=result.ended, complete=result.complete, wish=folder.wish)
     finally:
         folder.release()
     return finish_sweep(plan, folder, journal.history, result)
-
-
-def _refuse_what_wandb_cannot(plan: SweepPlan, arguments: argparse.Namespace) -> None:
-    if plan.config is None:
-        raise SpecError("--engine wandb takes a W&B sweep YAML; a list of experiments is no sweep for W&B.")
-    flags = [name for name, default in _LOCAL_ONLY.items() if getattr(arguments, name) != default]
-    if flags:
-        listed = ", ".join(f"--{name.replace('_', '-')}" for name in flags)
-        raise SpecError(
-            f"{listed} cannot be had with --engine wandb: W&B does what the file says. Write it there "
-            f"(run_cap, values of parameters), or leave --engine out."
-        )
-    if arguments.wandb in ("offline", "disabled"):
-        raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
-    check_program(plan.config)
-    if not has_key():
-        raise RunError(
-            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
-        )
 
 
 def check_program(config: SweepConfig) -> None:
@@ -123,49 +89,48 @@ def _visible_devices(request: DeviceRequest) -> int:
 
 
 class _Journal:
-    """Writes down, in the sweep's own journal, what run folders tell of the trials that W&B suggested."""
+    """Writes to the sweep's journal what run folders report of the trials that W&B suggested."""
 
     def __init__(self, plan: SweepPlan, folder: SweepFolder, link: SweepLink) -> None:
-        self._plan = plan
         self._folder = folder
         self._link = link
-        self._trials = read_trials(folder.events(), folder.path)
+        self.history = History(plan.metric, read_trials(folder.events(), folder.path))
 
     def update(self) -> None:
-        known = {run.id: (trial, run) for trial in self._trials.values() for run in trial.runs}
         for path in sorted(self._folder.path.glob("*/wandb/sweep.json")):
             run = Run(path.parents[1])
             link = SweepLink.read(run)
-            if link is None or link.id != self._link.id:
-                continue
-            if run.id not in known:
-                self._suggested(run, link)
-                return self.update()
-            self._follow(*known[run.id])
-        return None
+            if link is not None and link.id == self._link.id:
+                self._follow(*(self._known(run.id) or self._suggested(run, link)))
 
-    def _suggested(self, run: Run, link: SweepLink) -> None:
-        number = next_number(self._trials)
-        facts = suggestion_facts(number, link.values, {"by": "W&B", "sweep": self._link.path}, [run.id])
-        self._folder.append("suggest", **facts)
-        self._trials = read_trials(self._folder.events(), self._folder.path)
+    def _known(self, run_id: str) -> tuple[Trial, TrialRun] | None:
+        trials = self.history.trials.values()
+        return next(((trial, run) for trial in trials for run in trial.runs if run.id == run_id), None)
 
-    def _follow(self, trial: Any, run: TrialRun) -> None:
-        folder = Run(run.folder)
-        attempts = len(folder.attempts())
-        if attempts > run.attempts:
+    def _suggested(self, run: Run, link: SweepLink) -> tuple[Trial, TrialRun]:
+        trial = Trial(
+            next_number(self.history.trials),
+            dict(link.values),
+            {"by": "W&B", "sweep": self._link.path},
+            [TrialRun(run.folder)],
+        )
+        self._folder.append("suggest", **trial.suggestion())
+        self.history.trials[trial.number] = trial
+        return trial, trial.runs[0]
+
+    def _follow(self, trial: Trial, run: TrialRun) -> None:
+        if len(Run(run.folder).attempts()) > run.attempts:
             if run.ended is not None:  # W&B gave it out again
                 self._folder.append("retry", trial=trial.number, run=run.id)
-                run.ended, run.error = None, None
+                run.try_again()
             self._folder.append("start", trial=trial.number, run=run.id)
             run.attempts += 1
         status = Run.open(run.folder).status()
         if run.ended is None and status.state in ENDED and status.state != "preempted":
             self._ended(trial, run, status)
 
-    def _ended(self, trial: Any, run: TrialRun, status: Status) -> None:
-        history = self.history
-        value = history.run_value(run)
+    def _ended(self, trial: Trial, run: TrialRun, status: Status) -> None:
+        value = self.history.run_value(run)
         state, error, cause = status.state, status.error, status.cause
         facts: dict[str, Any] = {"value": value, "error": error, "cause": cause, "resources": {}}
         if cause is Cause.DIVERGED:
@@ -173,28 +138,19 @@ class _Journal:
             facts["failure"] = "diverged"
         self._folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
         run.ended, run.error, run.cause = state, error, cause
-        shown = f" {history.metric.name} {value:.4g}" if value is not None else ""
+        shown = f" {self.history.metric.name} {value:.4g}" if value is not None else ""
         print(f"trial {trial.number} {state}{shown}  {run.id}" + (f" ({error})" if error else ""), flush=True)
 
-    @property
-    def history(self) -> History:
-        """The trials so far, for tables and reports."""
-        return History(self._plan.metric, self._trials)
 
-
-def _result(journal: _Journal, agents: Agents) -> SweepResult:
-    trials = list(journal.history.trials.values())
-    failed = [trial for trial in trials if trial.state == "failed"]
-    finished = [trial for trial in trials if trial.state in ("finished", "stopped")]
-    pending = [trial for trial in trials if trial.state == "pending"]
-    broken = [trial for trial in failed if not trial.diverged]
+def _result(history: History, agents: Agents) -> SweepResult:
+    counts = history.counts()
     if agents.interrupted:
         return SweepResult("the sweep was interrupted", False, False, 130)
-    nothing = not finished
+    nothing = not counts["finished"] + counts["stopped"]
     why = "W&B has no more trials"
     if agents.broken:
-        why = f"{counted(agents.broken, 'agent')} broke down again and again"
+        why = f"{counted(agents.broken, 'agent')} broke down repeatedly"
     elif nothing:
-        why = "no run finished" if trials else "no agent was given a run"
-    code = 1 if nothing or broken or agents.broken or pending else 0
-    return SweepResult(why, not pending, nothing or agents.broken > 0, code)
+        why = "no run finished" if history.trials else "no agent was given a run"
+    code = 1 if nothing or history.broken() or agents.broken or counts["pending"] else 0
+    return SweepResult(why, not counts["pending"], nothing or agents.broken > 0, code)

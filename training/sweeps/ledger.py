@@ -1,0 +1,189 @@
+"""Ledger: the trials of a sweep and their runs. Each change is written down before anything follows from it."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from text_recognizer.errors import RunError
+from text_recognizer.experiment import assemble
+from training.files.folder_lock import holder_of
+from training.runs.causes import Cause
+from training.runs.contents import has_checkpoint, lost_files
+from training.runs.places import new_run_id
+from training.runs.run import Run, Status, is_made
+from training.runs.run_table import read_row
+from training.sweeps.adopt import adopt_runs
+from training.sweeps.folder import SweepFolder
+from training.sweeps.history import History
+from training.sweeps.plan import SweepPlan
+from training.sweeps.reuse import Reusable
+from training.sweeps.search.base import Search, Suggestion
+from training.sweeps.trials import Trial, TrialRun, next_number, read_trials
+
+POLL_S = 0.1
+ORPHANS_GRACE_S = 60.0
+
+
+class Watcher(Protocol):
+    """Shows how a sweep proceeds."""
+
+    def update(self, sweep: Any) -> None:
+        """Called several times a second."""
+
+    def event(self, text: str) -> None:
+        """One line worth keeping."""
+
+
+class Ledger:
+    """
+    Args:
+        folder: of the sweep; held by this process before anything is changed.
+        reusable: earlier runs that may answer a trial.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, search: Search, folder: SweepFolder, watcher: Watcher, reusable: Reusable | None
+    ) -> None:
+        self.plan = plan
+        self.search = search
+        self.folder = folder
+        self.watcher = watcher
+        self.history = History(plan.metric, {})
+        self._reusable = reusable
+
+    @property
+    def trials(self) -> dict[int, Trial]:
+        return self.history.trials
+
+    def tell(self, trial: Trial) -> None:
+        """Tells the search what is known of a trial by now."""
+        self.search.tell(self.history.past(trial))
+
+    def take_up(self, retry_failed: bool) -> None:
+        """Reads what earlier drivers of this sweep wrote down, and how their runs have ended since.
+
+        Args:
+            retry_failed: start runs again that failed for good.
+        """
+        self.history.trials = read_trials(self.folder.events(), self.folder.path)
+        if adopt_runs(self.plan, self.folder, self.trials, self.watcher.event):
+            self.history.trials = read_trials(self.folder.events(), self.folder.path)
+        for trial in self.trials.values():
+            for run in trial.runs:
+                if run.ended is None:
+                    self._settle_orphan(trial, run)
+                elif (run.ended == "failed" and retry_failed) or self._is_incomplete(trial, run):
+                    self.folder.append("retry", trial=trial.number, run=run.id)
+                    run.try_again()
+            self.tell(trial)
+
+    def begin(self, suggestion: Suggestion) -> Trial:
+        """Writes a suggestion down, before anything of it starts."""
+        number = next_number(self.trials)
+        specs = self.plan.specs(suggestion.point)
+        ids = [
+            f"{new_run_id(spec)[:21]}-t{number:04d}" + (f"-s{index}" if len(specs) > 1 else "")
+            for index, spec in enumerate(specs, start=1)
+        ]
+        trial = Trial(number, suggestion.point, suggestion.how, [TrialRun(self.folder.path / run_id) for run_id in ids])
+        self.folder.append("suggest", **trial.suggestion())
+        self.trials[number] = trial
+        for run, spec in zip(trial.runs, specs, strict=True):
+            earlier = self._reusable.find(spec) if self._reusable is not None else None
+            if earlier is not None:
+                self.folder.append("reuse", trial=number, run=run.id, folder=str(earlier))
+                run.folder, run.reused, run.ended = earlier, True, "finished"
+                self.watcher.event(f"trial {number} is answered by the earlier run {earlier}")
+            self.make_folder(trial, run)
+        self.tell(trial)
+        return trial
+
+    def make_folder(self, trial: Trial, run: TrialRun) -> None:
+        if not run.reused and not is_made(run.folder):
+            spec = self.plan.specs(trial.point)[trial.runs.index(run)]
+            Run.create(assemble(spec).spec, run.id, self.folder.path.parent)
+
+    def start(self, trial: Trial, run: TrialRun) -> None:
+        self.folder.append("start", trial=trial.number, run=run.id)
+        run.attempts += 1
+
+    def end(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any] | None = None) -> None:
+        """Writes down that nothing more will be done with a run."""
+        state, error, cause, resources = status.state, status.error, status.cause, dict(resources or {})
+        value = self.history.run_value(run)
+        facts = {"value": value, "error": error, "cause": cause, "resources": resources}
+        self.folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
+        run.ended, run.error, run.cause, run.resources = state, error, cause, resources
+        self.tell(trial)
+        shown = f" {self.history.metric.name} {value:.4g}" if value is not None else ""
+        why = f" ({error})" if state == "stopped" and error else ""
+        self.watcher.event(f"trial {trial.number} {state}{shown}{why}")
+
+    def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
+        """Whether a run's folder cannot be read: then it has failed, and the others go on."""
+        row = read_row(run.folder)
+        if row is not None and row.damage is None:
+            return False
+        why = row.damage if row is not None else "the folder is gone"
+        self.end(trial, run, Status("failed", {}, f"damaged: {why}", {}, 0, 0))
+        return True
+
+    def _is_incomplete(self, trial: Trial, run: TrialRun) -> bool:
+        """Whether a finished run has lost what it made, and can make it again; says what is lost."""
+        if run.ended not in (None, "finished") or run.reused:
+            return False
+        try:
+            lost = lost_files(run.folder)
+        except RunError:  # deleted or damaged; the journal has its value
+            return False
+        if not lost:
+            return False
+        rebuilt = has_checkpoint(run.folder)
+        end = "it is finished again from its checkpoint" if rebuilt else "it has no checkpoint, and is left as it is"
+        self.watcher.event(f"trial {trial.number} has lost {', '.join(lost)}: {end}")
+        return rebuilt
+
+    def _settle_orphan(self, trial: Trial, run: TrialRun) -> None:
+        """A run whose driver died before it could write down how the run ended."""
+        if not is_made(run.folder) or self.is_damaged(trial, run):
+            return
+        status = _status_once_left_alone(run.folder)
+        told_to_stop = next((one for one in trial.decisions if one["stop"] and one["run"] == run.id), None)
+        if status.state not in ("finished", "stopped") and told_to_stop is not None:
+            orphan = Run.open(run.folder)
+            orphan.hold()
+            orphan.set_state("stopped", f"early termination, {told_to_stop['text']}", Cause.EARLY_TERMINATION)
+            orphan.release()
+            status = Run.open(run.folder).status()
+        if status.state == "finished" and self._is_incomplete(trial, run):
+            return
+        if is_over(status):
+            self.end(trial, run, status)
+
+
+def is_over(status: Status) -> bool:
+    """Whether a run finished or was stopped for good, not only because its driver was."""
+    return status.state == "finished" or (status.state == "stopped" and status.cause is not Cause.INTERRUPTED)
+
+
+def _status_once_left_alone(folder: Path) -> Status:
+    """The state of a run, once the process that an earlier driver of the sweep left behind has ended.
+
+    Raises:
+        RunError: it does not end.
+    """
+    until = time.monotonic() + ORPHANS_GRACE_S
+    while _is_at_work(folder, status := Run.open(folder).status()):
+        if time.monotonic() > until:
+            raise RunError(
+                f"the run {folder} is still at work for an earlier driver of this sweep. "
+                f"Wait for it, or stop it: text-recognizer runs stop {folder.name}"
+            )
+        time.sleep(POLL_S)
+    return status
+
+
+def _is_at_work(folder: Path, status: Status) -> bool:
+    """Whether a process still has the run: also one that has said how it ended, and waits for its mirror."""
+    return status.state == "running" or (status.state != "finished" and holder_of(folder / "run.lock") is not None)
