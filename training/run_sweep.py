@@ -29,8 +29,8 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
 from training.sweeps.plan import Condition, SweepPlan
 from training.sweeps.plan_file import read_plan, say_left_out
+from training.sweeps.search.base import PastTrial, make_search
 from training.sweeps.search.bayes import SAMPLERS
-from training.sweeps.search.choose import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.parser import Parser
@@ -320,8 +320,6 @@ def _run_cap(plan: SweepPlan, arguments: argparse.Namespace) -> int | None:
 
 
 def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
-    from training.sweeps.search.base import PastTrial
-
     print(f"sweep       {plan.in_words()}")
     cap = _run_cap(plan, arguments)
     if cap is not None:

@@ -11,8 +11,7 @@ import numpy as np
 
 from training.benchmarks.figures import Figure
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.base import PastTrial
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import PastTrial, make_search
 
 TRIALS, SEEDS = 50, 20
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from training.benchmarks.figures import Figure
 from training.sweeps.plan import SweepPlan
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.base import PastTrial
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import PastTrial, make_search
 from training.sweeps.stopping_rules.hyperband import Hyperband
 
 SPACE = """

@@ -17,7 +17,7 @@ from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import make_search
 from training.sweeps.sweep import Sweep
 
 # What a made-up run reports, one value of val_loss an epoch; or the error it fails with.

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.base import PastTrial
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import PastTrial, make_search
 from training.sweeps.search.evolution import Evolution, Told
 
 

@@ -7,9 +7,8 @@ from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric
 from training.sweeps.plan_file import read_plan
 from training.sweeps.results.study import parameter_importance, study_of
-from training.sweeps.search.base import PastTrial
+from training.sweeps.search.base import PastTrial, make_search
 from training.sweeps.search.bayes import BayesSearch, check_sampler
-from training.sweeps.search.choose import make_search
 
 SPACE = """
 method: {method}
@@ -137,7 +136,7 @@ def test_a_very_long_history_is_thinned_but_keeps_the_best(search):
     made = search(SPACE.format(method="bayes"))
     assert isinstance(made, BayesSearch)
     for number in range(1, 3001):
-        point = made._space.random_point(0, number)
+        point = made.space.random_point(0, number)
         made.tell(PastTrial(number, point, "finished", [worth(point)]))
     modelled = made._modelled()
     assert 400 < len(modelled) <= 500
@@ -164,7 +163,7 @@ def test_other_samplers_work_where_their_packages_are(sampler, search):
 def _past(search, count=30):
     made = search(SPACE.format(method="random"))
     points = ask_all(made, count)
-    plan_space = made._space
+    plan_space = made.space
     trials = [PastTrial(number, point, "finished", [worth(point)]) for number, point in enumerate(points, start=1)]
     return plan_space, trials
 
@@ -189,7 +188,7 @@ def test_importance_of_a_long_list_of_values_comes_at_once(search):
         PastTrial(n, point, "finished", [float(n % 7)])
         for n, point in enumerate(ask_all(made, 400, tell_values=False), start=1)
     ]
-    shares = parameter_importance(made._space, Metric("val_loss"), trials)
+    shares = parameter_importance(made.space, Metric("val_loss"), trials)
     assert list(shares) == ["network_args.layer_size", "network_args.num_layers"]
 
 

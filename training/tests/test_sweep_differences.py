@@ -18,8 +18,7 @@ from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.base import PastTrial, Search
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import PastTrial, Search, make_search
 from training.sweeps.search.observations import Observation, PastRun, observe
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.wandb.serve import check_program

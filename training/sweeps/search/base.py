@@ -1,10 +1,11 @@
-"""What a search is: asked for a trial, told of trials. And the points that need not be tried again."""
+"""Search: asked for a trial, told of trials; and the points that need not be tried again."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from text_recognizer.named_part import NamedPart
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 
@@ -59,25 +60,50 @@ class Search(ABC):
         """What is known of a trial by now; a later word replaces an earlier one."""
 
 
-class SeenPoints:
-    """Points that need not be tried again; equal are those that lead to equal overrides."""
+def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
+    """The search that a sweep's plan asks for.
 
-    def __init__(self, plan: SweepPlan) -> None:
-        self._plan = plan
-        self._numbers: dict[Hashable, int] = {}
+    Args:
+        allow_repeats: random and bayes may suggest a point again.
+    Raises:
+        SpecError: there is no such search, or it needs a package that is not installed.
+    """
+    part = NamedPart.parse("search", plan.search or plan.method)
+    return cast(Search, part.make(plan=plan, allow_repeats=allow_repeats))
 
-    def key(self, point: Point) -> Hashable:
-        assert self._plan.config is not None
-        key = self._plan.config.space.point_key(point)
-        if not self._plan.conditions:
-            return key
-        return repr(sorted(self._plan.overrides(point).items(), key=lambda item: item[0]))
 
-    def add(self, number: int, point: Point) -> None:
-        self._numbers.setdefault(self.key(point), number)
+class PointSearch(Search):
+    """A search of a space: the points to try first, and those that were tried; equal are those of equal overrides."""
 
-    def __contains__(self, point: Point) -> bool:
-        return self.key(point) in self._numbers
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
+        assert plan.config is not None
+        self.plan = plan
+        self.space = plan.config.space
+        self.allow_repeats = allow_repeats
+        self._tried: dict[Hashable, int] = {}
 
-    def __len__(self) -> int:
-        return len(self._numbers)
+    def ask(self, number: int) -> Suggestion | None:
+        if number <= len(self.plan.enqueued):
+            return Suggestion(self.plan.enqueued[number - 1], {"enqueued": number})
+        return self.suggest(number)
+
+    @abstractmethod
+    def suggest(self, number: int) -> Suggestion | None:
+        """The next suggestion after the points to try first."""
+
+    def tell(self, trial: PastTrial) -> None:
+        self._tried.setdefault(self._key(trial.point), trial.number)
+
+    def may_try(self, point: Point) -> bool:
+        return self.allow_repeats or self._key(point) not in self._tried
+
+    @property
+    def all_tried(self) -> bool:
+        """Whether a finite space has no point left."""
+        points = None if self.allow_repeats else self.space.distinct_points
+        return points is not None and len(self._tried) >= points
+
+    def _key(self, point: Point) -> Hashable:
+        if not self.plan.conditions:
+            return self.space.point_key(point)
+        return repr(sorted(self.plan.overrides(point).items(), key=lambda item: item[0]))

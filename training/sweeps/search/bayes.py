@@ -1,14 +1,14 @@
-"""Bayesian search. The only file that knows Optuna."""
+"""Bayesian search, by Optuna's samplers."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
 from training.sweeps.file.parameter import Parameter, Point
 from training.sweeps.plan import SweepPlan
-from training.sweeps.search.base import PastTrial, Search, SeenPoints, Suggestion
+from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.evolution import Evolution
 from training.sweeps.search.observations import PastRun, observe
 from training.sweeps.search.random import RandomSearch
@@ -26,51 +26,40 @@ STARTUP_TRIALS = 5
 MOST_MODELLED = 500
 
 
-class BayesSearch(Search):
+class BayesSearch(RandomSearch):
     """Optuna's samplers, or CMA-ES, over W&B's space.
 
     An Optuna study is built anew from the trials so far for each suggestion.
     Trials that failed count as the metric's `impute` says; those still running keep others away (a constant liar).
     """
 
-    MOST_DRAWS = 50
+    MOST_PROPOSALS = 50
 
     def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
-        assert plan.config is not None
+        super().__init__(plan, allow_repeats)
         assert plan.metric is not None  # W&B's schema requires one for bayes
-        self._plan = plan
-        self._space = plan.config.space
         self._metric = plan.metric
-        self._random = RandomSearch(plan, allow_repeats)
-        self._allow_repeats = allow_repeats
-        self._seen = SeenPoints(plan)
         self._trials: dict[int, PastTrial] = {}
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
-        self._axes = [_Axis.of(parameter) for parameter in self._space.searchable]
+        self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
         check_sampler(plan.sampler)
         self._evolution = Evolution(plan.seed, STARTUP_TRIALS) if plan.sampler == "cmaes" else None
 
-    def ask(self, number: int) -> Suggestion | None:
-        if number <= len(self._plan.enqueued):
-            return Suggestion(self._plan.enqueued[number - 1], {"enqueued": number})
-        points = self._space.distinct_points
-        if not self._allow_repeats and points is not None and len(self._seen) >= points:
+    def suggest(self, number: int) -> Suggestion | None:
+        if self.all_tried:
             return None
         modelled = self._modelled()
         ended = sum(trial.state != "running" for trial in modelled)
-        if ended < STARTUP_TRIALS or not self._axes:
-            return self._random.ask(number)
-        for draw in range(self.MOST_DRAWS):
+        for draw in range(self.MOST_PROPOSALS if ended >= STARTUP_TRIALS and self._axes else 0):
             point = self._propose(modelled, number, draw)
-            if self._allow_repeats or point not in self._seen:
-                how = {"sampler": self._plan.sampler, "rests_on": ended, "draw": draw + 1}
+            if self.may_try(point):
+                how = {"sampler": self.plan.sampler, "rests_on": ended, "draw": draw + 1}
                 return Suggestion(point, {"bayes": how})
-        return self._random.ask(number)
+        return super().suggest(number)
 
     def tell(self, trial: PastTrial) -> None:
+        super().tell(trial)
         self._trials[trial.number] = trial
-        self._seen.add(trial.number, trial.point)
-        self._random.tell(trial)
 
     def _modelled(self) -> list[PastTrial]:
         """The trials the model rests on: all, or of very many the best and an even sample of the others."""
@@ -90,30 +79,35 @@ class BayesSearch(Search):
 
     def _propose(self, modelled: Sequence[PastTrial], number: int, draw: int) -> Point:
         if self._evolution is None:
-            return self._point_of(self._ask_optuna(modelled, number, draw))
+            params = self._ask_optuna(modelled, number, draw)
+            return self.space.point(lambda parameter: self._axes[parameter.name].value(params[parameter.name]))
         # All trials, not a selection: its generations follow one another.
         trials = [self._trials[known] for known in sorted(self._trials)]
-        ended = [(trial, value) for trial, value in self._observed(trials) if value is not None]
-        told = [(self._shares_of(trial.point), value) for trial, value in ended]
-        shares = dict(zip((axis.name for axis in self._axes), self._evolution.ask(told, number, draw), strict=True))
-        return self._space.sample(lambda name: shares[name])
+        told = [
+            (tuple(axis.parameter.share_of(value) for axis, value in self._placed(trial.point)), value)
+            for trial, value in self._observed(trials)
+            if value is not None
+        ]
+        shares = dict(zip(self._axes, self._evolution.ask(told, number, draw), strict=True))
+        return self.space.sample(shares.__getitem__)
 
-    def _shares_of(self, point: Point) -> tuple[float, ...]:
-        values = self._space.values_of(point)
-        return tuple(axis.parameter.share_of(values[axis.name]) for axis in self._axes)
+    def _placed(self, point: Point) -> list[tuple["_Axis", Any]]:
+        """Each axis with the value of a point on it."""
+        values = self.space.values_of(point)
+        return [(axis, values[name]) for name, axis in self._axes.items()]
 
     def _ask_optuna(self, trials: Sequence[PastTrial], number: int, draw: int) -> dict[str, Any]:
         import optuna
         from optuna.trial import TrialState
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        distributions = {axis.name: axis.distribution for axis in self._axes}
-        study = optuna.create_study(sampler=_sampler(self._plan.sampler, self._plan.seed, number, draw))
+        distributions = {name: axis.distribution for name, axis in self._axes.items()}
+        study = optuna.create_study(sampler=_sampler(self.plan.sampler, self.plan.seed, number, draw))
         for trial, value in self._observed(trials):
             state = TrialState.RUNNING if value is None else TrialState.COMPLETE
             known = self._frozen.get(trial.number)
             if known is None or (known.state, known.value) != (state, value):
-                params = self._params_of(trial.point)
+                params = {axis.parameter.name: axis.coordinate(value) for axis, value in self._placed(trial.point)}
                 known = optuna.trial.create_trial(params=params, distributions=distributions, value=value, state=state)
                 self._frozen[trial.number] = known
             study.add_trial(known)
@@ -122,16 +116,8 @@ class BayesSearch(Search):
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
         """Trials with their value, to be minimised; None while it is open."""
         runs = [PastRun(trial.point, trial.state, trial.values) for trial in trials]
-        seen = zip(trials, observe(self._space, self._metric, runs), strict=True)
+        seen = zip(trials, observe(self.space, self._metric, runs), strict=True)
         return [(trial, observation.value) for trial, observation in seen if observation is not None]
-
-    def _params_of(self, point: Point) -> dict[str, Any]:
-        values = self._space.values_of(point)
-        return {axis.name: axis.coordinate(values[axis.name]) for axis in self._axes}
-
-    def _point_of(self, params: Mapping[str, Any]) -> Point:
-        by_name = {axis.name: axis for axis in self._axes}
-        return self._space.point(lambda parameter: by_name[parameter.name].value(params[parameter.name]))
 
 
 @dataclass(frozen=True)
@@ -141,10 +127,6 @@ class _Axis:
 
     parameter: Parameter
     distribution: "optuna.distributions.BaseDistribution"
-
-    @property
-    def name(self) -> str:
-        return self.parameter.name
 
     @classmethod
     def of(cls, parameter: Parameter) -> "_Axis":
@@ -159,8 +141,7 @@ class _Axis:
 
     def coordinate(self, value: Any) -> Any:
         if self.parameter.is_categorical:
-            values = self.parameter.settings["values"]
-            shares = [self.parameter.cdf(one) for one in values]
+            shares = [self.parameter.cdf(one) for one in self.parameter.settings["values"]]
             return shares.index(self.parameter.cdf(value))
         if self.parameter.distribution == "int_uniform":
             return int(value)

@@ -55,7 +55,7 @@ from training.runs.find import find_run
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan_file import read_plan
-from training.sweeps.search.choose import make_search
+from training.sweeps.search.base import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.tests.fuzzing import seeds
 from training.tests.fuzzing.mutators import Files
