@@ -1,7 +1,8 @@
-"""Adoption: runs that were started for a sweep, but of which its journal has lost the line, count again."""
+"""Adoption: runs that were started for a sweep and whose line its journal has lost count again."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
@@ -9,14 +10,14 @@ from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, flatten
 from training.runs.places import new_run_id
 from training.runs.run import Run, is_made
-from training.sweeps.file.parameter import MISSING, Parameter, Point
+from training.sweeps.file.parameter import MISSING, Parameter, Point, look_up
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import SweepPlan
 from training.sweeps.trials import Trial, TrialRun
 
 
 def adopt_runs(plan: SweepPlan, folder: SweepFolder, trials: Mapping[int, Trial], say: Callable[[str], None]) -> bool:
-    """Writes down again, by launch.json and spec.json, which trials the folders that no line tells of belong to.
+    """Writes down again, by launch.json and spec.json, to which trials run folders without a line belong.
 
     Returns:
         whether there were any.
@@ -34,19 +35,18 @@ def adopt_runs(plan: SweepPlan, folder: SweepFolder, trials: Mapping[int, Trial]
     return bool(found)
 
 
+@dataclass(frozen=True)
 class _Orphan:
-    """A run folder that no line of the journal tells of.
+    """A run folder that no line of the journal names.
 
     Args:
         index: of the run among those of its trial, which differ by their seeds.
     """
 
-    def __init__(self, run: Run, trial: int, point: Point, index: int) -> None:
-        self.run = run
-        self.trial = trial
-        self.point = point
-        self.index = index
-        self.finished = run.status().state == "finished"
+    run: Run
+    trial: int
+    point: Point
+    index: int
 
 
 def _orphans(plan: SweepPlan, folder: SweepFolder, known: set[str]) -> Iterator[_Orphan]:
@@ -93,9 +93,7 @@ def _point_of(plan: SweepPlan, spec: ExperimentSpec, trial: int) -> Point:
     values = spec.to_json()
 
     def value_of(parameter: Parameter) -> Any:
-        found: Any = values
-        for key in parameter.name.split("."):
-            found = found.get(key, MISSING) if isinstance(found, dict) else MISSING
+        found = look_up(values, parameter.name.split("."))
         # What a condition leaves out of the spec: the middle of its range, which no run sees.
         return parameter.value_at(0.5) if found is MISSING else found
 
@@ -104,7 +102,7 @@ def _point_of(plan: SweepPlan, spec: ExperimentSpec, trial: int) -> Point:
 
 def _adopt(plan: SweepPlan, folder: SweepFolder, number: int, orphans: list[_Orphan]) -> None:
     """One suggestion with the runs that are there; those that are not get folders when their turn comes."""
-    orphans.sort(key=lambda orphan: (not orphan.finished, orphan.run.id))
+    orphans.sort(key=lambda orphan: (orphan.run.status().state != "finished", orphan.run.id))
     point = orphans[0].point
     by_index = {orphan.index: orphan.run for orphan in reversed(orphans) if orphan.point == point}
     specs = plan.specs(point)

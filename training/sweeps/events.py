@@ -7,17 +7,19 @@ from text_recognizer.wording import received
 from training.files.journals import Check
 from training.runs.checks import STATES
 from training.sweeps.file.parameter import Point
+from training.sweeps.numbers import is_int
 
 _OVER = ("finished", "stopped", "failed")
 _MOST_TRIALS = 10**7
+_Right = Callable[[Any], bool]
 
 
-def _is_number_of_a_trial(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_TRIALS
+def _is(*kinds: type) -> _Right:
+    return lambda value: isinstance(value, kinds)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _is_trial(value: Any) -> bool:
+    return is_int(value) and 1 <= value <= _MOST_TRIALS
 
 
 def _is_path(value: Any) -> bool:
@@ -33,40 +35,27 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_name, value)) and len(set(value)) == len(value)
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_text_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-_RUN_OF_TRIAL: dict[str, Callable[[Any], bool]] = {"trial": _is_number_of_a_trial, "run": _is_name}
+_RUN: dict[str, _Right] = {"trial": _is_trial, "run": _is_name}
 # By kind of event: what its keys hold. Other kinds and further keys are of a newer version, and are passed over.
-_NEEDED: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "suggest": {"trial": _is_number_of_a_trial, "point": _is_object, "how": _is_object, "runs": _are_names},
-    "reuse": {**_RUN_OF_TRIAL, "folder": _is_path},
-    "start": _RUN_OF_TRIAL,
-    "retry": _RUN_OF_TRIAL,
-    "end": {**_RUN_OF_TRIAL, "state": (*STATES, "died").__contains__},
-    "decision": {**_RUN_OF_TRIAL, "stop": _is_flag, "text": _is_text},
-    "over": {"why": _is_text, "complete": _is_flag},
+_NEEDED: dict[str, dict[str, _Right]] = {
+    "suggest": {"trial": _is_trial, "point": _is(dict), "how": _is(dict), "runs": _are_names},
+    "reuse": {**_RUN, "folder": _is_path},
+    "start": _RUN,
+    "retry": _RUN,
+    "end": {**_RUN, "state": (*STATES, "died").__contains__},
+    "decision": {**_RUN, "stop": _is(bool), "text": _is(str)},
+    "over": {"why": _is(str), "complete": _is(bool)},
 }
-_OPTIONAL: dict[str, Callable[[Any], bool]] = {
-    "failure": _is_text_or_null,
-    "error": _is_text_or_null,
-    "cause": _is_text_or_null,
-    "resources": _is_object,
-    "over": _is_flag,
+_TEXT_OR_NULL = _is(str, type(None))
+_OPTIONAL_OF_END: dict[str, _Right] = {
+    **dict.fromkeys(("failure", "error", "cause"), _TEXT_OR_NULL),
+    "resources": _is(dict),
+    "over": _is(bool),
 }
 
 
 def any_point(_: Point) -> None:
-    """Takes every point, where nobody knows what the sweep is of."""
+    """Takes every point, where the plan of the sweep is not known."""
 
 
 def event_check(point_fault: Callable[[Point], str | None] = any_point) -> Check:
@@ -100,8 +89,8 @@ def _fault(event: Mapping[str, Any]) -> str | None:
     if not isinstance(kind, str):
         return f"'event' must be the name of an event. {received(kind)}"
     needed = _NEEDED.get(kind, {})
-    optional = {name: right for name, right in _OPTIONAL.items() if name in event} if kind == "end" else {}
-    for name, right in {**needed, **optional}.items():
+    optional = _OPTIONAL_OF_END.items() if kind == "end" else ()
+    for name, right in (*needed.items(), *((name, right) for name, right in optional if name in event)):
         if not right(event.get(name)):
             return f"'{name}' of the event '{kind}' is wrong. {received(event.get(name))}"
     if kind == "end" and event.get("over") and event["state"] not in _OVER:

@@ -1,11 +1,16 @@
 """History: the trials of a sweep so far and what they are worth. The loop, tables, reports and commands read it."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from text_recognizer.errors import RunError
+from training.runs.run import Run
 from training.sweeps.file.config import Metric
+from training.sweeps.numbers import usable_values
 from training.sweeps.search.base import PastTrial
-from training.sweeps.trials import Reports, Trial, TrialRun, best_value, trial_values
+from training.sweeps.trials import Trial, TrialRun
 
 STATES = ("finished", "stopped", "pending", "failed")
 # A list of experiments names no metric; its tables show this one.
@@ -29,18 +34,23 @@ class History:
         """What a trial has reported of the metric, in order."""
         if trial.number in self._final_values:
             return self._final_values[trial.number]
-        values = trial_values([self.reports.update(run)[0] for run in trial.runs])
+        # With several seeds: the mean at each report that all its runs have made.
+        reported = zip(*(self.reports.update(run)[0] for run in trial.runs), strict=False)
+        values = [sum(each) / len(each) for each in reported]
         if trial.is_over:
             self._final_values[trial.number] = values
         return values
 
     def value(self, trial: Trial) -> float | None:
         """What a trial is worth so far."""
-        return best_value(self.values(trial), self.metric)
+        return self._best_of(self.values(trial))
 
     def run_value(self, run: TrialRun) -> float | None:
         """What one run is worth so far."""
-        return best_value(self.reports.update(run)[0], self.metric)
+        return self._best_of(self.reports.update(run)[0])
+
+    def _best_of(self, values: Sequence[float]) -> float | None:
+        return (max if self.metric.goal == "maximize" else min)(values, default=None)
 
     def best(self) -> Trial | None:
         """The best trial that finished."""
@@ -70,3 +80,45 @@ class History:
         """A trial as a search sees it."""
         state = trial.state if trial.is_over or trial.state == "failed" else "running"
         return PastTrial(trial.number, trial.point, state, self.values(trial))
+
+
+class Reports:
+    """What runs have reported of one metric, read from their folders as they grow.
+
+    `damage` says which reports could not be read, if any.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.damage: str | None = None
+        self._metric = metric
+        self._read: dict[Path, tuple[tuple[int, int], list[dict[str, Any]]]] = {}
+
+    def update(self, run: TrialRun) -> tuple[list[float], bool]:
+        """The usable values of a run so far, in order, and whether that changed since the last time."""
+        path = run.folder / "metrics.jsonl"
+        try:
+            found = path.stat()
+            seen = (found.st_size, found.st_ino)  # a repair puts another file in its place
+        except OSError:
+            seen = (0, 0)
+        known, rows = self._read.get(path, ((0, 0), []))
+        before = self._values(rows)
+        if seen == known:
+            return before, False
+        try:
+            rows = Run(run.folder).rows()
+        except RunError as error:  # the other runs count
+            self.damage, rows = str(error), []
+        self._read[path] = (seen, rows)
+        values = self._values(rows)
+        return values, values != before
+
+    def rows(self, run: TrialRun) -> list[dict[str, Any]]:
+        """All reports of a run, as read last."""
+        self.update(run)
+        return self._read.get(run.folder / "metrics.jsonl", ((0, 0), []))[1]
+
+    def _values(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
+        """One value an epoch: where a resumed run reported one again, the later one counts."""
+        by_epoch = {row.get("epoch"): row[self._metric] for row in rows if self._metric in row}
+        return usable_values(by_epoch.values())

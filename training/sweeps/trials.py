@@ -1,16 +1,12 @@
 """Trials: the journal of a sweep as objects. The journal says what happened, a run folder what its run came to."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import RunError
 from training.runs.causes import Cause, known_cause
-from training.runs.run import Run
-from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import Point
-from training.sweeps.numbers import usable_values
 
 
 @dataclass
@@ -86,67 +82,6 @@ class Trial:
         """Whether it failed because of its values alone, which is a result."""
         lost = [run for run in self.runs if run.ended == "failed"]
         return bool(lost) and all(run.failures[-1:] == ["diverged"] for run in lost)
-
-
-class Reports:
-    """What runs have reported of one metric, read from their folders as they grow.
-
-    `damage` says which reports could not be read, if any.
-    """
-
-    def __init__(self, metric: str) -> None:
-        self.damage: str | None = None
-        self._metric = metric
-        self._read: dict[Path, tuple[tuple[int, int], list[dict[str, Any]]]] = {}
-
-    def update(self, run: TrialRun) -> tuple[list[float], bool]:
-        """The usable values of a run so far, in order, and whether that changed since the last time."""
-        path = run.folder / "metrics.jsonl"
-        try:
-            found = path.stat()
-            seen = (found.st_size, found.st_ino)  # a repair puts another file in its place
-        except OSError:
-            seen = (0, 0)
-        known, rows = self._read.get(path, ((0, 0), []))
-        if seen == known:
-            return self._values(rows), False
-        before = self._values(rows)
-        rows = self._rows_of(run)
-        self._read[path] = (seen, rows)
-        return self._values(rows), self._values(rows) != before
-
-    def _rows_of(self, run: TrialRun) -> list[dict[str, Any]]:
-        """Reports that cannot be read at all are no reason to do without all other runs."""
-        try:
-            return Run(run.folder).rows()
-        except RunError as error:
-            self.damage = str(error)
-            return []
-
-    def rows(self, run: TrialRun) -> list[dict[str, Any]]:
-        """All reports of a run, as read last."""
-        self.update(run)
-        return self._read.get(run.folder / "metrics.jsonl", ((0, 0), []))[1]
-
-    def _values(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
-        """One value an epoch: where a resumed run reported one again, the later word counts."""
-        by_epoch: dict[Any, Any] = {}
-        for row in rows:
-            if self._metric in row:
-                by_epoch[row.get("epoch")] = row[self._metric]
-        return usable_values(by_epoch.values())
-
-
-def trial_values(histories: Sequence[Sequence[float]]) -> list[float]:
-    """The history of a trial with several seeds: the mean at each report that all its runs have made."""
-    return [sum(values) / len(values) for values in zip(*histories, strict=False)]
-
-
-def best_value(values: Sequence[float], metric: Metric) -> float | None:
-    """W&B's value of a run: its best one."""
-    if not values:
-        return None
-    return max(values) if metric.goal == "maximize" else min(values)
 
 
 def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
