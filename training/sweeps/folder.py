@@ -3,7 +3,7 @@
 sweep.json         what is swept: name, digest, method, seed; written once
 sweep.yaml/.json   the file as it was given
 trials.jsonl       journal: suggestions before they start, starts, ends, decisions of early termination
-control            what somebody wants of the sweep: run, pause, stop or cancel
+control            what is asked of the sweep: run, pause, stop or cancel
 sweep.lock         held by the process that drives the sweep
 leaderboard.csv best_spec.json report.html     derived, made anew as the sweep goes on
 <run id>/          the runs
@@ -76,19 +76,13 @@ class SweepFolder:
         except OSError as error:
             raise cannot_write(f"the sweep's folder {self.path}", error) from error
         self._keep(plan)
+        names = ("name", "digest", "method", "size", "seed", "seeds", "sampler", "source")
         facts = {
             "format": FORMAT,
-            "name": plan.name,
-            "digest": plan.digest,
-            "method": plan.method,
-            "size": plan.size,
-            "seed": plan.seed,
-            "seeds": plan.seeds,
-            "sampler": plan.sampler,
+            **{name: getattr(plan, name) for name in names},
             "metric": None if plan.metric is None else {"name": plan.metric.name, "goal": plan.metric.goal},
             "code": secrets.token_hex(3),
             "created": time.time(),
-            "source": plan.source,
         }
         self.write_text("sweep.json", json.dumps(facts, indent=2) + "\n")
 
@@ -119,10 +113,10 @@ class SweepFolder:
             raise RunError(f"{path} is not of a sweep that can be read: {error}") from None
 
     def hold(self, point_fault: Callable[[Point], str | None] = any_point) -> None:
-        """Becomes the one process that drives the sweep, and heals its journal.
+        """Becomes the one process that drives the sweep, and repairs its journal.
 
         Args:
-            point_fault: why a point is none of the sweep.
+            point_fault: why a point is not of the sweep.
         Raises:
             RunError: another one does, it says which; or the folder cannot be written.
         """
@@ -144,7 +138,7 @@ class SweepFolder:
         self._journal = self._lock = None
 
     def holder(self) -> str | None:
-        """Who drives the sweep now; None when nobody does."""
+        """The process that drives the sweep now, if any."""
         return holder_of(self.path / "sweep.lock")
 
     def events(self) -> list[dict[str, Any]]:

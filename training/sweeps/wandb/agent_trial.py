@@ -19,7 +19,7 @@ VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
 
 @dataclass(frozen=True)
 class AgentTrial:
-    """One trial of a W&B sweep, as its agent starts it; without a sweep's id it is one that W&B does not know of.
+    """One trial of a W&B sweep, as its agent starts it; without a sweep's id it is one that W&B does not know.
 
     Args:
         run_id: the run's, here and at W&B.

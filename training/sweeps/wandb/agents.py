@@ -1,4 +1,4 @@
-"""Agents: W&B's agents on this machine, one a device, for a sweep that W&B keeps."""
+"""Agents: W&B's agents on this machine, one a device, for a sweep that W&B owns."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from training.devices.requests import DeviceRequest
 from training.executors.zygote.sessions import kill_session
 from training.runs.run import Run
 from training.sweeps.folder import Wish
-from training.sweeps.wandb.registration import steer, wandb_command
+from training.sweeps.wandb.registration import steer, wandb_command, without_sweep
 from training.terminal.command_line import say
 from training.tracking.wandb.sweep_link import SweepLink
 
@@ -27,7 +27,7 @@ NEXT_TRY_S = 1.0
 RESTARTS = 3
 # How long the run of an agent that died has to reach a checkpoint.
 PREEMPTION_S = 30.0
-# What an agent says when there is nothing to serve any more.
+# What an agent writes when W&B has ended the sweep: its exit code does not tell that from a breakdown.
 _OVER = "is not running"
 
 
@@ -63,7 +63,7 @@ class Agents:
 
         Args:
             look: called several times a second.
-            wish: what somebody wants of the sweep: run, pause, stop or cancel.
+            wish: what was asked of the sweep: run, pause, stop or cancel.
         """
         first = self._lease(timeout_s=None)  # so that one is at work; Ctrl-C still ends the wait by itself
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -77,40 +77,40 @@ class Agents:
                 time.sleep(POLL_S)
         finally:
             for slot in self._slots:
-                slot.kill()
+                slot.end()
             for number, handler in earlier.items():
                 signal.signal(number, handler)
             look()
 
     def _tend(self, slot: "_Slot") -> None:
-        if slot.over:
-            return
         if slot.process is None:
-            slot.over = self._stopping or self.interrupted
-            if not slot.over and time.monotonic() >= self._next_try:
-                self._next_try = time.monotonic() + NEXT_TRY_S
-                with contextlib.suppress(DeviceError):  # none is free
-                    slot.start(self._lease(timeout_s=0))
-                    self._next_try = 0.0
+            self._begin(slot)
             return
         code = slot.exit_code()
         if code is None:
             return
         if code == 0 or slot.said(_OVER):
             slot.end()
-            return
-        if self._stopping or self.interrupted:  # told to leave while it started, it says that it broke down
-            if not slot.has_a_run:  # one that it left behind comes to its end, or to a checkpoint
+        elif self._stopping or self.interrupted:  # told to leave while it started, it says that it broke down
+            if not any(slot.runs()):  # one that it left behind comes to its end, or to a checkpoint
                 slot.end()
-            return
-        say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
-        slot.preempt_and_wait()
-        if slot.restarts < RESTARTS:
-            slot.restarts += 1
-            slot.restart()
         else:
-            self.broken += 1
-            slot.end()
+            say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
+            slot.preempt_and_wait()
+            if slot.restarts < RESTARTS:
+                slot.restarts += 1
+                slot.restart()
+            else:
+                self.broken += 1
+                slot.end()
+
+    def _begin(self, slot: "_Slot") -> None:
+        slot.over = slot.over or self._stopping or self.interrupted
+        if not slot.over and time.monotonic() >= self._next_try:
+            self._next_try = time.monotonic() + NEXT_TRY_S
+            with contextlib.suppress(DeviceError):  # none is free
+                slot.start(self._lease(timeout_s=0))
+                self._next_try = 0.0
 
     def _lease(self, timeout_s: float | None) -> Lease:
         waiting = say if timeout_s is None else None
@@ -119,7 +119,7 @@ class Agents:
     def _obey(self, wish: Wish) -> None:
         if wish == "cancel" or self._interrupts > 1:
             for slot in self._slots:
-                slot.kill()
+                slot.end()
         elif wish == "stop" or self._interrupts:
             self._stopping = True
             for slot in self._slots:
@@ -168,8 +168,7 @@ class _Slot:
     def restart(self) -> None:
         assert self._lease is not None
         self.log.parent.mkdir(exist_ok=True)
-        environ = {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
-        environ |= self._lease.environ
+        environ = {**without_sweep(), **self._lease.environ}
         # The agent starts programs as `python`.
         environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         environ["WANDB_DIR"] = str(self.log.parent.resolve())
@@ -200,10 +199,6 @@ class _Slot:
             log.seek(self._log_begin)
             return text in log.read().decode(errors="replace")[-4000:]
 
-    @property
-    def has_a_run(self) -> bool:
-        return any(True for _ in self._runs())
-
     def take_no_more(self) -> None:
         """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""
         if self.process is not None and not self._told:
@@ -212,7 +207,7 @@ class _Slot:
 
     def preempt(self) -> None:
         """Has its run write a checkpoint and end; W&B gives it out again later."""
-        for process in self._runs():
+        for process in self.runs():
             if process not in self._preempted:
                 self._preempted.add(process)
                 with contextlib.suppress(ProcessLookupError):
@@ -221,13 +216,10 @@ class _Slot:
     def preempt_and_wait(self) -> None:
         """The same for the run that an agent left behind; it is killed where that takes too long."""
         until = time.monotonic() + PREEMPTION_S
-        while self.has_a_run and time.monotonic() < until:
+        while any(self.runs()) and time.monotonic() < until:
             self.preempt()
             time.sleep(POLL_S)
         self._kill_rest()
-
-    def kill(self) -> None:
-        self.end()
 
     def end(self) -> None:
         self._kill_rest()
@@ -235,7 +227,7 @@ class _Slot:
             self._lease.release()
         self._lease, self.over = None, True
 
-    def _runs(self) -> Iterator[int]:
+    def runs(self) -> Iterator[int]:
         """Processes of runs at work that this agent started."""
         if self.process is None:
             return

@@ -21,6 +21,8 @@ from training.tracking.wandb.sweep_link import SweepLink
 REGISTERED_FILE = "wandb.json"
 TIMEOUT_S = 120
 _DONE: dict[Wish, str] = {"run": "resumed", "pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+# Not violations and warnings, but what is printed here too, in other words.
+_SAID_HERE = re.compile(r"Creating sweep|View sweep at|Run sweep agent|Loaded credentials|^\s*$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -42,15 +44,16 @@ def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = 
     if not file.exists():
         raise RunError(f"the sweep {folder.name} is a list of experiments; W&B registers sweep YAML only.")
     place = read_sent(done[-1].folder) if done else {}
-    options = [word for run in done for word in ("-R", run.id)]
-    options += [word for key in ("project", "entity") if place.get(key) for word in (f"--{key}", place[key])]
+    options = [option for run in done for option in ("-R", run.id)]
+    options += [f"--{key}={place[key]}" for key in ("project", "entity") if place.get(key)]
     output = _wandb("sweep", *options, str(file))
     said = _COLOURS.sub("", output)
     found = re.search(r"sweep agent with: wandb agent '?([^\s']+)", said)
     if found is None:
         raise RunError(f"W&B did not register the sweep: {_reason(said)}")
     for line in said.splitlines():
-        say(re.sub(r"^wandb: (Creating .*|WARNING )?", "", line)) if _is_worth_saying(line) else None
+        if not _SAID_HERE.search(line):
+            say(re.sub(r"^wandb: (Creating .*|WARNING )?", "", line))
     link = SweepLink.parse(found[1])
     url = re.search(r"View sweep at: (\S+)", said)
     facts = {"id": link.id, "project": link.project, "entity": link.entity, "url": url[1] if url else None}
@@ -67,7 +70,7 @@ def registered(folder: SweepFolder) -> SweepLink | None:
 
 
 def steer(link: SweepLink, wish: Wish) -> None:
-    """Tells W&B, and with it all agents wherever they are, what somebody wants of a sweep.
+    """Tells W&B, and with it all agents wherever they are, what was asked of a sweep.
 
     Paused or stopped, it gives out no more runs, and those at work go on; cancelled, agents kill theirs.
 
@@ -104,14 +107,19 @@ def wandb_command() -> list[str]:
     return [sys.executable, "-m", "wandb"]
 
 
+def without_sweep() -> dict[str, str]:
+    """The environment without the trial of an agent that this process may serve itself."""
+    return {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
+
+
 def _wandb(*arguments: str) -> str:
-    environ = {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
+    command, out = [*wandb_command(), *arguments], subprocess.PIPE
     try:
         done = subprocess.run(
-            [*wandb_command(), *arguments],
-            env=environ,
+            command,
+            env=without_sweep(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=TIMEOUT_S,
@@ -122,11 +130,6 @@ def _wandb(*arguments: str) -> str:
             f"W&B did not answer within {TIMEOUT_S} s. Is it reachable? WANDB_BASE_URL sets the server."
         ) from None
     return done.stdout
-
-
-def _is_worth_saying(line: str) -> bool:
-    """Violations and warnings; not what is said again here in other words."""
-    return not re.search(r"Creating sweep|View sweep at|Run sweep agent|Loaded credentials|^\s*$", line)
 
 
 def _reason(output: str) -> str:
