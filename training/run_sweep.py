@@ -11,7 +11,6 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/run_sweep.py
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from typing import Any, cast
@@ -29,7 +28,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
 from training.sweeps.plan import Condition, SweepPlan
 from training.sweeps.plan_file import read_plan, say_left_out
-from training.sweeps.search.base import PastTrial, make_search
+from training.sweeps.search.base import make_search
 from training.sweeps.search.bayes import SAMPLERS
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
@@ -83,26 +82,22 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
             f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
             f"Values for all trials are set with --set train_args.epochs=3. See run_sweep --help."
         )
-    request = _request(arguments)
     plan = checked_plan(arguments)
     for warning in plan.warnings():
         say(f"warning: {warning}")
     say_left_out(plan)
     experiments = plan.check()
+    cap = arguments.run_cap
+    if cap is None and plan.config is not None:
+        cap = plan.config.run_cap
     if arguments.dry_run:
-        return _dry_run(plan, experiments, arguments)
-    if arguments.engine == "wandb":
-        from training.sweeps.wandb.serve import serve_online
+        from training.sweeps.results.dry_run import show_plan
 
-        if flags := _given(arguments, _LOCAL_ONLY):
-            raise SpecError(
-                f"{flags} cannot be combined with --engine wandb: W&B does what the file says. Write it there "
-                f"(run_cap, values of parameters), or leave --engine out."
-            )
-        if arguments.wandb in ("offline", "disabled"):
-            raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
-        return serve_online(plan, experiments, arguments, request)
-    return _drive(plan, experiments, arguments, request)
+        rule, search = stopping_rule(plan, arguments.stopping_rule), make_search(plan, arguments.allow_repeats)
+        return show_plan(plan, experiments, search, rule, cap, arguments.jobs or 1)
+    if arguments.engine == "wandb":
+        return _serve(plan, experiments, arguments)
+    return _drive(plan, experiments, arguments, cap)
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -258,8 +253,27 @@ def _request(arguments: argparse.Namespace) -> DeviceRequest:
     return DeviceRequest.parse("any" if wanted == 1 else f"{int(wanted)}x", arguments.gpu_memory, arguments.gpu_force)
 
 
+def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
+    from training.sweeps.wandb.registration import registered
+    from training.sweeps.wandb.serve import check_servable, serve
+
+    if flags := _given(arguments, _LOCAL_ONLY):
+        raise SpecError(
+            f"{flags} cannot be combined with --engine wandb: W&B does what the file says. Write it there "
+            f"(run_cap, values of parameters), or leave --engine out."
+        )
+    if arguments.wandb in ("offline", "disabled"):
+        raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
+    check_servable(plan)
+    folder = SweepFolder.of(plan)
+    _begin(plan, folder, experiments, arguments, registered(folder) is not None)
+    if _is_held_back(folder):
+        return 0
+    return serve(plan, folder, arguments.file, arguments.jobs, _request(arguments))
+
+
 def _drive(
-    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
+    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, run_cap: int | None
 ) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.executors.base import Executor, Setting
@@ -271,11 +285,44 @@ def _drive(
     from training.sweeps.reuse import Reusable
     from training.sweeps.sweep import Sweep
 
-    search = make_search(plan, arguments.allow_repeats)
-    folder = SweepFolder.of(plan)
-    if arguments.resume and not folder.exists():
+    search, folder, request = make_search(plan, arguments.allow_repeats), SweepFolder.of(plan), _request(arguments)
+    _begin(plan, folder, experiments, arguments, folder.exists())
+    setting = Setting(
+        jobs=arguments.jobs,
+        request=request,
+        trackers=chosen_trackers(arguments.track, arguments.wandb, say),
+        modules=users_modules(experiment.spec for experiment in experiments),
+        fresh=arguments.isolation == "exec",
+    )
+    limits = Limits(
+        run_cap=run_cap,
+        trial_timeout_s=arguments.trial_timeout,
+        policy=RetryPolicy(retries=arguments.retries),
+        retry_failed=arguments.retry_failed,
+        stopping_rule=arguments.stopping_rule,
+    )
+    if _is_held_back(folder):
+        return 0
+    executor = cast(Executor, _executor(arguments).make(setting=setting))
+    print(f"sweep       {plan.in_words()}")
+    print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
+    reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
+    with SweepDisplay() as display:
+        sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
+        result = sweep.run()
+    return finish_sweep(plan, folder, sweep.history, result)
+
+
+def _begin(
+    plan: SweepPlan, folder: SweepFolder, experiments: Sequence[Experiment], arguments: argparse.Namespace, begun: bool
+) -> None:
+    """Prepares the data and the sweep's folder.
+
+    Args:
+        begun: whether there is something to resume.
+    """
+    if arguments.resume and not begun:
         raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
-    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
         try:
             experiment.dataset.prepare()  # once, and before any device is held
@@ -284,84 +331,12 @@ def _drive(
                 raise
             say(f"warning: {error}")  # its own trials will fail, the others need not wait for it
     folder.create_or_check(plan)
-    setting = Setting(
-        jobs=arguments.jobs,
-        request=request,
-        trackers=trackers,
-        modules=users_modules(experiment.spec for experiment in experiments),
-        fresh=arguments.isolation == "exec",
-    )
-    executor = cast(Executor, _executor(arguments).make(setting=setting))
-    limits = Limits(
-        run_cap=_run_cap(plan, arguments),
-        trial_timeout_s=arguments.trial_timeout,
-        policy=RetryPolicy(retries=arguments.retries),
-        retry_failed=arguments.retry_failed,
-        stopping_rule=arguments.stopping_rule,
-    )
-    print(f"sweep       {plan.in_words()}")
-    print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
+
+
+def _is_held_back(folder: SweepFolder) -> bool:
     if folder.wish != "run":
-        executor.close()
         print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {folder.name}")
-        return 0
-    reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
-    with SweepDisplay() as display:
-        sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
-        result = sweep.run()
-    return finish_sweep(plan, folder, sweep.history, result)
-
-
-def _run_cap(plan: SweepPlan, arguments: argparse.Namespace) -> int | None:
-    """The command line's, else the file's."""
-    if arguments.run_cap is not None or plan.config is None:
-        return arguments.run_cap  # type: ignore[no-any-return]
-    return plan.config.run_cap
-
-
-def _dry_run(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
-    print(f"sweep       {plan.in_words()}")
-    cap = _run_cap(plan, arguments)
-    if cap is not None:
-        print(f"run cap     {cap}")
-    print(f"checked     {counted(len(experiments), 'point')}, all valid")
-    rule = stopping_rule(plan, arguments.stopping_rule)
-    if rule is not None:
-        print(f"stopping    {rule.describe()}")
-    print(f"base        {json.dumps(plan.base)}")
-    search = make_search(plan, arguments.allow_repeats)
-    total = min(number for number in (plan.size, cap, 10) if number is not None)
-    print("first points")
-    for number in range(1, total + 1):
-        suggestion = search.ask(number)
-        if suggestion is None:
-            break
-        print(f"  {number:>3}  {json.dumps(plan.swept(suggestion.point), default=str)}")
-        search.tell(PastTrial(number, suggestion.point, "running"))
-    print(f"time        {_estimated_time(plan, experiments, cap, arguments.jobs or 1)}")
-    return 0
-
-
-def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], cap: int | None, jobs: int) -> str:
-    """From earlier runs of the same dataset and network, a second of training each epoch as it took then."""
-    from training.runs.run_table import read_rows
-
-    spec = experiments[0].spec
-    per_epoch = []
-    for row in read_rows():
-        times = row.status.get("times", {})
-        epochs = row.status.get("epoch", 0)
-        same = row.spec.get("dataset") == spec.dataset and row.spec.get("network") == spec.network
-        if same and row.state == "finished" and epochs and "ended" in times and "started" in times:
-            per_epoch.append((times["ended"] - times["started"]) / epochs)
-    trials = min((number for number in (plan.size, cap) if number is not None), default=None)
-    if not per_epoch:
-        return "unknown: no earlier run of this dataset and network to judge by"
-    if trials is None:
-        return "no end of its own: give --run-cap"
-    epochs = sum(experiment.train_args.epochs for experiment in experiments) / len(experiments)
-    seconds = sorted(per_epoch)[len(per_epoch) // 2] * epochs * trials * plan.seeds / jobs
-    return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"
+    return folder.wish != "run"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 """A sweep that W&B owns and this machine serves: registered once, with a folder like any other sweep's."""
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
-from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
@@ -25,14 +22,11 @@ from training.tracking.wandb.mode import has_key
 from training.tracking.wandb.sweep_link import SweepLink
 
 
-def serve_online(
-    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, request: DeviceRequest
-) -> int:
-    """Registers the sweep, unless it is, and serves it until W&B has no more of it; the exit code.
-
+def check_servable(plan: SweepPlan) -> None:
+    """
     Raises:
-        SpecError: what was asked for is not possible with W&B's engine.
-        RunError: no key, or W&B refuses the sweep.
+        SpecError: W&B's engine or its agents could not run the sweep from here.
+        RunError: there is no key.
     """
     if plan.config is None:
         raise SpecError("--engine wandb takes a W&B sweep YAML; W&B has no sweeps over a list of experiments.")
@@ -41,19 +35,20 @@ def serve_online(
         raise RunError(
             "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
         )
-    folder = SweepFolder.of(plan)
-    if arguments.resume and registered(folder) is None:
-        raise SpecError(f"there is no registered sweep to resume in {folder.path}. Leave --resume out to start it.")
-    for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
-        experiment.dataset.prepare()  # once, and before any device is held
-    folder.create_or_check(plan)
-    if folder.wish != "run":
-        print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {folder.name}")
-        return 0
+
+
+def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, request: DeviceRequest) -> int:
+    """Registers the sweep, unless it is, and serves it until W&B has no more trials; the exit code.
+
+    Args:
+        jobs: so many agents; None for one a device.
+    Raises:
+        RunError: W&B refuses the sweep.
+    """
     folder.hold()
     try:
-        link = registered(folder) or register(folder, file=arguments.file)
-        count = arguments.jobs or _visible_devices(request)
+        link = registered(folder) or register(folder, file=file)
+        count = jobs or _visible_devices(request)
         print(f"sweep       {plan.in_words()}")
         print(f"folder      {folder.path}, {counted(count, 'agent')}", flush=True)
         journal = _Journal(plan, folder, link)
