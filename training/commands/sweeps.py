@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +40,24 @@ class Sweeps(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
-        listing = actions.add_parser("list", help="all sweeps, the newest first")
-        listing.add_argument("--json", action="store_true")
-        listing.set_defaults(run=_list)
-        show = actions.add_parser("show", help="a sweep and its trials, best first")
-        show.add_argument("name", metavar="SWEEP")
-        show.add_argument("--json", action="store_true")
-        show.set_defaults(run=_show)
-        explain = actions.add_parser("explain", help="why each trial was suggested, stopped or failed")
-        explain.add_argument("name", metavar="SWEEP")
+
+        def add(action: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:  # noqa: A002
+            added = actions.add_parser(action, help=help)
+            if run is not _list:
+                added.add_argument("name", metavar="SWEEP")
+            if run in (_list, _show, _explain):
+                added.add_argument("--json", action="store_true")
+            added.set_defaults(run=run, action=action)
+            return added
+
+        add("list", _list, "all sweeps, the newest first")
+        add("show", _show, "a sweep and its trials, best first")
+        explain = add("explain", _explain, "why each trial was suggested, stopped or failed")
         explain.add_argument("--trial", type=int, metavar="N", help="only this one")
-        explain.add_argument("--json", action="store_true")
-        explain.set_defaults(run=_explain)
-        export = actions.add_parser("export", help="as an Optuna study, for optuna-dashboard")
-        export.add_argument("name", metavar="SWEEP")
-        export.add_argument("file", type=Path, metavar="FILE.db", help="an SQLite file to be made")
-        export.set_defaults(run=_export)
+        export = add("export", _export, "as an Optuna study, for optuna-dashboard")
+        export.add_argument("file", type=Path, metavar="FILE.db", help="the SQLite file to write")
         for action, (_, what) in _WISHES.items():
-            steer = actions.add_parser(action, help=what)
-            steer.add_argument("name", metavar="SWEEP")
-            steer.set_defaults(run=_steer, action=action)
+            add(action, _steer, what)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -102,7 +100,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.name)
     trials = _trials(folder)
     if arguments.trial is not None and arguments.trial not in trials:
-        raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {_listed(trials)}.")
+        known = f"trials {min(trials)} to {max(trials)}" if trials else "none"
+        raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {known}.")
     chosen = {number: trial for number, trial in trials.items() if arguments.trial in (None, number)}
     if arguments.json:
         print(json.dumps([_explained(trial) for trial in chosen.values()], indent=1, default=str))
@@ -128,12 +127,8 @@ def _explained(trial: Trial) -> dict[str, Any]:
         {
             "id": run.id,
             "folder": str(run.folder),
-            "reused": run.reused,
             "state": _state(run.folder, run.ended),
-            "attempts": run.attempts,
-            "failures": run.failures,
-            "cause": run.cause,
-            "error": run.error,
+            **{name: getattr(run, name) for name in ("reused", "attempts", "failures", "cause", "error")},
         }
         for run in trial.runs
     ]
@@ -186,18 +181,14 @@ def _steer(arguments: argparse.Namespace) -> int:
         print(f"{folder.name}: {arguments.action}, told {holder}")
     elif link is not None:
         steer(link, wish)  # agents elsewhere may serve it
-        print(f"{folder.name}: {arguments.action}; nobody serves it from here now.")
+        print(f"{folder.name}: {arguments.action}; it is not served from here now.")
     else:
-        print(f"{folder.name}: {arguments.action}; nobody drives it now. Start it again with its run_sweep command.")
+        print(f"{folder.name}: {arguments.action}; it is not running. Start it again with its run_sweep command.")
     return 0
 
 
 def _trials(folder: SweepFolder) -> dict[int, Trial]:
     return read_trials(folder.events(), folder.path)
-
-
-def _listed(trials: Mapping[int, Trial]) -> str:
-    return f"trials {min(trials)} to {max(trials)}" if trials else "none"
 
 
 def _trial_facts(trial: Trial, history: History) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Many sweeps as rows: each as it is now, or as damaged, with the reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ class SweepRow:
     """One sweep as it is now.
 
     Args:
-        state: "damaged" where nothing else can be told.
+        state: "damaged" where nothing else is known.
         trials: begun, and of how many where that is known.
         finished: or stopped in time.
-        damage: what of the folder cannot be read, in words; the rest counts.
+        damage: what in the folder cannot be read; the rest counts.
     """
 
     name: str
@@ -60,6 +60,7 @@ def read_sweep(folder: SweepFolder) -> SweepRow:
 def _row(folder: SweepFolder) -> SweepRow:
     facts, journal = folder.facts(), folder.journal()
     history = History(facts.metric, read_trials(journal.rows, folder.path))
+    damages = (journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage)
     count, states, best = len(history.trials), history.counts(), history.best()
     return SweepRow(
         name=folder.name,
@@ -71,7 +72,7 @@ def _row(folder: SweepFolder) -> SweepRow:
         metric=history.metric.name,
         best=None if best is None else history.value(best),
         created=facts.created,
-        damage=_in_all([journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage]),
+        damage="; ".join(damage for damage in damages if damage) or None,
     )
 
 
@@ -84,7 +85,3 @@ def sweep_state(folder: SweepFolder, events: Sequence[Mapping[str, Any]]) -> str
     if latest.get("complete") and latest.get("wish", folder.wish) != "cancel":  # earlier versions did not note it
         return "finished"
     return asked or "interrupted"
-
-
-def _in_all(damages: Iterable[str | None]) -> str | None:
-    return "; ".join(damage for damage in damages if damage) or None

@@ -20,17 +20,14 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
     importance = importance_of(plan, history)
     report = write_report(plan, folder, history, importance) if history.trials else None
     counts = history.counts()
-    listed = ", ".join(
-        f"{counts[state]} {state}" for state in ("finished", "stopped", "failed", "pending") if counts[state]
-    )
+    states = ("finished", "stopped", "failed", "pending")
+    listed = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     print(f"ended       {result.ended} ({listed or 'nothing was started'})")
     for problem in plan.left_out:
         print(f"left out    {problem}")
     columns, cells = rows(plan, history, history.ranked()[:SHOWN])
     if cells:
-        print_table(
-            columns, [[shown(column, cell) for column, cell in zip(columns, line, strict=True)] for line in cells]
-        )
+        print_table(columns, [list(map(shown, columns, line)) for line in cells])
     if importance:
         print("importance  " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()))
     best = history.best()

@@ -19,19 +19,12 @@ def rows(plan: SweepPlan, history: History, trials: Sequence[Trial]) -> tuple[li
     """Columns and cells: trial, state, value, test metrics of finished runs, what was swept, run."""
     swept = list(dict.fromkeys(name for trial in trials for name in plan.swept(trial.point)))
     tested = list(dict.fromkeys(name for trial in trials for name in _test_metrics(trial)))
-    columns = ["trial", "state", history.metric.name, *tested, *swept, "run"]
-    cells = [
-        [
-            trial.number,
-            trial.state,
-            history.value(trial),
-            *(_test_metrics(trial).get(name) for name in tested),
-            *(plan.swept(trial.point).get(name) for name in swept),
-            trial.runs[0].folder.name if not trial.runs[0].reused else str(trial.runs[0].folder),
-        ]
-        for trial in trials
-    ]
-    return columns, cells
+    cells = []
+    for trial in trials:
+        run, results, point = trial.runs[0], _test_metrics(trial), plan.swept(trial.point)
+        values = [trial.number, trial.state, history.value(trial), *map(results.get, tested), *map(point.get, swept)]
+        cells.append([*values, str(run.folder) if run.reused else run.id])
+    return ["trial", "state", history.metric.name, *tested, *swept, "run"], cells
 
 
 def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) -> None:
@@ -44,12 +37,11 @@ def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) ->
     folder.write_text("leaderboard.csv", text.getvalue(), durable=False)
     spec = best_spec(history)
     if spec is not None:
-        text_of_spec = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
-        folder.write_text("best_spec.json", text_of_spec, durable=False)
+        folder.write_text("best_spec.json", json.dumps(spec, indent=2, ensure_ascii=False) + "\n", durable=False)
 
 
 def best_spec(history: History) -> dict[str, Any] | None:
-    """The spec of the best trial's first run; None when there is none, or somebody removed its folder."""
+    """The spec of the best trial's first run; None when there is none, or its folder is gone."""
     best = history.best()
     try:
         return None if best is None else Run(best.runs[0].folder).read_json("spec.json")
@@ -63,7 +55,7 @@ def _test_metrics(trial: Trial) -> dict[str, float]:
         return {}
     try:
         summaries = [Run.open(run.folder).status().summary for run in trial.runs]
-    except RunError:  # somebody removed the folder; the journal still has the trial
+    except RunError:  # the folder is gone; the journal still has the trial
         return {}
     names = [name for name in summaries[0] if name.startswith("test_") and name != "test_loss"][:1]
     common = [name for name in names if all(is_number(summary.get(name)) for summary in summaries)]

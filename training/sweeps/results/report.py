@@ -28,18 +28,14 @@ def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importa
     """Writes report.html into the sweep's folder."""
     trials = history.ranked()
     columns, cells = rows(plan, history, trials[:LISTED])
-    best = history.best()
+    best, counts = history.best(), history.counts()
+    shown = best and {"number": best.number, "value": history.value(best), "swept": plan.swept(best.point)}
     page = render(
         "sweep_report.html",
         name=folder.name,
         summary=plan.in_words(),
-        counts={
-            state: sum(trial.state == state for trial in trials)
-            for state in ("finished", "stopped", "failed", "pending")
-        },
-        best=None
-        if best is None
-        else {"number": best.number, "value": history.value(best), "swept": plan.swept(best.point)},
+        counts={state: counts[state] for state in ("finished", "stopped", "failed", "pending")},
+        best=shown,
         best_spec=best_spec(history),
         metric=history.metric.name,
         columns=columns,
@@ -86,7 +82,7 @@ def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float
     for trial in trials:
         try:
             times = Run.open(trial.runs[0].folder).status().times
-        except RunError:  # somebody removed the folder
+        except RunError:  # the folder is gone
             continue
         value = history.value(trial)
         if not trial.runs[0].reused and "ended" in times and value is not None:
@@ -104,9 +100,9 @@ def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
     """Most wrong predictions of the best trial, with their images."""
     if best is None:
         return []
-    folder = best.runs[0].folder
     from text_recognizer.experiment import assemble
 
+    folder = best.runs[0].folder
     try:
         predictions = read_journal(folder / "predictions.jsonl", prediction_fault)
         if not predictions:

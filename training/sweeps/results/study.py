@@ -48,11 +48,7 @@ def parameter_importance(space: ParameterSpace, metric: Metric, trials: Sequence
 
 
 def study_of(
-    space: ParameterSpace,
-    metric: Metric,
-    trials: Sequence[PastTrial],
-    storage: str | None = None,
-    name: str | None = None,
+    space: ParameterSpace, metric: Metric, trials: Sequence[PastTrial], storage: str | None = None, name: str = ""
 ) -> "optuna.Study":
     """Trials as an Optuna study of their real values, for optuna-dashboard.
 
@@ -64,7 +60,7 @@ def study_of(
     from optuna.trial import TrialState, create_trial
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name=name, storage=storage, direction=metric.goal)
+    study = optuna.create_study(study_name=name or None, storage=storage, direction=metric.goal)
     best = max if metric.goal == "maximize" else min
     rows = [
         (trial, {p.name: v for p in space.searchable if (v := space.values_of(trial.point).get(p.name)) is not None})
@@ -81,22 +77,19 @@ def study_of(
             )
     states = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "running": TrialState.RUNNING}
     for trial, row in rows:
-        params = {
-            key: float(value) if isinstance(distributions[key], FloatDistribution) else str(value)
-            for key, value in row.items()
-        }
         state = states.get(trial.state, TrialState.FAIL)
         if state == TrialState.COMPLETE and not trial.values:
             state = TrialState.FAIL
-        study.add_trial(
-            create_trial(
-                params=params,
-                distributions={key: distributions[key] for key in params},
-                value=best(trial.values)
-                if trial.values and state in (TrialState.COMPLETE, TrialState.PRUNED)
-                else None,
-                state=state,
-                intermediate_values=dict(enumerate(trial.values, start=1)),
-            )
+        has_value = trial.values and state in (TrialState.COMPLETE, TrialState.PRUNED)
+        frozen = create_trial(
+            params={
+                name: float(value) if isinstance(distributions[name], FloatDistribution) else str(value)
+                for name, value in row.items()
+            },
+            distributions={name: distributions[name] for name in row},
+            value=best(trial.values) if has_value else None,
+            state=state,
+            intermediate_values=dict(enumerate(trial.values, start=1)),
         )
+        study.add_trial(frozen)
     return study
