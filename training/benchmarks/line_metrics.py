@@ -1,13 +1,11 @@
 """Error rates of ten thousand lines with intervals and confusions, against the time that nobody waits for."""
 
-import time
-
 import numpy as np
 
 from evaluation.intervals import rate_intervals
 from evaluation.lines import confusions
 from text_recognizer.decoding.edits import LineErrors
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure, medians, seconds
 
 ROUNDS = 5
 LINES, CHARACTERS = 10_000, 45
@@ -44,7 +42,8 @@ def _misread(text: str, random: np.random.Generator) -> list[str]:
 
 
 def _seconds(texts: list[str], readings: list[str], groups: list[str] | None) -> float:
-    began = time.perf_counter()
-    rate_intervals(LineErrors.of(texts, readings).parts, groups)
-    confusions(texts, readings)
-    return time.perf_counter() - began
+    def measured() -> None:
+        rate_intervals(LineErrors.of(texts, readings).parts, groups)
+        confusions(texts, readings)
+
+    return seconds(measured)

@@ -102,18 +102,14 @@ class SweepConfig:
         if by_line:
             raise SpecError([f"line {line}: {sentence}" for line, _, sentence in by_line], source)
         config = json.loads(json.dumps(document.data))  # as it would arrive at W&B: keys in mappings become text
+        same = ("early_terminate", "program", "name", "description", "project", "entity")
         return cls(
             method=config["method"],
             space=ParameterSpace(config["parameters"]),
             metric=Metric(**config["metric"]) if "metric" in config else None,
-            early_terminate=config.get("early_terminate"),
             run_cap=int(config["run_cap"]) if "run_cap" in config else None,
-            program=config.get("program"),
             command=tuple(config["command"]) if config.get("command") else None,
-            name=config.get("name"),
-            description=config.get("description"),
-            project=config.get("project"),
-            entity=config.get("entity"),
+            **{key: config.get(key) for key in same},
             warnings=tuple(_warnings(config, document)),
             source=source,
             document=document,
@@ -144,22 +140,26 @@ class SweepConfig:
 
 def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
     yield from document.traps(("parameters",))
+
+    def at(*path: Any) -> str:
+        return f"line {document.line_of(path)}: "
+
     for path, parameter in _nested_parameters(config["parameters"], ("parameters",)):
-        at = f"line {document.line_of(path)}: '{path[-1]}'"
+        name = f"{at(*path)}'{path[-1]}'"
         distribution = parameter.get("distribution") or inferred_distribution(parameter)
         if distribution in FORMS and FORMS[distribution].exponents:
-            yield f"{at}: the bounds of {distribution} are exponents of e; {distribution}_values takes the limits."
+            yield f"{name}: the bounds of {distribution} are exponents of e; {distribution}_values takes the limits."
         if parameter.keys() == {"min", "max"} and len({isinstance(bound, float) for bound in parameter.values()}) > 1:
-            yield f"{at}: only one bound is whole; W&B takes that for uniform here and refuses it at the top level."
+            yield f"{name}: only one bound is whole; W&B takes that for uniform here and refuses it at the top level."
     for sentence in macro_warnings(config.get("command") or []):
-        yield f"line {document.line_of(('command',))}: {sentence}"
+        yield at("command") + sentence
     place = "command" if config.get("command") else "program"
     for sentence in fixed_arguments(config.get("program"), config.get("command")).warnings:
-        yield f"line {document.line_of((place,))}: {sentence}"
+        yield at(place) + sentence
     for key in sorted(config.keys() & _FOR_WANDB_ONLY):
-        yield f"line {document.line_of((key,))}: `{key}` concerns W&B's own services; a sweep here ignores it."
+        yield f"{at(key)}`{key}` concerns W&B's own services; a sweep here ignores it."
     if config["method"] == "random" and not ParameterSpace(config["parameters"]).searchable:
-        yield f"line {document.line_of(('parameters',))}: all parameters are constant: a random search repeats one run."
+        yield f"{at('parameters')}all parameters are constant: a random search repeats one run."
 
 
 def _nested_parameters(group: Mapping[str, Any], path: YamlPath) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:

@@ -69,15 +69,19 @@ class Parameter:
             raise ValueError(f"a share is from 0 to 1. Received: {u}.")
         if self.is_constant:
             return self.settings["value"]
+        if not self.is_categorical:
+            return quantile_of(self.distribution, self.settings, u)
+        values = self.settings["values"]
         if self.distribution == "categorical":
-            return self.settings["values"][index_at(u, 0, len(self.settings["values"]))]
-        if self.is_categorical:
-            return self.settings["values"][self._index_by_probability(u)]
-        return quantile_of(self.distribution, self.settings, u)
+            return values[index_at(u, 0, len(values))]
+        within = next((index for index, share in enumerate(self._shares) if u < share), None)
+        # Above the sum, which may be a little less than 1: the last value that can come at all.
+        last = max(index for index, share in enumerate(self.settings["probabilities"]) if share > 0)
+        return values[last if within is None else within]
 
     def value_at(self, u: float) -> Any:
         """The value at a share as a search draws it: 0 and 1 are taken for their nearest neighbours inside."""
-        return self.quantile(min(max(u, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE))
+        return self.quantile(_inside(u))
 
     def cdf(self, value: Any) -> float:
         """The share of the distribution at or below a value: how bayes search sees it.
@@ -100,15 +104,15 @@ class Parameter:
         The middle of the value's part of the distribution where it has one, so that a model over shares sees
         categories and whole numbers away from their borders.
         """
-        if self.is_constant:
-            return 0.5
-        share = self.cdf(value)
-        if self.is_categorical and not math.isnan(share):
+        share = 0.5 if self.is_constant else self.cdf(value)
+        if math.isnan(share):
+            return share
+        if self.is_categorical:
             index = self._index_of[value_key(value)]
             share = (share + (self._shares[index - 1] if index else 0.0)) / 2
-        elif self.distribution == "int_uniform" and not math.isnan(share):
+        elif self.distribution == "int_uniform":
             share -= 0.5 / (self.settings["max"] - self.settings["min"] + 1)
-        return min(max(share, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE) if not math.isnan(share) else share
+        return _inside(share)
 
     def takes(self, value: Any) -> bool:
         """Whether this is one of its values; of a range, rounding aside."""
@@ -158,10 +162,8 @@ class Parameter:
             return len(set(self._index_of))
         if self.distribution == "int_uniform":
             return int(self.settings["max"]) - int(self.settings["min"]) + 1
-        if self.distribution in ("q_uniform", "q_log_uniform", "q_log_uniform_values", "q_beta"):
-            q = self.settings["q"]
-            steps = [self.quantile(share) / q for share in (1.0, 0.0)]
-            return int(round(steps[0]) - round(steps[1])) + 1 if all(map(math.isfinite, steps)) else None
+        if self._step and all(map(math.isfinite, bounds := [bound / self._step for bound in self._range])):
+            return round(bounds[1]) - round(bounds[0]) + 1
         return None
 
     def key_in(self, point: Mapping[str, Any]) -> Hashable | None:
@@ -173,13 +175,6 @@ class Parameter:
             # A program may add keys to a mapping it was given; the ones the sweep knows tell which value it was.
             value = {key: item for key, item in value.items() if key in self._mapping_keys}
         return value_key(value)
-
-    def _index_by_probability(self, u: float) -> int:
-        within = next((index for index, share in enumerate(self._shares) if u < share), None)
-        if within is not None:
-            return within
-        # Above the sum, which may be a little less than 1: the last value that can come at all.
-        return max(index for index, share in enumerate(self.settings["probabilities"]) if share > 0)
 
     @cached_property
     def _shares(self) -> list[float]:
@@ -197,6 +192,10 @@ class Parameter:
     def _mapping_keys(self) -> frozenset[Any]:
         values = self.settings["values"] if self.is_categorical else []
         return frozenset(key for value in values if isinstance(value, dict) for key in value)
+
+
+def _inside(share: float) -> float:
+    return min(max(share, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE)
 
 
 def look_up(point: Any, path: Iterable[str]) -> Any:

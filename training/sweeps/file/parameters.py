@@ -70,7 +70,7 @@ class ParameterSpace:
         1 and 1.0 are one value, 1 and true are not; keys that something added to a mapping are ignored.
         """
         keys = tuple(parameter.key_in(point) for parameter in self.searchable)
-        return keys if None not in keys else None
+        return None if None in keys else keys
 
     @property
     def distinct_points(self) -> int | None:

@@ -87,11 +87,8 @@ class SweepDisplay:
                 left += max(0, planned[number] - reported) if goes_on and run.ended is None else 0
         to_come: float
         if sweep.plan.config is None:
-            to_come = sum(
-                epochs_of(sweep.plan, {"experiment": number - 1})
-                for number in range(1, total + 1)
-                if number not in sweep.trials
-            )
+            unstarted = set(range(1, total + 1)) - set(sweep.trials)
+            to_come = sum(epochs_of(sweep.plan, {"experiment": number - 1}) for number in unstarted)
         else:
             to_come = max(0, total - len(sweep.trials)) * sum(planned.values()) / max(1, len(planned))
         return done, left + to_come * sweep.plan.seeds
@@ -100,29 +97,21 @@ class SweepDisplay:
         from rich.table import Table
 
         table = Table(title=self._headline(sweep, over), title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for column in ("trial", "run", "device", "epoch", sweep.history.metric.name, "ETA", "what"):
-            table.add_column(
-                column, justify="right" if column in ("trial", "epoch", sweep.history.metric.name, "ETA") else "left"
-            )
+        metric = sweep.history.metric.name
+        for column in ("trial", "run", "device", "epoch", metric, "ETA", "what"):
+            table.add_column(column, justify="right" if column in ("trial", "epoch", metric, "ETA") else "left")
         for live in sweep.live:
             rows = sweep.history.reports.rows(live.run)
             epochs = epochs_of(sweep.plan, live.trial.point)
             epoch = epochs_reported(rows)
-            value = rows[-1].get(sweep.history.metric.name) if rows else None
+            value = rows[-1].get(metric) if rows else None
             elapsed = time.monotonic() - live.started if live.started is not None else None
             left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
-            table.add_row(
-                str(live.trial.number),
-                live.run.id,
-                live.job.place or live.job.waiting_for or "",
-                f"{epoch}/{epochs}",
-                f"{value:.4g}" if isinstance(value, (int, float)) else "",
-                left,
-                " ".join(
-                    f"{name.rpartition('.')[2]}={_short(value)}"
-                    for name, value in sweep.plan.swept(live.trial.point).items()
-                ),
-            )
+            swept = sweep.plan.swept(live.trial.point).items()
+            what = " ".join(f"{name.rpartition('.')[2]}={_short(one)}" for name, one in swept)
+            number = f"{value:.4g}" if isinstance(value, (int, float)) else ""
+            device = live.job.place or live.job.waiting_for or ""
+            table.add_row(str(live.trial.number), live.run.id, device, f"{epoch}/{epochs}", number, left, what)
         return table
 
 
