@@ -196,7 +196,7 @@ EARLY = WITH + "early_terminate: {type: hyperband"
         (PARAMETERS + "a: {distribution: categorical, values: [x], probabilities: [1]}\n", 4, "`distribution` out"),
         (PARAMETERS + "net: {units: {value: 1}}\n", 4, "a group of parameters needs the key `parameters`"),
         (PARAMETERS + "net: {parameters: {a: {value: 1}}, value: 2}\n", 4, "nothing beside `parameters`, not 'value'"),
-        (WITH + "command: python train.py\n", 4, "a list, one item a word"),
+        (WITH + "command: python train.py\n", 4, "a list, one item an argument"),
         (WITH + "run_cap: 0\n", 4, "a whole number above 0"),
         (WITH + "run_cap: true\n", 4, "a whole number above 0"),
         (WITH + "kind: run\n", 4, "`kind` must be sweep"),
