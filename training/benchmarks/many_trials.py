@@ -8,18 +8,20 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import venv
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from text_recognizer.settings import REPOSITORY, data_folder
-from training.benchmarks.figures import Figure, medians
+from training.benchmarks.figures import Figure
+from training.benchmarks.shared_memory import smaps_mb
 
 TRIALS, JOBS, ROUNDS = 16, 2, 3
 
@@ -66,14 +68,10 @@ assert len(study.trials) == TRIALS
 """
 
 RAY = """
-import os
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS"] = "0"
+import os, sys
+os.environ["RAY_USAGE_STATS_ENABLED"] = os.environ["RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS"] = "0"
 import ray
 from ray import tune
-import sys
-sys.path.insert(0, FOLDER)
-REUSE = sys.argv[1] == "reuse"
 def trainable(config):
     import sys
     sys.path.insert(0, FOLDER)
@@ -84,7 +82,7 @@ ray.init(num_cpus=JOBS, include_dashboard=False, _temp_dir=TEMPORARY, log_to_dri
 tuner = tune.Tuner(
     tune.with_resources(trainable, {"cpu": 1}),
     param_space={"seed": tune.grid_search(list(range(TRIALS)))},
-    tune_config=tune.TuneConfig(metric="val_loss", mode="min", reuse_actors=REUSE),
+    tune_config=tune.TuneConfig(metric="val_loss", mode="min", reuse_actors=sys.argv[1] == "reuse"),
     run_config=tune.RunConfig(storage_path=FOLDER + "/ray_results", verbose=0),
 )
 results = tuner.fit()
@@ -112,9 +110,9 @@ def measure() -> list[Figure]:
         place = Path(folder)
         optuna, ray = _environment("optuna", ["optuna>=5,<6"]), _environment("ray", ["ray[tune]==2.60.*"])
         ways = _ways(place, optuna, ray)
-        costs: dict[str, list[Cost]] = {name: [] for name in ways}
-        medians(ROUNDS, *[_recorded(way, costs[name]) for name, way in ways.items()])
-    return _figures(costs)
+        # They take turns, so that a slow minute of the machine hits all of them.
+        rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
+    return _figures({name: [costs[name] for costs in rounds] for name in ways})
 
 
 def _ways(place: Path, optuna: Path, ray: Path) -> dict[str, Callable[[], Cost]]:
@@ -147,17 +145,9 @@ def _ways(place: Path, optuna: Path, ray: Path) -> dict[str, Callable[[], Cost]]
     }
 
 
-def _recorded(way: Callable[[], Cost], costs: list[Cost]) -> Callable[[], float]:
-    def run() -> float:
-        costs.append(way())
-        return costs[-1].wall_s
-
-    return run
-
-
 def _figures(costs: dict[str, list[Cost]]) -> list[Figure]:
     def median(name: str, what: str) -> float:
-        return float(sorted(getattr(cost, what) for cost in costs[name])[len(costs[name]) // 2])
+        return float(statistics.median(getattr(cost, what) for cost in costs[name]))
 
     wall = median("run_sweep", "wall_s")
     goals = {"shell loop": 3.5, "Optuna, subprocesses": 3.5, "Ray Tune": 5.0, "Ray Tune, reuse_actors": 1.7}
@@ -165,11 +155,13 @@ def _figures(costs: dict[str, list[Cost]]) -> list[Figure]:
         Figure(f"{TRIALS} trials: {name} / run_sweep", median(name, "wall_s"), wall, "s", f">= {goal}")
         for name, goal in goals.items()
     ]
-    ours_cpu, shell_cpu = median("run_sweep", "cpu_s"), median("shell loop", "cpu_s")
-    figures.append(Figure("CPU a trial: shell loop / run_sweep", shell_cpu / TRIALS, ours_cpu / TRIALS, "s", ">= 4.5"))
+    ours_cpu, shell_cpu = median("run_sweep", "cpu_s") / TRIALS, median("shell loop", "cpu_s") / TRIALS
     ours_memory, shell_memory = median("run_sweep", "peak_pss_mib"), median("shell loop", "peak_pss_mib")
-    figures.append(Figure("peak memory: run_sweep / shell loop", ours_memory, shell_memory, "MiB PSS", "<= 1.0"))
-    return figures
+    return [
+        *figures,
+        Figure("CPU a trial: shell loop / run_sweep", shell_cpu, ours_cpu, "s", ">= 4.5"),
+        Figure("peak memory: run_sweep / shell loop", ours_memory, shell_memory, "MiB PSS", "<= 1.0"),
+    ]
 
 
 def _environment(name: str, packages: list[str]) -> Path:
@@ -193,22 +185,22 @@ def _cost(command: list[str], folder: Path, environ: dict[str, str] | None = Non
     process = subprocess.Popen(
         command, cwd=folder, env={**os.environ, **(environ or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    peak = [0.0]
-    watching = threading.Thread(target=_watch, args=(process, peak))
-    watching.start()
-    _, errors = process.communicate()
-    wall_s = time.perf_counter() - started
-    watching.join()
+    with ThreadPoolExecutor(1) as watching:
+        peak = watching.submit(_peak_pss_mib, process)
+        _, errors = process.communicate()
+        wall_s = time.perf_counter() - started
     assert process.returncode == 0, errors.decode(errors="replace")[-3000:]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall_s, cpu_s, peak[0])
+    return Cost(wall_s, cpu_s, peak.result())
 
 
-def _watch(process: "subprocess.Popen[bytes]", peak: list[float]) -> None:
+def _peak_pss_mib(process: "subprocess.Popen[bytes]") -> float:
+    peak = 0.0
     while process.poll() is None:
-        peak[0] = max(peak[0], sum(_pss_mib(pid) for pid in _descendants(process.pid)))
+        peak = max(peak, sum(smaps_mb(pid, "Pss") for pid in _descendants(process.pid)) * 1e6 / 2**20)
         time.sleep(0.3)
+    return peak
 
 
 def _descendants(root: int) -> list[int]:
@@ -223,13 +215,3 @@ def _descendants(root: int) -> list[int]:
     for pid in found:
         found += [child for child, parent in parents.items() if parent == pid]
     return found
-
-
-def _pss_mib(pid: int) -> float:
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0

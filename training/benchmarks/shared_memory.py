@@ -13,6 +13,7 @@ from training.benchmarks.made_data import write_emnist_like
 
 RUNS = 4
 IMAGES = 1_370_000  # of 784 bytes: 1 GB
+PRIVATE = ("Private_Clean", "Private_Dirty")
 
 IDLE = """
 import sys
@@ -38,7 +39,7 @@ def measure() -> list[Figure]:
         *readers, idle = [_started(code, environ) for code in [*map(READER.format, range(RUNS)), IDLE]]
         time.sleep(0.2)
         mapped = sum(_store_pss_mb(reader.pid, str(store)) for reader in readers)
-        beyond_idle = sum(_private_mb(reader.pid) for reader in readers) - RUNS * _private_mb(idle.pid)
+        beyond_idle = sum(smaps_mb(reader.pid, *PRIVATE) for reader in readers) - RUNS * smaps_mb(idle.pid, *PRIVATE)
         for process in (*readers, idle):
             process.communicate()
     # The mapped pages of the store, shared by all, and whatever the readers hold privately beyond an idle process.
@@ -67,8 +68,10 @@ def _store_pss_mb(pid: int, path: str) -> float:
     return total_kib * 1024 / 1e6
 
 
-def _private_mb(pid: int) -> float:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
-    return (
-        sum(int(value) for value in re.findall(r"^Private_(?:Clean|Dirty): +(\d+)", rollup, re.MULTILINE)) * 1024 / 1e6
-    )
+def smaps_mb(pid: int, *kinds: str) -> float:
+    """Memory of a process by /proc/PID/smaps_rollup; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.partition(":")[0] in kinds) * 1024 / 1e6
