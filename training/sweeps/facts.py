@@ -1,4 +1,4 @@
-"""SweepFacts: what sweep.json says of a sweep, once and for all."""
+"""SweepFacts: what sweep.json says of a sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,28 +34,26 @@ class SweepFacts:
     def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
         """
         Raises:
-            ValueError: what is wrong, in words.
+            ValueError: what is wrong.
         """
         if is_count(version := value.get("format", 0)) and version > FORMAT:
             raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
-        for key in _TEXTS:
-            if not isinstance(value.get(key), str):
-                raise ValueError(f"'{key}' must be text. {received(value.get(key))}")
-        if value.get("method") not in METHODS:
-            raise ValueError(f"'method' must be one of {', '.join(METHODS)}. {received(value.get('method'))}")
-        size, created = value.get("size"), value.get("created", -1)
-        if size is not None and not (isinstance(size, int) and size >= 0):
-            raise ValueError(f"'size' must be a whole number or null. {received(size)}")
-        if not is_time(created):
-            raise ValueError(f"'created' must be seconds since 1970. {received(created)}")
-        texts = {key: value[key] for key in _TEXTS}
-        return cls(**texts, method=value["method"], size=size, metric=_metric(value.get("metric")), created=created)
+        metric, size, created = value.get("metric"), value.get("size"), value.get("created", -1)
+        checks = {
+            **{key: (isinstance(value.get(key), str), "text") for key in _TEXTS},
+            "method": (value.get("method") in METHODS, f"one of {', '.join(METHODS)}"),
+            "size": (size is None or (isinstance(size, int) and size >= 0), "a whole number or null"),
+            "created": (is_time(created), "seconds since 1970"),
+            "metric": (metric is None or _is_metric(metric), "a name, and a goal to minimize or maximize"),
+        }
+        for key, (is_right, words) in checks.items():
+            if not is_right:
+                raise ValueError(f"'{key}' must be {words}. {received(value.get(key))}")
+        texts = {key: value[key] for key in (*_TEXTS, "method")}
+        named = None if metric is None else Metric(metric["name"], metric["goal"])
+        return cls(**texts, size=size, metric=named, created=created)
 
 
-def _metric(value: Any) -> Metric | None:
-    if value is None:
-        return None
-    right = isinstance(value, dict) and isinstance(value.get("name"), str)
-    if not right or value.get("goal") not in ("minimize", "maximize"):
-        raise ValueError(f"'metric' must have a name, and a goal to minimize or maximize. {received(value)}")
-    return Metric(value["name"], value["goal"])
+def _is_metric(value: Any) -> bool:
+    is_named = isinstance(value, dict) and isinstance(value.get("name"), str)
+    return is_named and value.get("goal") in ("minimize", "maximize")

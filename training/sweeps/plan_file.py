@@ -41,7 +41,12 @@ def read_plan(
     if path.suffix == ".json":
         return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)
     config = SweepConfig.from_file(path)
-    _check_conditions(conditions, config)
+    names = sorted(parameter.name for parameter in config.space.parameters)
+    for name in (name for condition in conditions for name in (condition.parameter, condition.on)):
+        if name not in names:
+            raise SpecError(
+                f"--when names '{name}', which is no parameter of the sweep. Parameters: {', '.join(names)}."
+            )
     return SweepPlan(
         name=name or config.name or path.stem,
         config=config,
@@ -164,12 +169,3 @@ def _by_name(point: Mapping[str, Any], names: Collection[str], group: str = "") 
         is_group = isinstance(value, Mapping) and value and name not in names
         found |= _by_name(value, names, f"{name}.") if is_group else {name: value}
     return found
-
-
-def _check_conditions(conditions: Sequence[Condition], config: SweepConfig) -> None:
-    names = {parameter.name for parameter in config.space.parameters}
-    unknown = [name for condition in conditions for name in (condition.parameter, condition.on) if name not in names]
-    if unknown:
-        raise SpecError(
-            f"--when names '{unknown[0]}', which is no parameter of the sweep. Parameters: {', '.join(sorted(names))}."
-        )

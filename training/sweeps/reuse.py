@@ -1,5 +1,6 @@
 """Answering a trial from an earlier run that was the same: spec, data, code, packages, initial weights and device."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +50,18 @@ class Reusable:
             "packages": _that_matter(package_versions()),
             "on_gpu": self._on_gpu,
         }
-        same = (folder for folder in sorted(candidates) if _identity(folder, set(wanted)) == wanted)
+        same = (folder for folder in sorted(candidates) if _identity(folder, wanted) == wanted)
         return next((folder for folder in same if not lost_files(folder)), None)
 
 
-def _identity(folder: Path, keys: set[str]) -> dict[str, Any] | None:
+def _identity(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
     """What the numbers of a run depend on besides its spec, as it recorded it; None where it did not."""
     try:
         recorded = Run.open(folder).read_json("environment.json")
     except RunError:
         return None
-    known = {key: recorded.get(key) for key in keys}
-    return {
-        **known,
-        "packages": _that_matter(recorded.get("packages", {})),
-        "on_gpu": recorded.get("devices") != ["cpu"],
-    }
+    packages, on_gpu = _that_matter(recorded.get("packages", {})), recorded.get("devices") != ["cpu"]
+    return {**{key: recorded.get(key) for key in keys}, "packages": packages, "on_gpu": on_gpu}
 
 
 def _that_matter(packages: dict[str, str]) -> dict[str, str | None]:

@@ -62,16 +62,6 @@ class Form:
         return {**self.required, **self.optional}
 
 
-def _quantised(form: Form) -> Form:
-    return Form(
-        f"q_{form.distribution}",
-        form.required,
-        {**form.optional, "q": ABOVE_ZERO},
-        {**{key: int(value) for key, value in form.defaults.items()}, "q": 1.0},
-        exponents=form.exponents,
-    )
-
-
 def _forms() -> Iterator[Form]:
     yield Form("constant", {"value": ANYTHING})
     yield Form("categorical", {"values": LIST})
@@ -89,7 +79,8 @@ def _forms() -> Iterator[Form]:
     beta = Form("beta", {}, shape, {"a": 1, "b": 1})
     for form in (uniform, log_uniform_values, log_uniform, normal, log_normal, beta):
         yield form
-        yield _quantised(form)
+        optional, defaults = {**form.optional, "q": ABOVE_ZERO}, {key: int(form.defaults[key]) for key in form.defaults}
+        yield Form(f"q_{form.distribution}", form.required, optional, {**defaults, "q": 1.0}, form.exponents)
     yield Form("inv_log_uniform_values", limits)
     yield Form("inv_log_uniform", bounds, exponents=True)
 

@@ -1,20 +1,35 @@
-"""What is wrong with the parameters of a sweep, in words that name the remedy."""
+"""Problems: what is wrong with a sweep, and all that can be wrong with its parameters, with the remedy."""
 
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
 from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled, inferred_distribution
-from training.sweeps.file.problems import Problem
 from training.sweeps.numbers import is_finite, is_number
 
 # numpy.isclose's tolerance around 1, by which W&B judges the sum of probabilities.
 _SUM_TOLERANCE = 1e-8 + 1e-5
 _LARGEST_EXPONENT = 709.0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\n?")  # a last line break passes W&B's pattern
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem of a sweep, in one or two sentences.
+
+    Args:
+        path: the keys that lead to it in the YAML.
+        beyond_schema: W&B's schema accepts it, but W&B's client, its engine or this project cannot run it;
+            the sentence says why.
+    """
+
+    path: YamlPath
+    sentence: str
+    beyond_schema: bool = False
 
 
 def group_problems(group: Any, path: YamlPath = ("parameters",), name: str = "") -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from text_recognizer.wording import received
 from text_recognizer.yaml_source import YamlPath
 from training.sweeps.file.forms import FORMS, filled
 from training.sweeps.file.grid import GRID_DISTRIBUTIONS
-from training.sweeps.file.problems import Problem
+from training.sweeps.file.parameter_problems import Problem
 from training.sweeps.numbers import is_finite, is_int, is_number, is_whole
 from training.sweeps.stopping_rules.hyperband import bands_of
 

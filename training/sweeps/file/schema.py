@@ -10,8 +10,7 @@ from typing import Any
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
 from training.sweeps.file.forms import ANYTHING, NUMBER, Key
-from training.sweeps.file.parameter_problems import group_problems
-from training.sweeps.file.problems import Problem
+from training.sweeps.file.parameter_problems import Problem, group_problems
 from training.sweeps.file.refusals import refusals
 from training.sweeps.numbers import is_finite, is_number, is_whole
 

@@ -102,7 +102,9 @@ class BayesSearch(RandomSearch):
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         distributions = {name: axis.distribution for name, axis in self._axes.items()}
-        study = optuna.create_study(sampler=_sampler(self.plan.sampler, self.plan.seed, number, draw))
+        sampler = optuna.samplers.GPSampler if self.plan.sampler == "gp" else optuna.samplers.TPESampler
+        seed = (self.plan.seed * 1_000_003 + number * 1_009 + draw) % 2**32
+        study = optuna.create_study(sampler=sampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
         for trial, value in self._observed(trials):
             state = TrialState.RUNNING if value is None else TrialState.COMPLETE
             known = self._frozen.get(trial.number)
@@ -165,14 +167,3 @@ def check_sampler(name: str) -> None:
     package = _NEEDED_PACKAGES.get(name)
     if package is not None and importlib.util.find_spec(package) is None:
         raise SpecError(f"the sampler '{name}' needs the package {package}: pip install {package}. 'tpe' needs none.")
-
-
-def _sampler(name: str, seed: int, number: int, draw: int) -> "optuna.samplers.BaseSampler":
-    import optuna
-    from optuna.samplers import GPSampler, TPESampler
-
-    own_seed = (seed * 1_000_003 + number * 1_009 + draw) % 2**32
-    if name == "gp":
-        return GPSampler(seed=own_seed, n_startup_trials=STARTUP_TRIALS)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return TPESampler(seed=own_seed, n_startup_trials=STARTUP_TRIALS)
