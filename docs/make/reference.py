@@ -11,8 +11,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from text_recognizer.registry import resolve
-from training import cli, run_experiment, run_sweep
+from training import cli, run_experiment
 from training.commands import SUMMARIES
+from training.sweeps import options
 from training.terminal.parser import Parser
 
 WIDTH = "80"  # of help texts, whatever the terminal's
@@ -27,7 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def commands() -> str:
     """`--help` of every command."""
-    parsers = [run_experiment.parser("run_experiment"), run_sweep.parser("run_sweep")]
+    parsers = [run_experiment.parser("run_experiment"), options.parser("run_sweep")]
     for name, what in SUMMARIES.items():  # those that are built in
         parser = Parser(prog=f"text-recognizer {name}", description=what)
         resolve("command", name)().configure(parser)

@@ -11,11 +11,11 @@ from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecog
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, typed_fields
 from training import run_experiment as experiment_command
-from training import run_sweep as sweep_command
 from training.api.command import arguments_of, run_command, text_of
 from training.api.run import Run
 from training.files.safe_files import replace_file
 from training.runs.places import group_folder_name, new_run_id, runs_folder
+from training.sweeps import options
 from training.sweeps.plan import SweepPlan
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
@@ -129,9 +129,9 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
         >>> result.best.summary
     """
     path = _written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
-    parser = sweep_command.parser("run_sweep")
+    parser = options.parser("run_sweep")
     words = [str(path), *arguments_of(parser, arguments)]
-    plan: SweepPlan = sweep_command.checked_plan(parser.parse_args(words))
+    plan: SweepPlan = options.checked_plan(parser.parse_args(words))
     code, errors = run_command("training.run_sweep", words, show)
     folder = runs_folder() / group_folder_name(plan.name)
     if code:

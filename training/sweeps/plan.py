@@ -230,7 +230,7 @@ class SweepPlan:
 
     def in_words(self) -> str:
         """The sweep in one line."""
-        trials = "no end of its own" if self.size is None else counted(self.size, "trial")
+        trials = "unlimited trials" if self.size is None else counted(self.size, "trial")
         seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
         chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
         return f"{self.name}: {self.search or self.method} search, {trials}{seeds}{chosen}"

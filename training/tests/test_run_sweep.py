@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training import run_sweep
 from training.cli import main as text_recognizer
 from training.devices.requests import DeviceRequest
 from training.prepare_experiments import main as prepare_experiments
 from training.run_sweep import main
 from training.runs.find import find_run
 from training.runs.run import Run
+from training.sweeps import options
 from training.sweeps.failures import RetryPolicy, classify
 from training.sweeps.folder import find_sweep
 
@@ -296,7 +296,7 @@ def test_the_command_line_raises_the_run_cap_of_the_file(place, capfd):
     ],
 )
 def test_the_devices_of_each_trial_are_asked_for_as_for_one_experiment(flags, expected):
-    assert run_sweep._request(run_sweep.parser("run_sweep").parse_args(["sweep.yaml", *flags])) == expected
+    assert options.device_request(options.parser("run_sweep").parse_args(["sweep.yaml", *flags])) == expected
 
 
 def test_values_of_one_trial_run_one_experiment(place, digits_prepared):

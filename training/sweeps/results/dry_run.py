@@ -55,7 +55,7 @@ def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], run_cap:
     if not per_epoch:
         return "unknown: no earlier run of this dataset and network to judge by"
     if trials is None:
-        return "no end of its own: give --run-cap"
+        return "unlimited: give --run-cap"
     epochs = sum(experiment.train_args.epochs for experiment in experiments) / len(experiments)
     seconds = sorted(per_epoch)[len(per_epoch) // 2] * epochs * trials * plan.seeds / jobs
     return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"

@@ -1,0 +1,197 @@
+"""The command line of run_sweep: its arguments, and the plan, devices and executor that they ask for."""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import training.executors  # noqa: F401 - registers their names
+from text_recognizer.errors import SpecError
+from text_recognizer.named_part import NamedPart
+from text_recognizer.spec import parse_json, parse_value, read_spec
+from text_recognizer.trust import TrustCode
+from text_recognizer.wording import received
+from training.devices.requests import DeviceRequest
+from training.sweeps.plan import Condition, SweepPlan
+from training.sweeps.plan_file import read_plan
+from training.sweeps.search.bayes import SAMPLERS
+from training.terminal.parser import Parser
+from training.tracking.choice import add_tracking_arguments, chosen_trackers
+
+EXAMPLES = """examples:
+  run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once
+  run_sweep training/experiments/sample.json           a list of experiments, one after the other or side by side
+  run_sweep experiments.json --skip-invalid            those of a list that can be trained; the others are listed
+  run_sweep training/sweep_digits.yaml --dry-run       what would run: points, bands of early termination, time
+  run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and serve it with an agent a device
+  run_sweep sweep.yaml --base spec.json --set train_args.epochs=3 --run-cap 20
+
+The same command goes on with a sweep that was interrupted, whatever interrupted it: finished trials are not run again,
+the others continue from their checkpoints. See: text-recognizer sweeps --help
+"""
+# Flags without effect by kind of sweep, and with W&B's engine.
+_LIST_HAS_NO = ("base", "enqueue", "when", "seed", "sampler", "allow_repeats", "search", "stopping_rule")
+_NO_EFFECT = {
+    "list": _LIST_HAS_NO,
+    "grid": ("sampler", "allow_repeats", "skip_invalid"),
+    "random": ("sampler", "skip_invalid"),
+    "bayes": ("skip_invalid",),
+}
+LOCAL_ONLY = (
+    *("base", "set", "enqueue", "when", "seed", "seeds", "search", "sampler", "stopping_rule", "executor", "run_cap"),
+    *("retries", "trial_timeout", "allow_repeats", "reuse", "retry_failed", "isolation"),
+)
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=prog,
+        description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
+        epilog=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")
+    add("--name", help="of the sweep and its folder (default: its name in the file, else the file's)")
+    add("--engine", choices=("local", "wandb"), default="local", help="owner of the sweep: this machine, or W&B")
+    add("--jobs", type=int, metavar="N", help="trials at once (default: as devices or cores allow)")
+    add("--gpus-per-trial", metavar="N", help="1, 2, … GPUs for each trial, or a share of one, like 0.5")
+    add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
+    add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
+    add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials are executed (default: %(default)s)")
+    add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="a process for each trial, or none")
+    add("--run-cap", type=int, metavar="N", help="at most so many trials (default: run_cap of the file)")
+    add("--seed", type=int, default=0, metavar="N", help="of the search (default: 0)")
+    add("--seeds", type=int, default=1, metavar="N", help="runs of each trial with different seeds; their mean counts")
+    add("--search", metavar="NAME[:ARGS]", help="another search than the file's method; text-recognizer list searches")
+    add("--stopping-rule", metavar="NAME[:ARGS]", help="another one than the file's early_terminate")
+    add("--sampler", choices=SAMPLERS, default="tpe", help="of a bayes search (default: tpe)")
+    add("--retries", type=int, default=1, metavar="N", help="of a trial that crashes (default: 1)")
+    add("--trial-timeout", type=float, metavar="S", help="seconds an attempt at a trial may take")
+    add("--base", metavar="SPEC", help="spec that the parameters override: inline JSON, a file, or -")
+    add("--set", action="append", default=[], metavar="K=V", help="a value for all trials, like train_args.epochs=3")
+    add("--skip-invalid", action="store_true", help="run the valid experiments of a list, and say why others cannot be")
+    add("--enqueue", action="append", default=[], metavar="POINT", help="a known point to try first, as JSON or a file")
+    add("--when", action="append", default=[], metavar="P:O=V", help="parameter P applies only while O is V (or V,W)")
+    add("--allow-repeats", action="store_true", help="random and bayes may suggest a point again")
+    add("--reuse", action="store_true", help="answer trials from earlier runs that were the same in everything")
+    add("--resume", action="store_true", help="only go on with a sweep that was started before")
+    add("--retry-failed", action="store_true", help="run trials again that failed for good")
+    add_tracking_arguments(parser)
+    add("--trust-code", action=TrustCode)
+    add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    return parser
+
+
+def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
+    """What a command line asks for; its points are still to be checked.
+
+    Raises:
+        SpecError, DeviceError: what is wrong with the arguments or the file, before anything is fetched.
+    """
+    device_request(arguments)
+    chosen_trackers(arguments.track, arguments.wandb)
+    plan = _plan(arguments)
+    _refuse_without_effect(plan, arguments)
+    return plan
+
+
+def _plan(arguments: argparse.Namespace) -> SweepPlan:
+    for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise SpecError(f"--{name.replace('_', '-')} must be at least {least}. Received: {value}.")
+    limit_s = arguments.trial_timeout
+    if limit_s is not None and not 0 < limit_s < math.inf:
+        raise SpecError(f"--trial-timeout must be a number of seconds above 0. Received: {limit_s}.")
+    if not arguments.file.exists():
+        raise SpecError(
+            f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
+        )
+    return read_plan(
+        arguments.file,
+        name=arguments.name,
+        base=read_spec(arguments.base)[0] if arguments.base is not None else None,
+        overrides=_settings(arguments.set),
+        seed=arguments.seed,
+        seeds=arguments.seeds,
+        sampler=arguments.sampler,
+        search=arguments.search or "",
+        enqueued=[point for text in arguments.enqueue for point in _points(text)],
+        conditions=[Condition.parse(text) for text in arguments.when],
+        skip_invalid=arguments.skip_invalid,
+    )
+
+
+def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:
+    """Refuses flags that do nothing for this kind of sweep: whoever gives one expects that it does something."""
+    if flags := flags_given(arguments, _NO_EFFECT[plan.method]):
+        kind = "a list of experiments" if plan.method == "list" else f"a {plan.method} search"
+        raise SpecError(
+            f"no effect on {kind}: {flags}. Leave {flags} out; a value for all trials is given with --set, "
+            f"like --set seed=3."
+        )
+    if executor_of(arguments).name == "inline" and arguments.jobs not in (None, 1):
+        raise SpecError(
+            f"the executor 'inline' executes one run after the other in this process: --jobs must be 1. "
+            f"{received(arguments.jobs)}"
+        )
+
+
+def flags_given(arguments: argparse.Namespace, names: Sequence[str]) -> str:
+    """The flags among these that were given, for a message; "" for none."""
+    default = parser("run_sweep").get_default
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name) != default(name))
+
+
+def executor_of(arguments: argparse.Namespace) -> NamedPart:
+    """Where the trials are executed: `--isolation inline` is short for `--executor inline`."""
+    asked = arguments.executor
+    if arguments.isolation == "inline" and asked not in ("local", "inline"):
+        raise SpecError(f"--isolation inline and --executor {asked} exclude each other.")
+    return NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
+
+
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--set takes KEY=VALUE, like train_args.epochs=3. Received: {text!r}.")
+        found[key] = parse_value(value)
+    return found
+
+
+def _points(text: str) -> list[dict[str, Any]]:
+    """Points given inline, or in a file: one JSON object, or {"points": [{…}, …]}."""
+    value = parse_json(text, "--enqueue") if text.lstrip().startswith("{") else read_spec(text)[0]
+    points = value.get("points", [value])
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        raise SpecError("--enqueue: 'points' must be a list of objects.")
+    return points
+
+
+def device_request(arguments: argparse.Namespace) -> DeviceRequest:
+    """The devices of each trial.
+
+    Raises:
+        SpecError, DeviceError: they are asked for in another form, or twice.
+    """
+    if arguments.gpus_per_trial is None:
+        return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
+    if arguments.gpu is not None:
+        raise SpecError("--gpu and --gpus-per-trial say the same; give one of them.")
+    try:
+        wanted = float(arguments.gpus_per_trial)
+    except ValueError:
+        wanted = 0.0
+    if 0 < wanted < 1 and arguments.gpu_memory is None:
+        return DeviceRequest(1, memory_share=wanted, force=arguments.gpu_force)
+    if 0 < wanted < 1:
+        raise SpecError("--gpu-memory and --gpus-per-trial below 1 say the same; give one of them.")
+    if wanted < 1 or not wanted.is_integer():
+        raise SpecError(
+            f"--gpus-per-trial must be a whole number, or a share below 1. Received: {arguments.gpus_per_trial}."
+        )
+    return DeviceRequest.parse("any" if wanted == 1 else f"{int(wanted)}x", arguments.gpu_memory, arguments.gpu_force)
