@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.terminal.tables import print_table
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -77,18 +79,9 @@ def training_speed(spec: Mapping[str, Any], environ: Mapping[str, str]) -> float
 
 def print_figures(figures: Sequence[Figure]) -> None:
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
-    header = ("what", "ours", "baseline", "ratio", "goal", "")
-    rows = [
-        (
-            figure.what,
-            f"{figure.ours:,.4g} {figure.unit}",
-            f"{figure.baseline:,.4g} {figure.unit}",
-            f"{figure.ratio:.3f}",
-            figure.goal,
-            "met" if figure.met else "NOT MET",
-        )
-        for figure in figures
-    ]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    rows = []
+    for figure in figures:
+        ours, baseline = f"{figure.ours:,.4g} {figure.unit}", f"{figure.baseline:,.4g} {figure.unit}"
+        met = "met" if figure.met else "NOT MET"
+        rows.append([figure.what, ours, baseline, f"{figure.ratio:.3f}", figure.goal, met])
+    print_table(["what", "ours", "baseline", "ratio", "goal", ""], rows)

@@ -1,5 +1,6 @@
 """Beam search of 25 prefixes, against its budget a line and against TensorFlow's."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ def measure() -> list[Figure]:
         logits = made_outputs(LINES, classes, peak)
         ours, greedy, theirs = medians(
             ROUNDS,
-            lambda logits=logits: _ms_a_line(_ours, logits),  # type: ignore[misc]
-            lambda logits=logits: _ms_a_line(_greedy, logits),  # type: ignore[misc]
-            lambda logits=logits, few=few: _ms_a_line(_theirs, logits[:few]),  # type: ignore[misc]
+            partial(_ms_a_line, _ours, logits),
+            partial(_ms_a_line, _greedy, logits),
+            partial(_ms_a_line, _theirs, logits[:few]),
         )
         what = f"beam {BEAM_WIDTH}, {FRAMES} frames, {classes:,} classes"
         figures += [

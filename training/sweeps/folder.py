@@ -13,23 +13,74 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, received
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import Journal, append_line, examine, open_journal, read_journal
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
+from training.runs.checks import is_count, is_time
 from training.runs.places import group_folder_name, runs_folder
 from training.sweeps.events import any_point, event_check
-from training.sweeps.facts import FORMAT, SweepFacts
+from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 
 Wish = Literal["run", "pause", "stop", "cancel"]
+FORMAT = 1
+METHODS = ("list", "grid", "random", "bayes")
+_TEXTS = ("name", "digest", "source")
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """
+    Args:
+        size: trials in all; None for a search without end.
+        metric: None for a list of experiments.
+        created: seconds since 1970.
+    """
+
+    name: str
+    digest: str
+    source: str
+    method: str
+    size: int | None
+    metric: Metric | None
+    created: float
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
+        """
+        Raises:
+            ValueError: what is wrong.
+        """
+        if is_count(version := value.get("format", 0)) and version > FORMAT:
+            raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
+        metric, size, created = value.get("metric"), value.get("size"), value.get("created", -1)
+        checks = {
+            **{key: (isinstance(value.get(key), str), "text") for key in _TEXTS},
+            "method": (value.get("method") in METHODS, f"one of {', '.join(METHODS)}"),
+            "size": (size is None or (isinstance(size, int) and size >= 0), "a whole number or null"),
+            "created": (is_time(created), "seconds since 1970"),
+            "metric": (metric is None or _is_metric(metric), "a name, and a goal to minimize or maximize"),
+        }
+        for key, (is_right, words) in checks.items():
+            if not is_right:
+                raise ValueError(f"'{key}' must be {words}. {received(value.get(key))}")
+        texts = {key: value[key] for key in (*_TEXTS, "method")}
+        named = None if metric is None else Metric(metric["name"], metric["goal"])
+        return cls(**texts, size=size, metric=named, created=created)
+
+
+def _is_metric(value: Any) -> bool:
+    is_named = isinstance(value, dict) and isinstance(value.get("name"), str)
+    return is_named and value.get("goal") in ("minimize", "maximize")
 
 
 class SweepFolder:

@@ -122,16 +122,12 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
     elif event["event"] == "end":
         run.resources = event.get("resources", {})
         run.cause = known_cause(event.get("cause"))
-        if failure := _failure(event):
+        failure = event.get("failure")
+        if "cause" not in event and (event.get("error") or "").startswith("diverged: "):
+            failure = failure or "diverged"  # of a version that had no causes, where W&B owned the sweep
+        if failure:
             run.failures.append(failure)
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
     elif event["event"] == "retry":  # an explicit wish to try a failed one again
         run.try_again()
-
-
-def _failure(event: Mapping[str, Any]) -> str | None:
-    """What an attempt died of; versions before `cause` said it in words alone where W&B owned the sweep."""
-    failure: str | None = event.get("failure")
-    was_diverged = "cause" not in event and (event.get("error") or "").startswith("diverged: ")
-    return failure or ("diverged" if was_diverged else None)

@@ -96,19 +96,12 @@ class _Journal:
             run = Run(path.parents[1])
             link = SweepLink.read(run)
             if link is not None and link.id == self._link.id:
-                self._follow(*(self._known(run.id) or self._suggested(run, link)))
-
-    def _known(self, run_id: str) -> tuple[Trial, TrialRun] | None:
-        trials = self.history.trials.values()
-        return next(((trial, run) for trial in trials for run in trial.runs if run.id == run_id), None)
+                runs = {one.id: (trial, one) for trial in self.history.trials.values() for one in trial.runs}
+                self._follow(*(runs.get(run.id) or self._suggested(run, link)))
 
     def _suggested(self, run: Run, link: SweepLink) -> tuple[Trial, TrialRun]:
-        trial = Trial(
-            next_number(self.history.trials),
-            dict(link.values),
-            {"by": "W&B", "sweep": self._link.path},
-            [TrialRun(run.folder)],
-        )
+        number, how = next_number(self.history.trials), {"by": "W&B", "sweep": self._link.path}
+        trial = Trial(number, dict(link.values), how, [TrialRun(run.folder)])
         self._folder.append("suggest", **trial.suggestion())
         self.history.trials[trial.number] = trial
         return trial, trial.runs[0]
