@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -58,6 +59,7 @@ class CharacterSplit(Split):
         return self._classes[int(self._labels[self.members[position]])]
 
 
+@dataclass(eq=False, repr=False)
 class CharacterDataset(StoredDataset):
     """A dataset of single characters; a subclass says where they come from.
 
@@ -67,15 +69,9 @@ class CharacterDataset(StoredDataset):
         balance: use no more images of a class for training and validation than the mean class has.
     """
 
-    def __init__(
-        self,
-        subsample_fraction: SubsampleFraction | None = None,
-        validation_fraction: Fraction = 0.1,
-        balance: bool = False,
-    ) -> None:
-        self.subsample_fraction = subsample_fraction
-        self.validation_fraction = validation_fraction
-        self.balance = balance
+    subsample_fraction: SubsampleFraction | None = None
+    validation_fraction: Fraction = 0.1
+    balance: bool = False
 
     @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:

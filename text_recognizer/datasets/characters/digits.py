@@ -1,14 +1,16 @@
 """The handwritten digits that scikit-learn ships: no download."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import CharacterDataset, Fraction
 
 
+@dataclass(eq=False, repr=False)
 class DigitsDataset(CharacterDataset):
     """1,797 real digits of 8 x 8 pixels, split 60 : 20 : 20 by default.
 
@@ -20,10 +22,8 @@ class DigitsDataset(CharacterDataset):
         validation_fraction: share of the images outside the test split held out for validation.
     """
 
-    def __init__(
-        self, subsample_fraction: SubsampleFraction | None = None, validation_fraction: Fraction = 0.25
-    ) -> None:
-        super().__init__(subsample_fraction, validation_fraction)
+    validation_fraction: Fraction = 0.25
+    balance: bool = field(default=False, init=False)
 
     @property
     def data_spec(self) -> DataSpec:

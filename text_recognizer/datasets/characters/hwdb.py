@@ -99,7 +99,15 @@ class HwdbDataset(PictureDataset):
         balance: bool = False,
         processes: Annotated[int, Ge(1)] | None = None,
     ) -> None:
-        super().__init__(side, stretch, test_fraction, subsample_fraction, validation_fraction, balance, processes)
+        super().__init__(
+            side=side,
+            stretch=stretch,
+            test_fraction=test_fraction,
+            subsample_fraction=subsample_fraction,
+            validation_fraction=validation_fraction,
+            balance=balance,
+            processes=processes,
+        )
         if test_path is not None and path is None:
             raise SpecError(["dataset 'HwdbDataset': test_path needs path too, the files to train on."])
         self.path = Path(path).expanduser() if path is not None else None

@@ -1,23 +1,20 @@
 """Characters in image files of their own: a folder for each class, or a table of files and characters."""
 
 import csv
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from annotated_types import Ge
+from typing import Any, Literal
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, SidePx
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.datasets.transcribed.alto_files import compiled_pattern
+from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.images.grey import SUFFIXES, read_grey
 from text_recognizer.wording import did_you_mean, received
@@ -65,6 +62,7 @@ class _FilesSource(PictureSource):
                 yield CharacterSample(name, file.text, picture, file.group)
 
 
+@dataclass(eq=False, repr=False)
 class ImageFolderDataset(PictureDataset):
     """Characters in image files: a folder for each class, named after it.
 
@@ -80,50 +78,29 @@ class ImageFolderDataset(PictureDataset):
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
-        side: of the images, in pixels.
-        stretch: scales height and width on their own; otherwise characters keep their proportions.
-        test_fraction: share of the pictures (or of the writers) held out for the test split where there is none.
-        validation_fraction: share of the training pictures (or of the writers) held out for validation.
-        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        balance: use no more images of a class for training and validation than the mean class has.
-        processes: that convert the pictures; null takes as many as there are cores.
+        side, stretch, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
+            datasets.characters.pictures.PictureDataset.
     """
 
-    def __init__(
-        self,
-        path: str,
-        char_dict: str | None = None,
-        writer_pattern: str | None = None,
-        source_ink: Literal["dark", "light", "auto"] = "auto",
-        side: SidePx = 64,
-        stretch: bool = False,
-        test_fraction: Fraction = 0.2,
-        validation_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-        balance: bool = False,
-        processes: Annotated[int, Ge(1)] | None = None,
-    ) -> None:
-        super().__init__(side, stretch, test_fraction, subsample_fraction, validation_fraction, balance, processes)
-        self.path = Path(path).expanduser()
-        self.char_dict = Path(char_dict).expanduser() if char_dict is not None else None
-        self.source_ink = source_ink
-        try:
-            self.writer_pattern = re.compile(writer_pattern) if writer_pattern is not None else None
-        except re.error as error:
-            raise SpecError(
-                [f"dataset '{self.name}': writer_pattern is no regular expression: {error}. {received(writer_pattern)}"]
-            ) from None
+    path: str
+    char_dict: str | None = None
+    writer_pattern: str | None = None
+    source_ink: Literal["dark", "light", "auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        self._path = Path(self.path).expanduser()
+        self._pattern = compiled_pattern(self.writer_pattern)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         found = sorted({file.text for file in self._files})
         if len(found) < 2:
-            raise DataError(f"{self.name}: {self.path} has pictures of {len(found)} classes; at least two are needed.")
+            raise DataError(f"{self.name}: {self._path} has pictures of {len(found)} classes; at least two are needed.")
         return tuple(found)
 
     def source(self) -> dict[str, Any]:
         return {
-            "path": str(self.path.absolute()),
+            "path": str(self._path.absolute()),
             "char_dict": self._ids,
             "files": [[str(file.path), file.text, file.group, file.split] for file in self._files],
             "state": state_of_files(file.path for file in self._files),
@@ -131,7 +108,7 @@ class ImageFolderDataset(PictureDataset):
         }
 
     def sources(self) -> Sequence[PictureSource]:
-        root = self.path if self.path.is_dir() else self.path.parent
+        root = self._path if self._path.is_dir() else self._path.parent
         by_split: dict[SplitName | None, list[_File]] = {}
         for file in self._files:
             by_split.setdefault(file.split, []).append(file)
@@ -143,10 +120,10 @@ class ImageFolderDataset(PictureDataset):
 
     @cached_property
     def _files(self) -> list[_File]:
-        files = list(self._in_folders() if self.path.is_dir() else self._in_table())
+        files = list(self._in_folders() if self._path.is_dir() else self._in_table())
         if not files:
             raise DataError(
-                f"{self.name}: there are no pictures in {self.path}. Expected a folder for each class with files like "
+                f"{self.name}: there are no pictures in {self._path}. Expected a folder for each class with files like "
                 f"a/1.png, perhaps in folders train, validation and test; or a table with the columns path and label."
             )
         labels: dict[Path, str] = {}
@@ -156,10 +133,10 @@ class ImageFolderDataset(PictureDataset):
         return files
 
     def _in_folders(self) -> Iterator[_File]:
-        folders = sorted(folder for folder in self.path.iterdir() if folder.is_dir())
+        folders = sorted(folder for folder in self._path.iterdir() if folder.is_dir())
         splits = {folder: SPLIT_FOLDERS.get(folder.name.lower()) for folder in folders}
         has_splits = bool(folders) and all(splits.values())
-        for split_folder in folders if has_splits else [self.path]:
+        for split_folder in folders if has_splits else [self._path]:
             for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
                 text = self._text(folder.name)
                 for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
@@ -167,21 +144,21 @@ class ImageFolderDataset(PictureDataset):
 
     def _in_table(self) -> Iterator[_File]:
         try:
-            with open(self.path, encoding="utf-8-sig", newline="") as opened:
+            with open(self._path, encoding="utf-8-sig", newline="") as opened:
                 rows = csv.DictReader(opened)
                 columns = [column.strip().lower() for column in rows.fieldnames or []]
                 for column in ("path", "label"):
                     if column not in columns:
                         raise DataError(
-                            f"{self.name}: {self.path} has no column '{column}'.{did_you_mean(column, columns)} "
+                            f"{self.name}: {self._path} has no column '{column}'.{did_you_mean(column, columns)} "
                             f"It has: {', '.join(columns) or 'none'}."
                         )
                 rows.fieldnames = columns
                 for number, row in enumerate(rows, start=2):
-                    yield self._row(row, f"{self.path}, line {number}")
+                    yield self._row(row, f"{self._path}, line {number}")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise DataError(f"{self.name}: cannot read {self.path}: {reason}.") from None
+            raise DataError(f"{self.name}: cannot read {self._path}: {reason}.") from None
 
     def _row(self, row: dict[str, str | None], place: str) -> _File:
         label, split = row["label"], (row.get("split") or "").strip().lower()
@@ -189,15 +166,15 @@ class ImageFolderDataset(PictureDataset):
             raise DataError(f"{self.name}: {place} has no {'path' if not row['path'] else 'label'}.")
         if split and split not in SPLIT_FOLDERS:
             raise DataError(f"{self.name}: {place}: split must be train, validation or test. {received(split)}")
-        path = self.path.parent / row["path"]
+        path = self._path.parent / row["path"]
         writer = row.get("writer") or self._writer(path)
         return _File(path, unicodedata.normalize("NFC", label), writer, SPLIT_FOLDERS.get(split))
 
     @cached_property
     def _ids(self) -> dict[str, int] | None:
         if self.char_dict is not None:
-            return read_pickled_ids(self.char_dict)
-        usual = self.path / CHAR_DICT
+            return read_pickled_ids(Path(self.char_dict).expanduser())
+        usual = self._path / CHAR_DICT
         return read_pickled_ids(usual) if usual.is_file() else None
 
     @cached_property
@@ -219,7 +196,7 @@ class ImageFolderDataset(PictureDataset):
         return self._text_of_number[int(folder)]
 
     def _writer(self, path: Path) -> str:
-        found = self.writer_pattern.search(path.stem) if self.writer_pattern is not None else None
+        found = self._pattern.search(path.stem) if self._pattern is not None else None
         if found is None:
             return ""
         return found[1] if found.re.groups and found[1] is not None else found[0]

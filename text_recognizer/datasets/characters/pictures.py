@@ -4,7 +4,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
@@ -113,6 +113,7 @@ class PictureSplit(CharacterSplit):
         return [names[group] for group in self._arrays["groups"][self.members].tolist()] if any(names) else None
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PictureDataset(CharacterDataset):
     """Characters in pictures of any size; a subclass says where they come from.
 
@@ -131,21 +132,13 @@ class PictureDataset(CharacterDataset):
 
     noun = "picture"
 
-    def __init__(
-        self,
-        side: SidePx = 64,
-        stretch: bool = False,
-        test_fraction: Fraction = 0.2,
-        subsample_fraction: SubsampleFraction | None = None,
-        validation_fraction: Fraction = 0.1,
-        balance: bool = False,
-        processes: Annotated[int, Ge(1)] | None = None,
-    ) -> None:
-        super().__init__(subsample_fraction, validation_fraction, balance)
-        self.side = side
-        self.stretch = stretch
-        self.test_fraction = test_fraction
-        self.processes = processes
+    side: SidePx = 64
+    stretch: bool = False
+    test_fraction: Fraction = 0.2
+    subsample_fraction: SubsampleFraction | None = None
+    validation_fraction: Fraction = 0.1
+    balance: bool = False
+    processes: Annotated[int, Ge(1)] | None = None
 
     @abstractmethod
     def sources(self) -> Sequence[PictureSource]:
