@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from text_recognizer.datasets.formats.char_dict import write_char_dict
+
 
 def picture(width: int, height: int = 8, seed: int = 0) -> NDArray[np.uint8]:
     """Dark strokes on white paper that nothing else looks like; the first column is ink, the last one paper."""
@@ -30,3 +32,24 @@ def write_list(folder: Path, rows: Sequence[tuple[str, ...]], header: str = "fil
     table = "\n".join([header, *("\t".join(row) for row in rows)]) + "\n"
     (folder / "lines.tsv").write_text(table, encoding="utf-8")
     return folder / "lines.tsv"
+
+
+def write_poems(data: Path, texts: Sequence[str], tested: Sequence[int]) -> Path:
+    """The folder of a CRNN recogniser of poems: rows relative to it, and a test list drawn from the training list."""
+    rows = [f"pic/{index}/0_{noisy}.jpg {text}\n" for index, text in enumerate(texts) for noisy in (0, 1)]
+    for number, row in enumerate(rows):
+        save(data / row.split(" ")[0], np.stack([picture(60 + number, 50, seed=number)] * 3, axis=2))
+    for name, chosen in (("Train", rows), ("Test", [rows[index] for index in tested])):
+        (data / name).mkdir()
+        (data / name / "sample.txt").write_text("".join(chosen), encoding="utf-8")
+    characters = sorted({character for text in texts for character in text})
+    (data / "chinese.txt").write_text("".join(f"{one}\n" for one in reversed(characters)), encoding="utf-8")
+    write_char_dict(data / "char_dict", characters)
+    return data
+
+
+def read_poems(data: Path, split: str) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Pictures and texts as that recogniser reads them."""
+    rows = [row.split(" ") for row in (data / split / "sample.txt").read_text(encoding="utf-8").splitlines(True)]
+    assert {len(row) for row in rows} == {2}
+    return [np.asarray(Image.open(data / file)) for file, _ in rows], [text.split("\n")[0] for _, text in rows]

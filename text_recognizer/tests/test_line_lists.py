@@ -1,7 +1,7 @@
 """Lists of lines in every form, their encodings and mistakes; folders of older recognisers; real handwriting."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,14 @@ from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.sample_folders import MapsExport, OrdMapExport
-from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
+from text_recognizer.datasets.formats.char_dict import read_char_dict
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
 from text_recognizer.datasets.lines.charset_files import read_characters
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.tests.conftest import shared_data
-from text_recognizer.tests.line_files import picture, save, write_list
+from text_recognizer.tests.line_files import picture, read_poems, save, write_list, write_poems
 
 FORMS = {"maps": MapsExport, "ord_map": OrdMapExport}
 
@@ -192,27 +192,6 @@ def test_folders_of_older_recognisers_are_read_and_a_test_drawn_from_training_is
     ]
 
 
-def write_poems(data: Path, texts: Sequence[str], tested: Sequence[int]) -> Path:
-    """The folder of a CRNN recogniser of poems: rows relative to it, and a test list drawn from the training list."""
-    rows = [f"pic/{index}/0_{noisy}.jpg {text}\n" for index, text in enumerate(texts) for noisy in (0, 1)]
-    for number, row in enumerate(rows):
-        save(data / row.split(" ")[0], np.stack([picture(60 + number, 50, seed=number)] * 3, axis=2))
-    for name, chosen in (("Train", rows), ("Test", [rows[index] for index in tested])):
-        (data / name).mkdir()
-        (data / name / "sample.txt").write_text("".join(chosen), encoding="utf-8")
-    characters = sorted({character for text in texts for character in text})
-    (data / "chinese.txt").write_text("".join(f"{one}\n" for one in reversed(characters)), encoding="utf-8")
-    write_char_dict(data / "char_dict", characters)
-    return data
-
-
-def older_reader(data: Path, split: str) -> tuple[list[np.ndarray], list[str]]:
-    """Pictures and texts as that recogniser reads them."""
-    rows = [row.split(" ") for row in (data / split / "sample.txt").read_text(encoding="utf-8").splitlines(True)]
-    assert {len(row) for row in rows} == {2}
-    return [np.asarray(Image.open(data / file)) for file, _ in rows], [text.split("\n")[0] for _, text in rows]
-
-
 def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(tmp_path):
     texts = ["一日难再晨", "床前明月光", "疑是地上霜", "举头望明月", "低头思故乡"]
     data = write_poems(tmp_path / "poems" / "data", texts, tested=[1, 4])
@@ -228,7 +207,7 @@ def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(t
     written = tmp_path / "written"
     MapsExport().write(dataset, written)
     for split, name in zip(SPLIT_NAMES, ("Train", "Validation", "Test"), strict=True):
-        pictures, read = older_reader(written, name)
+        pictures, read = read_poems(written, name)
         assert read == dataset.split(split).texts
         assert all(picture.shape[::2] == (32, 3) and picture[:, -1].min() > 200 for picture in pictures)
     assert len(list((written / "pic").rglob("*.png"))) == 10

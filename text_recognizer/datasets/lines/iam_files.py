@@ -70,12 +70,12 @@ class IamFiles:
                 or damaged; the disk is full.
         """
         packed = [path for path in self.root.glob("*") if is_archive(path) and not _unpacked(path).exists()]
-        if self.table is not None and (packed or not self._paths):
+        if self.table is not None and (packed or not self._has_texts):
             table = find_table(self.table)
             here = {path.name for path in packed}
             fetch(replace(table, files=tuple(file for file in table.files if not here or file.filename in here)))
         self._unpack()
-        if not self._paths:
+        if not self._has_texts:
             raise DataError(self.how_to_get())
 
     def fetch_lists(self) -> None:
@@ -221,6 +221,10 @@ class IamFiles:
                 f"lists; publications that use the split do."
             )
         return _same_list(paths)
+
+    @property
+    def _has_texts(self) -> bool:
+        return bool("lines.txt" in self._paths or self.form_files)
 
     @property
     def _has_task_folder(self) -> bool:
