@@ -215,13 +215,16 @@ class Training:
         self._display.epoch_done(row)
 
     def _state_variables(self) -> dict[str, list[Any]]:
+        from keras.src.random.seed_generator import global_seed_generator
+
         layers = [self.network, *([self.augmentation] if self.augmentation is not None else [])]
         return {
             "model": [variable for layer in layers for variable in layer.variables],
             "optimizer": list(self.optimizer.variables),
             "sums": list(self._step.sums.values()),
             "averages": self._step.averages.variables,
-            "random": [_global_seed_state()],
+            # Of random operations that name no generator, as a user's layer may hold.
+            "random": [global_seed_generator().state],
         }
 
     def _checkpoint(self) -> None:
@@ -287,13 +290,6 @@ def json_row(row: Row) -> Row:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
-
-
-def _global_seed_state() -> Any:
-    """The seed state of random operations that name no generator of their own, as a user's layer may hold."""
-    from keras.src.random.seed_generator import global_seed_generator
-
-    return global_seed_generator().state
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]], path: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 
 import pytest
 
@@ -308,7 +309,7 @@ def test_a_process_that_cannot_be_started_is_reported(monkeypatch, runs):
     driver_end, zygote_end = map(Channel, socket.socketpair())
     lease_end, lease = os.pipe()
     order = Order.for_run(quick_run("nothing"), (), 1, {}).placed(Lease(()), cpu_slots(1)[0])
-    driver_end.send({"start": 5, "order": order.to_json()}, [lease])
+    driver_end.send({"start": 5, "order": asdict(order)}, [lease])
     os.close(lease)
     driver_end.finish()
     serve_here(zygote_end, os.getppid())

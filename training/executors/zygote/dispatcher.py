@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from queue import Empty, SimpleQueue
 
 from text_recognizer.errors import DeviceError
@@ -203,7 +204,7 @@ class Dispatcher:
         self._number += 1
         self._running[self._number] = Place(job, slot, endings.log_size(job.run))
         placed = order.placed(lease, self._slots[slot])
-        zygote.send({"start": self._number, "order": placed.to_json()}, lease.fds)
+        zygote.send({"start": self._number, "order": asdict(placed)}, lease.fds)
         lease.release()  # our part in it: what was sent keeps it until the run's process has it, and ends with that
 
     def _hear_zygote(self) -> None:

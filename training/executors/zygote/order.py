@@ -54,9 +54,6 @@ class Order:
         }
         return replace(self, cores=slot.cores, environ={**self.environ, **slot.environ}, lease=held)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     def as_lease(self) -> Lease:
         """The lease as the process that inherited its descriptors sees it: it lasts as long as the process."""
         path = self.lease["path"]

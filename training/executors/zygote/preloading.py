@@ -50,7 +50,8 @@ def preload(modules: Iterable[str]) -> list[str]:
     Returns:
         what the user should be told about modules that every run has to import for itself.
     """
-    for name in (*_LIBRARIES, *_OURS, *_built_in_modules()):
+    built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
+    for name in (*_LIBRARIES, *_OURS, *built_in):
         importlib.import_module(name)
     _warm_up()
     notes = []
@@ -79,10 +80,6 @@ def obstacle_to_forking() -> str | None:
 def _names(spec: ExperimentSpec) -> list[str]:
     parts = [spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")]
     return [spec.dataset, spec.model, spec.network, *(part for part in parts if isinstance(part, str))]
-
-
-def _built_in_modules() -> set[str]:
-    return {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
 
 
 def _warm_up() -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +51,7 @@ def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> No
 def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> int:
     """Starts a run in a fresh interpreter, with the files of its lease open."""
     with tempfile.TemporaryFile() as text:
-        text.write(json.dumps(order.to_json()).encode())
+        text.write(json.dumps(asdict(order)).encode())
         text.seek(0)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
