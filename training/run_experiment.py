@@ -37,7 +37,7 @@ from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.runs.contents import MODEL, has_checkpoint, lost_files
+from training.runs.contents import CHECKPOINT, MODEL, lost_files
 from training.runs.find import find_run, with_weights_found
 from training.runs.places import new_run_id
 from training.runs.run import Run, is_made
@@ -310,7 +310,9 @@ def _is_whole(run: Run) -> bool:
     lost = lost_files(run.folder, hashes=True)
     if not lost:
         return True
-    how = "from its last checkpoint" if has_checkpoint(run.folder) else "by training again: it has no checkpoint"
+    how = (
+        "from its last checkpoint" if (run.folder / CHECKPOINT).exists() else "by training again: it has no checkpoint"
+    )
     say(f"the run {run.folder} was finished, but has lost {', '.join(lost)}. It is finished again {how}.")
     return False
 

@@ -33,22 +33,17 @@ def spec_fault(value: Mapping[str, Any]) -> str | None:
     for key in ("dataset", "model", "network"):
         if not isinstance(value.get(key), str):
             return f"'{key}' must be a name. {received(value.get(key))}"
-    for key in ("dataset_args", "model_args", "network_args", "train_args"):
-        if not isinstance(value.get(key, {}), dict):
-            return f"'{key}' must be an object. {received(value[key])}"
-    return None
+    wrong = [key for key in value if key.endswith("_args") and not isinstance(value[key], dict)]
+    return f"'{wrong[0]}' must be an object. {received(value[wrong[0]])}" if wrong else None
 
 
 def launch_fault(value: Mapping[str, Any]) -> str | None:
     """Of launch.json."""
     attempts = value.get("attempts")
-    if not isinstance(attempts, list) or not all(isinstance(attempt, dict) for attempt in attempts):
+    if not _is_list_of(attempts, dict):
         return f"'attempts' must be a list of objects. {received(attempts)}"
-    for attempt in attempts:
-        devices = attempt.get("devices", [])
-        if not isinstance(devices, list) or not all(isinstance(device, str) for device in devices):
-            return f"'devices' must be a list of names. {received(devices)}"
-    return None
+    wrong = [one["devices"] for one in attempts or () if not _is_list_of(one.get("devices", []), str)]
+    return f"'devices' must be a list of names. {received(wrong[0])}" if wrong else None
 
 
 def report_fault(row: Mapping[str, Any]) -> str | None:
@@ -60,7 +55,7 @@ def report_fault(row: Mapping[str, Any]) -> str | None:
 
 
 def is_reported(value: Any) -> bool:
-    """Whether a value of a report is one; NaN and infinity are as good as null."""
+    """Whether a value of a report is one; NaN and infinity count as null."""
     return not isinstance(value, float) or math.isfinite(value)
 
 
@@ -71,4 +66,8 @@ def is_time(value: Any) -> bool:
 
 def is_count(value: Any) -> bool:
     """Whether a value is a whole number that something can have been counted to."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+    return type(value) is int and 0 <= value <= _MOST
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)

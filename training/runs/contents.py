@@ -1,17 +1,16 @@
-"""What a finished run must hold: noted in status.json as it finishes, so that a loss is noticed and made good."""
+"""What a finished run must hold: recorded in status.json as it finishes, so that a loss is noticed and repaired."""
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.whole_files import sha256_of
 from training.runs.run import read_status
 
 MODEL = "model"
-# The checkpoint to go on from. A finished run keeps it, with the best weights beside it: what was lost of the run is
-# made again by resuming it, without a single step of training, and its numbers are the same bit for bit.
+# A finished run keeps it, with the best weights beside it: what was lost of the run is made again by resuming it,
+# without a single step of training, and its numbers are the same bit for bit.
 CHECKPOINT = Path("checkpoints", "last.npz")
-# What a run makes when its training is over; all of it can be made again from the checkpoints.
+# Made when the training is over; all of it can be made again from the checkpoints.
 _MADE_LAST = ("evaluation.json", "predictions.jsonl", "report.html")
 
 
@@ -19,15 +18,15 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and hash of each file that a finished run must hold, by its path in the run's folder."""
     paths = [*sorted(path for path in (folder / MODEL).rglob("*") if path.is_file()), *map(folder.joinpath, _MADE_LAST)]
     return {
-        path.relative_to(folder).as_posix(): {"size_bytes": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in paths
     }
 
 
 def lost_files(folder: Path, hashes: bool = False) -> list[str]:
-    """What a finished run does not hold any more, in words: files that are missing, or not as they were written.
+    """Files that a finished run has lost, in words: missing, or not as they were written.
 
-    Of a run that noted nothing, since an earlier version made it, only what a power cut emptied.
+    Of a run by an earlier version, which recorded nothing, only what a power cut emptied.
 
     Args:
         hashes: read the files too; sizes alone tell what a power cut did.
@@ -36,18 +35,10 @@ def lost_files(folder: Path, hashes: bool = False) -> list[str]:
     """
     noted = read_status(folder).get("files")
     if not isinstance(noted, dict):
-        return [f"{name} (empty)" for name in _names(folder) if (folder / name).stat().st_size == 0]
+        paths = (*(folder / MODEL).glob("*"), *map(folder.joinpath, _MADE_LAST))
+        empty = [path for path in paths if path.is_file() and path.stat().st_size == 0]
+        return [f"{path.relative_to(folder).as_posix()} (empty)" for path in empty]
     return [f"{name} ({fault})" for name, facts in noted.items() if (fault := _fault(folder, name, facts, hashes))]
-
-
-def has_checkpoint(folder: Path) -> bool:
-    return (folder / CHECKPOINT).exists()
-
-
-def _names(folder: Path) -> Iterator[str]:
-    for path in (*(folder / MODEL).glob("*"), *map(folder.joinpath, _MADE_LAST)):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix()
 
 
 def _fault(folder: Path, name: str, facts: Any, hashes: bool) -> str | None:
@@ -60,11 +51,6 @@ def _fault(folder: Path, name: str, facts: Any, hashes: bool) -> str | None:
             return "missing"
         if path.stat().st_size != size:
             return f"{path.stat().st_size} bytes instead of {size}"
-        return "changed" if hashes and _sha256(path) != sha256 else None
+        return "changed" if hashes and sha256_of(path) != sha256 else None
     except (OSError, ValueError) as error:
         return f"cannot be read: {error}"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """What a run ran on: code, Python, packages, host. Recorded so that a result can be explained later."""
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -60,12 +61,8 @@ def initial_weights(spec: ExperimentSpec) -> str | None:
 @functools.cache
 def package_versions() -> dict[str, str]:
     """Every installed distribution."""
-    found = {}
-    for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found[name.lower()] = distribution.version
-    return dict(sorted(found.items()))
+    installed = importlib.metadata.distributions()
+    return dict(sorted((name.lower(), one.version) for one in installed if (name := one.metadata["Name"])))
 
 
 def code_version(spec: ExperimentSpec) -> dict[str, Any]:
@@ -85,7 +82,7 @@ def _modules_of(spec: ExperimentSpec) -> list[str]:
 def own_modules(modules: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the sources of modules, and of all that they import, by name; without installed packages.
 
-    A source is hashed when this process first asks for it: what a module was imported from, not what became of it.
+    A source is hashed when this process first asks for it: as the module was imported, not as it may be now.
     """
     found: dict[str, str] = {}
     waiting, seen = list(modules), set[str]()
@@ -96,18 +93,12 @@ def own_modules(modules: Iterable[str]) -> dict[str, str]:
         seen.add(name)
         if "." in name:
             waiting.append(name.rpartition(".")[0])
-        path = _source_of(name)
+        known = name.partition(".")[0] in (*sys.stdlib_module_names, *OUR_PACKAGES)
+        path = None if known else source_of(name)
         if path is not None and not _is_installed(path):
             found[name], imported = _hash_and_imports(name, path)
             waiting += imported
     return dict(sorted(found.items()))
-
-
-def _source_of(name: str) -> Path | None:
-    """The file that a module has been, or would be, imported from; without importing it."""
-    if name.partition(".")[0] in (*sys.stdlib_module_names, *OUR_PACKAGES):
-        return None
-    return source_of(name)
 
 
 def _is_installed(path: Path) -> bool:
@@ -144,13 +135,10 @@ def _imports(name: str, is_package: bool, source: bytes) -> Iterator[str]:
 def checkouts() -> dict[str, Any]:
     """Commit and hash of uncommitted changes of the project's checkout, and of the current folder's if another."""
     ours = _git_version(REPOSITORY)
-    try:
-        here = _git_version(Path.cwd())
-    except FileNotFoundError:  # somebody removed the current folder
-        here = None
     found = {"text_recognizer": ours and ours | _untracked_sources(REPOSITORY)}
-    if here != ours:
-        found["working_folder"] = here
+    with contextlib.suppress(FileNotFoundError):  # the current folder was removed
+        here = _git_version(Path.cwd())
+        found["working_folder"] = here if here != ours else None
     return {name: version for name, version in found.items() if version}
 
 
@@ -159,10 +147,7 @@ def _git_version(folder: Path) -> dict[str, Any] | None:
     if commit is None:
         return None
     changes = _git(folder, "diff", "HEAD") or b""
-    return {
-        "git_commit": commit.decode().strip(),
-        "git_diff_sha256": _sha256(changes) if changes else None,
-    }
+    return {"git_commit": commit.decode().strip(), "git_diff_sha256": _sha256(changes) if changes else None}
 
 
 def _untracked_sources(folder: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ log.txt            everything the process printed
 checkpoints/       the state to resume from
 model/             the best bundle
 evaluation.json predictions.jsonl report.html
-stop_request       there when somebody asked the run to stop; holds the reason and the cause
+stop_request       there when the run was asked to stop; holds the reason and the cause
 run.lock           held while the process lives
 wandb/             the W&B files of the run
 """
@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,22 +39,22 @@ from training.runs.places import group_folder_name, new_run_id, runs_folder
 FORMAT = 1
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
-# What a run needs to go on from a checkpoint, besides its status.
-_NEEDED_TO_GO_ON = ("spec.json", "launch.json", "environment.json")
-# One of these is in every folder that a run was begun in, however it ended.
-_SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_GO_ON) for name in (needed, f".{needed}.new")}
+# What a run needs to resume from a checkpoint, besides its status.
+_NEEDED_TO_RESUME = ("spec.json", "launch.json", "environment.json")
+# One of these is in every folder that a run was begun in.
+_SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_RESUME) for name in (needed, f".{needed}.new")}
 _LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
 
 
 @dataclass(frozen=True)
 class Status:
-    """status.json. `state` is "died" when it says running but nobody holds the lock.
+    """status.json. `state` is "died" when it says running but no process holds the lock.
 
     Args:
         times: seconds since 1970: "created", and "started" and "ended" when known.
-        error: in words, when it failed; why it stopped, when it was stopped.
-        cause: the same as data; None where there is none, or an earlier version wrote the status.
+        error: why it failed or was stopped, in words.
         summary: the metrics to compare runs by.
+        cause: the reason as data; None where there is none, or an earlier version wrote the status.
     """
 
     state: str
@@ -87,7 +87,7 @@ class Run:
 
     @classmethod
     def create(cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None) -> "Run":
-        """A new run folder that nobody holds yet. It gets its name once it is whole.
+        """A new run folder, not held yet. It gets its name once it is whole.
 
         What is left of a folder that never became whole, or that a power cut emptied, becomes a run again: its
         checkpoints stay.
@@ -98,11 +98,14 @@ class Run:
         group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
         folder = group / (run_id or new_run_id(spec))
         unfinished = folder.with_name(f".{folder.name}.new")
+        exists = RunError(f"the run folder {folder} exists already. Resume it: --resume {folder}")
         try:
             if is_made(folder):
-                raise _exists(folder)
+                raise exists
             if folder.exists():
-                _check_remains(folder)
+                names = {entry.name for entry in os.scandir(folder)}
+                if names and not names & _SIGNS_OF_A_RUN:
+                    raise RunError(f"{folder} exists and is not a run folder. Move it away, or give another id.")
                 return cls._begin(folder, spec)
             unfinished.mkdir(parents=True, exist_ok=True)
             _remove_unfinished(group)
@@ -111,7 +114,7 @@ class Run:
         except OSError as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
-                raise _exists(folder) from None
+                raise exists from None
             raise cannot_write(f"the run folder {folder}", error) from error
         except RunError:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -126,8 +129,7 @@ class Run:
         run.write_json("spec.json", spec.to_json())
         if is_blank(folder / "launch.json"):
             run.write_json("launch.json", {"attempts": []})
-        run._status = {"format": FORMAT, "state": "created", "times": {"created": time.time()}}
-        run._write_status()
+        run.note(format=FORMAT, state="created", times={"created": time.time()})
         sync(folder / "spec.json")
         return run
 
@@ -190,21 +192,19 @@ class Run:
 
     def set_state(self, state: State, error: str | None = None, cause: Cause | None = None, **more: Any) -> None:
         """Moves the run on; `more` goes into status.json as it is ("summary", "epoch", "epochs")."""
-        stamp = {"running": "started"}.get(state, "ended" if state in ENDED else None)
         times = dict(self._status.get("times", {}))
-        if stamp is not None:
-            times[stamp] = time.time()
         if state == "running":
             times.pop("ended", None)
-        self._status |= {"state": state, "times": times, "error": error, "cause": cause, **more}
-        if state in ENDED:
+            times["started"] = time.time()
+        elif state in ENDED:
+            times["ended"] = time.time()
             self.sync()  # before the state that says that they are there
-        self._write_status(durable=state in ENDED)
+        self.note(durable=state in ENDED, state=state, times=times, error=error, cause=cause, **more)
 
-    def note(self, **more: Any) -> None:
-        """Writes further keys into status.json without a change of state."""
+    def note(self, durable: bool = False, **more: Any) -> None:
+        """Writes further keys into status.json."""
         self._status |= more
-        self._write_status()
+        self.write_json("status.json", self._status, durable)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
@@ -216,16 +216,16 @@ class Run:
     def sync(self) -> None:
         """Puts the reports so far, and what the run was started with, on the disk: a checkpoint may be written now.
 
-        Costs nothing when there was no report since the last time. A single report is not synced: it is worth
-        nothing without a checkpoint that is as far.
+        Costs nothing when there was no report since the last time. A single report is not synced: it is worthless
+        without a checkpoint that is as far.
 
         Raises:
-            RunError: the disk is full or broken, or the folder is not the one any more that this process holds.
+            RunError: the disk is full or broken, or the folder is no longer the one that this process holds.
         """
         self.check_folder()
         if not self._start_synced:
             group = self.folder.parent
-            sync(*(self.folder / name for name in _NEEDED_TO_GO_ON), self.folder, group, group.parent)
+            sync(*(self.folder / name for name in _NEEDED_TO_RESUME), self.folder, group, group.parent)
             self._start_synced = True
         if self._rows_unsynced and self._journal is not None:
             try:
@@ -237,7 +237,7 @@ class Run:
     def check_folder(self) -> None:
         """
         Raises:
-            RunError: the folder is not the one any more that this process holds.
+            RunError: the folder is no longer the one that this process holds.
         """
         if self._lock is not None:
             self._lock.check_folder()
@@ -284,15 +284,8 @@ class Run:
         Raises:
             RunError: the file is missing or damaged.
         """
-        path = self.folder / name
-        try:
+        with _readable(self.folder, name) as path:
             return read_object(path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{self.folder} is not a run folder: it has no {name}.") from None
-        except OSError as error:
-            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
-        except ValueError as error:
-            raise RunError(f"{path} cannot be read: {error}.") from None
 
     def has(self, name: str) -> bool:
         """Whether the run has a file; one that a power cut emptied counts as not written."""
@@ -309,9 +302,6 @@ class Run:
         """
         replace_file(self.folder / name, text, durable)
 
-    def _write_status(self, durable: bool = False) -> None:
-        self.write_json("status.json", self._status, durable)
-
     def is_held(self) -> bool:
         """Whether a process has the run's lock."""
         return holder_of(self.folder / "run.lock") is not None
@@ -323,28 +313,21 @@ def is_made(folder: Path) -> bool:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """The content of a run's status.json. A power cut can leave it empty: then the run was at work, and is no more.
+    """The content of a run's status.json. A power cut can leave it empty: then the run was at work, and no longer is.
 
     Raises:
         RunError: there is none, it is damaged, or of a newer version.
     """
-    path = folder / "status.json"
-    try:
+    with _readable(folder, "status.json") as path:
         content = read_regular(path)
         if is_empty(content):
             return {"format": FORMAT, "state": "running", "times": {"created": path.stat().st_mtime}}
         value = parse_object(content)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder} is not a run folder: it has no status.json.") from None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None
     version = value.get("format", 0)
     if isinstance(version, int) and version > FORMAT:
         raise RunError(
             f"the run {folder} has format {version}; this version reads up to {FORMAT}. "
-            f"Upgrade to the version that wrote it."
+            "Upgrade to the version that wrote it."
         )
     fault = status_fault(value)
     if fault is not None:
@@ -357,21 +340,22 @@ def was_begun(folder: Path) -> bool:
     try:
         return not _SIGNS_OF_A_RUN.isdisjoint(os.listdir(folder))  # noqa: PTH208 - only names
     except OSError:
-        return True  # a folder that nobody may look into is no reason to be silent
+        return True  # a folder without permission is reported, not passed over
 
 
-def _exists(folder: Path) -> RunError:
-    return RunError(f"the run folder {folder} exists already. Resume it: --resume {folder}")
-
-
-def _check_remains(folder: Path) -> None:
+@contextlib.contextmanager
+def _readable(folder: Path, name: str) -> Iterator[Path]:
     """
     Raises:
-        RunError: a folder that is there is not what is left of a run.
+        RunError: the file is missing or damaged.
     """
-    names = {entry.name for entry in os.scandir(folder)}
-    if names and not names & _SIGNS_OF_A_RUN:
-        raise RunError(f"{folder} is there already and is not a run folder. Move it away, or give another id.")
+    path = folder / name
+    try:
+        yield path
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{folder} is not a run folder: it has no {name}.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
 
 
 @functools.cache  # once a process: a sweep makes many runs in one group, and looking through a large one takes a while

@@ -17,11 +17,6 @@ from training.runs.run import Run, read_status, was_begun
 from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
-OWN_COLUMNS = (
-    *("id", "group", "state", "epoch", "epochs", "created", "duration_s", "error", "cause", "folder", "synced"),
-    "damage",
-)
-
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
     ">=": operator.ge,
@@ -35,7 +30,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run as it is now. `value` looks a column up.
+    """One run as it is now, with a value for each column.
 
     Args:
         status, spec: what the files say, checked; empty where the run is damaged.
@@ -51,18 +46,17 @@ class RunRow:
 
     def value(self, column: str) -> Any:
         """Own columns, then the summary's metrics, then (dotted) keys of the spec; None where there is none."""
-        if column in OWN_COLUMNS:
-            return self._own(column)
         return self._found(column, None)
 
     def has(self, column: str) -> bool:
         """Whether the run has a column, if only with null as its value."""
-        return column in OWN_COLUMNS or self._found(column, self) is not self
+        return self._found(column, self) is not self
 
     def _found(self, column: str, otherwise: Any) -> Any:
-        summary = self.status.get("summary", {})
-        if column in summary:
-            return summary[column]
+        if column in _OWN:
+            return _OWN[column](self)
+        if column in self.summary:
+            return self.summary[column]
         found: Any = self.spec
         for key in column.split("."):
             if not isinstance(found, dict) or key not in found:
@@ -70,30 +64,38 @@ class RunRow:
             found = found[key]
         return found
 
-    def to_json(self) -> dict[str, Any]:
-        own = {column: self._own(column) for column in OWN_COLUMNS}
-        return {**own, "summary": self.status.get("summary", {}), "spec": self.spec}
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.status.get("summary", {})  # type: ignore[no-any-return]
 
-    def _own(self, column: str) -> Any:
-        times = self.status.get("times", {})
-        if column == "id":
-            return self.folder.name
-        if column == "group":
-            return self.folder.parent.name
-        if column == "state":
-            return self.state
-        if column == "folder":
-            return str(self.folder)
-        if column == "synced":
-            return synced(self.folder, self.state)
-        if column == "created":
-            return times.get("created")
-        if column == "duration_s":
-            started = times.get("started")
-            return None if started is None else round(max(0.0, times.get("ended", time.time()) - started), 1)
-        if column == "damage":
-            return self.damage
-        return self.status.get(column)
+    @property
+    def times(self) -> dict[str, float]:
+        return self.status.get("times", {})  # type: ignore[no-any-return]
+
+    @property
+    def duration_s(self) -> float | None:
+        started = self.times.get("started")
+        return None if started is None else round(max(0.0, self.times.get("ended", time.time()) - started), 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**{column: self.value(column) for column in OWN_COLUMNS}, "summary": self.summary, "spec": self.spec}
+
+
+_OWN: dict[str, Callable[[RunRow], Any]] = {
+    "id": lambda row: row.folder.name,
+    "group": lambda row: row.folder.parent.name,
+    "state": lambda row: row.state,
+    "epoch": lambda row: row.status.get("epoch"),
+    "epochs": lambda row: row.status.get("epochs"),
+    "created": lambda row: row.times.get("created"),
+    "duration_s": lambda row: row.duration_s,
+    "error": lambda row: row.status.get("error"),
+    "cause": lambda row: row.status.get("cause"),
+    "folder": lambda row: str(row.folder),
+    "synced": lambda row: synced(row.folder, row.state),
+    "damage": lambda row: row.damage,
+}
+OWN_COLUMNS = tuple(_OWN)
 
 
 def read_rows(root: Path | None = None) -> Iterator[RunRow]:
@@ -133,11 +135,10 @@ def select(
         SpecError: a filter that cannot be read, or a column that no run has.
     """
     conditions = [_parse_filter(text) for text in filters]
-    for name, _, _ in conditions:
+    column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
+    for name in (*(name for name, _, _ in conditions), column):
         _check_column(name, rows)
     kept = [row for row in rows if all(_passes(row, *condition) for condition in conditions)]
-    column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
-    _check_column(column, rows)
     having = [row for row in kept if row.value(column) is not None]
     having.sort(key=lambda row: _sort_key(row.value(column)), reverse=descending)
     ordered = having + [row for row in kept if row.value(column) is None]
@@ -145,7 +146,7 @@ def select(
 
 
 def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
-    match = re.fullmatch(r"([\w.]+)\s*(!=|>=|<=|=|>|<|~)\s*(.*)", text, flags=re.DOTALL)
+    match = re.fullmatch(rf"([\w.]+)\s*({'|'.join(_COMPARISONS)})\s*(.*)", text, flags=re.DOTALL)
     if match is None:
         raise SpecError(
             f"the filter '{text}' is not COLUMN and one of {' '.join(_COMPARISONS)} and a value, like network=mlp."
@@ -156,8 +157,7 @@ def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
             re.compile(value)
         except re.error as error:
             raise SpecError(f"the filter '{text}' has no valid regular expression: {error}.") from None
-        return column, _COMPARISONS[sign], value
-    return column, _COMPARISONS[sign], parse_value(value)
+    return column, _COMPARISONS[sign], value if sign == "~" else parse_value(value)
 
 
 def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], wanted: Any) -> bool:
@@ -171,7 +171,7 @@ def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], wante
 def _check_column(column: str, rows: Sequence[RunRow]) -> None:
     if column in OWN_COLUMNS or column in typed_fields() or not rows or any(row.has(column) for row in rows):
         return
-    metrics = {name for row in rows for name in row.status.get("summary", {})}
+    metrics = {name for row in rows for name in row.summary}
     keys = {key for row in rows for key in flatten(row.spec)} if "." in column else set()
     known = sorted(metrics) + list(OWN_COLUMNS)
     raise SpecError(

@@ -1,6 +1,5 @@
-"""What of a run folder W&B has: written down in the folder when a mirror was online to its end."""
+"""How much of a run W&B has: recorded in the run folder when a mirror was online to its end."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -16,22 +15,20 @@ Synced = Literal["yes", "partly", "no"]
 
 
 def note_sent(run: Run, facts: dict[str, Any]) -> None:
-    """Remembers that all of the run as it is now has arrived, and keeps `wandb sync` from sending it once more.
+    """Records that W&B has the run as it is now, and keeps `wandb sync` from sending it again.
 
     Args:
         facts: where it is: project, entity, url.
     """
     folder = run.folder / "wandb"
-    temporary = folder / f".{SENT_FILE}.new"
     note = {**facts, "state": run.status().state, "reports": len(run.rows()), "time": round(time.time(), 3)}
-    temporary.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / SENT_FILE)
+    run.write_json(f"wandb/{SENT_FILE}", note)
     for log in folder.glob("*run-*/run-*.wandb"):
         log.with_name(f"{log.name}.synced").touch()
 
 
 def read_sent(run_folder: Path) -> dict[str, Any]:
-    """What `note_sent` wrote last; empty when nothing was sent."""
+    """What `note_sent` recorded; empty when nothing was sent."""
     try:
         return read_object(run_folder / "wandb" / SENT_FILE)
     except (OSError, ValueError):
@@ -49,10 +46,9 @@ def synced(run_folder: Path, state: str) -> Synced:
     except OSError:
         return "no"
     sent = read_sent(run_folder) if SENT_FILE in names else {}
-    if not sent and not any(name.startswith("offline-run-") for name in names):
-        return "no"
     if not sent:
-        return "yes" if _sent_by_wandb_itself(run_folder) else "no"
+        has_files = any(name.startswith("offline-run-") for name in names)
+        return "yes" if has_files and _sent_by_wandb_itself(run_folder) else "no"
     try:
         reports = len(examine(run_folder / "metrics.jsonl", report_fault).rows)
     except RunError:

@@ -59,7 +59,7 @@ def fill_disk(folder: Path, name: str) -> None:
 
 def test_a_run_gets_its_name_once_its_folder_is_whole(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_write_status", lambda *_: os.kill(os.getpid(), signal.SIGKILL))  # before the last file
+        patch.setattr(Run, "note", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))  # before the last file
         pid = os.fork()
         if pid == 0:
             try:
@@ -108,7 +108,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     folder = tmp_path / "g" / "one"
     folder.mkdir(parents=True)
     (folder / "thesis.tex").write_text("")
-    with pytest.raises(RunError, match="is there already and is not a run folder. Move it away"):
+    with pytest.raises(RunError, match="exists and is not a run folder. Move it away"):
         Run.create(SPEC, "one", tmp_path)
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
 

@@ -24,6 +24,7 @@ from evaluation.predictions import loss_of, prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from text_recognizer.named_part import NamedPart
+from text_recognizer.whole_files import replace_file
 from training.files.journals import read_journal
 from training.files.json_objects import read_object
 from training.files.processes import is_running
@@ -36,7 +37,7 @@ POLL_S = 0.2
 SAMPLES = 32
 # A mirror that has not ended this long after its run never will.
 LONGEST_FINISH_S = 900
-# How long an earlier mirror may take to go away.
+# How long an earlier mirror may take to end.
 PREDECESSOR_S = 5.0
 STATE_FILE, LOG_FILE, LOCK_FILE = "mirror.json", "mirror.log", "mirror.lock"
 
@@ -61,10 +62,7 @@ class Mirror:
             )
 
     def warning_at_end(self, patience_s: float) -> str | None:
-        """Waits a little for the mirror to finish; what went wrong, if anything did.
-
-        A mirror that needs longer goes on by itself.
-        """
+        """Waits a little for the mirror to finish; what went wrong, if anything. A slower one goes on by itself."""
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
@@ -91,21 +89,12 @@ def mirror_command(run: Run, tracker: str, deadline_s: int | None = None) -> lis
 def _end_earlier_mirror(run: Run, folder: Path) -> None:
     """A mirror of an earlier attempt that hangs must not write into the same files as the new one."""
     process = read_state(folder).get("process")
-    try:
-        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return
-    if str(run.folder.resolve()).encode() in command:
-        with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(OSError):  # it has ended
+        if str(run.folder.resolve()).encode() in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
             os.kill(int(str(process)), signal.SIGKILL)
-            _wait_for_end(int(str(process)))
-
-
-def _wait_for_end(process: int, patience_s: float = 5.0) -> None:
-    """Its lock is free when it is gone, not when it was told to go."""
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until and is_running(process, None):
-        time.sleep(0.005)
+            until = time.monotonic() + PREDECESSOR_S  # its lock is free when it is gone, not when it is killed
+            while time.monotonic() < until and is_running(int(str(process)), None):
+                time.sleep(0.005)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -116,15 +105,19 @@ def read_state(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def mirror(run: Run, tracker: Tracker) -> Facts:
-    """Follows a run folder to the end of the run, whatever that end is."""
+def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> Facts:
+    """Follows a run folder to the end of the run, however it ends.
+
+    Args:
+        longest_finish_s: the tracker's last calls must end in this time, or this process does.
+    """
     tracker.start(run)
     sent = 0
     while True:
         # The status before the rows: a run may write its last rows and end between the two.
         status = run.status()
         rows = run.rows()
-        for row in rows[sent:] if sent else _last_words(rows):
+        for row in rows[sent:] if sent else _latest(rows):
             epoch = int(row.get("epoch", 0))
             tracker.log(epoch, row)
             if "test_loss" not in row and (examples := read_examples(run, epoch)):
@@ -134,13 +127,18 @@ def mirror(run: Run, tracker: Tracker) -> Facts:
             break
         time.sleep(POLL_S)
     samples = _sample_predictions(run)
+    if longest_finish_s is not None:
+        signal.alarm(longest_finish_s)  # its default action ends the process
     if samples:
         tracker.log_predictions(int(rows[-1].get("epoch", 0)) if rows else 0, samples)
-    return tracker.finish(status.state, status.summary)
+    facts = tracker.finish(status.state, status.summary)
+    if longest_finish_s is not None:
+        signal.alarm(0)
+    return facts
 
 
-def _last_words(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each epoch once: where a resumed run reported one again, the later word counts."""
+def _latest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each epoch once: where a resumed run reported one again, the later report counts."""
     latest = {(row.get("epoch"), "test_loss" in row): row for row in rows}
     return sorted(latest.values(), key=lambda row: (row.get("epoch", 0), "test_loss" in row))
 
@@ -176,8 +174,7 @@ def main() -> int:
     with _only_mirror(run, folder):
         _write_state(folder, state)
         try:
-            tracker = choice.make()
-            facts = mirror(run, tracker if arguments.deadline is not None else _WithDeadline(tracker))
+            facts = mirror(run, choice.make(), LONGEST_FINISH_S if arguments.deadline is None else None)
         except BaseException as error:
             kind = type(error).__name__
             said = {"state": "failed", "error": f"{kind}: {error}"[:2000], "error_type": kind}
@@ -214,44 +211,15 @@ def _still_sends(mirror_process: object) -> bool:
     """Whether W&B's own process outlives the mirror that it worked for: it would send the same rows beside us."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"wandb-core" in words[0] and str(mirror_process).encode() in words[1:]:
+            program, *arguments = path.read_bytes().split(b"\0")
+            if b"wandb-core" in program and str(mirror_process).encode() in arguments:
                 return True
     return False
 
 
-class _WithDeadline(Tracker):
-    """A tracker whose last calls must end in time."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-
-    def start(self, run: Run) -> None:
-        self._tracker.start(run)
-
-    def log(self, epoch: int, row: Mapping[str, Any]) -> None:
-        self._tracker.log(epoch, row)
-
-    def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._tracker.log_examples(epoch, rows)
-
-    def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        signal.alarm(LONGEST_FINISH_S)  # its default action ends the process
-        self._tracker.log_predictions(epoch, rows)
-
-    def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
-        signal.alarm(LONGEST_FINISH_S)
-        facts = self._tracker.finish(state, summary)
-        signal.alarm(0)
-        return facts
-
-
 def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
     with contextlib.suppress(OSError):
-        path = folder / STATE_FILE
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(state) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(folder / STATE_FILE, json.dumps(state) + "\n", durable=False)
 
 
 if __name__ == "__main__":

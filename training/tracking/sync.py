@@ -13,14 +13,14 @@ from training.runs.sent import read_sent, synced
 from training.tracking.mirror import mirror_command, read_state
 
 Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused", "damaged"]
-START_TIMEOUT_S = 20  # somebody waits
+START_TIMEOUT_S = 20  # a person waits
 # Types of W&B's errors that concern the connection or the account: the next run would meet the same.
 _OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one run.
+    """The outcome for one run.
 
     Args:
         outcome: "refused" where the reason holds for all runs; "damaged" where the folder cannot be read.

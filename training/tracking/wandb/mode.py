@@ -8,29 +8,15 @@ from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 
 Mode = Literal["online", "offline", "disabled"]
-# Noted when this process begins: who started it may be gone when that matters.
+# Recorded when this process begins: its parent may be gone when that matters.
 STARTED_BY = os.getppid()
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def wandb_mode(asked: str | None, say: Callable[[str], None]) -> Mode:
-    """What was asked for; online without a key stays offline.
+    """What the command line asked for, else WANDB_MODE, else offline; online without a key is offline too.
 
-    Raises:
-        SpecError: as for `asked_mode`.
-    """
-    mode = asked_mode(asked)
-    if mode == "online" and not has_key():
-        where = "WANDB_API_KEY or wandb login"
-        say(f"no W&B key found ({where}): this run is kept offline; text-recognizer sync sends it later")
-        return "offline"
-    return mode
-
-
-def asked_mode(asked: str | None) -> Mode:
-    """What the command line asked for, else WANDB_MODE, else offline.
-
-    Whoever starts W&B's agent wants W&B to see the runs: for those it starts, the last resort is online.
+    A run that W&B's agent starts is online by default: whoever starts the agent wants W&B to see its runs.
 
     Raises:
         SpecError: WANDB_MODE holds something else.
@@ -40,6 +26,10 @@ def asked_mode(asked: str | None) -> Mode:
     mode = next((mode for mode in MODES if mode == value), None)
     if mode is None:
         raise SpecError(f"WANDB_MODE must be one of {', '.join(MODES)}. {received(value)}")
+    if mode == "online" and not has_key():
+        where = "WANDB_API_KEY or wandb login"
+        say(f"no W&B key found ({where}): this run is kept offline; text-recognizer sync sends it later")
+        return "offline"
     return mode
 
 

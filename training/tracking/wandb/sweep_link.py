@@ -1,6 +1,5 @@
-"""SweepLink: the W&B sweep that a run belongs to, written down in the run folder so that any later mirror knows it."""
+"""SweepLink: the W&B sweep that a run belongs to, recorded in the run folder so that any later mirror knows it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,20 +45,17 @@ class SweepLink:
     def write(self, run: Run) -> None:
         """Into the run's folder of W&B files."""
         (run.folder / "wandb").mkdir(exist_ok=True)
-        run.write_text(f"wandb/{LINK_FILE}", json.dumps(asdict(self), indent=2) + "\n")
+        run.write_json(f"wandb/{LINK_FILE}", asdict(self))
 
     @classmethod
     def read(cls, run: Run) -> "SweepLink | None":
-        """None where the run belongs to no sweep at W&B."""
+        """None where the run belongs to no sweep at W&B, or its file is damaged."""
         try:
-            return cls(**read_object(run.folder / "wandb" / LINK_FILE)).checked()
+            link = cls(**read_object(run.folder / "wandb" / LINK_FILE))
         except (OSError, ValueError, TypeError):
             return None
-
-    def checked(self) -> "SweepLink | None":
-        """Itself; None where a file said something else than a link's."""
-        names = all(isinstance(part, str | None) for part in (self.project, self.entity))
-        return self if names and isinstance(self.id, str) and isinstance(self.values, dict) else None
+        names = all(isinstance(part, str | None) for part in (link.project, link.entity))
+        return link if names and isinstance(link.id, str) and isinstance(link.values, dict) else None
 
 
 def swept_values(run: Run) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class WandbTracker(Tracker):
         environment = run.read_json("environment.json")
         launch = run.read_json("launch.json")["attempts"][-1]
         if self._mode == "offline":
-            self._remove_unsent(run.folder)
+            for folder in (run.folder / "wandb").glob("offline-run-*"):
+                if not any(folder.glob("*.synced")):
+                    shutil.rmtree(folder)
         sys.argv = list(launch["command"])  # W&B shows how the run was started, not how its mirror was
         project, entity = self._choose_place(run)
         settings = wandb.Settings(
@@ -94,12 +96,13 @@ class WandbTracker(Tracker):
 
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
         row = {name: math.nan if value is None else value for name, value in row.items()}
-        sent_as = self._step(epoch, row)
+        # The test metrics are a separate report after the last epoch.
+        step = epoch + any(name.startswith("test_") for name in row)
         self._when = {"_timestamp": row["time"]} if "time" in row else {}
-        is_new = sent_as >= self._wandb.starting_step
+        is_new = step >= self._wandb.starting_step
         if is_new:
             sent = {"_timestamp" if name == "time" else name: value for name, value in row.items()}
-            self._wandb.log(sent, step=sent_as)
+            self._wandb.log(sent, step=step)
         monitored = row.get(self._monitor.name)
         if monitored is not None and self._monitor.improves(monitored, self._best):
             self._best = monitored
@@ -142,25 +145,18 @@ class WandbTracker(Tracker):
     def _choose_place(self, run: Run) -> tuple[str, str | None]:
         """Project and entity: of the run's sweep, of where the run is already, of the environment, of the sweep's file.
 
-        The variables by which an agent tells a program its run are this process's no longer: they are of one run, and
-        W&B would put them before everything that it is told by arguments.
+        The variables by which an agent names a run to its program are removed: W&B would prefer them to arguments.
         """
         for name in ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"):
             os.environ.pop(name, None)
         link = SweepLink.read(run)
-        sent = read_sent(run.folder)
         asked = {"project": os.environ.get("WANDB_PROJECT"), "entity": os.environ.get("WANDB_ENTITY")}
-        places = [asdict(link) if link is not None else {}, sent, asked, _place_in_sweep_file(run)]
+        places = [asdict(link) if link is not None else {}, read_sent(run.folder), asked, _place_in_sweep_file(run)]
         project, entity = (next((place[key] for place in places if place.get(key)), None) for key in asked)
         if link is not None:
-            os.environ |= {"WANDB_SWEEP_ID": link.id, "WANDB_RUN_ID": run.id}
-            os.environ |= {"WANDB_PROJECT": project} if project else {}
-            os.environ |= {"WANDB_ENTITY": entity} if entity else {}
+            names = {"SWEEP_ID": link.id, "RUN_ID": run.id, "PROJECT": project, "ENTITY": entity}
+            os.environ |= {f"WANDB_{name}": value for name, value in names.items() if value}
         return project or DEFAULT_PROJECT, entity
-
-    def _step(self, epoch: int, row: Mapping[str, Any]) -> int:
-        # The test metrics are a report of their own after the last epoch.
-        return epoch + 1 if any(name.startswith("test_") for name in row) else epoch
 
     def _use_dataset(self, run: Run, environment: Mapping[str, Any]) -> None:
         import wandb
@@ -170,11 +166,8 @@ class WandbTracker(Tracker):
         artifact = wandb.Artifact(
             name=spec.dataset.rpartition(":")[2],
             type="dataset",
-            metadata={
-                "fingerprint": environment["dataset_fingerprint"],
-                "sizes": dataset.sizes(),
-                "dataset_args": spec.dataset_args,
-            },
+            metadata={"fingerprint": environment["dataset_fingerprint"], "sizes": dataset.sizes()}
+            | {"dataset_args": spec.dataset_args},
         )
         # A reference: the files stay where they are, nothing of them is uploaded.
         artifact.add_reference(Path(dataset.store_path).resolve().as_uri(), checksum=False)
@@ -187,11 +180,6 @@ class WandbTracker(Tracker):
         artifact = wandb.Artifact(name=f"model-{self._wandb.id}", type="model", metadata=dict(summary))
         artifact.add_dir(str(bundle), policy="immutable")  # no copy: a finished bundle does not change
         self._wandb.log_artifact(artifact, aliases=["best"])
-
-    def _remove_unsent(self, run_folder: Path) -> None:
-        for folder in (run_folder / "wandb").glob("offline-run-*"):
-            if not any(folder.glob("*.synced")):
-                shutil.rmtree(folder)
 
 
 def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
