@@ -1,7 +1,7 @@
-"""Commands from Python: keyword arguments become the command line's, and the command runs in a process of its own.
+"""Commands from Python: keyword arguments become the command line's, and the command runs in a separate process.
 
-A process of its own, because TensorFlow keeps what it has of a GPU until its process ends, and a run must end the same
-way however it was started. What is printed appears as it is printed, in a terminal and in a notebook.
+A separate process, because TensorFlow keeps its GPU memory until its process ends, and a run must end the same way
+however it was started. What is printed appears as it is printed, in a terminal and in a notebook.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 
 
-def arguments_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list[str]:
+def flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list[str]:
     """Keyword arguments as the flags of the same names.
 
     Args:
@@ -30,26 +30,21 @@ def arguments_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> l
     for action in parser._actions:
         if action.option_strings:
             actions.setdefault(action.dest, action)  # --nowandb is another way to say --wandb disabled
-    words: list[str] = []
+    flags: list[str] = []
     for name, value in given.items():
         if name not in actions:
             raise SpecError(
                 f"there is no argument '{name}'.{did_you_mean(name, actions)} There are: {', '.join(sorted(actions))}."
             )
         flag = next(option for option in actions[name].option_strings if option.startswith("--"))
+        takes_value = actions[name].nargs != 0
         for one in value if isinstance(value, (list, tuple)) else [value]:
-            words += _flag(flag, one, takes_value=actions[name].nargs != 0)
-    return words
-
-
-def _flag(flag: str, value: Any, takes_value: bool) -> list[str]:
-    if value is None or value is False:
-        return []
-    if takes_value:
-        return [f"{flag}={text_of(value)}"]
-    if value is not True:
-        raise SpecError(f"{flag.lstrip('-').replace('-', '_')} is given by True. {received(value)}")
-    return [flag]
+            if one is None or one is False:
+                continue
+            if not takes_value and one is not True:
+                raise SpecError(f"{name} is given by True. {received(one)}")
+            flags.append(f"{flag}={text_of(one)}" if takes_value else flag)
+    return flags
 
 
 def text_of(value: Any) -> str:
@@ -57,8 +52,8 @@ def text_of(value: Any) -> str:
     return str(value) if isinstance(value, (str, os.PathLike)) else json.dumps(value)
 
 
-def run_command(module: str, words: Sequence[str], show: bool) -> tuple[int, str]:
-    """Runs `python -m MODULE WORDS` to its end; its exit code, and what it last printed to standard error.
+def run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:
+    """Runs `python -m MODULE ARGUMENTS` to its end; its exit code, and what it last printed to standard error.
 
     An interrupt is passed on, so that the command can write a checkpoint; a second one kills it.
 
@@ -66,7 +61,7 @@ def run_command(module: str, words: Sequence[str], show: bool) -> tuple[int, str
         show: print what the command prints.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *words],
+        [sys.executable, "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=None if show and _is_the_terminal(sys.stdout) else subprocess.PIPE,
         stderr=subprocess.PIPE if not show else (None if _is_the_terminal(sys.stderr) else subprocess.STDOUT),

@@ -7,12 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecognizerError
+from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, typed_fields
 from training import run_experiment as experiment_command
-from training.api.command import arguments_of, run_command, text_of
-from training.api.run import Run
+from training.api.command import flags_of, run_command, text_of
+from training.api.run import Run, Table
 from training.files.safe_files import replace_file
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
@@ -24,7 +24,7 @@ _NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "id", "overrides")
 
 
 def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: Any) -> Run:
-    """Trains, evaluates and tracks one experiment, in a process of its own; returns when it has ended.
+    """Trains, evaluates and tracks one experiment in a separate process; returns when it has ended.
 
     Args:
         spec: a spec, a mapping, inline JSON or a file; by default the default experiment.
@@ -33,7 +33,7 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
             (`network="mlp"`, `train_args={"epochs": 3}`, `**{"train_args.epochs": 3}`). A class that can be imported
             stands for its path.
     Returns:
-        the run: finished, or stopped where somebody asked it to stop.
+        the run: finished, or stopped where it was asked to stop.
     Raises:
         SpecError: what is wrong with the spec or an argument, all at once, before anything is trained.
         TextRecognizerError: the run failed.
@@ -48,23 +48,22 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
         if name in flags:
             raise SpecError(f"run_experiment takes no argument '{name}' from Python.")
     if "resume" in flags:
-        raise SpecError('to go on with a run, call its resume(): tr.Run("last").resume().')
-    words = arguments_of(experiment_command.parser("run_experiment"), flags)
-    text = _text_of_spec(spec)
-    experiment = assemble(experiment_command.spec_from(text, None, overrides))
+        raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
+    argv = flags_of(experiment_command.parser("run_experiment"), flags)
+    experiment = assemble(experiment_command.spec_from(_text_of_spec(spec), None, overrides))
     run_id = new_run_id(experiment.spec)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
-    words += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]
-    return _ended(folder, run_command("training.run_experiment", words, show))
+    argv += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]
+    return _ended(folder, run_command("training.run_experiment", argv, show))
 
 
 def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
-    """Goes on with a run; see `Run.resume`."""
-    words = arguments_of(experiment_command.parser("run_experiment"), {**arguments, "resume": str(run.folder)})
-    return _ended(run.folder, run_command("training.run_experiment", words, show))
+    """Resumes a run; see `Run.resume`."""
+    argv = flags_of(experiment_command.parser("run_experiment"), {**arguments, "resume": str(run.folder)})
+    return _ended(run.folder, run_command("training.run_experiment", argv, show))
 
 
-class SweepResult:
+class SweepResult(Table):
     """A sweep that has ended. Its folder holds everything.
 
     Args:
@@ -98,23 +97,16 @@ class SweepResult:
         name = self.trials[0]["run"]
         return Run(self.folder / name if (self.folder / name).exists() else name)
 
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        trials = self.trials
+        return list(trials[0]) if trials else ["trial"], [list(row.values()) for row in trials]
+
     def __repr__(self) -> str:
-        from training.terminal.tables import table_lines
-
-        trials = self.trials
-        columns = list(trials[0]) if trials else ["trial"]
-        return "\n".join([f"sweep {self.folder}", *table_lines(columns, [list(row.values()) for row in trials])])
-
-    def _repr_html_(self) -> str:
-        from evaluation.pages import render
-
-        trials = self.trials
-        columns = list(trials[0]) if trials else ["trial"]
-        return render("api_table.html", columns=columns, rows=[list(row.values()) for row in trials])
+        return f"sweep {self.folder}\n{super().__repr__()}"
 
 
 def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = True, **arguments: Any) -> SweepResult:
-    """Runs a W&B sweep on this machine; returns when it has ended. The same call goes on with one that was interrupted.
+    """Runs a W&B sweep on this machine; returns when it has ended. The same call resumes an interrupted one.
 
     Args:
         sweep: a file, YAML or JSON as `run_sweep` takes it; or the content of one, which needs `name`.
@@ -130,9 +122,9 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     """
     path = _written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
     parser = options.parser("run_sweep")
-    words = [str(path), *arguments_of(parser, arguments)]
-    plan: SweepPlan = options.checked_plan(parser.parse_args(words))
-    code, errors = run_command("training.run_sweep", words, show)
+    argv = [str(path), *flags_of(parser, arguments)]
+    plan: SweepPlan = options.checked_plan(parser.parse_args(argv))
+    code, errors = run_command("training.run_sweep", argv, show)
     folder = runs_folder() / group_folder_name(plan.name)
     if code:
         raise RunError(f"the sweep {folder} failed with exit code {code}. {_last_error(errors)}".rstrip())
@@ -140,7 +132,7 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
 
 
 def _written(sweep: Mapping[str, Any], name: str | None) -> Path:
-    """A sweep's content as a file beside the runs, so that the command line can go on with it too."""
+    """A sweep's content as a file beside the runs, so that the command line can resume it too."""
     import yaml
 
     name = name or sweep.get("name")
@@ -161,7 +153,7 @@ def _text_of_spec(spec: Spec | None) -> str | None:
 
 
 def _named(value: Any) -> Any:
-    """A class as its path: what a process of its own can import.
+    """A class as its path, which another process can import.
 
     Raises:
         SpecError: it is defined where nothing can be imported from.
@@ -170,7 +162,7 @@ def _named(value: Any) -> Any:
         return value
     if value.__module__ == "__main__" or "<" in value.__qualname__:
         raise SpecError(
-            f"{value.__name__} is defined in {value.__module__}, and a run is a process of its own. "
+            f"{value.__name__} is defined in {value.__module__}, and a run is a separate process. "
             f"Put the class into a file, and give it as 'file:{value.__name__}'."
         )
     return f"{value.__module__}:{value.__qualname__}"
@@ -185,16 +177,13 @@ def _ended(folder: Path, ended: tuple[int, str]) -> Run:
     code, errors = ended
     if code == 0:
         return Run(folder)
+    kind = DivergedError if code == DivergedError.exit_code else RunError
     reason = _last_error(errors)
     if (folder / "status.json").exists():
         run = Run(folder)
         reason = run._in_words() if run.state in ("failed", "died") else reason or run._in_words()
-        raise _kind(code)(f"the run {folder} ended with exit code {code}: {reason}")
-    raise _kind(code)(f"no run was started (exit code {code}). {reason}".rstrip())
-
-
-def _kind(code: int) -> type[TextRecognizerError]:
-    return DivergedError if code == DivergedError.exit_code else RunError
+        raise kind(f"the run {folder} ended with exit code {code}: {reason}")
+    raise kind(f"no run was started (exit code {code}). {reason}".rstrip())
 
 
 def _last_error(errors: str) -> str:

@@ -1,7 +1,8 @@
 """Runs, as Python shows them: run folders with their figures as arrays, and tables of many."""
 
 import json
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,26 @@ class Run:
         return ", ".join([status.state, *words, *([status.error] if status.error else [])])
 
 
-class Runs(Sequence[Run]):
+class Table(ABC):
+    """What is shown as a table, in a terminal and in a notebook."""
+
+    @abstractmethod
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        """Columns and rows."""
+
+    def __repr__(self) -> str:
+        from training.terminal.tables import table_lines
+
+        return "\n".join(table_lines(*self._table()))
+
+    def _repr_html_(self) -> str:
+        from evaluation.pages import render
+
+        columns, rows = self._table()
+        return render("api_table.html", columns=columns, rows=rows)
+
+
+class Runs(Table, Sequence[Run]):
     """Many runs, printed as `text-recognizer runs list` prints them."""
 
     def __init__(self, rows: Sequence[RunRow], columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
@@ -142,16 +162,13 @@ class Runs(Sequence[Run]):
             return Runs(self._rows[place], self.columns)
         return Run(self._rows[place].folder)
 
-    def __iter__(self) -> Iterator[Run]:
-        return (Run(row.folder) for row in self._rows)
-
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One object a run, as `text-recognizer runs list --format json` has them."""
+        """One object a run, as `text-recognizer runs list --json` has them."""
         return [row.to_json() for row in self._rows]
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame: a row a run, a column each of its own, its metrics, and the dotted keys of its spec.
+        """A pandas.DataFrame: a row a run, a column each for its facts, its metrics, and the dotted keys of its spec.
 
         Raises:
             RunError: pandas is not installed.
@@ -160,23 +177,15 @@ class Runs(Sequence[Run]):
             import pandas as pd
         except ImportError:
             raise RunError("to_pandas needs the package pandas: pip install pandas. `rows` does without.") from None
-        rows = self.rows
-        return pd.DataFrame([row | row.pop("summary") | flatten(row.pop("spec")) for row in rows])
+        return pd.DataFrame([row | row.pop("summary") | flatten(row.pop("spec")) for row in self.rows])
 
-    def __repr__(self) -> str:
-        from training.terminal.tables import table_lines
-
-        return "\n".join(table_lines(self.columns, self._cells())) if self._rows else "no runs"
-
-    def _repr_html_(self) -> str:
-        from evaluation.pages import render
-
-        return render("api_table.html", columns=self.columns, rows=self._cells())
-
-    def _cells(self) -> list[list[str]]:
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         from training.terminal.tables import shown
 
-        return [[shown(column, row.value(column)) for column in self.columns] for row in self._rows]
+        return self.columns, [[shown(column, row.value(column)) for column in self.columns] for row in self._rows]
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._rows else "no runs"
 
 
 def runs(

@@ -10,7 +10,7 @@ SUMMARIES = {
     "runs": "look at runs: list, show, compare, rerun, stop, tail, export",
     "sweeps": "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export",
     "sync": "send runs and sweeps to W&B that were made offline",
-    "predict": "read characters in image files",
+    "predict": "read characters, lines or pages in image files",
     "evaluate": "measure a trained bundle on a split of its dataset",
     "datasets": "the registry of datasets: list, fetch, verify, add, export",
     "gpus": "devices, who holds them and who waits",

@@ -2,6 +2,8 @@
 
 import argparse
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 
 class Command(ABC):
@@ -13,3 +15,10 @@ class Command(ABC):
 
         Heavy libraries are imported by what `run` names, so that a help text does not wait for them.
         """
+
+
+def add_action(actions: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:  # noqa: A002
+    """A subcommand of a command; `actions` is what `add_subparsers` returns."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=help)
+    parser.set_defaults(run=run)
+    return parser

@@ -27,7 +27,8 @@ from text_recognizer.settings import data_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean
 from training.api.samples import dataset_named
-from training.commands.base import Command
+from training.commands.base import Command, add_action
+from training.terminal.tables import wide_console
 
 EXAMPLES = """examples:
   text-recognizer datasets list
@@ -49,32 +50,29 @@ class Datasets(Command):
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-        listing = commands.add_parser("list", help="remote datasets with their state, and the dataset classes")
-        listing.add_argument("--json", action="store_true", help="print JSON")
-        listing.set_defaults(run=run_list)
+        listing = add_action(commands, "list", run_list, "remote datasets with their state, and the dataset classes")
+        listing.add_argument("--json", action="store_true", help="print one JSON object")
 
-        showing = commands.add_parser("show", help="draw samples of a dataset with their labels into a picture file")
-        _add_dataset(showing)
+        showing = add_action(commands, "show", run_show, "draw samples of a dataset with their labels into a picture")
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
         showing.add_argument("--seed", type=int, default=0, metavar="N", help="of their choice (default: %(default)s)")
-        showing.add_argument(
-            "--font", default=DEFAULT_FONT, metavar="FILE", help="that has the characters of the labels"
-        )
-        showing.add_argument(
-            "--output", type=Path, default=Path("samples.png"), metavar="FILE", help="(default: %(default)s)"
-        )
-        showing.set_defaults(run=run_show)
+        showing.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="with the characters of the labels")
+        picture = Path("samples.png")
+        showing.add_argument("--output", type=Path, default=picture, metavar="FILE", help="(default: %(default)s)")
 
-        fetching = commands.add_parser("fetch", help="download and verify; prints the paths")
-        fetching.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
-        fetching.set_defaults(run=run_fetch)
-
-        verifying = commands.add_parser("verify", help="read all that was fetched and converted again, compare hashes")
+        fetching = add_action(commands, "fetch", run_fetch, "download and verify; prints the paths")
+        verifying = add_action(
+            commands, "verify", run_verify, "compare everything fetched or converted with its hashes"
+        )
         verifying.add_argument("names", nargs="*", metavar="NAME", help="a table or dataset class; by default all")
-        verifying.set_defaults(run=run_verify)
+        updating = add_action(
+            commands, "update", run_update, "write hashes of files that have changed into the registry"
+        )
+        for action in (fetching, updating):
+            action.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
 
-        adding = commands.add_parser("add", help="compute size and hash of files and write their table")
+        adding = add_action(commands, "add", run_add, "compute size and hash of files and write their table")
         adding.add_argument("name", metavar="NAME", help="the new table")
         adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
         for key in ABOUT_KEYS:
@@ -82,29 +80,15 @@ class Datasets(Command):
         adding.add_argument("--login", metavar="TEXT", help="where to register; others then place the files themselves")
         adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected; one for each file")
         adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
-        adding.add_argument("--replace", action="store_true", help="put the table in the place of one with this name")
-        adding.set_defaults(run=run_add)
+        adding.add_argument("--replace", action="store_true", help="replace the table of this name")
 
-        updating = commands.add_parser("update", help="write the hashes of files that have changed into the registry")
-        updating.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
-        updating.set_defaults(run=run_update)
-
-        exporting = commands.add_parser("export", help="write a dataset of lines for other tools")
-        _add_dataset(exporting)
+        exporting = add_action(commands, "export", run_export, "write a dataset of lines for other tools")
+        for action in (showing, exporting):
+            action.add_argument("dataset", metavar="DATASET", help="a dataset class")
+            action.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
         exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
-        exporting.add_argument(
-            "--as",
-            dest="form",
-            metavar="NAME[:ARGS]",
-            default="hdf5",
-            help="a form of export; see text-recognizer list exports (default: %(default)s)",
-        )
-        exporting.set_defaults(run=run_export)
-
-
-def _add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", help="a dataset class")
-    parser.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        forms = "a form of export; see text-recognizer list exports (default: %(default)s)"
+        exporting.add_argument("--as", dest="form", metavar="NAME[:ARGS]", default="hdf5", help=forms)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -209,11 +193,7 @@ def _sizes(dataset: Dataset) -> str:
 
 def _describe_table(table: RemoteTable) -> dict[str, Any]:
     return {
-        "name": table.name,
-        "title": table.title,
-        "licence": table.licence,
-        "homepage": table.homepage,
-        "citation": table.citation,
+        **{key: getattr(table, key) for key in ("name", "title", "licence", "homepage", "citation")},
         "files": [
             {"filename": file.filename, "urls": [without_password(url) for url in file.urls], "sha256": file.sha256}
             | {"size_bytes": file.size_bytes, "login": file.login}
@@ -239,14 +219,10 @@ def _describe_class(name: str) -> dict[str, Any]:
 
 
 def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a file or a pipe has no width to break lines for
     files = ", ".join(map(shown, registry_files()))
     remote = Table("name", "title", "licence", "files", "size", "state", title=f"Remote datasets ({files})")
     for table in described["remote"]:
@@ -255,14 +231,12 @@ def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
         remote.add_row(*map(Text, cells))
     classes = Table("name", "meaning", "arguments", title="Dataset classes", show_lines=True)
     for found in described["datasets"]:
-        arguments = "\n".join(map(_argument_text, found["arguments"]))
-        classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"], arguments)))
-    console.print(remote, classes)
-
-
-def _argument_text(argument: dict[str, Any]) -> str:
-    default = f" = {json.dumps(argument['default'])}" if "default" in argument else ""
-    return f"{argument['name']}: {argument['type']}{default}"
+        defaults = (f" = {json.dumps(one['default'])}" if "default" in one else "" for one in found["arguments"])
+        arguments = [
+            f"{one['name']}: {one['type']}{default}" for one, default in zip(found["arguments"], defaults, strict=True)
+        ]
+        classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"], "\n".join(arguments))))
+    wide_console().print(remote, classes)
 
 
 def _refuse_unknown(wanted: list[str], known: set[str]) -> None:

@@ -21,9 +21,7 @@ class Evaluate(Command):
             "examples:\n  text-recognizer evaluate\n"
             "  text-recognizer evaluate runs/default/RUN --split validation --json"
         )
-        parser.add_argument(
-            "bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run folder, or a canonical bundle"
-        )
+        parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
         parser.add_argument("--split", choices=SPLIT_NAMES, default="test")
         parser.add_argument("--json", action="store_true", help="all figures, per class too")
         parser.add_argument("--trust-code", action=TrustCode)

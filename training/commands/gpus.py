@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
 from training.files.processes import printable
+from training.terminal.tables import wide_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,30 +24,20 @@ class Gpus(Command):
     """Devices, who holds them and who waits."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.epilog = "examples:\n" + "".join(
-            f"  text-recognizer gpus{flag}\n" for flag in ("", " --watch=5", " --json")
+        parser.epilog = (
+            "examples:\n  text-recognizer gpus\n  text-recognizer gpus --watch=5\n  text-recognizer gpus --json\n"
         )
         forms = parser.add_mutually_exclusive_group()
         forms.add_argument("--json", action="store_true", help="print one JSON object")
         forms.add_argument(
-            "--watch",
-            nargs="?",
-            type=_seconds,
-            const=1.0,
-            metavar="SECONDS",
-            help="show again and again, until Ctrl-C",
+            "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="refresh until Ctrl-C"
         )
         forms.add_argument("--clear-quarantine", metavar="UUID", help="give a repaired GPU back to the runs")
         parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    manager = GPUManager()
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 160  # for a file or a pipe: 80 would break nearly every line
+    manager, console = GPUManager(), wide_console()
     if args.clear_quarantine:
         manager.clear_quarantine(args.clear_quarantine)
         console.print(f"{args.clear_quarantine} is no longer in quarantine.", soft_wrap=True)
@@ -65,10 +55,7 @@ def as_json(status: "Status") -> dict[str, Any]:
     return {
         "lock_folder": str(status.folder),
         "absence": status.absence,
-        "devices": [
-            {**asdict(device.device), **{key: value for key, value in asdict(device).items() if key != "device"}}
-            for device in status.devices
-        ],
+        "devices": [(facts := asdict(device)).pop("device") | facts for device in status.devices],
         "waiting": [asdict(holder) for holder in status.waiting],
         "stale_files": [str(path) for path in status.stale_files],
         "foreign_files": [str(path) for path in status.foreign_files],
@@ -135,8 +122,8 @@ def _device_table(devices: "list[DeviceStatus]") -> "Table":
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title, justify in (("--gpu", "right"), ("device", "left"), ("memory (MiB)", "right"), ("load", "right")):
-        table.add_column(title, justify="right" if justify == "right" else "left")
+    for title in ("--gpu", "device", "memory (MiB)", "load"):
+        table.add_column(title, justify="left" if title == "device" else "right")
     table.add_column("state", overflow="fold")
     for status in devices:
         table.add_row(

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from text_recognizer.errors import DataError, SpecError
@@ -10,7 +9,7 @@ from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
-from text_recognizer.predictors.paragraph import PageReading, ParagraphTextRecognizer
+from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.commands.base import Command
@@ -21,7 +20,7 @@ MOST_ALTERNATIVES = 1000
 
 
 class Predict(Command):
-    """Read characters in image files."""
+    """Read characters, lines or pages in image files."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
@@ -31,11 +30,7 @@ class Predict(Command):
             "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
         )
         parser.add_argument("images", nargs="+", metavar="IMAGE", help="images of what the bundle was trained to read")
-        parser.add_argument(
-            "--bundle",
-            default=DEFAULT_BUNDLE,
-            help="a bundle or run: folder, id, or last",
-        )
+        parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
         parser.add_argument(
             "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
         )
@@ -86,32 +81,23 @@ def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
     for image in arguments.images:
         page = recognizer.predict(image)
         if arguments.json:
-            print(json.dumps({"image": image, "text": page.text, "lines": list(_lines(page))}, ensure_ascii=False))
+            lines = [{"box": list(line.box), **_to_json(line.prediction)} for line in page.lines]
+            print(json.dumps({"image": image, "text": page.text, "lines": lines}, ensure_ascii=False))
+            continue
+        if len(arguments.images) > 1:
+            print(f"{image}:")
+        if arguments.alternatives is not None:
+            print("\n".join(f"{line.prediction.text}\n{_listed(line.prediction)}" for line in page.lines))
         else:
-            _print_page(image, page, len(arguments.images) > 1, arguments.alternatives is not None)
+            print(page.text if page.lines else "(no lines found)", flush=True)
     return 0
 
 
-def _print_page(image: str, page: PageReading, several: bool, alternatives: bool) -> None:
-    if several:
-        print(f"{image}:")
-    if alternatives:
-        print("\n".join(f"{line.prediction.text}\n{_listed(line.prediction)}" for line in page.lines))
-    else:
-        print(page.text if page.lines else "(no lines found)", flush=True)
-
-
-def _lines(page: PageReading) -> Iterator[dict[str, Any]]:
-    for line in page.lines:
-        yield {"box": list(line.box), **_to_json(line.prediction)}
-
-
 def _to_json(prediction: Prediction) -> dict[str, Any]:
-    alternatives: Sequence[tuple[str, float]] = prediction.alternatives
     row: dict[str, Any] = {
         "text": prediction.text,
         "confidence": prediction.confidence,
-        "alternatives": [{"text": text, "confidence": confidence} for text, confidence in alternatives],
+        "alternatives": [{"text": text, "confidence": confidence} for text, confidence in prediction.alternatives],
     }
     if prediction.characters:
         row["characters"] = [

@@ -6,17 +6,16 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluation.compare import PairedComparison, PairedErrorRates, compare_predictions
+from evaluation.compare import compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
 from text_recognizer.wording import counted
-from training.commands.base import Command
+from training.commands.base import Command, add_action
 from training.files.journals import read_journal
 from training.runs.checks import STATES
 from training.runs.find import find_run
@@ -47,7 +46,7 @@ class Runs(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
-        listing = actions.add_parser("list", help="all runs, the newest first")
+        listing = add_action(actions, "list", _list, "all runs, the newest first")
         listing.add_argument(
             "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
         )
@@ -59,43 +58,29 @@ class Runs(Command):
         listing.add_argument("--group", metavar="NAME", help="only runs of this experiment group")
         forms = listing.add_mutually_exclusive_group()
         forms.add_argument("--format", choices=("table", "csv", "json"), default="table")
-        forms.add_argument(
-            "--json", dest="format", action="store_const", const="json", help="the same as --format json"
-        )
+        forms.add_argument("--json", dest="format", action="store_const", const="json", help="same as --format json")
         listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
-        listing.set_defaults(run=_list)
-        show = actions.add_parser("show", help="everything about one run")
-        show.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
-        show.add_argument("--json", action="store_true")
-        show.set_defaults(run=_show)
-        compare = actions.add_parser("compare", help="differences between runs, metrics side by side, learning curves")
-        compare.add_argument("names", nargs="+", metavar="RUN")
+        show = add_action(actions, "show", _show, "everything about one run")
+        compare = add_action(
+            actions, "compare", _compare, "differences between runs, metrics side by side, learning curves"
+        )
+        stop = add_action(actions, "stop", _stop, "ask a run to stop at its next checkpoint")
+        tail = add_action(actions, "tail", _tail, "follow what a run prints until it ends")
+        rerun = add_action(
+            actions, "rerun", _rerun, "a new run with the spec of an old one; further arguments as of run_experiment"
+        )
+        export = add_action(actions, "export", _export, "labels and readings of the test split, as lines TE_L and TE_P")
+        for action in (show, stop, tail, rerun, export):
+            action.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
+        show.add_argument("--json", action="store_true", help="print one JSON object")
+        compare.add_argument("names", nargs="+", metavar="RUN", help="folder, id, start of an id, or last")
         forms = compare.add_mutually_exclusive_group()
         forms.add_argument("--json", action="store_true", help="print one JSON object")
-        forms.add_argument(
-            "--curve", default=None, metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)"
-        )
-        compare.set_defaults(run=_compare)
-        stop = actions.add_parser("stop", help="ask a run to stop at its next checkpoint")
-        stop.add_argument("name", metavar="RUN")
-        stop.add_argument("--reason", default="asked to by text-recognizer runs stop")
-        stop.set_defaults(run=_stop)
-        tail = actions.add_parser("tail", help="what a run prints, as it prints it, until it ends")
-        tail.add_argument("name", metavar="RUN")
-        tail.add_argument(
-            "--lines", type=int, default=20, metavar="N", help="earlier lines to show first (default: 20)"
-        )
-        tail.set_defaults(run=_tail)
-        export = actions.add_parser("export", help="labels and readings of the test split, as lines TE_L and TE_P")
-        export.add_argument("name", metavar="RUN")
+        forms.add_argument("--curve", metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)")
+        stop.add_argument("--reason", default="asked to by text-recognizer runs stop", help="recorded in the run")
+        tail.add_argument("--lines", type=int, default=20, metavar="N", help="earlier lines shown first (default: 20)")
         export.add_argument("output", type=Path, metavar="FILE", help="a new file, like predict.txt")
-        export.set_defaults(run=_export)
-        rerun = actions.add_parser(
-            "rerun", help="a new run with the spec of an old one; further arguments as of run_experiment"
-        )
-        rerun.add_argument("name", metavar="RUN")
         rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
-        rerun.set_defaults(run=_rerun)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -105,9 +90,13 @@ def _list(arguments: argparse.Namespace) -> int:
     if limit is None and arguments.format == "table" and sys.stdout.isatty():
         limit = 50
     every = list(read_rows())
-    wanted = [row for row in every if _is_of(row, arguments.state, arguments.group)]
+    group = arguments.group and group_folder_name(arguments.group)
+    wanted = [row for row in every if arguments.state in (None, row.state) and group in (None, row.value("group"))]
     rows = select(wanted, arguments.filter, arguments.sort, limit)
-    columns = _columns(arguments.columns, rows)
+    if arguments.columns is None:
+        columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+    else:
+        columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
     if arguments.format == "json":
         print(json.dumps([row.to_json() for row in rows], indent=1))
     elif arguments.format == "csv":
@@ -121,16 +110,6 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _is_of(row: RunRow, state: str | None, group: str | None) -> bool:
-    return state in (None, row.state) and (group is None or row.folder.parent.name == group_folder_name(group))
-
-
-def _columns(given: str | None, rows: Sequence[RunRow]) -> list[str]:
-    if given is None:
-        return [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
-    return [column.strip() for column in given.split(",") if column.strip()]
-
-
 def _show(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
     status, spec = run.status(), run.spec
@@ -139,11 +118,7 @@ def _show(arguments: argparse.Namespace) -> int:
         described = {
             "id": run.id,
             "folder": str(run.folder),
-            "state": status.state,
-            "error": status.error,
-            "cause": status.cause,
-            "times": status.times,
-            "summary": status.summary,
+            **asdict(status),
             "damage": damage,
             "spec": spec.to_json(),
             "environment": run.read_json("environment.json") if run.has("environment.json") else None,
@@ -174,13 +149,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     runs = [find_run(name) for name in arguments.names]
     rows = [_row(run) for run in runs]
     flat = [flatten(row.spec) for row in rows]
-    keys = [
-        key
-        for key in dict.fromkeys(key for one in flat for key in one)
-        if len({json.dumps(one.get(key)) for one in flat}) > 1
-    ]
-    metrics = list(dict.fromkeys(name for row in rows for name in row.status.get("summary", {})))
-    comparison = _comparison(runs)
+    every = dict.fromkeys(key for one in flat for key in one)
+    keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
+    metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
+    predictions = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
+    comparison = compare_predictions(*predictions) if len(runs) == 2 else None
     if arguments.json:
         described = {
             "runs": [row.to_json() for row in rows],
@@ -198,14 +171,6 @@ def _compare(arguments: argparse.Namespace) -> int:
     if comparison is not None:
         print(f"test: {comparison.in_words()}")
     return 0
-
-
-def _comparison(runs: Sequence[Run]) -> PairedComparison | PairedErrorRates | None:
-    """Of the predictions of two runs."""
-    if len(runs) != 2:
-        return None
-    first, second = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
-    return compare_predictions(first, second)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -233,7 +198,7 @@ def _stop(arguments: argparse.Namespace) -> int:
     if state not in ("created", "running"):
         raise RunError(f"the run {run.folder} is not at work: it is {state}.")
     run.request_stop(arguments.reason)
-    print(f"{run.id} will stop at its next checkpoint. Go on with it later: run_experiment --resume {run.id}")
+    print(f"{run.id} will stop at its next checkpoint. Resume it later: run_experiment --resume {run.id}")
     return 0
 
 
@@ -245,7 +210,7 @@ def _tail(arguments: argparse.Namespace) -> int:
     if run.status().state == "created":
         say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C ends the waiting)")
     while not log.exists():
-        # The log again, after the state: a run may begin and end between the two.
+        # The log again, after the state: a run may start and end between the two.
         if run.status().state not in ("created", "running") and not log.exists():
             raise RunError(f"the run {run.folder} has no log.")
         time.sleep(TAIL_S)

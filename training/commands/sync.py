@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.runs.find import find_run
 from training.runs.run import Run, is_made
@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   text-recognizer sync sweep_digits --register                … and register the sweep with these runs done
   text-recognizer sync sweep_digits --attach me/digits/abc12  … as runs of a sweep that is registered already
 
-Nothing is sent twice; a sync that was interrupted goes on when it is started again.
+Nothing is sent twice; run an interrupted sync again to finish it.
 """
 
 
@@ -47,7 +47,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     if bool(arguments.names) == arguments.all:
         raise SpecError("name runs or sweeps to send, or give --all. See text-recognizer sync --help.")
     if arguments.timeout < 1:
-        raise SpecError(f"--timeout must be at least 1. Received: {arguments.timeout}.")
+        raise SpecError(f"--timeout must be at least 1. {received(arguments.timeout)}")
     sweeps, runs = _everything() if arguments.all else _named(arguments.names)
     if arguments.register and len(sweeps) != 1:
         raise SpecError("--register takes the name of one sweep.")
@@ -70,18 +70,15 @@ def _sync(arguments: argparse.Namespace) -> int:
 def _register(sweep: SweepFolder, done: list[Sent]) -> None:
     """
     Raises:
-        RunError: W&B lacks a run that was started; it would give its point out again.
+        RunError: W&B lacks a run that was started; it would suggest its point again.
     """
-    missing = [
-        sent
-        for sent in done
-        if sent.outcome in ("failed", "damaged") or (sent.outcome == "skipped" and sent.run.attempts())
-    ]
+    lacking = [sent for sent in done if sent.outcome in ("failed", "damaged", "skipped")]
+    missing = [sent for sent in lacking if sent.outcome != "skipped" or sent.run.attempts()]
     if missing:
         listed = ", ".join(f"{sent.run.id} ({sent.why})" for sent in missing[:3])
         raise RunError(
             f"the sweep {sweep.name} was not registered: W&B does not have {counted(len(missing), 'run')} of it and "
-            f"would give the points out again: {listed}. The same command goes on when they can be sent."
+            f"would suggest their points again: {listed}. Run the same command when they can be sent."
         )
     from training.sweeps.wandb.registration import register
 
@@ -92,30 +89,24 @@ def _named(names: list[str]) -> tuple[list[SweepFolder], list[Run]]:
     sweeps: list[SweepFolder] = []
     runs: list[Run] = []
     for name in names:
-        sweep = _sweep_called(name)
-        if sweep is not None:
+        try:
+            sweep = find_sweep(name)
+        except RunError:  # none of this name
+            runs.append(find_run(name))
+        else:
             sweeps.append(sweep)
             runs += runs_of(sweep)
-        else:
-            runs.append(find_run(name))
     return sweeps, runs
 
 
-def _sweep_called(name: str) -> SweepFolder | None:
-    try:
-        return find_sweep(name)
-    except RunError:
-        return None
-
-
 def runs_of(sweep: SweepFolder) -> list[Run]:
-    """The runs of a sweep in the order of its trials; those it was answered with from elsewhere included."""
+    """The runs of a sweep in the order of its trials, with those reused from elsewhere."""
     folders = [run.folder for trial in read_trials(sweep.events(), sweep.path).values() for run in trial.runs]
     return [Run(folder) for folder in folders if is_made(folder)]
 
 
 def _everything() -> tuple[list[SweepFolder], list[Run]]:
-    """What may be sent, and damaged runs: whoever sends everything is told what is not among it."""
+    """What may be sent, and damaged runs, which are reported."""
     rows = sorted(read_rows(), key=lambda row: (row.value("created") or 0.0, row.folder.name))
     return [], [Run(row.folder) for row in rows if row.damage or _is_sendable(row)]
 
@@ -148,5 +139,5 @@ def _sum_up(done: list[Sent], total: int) -> None:
         missing = total - count["sent"] - count["nothing new"]
         raise RunError(
             f"W&B refused: {done[-1].why}. {counted(missing, 'run')} not sent. "
-            f"The same command goes on when the reason is gone."
+            "Run the same command when the reason is gone."
         )

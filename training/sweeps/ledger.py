@@ -139,7 +139,7 @@ class Ledger:
             return False
         if not lost:
             return False
-        rebuilt = has_checkpoint(run.folder)
+        rebuilt = (run.folder / CHECKPOINT).exists()
         end = "it is finished again from its checkpoint" if rebuilt else "it has no checkpoint, and is left as it is"
         self.watcher.event(f"trial {trial.number} has lost {', '.join(lost)}: {end}")
         return rebuilt

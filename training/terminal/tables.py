@@ -1,9 +1,13 @@
 """Tables of plain text, for people and for cut, sort and grep."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -13,15 +17,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Aligned columns, numbers to the right; as wide as it needs to be, so that it can be cut and searched."""
-    cells = [list(columns), *(list(row) for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    numeric = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(columns))]
-    for line in cells:
-        padded = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ]
-        yield "  ".join(padded).rstrip()
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    pads = [str.rjust if rows and all(map(_is_number, column)) else str.ljust for column in zip(*rows, strict=True)]
+    for line in lines:
+        cells = zip(pads or [str.ljust] * len(widths), line, widths, strict=True)
+        yield "  ".join(pad(cell, width) for pad, cell, width in cells).rstrip()
 
 
 def shown(column: str, value: Any) -> str:
@@ -36,6 +37,16 @@ def shown(column: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def wide_console() -> "Console":
+    """rich's console; for a file or a pipe, wide enough that hardly a line is broken."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 200
+    return console
 
 
 def _is_number(text: str) -> bool:

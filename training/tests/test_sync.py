@@ -192,7 +192,7 @@ def test_a_sweep_is_registered_only_when_wandb_has_all_of_its_runs(
     else:
         assert (code, calls) == (2, [])
         assert (
-            f"was not registered: W&B does not have 1 run of it and would give the points out again: {second.id} (for"
+            f"was not registered: W&B does not have 1 run of it and would suggest their points again: {second.id} (for"
             in (capsys.readouterr().err)
         )
 
