@@ -13,7 +13,7 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from text_recognizer.spec import (
     without_dotted_keys,
 )
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import received
 from training.attempts.attempt import attempt
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
@@ -56,7 +56,7 @@ EXAMPLES = """examples:
   run_experiment spec.json --train_args.epochs=5      a spec from a file, one value changed
   run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
   run_experiment spec.json --dry-run                  what would run: completed spec, parameters, images
-  run_experiment --resume last                        go on where the newest run stopped
+  run_experiment --resume last                        resume the newest run
   run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
 
 any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
@@ -72,50 +72,41 @@ def parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Train, evaluate and track one experiment.",
         epilog=EXAMPLES,
+        hint="Values of the spec are set by their key, like --train_args.batch_size=64.",
     )
-    parser.add_argument("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
-    parser.add_argument("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")
-    parser.add_argument(
-        "--resume", metavar="RUN", help="go on with a run: its folder, its id or the start of it, or last"
-    )
-    parser.add_argument(
-        "--gpu",
-        metavar="G",
-        help="1: that GPU; -1: wait for a free one; 2x or 0,1: several; none: CPU (default: a free one, if any)",
-    )
-    parser.add_argument("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
-    parser.add_argument("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
-    parser.add_argument("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
-    parser.add_argument("--save", action="store_true", help="make the trained model the canonical one for predictors")
+    add = parser.add_argument
+    add("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
+    add("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")
+    add("--resume", metavar="RUN", help="resume a run: its folder, its id, the start of its id, or last")
+    gpus = "1: that GPU; -1: wait for a free one; 2x or 0,1: several; none: CPU (default: a free one, if any)"
+    add("--gpu", metavar="G", help=gpus)
+    add("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
+    add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
+    add("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
+    add("--save", action="store_true", help="make the trained model the canonical one for predictors")
     add_tracking_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
-    parser.add_argument("--trust-code", action=TrustCode)
-    parser.add_argument(
-        "--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop"
-    )
+    add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    add("--trust-code", action=TrustCode)
+    add("--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop")
     return parser
 
 
 def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     """One experiment from its command line; errors are raised."""
-    command = parser(prog)
     trial = AgentTrial.from_environ()
     rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
-    arguments, unknown = command.parse_known_args(rest)
-    if unknown:
-        known = [option for action in command._actions for option in action.option_strings]
-        raise SpecError(
-            f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
-            f"Values of the spec are set by their key, like --train_args.batch_size=64. See run_experiment --help."
-        )
+    arguments = parser(prog).parse_args(rest)
     if arguments.schema:
         from training.commands.list import schema
 
         print(json.dumps(schema(), indent=2))
         return 0
-    _request(arguments)  # what is wrong with these two is said before anything is fetched
+    _request(arguments)  # what is wrong with these two is reported before anything is fetched
     chosen_trackers(arguments.track, arguments.wandb)
-    _check_id(arguments.id)
+    if arguments.id is not None and not re.fullmatch(r"\w[\w.-]{0,127}", arguments.id):
+        raise SpecError(
+            f"--id must be a name of letters, digits, '_', '-' and '.', at most 128 of them. {received(arguments.id)}"
+        )
     if arguments.resume is not None:
         return _resume(arguments, overrides)
     if trial is not None:
@@ -129,7 +120,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     if trial is not None:
         earlier = trial.earlier_run(experiment.spec.experiment_group)
         if earlier is not None:
-            return _go_on(earlier, experiment, arguments, trial)
+            return _resume_trial(earlier, experiment, arguments, trial)
     return _start(experiment, arguments, trial)
 
 
@@ -168,7 +159,7 @@ def _read_overrides(path: str) -> dict[str, Any]:
 
 
 def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> Any:
-    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are told."""
+    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are warned of."""
     if isinstance(value, dict):
         return {key: _with_numbers(item, document, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -182,10 +173,10 @@ def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> 
 
 
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
-    """Says what would run.
+    """Prints what would run.
 
     Args:
-        run: the run that would be gone on with.
+        run: the run that would be resumed.
     """
     if run is not None:
         status = run.status()
@@ -206,36 +197,22 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
     experiment.dataset.prepare()
     experiment.check_sizes()
     check_learnable(experiment)
-    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
-    with _lease(arguments, run_id) as lease:
-        run = Run.create(experiment.spec, run_id)
-        if trial is not None and trial.link is not None and wandb_mode_of(trackers) != "disabled":
-            trial.link.write(run)
-        return attempt(run, lease, trackers, experiment, arguments.save, **_origin(trial))
+    return _train(run_id, lambda: Run.create(experiment.spec, run_id), experiment, arguments, trial)
 
 
-def _go_on(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
-    """A run that W&B's agent was told to start or resume, and that has a folder: it was preempted, or failed."""
+def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
+    """A run that W&B's agent starts or resumes, and that has a folder: it was preempted, or failed."""
     _refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
     if _is_whole(run):
         from training.tracking.sync import sync_runs
 
         _say_finished(run, arguments.save)
-        for sent in sync_runs([run], deadline_s=600, again=True):  # W&B did not hear of it, or would not have asked
+        for sent in sync_runs([run], deadline_s=600, again=True):  # W&B lacks its end, or would not have asked
             say(f"W&B: {sent.outcome} {sent.why}")
         return 0
     experiment.dataset.prepare()
-    trackers = chosen_trackers(arguments.track, arguments.wandb, say)
-    with _lease(arguments, run.id) as lease:
-        if trial.link is not None and wandb_mode_of(trackers) != "disabled":
-            trial.link.write(run)
-        return attempt(run, lease, trackers, experiment, arguments.save, **_origin(trial))
-
-
-def _origin(trial: AgentTrial | None) -> dict[str, Any]:
-    """What launch.json says of where the run came from."""
-    return {"wandb_sweep": trial.link.path} if trial is not None and trial.link is not None else {}
+    return _train(run.id, lambda: run, experiment, arguments, trial)
 
 
 def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
@@ -249,9 +226,29 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
         _say_finished(run, arguments.save)
         return 0
     experiment.dataset.prepare()
+    return _train(run.id, lambda: run, experiment, arguments)
+
+
+def _train(
+    run_id: str,
+    made: Callable[[], Run],
+    experiment: Experiment,
+    arguments: argparse.Namespace,
+    trial: AgentTrial | None = None,
+) -> int:
+    """Waits for devices, then trains.
+
+    Args:
+        made: the run; it is made once there are devices.
+    """
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
-    with _lease(arguments, run.id) as lease:
-        return attempt(run, lease, trackers, experiment, arguments.save)
+    link = trial.link if trial is not None else None
+    with _lease(arguments, run_id) as lease:
+        run = made()
+        if link is not None and wandb_mode_of(trackers) != "disabled":
+            link.write(run)
+        origin: dict[str, Any] = {} if link is None else {"wandb_sweep": link.path}  # for launch.json
+        return attempt(run, lease, trackers, experiment, arguments.save, **origin)
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:
@@ -266,19 +263,12 @@ def _lease(arguments: argparse.Namespace, label: str) -> Lease:
     return lease
 
 
-def _check_id(run_id: str | None) -> None:
-    if run_id is not None and not re.fullmatch(r"\w[\w.-]{0,127}", run_id):
-        raise SpecError(
-            f"--id must be a name of letters, digits, '_', '-' and '.', at most 128 of them. {received(run_id)}"
-        )
-
-
 def _request(arguments: argparse.Namespace) -> DeviceRequest:
     return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
 
 
 def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
-    """Refuses what --resume cannot do. What is not said, also of the group and of checkpoints, is as the run has it."""
+    """Refuses what --resume cannot do. What is not given, group and checkpoints included, is as the run has it."""
     theirs = flatten(run.spec.to_json())
     if arguments.spec is None:
         value = run.spec.to_json()
@@ -290,21 +280,21 @@ def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[
 
 
 def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection[str] = ()) -> None:
+    new, old = flatten(given.to_json()), flatten(assemble(run.spec).spec.to_json())
     changes = [
         f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
-        for new, old in [(flatten(given.to_json()), flatten(assemble(run.spec).spec.to_json()))]
-        for key in sorted({*new, *old})
-        if new.get(key) != old.get(key) and key not in apart_from
+        for key in sorted({*new, *old} - {*apart_from})
+        if new.get(key) != old.get(key)
     ]
     if changes:
         raise SpecError(
             f"a run cannot be resumed with another spec: {'; '.join(changes)}. Leave SPEC and overrides out, "
-            f"or start a new run."
+            "or start a new run."
         )
 
 
 def _is_whole(run: Run) -> bool:
-    """Whether a run is finished and holds what it made; says what is lost otherwise."""
+    """Whether a run is finished and holds what it made; reports what is lost."""
     if run.status().state != "finished":
         return False
     lost = lost_files(run.folder, hashes=True)

@@ -9,9 +9,14 @@ from text_recognizer.wording import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises SpecError instead of ending the program, and knows no abbreviations."""
+    """An ArgumentParser that raises SpecError instead of ending the program, and accepts no abbreviations.
 
-    def __init__(self, **settings: Any) -> None:
+    Args:
+        hint: a sentence for whoever gives an unknown argument.
+    """
+
+    def __init__(self, hint: str = "", **settings: Any) -> None:
+        self._hint = f"{hint} ".lstrip()
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -24,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             options = list(_options(self))
             raise SpecError(
                 f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], options)} "
-                f"See {self.prog} --help."
+                f"{self._hint}See {self.prog} --help."
             )
         return found
 
