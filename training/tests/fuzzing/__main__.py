@@ -46,7 +46,8 @@ def main() -> int:
             kept = f" {first.keep(arguments.keep)}" if arguments.keep else ""
             error = first.error.splitlines()[-1][:160]
             print(f"  {len(finds)} x {first.place}: {error!r} (input {first.index}{kept})", flush=True)
-        _add(total, tally)
+        total.count(tally.accepted, tally.refused, tally.slowest_s, tally.largest_mb)
+        total.bad = {kind: count + tally.bad[kind] for kind, count in total.bad.items()}
     _print_row(total)
     return 1 if any(total.bad.values()) else 0
 
@@ -56,29 +57,14 @@ def _print_row(tally: Tally) -> None:
     print(ROW.format(tally.target, *numbers, f"{tally.slowest_s:.2f}", f"{tally.largest_mb:.0f}"), flush=True)
 
 
-def _add(total: Tally, tally: Tally) -> None:
-    total.accepted += tally.accepted
-    total.refused += tally.refused
-    total.slowest_s = max(total.slowest_s, tally.slowest_s)
-    total.largest_mb = max(total.largest_mb, tally.largest_mb)
-    for kind, count in tally.bad.items():
-        total.bad[kind] += count
-
-
 def _replay(paths: list[Path]) -> int:
-    bad = 0
+    bad = False
     for path, tally in replayed(paths):
         finds = [find for alike in tally.finds.values() for find in alike]
-        bad += len(finds)
-        said = (
-            finds[0].kind + ": " + finds[0].error
-            if finds
-            else "refused: " + tally.refusal
-            if tally.refused
-            else "accepted"
-        )
-        print(f"{path}: {said}", flush=True)
-    return min(bad, 1)
+        bad |= bool(finds)
+        outcome = f"refused: {tally.refusal}" if tally.refused else "accepted"
+        print(f"{path}: {f'{finds[0].kind}: {finds[0].error}' if finds else outcome}", flush=True)
+    return int(bad)
 
 
 if __name__ == "__main__":

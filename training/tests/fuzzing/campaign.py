@@ -1,4 +1,4 @@
-"""Runs inputs against a target in forked workers; whatever a worker does or dies of is told here."""
+"""Runs inputs against a target in forked workers, and records what each did or died of."""
 
 import json
 import multiprocessing
@@ -34,6 +34,7 @@ LONGEST_WAIT_S = 120
 INPUTS_A_WORKER = 1000
 BAD = ("traceback", "hang", "memory")
 
+_FAST_FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _FORK = multiprocessing.get_context("fork")
 # Exit codes of a worker whose memory would hide what later inputs take.
 _OVER_MEMORY, _OUT_OF_MEMORY = 77, 78
@@ -79,7 +80,7 @@ def read_find(path: Path) -> tuple[str, Files]:
 
 @dataclass
 class Tally:
-    """What became of a target's inputs."""
+    """How a target's inputs ended."""
 
     target: str
     accepted: int = 0
@@ -97,6 +98,12 @@ class Tally:
     def add(self, find: Find) -> None:
         self.bad[find.kind] += 1
         self.finds.setdefault((find.kind, find.place), []).append(find)
+
+    def count(self, accepted: int, refused: int, slowest_s: float, largest_mb: float) -> None:
+        self.accepted += accepted
+        self.refused += refused
+        self.slowest_s = max(self.slowest_s, slowest_s)
+        self.largest_mb = max(self.largest_mb, largest_mb)
 
 
 class Campaign:
@@ -129,7 +136,7 @@ class Campaign:
         """Tries the target's share of so many inputs, and at least the valid ones."""
         inputs = max(round(inputs * self.target.share), len(self.seeds))
         waiting = deque((at, min(at + INPUTS_A_WORKER, inputs)) for at in range(0, inputs, INPUTS_A_WORKER))
-        with tempfile.TemporaryDirectory(prefix="fuzzing-", dir=_fast_folder()) as folder:
+        with tempfile.TemporaryDirectory(prefix="fuzzing-", dir=_FAST_FOLDER) as folder:
             running: list[_Worker] = []
             while waiting or running:
                 while waiting and len(running) < self.jobs:
@@ -146,16 +153,15 @@ class Campaign:
         worker.add_to(self.tally)
         if worker.death is None:
             return None
-        kind, error = worker.death
-        if kind != "traceback":  # a busy machine may have been at fault: the same once more, alone
+        death: tuple[str, str] | None = worker.death
+        if worker.death[0] != "traceback":  # a busy machine may have been at fault: the same once more, alone
             again = _Worker(self, worker.index, worker.index + 1, folder)
             while not again.is_over():
                 connection.wait([again.process.sentinel], timeout=1.0)
             again.add_to(self.tally)
-            if again.death is None:
-                return worker.index + 1, worker.stop
-            kind, error = again.death
-        self.tally.add(Find(self.target.name, worker.index, kind, error, error, self.input(worker.index)))
+            death = again.death
+        if death is not None:
+            self.tally.add(Find(self.target.name, worker.index, *death, death[1], self.input(worker.index)))
         return worker.index + 1, worker.stop
 
 
@@ -189,19 +195,15 @@ class _Worker:
 
     @property
     def death(self) -> tuple[str, str] | None:
-        """What ended the worker before its time: the kind of find and the words."""
+        """What ended the worker early: the kind of find, and the reason in words."""
         code = self.process.exitcode
-        if code == 0:
-            return None
-        if code == _OVER_MEMORY:
-            return "memory", f"more than {MOST_MB} MB"
-        if code == _OUT_OF_MEMORY:
-            return "memory", f"MemoryError: {ADDRESS_SPACE_MB} MB were not enough"
-        if code == -signal.SIGPROF:
-            return "hang", f"more than {MOST_CPU_S} s of processor time"
-        if code == -signal.SIGKILL:
-            return "hang", f"waited for more than {LONGEST_WAIT_S} s, or was killed"
-        return "traceback", f"the process died: exit code {code}"
+        known: dict[int | None, tuple[str, str]] = {
+            _OVER_MEMORY: ("memory", f"more than {MOST_MB} MB"),
+            _OUT_OF_MEMORY: ("memory", f"MemoryError: {ADDRESS_SPACE_MB} MB were not enough"),
+            -signal.SIGPROF: ("hang", f"more than {MOST_CPU_S} s of processor time"),
+            -signal.SIGKILL: ("hang", f"waited for more than {LONGEST_WAIT_S} s, or was killed"),
+        }
+        return None if code == 0 else known.get(code, ("traceback", f"the process died: exit code {code}"))
 
     def is_over(self) -> bool:
         if self.process.exitcode is not None:
@@ -217,10 +219,7 @@ class _Worker:
 
     def add_to(self, tally: Tally) -> None:
         self.process.join()
-        tally.accepted += int(self.state[1])
-        tally.refused += int(self.state[2])
-        tally.slowest_s = max(tally.slowest_s, self.state[3])
-        tally.largest_mb = max(tally.largest_mb, self.state[4])
+        tally.count(int(self.state[1]), int(self.state[2]), self.state[3], self.state[4])
         if self.log.exists():
             for line in self.log.read_text().splitlines():
                 index, kind, error, place = json.loads(line)
@@ -256,7 +255,9 @@ def outcome(target: Target, files: Files, folder: Path) -> tuple[str, str, str]:
     settings = {"RUNS": "runs", "DATA": "data", "LOCKS": "locks", "WEIGHTS": "weights", "METADATA": "metadata.toml"}
     os.environ.update({f"TEXT_RECOGNIZER_{name}": str(folder / place) for name, place in settings.items()})
     try:
-        write_files(files, folder)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         target.read(folder)
     except TextRecognizerError as error:
         return "refused", str(error), ""
@@ -269,24 +270,12 @@ def outcome(target: Target, files: Files, folder: Path) -> tuple[str, str, str]:
     return "accepted", "", ""
 
 
-def write_files(files: Files, folder: Path) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
 def _place_of(error: BaseException) -> str:
     """The innermost line of the project's own."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_ours(frame.filename)]
-    return f"{frames[-1].filename.partition(f'{_ROOT}/')[2]}:{frames[-1].lineno}" if frames else "?"
-
-
-_ROOT = str(Path(__file__).resolve().parents[3])
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(f"{_ROOT}/") and ".venv" not in filename
+    root = f"{Path(__file__).resolve().parents[3]}/"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(root)]
+    own = [frame for frame in frames if ".venv" not in frame.filename]
+    return f"{own[-1].filename.removeprefix(root)}:{own[-1].lineno}" if own else "?"
 
 
 def _isolate(place: Path, limited: bool) -> None:
@@ -297,8 +286,8 @@ def _isolate(place: Path, limited: bool) -> None:
     for name in [name for name in os.environ if name.startswith(("TEXT_RECOGNIZER_", "WANDB_"))]:
         del os.environ[name]
     if limited:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (ADDRESS_SPACE_MB << 20), resource.RLIM_INFINITY))
+        most = int(_memory_mb(0) + ADDRESS_SPACE_MB) << 20
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.addaudithook(_refuse_programs)
 
@@ -316,8 +305,9 @@ def _refuse_programs(event: str, arguments: Sequence[object]) -> None:
         raise StartedAProgramError(f"{event} {arguments[:2]}")
 
 
-def _memory_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+def _memory_mb(column: int = 1) -> float:
+    """Resident memory of this process; in column 0, its address space."""
+    return int(Path("/proc/self/statm").read_text().split()[column]) * resource.getpagesize() / 2**20
 
 
 def _peak_mb() -> float:
@@ -330,10 +320,6 @@ def _computed(pid: int | None) -> tuple[str, ...]:
         return tuple(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])
     except OSError:
         return ()
-
-
-def _fast_folder() -> str | None:
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def replayed(paths: Sequence[Path]) -> Iterator[tuple[Path, Tally]]:

@@ -9,7 +9,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,18 +26,7 @@ VALUES: tuple[Any, ...] = (
     *(None, True, False, "", [], {}, [[]], {"": 0}, [None], 0, -1, 1, 1.5, -0.0, 2**31, 2**53, 2**63, 2**64, 10**400),
     *(1e308, 1e-300, -1e308, float("nan"), float("inf"), 1e18, "x", "a" * 70_000, "\0", "\ud800", "²", "٣", "\u202e"),
     *("..", "/dev/zero", "/", "../../x", "x/y", ".", "utf-8\0", "nan", "1e5", "subprocess:Popen", "os:abort", "a:b"),
-    *(
-        "2000-01-01",
-        "(a+)+$",
-        "é\u0301" * 50,
-        "CON",
-        "last",
-        "running",
-        "finished",
-        "999999999999",
-        "null",
-        "file:///x",
-    ),
+    *("2000-01-01", "(a+)+$", "é\u0301" * 50, "CON", "last", "running", "finished", "9" * 12, "null", "file:///x"),
 )
 TOKENS = (
     *(b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\r", b"\n", b"\t", b'"', b"'", b"\x1b[2J", b"9" * 5000, b"-1"),
@@ -47,27 +36,10 @@ TOKENS = (
     *(b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\\ud800", "²é\u0301".encode()),
     *(b"a" * 70_000, b"structure {" * 3000, b",", b";", b"|", b"#", b"%", b"=", b": ", b"\x85", b"\xe2\x80\xa8"),
 )
-NAMES = (
-    "999999999999.waiting",
-    "000000000000.lease",
-    "x" * 200 + ".json",
-    "a b",
-    "é\u0301",
-    "\n",
-    ".new",
-    "last",
-    "-f",
-)
+NAMES = ("9" * 12 + ".waiting", "0" * 12 + ".lease", "x" * 200 + ".json", "a b", "é\u0301", "\n", ".new", "last", "-f")
 _RAW = "\x01raw\x01"
 _RAWS = (
-    "[" * 100_000,
-    '{"a":' * 100_000,
-    "9" * 5000,
-    "-",
-    "NaN",
-    "1e400",
-    '"\\ud800"',
-    '"\\u0000"',
+    *("[" * 100_000, '{"a":' * 100_000, "9" * 5000, "-", "NaN", "1e400", '"\\ud800"', '"\\u0000"'),
     "[" * 900 + "]" * 900,
 )
 
@@ -104,7 +76,7 @@ def changed(name: str, content: bytes, draw: Random, donor: bytes = b"") -> byte
     if structured is not None and draw.random() < 0.65:
         with contextlib.suppress(Exception):  # an earlier change broke the structure, in whatever way
             return structured(content, draw)
-    return draw.choice(_BYTES)(content, draw, donor)
+    return _byte_change(content, draw, donor)
 
 
 # Bytes
@@ -115,53 +87,51 @@ def _place(content: bytes, draw: Random) -> int:
     return draw.randrange(min(len(content), 256) if draw.random() < 0.5 else len(content)) if content else 0
 
 
-def _flip(content: bytes, draw: Random, _: bytes) -> bytes:
+_WEIGHTS = {"flip": 2, "number": 3, "cut": 1, "remove": 1, "repeat": 1, "token": 2, "splice": 1, "blank": 1}
+
+
+def _byte_change(content: bytes, draw: Random, donor: bytes = b"") -> bytes:
+    """One change of bytes, whatever they mean."""
+    at = _place(content, draw)
+    (what,) = draw.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+    before, after = content[:at], content[at:]
+    match what:
+        case "flip":
+            return _flip(content, draw)
+        case "number":
+            return _number(content, draw)
+        case "cut":
+            return content[: draw.randrange(len(content) + 1)]
+        case "remove":
+            return before + after[draw.choice((1, 2, 4, 16, 64)) :]
+        case "repeat":
+            times = draw.choice((2, 2, 3, 10)) if draw.random() < 0.97 else 20_000
+            return before + after[: draw.choice((1, 4, 16, 64))] * times + after
+        case "token":
+            token = draw.choice(TOKENS)
+            return before + token + after[draw.choice((0, 0, len(token))) :]
+        case "splice":
+            return before + donor[_place(donor, draw) :]
+    return _blank(content, draw)
+
+
+def _flip(content: bytes, draw: Random) -> bytes:
     data = bytearray(content)
     for _time in range(draw.choice((1, 1, 2, 4, 16)) if data else 0):
         data[_place(content, draw)] ^= 1 << draw.randrange(8)
     return bytes(data)
 
 
-def _number(content: bytes, draw: Random, _: bytes) -> bytes:
-    """A number of 1 to 8 bytes, as lengths and offsets are written."""
+def _number(content: bytes, draw: Random) -> bytes:
     at, kind = _place(content, draw), draw.choice("BBHIIQ")
     number = draw.choice((*NUMBERS, len(content), len(content) - at, draw.getrandbits(32)))
     packed = struct.pack(draw.choice("<>") + kind, number % (1 << 8 * struct.calcsize("=" + kind)))
     return content[:at] + packed + content[at + len(packed) :]
 
 
-def _cut(content: bytes, draw: Random, _: bytes) -> bytes:
-    return content[: draw.randrange(len(content) + 1)]
-
-
-def _remove(content: bytes, draw: Random, _: bytes) -> bytes:
-    at = _place(content, draw)
-    return content[:at] + content[at + draw.choice((1, 2, 4, 16, 64)) :]
-
-
-def _repeat(content: bytes, draw: Random, _: bytes) -> bytes:
-    at = _place(content, draw)
-    times = draw.choice((2, 2, 3, 10)) if draw.random() < 0.97 else 20_000
-    return content[:at] + content[at : at + draw.choice((1, 4, 16, 64))] * times + content[at:]
-
-
-def _token(content: bytes, draw: Random, _: bytes) -> bytes:
-    at, token = _place(content, draw), draw.choice(TOKENS)
-    return content[:at] + token + content[at + draw.choice((0, 0, len(token))) :]
-
-
-def _splice(content: bytes, draw: Random, donor: bytes) -> bytes:
-    return content[: _place(content, draw)] + donor[_place(donor, draw) :]
-
-
-def _blank(content: bytes, draw: Random, _: bytes) -> bytes:
+def _blank(content: bytes, draw: Random) -> bytes:
     at, size = _place(content, draw), draw.choice((1, 4, 16, 256))
     return content[:at] + draw.choice((b"\0", b"\xff", draw.randbytes(1))) * size + content[at + size :]
-
-
-_BYTES: tuple[Callable[[bytes, Random, bytes], bytes], ...] = (
-    *(_flip, _flip, _number, _number, _number, _cut, _remove, _repeat, _token, _token, _splice, _blank),
-)
 
 
 # Trees
@@ -239,10 +209,8 @@ def _xml(content: bytes, draw: Random) -> bytes:
     text = str(draw.choice(VALUES)).replace("\0", "").replace("\ud800", "")
     chance = draw.random()
     if chance < 0.5 and one.attrib:
-        one.set(
-            draw.choice(sorted(one.attrib)),
-            draw.choice((text, "-1", "1e9", "9" * 5000, "0,0 1e30,5 nan,3", "structure {" * 20_000)),
-        )
+        value = draw.choice((text, "-1", "1e9", "9" * 5000, "0,0 1e30,5 nan,3", "structure {" * 20_000))
+        one.set(draw.choice(sorted(one.attrib)), value)
     elif chance < 0.6 and one.attrib:
         del one.attrib[draw.choice(sorted(one.attrib))]
     elif chance < 0.7:
@@ -291,7 +259,7 @@ def _many_images(header: bytes, count: int) -> bytes:
 def _gzip(content: bytes, draw: Random) -> bytes:
     if draw.random() < 0.01:
         return _many_images(gzip.decompress(content)[:4], draw.choice((30_000, 400_000)))
-    return gzip.compress(draw.choice(_BYTES)(gzip.decompress(content), draw, b""), 1, mtime=0)
+    return gzip.compress(_byte_change(gzip.decompress(content), draw), 1, mtime=0)
 
 
 def _zip(content: bytes, draw: Random) -> bytes:
@@ -358,24 +326,21 @@ def _png(content: bytes, draw: Random) -> bytes:
     kind, data = chunks[which]
     chance = draw.random()
     if chance < 0.005:
-        chunks = [
-            (b"IHDR", struct.pack(">IIBBBBB", 13_000, 13_000, 8, 0, 0, 0, 0)),
-            (b"IDAT", _paper()),
-            (b"IEND", b""),
-        ]
+        header = struct.pack(">IIBBBBB", 13_000, 13_000, 8, 0, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"IDAT", _paper()), (b"IEND", b"")]
     elif kind == b"IHDR" and chance < 0.3:
         sizes = [draw.choice((1, 28, 5000, 13_000, 30_000, 2**31 - 1)) for _ in range(2)]
         chunks[which] = kind, struct.pack(">II", *sizes) + data[8:]
     elif chance < 0.8:
-        chunks[which] = kind, draw.choice(_BYTES)(data, draw, draw.choice(chunks)[1])
+        chunks[which] = kind, _byte_change(data, draw, draw.choice(chunks)[1])
     elif chance < 0.9:
         chunks.insert(which, draw.choice(chunks))
     else:
         chunks[which] = draw.choice((b"iCCP", b"zTXt", b"tRNS", b"eXIf", b"acTL", b"fdAT", b"PLTE")), data
-    parts = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    ]
-    return content[:8] + b"".join(parts)
+    packed = content[:8]
+    for kind, data in chunks:
+        packed += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return packed
 
 
 def _tar(content: bytes, draw: Random) -> bytes:
@@ -384,6 +349,7 @@ def _tar(content: bytes, draw: Random) -> bytes:
     at = draw.choice(headers)
     begin, size = draw.choice(((0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (265, 32), (345, 155)))
     values = (
+        *(b"5", b"2", b"L", b"S", b"x"),
         b"",
         b"\0",
         b"7" * size,
@@ -391,11 +357,6 @@ def _tar(content: bytes, draw: Random) -> bytes:
         b"/x",
         b"a/b",
         b"\x80" + b"\xff" * 11,
-        b"5",
-        b"2",
-        b"L",
-        b"S",
-        b"x",
         b"-1",
     )
     header = bytearray(content[at : at + 512])
@@ -409,8 +370,8 @@ def _matlab(content: bytes, draw: Random) -> bytes:
     """A change inside the packed element that follows the header."""
     kind, size = struct.unpack_from("<II", content, 128)
     if kind != 15:
-        return content[:128] + draw.choice(_BYTES)(content[128:], draw, b"")
-    packed = zlib.compress(draw.choice(_BYTES)(zlib.decompress(content[136 : 136 + size]), draw, b""))
+        return content[:128] + _byte_change(content[128:], draw)
+    packed = zlib.compress(_byte_change(zlib.decompress(content[136 : 136 + size]), draw))
     return content[:128] + struct.pack("<II", kind, len(packed)) + packed
 
 
@@ -424,7 +385,7 @@ def _font(content: bytes, draw: Random) -> bytes:
     (count,) = struct.unpack_from(">H", content, 4)
     _, _, offset, length = struct.unpack_from(">4sIII", content, 12 + 16 * draw.randrange(count))
     table = content[offset : offset + length]
-    changed_table = draw.choice((_flip, _number, _number, _blank))(table, draw, b"")
+    changed_table = draw.choice((_flip, _number, _number, _blank))(table, draw)
     return content[:offset] + changed_table[: len(table)] + content[offset + len(table) :]
 
 
@@ -432,20 +393,17 @@ def _hdf5(content: bytes, draw: Random) -> bytes:
     """A dataset replaced by one of another shape, type, storage or place, as the library itself writes it."""
     import h5py
 
+    shapes = ((), (0,), (3,), (3, 60, 24), (1, 1), (2**40, 60, 24), (3, 2**20, 2**20), (10**7,), (3, 0, 0))
+    links = (h5py.ExternalLink("/etc/hostname", "/x"), h5py.SoftLink("/"), h5py.SoftLink("/train"))
+    variable = (h5py.string_dtype(), h5py.vlen_dtype("u1"), h5py.ref_dtype)
+    kinds = ("u1", "u1", "f4", "S5", "S1000000", "i8", *variable)
     file = io.BytesIO(content)
     with h5py.File(file, "r+") as opened:
-        groups = [opened, *(one for one in opened.values() if isinstance(one, h5py.Group))]
-        group = draw.choice(groups)
-        name = draw.choice(list(group))
-        shape = draw.choice(
-            ((), (0,), (3,), (3, 60, 24), (1, 1), (2**40, 60, 24), (3, 2**20, 2**20), (10**7,), (3, 0, 0))
-        )
-        chance = draw.random()
+        group = draw.choice([opened, *(one for one in opened.values() if isinstance(one, h5py.Group))])
+        name, shape, chance = draw.choice(list(group)), draw.choice(shapes), draw.random()
         del group[name]
         if chance < 0.1:
-            group[name] = draw.choice(
-                (h5py.ExternalLink("/etc/hostname", "/x"), h5py.SoftLink("/"), h5py.SoftLink("/train"))
-            )
+            group[name] = draw.choice(links)
         elif chance < 0.2:
             group.create_dataset(name, shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
         elif chance < 0.3:
@@ -455,41 +413,16 @@ def _hdf5(content: bytes, draw: Random) -> bytes:
         elif chance < 0.4:
             group.create_group(name)
         else:
-            kinds = (
-                "u1",
-                "u1",
-                "f4",
-                "S5",
-                "S1000000",
-                h5py.string_dtype(),
-                h5py.vlen_dtype("u1"),
-                "i8",
-                h5py.ref_dtype,
-            )
-            packing = draw.choice((None, None, "gzip", "lzf", "szip")) if shape else None
             chunks = tuple(min(size, 1000) or 1 for size in shape) if shape and draw.random() < 0.7 else None
-            group.create_dataset(
-                name, shape, draw.choice(kinds), chunks=chunks, compression=packing if chunks else None
-            )
+            packing = draw.choice((None, None, "gzip", "lzf", "szip")) if chunks else None
+            group.create_dataset(name, shape, draw.choice(kinds), chunks=chunks, compression=packing)
     return file.getvalue()
 
 
-STRUCTURED: dict[str, Callable[[bytes, Random], bytes]] = {
-    ".json": _json,
-    ".jsonl": _json_lines,
-    ".yaml": _yaml,
-    ".xml": _xml,
-    ".lease": _json,
-    ".waiting": _json,
-    **dict.fromkeys((".txt", ".tsv", ".csv", ".toml", ".http", ".given"), _lines),
-    ".gz": _gzip,
-    ".zip": _zip,
-    ".npz": _zip,
-    ".npy": _npy,
-    ".png": _png,
-    ".tar": _tar,
-    ".mat": _matlab,
-    ".ttf": _font,
-    ".quarantine": _json,
-    ".hdf5": _hdf5,
-}
+STRUCTURED: Mapping[str, Callable[[bytes, Random], bytes]] = (
+    dict.fromkeys((".json", ".lease", ".waiting", ".quarantine"), _json)
+    | dict.fromkeys((".txt", ".tsv", ".csv", ".toml", ".http", ".given"), _lines)
+    | dict.fromkeys((".zip", ".npz"), _zip)
+    | {".jsonl": _json_lines, ".yaml": _yaml, ".xml": _xml, ".gz": _gzip, ".npy": _npy, ".png": _png}
+    | {".tar": _tar, ".mat": _matlab, ".ttf": _font, ".hdf5": _hdf5}
+)

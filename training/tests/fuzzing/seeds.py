@@ -1,6 +1,7 @@
 """Valid inputs in the exact formats, made here: each function returns some, a file's content by its name."""
 
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -14,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from text_recognizer.tests import archive_pages, character_files, iam_files
+from text_recognizer.experiment import assemble
+from text_recognizer.images.read import png_bytes
+from text_recognizer.spec import DEFAULT_SPEC, ExperimentSpec
+from text_recognizer.tests import archive_pages, character_files
 from text_recognizer.tests.line_files import picture, write_list
 from training.tests.fuzzing.mutators import Files
 
@@ -28,6 +32,7 @@ SPEC: dict[str, Any] = {
     "experiment_group": "group",
     "seed": 3,
 }
+EXPERIMENTS = {"experiment_group": "g", "experiments": [SPEC, SPEC]}
 GRID = """method: grid
 metric: {name: val_loss, goal: minimize}
 early_terminate: {type: hyperband, min_iter: 2}
@@ -52,6 +57,14 @@ parameters:
   train_args.learning_rate: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}
   train_args.batch_size: {values: [16, 32], probabilities: [0.25, 0.75]}
   train_args.epochs: {distribution: q_uniform, min: 1, max: 4, q: 1}
+"""
+AGENT_VALUES = """wandb_version: 1
+network_args:
+  value: {layer_size: 8}
+train_args.epochs:
+  value: 3
+seed:
+  value: 1
 """
 TOML = """[iris]
 title = "Irises"
@@ -95,37 +108,23 @@ def as_json(value: Any) -> bytes:
 def specs() -> list[Files]:
     lines = {"dataset": "EmnistLinesDataset", "model": "LineModelCtc", "network": "line_lstm_ctc"}
     lines |= {"model_args": {"decoding": "beam", "language_model": 3}, "train_args": {"optimizer": "adamw"}}  # type: ignore[dict-item]
-    own = {
-        "dataset_args.subsample_fraction": 0.1,
-        "train_args": {"augmentation": "affine"},
-        "network": "lenet",
-        "network_args": {},
-    }
-    return [{"spec.json": as_json(one)} for one in (SPEC, lines, {**SPEC, **own}, json.loads(default_spec()))]
+    own = {"dataset_args.subsample_fraction": 0.1, "train_args": {"augmentation": "affine"}}
+    small = {**SPEC, **own, "network": "lenet", "network_args": {}}
+    return as_files("spec.json", SPEC, lines, small, json.loads(DEFAULT_SPEC.read_text()))
 
 
-def default_spec() -> str:
-    from text_recognizer.spec import DEFAULT_SPEC
-
-    return DEFAULT_SPEC.read_text()
+def as_files(name: str, *values: Any) -> list[Files]:
+    return [{name: as_json(value)} for value in values]
 
 
-def sweep_files() -> list[Files]:
-    return [{"sweep.yaml": text.encode()} for text in (GRID, BAYES)]
-
-
-def experiments() -> list[Files]:
-    return [{"experiments.json": as_json({"experiment_group": "g", "experiments": [SPEC, SPEC]})}]
-
-
-def registries() -> list[Files]:
-    return [{"metadata.toml": TOML.encode()}]
+def as_text(name: str, *texts: str) -> list[Files]:
+    return [{name: text.encode()} for text in texts]
 
 
 def overrides() -> list[Files]:
     values = {"network_args": {"layer_size": 8}, "train_args.epochs": 3, "train_args.learning_rate": 1e-4}
     text = b"network: mlp\nnetwork_args.layer_size: 8\ntrain_args:\n  learning_rate: 1e-4\n  optimizer: adam\nseed: 1\n"
-    return [{"values.json": as_json(values)}, {"values.yaml": text}]
+    return [*as_files("values.json", values), {"values.yaml": text}]
 
 
 def pages(page_xml: bool) -> list[Files]:
@@ -133,16 +132,9 @@ def pages(page_xml: bool) -> list[Files]:
     shape = archive_pages.polygon("10,10 110,12 110,30 10,28")
     lines = "".join(archive_pages.alto_line(n, *line, shape=shape) for n, line in enumerate(archive_pages.LINES))
     others = [content, content if page_xml else archive_pages.alto(lines)]
-    image = png(archive_pages.page_image())
-    named = [content.replace("page.png", f"{name}.png").encode() for name in "abc"]
-    files = {f"{name}.xml": text for name, text in zip("abc", named, strict=True)} | {
-        f"{name}.png": image for name in "abc"
-    }
+    files = {f"{name}.png": png_bytes(archive_pages.page_image()) for name in "abc"}
+    files |= {f"{name}.xml": content.replace("page.png", f"{name}.png").encode() for name in "abc"}
     return [{**files, "b.xml": text.replace("page.png", "b.png").encode()} for text in others]
-
-
-def iam() -> list[Files]:
-    return written(iam_files.write_iam)
 
 
 def line_lists() -> list[Files]:
@@ -162,41 +154,25 @@ def line_lists() -> list[Files]:
 
 def csv_lists() -> list[Files]:
     text = b'file,text,split\r\na.png,"first, ""quoted""",train\r\nb.png,second,test\r\nc.png,x,validation\r\n'
-    return [{"lines.csv": text, **{f"{name}.png": png(picture(20)) for name in "abc"}}]
+    return [{"lines.csv": text, **{f"{name}.png": png_bytes(picture(20)) for name in "abc"}}]
 
 
 def page_lists() -> list[Files]:
     lines = [{"x1": 10, "y1": 10, "x2": 110, "y2": 30, "text": "first"}, {"x1": 10, "y1": 40, "x2": 150, "y2": 60}]
     page = {"width": 200, "height": 120, "lines": lines, "writer": "a"}
     listed = {f"{split}1": {**page, "split": split, "writer": split} for split in ("train", "validation", "test")}
-    image = png(archive_pages.page_image())
+    image = png_bytes(archive_pages.page_image())
     return [{"pages.json": as_json(listed), **{f"{name}.png": image for name in listed}}]
-
-
-def char_dicts() -> list[Files]:
-    from text_recognizer.datasets.formats.char_dict import write_char_dict
-
-    return written(
-        lambda folder: write_char_dict(folder, "ab é"), lambda folder: write_char_dict(folder, "xyz", "ord_map")
-    )
 
 
 def charsets() -> list[Files]:
     values: list[Any] = [["a", "b", " "], {"characters": ["a", "é", "ب"]}, {"data_spec": {"classes": ["", "a"]}}]
-    return [{"charset.json": as_json(value)} for value in values] + [{"charset.txt": "a\nb\n \né\n".encode()}]
+    return [*as_files("charset.json", *values), {"charset.txt": "a\nb\n \né\n".encode()}]
 
 
 def texts() -> list[Files]:
-    return [
-        {"texts.txt": "the quick\t12\nbrown fox\t3\n日本\t1\n".encode()},
-        {"texts.txt": b"jumps over\nthe lazy dog\n"},
-    ]
-
-
-def png(image: Any) -> bytes:
-    from text_recognizer.images.read import png_bytes
-
-    return png_bytes(image)
+    counted = "the quick\t12\nbrown fox\t3\n日本\t1\n".encode()
+    return [{"texts.txt": counted}, {"texts.txt": b"jumps over\nthe lazy dog\n"}]
 
 
 _MODES = {"pnm": ("L", "RGB", "1"), "jpeg": ("L", "RGB", "CMYK"), "gif": ("L", "P"), "webp": ("L", "RGBA")}
@@ -252,11 +228,7 @@ def matlab() -> list[Files]:
 def idx() -> list[Files]:
     one = character_files.part([0, 1, 2, 3])
     packed = character_files.idx_files(one, one)
-    plain = {
-        name.removesuffix(".gz"): character_files.idx_bytes(values, False)
-        for name, values in zip(packed, (one[0], one[1]) * 2, strict=True)
-    }
-    return [packed, plain]
+    return [packed, {name.removesuffix(".gz"): gzip.decompress(content) for name, content in packed.items()}]
 
 
 def zips() -> list[Files]:
@@ -276,20 +248,14 @@ def tars() -> list[Files]:
     def made(mode: str) -> bytes:
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
-            for name, kind, link in (
-                ("a", tarfile.DIRTYPE, ""),
-                ("a/b", tarfile.REGTYPE, ""),
-                ("l" * 120, tarfile.REGTYPE, ""),
-                ("a/c", tarfile.SYMTYPE, "b"),
-                ("a/d", tarfile.LNKTYPE, "a/b"),
-            ):
+            plain, links = tarfile.REGTYPE, [("a/c", tarfile.SYMTYPE, "b"), ("a/d", tarfile.LNKTYPE, "a/b")]
+            for name, kind, link in [("a", tarfile.DIRTYPE, ""), ("a/b", plain, ""), ("l" * 120, plain, ""), *links]:
                 info = tarfile.TarInfo(name)
-                info.type, info.linkname = kind, link
-                info.size = 600 if kind == tarfile.REGTYPE else 0
+                info.type, info.linkname, info.size = kind, link, 600 if kind == plain else 0
                 archive.addfile(info, io.BytesIO(bytes(info.size)))
         return file.getvalue()
 
-    return [{"files.tar": made("w")}, {"files.tar.gz": made("w:gz")}, {"files.tar.xz": made("w:xz")}]
+    return [{f"files.tar{ending}": made(f"w:{ending[1:]}")} for ending in ("", ".gz", ".xz")]
 
 
 def fonts() -> list[Files]:
@@ -307,9 +273,6 @@ def fonts() -> list[Files]:
 
 
 def completed() -> dict[str, Any]:
-    from text_recognizer.experiment import assemble
-    from text_recognizer.spec import ExperimentSpec
-
     return assemble(ExperimentSpec.parse(SPEC)).spec.to_json()
 
 
@@ -319,75 +282,44 @@ def run_files(spec: Mapping[str, Any], fingerprint: str) -> Files:
     Args:
         fingerprint: of its data.
     """
-    rows = [
-        {"epoch": n, "loss": 1 / n, "val_loss": 1.5 / n, "val_accuracy": 0.3 * n, "learning_rate": 1e-3} for n in (1, 2)
-    ]
+    rows = [{"epoch": n, "loss": 1 / n, "val_loss": 1.5 / n, "val_accuracy": 0.3 * n, "time": 1.7e9} for n in (1, 2)]
     read = [{"position": n, "label": str(n), "predicted": "1", "loss": 0.5 * n, "confidence": 0.5} for n in range(4)]
-    attempt = {
-        "time": 1.7e9,
-        "process": 1,
-        "host": "h",
-        "command": ["run_experiment"],
-        "folder": "/",
-        "wandb": "offline",
-    }
+    attempt = {"time": 1.7e9, "process": 1, "host": "h", "command": ["run_experiment"], "folder": "/"}
     summary = {"test_accuracy": 0.5, "val_loss": 0.75}
-    times = {"created": 1.7e9, "started": 1.7e9 + 1, "ended": 1.7e9 + 9}
-    status = {
-        "format": 1,
-        "state": "finished",
-        "times": times,
-        "error": None,
-        "summary": summary,
-        "epoch": 2,
-        "epochs": 2,
-    }
-    environment = {
-        "text_recognizer": "0.1.0",
-        "code": {},
-        "devices": ["cpu"],
-        "dataset_fingerprint": fingerprint,
-        "packages": {"numpy": "2"},
-    }
-    state = np.frombuffer(b'{"epoch": 2, "step": 4}', np.uint8)
+    status = {"format": 1, "state": "finished", "error": None, "summary": summary, "epoch": 2, "epochs": 2}
+    environment = {"text_recognizer": "0.1.0", "code": {}, "devices": ["cpu"], "packages": {"numpy": "2"}}
     values = {
         "spec.json": spec,
-        "status.json": status,
-        "launch.json": {"attempts": [{**attempt, "devices": ["cpu"]}]},
-        "environment.json": environment,
+        "status.json": status | {"times": {"created": 1.7e9, "started": 1.7e9 + 1, "ended": 1.7e9 + 9}},
+        "launch.json": {"attempts": [{**attempt, "wandb": "offline", "devices": ["cpu"]}]},
+        "environment.json": environment | {"dataset_fingerprint": fingerprint},
         "evaluation.json": {"metrics": summary, "samples": 4},
         "wandb/mirror.json": {"process": 999_999_999, "state": "done", "mode": "offline"},
         "wandb/synced.json": {"state": "finished", "reports": 2, "url": "http://x", "entity": "e", "project": "p"},
         "wandb/sweep.json": {"id": "s", "project": "p", "entity": "e", "values": {"seed": 1}},
     }
+    checkpoint = io.BytesIO()
+    np.savez(checkpoint, allow_pickle=False, state=np.frombuffer(b'{"epoch": 2, "step": 4}', np.uint8))
     return {
         **{name: as_json(value) for name, value in values.items()},
         "metrics.jsonl": b"".join(as_json(row) + b"\n" for row in rows),
         "predictions.jsonl": b"".join(as_json(row) + b"\n" for row in read),
         "log.txt": b"epoch 1\nepoch 2\n",
-        "checkpoints/last.npz": npz(state=state),
+        "checkpoints/last.npz": checkpoint.getvalue(),
     }
-
-
-def npz(**arrays: Any) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
 
 
 def runs() -> list[Files]:
     """Two runs of a group, one of which stays as it is."""
-    from text_recognizer.experiment import assemble
-    from text_recognizer.spec import ExperimentSpec
-
     spec = completed()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TEXT_RECOGNIZER_DATA"] = folder
         dataset = assemble(ExperimentSpec.parse(spec)).dataset
         dataset.prepare()
-    damaged, healthy = run_files(spec, dataset.fingerprint), run_files({**spec, "seed": 4}, dataset.fingerprint)
-    files = {f"runs/group/damaged/{name}": content for name, content in damaged.items()}
-    files |= {f"runs/group/healthy/{name}": content for name, content in healthy.items()}
+    files: Files = {}
+    for run, seed in (("damaged", 3), ("healthy", 4)):
+        made = run_files({**spec, "seed": seed}, dataset.fingerprint)
+        files |= {f"runs/group/{run}/{name}": content for name, content in made.items()}
     at_work = json.loads(files["runs/group/damaged/status.json"]) | {"state": "running"}
     return [files, {**files, "runs/group/damaged/status.json": as_json(at_work)}]
 
@@ -418,14 +350,8 @@ def leases() -> list[Files]:
     held = {**record, "wish": wish, "holds": {"GPU-0": 1000}, "since": 1.7e9}
     waits = {**record, "wish": wish, "holds": None, "since": None}
     quarantine = {"uuid": "GPU-1", "reason": "ECC errors", "since": 1.7e9, "user": "u"}
-    return [
-        {
-            "locks/000000000001.lease": as_json(held),
-            "locks/000000000002.waiting": as_json(waits),
-            "locks/GPU-1.quarantine": as_json(quarantine),
-            "locks/mutex": b"",
-        }
-    ]
+    values = {"000000000001.lease": held, "000000000002.waiting": waits, "GPU-1.quarantine": quarantine}
+    return [{f"locks/{name}": as_json(value) for name, value in values.items()} | {"locks/mutex": b""}]
 
 
 def answers() -> list[Files]:
@@ -444,13 +370,6 @@ def answers() -> list[Files]:
     return [{"answer.http": content, "part.json": note, "part": b"y" * 10} for content in answered]
 
 
-def agent_values() -> list[Files]:
-    text = (
-        "wandb_version: 1\nnetwork_args:\n  value: {layer_size: 8}\ntrain_args.epochs:\n  value: 3\nseed:\n  value: 1\n"
-    )
-    return [{"values.yaml": text.encode()}]
-
-
 def decoders() -> list[Files]:
     """What a reader of lines has learnt besides its weights."""
     from text_recognizer.decoding.line_decoder import LineDecoder
@@ -465,24 +384,10 @@ def decoders() -> list[Files]:
 
 def bundles() -> list[Files]:
     spec = completed()
-    data = {
-        "input_shape": [8, 8, 1],
-        "classes": list("0123456789"),
-        "target": "character",
-        "ink": "dark",
-        "margin_px": 1,
-    }
-    described = {
-        "format": 1,
-        "written_by": "0.1.0",
-        "run_id": "r",
-        "spec": spec,
-        "data_spec": data,
-        "dataset_fingerprint": "ab",
-        "metrics": {"val_loss": 0.5},
-        "weights_sha256": "00" * 32,
-        "files_sha256": {"decoding.json": "00" * 32},
-    }
+    data = {"input_shape": [8, 8, 1], "classes": list("0123456789"), "target": "character", "margin_px": 1}
+    described = {"format": 1, "written_by": "0.1.0", "run_id": "r", "spec": spec, "data_spec": {**data, "ink": "dark"}}
+    described |= {"dataset_fingerprint": "ab", "metrics": {"val_loss": 0.5}}
+    described |= {"weights_sha256": "00" * 32, "files_sha256": {"decoding.json": "00" * 32}}
     return [{"weights/name/bundle.json": as_json(described), "weights/name/model.weights.h5": b"x"}]
 
 
@@ -492,7 +397,6 @@ def weights() -> list[Files]:
 
     from text_recognizer.datasets.base import DataSpec
     from text_recognizer.models.bundle import build_model, write_bundle
-    from text_recognizer.spec import ExperimentSpec
 
     keras.utils.set_random_seed(0)
     characters = DataSpec((8, 8, 1), tuple("0123456789"))

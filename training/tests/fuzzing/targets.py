@@ -23,7 +23,7 @@ import numpy as np
 from text_recognizer import experiment
 from text_recognizer.datasets.characters.files import read_character_files
 from text_recognizer.datasets.drawing.fonts import Font
-from text_recognizer.datasets.formats.char_dict import read_char_dict
+from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.datasets.formats.lexicon import read_lexicon
@@ -44,6 +44,7 @@ from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
 from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.tests import iam_files
 from training import cli, run_experiment
 from training.attempts.checkpoint import read_checkpoint
 from training.devices.device import Device, Reading
@@ -110,16 +111,13 @@ def _only(folder: Path, pattern: str = "*") -> Path:
     return found[0]
 
 
-def _no_sleep() -> None:
-    time.sleep = lambda _: None
+def assembled(spec: str | None = None, overrides: str | None = None) -> experiment.Experiment:
+    return experiment.assemble(spec_from(spec, overrides, {}))
 
 
-def _spec(folder: Path) -> None:
-    experiment.assemble(spec_from(str(folder / "spec.json"), None, {}))
-
-
-def _overrides(folder: Path) -> None:
-    experiment.assemble(spec_from(None, str(_only(folder)), {}))
+@functools.cache
+def _digits() -> Any:
+    return assembled().dataset
 
 
 def _sweep_file(folder: Path) -> None:
@@ -148,11 +146,6 @@ def _pages(folder: Path) -> None:
     _prepared(AltoLinesDataset, ".", folder)
 
 
-def _lexicon(folder: Path) -> None:
-    entries = read_lexicon(folder / "texts.txt")
-    assert sum(entry.count for entry in entries) >= 0
-
-
 def _sentences(folder: Path) -> None:
     source = SentenceSource("abcdefghijklmnopqrstuvwxyz ", words_of(folder / "texts.txt"))
     list(source.sentences(20, 32, np.random.default_rng(0)))
@@ -162,16 +155,7 @@ def _image(folder: Path) -> None:
     path = _only(folder)
     with contextlib.suppress(DataError):
         read_grey(path)
-    fit_to(read_image(path), experiment.assemble(_digits()).dataset.data_spec)
-
-
-@functools.cache
-def _digits() -> Any:
-    return spec_from(None, None, {})
-
-
-def _idx(folder: Path) -> None:
-    read_character_files({path.name: path for path in sorted(folder.iterdir())})
+    fit_to(read_image(path), _digits().data_spec)
 
 
 def _archive(folder: Path) -> None:
@@ -215,7 +199,7 @@ def _weights(folder: Path) -> None:
 
 
 def _right_hashes(files: Files) -> None:
-    """What somebody who changes a bundle does, too."""
+    """Hashes of what was changed, as a forger would mend them."""
     with contextlib.suppress(Exception):
         described = json.loads(files["bundle/bundle.json"])
         described["weights_sha256"] = hashlib.sha256(files["bundle/model.weights.h5"]).hexdigest()
@@ -331,7 +315,7 @@ _server = functools.cache(_Answering)
 
 
 def _answer(folder: Path) -> None:
-    _no_sleep()
+    time.sleep = lambda _: None
     server = _server()
     server.content = (folder / "answer.http").read_bytes() if (folder / "answer.http").exists() else b""
     if (folder / "part").exists():
@@ -378,7 +362,7 @@ def _digits_prepared() -> str:
     """A data folder with the digits, made once by each worker."""
     folder = str(Path("digits").absolute())
     os.environ["TEXT_RECOGNIZER_DATA"] = folder
-    experiment.assemble(_digits()).dataset.prepare()
+    assembled().dataset.prepare()
     return folder
 
 
@@ -394,27 +378,32 @@ def _images() -> Iterator[Target]:
         yield Target(kind, partial(seeds.picture_files, kind), _image)
 
 
+_CHAR_DICTS = (partial(write_char_dict, characters="ab é"), partial(write_char_dict, characters="xyz", form="ord_map"))
 _TABLE = (
-    Target("spec", seeds.specs, _spec),
-    Target("overrides", seeds.overrides, _overrides, share=0.5),
-    Target("sweep_yaml", seeds.sweep_files, _sweep_file, share=0.2),
-    Target("experiments", seeds.experiments, _sweep_file),
-    Target("agent_values", seeds.agent_values, _agent),
-    Target("registry", seeds.registries, lambda folder: load_registry(folder / "metadata.toml")),
+    Target("spec", seeds.specs, lambda folder: assembled(f"{folder}/spec.json")),
+    Target("overrides", seeds.overrides, lambda folder: assembled(overrides=str(_only(folder))), share=0.5),
+    Target("sweep_yaml", partial(seeds.as_text, "sweep.yaml", seeds.GRID, seeds.BAYES), _sweep_file, share=0.2),
+    Target("experiments", partial(seeds.as_files, "experiments.json", seeds.EXPERIMENTS), _sweep_file),
+    Target("agent_values", partial(seeds.as_text, "values.yaml", seeds.AGENT_VALUES), _agent),
+    Target(
+        "registry",
+        partial(seeds.as_text, "metadata.toml", seeds.TOML),
+        lambda folder: load_registry(folder / "metadata.toml"),
+    ),
     Target("page_xml", partial(seeds.pages, True), _pages, share=0.3),
     Target("alto_xml", partial(seeds.pages, False), _pages, share=0.3),
     Target("page_list", seeds.page_lists, partial(_prepared, PageListDataset, "pages.json"), share=0.3),
-    Target("iam", seeds.iam, partial(_prepared, IamLinesDataset, "."), share=0.3),
+    Target("iam", partial(seeds.written, iam_files.write_iam), partial(_prepared, IamLinesDataset, "."), share=0.3),
     Target("line_list", seeds.line_lists, partial(_prepared, LineListDataset, "."), share=0.3),
     Target("csv", seeds.csv_lists, partial(_prepared, LineListDataset, "lines.csv"), share=0.3),
-    Target("char_dict", seeds.char_dicts, read_char_dict),
+    Target("char_dict", partial(seeds.written, *_CHAR_DICTS), read_char_dict),
     Target("charset", seeds.charsets, lambda folder: read_charset(str(_only(folder)), "NFC", "dataset")),
-    Target("lexicon", seeds.texts, _lexicon),
+    Target("lexicon", seeds.texts, lambda folder: read_lexicon(folder / "texts.txt")),
     Target("sentences", seeds.texts, _sentences),
     *_images(),
     Target("hdf5", seeds.hdf5, partial(_prepared, Hdf5LinesDataset, "lines.hdf5")),
     Target("matlab", seeds.matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), "emnist.mat")),
-    Target("idx", seeds.idx, _idx),
+    Target("idx", seeds.idx, lambda folder: read_character_files({path.name: path for path in folder.iterdir()})),
     Target("zip", seeds.zips, _archive),
     Target("tar", seeds.tars, _archive),
     Target("font", seeds.fonts, _font),
