@@ -1,8 +1,9 @@
 """Evaluation of a model on one split: metrics with intervals, every single prediction."""
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation import characters, lines
+from evaluation.intervals import rate_intervals
 from evaluation.result import Evaluation
-from evaluation.tally import Tally
 from text_recognizer.datasets.base import Split
-from text_recognizer.models.base import Model, Prediction, ScoredBatch
+from text_recognizer.models.base import Model, Prediction, ScoredBatch, check_counted
+from text_recognizer.models.metric import Counts
 from text_recognizer.whole_files import replace_file
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]
@@ -23,6 +25,40 @@ EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]
     "character": characters.extras,
     "line": lines.extras,
 }
+
+
+class Tally:
+    """What is summed over the batches of a split: losses, and the parts and wholes of every metric."""
+
+    def __init__(self, model: Model, split: Split) -> None:
+        self._model = model
+        self._names = [metric.name for metric in model.metrics]
+        self._trainable = model.trainable(split)
+        self._losses = np.full(len(split), math.nan)
+        self._parts = np.zeros((len(split), len(self._names), 2))
+
+    def add(self, scored: ScoredBatch, counts: dict[str, Counts]) -> None:
+        """
+        Raises:
+            SpecError: the model counts something else than the metrics it declares.
+        """
+        check_counted(self._model, "counts", counts, self._names)
+        self._losses[scored.positions] = scored.losses
+        for place, name in enumerate(self._names):
+            self._parts[scored.positions, place] = np.stack(counts[name], axis=-1)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The mean loss over samples that can be learnt, and every metric: sums first, the ratio last."""
+        losses = self._losses[self._trainable]
+        totals = zip(self._names, self._parts.sum(axis=0).tolist(), strict=True)
+        rates = {name: part / whole if whole else math.nan for name, (part, whole) in totals}
+        return {"loss": float(np.mean(losses)) if len(losses) else math.nan} | rates
+
+    def intervals(self, groups: Sequence[str] | None) -> dict[str, tuple[float, float]]:
+        """95 % intervals of the metrics that have a value."""
+        intervals = rate_intervals(self._parts, groups) if self._names else []
+        return {name: pair for name, pair in zip(self._names, intervals, strict=True) if math.isfinite(pair[0])}
 
 
 def measure(model: Model, split: Split) -> dict[str, float]:

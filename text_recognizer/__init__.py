@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from training.api.experiments import SweepResult as SweepResult
     from training.api.experiments import run_experiment as run_experiment
     from training.api.experiments import run_sweep as run_sweep
-    from training.api.predictors import load_predictor as load_predictor
     from training.api.run import Run as Run
     from training.api.run import Runs as Runs
+    from training.api.run import load_predictor as load_predictor
     from training.api.run import runs as runs
     from training.api.samples import draw_samples as draw_samples
 
@@ -35,8 +35,7 @@ _NAMES = {
     "text_recognizer.networks.base": ("Network",),
     "text_recognizer.spec": ("ExperimentSpec",),
     "training.api.experiments": ("SweepResult", "run_experiment", "run_sweep"),
-    "training.api.predictors": ("load_predictor",),
-    "training.api.run": ("Run", "Runs", "runs"),
+    "training.api.run": ("Run", "Runs", "load_predictor", "runs"),
     "training.api.samples": ("draw_samples",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

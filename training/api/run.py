@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec, flatten
+from text_recognizer.trust import trust_all
 from training.files.journals import read_journal
-from training.runs.find import find_run
+from training.runs.find import bundle_named, find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
 
 if TYPE_CHECKING:
+    from text_recognizer.models.bundle import Bundle
     from text_recognizer.predictors.base import Predictor
 
 
@@ -63,12 +65,12 @@ class Run:
 
     @property
     def summary(self) -> dict[str, float]:
-        """The metrics of the best weights on the validation and the test split; empty until the run is finished."""
+        """Metrics of the best weights on the validation and the test split; empty until the run is finished."""
         return dict(self._run.status().summary)
 
     @property
     def evaluation(self) -> dict[str, Any]:
-        """evaluation.json: metrics on the test split with their 95 % intervals, and what else there is to say.
+        """evaluation.json: metrics on the test split with their 95 % intervals, and further figures.
 
         Raises:
             RunError: the run is not finished.
@@ -90,15 +92,13 @@ class Run:
 
     def predictor(self) -> "Predictor":
         """Reads images with the best weights."""
-        from text_recognizer.predictors.load import load
-
-        return load(self.folder)
+        return load_predictor(self)
 
     def resume(self, **arguments: Any) -> "Run":
-        """Goes on from the last checkpoint; arguments as of `run_experiment`.
+        """Resumes from the last checkpoint; arguments as of `run_experiment`.
 
         Raises:
-            RunError: it did not come to its end.
+            RunError: it failed.
         """
         from training.api.experiments import resume
 
@@ -205,6 +205,28 @@ def runs(
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """
     return Runs(select(list(read_rows()), filters, sort, limit), columns)
+
+
+def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = False) -> "Predictor":
+    """Reads images with a trained model.
+
+    Args:
+        source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a canonical bundle's name.
+        trust_code: run the code that a bundle or run from elsewhere names, as --trust-code does; for the rest of this
+            process.
+    Raises:
+        RunError, DataError: there is no such run or bundle, or it is damaged.
+        SpecError: it names code from elsewhere.
+
+    Example:
+        >>> tr.load_predictor("last").predict("digit.png").text
+    """
+    from text_recognizer.predictors.load import load
+
+    if trust_code:
+        trust_all()
+    found = source.folder if isinstance(source, Run) else source
+    return load(bundle_named(found) if isinstance(found, (str, Path)) else found)
 
 
 def _number(value: Any) -> float:

@@ -29,10 +29,8 @@ def draw_samples(
         >>> tr.draw_samples("DigitsDataset", count=4).save("digits.png")
     """
     if isinstance(source, Run):
-        dataset, options = (
-            assemble(source.spec).dataset,
-            {**options, "split": "test", "predictions": source.predictions},
-        )
+        dataset = assemble(source.spec).dataset
+        options |= {"split": "test", "predictions": source.predictions}
         if not options["predictions"]:
             raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
     else:
