@@ -20,7 +20,7 @@ from text_recognizer.whole_files import replace_file
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]
 
-# What DataSpec.target names, and what else is to be said of such samples: fields of an Evaluation.
+# Further fields of an Evaluation, by DataSpec.target.
 EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]] = {
     "character": characters.extras,
     "line": lines.extras,
@@ -70,7 +70,7 @@ def measure(model: Model, split: Split) -> dict[str, float]:
 
 
 def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
-    """Everything there is to say of a model on a split."""
+    """Every figure and every prediction of a model on a split."""
     started = time.perf_counter()
     tally = Tally(model, split)
     rows = prediction_rows(model, split, tally=tally)

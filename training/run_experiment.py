@@ -274,8 +274,8 @@ def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[
         value = run.spec.to_json()
     else:
         value = without_dotted_keys(read_spec(arguments.spec)[0])
-        said = flatten(value)
-        value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in said})
+        given = flatten(value)
+        value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in given})
     _refuse_another_spec(run, assemble(spec_from(json.dumps(value), arguments.overrides, overrides)).spec)
 
 

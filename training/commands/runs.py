@@ -242,7 +242,7 @@ def _row(run: Run) -> RunRow:
     """
     row = read_row(run.folder)
     if row is None or row.damage:
-        raise RunError(str(row.damage) if row else f"{run.folder} is not a run folder any more.")
+        raise RunError(str(row.damage) if row else f"{run.folder} is no longer a run folder.")
     return row
 
 

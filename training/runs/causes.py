@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 class Cause(StrEnum):
     """Why a run was stopped or failed.
 
-    A run whose cause is `interrupted` or `preempted` goes on when its sweep does; one that was asked to stop does not.
+    A sweep that resumes also resumes runs that were `interrupted` or `preempted`, but none that was asked to stop.
     """
 
     ASKED = "asked"

@@ -99,7 +99,7 @@ OWN_COLUMNS = tuple(_OWN)
 
 
 def read_rows(root: Path | None = None) -> Iterator[RunRow]:
-    """All runs, in no order. A folder that is no run, or not yet, is passed over; a damaged run has a row that says so.
+    """All runs, in no order. A folder that is no run, or not yet, is skipped; the row of a damaged run has the reason.
 
     Raises:
         RunError: the place for runs cannot be looked into.

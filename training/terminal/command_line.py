@@ -39,7 +39,7 @@ def guarded(command: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain about it again when it closes the streams.
+        # The reader of our output has gone; Python must not complain again when it closes the streams.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (OSError, UnicodeError) as error:
@@ -59,8 +59,8 @@ def _refusal(error: OSError | UnicodeError) -> str:
         return f"a text is not {error.encoding}: {error.reason} at byte {error.start}. Save it as UTF-8."
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    said = error.strerror if isinstance(error, OSError) else None
-    return f"{said or str(error) or type(error).__name__}."
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{reason or str(error) or type(error).__name__}."
 
 
 def say(text: str) -> None:

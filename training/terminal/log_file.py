@@ -14,9 +14,9 @@ from typing import IO, TextIO
 class LogFile:
     """Copies file descriptors 1 and 2 into a log while it is entered.
 
-    A `tee` of its own session does the copying: it outlives a crash of this process by the moment it needs to write
-    the last lines, and no signal to our process group reaches it. Nor does the end of whoever reads our output
-    (`| head`) end it: the log goes on. Where the descriptors are the log already, nothing is left to do.
+    A `tee` in its own session does the copying: it outlives a crash of this process to write the last lines, and no
+    signal to our process group reaches it. Where the reader of our output ends (`| head`), the log continues. Where the
+    descriptors are the log already, nothing is done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ def _standard_error_to(descriptor: int) -> Iterator[None]:
 
 
 def _silence_if_unread(descriptor: int) -> None:
-    """Leads a pipe that nobody reads any more to nowhere: what is printed after a run must not make it fail."""
+    """Redirects a pipe without a reader to nowhere: what is printed after a run must not make it fail."""
     poll = select.poll()
     poll.register(descriptor, 0)
     if any(events & select.POLLERR for _, events in poll.poll(0)):
@@ -107,7 +107,7 @@ def _silence_if_unread(descriptor: int) -> None:
 def _is_open_as(file: IO[bytes], descriptor: int) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.fstat(file.fileno()))
-    except OSError:  # closed by whoever started us
+    except OSError:  # closed by the parent
         return False
 
 

@@ -12,7 +12,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises SpecError instead of ending the program, and accepts no abbreviations.
 
     Args:
-        hint: a sentence for whoever gives an unknown argument.
+        hint: a sentence for the message about an unknown argument.
     """
 
     def __init__(self, hint: str = "", **settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tracking: mirrors of a run folder, each made by a process of its own.
+"""Tracking: mirrors of a run folder, each made by a separate process.
 
 A further tracker is one file with a subclass of `Tracker`, and one line here; or an entry point.
 """

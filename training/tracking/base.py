@@ -10,11 +10,11 @@ from training.runs.run import Run
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to say of a mirror, in its mirror.json and at the end of a run.
+    """What mirror.json and the end of a run tell of a mirror.
 
     Args:
         folder: where its files are.
-        url: where the run is to be seen.
+        url: the page of the run.
     """
 
     folder: str | None = None
@@ -22,9 +22,14 @@ class Facts:
 
 
 class Tracker(ABC):
-    """What a mirror calls, in this order, in a process of its own: whatever fails or hangs, the run never notices.
+    """What a mirror calls, in this order, in a separate process: the run is never affected by a failure or a hang.
 
-    Arguments of the constructor are what stands after the name in `--track NAME:KEY=VALUE,…`.
+    The constructor's arguments are those of `--track NAME:KEY=VALUE,…`.
+
+        class Printer(Tracker):
+            def start(self, run): print(run.id)
+            def log(self, epoch, row): print(epoch, row)
+            def finish(self, state, summary): return Facts()
     """
 
     @abstractmethod
@@ -33,7 +38,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
-        """One report: a line of metrics.jsonl. The test metrics are a report of their own after the last epoch."""
+        """One report: a line of metrics.jsonl. The test metrics are a separate report after the last epoch."""
 
     def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
         """What a few samples of the validation split are read as after an epoch; rows as of `log_predictions`."""

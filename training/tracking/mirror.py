@@ -62,11 +62,11 @@ class Mirror:
             )
 
     def warning_at_end(self, patience_s: float) -> str | None:
-        """Waits a little for the mirror to finish; what went wrong, if anything. A slower one goes on by itself."""
+        """Waits a little for the mirror to finish; what went wrong, if anything. A slower one continues alone."""
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            return f"the tracker {self.choice.name} is not done yet; process {self._process.pid} goes on by itself"
+            return f"the tracker {self.choice.name} is not done yet; process {self._process.pid} continues alone"
         state = read_state(self._folder)
         if self._process.returncode == 0 and state.get("state") == "done":
             return None
@@ -74,7 +74,7 @@ class Mirror:
 
     @property
     def url(self) -> str | None:
-        """Where the run is to be seen, if its tracker says so."""
+        """The page of the run, if its tracker has one."""
         return read_state(self._folder).get("url")
 
 
@@ -177,8 +177,8 @@ def main() -> int:
             facts = mirror(run, choice.make(), LONGEST_FINISH_S if arguments.deadline is None else None)
         except BaseException as error:
             kind = type(error).__name__
-            said = {"state": "failed", "error": f"{kind}: {error}"[:2000], "error_type": kind}
-            _write_state(folder, {**state, **said})
+            failure = {"state": "failed", "error": f"{kind}: {error}"[:2000], "error_type": kind}
+            _write_state(folder, {**state, **failure})
             raise
         _write_state(folder, {**state, "state": "done", **asdict(facts)})
     return 0

@@ -1,4 +1,4 @@
-"""Sync: sends run folders to W&B later, each by a mirror of its own, as if the run had been online."""
+"""Sync: sends run folders to W&B later, each by its own mirror, as if the run had been online."""
 
 import signal
 import subprocess
@@ -35,8 +35,8 @@ class Sent:
 def sync_runs(runs: Iterable[Run], deadline_s: int, again: bool = False) -> Iterator[Sent]:
     """Sends runs one after the other, and ends at the first that W&B refuses for a reason that holds for all.
 
-    What W&B has of a run is not sent again: the steps go on after the last one it has, and artifacts are known by their
-    content. A sync that was interrupted at any moment therefore goes on when it is started again.
+    What W&B has of a run is not sent again: steps continue after the last one it has, and artifacts are known by their
+    content. An interrupted sync is therefore finished by starting it again.
 
     Args:
         deadline_s: how long one run may take.

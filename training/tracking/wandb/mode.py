@@ -16,7 +16,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 def wandb_mode(asked: str | None, say: Callable[[str], None]) -> Mode:
     """What the command line asked for, else WANDB_MODE, else offline; online without a key is offline too.
 
-    A run that W&B's agent starts is online by default: whoever starts the agent wants W&B to see its runs.
+    A run that W&B's agent starts is online by default.
 
     Raises:
         SpecError: WANDB_MODE holds something else.

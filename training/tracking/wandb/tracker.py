@@ -30,7 +30,7 @@ class WandbTracker(Tracker):
     """One W&B run for one run folder, with the same id.
 
     Offline, the W&B files are always made anew from the whole folder, so that nothing a killed process lost is missing;
-    online, a resumed run goes on after the last step the server has.
+    online, a resumed run continues after the last step the server has.
 
     Args:
         mode: whether to send, or to keep the files for later.
