@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from text_recognizer import __version__
 from text_recognizer.registry import names, resolve
-from training.commands import SUMMARIES
+from training.commands.table import SUMMARIES
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
 

@@ -97,7 +97,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
     arguments = parser(prog).parse_args(rest)
     if arguments.schema:
-        from training.commands.list import schema
+        from training.commands.parts import schema
 
         print(json.dumps(schema(), indent=2))
         return 0

@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 from text_recognizer.registry import resolve
 from training import cli, run_experiment
-from training.commands import SUMMARIES
+from training.commands.table import SUMMARIES
 from training.sweeps import options
 from training.terminal.parser import Parser
 

@@ -59,6 +59,8 @@ FLOORS = [
     {"training.sweeps"},
     {"training.sweeps.results"},
     {"training.sweeps.wandb"},
+    {"training.commands.table"},
+    {"training.commands.parts"},
     {"training.run_experiment", "training.prepare_experiments"},
     {"training.run_sweep"},
     {"training.api"},

@@ -206,7 +206,7 @@ def _describe_table(table: RemoteTable) -> dict[str, Any]:
 
 
 def _describe_class(name: str) -> dict[str, Any]:
-    from training.commands.list import describe
+    from training.commands.parts import describe
 
     described = describe("dataset", name)
     if "problem" in described:

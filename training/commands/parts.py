@@ -1,0 +1,63 @@
+"""What can be named, with its arguments: every kind of part, here and in a spec."""
+
+import inspect
+from typing import Any
+
+import training.commands.table  # noqa: F401 - its kind, and those of the rooms below, are listed too
+from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, json_schema_of, to_json
+from text_recognizer.datasets import exports  # noqa: F401
+from text_recognizer.errors import SpecError
+from text_recognizer.experiment import json_schema
+from text_recognizer.named_part import constructor_of
+from text_recognizer.registry import BUILT_IN, GIVEN, PLURALS, RECIPES, names, resolve
+from text_recognizer.train_args import TrainArgs
+from training import executors, tracking  # noqa: F401
+from training.sweeps import search, stopping_rules  # noqa: F401
+
+KINDS = {PLURALS[kind]: kind for kind in BUILT_IN}  # those of training's rooms too: they are imported above
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a spec; under "$defs", that of the arguments of every part that a command line names."""
+    others = [kind for kind in BUILT_IN if kind not in ("dataset", "model", "network", *RECIPES)]
+    return json_schema() | {"$defs": {PLURALS[kind]: {"properties": _schemas(kind)} for kind in others}}
+
+
+def _schemas(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in names(kind):
+        described = describe(kind, name)
+        found[name] = {"description": described["summary"]}
+        if "problem" not in described:
+            found[name] |= json_schema_of(constructor_of(resolve(kind, name)), GIVEN[kind])
+    return found
+
+
+def entries(plural: str) -> dict[str, Any]:
+    if plural == "train_args":
+        return {"train_args": _described(TrainArgs)}
+    return {name: describe(KINDS[plural], name) for name in names(KINDS[plural])}
+
+
+def describe(kind: str, name: str) -> dict[str, Any]:
+    """The summary and the arguments of a part. An entry point that cannot be loaded has a "problem"."""
+    try:
+        target = resolve(kind, name)
+    except SpecError as error:
+        return {"summary": f"cannot be loaded: {error}", "arguments": {}, "problem": str(error)}
+    return _described(target, GIVEN[kind])
+
+
+def _described(target: Any, given: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "summary": (inspect.getdoc(target) or "").partition("\n")[0],
+        "arguments": {
+            name: {
+                "type": describe_annotation(argument.annotation),
+                "required": argument.default is REQUIRED,
+                "default": None if argument.default is REQUIRED else to_json(argument.default),
+            }
+            for name, argument in arguments_of(constructor_of(target)).items()
+            if name not in given
+        },
+    }
