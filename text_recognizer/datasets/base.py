@@ -99,7 +99,7 @@ class Dataset(ABC):
     >>> from text_recognizer.datasets.characters.digits import DigitsDataset
     >>> digits = DigitsDataset(subsample_fraction=0.1)
     >>> digits.prepare()
-    >>> digits.split("train").batch(np.arange(32))["image"].shape
+    >>> digits.split("train").batch(np.arange(32))["image"].shape  # by positions; np is numpy
     (32, 8, 8, 1)
     """
 

@@ -26,19 +26,11 @@ class StoredDataset(Dataset):
 
     @abstractmethod
     def source(self) -> dict[str, Any]:
-        """What the stored arrays depend on: files, options. Datasets with the same source share a store.
-
-        Raises:
-            DataError: the files are not there.
-        """
+        """What the stored arrays depend on: files, options. Raises DataError where the files are not there."""
 
     @abstractmethod
     def _fill(self, writer: StoreWriter) -> None:
-        """Converts everything into the store.
-
-        Raises:
-            DataError: a file is not there or damaged; nothing can be used.
-        """
+        """Converts everything into the store; raises DataError where nothing can be used."""
 
     def fetch(self) -> None:
         """Gets the files on this machine; the only place that touches the network."""
@@ -89,11 +81,7 @@ class StoredDataset(Dataset):
     def derived_arrays(
         self, key: Mapping[str, Any], make: Callable[[], Mapping[Any, NDArray[Any]]]
     ) -> Mapping[str, NDArray[Any]]:
-        """Arrays that follow from the store, as members of splits; stored too, so that processes share them.
-
-        Args:
-            key: what they depend on.
-        """
+        """Arrays that follow from store and key, as members of splits; stored too, so that processes share them."""
         folder = self.derived_folder(key)
         if (store := find_store(folder)) is not None:
             return store.arrays()

@@ -121,7 +121,7 @@ class CharacterDataset(StoredDataset):
 
     @property
     def _is_one_part(self) -> bool:
-        """Whether the images come without a test split of their own."""
+        """Whether the images come without a test split."""
         return "all.labels" in self.store.meta["arrays"]
 
     @property
@@ -166,11 +166,11 @@ class CharacterDataset(StoredDataset):
 def stratified_halves(
     labels: NDArray[Any], members: Positions, fraction: float, random: np.random.Generator
 ) -> tuple[Positions, Positions]:
-    """Parts a set of samples in two, class by class and at random.
+    """Splits a set of samples in two, class by class and at random.
 
     Args:
         labels: (N,) class ids of all samples.
-        members: which of them to part.
+        members: which of them to split.
         fraction: share of each class that goes into the second part: rounded, at least one sample, but never the last
             one of the first part.
     Returns:

@@ -42,7 +42,7 @@ class GntSource(PictureSource):
     """Consecutive records of a GNT file; CASIA has a file a writer, named after the writer.
 
     Args:
-        records: those that are meant.
+        records: the chosen ones.
         begin: how many of the file's come before them.
     """
 

@@ -1,4 +1,4 @@
-"""Characters in image files of their own: a folder for each class, or a table of files and characters."""
+"""Characters in one image file each: a folder for each class, or a table of files and characters."""
 
 import csv
 import unicodedata

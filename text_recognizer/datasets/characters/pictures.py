@@ -250,7 +250,7 @@ class PictureDataset(CharacterDataset):
 
 
 def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int]) -> _Converted:
-    """Runs in a process of its own."""
+    """Runs in a worker process."""
     images, labels, hashes, names, groups, rejected = [], [], [], [], [], []
     for sample in source.samples():
         if isinstance(sample, Rejected):

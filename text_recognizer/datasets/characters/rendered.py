@@ -12,9 +12,8 @@ from annotated_types import Ge, Le
 
 from text_recognizer.charset import describe
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, given_classes
-from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, SidePx
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.drawing.changes import Grey, Noise, with_noise
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.storage.file_states import state_of_files
@@ -82,6 +81,7 @@ class _Drawing(PictureSource):
         return picture
 
 
+@dataclass(eq=False, repr=False)
 class RenderedCharactersDataset(PictureDataset):
     """Every character of a charset drawn with fonts; the first drawing of each is clean, the others are changed.
 
@@ -102,42 +102,25 @@ class RenderedCharactersDataset(PictureDataset):
         stroke_px: the most pixels by which strokes become thicker or thinner.
         noise: kinds of noise for every other changed drawing: gaussian, poisson, salt, pepper; [] for none.
         seed: of all changes.
-        side: of the images, in pixels.
-        stretch: scales height and width on their own; otherwise characters keep their proportions.
         test_fraction: share of the fonts (of one font's drawings) held out for the test split without test_fonts.
         validation_fraction: share held out for validation without validation_fonts.
-        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        balance: use no more images of a class for training and validation than the mean class has.
-        processes: that draw; null takes as many as there are cores.
+        side, stretch, subsample_fraction, balance, processes: see datasets.characters.pictures.PictureDataset.
     """
 
-    def __init__(
-        self,
-        fonts: tuple[str, ...] = (),
-        test_fonts: tuple[str, ...] = (),
-        validation_fonts: tuple[str, ...] = (),
-        charset: list[str] | str | None = None,
-        repetitions: Annotated[int, Ge(1), Le(10_000)] = 20,
-        rotation_deg: Annotated[float, Ge(0), Le(45)] = 6.0,
-        slant_deg: Annotated[float, Ge(0), Le(45)] = 10.0,
-        stroke_px: Annotated[float, Ge(0), Le(4)] = 1.0,
-        noise: tuple[Noise, ...] = ("gaussian", "poisson"),
-        seed: Annotated[int, Ge(0)] = 0,
-        side: SidePx = 64,
-        stretch: bool = False,
-        test_fraction: Fraction = 0.2,
-        validation_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-        balance: bool = False,
-        processes: Annotated[int, Ge(1)] | None = None,
-    ) -> None:
-        super().__init__(side, stretch, test_fraction, subsample_fraction, validation_fraction, balance, processes)
-        self.fonts = _paths(fonts) or (DEFAULT_FONT,)
-        self.test_fonts, self.validation_fonts = _paths(test_fonts), _paths(validation_fonts)
-        self.charset = charset
-        self.repetitions = repetitions
-        self.changes = (rotation_deg, slant_deg, stroke_px, tuple(noise))
-        self.seed = seed
+    fonts: tuple[str, ...] = ()
+    test_fonts: tuple[str, ...] = ()
+    validation_fonts: tuple[str, ...] = ()
+    charset: list[str] | str | None = None
+    repetitions: Annotated[int, Ge(1), Le(10_000)] = 20
+    rotation_deg: Annotated[float, Ge(0), Le(45)] = 6.0
+    slant_deg: Annotated[float, Ge(0), Le(45)] = 10.0
+    stroke_px: Annotated[float, Ge(0), Le(4)] = 1.0
+    noise: tuple[Noise, ...] = ("gaussian", "poisson")
+    seed: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        self._fonts = _paths(self.fonts) or (DEFAULT_FONT,)
+        self._changes = (self.rotation_deg, self.slant_deg, self.stroke_px, tuple(self.noise))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -152,7 +135,7 @@ class RenderedCharactersDataset(PictureDataset):
         return {
             "fonts": {str(split): list(paths) for split, paths in parts.items()},
             "state": state_of_files(Path(path) for paths in parts.values() for path in paths),
-            "changes": [self.repetitions, *self.changes, self.seed],
+            "changes": [self.repetitions, *self._changes, self.seed],
         }
 
     def sources(self) -> Sequence[PictureSource]:
@@ -168,7 +151,7 @@ class RenderedCharactersDataset(PictureDataset):
                     part = tuple(texts[begin : begin + _CHARACTERS_A_SOURCE])
                     size = _TIMES_AS_LARGE * self.side
                     drawings.append(
-                        _Drawing(split, path, part, self.repetitions, size, *self.changes, (self.seed, len(drawings)))
+                        _Drawing(split, path, part, self.repetitions, size, *self._changes, (self.seed, len(drawings)))
                     )
         lacking = [text for text in self.classes if text not in drawable]
         if lacking:
@@ -182,9 +165,9 @@ class RenderedCharactersDataset(PictureDataset):
     def _fonts_of_splits(self) -> dict[SplitName | None, tuple[str, ...]]:
         known_split: SplitName | None = "train" if self.test_fonts or self.validation_fonts else None
         parts: dict[SplitName | None, tuple[str, ...]] = {
-            known_split: self.fonts,
-            "validation": self.validation_fonts,
-            "test": self.test_fonts,
+            known_split: self._fonts,
+            "validation": _paths(self.validation_fonts),
+            "test": _paths(self.test_fonts),
         }
         return {split: paths for split, paths in parts.items() if paths}
 

@@ -33,8 +33,7 @@ class Hdf5LinesDataset(LineDataset):
 
     Args:
         path: of the file.
-        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
-        height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
+        height, max_width, width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
             validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs. Fractions are for
             files without a group.
     """

@@ -57,14 +57,14 @@ class IamDataset(LineDataset):
     Args:
         path: the folder with IAM's files; by default raw/iam of the data folder, where the registry fetches them.
         source: the table of the registry; its name is also the folder's.
-        texts: "ascii" parts punctuation from words (lines.txt); "xml" has the texts as they were given to the writers.
+        texts: "ascii" separates punctuation from words (lines.txt); "xml" has the texts that the writers copied.
         images: "lines" are IAM's own pictures of lines; "forms" cuts the boxes of lines out of the pages.
         split: "lwitlrt" is IAM's large writer-independent text line recognition task, its two validation sets together
             (6,161, 1,840 and 1,861 lines); "flor2020" takes the first alone (900), "fsdl" the second (940); "aachen";
             "writers" holds out whole writers at random, as forms.txt or the XML files name them. By default lwitlrt,
             or writers for forms that come without lists.
-        filters: "ok" keeps lines whose segmentation into words is marked as right; "flor2020" those, as far as they
-            are more than punctuation: what Flor et al. (2020) train and test on.
+        filters: "ok" keeps lines whose segmentation into words is marked as correct; "flor2020" also drops those that
+            are only punctuation, as Flor et al. (2020) do.
         standardize: change the texts as Flor et al. (2020) do: one kind of dash, quote and bracket, blanks around
             punctuation.
         height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,

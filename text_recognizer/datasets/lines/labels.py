@@ -62,7 +62,7 @@ def drawn(pool: LinePool | ListedLines, given: NDArray[np.int8], charset: Charse
     Args:
         given: (N,) the split of each line as far as it is known: a position in SPLIT_NAMES, -1 for open, -2 for unused.
     Raises:
-        DataError: unknown characters and no rule for them; too few writers or pages to part.
+        DataError: unknown characters and no rule for them; too few writers or pages to split.
     """
     texts = [visual_order(tidy_text(text, args.normalization)) for text in pool.texts]
     used = given != UNUSED

@@ -1,4 +1,4 @@
-"""Lines in image files of their own, with a list of what they say."""
+"""Lines in one image file each, with a list of their texts."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ _PLACES = ("", "lines", "images", "img")
 
 @dataclass(frozen=True)
 class ImageFile(LineSource):
-    """One line in a file of its own."""
+    """One line in one file."""
 
     path: Path
 
@@ -46,9 +46,8 @@ class LineListDataset(LineDataset):
         group_by: the column whose values must not be in two splits, "line" for none; by default writer, page or the
             like, whichever comes first in the list of groups: writer, author, hand, page, document, form.
         encoding: of the list.
-        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
-        height, max_width, ink, source_ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
+        height, max_width, width, ink, source_ink, preprocessing, charset, normalization, unknown_characters,
+            max_length, validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2

@@ -25,7 +25,7 @@ def completed_splits(
     """The split of every line, where the files leave some open.
 
     Lines without a split go to training; a split that then has no line gets its share of the training lines, whole
-    groups at a time. A line without a group is a group of its own.
+    groups at a time. A line without a group counts as a group.
 
     Args:
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
@@ -34,7 +34,7 @@ def completed_splits(
     Returns:
         (N,) positions in SPLIT_NAMES, UNUSED where that was given.
     Raises:
-        DataError: too few groups to part.
+        DataError: too few groups to split.
     """
     splits = np.where(given == -1, 0, given).astype(np.int8)
     total = int((splits == 0).sum())

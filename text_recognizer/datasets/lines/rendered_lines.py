@@ -49,11 +49,9 @@ class RenderedLinesDataset(LineDataset):
         rotation_deg: the largest angle by which a line is turned.
         font_size: of the em square, in pixels; null makes it as large as the height allows.
         encoding: of the file of texts.
-        height: of the pictures, in pixels.
-        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
         seed: of texts, fonts, angles and noise.
-        ink, charset, normalization, unknown_characters, max_length, validation_fraction, test_fraction,
-            subsample_fraction: see datasets.lines.args.LineArgs.
+        height, width, ink, charset, normalization, unknown_characters, max_length, validation_fraction,
+            test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2

@@ -167,7 +167,7 @@ def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[
 
 
 def _convert(page: PageSource, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture | str:
-    """The picture of a page, or why there is none. Runs in a process of its own."""
+    """The picture of a page, or why there is none. Runs in a worker process."""
     try:
         if page.problem:
             raise UnfitImageError(page.problem)

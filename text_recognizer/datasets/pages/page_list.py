@@ -1,4 +1,4 @@
-"""Pages in image files of their own, with a list of the lines that are on them, for detectors of lines."""
+"""Pages in one image file each, with a list of their lines, for detectors of lines."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -36,14 +36,7 @@ class ArchivePage:
 
 
 class AltoFiles:
-    """The XML files below a folder, or one of them.
-
-    Args:
-        line_types: keep only lines that the files call so.
-        writer_pattern: finds the writer in the name of a file.
-    Raises:
-        SpecError: the pattern is no regular expression.
-    """
+    """The XML files below a folder, or one of them; its arguments are those of AltoLinesDataset."""
 
     def __init__(
         self, path: str, image_folder: str | None, line_types: tuple[str, ...] | None, writer_pattern: str | None
@@ -85,11 +78,7 @@ class AltoFiles:
 
     @cached_property
     def pages(self) -> list[ArchivePage]:
-        """The pages by name; of a file that cannot be read, a page with a problem.
-
-        Raises:
-            DataError: there are none, or the pattern finds no writer in the name of a page.
-        """
+        """The pages by name; of a file that cannot be read, a page with a problem."""
         return [self._page(file) for file in self.files]
 
     def _page(self, file: Path) -> ArchivePage:
@@ -100,7 +89,7 @@ class AltoFiles:
             text, problem = PageText("", 0, 0, ()), str(error)
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
         text = PageText(text.image, text.width, text.height, kept)
-        writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml is no page of anyone
+        writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml has no writer
         return ArchivePage(name, text, self._image(file, text), writer, self._split(file), problem)
 
     def _image(self, file: Path, page: PageText) -> Path:
