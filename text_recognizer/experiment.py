@@ -114,7 +114,7 @@ def json_schema() -> dict[str, Any]:
         "title": "Text Recognizer experiment",
         "type": "object",
         "properties": properties,
-        "required": ["dataset", "model", "network"],
+        "required": list(PARTS),
         "additionalProperties": False,
         "allOf": conditions,
     }

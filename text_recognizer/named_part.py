@@ -30,21 +30,18 @@ class NamedPart:
         Raises:
             SpecError: there is no such part, or it has no such argument.
         """
-        words = text.split(":")
-        length = 1 if words[0] in names(kind) or len(words) == 1 else 2
-        name, rest = ":".join(words[:length]), ":".join(words[length:])
-        constructor = constructor_of(resolve(kind, name))
-        own = [one for one in arguments_of(constructor) if one not in GIVEN[kind]]
+        name, _, rest = text.partition(":")
+        if name not in names(kind) and rest:  # package.module:Name
+            attribute, _, rest = rest.partition(":")
+            name = f"{name}:{attribute}"
+        own = [one for one in arguments_of(constructor_of(resolve(kind, name))) if one not in GIVEN[kind]]
         found = dict(_argument(f"{kind} '{name}'", own, word) for word in rest.split(",") if word)
         part = cls(kind, name, found)
         part._checked()
         return part
 
     def make(self, **given: Any) -> Any:
-        """The part itself.
-
-        Args:
-            given: what parts of this kind get from the program; see registry.GIVEN.
+        """The part itself; `given` is what parts of its kind get from the program (registry.GIVEN).
 
         Raises:
             SpecError: an argument is wrong.
@@ -52,13 +49,12 @@ class NamedPart:
         return constructor_of(resolve(self.kind, self.name))(**given, **self._checked())
 
     def __str__(self) -> str:
-        words = ",".join(f"{name}={value}" for name, value in self.arguments.items())
-        return f"{self.name}:{words}" if words else self.name
+        arguments = ",".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.name}:{arguments}" if arguments else self.name
 
     def _checked(self) -> dict[str, Any]:
-        constructor = constructor_of(resolve(self.kind, self.name))
-        label = f"{self.kind} '{self.name}'"
-        arguments, problems = check_arguments(label, constructor, self.arguments, apart_from=GIVEN[self.kind])
+        constructor, given = constructor_of(resolve(self.kind, self.name)), GIVEN[self.kind]
+        arguments, problems = check_arguments(f"{self.kind} '{self.name}'", constructor, self.arguments, given)
         if problems:
             raise SpecError(problems)
         return arguments

@@ -46,10 +46,7 @@ def visual_order(text: str) -> str:
         return text
     units = graphemes(text)
     levels = _levels(units, runs_right_to_left(text))
-    places = list(range(len(units)))
-    for level in range(max(levels), 0, -1):
-        places = _reversed_runs(places, [one >= level for one in levels])
-    return "".join(_as_seen(units[place], levels[place]) for place in places)
+    return _reordered(units, levels, range(max(levels), 0, -1))
 
 
 def logical_order(text: str) -> str:
@@ -67,8 +64,13 @@ def logical_order(text: str) -> str:
     levels = [0] * len(units)
     for place, level in zip(places, _levels([units[place] for place in places], is_right_to_left), strict=True):
         levels[place] = level
+    return _reordered(units, levels, range(1, max(levels) + 1))
+
+
+def _reordered(units: list[str], levels: list[int], order: range) -> str:
+    """Characters with the runs of each level turned round, one level after another."""
     places = list(range(len(units)))
-    for level in range(1, max(levels) + 1):
+    for level in order:
         places = _reversed_runs(places, [one >= level for one in levels])
     return "".join(_as_seen(units[place], levels[place]) for place in places)
 

@@ -4,7 +4,6 @@ YAML 1.1 is what W&B reads, so its meaning is kept; what it silently changes (1e
 pointed out.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -82,15 +81,13 @@ class YamlSource:
         return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
 
     def _refuse_what_json_cannot_say(self, source: str) -> None:
-        try:
-            json.dumps(self.data)
-        except (TypeError, ValueError, RecursionError):
-            culprits = [
-                f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
-                f"fails on it. {received(value)} Put dates and the like in quotes."
-                for path, value in _foreign(self.data, (), ())
-            ]
-            raise SpecError(culprits or "an alias (*name) lies inside what it stands for.", source) from None
+        culprits = [
+            f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
+            f"fails on it. {received(value)} Put dates and the like in quotes."
+            for path, value in _foreign(self.data, ())
+        ]
+        if culprits:
+            raise SpecError(culprits, source)
 
 
 # Not the C loader: it composes in one go, out of reach of these bounds.
@@ -196,20 +193,20 @@ def _constructed(key: yaml.ScalarNode) -> Any:
     return yaml.constructor.SafeConstructor().construct_object(key)
 
 
-def _foreign(data: Any, path: YamlPath, around: tuple[int, ...]) -> Iterator[tuple[YamlPath, Any]]:
-    """Every value, with its path, that JSON has no way to say."""
-    if id(data) in around:
-        return
+def _foreign(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Any]]:
+    """Every value, with its path, that JSON has no way to say. The loader refuses data that holds itself."""
     if isinstance(data, dict):
-        for key, item in data.items():
-            if not isinstance(key, _JSON_SCALARS):
-                yield (*path, key), key
-            yield from _foreign(item, (*path, key), (*around, id(data)))
+        yield from (((*path, key), key) for key in data if not isinstance(key, _JSON_SCALARS))
+        data = data.items()
     elif isinstance(data, (list, tuple)):
-        for index, item in enumerate(data):
-            yield from _foreign(item, (*path, index), (*around, id(data)))
+        data = enumerate(data)
     elif not isinstance(data, _JSON_SCALARS):
         yield path, data
+        return
+    else:
+        return
+    for key, item in data:
+        yield from _foreign(item, (*path, key))
 
 
 def _trap(node: yaml.ScalarNode) -> str:
