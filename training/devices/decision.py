@@ -17,7 +17,7 @@ from training.devices.quarantine import file_of
 from training.files import lock_files, processes
 
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
-_IN_REMOVED_FOLDER = "held by a lease whose folder was removed meanwhile, and which nobody can look at any more"
+_IN_REMOVED_FOLDER = "held by a lease whose folder was removed meanwhile, so that its holder cannot be shown"
 _LAST_NUMBER = 10**12 - 1
 _OWN_FILE = re.compile(r"mutex|[0-9]{12}\.(?:waiting|lease)|.+\.(?:device|quarantine)")
 

@@ -89,7 +89,7 @@ class DamagedEntry:
 
     Args:
         owner: the user whose file it is.
-        locked_by: the processes, in words.
+        locked_by: the processes, for people.
         why: what is wrong with it, as the end of a sentence.
     """
 

@@ -1,8 +1,8 @@
 """Leases that are still held although their folder was removed, and perhaps made anew.
 
 Besides the files in it, a lease locks one byte of the folder *around* the lock folder for each of its devices, for
-reading. Nobody can remove that lock. The byte's number says for which lock folder, by its inode, so that whoever finds
-another inode's byte locked knows that the device is held where nobody can look any more. These are locks of open files
+reading. No user can remove that lock. The byte's number encodes the lock folder's inode: a locked byte of another inode
+means that the device is held under a folder that is gone. These are locks of open files
 (F_OFD_SETLK), which a child inherits; a folder cannot be locked for writing so, but asked whether it could be.
 """
 

@@ -46,7 +46,7 @@ def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> FolderLock:
     """Takes the lock of the folder that a lock file is in.
 
     Args:
-        refusal: the message when another process holds it, from that process in words.
+        refusal: the message when another process holds it, made from what that process wrote into the file.
     Raises:
         RunError: another process holds it, or the file cannot be written.
     """
@@ -70,7 +70,7 @@ def hold_folder(lock_file: Path, refusal: Callable[[str], str]) -> FolderLock:
 
 
 def _take(lock: int) -> None:
-    """Takes the lock; whoever only looks whether it is held (see holder_of) has it for a moment, and is waited for.
+    """Takes the lock; a process that only checks it (see holder_of) has it for a moment, and is waited for.
 
     Raises:
         BlockingIOError: another process holds it.

@@ -49,7 +49,7 @@ class Journal:
 
     @property
     def damage(self) -> str | None:
-        """What is wrong, in words."""
+        """What is wrong, for people."""
         if not self.broken:
             return None
         first = self.broken[0]

@@ -35,7 +35,7 @@ def open_existing(path: Path) -> int:
 
 
 def open_at_once(path: Path) -> int | None:
-    """The same without patience for whoever just makes the file; None for something else than a file."""
+    """The same without waiting for a process that just makes the file; None if it is not a file."""
     if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may already do something
         return None
     try:

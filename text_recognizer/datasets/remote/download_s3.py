@@ -81,7 +81,7 @@ def _client(endpoint_url: str | None, anonymous: bool) -> tuple[Any, bool]:
     own_server = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = Config(
         signature_version=None if is_signed else botocore.UNSIGNED,
-        # A store of one's own seldom has a host name for each bucket.
+        # A self-hosted store rarely has a host name for each bucket.
         s3={"addressing_style": "path"} if own_server else None,
         connect_timeout=TIMEOUT_S[0],
         read_timeout=TIMEOUT_S[1],

@@ -68,7 +68,7 @@ def preload(modules: Iterable[str]) -> list[str]:
 
 
 def obstacle_to_forking() -> str | None:
-    """Why this process must not fork runs, in words; None when it may.
+    """Why this process must not fork runs; None when it may.
 
     What cannot be told counts as an obstacle.
     """
