@@ -112,10 +112,37 @@ def test_the_steps_of_every_job_pass_in_a_clean_clone(tmp_path):
         assert any((clone / step["path"]).rglob("*.*")), step["path"]
 
 
-@pytest.mark.skipif(
+set_up_here = pytest.mark.skipif(
     not str(sys.executable).startswith(str(REPOSITORY / ".venv")),
     reason="not run by tasks/test.sh, so .venv may be old",
 )
+
+
+@set_up_here
+@pytest.mark.parametrize(
+    ("table", "code", "expected", "told"),
+    [
+        ("jinja2 3.0 CVE-1", 1, 1, "jinja2 3.0 CVE-1"),
+        ("", 1, 0, "could not be looked up"),  # as without a network
+        ("", 0, 0, ""),
+    ],
+)
+def test_known_vulnerabilities_fail_the_audit_and_a_missing_network_does_not(tmp_path, table, code, expected, told):
+    lines = ["import sys", "path = next(word[9:] for word in sys.argv if word.startswith('--output='))"]
+    lines += [f"open(path, 'w').write({table!r})", f"sys.exit({code})"]
+    (tmp_path / "pip_audit.py").write_text("\n".join(lines))
+    done = subprocess.run(
+        [str(REPOSITORY / "tasks" / "audit.sh")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expected
+    assert told in done.stdout + done.stderr
+
+
+@set_up_here
 def test_the_run_task_passes_its_arguments_on(tmp_path):
     environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(tmp_path / "runs")}
     done = subprocess.run(
