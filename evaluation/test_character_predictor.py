@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from evaluation.evaluate import evaluate
+from evaluation.tests.speed import times_as_fast
 from text_recognizer.errors import DataError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.bundle import Bundle, find_bundle, write_bundle
+from text_recognizer.predictors import CharacterPredictor
 
 NAME = "CharacterModel_DigitsDataset_lenet"
 ACCURACY_FLOOR = 0.97
@@ -27,6 +29,19 @@ def passes_gate(bundle: Bundle) -> bool:
 
 def test_the_canonical_bundle_reaches_its_recorded_accuracy():
     assert passes_gate(find_bundle(NAME))
+
+
+def test_many_characters_are_read_faster_than_keras_reads_them_one_by_one():
+    predictor = CharacterPredictor()
+    network = predictor.bundle.load().keras_model
+    images = list(np.random.default_rng(0).integers(0, 256, (8, *predictor.bundle.data_spec.input_shape), np.uint8))
+
+    def one_by_one() -> None:
+        for image in images:
+            network.predict(image[None], verbose=0)
+
+    # Measured: more than 100. A model that is built, compiled or loaded for every image is below 1.
+    assert times_as_fast(lambda: predictor.predict_many(images), one_by_one) >= 5
 
 
 def test_a_worse_bundle_does_not_pass(tmp_path):

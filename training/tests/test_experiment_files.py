@@ -9,10 +9,10 @@ import pytest
 
 from text_recognizer.tests.character_files import idx_files
 from text_recognizer.tests.file_server import file_entry, write_registry
+from text_recognizer.tests.line_samples import write_lines, write_pages
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.sweeps.plan_file import read_plan
-from training.tests.line_samples import write_lines, write_pages
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 LINES = ("cnn.json", "line_detector.json", "line_networks.json", "line_reader.json", "lstm_ctc.json", "testaments.json")

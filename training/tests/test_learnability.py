@@ -10,9 +10,9 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.line_samples import write_lines
 from text_recognizer.train_args import TrainArgs
 from training.attempts.learnability import check_learnable, data_warnings, left_out_table, progress_warning
-from training.tests.line_samples import write_lines
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
 from text_recognizer.tests.line_files import save
+from text_recognizer.tests.line_samples import line_picture, page_picture, write_lines, write_pages
 from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.runs.run import Run
-from training.tests.line_samples import line_picture, page_picture, write_lines, write_pages
 
 READER = {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0}
 
