@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.tests.character_files import idx_bytes, idx_files, part
+from text_recognizer.tests.iam_files import fsdl_archive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -103,13 +104,13 @@ def _make_smaller(sweep: Path) -> None:
 
 
 def _publish(folder: Path) -> None:
-    """mnist and emnist of the registry, in miniature."""
+    """mnist, emnist and iam of the registry, in miniature."""
     digits = idx_files(
         part([index % 10 for index in range(100)]), part([index % 10 for index in range(20)]), "", "t10k"
     )
     letters = idx_files(part([index % 62 for index in range(620)]), part(list(range(62))), "emnist-byclass-")
     tables = []
-    for table, files in (("mnist", digits), ("emnist", letters)):
+    for table, files in (("mnist", digits), ("emnist", letters), ("iam", {"iamdb.zip": fsdl_archive()})):
         tables.append(f'[{table}]\ntitle = "{table} in miniature"\n')
         for name, content in files.items():
             (folder / name).write_bytes(content)
