@@ -18,8 +18,7 @@ class Evaluate(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
-            "examples:\n  text-recognizer evaluate\n"
-            "  text-recognizer evaluate runs/default/RUN --split validation --json"
+            "examples:\n  text-recognizer evaluate\n  text-recognizer evaluate last --split validation --json"
         )
         parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
         parser.add_argument("--split", choices=SPLIT_NAMES, default="test")

@@ -42,16 +42,14 @@ def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: 
     figure.legend(active=False)
     legend = []
     for letter, (run_id, points) in zip(string.ascii_uppercase * len(curves), curves.items(), strict=False):
-        signal = figure.signal(
-            [x for x, _ in points], [y for _, y in points], marker="braille" if len(curves) == 1 else letter
-        )
-        if coloured or len(curves) == 1:
+        alone = len(curves) == 1
+        signal = figure.signal(*zip(*points, strict=True), marker="braille" if alone else letter)
+        if coloured or alone:
             signal.lines()
         figure.draw(signal)
-        legend.append(f"{letter} {run_id}")
+        legend += [] if alone else [f"{letter} {run_id}"]
     drawn = str(figure.build())
-    text = drawn if coloured else plotext.uncolorize(drawn)
-    return "\n".join([text, *(legend if len(legend) > 1 else [])])
+    return "\n".join([drawn if coloured else plotext.uncolorize(drawn), *legend])
 
 
 def _points(rows: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[float, float]]:

@@ -25,19 +25,11 @@ def folder_name(choice: NamedPart) -> str:
 
 def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
     """--track, and its shorthands for W&B."""
-    parser.add_argument(
-        "--track",
-        action="append",
-        default=[],
-        metavar="NAME[:ARGS]",
-        help="mirror to a tracker besides W&B, like tensorboard; may be given several times",
-    )
-    parser.add_argument(
-        "--wandb", choices=MODES, default=None, help="mirror to W&B (default: WANDB_MODE, else offline)"
-    )
-    parser.add_argument(
-        "--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled"
-    )
+    add = parser.add_argument
+    further = "mirror to a tracker besides W&B, like tensorboard; may be given several times"
+    add("--track", action="append", default=[], metavar="NAME[:ARGS]", help=further)
+    add("--wandb", choices=MODES, default=None, help="mirror to W&B (default: WANDB_MODE, else offline)")
+    add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")
 
 
 def chosen_trackers(
@@ -52,10 +44,10 @@ def chosen_trackers(
         SpecError: one of them is wrong, or given twice.
     """
     choices = [tracker_choice(text) for text in track]
-    twice = next((one.name for one in choices if [other.name for other in choices].count(one.name) > 1), None)
-    if twice is not None:
-        raise SpecError(f"--track {twice} is given twice; a run is mirrored to each tracker once.")
+    names = [one.name for one in choices]
     for choice in choices:
+        if names.count(choice.name) > 1:
+            raise SpecError(f"--track {choice.name} is given twice; a run is mirrored to each tracker once.")
         if choice.name == WANDB and wandb is not None:
             raise SpecError(f"--track {choice} and --wandb {wandb} say the same; give one of them.")
     asked = next((str(one.arguments.get("mode", "offline")) for one in choices if one.name == WANDB), wandb)
