@@ -60,7 +60,7 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
     if ink.max(initial=0.0) < 8 / 255:
         raise DataError(f"{name} is blank: nothing in it stands out from its background.")
     if image.shape != (height, width):
-        ink = _centred(ink, height, width, data_spec.margin_px)
+        ink = _centred(ink, data_spec)
     levels = np.rint(255 * ink).astype(np.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]
 
@@ -114,18 +114,21 @@ def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return strength
 
 
-def _centred(ink: NDArray[np.float32], height: int, width: int, margin_px: int) -> NDArray[np.float32]:
+def _centred(ink: NDArray[np.float32], data_spec: DataSpec) -> NDArray[np.float32]:
     from PIL import Image
+
+    height, width, _ = data_spec.input_shape
 
     ink = ink / np.max(ink)
     rows = np.flatnonzero((ink > INK_THRESHOLD).any(axis=1))
     columns = np.flatnonzero((ink > INK_THRESHOLD).any(axis=0))
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    room_height, room_width = height - 2 * margin_px, width - 2 * margin_px
-    scale = min(room_height / box.shape[0], room_width / box.shape[1])
-    size = (max(1, round(box.shape[1] * scale)), max(1, round(box.shape[0] * scale)))
+    scales = [(side - 2 * data_spec.margin_px) / of for side, of in zip((height, width), box.shape, strict=True)]
+    if "stretch" not in data_spec.preprocessing:
+        scales = [min(scales)] * 2
+    size = (max(1, round(box.shape[1] * scales[1])), max(1, round(box.shape[0] * scales[0])))
     resized = np.asarray(
-        Image.fromarray(box).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+        Image.fromarray(box).resize(size, Image.Resampling.BOX if max(scales) < 1 else Image.Resampling.BILINEAR)
     )
     placed = np.zeros((height, width), dtype=np.float32)
     top, left = (height - size[1]) // 2, (width - size[0]) // 2

@@ -209,7 +209,7 @@ class Model(ABC):
 
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """Readings of images (B, H, W, C) that look like the dataset's."""
-        return self.decode(np.asarray(self._forward(images)))
+        return self.decode(self.outputs(images))
 
     def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
         """A whole split, or chosen positions of it, batch by batch."""
@@ -227,8 +227,9 @@ class Model(ABC):
         for start in range(0, len(positions), self.score_batch_size):
             yield positions[start : start + self.score_batch_size]
 
-    def _forward(self, images: NDArray[np.uint8]) -> Any:
-        return self._compiled(self._outputs, {"image": images})
+    def outputs(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """(B, …) what the network returns for images (B, H, W, C) that look like the dataset's."""
+        return np.asarray(self._compiled(self._outputs, {"image": images}))
 
     def _outputs(self, batch: Batch) -> Any:
         return main_output(self.keras_model(batch["image"], training=False))

@@ -63,7 +63,7 @@ class ReadsLines(Model):
         readings: list[Prediction | None] = [None] * len(images)
         for positions in by_width(self.padded_widths(widths), self.score_batch_size):
             padded = self._padded([images[position] for position in positions])
-            outputs = np.asarray(self._forward(padded))
+            outputs = self.outputs(padded)
             for position, reading in zip(positions, self.decode(outputs, widths[positions]), strict=True):
                 readings[position] = reading
         return [reading for reading in readings if reading is not None]

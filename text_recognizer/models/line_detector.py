@@ -99,4 +99,4 @@ class LineDetectorModel(Model):
 
     def find_lines(self, images: NDArray[np.uint8]) -> list[Boxes]:
         """The lines of pages (B, H, W, 1) that look like the dataset's."""
-        return self.boxes(np.asarray(self._forward(images)))
+        return self.boxes(self.outputs(images))

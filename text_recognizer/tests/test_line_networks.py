@@ -78,7 +78,7 @@ FRAME_NETWORKS = [
 def test_the_frames_that_a_network_promises_are_those_it_returns(network, height):
     model = LineModelCtc(lines(height, None, 5), network)
     for width in (64, 71, 96):
-        outputs = model._forward(np.zeros((2, height, width, 1), np.uint8))
+        outputs = model.outputs(np.zeros((2, height, width, 1), np.uint8))
         assert outputs.shape == (2, network.frames(width), 5)
 
 

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 import training.commands.table  # noqa: F401 - its kind, and those of the rooms below, are listed too
+from text_recognizer import exports as model_exports  # noqa: F401
 from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, json_schema_of, to_json
 from text_recognizer.datasets import exports  # noqa: F401
 from text_recognizer.errors import SpecError

@@ -12,6 +12,7 @@ _COMMANDS = {
     "sync": ("Sync", "send runs and sweeps to W&B that were made offline"),
     "predict": ("Predict", "read characters, lines or pages in image files"),
     "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
+    "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
     "gpus": ("Gpus", "devices, who holds them and who waits"),
     "list": ("ListNames", "what can be named in a spec or on a command line, with its arguments"),

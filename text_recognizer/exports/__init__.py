@@ -1,0 +1,12 @@
+"""Model exports: trained bundles in the files of other runtimes.
+
+A further form is one file with a subclass of `ModelExport`, and one line here; or an entry point.
+"""
+
+from text_recognizer.registry import add_kind
+
+MODEL_EXPORTS = {
+    "onnx": "text_recognizer.exports.onnx:OnnxExport",
+    "saved_model": "text_recognizer.exports.saved_model:SavedModelExport",
+}
+add_kind("model_export", MODEL_EXPORTS, "text_recognizer.exports.base:ModelExport")

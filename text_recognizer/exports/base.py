@@ -1,0 +1,56 @@
+"""ModelExport: a form in which a trained model is written for another runtime."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.errors import DataError
+from text_recognizer.models.base import Model
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.wording import counted
+
+Images = NDArray[np.uint8]
+Outputs = Callable[[Images], NDArray[Any]]
+
+LARGEST_DIFFERENCE = 1e-3  # of a logit; runtimes add up in another order
+
+
+class ModelExport(ABC):
+    """Arguments of the constructor are what stands after the name in `--format NAME:KEY=VALUE,…`."""
+
+    suffix: str = ""  # of the file; of a folder, nothing
+
+    @abstractmethod
+    def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:
+        """Writes the network, with the classes inside.
+
+        Args:
+            output: a new file or folder.
+            samples: (N, H, W, C) images as the dataset holds them, to choose ranges of numbers by.
+        Raises:
+            DataError: the form cannot hold the model, with what it cannot hold; or a package is missing.
+        """
+
+    @abstractmethod
+    def load(self, output: Path) -> Outputs:
+        """What was written, read by the runtime itself: a function of images (B, H, W, C) to logits (B, …)."""
+
+
+def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> float:
+    """The largest difference between the logits of an exported model and of its original.
+
+    Raises:
+        DataError: it is larger than rounding explains.
+    """
+    expected, found = model.outputs(images), outputs(images)
+    difference = float(np.abs(expected - found).max(initial=0.0)) if expected.shape == found.shape else np.inf
+    if not difference <= LARGEST_DIFFERENCE:
+        raise DataError(
+            f"{output} does not reproduce the model: on {counted(len(images), 'image')} its logits differ by up to "
+            f"{difference:g}, more than {LARGEST_DIFFERENCE:g}. Nothing was kept."
+        )
+    return difference

@@ -1,0 +1,139 @@
+"""SavedModel: a folder that TensorFlow Serving and any TensorFlow read without this package."""
+
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import DataError
+from text_recognizer.exports.base import Images, ModelExport, Outputs
+from text_recognizer.images.read import INK_THRESHOLD
+from text_recognizer.models.base import Model, main_output
+from text_recognizer.models.bundle import Bundle
+
+LOGITS, CLASSES, READ = "logits", "classes", "serving_default"
+
+
+class SavedModelExport(ModelExport):
+    """A folder with these signatures.
+
+    serving_default   of characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
+                      scores (B, k); images of any size, ink dark or light
+    logits            uint8 images (B, H, W, C) as the dataset holds them to logits
+    classes           nothing to the classes, (C,) strings in the order of the logits
+
+    Args:
+        top_k: classes a character, best first.
+    """
+
+    def __init__(self, top_k: Annotated[int, Ge(1)] = 5) -> None:
+        self.top_k = top_k
+
+    def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:  # noqa: ARG002 - needs none
+        import keras
+        import tensorflow as tf
+
+        data_spec = model.data_spec
+        network = keras.Model(model.keras_model.input, main_output(model.keras_model.output))
+        network(samples[:1])  # Keras exports what was called
+        classes = tf.constant([one.encode() for one in data_spec.classes])
+        archive = keras.export.ExportArchive()
+        archive.track(network)
+        images = tf.TensorSpec((None, *data_spec.input_shape), "uint8", name="images")
+        archive.add_endpoint(LOGITS, lambda images: network(images, training=False), [images])
+        archive.add_endpoint(CLASSES, lambda: {"classes": tf.identity(classes)}, [])
+        if data_spec.target == "character":
+            most = min(self.top_k, len(data_spec.classes))
+
+            def read(images: Any) -> dict[str, Any]:
+                shown = tf.TensorSpec(data_spec.input_shape, "uint8")
+                fitted = tf.map_fn(lambda one: fitted_image(one, data_spec), images, fn_output_signature=shown)
+                scores, labels = tf.math.top_k(tf.nn.softmax(network(fitted, training=False)), most)
+                return {"classes": tf.gather(classes, labels), "scores": scores}
+
+            archive.add_endpoint(READ, read, [tf.TensorSpec((None,), "string", name="images")])
+        archive.write_out(output, verbose=False)
+
+    def load(self, output: Path) -> Outputs:
+        import tensorflow as tf
+
+        served = tf.saved_model.load(str(output))
+
+        def outputs(images: Images) -> Any:
+            logits = np.asarray(served.logits(tf.constant(images)))
+            if READ in served.signatures:
+                self._check_reading(served, images, logits)
+            return logits
+
+        return outputs
+
+    def _check_reading(self, served: Any, images: Images, logits: Any) -> None:
+        """Pictures in files must be read as their pixels are.
+
+        Raises:
+            DataError: they are not.
+        """
+        import tensorflow as tf
+        from PIL import Image
+
+        files = []
+        for image in images:
+            file = io.BytesIO()
+            Image.fromarray(image[..., 0]).save(file, "PNG")
+            files.append(file.getvalue())
+        names = np.asarray(served.classes()["classes"])
+        read = np.asarray(served.signatures[READ](images=tf.constant(files))["classes"])[:, 0]
+        wrong = int((read != names[logits.argmax(axis=-1)]).sum())
+        if wrong:
+            raise DataError(
+                f"the signature '{READ}' reads {wrong} of {len(images)} images otherwise than their pixels."
+            )
+
+
+def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
+    """An encoded image as the dataset would hold it: `images.read.fit_to`, in TensorFlow.
+
+    Args:
+        encoded: a string tensor, the content of a PNG or JPEG file.
+    Returns:
+        (H, W, 1) uint8; of a blank image, its background.
+    """
+    import tensorflow as tf
+
+    height, width, _ = data_spec.input_shape
+    grey = tf.cast(tf.io.decode_image(encoded, channels=1, expand_animations=False)[..., 0], tf.float32)  # (h, w)
+    border = tf.sort(tf.concat([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]], 0))
+    count = tf.shape(border)[0]
+    background = (border[(count - 1) // 2] + border[count // 2]) / 2.0
+    lighter, darker = tf.reduce_max(grey) - background, background - tf.reduce_min(grey)
+    ink = tf.clip_by_value((grey - background) * tf.where(lighter >= darker, 1.0, -1.0) / 255.0, 0.0, 1.0)
+    is_fitted = tf.reduce_all(tf.shape(grey) == [height, width])
+    is_blank = tf.reduce_max(ink) < 8 / 255
+
+    def centred() -> Any:
+        strength = ink / tf.reduce_max(ink)
+        rows = tf.where(tf.reduce_any(strength > INK_THRESHOLD, axis=1))[:, 0]
+        columns = tf.where(tf.reduce_any(strength > INK_THRESHOLD, axis=0))[:, 0]
+        box = strength[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        room = tf.constant([height - 2 * data_spec.margin_px, width - 2 * data_spec.margin_px], tf.float32)
+        scales = room / tf.cast(tf.shape(box), tf.float32)
+        if "stretch" not in data_spec.preprocessing:
+            scales = tf.repeat(tf.reduce_min(scales), 2)
+        size = tf.maximum(1, tf.cast(tf.round(tf.cast(tf.shape(box), tf.float32) * scales), tf.int32))
+        shrinks = tf.reduce_max(scales) < 1
+        resized = tf.cond(
+            shrinks,
+            lambda: tf.image.resize(box[..., None], size, "area"),
+            lambda: tf.image.resize(box[..., None], size, "bilinear"),
+        )
+        top, left = (height - size[0]) // 2, (width - size[1]) // 2
+        padded = tf.pad(resized[..., 0], [[top, height - size[0] - top], [left, width - size[1] - left]])
+        return padded / tf.reduce_max(padded)
+
+    blank = tf.zeros((height, width))
+    fitted = tf.cond(is_blank, lambda: blank, lambda: tf.cond(is_fitted, lambda: ink, centred))
+    levels = tf.cast(tf.round(255.0 * tf.ensure_shape(fitted, (height, width))), tf.uint8)
+    return (levels if data_spec.ink == "light" else 255 - levels)[..., None]

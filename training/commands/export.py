@@ -1,0 +1,118 @@
+"""text-recognizer export: a trained bundle in the file of another runtime, compared before it is kept."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+from evaluation.tally import Tally
+
+from text_recognizer import exports
+from text_recognizer.datasets.base import Dataset, Split
+from text_recognizer.errors import DataError
+from text_recognizer.experiment import assemble
+from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same
+from text_recognizer.models.base import Model, ScoredBatch
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.named_part import NamedPart
+from text_recognizer.trust import TrustCode
+from text_recognizer.wording import counted
+from training.commands.base import Command
+from training.runs.find import bundle_named
+from training.terminal.log_file import standard_error_off
+
+GOLDEN_IMAGES = 64
+CALIBRATION_IMAGES = 256
+MOST_MEASURED = 5000  # samples of the validation split that a quantized model is measured on
+# What bytes instead of floats may cost of the headline metric.
+MOST_LOST_SHARE, MOST_ADDED_ERROR = 0.001, 0.0005
+
+
+class Export(Command):
+    """Write a trained bundle as ONNX or as a SavedModel, checked."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = (
+            "examples:\n  text-recognizer export last --format onnx --output digits.onnx\n"
+            "  text-recognizer export runs/default/RUN --format onnx --quantize int8\n"
+            "  text-recognizer export last --format saved_model --output digits"
+        )
+        parser.add_argument("bundle", help="a bundle or run: folder, id, or last")
+        parser.add_argument(
+            "--format",
+            required=True,
+            metavar="NAME[:ARGS]",
+            help=f"{', '.join(exports.MODEL_EXPORTS)}, or package.module:Class",
+        )
+        parser.add_argument("--quantize", choices=("int8",), help="weights and computation in bytes")
+        parser.add_argument(
+            "--output", type=Path, metavar="PATH", help="a new file or folder (default: named after the run)"
+        )
+        parser.add_argument("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    bundle = bundle_named(arguments.bundle)
+    part = NamedPart.parse("model_export", arguments.format)
+    if arguments.quantize is not None:
+        part = NamedPart.parse(
+            "model_export", str(NamedPart(part.kind, part.name, {**part.arguments, "quantize": arguments.quantize}))
+        )
+    export: ModelExport = part.make()
+    output = arguments.output or Path(f"{bundle.run_id}{export.suffix}")
+    if output.exists():
+        raise DataError(f"{output} is there already. Give another name with --output, or remove it.")
+    dataset = assemble(bundle.spec).dataset
+    dataset.prepare()
+    with standard_error_off():  # TensorFlow's start-up notes
+        model = bundle.load()
+        found = _write(export, model, bundle, dataset, output)
+    size_bytes = sum(file.stat().st_size for file in [output, *output.rglob("*")] if file.is_file())
+    print(f"{output}  {size_bytes:,} bytes  {found}")
+    return 0
+
+
+def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset, output: Path) -> str:
+    """Writes, reads again and compares; returns what was found. What fails is removed."""
+    try:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            export.write(model, bundle, output, _images(model, dataset.split("train"), CALIBRATION_IMAGES))
+        except OSError as error:
+            raise DataError(f"cannot write {output}: {error.strerror or error}.") from None
+        outputs, validation = export.load(output), dataset.split("validation")
+        if getattr(export, "quantize", "off") != "off":
+            return _measured(model, outputs, validation, output)
+        images = _images(model, validation, GOLDEN_IMAGES)
+        difference = check_same(model, outputs, images, output)
+        return f"read again: {counted(len(images), 'image')}, logits differ by at most {difference:.1e}"
+    except BaseException:
+        if output.is_dir():
+            shutil.rmtree(output, ignore_errors=True)
+        output.unlink(missing_ok=True)
+        raise
+
+
+def _images(model: Model, split: Split, most: int) -> Images:
+    """The first images of a split as the network gets them."""
+    images: Images = model.arranged(split.batch(np.arange(min(most, len(split)))))["image"]
+    return images
+
+
+def _measured(model: Model, outputs: Outputs, split: Split, output: Path) -> str:
+    """What the headline metric is on the validation split, before and after."""
+    chosen = np.arange(min(len(split), MOST_MEASURED))
+    metric = model.metrics[0]
+    before, after = Tally(model, split), Tally(model, split)
+    for scored in model.score(split, chosen):
+        before.add(scored, model.counts(scored))
+        exported = ScoredBatch(split, scored.positions, scored.batch, outputs(scored.batch["image"]), scored.losses)
+        after.add(exported, model.counts(exported))
+    values = [tally.metrics[metric.name] for tally in (before, after)]
+    lost = values[0] - values[1] if metric.larger_is_better else values[1] - values[0]
+    allowed = MOST_LOST_SHARE if metric.larger_is_better else MOST_ADDED_ERROR
+    shown = f"{metric.name} {values[0]:.4f} before, {values[1]:.4f} after, on {counted(len(chosen), 'sample')}"
+    if lost > allowed:
+        raise DataError(f"{output} loses more than {allowed:g}: {shown} of the validation split. Nothing was kept.")
+    return f"validation {shown}"

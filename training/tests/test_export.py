@@ -1,0 +1,108 @@
+"""text-recognizer export: what other runtimes read gives the numbers of the bundle, or is not kept."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.models.bundle import Bundle, build_model, write_bundle
+from text_recognizer.spec import ExperimentSpec
+from training.cli import main
+
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 24, "num_layers": 1})
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, digits_prepared):
+    """A reader of digits whose weights are random."""
+    folder = tmp_path_factory.mktemp("bundle") / "digits"
+    model = build_model(SPEC, DigitsDataset().data_spec)
+    write_bundle(folder, model, SPEC, "20261128-000000-digit-mlp", {"val_accuracy": 0.1}, DigitsDataset().fingerprint)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(digits_prepared):
+    return DigitsDataset().split("test").batch(np.arange(40))["image"]
+
+
+def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    output = tmp_path / "digits.onnx"
+    assert main(["export", str(bundle), "--format", "onnx", "--output", str(output)]) == 0
+    assert "read again: 64 images" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    expected = Bundle.read(bundle).load().outputs(images)
+    assert np.allclose(session.run(["logits"], {"image": images})[0], expected, atol=1e-5)
+    about = json.loads(session.get_modelmeta().custom_metadata_map["text_recognizer"])
+    assert about["classes"] == list("0123456789")
+    assert about["run_id"] == "20261128-000000-digit-mlp"
+
+
+def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("training.commands.export.MOST_LOST_SHARE", 1.0)
+    arguments = ["export", str(bundle), "--format", "onnx", "--quantize", "int8", "--output", str(tmp_path / "q.onnx")]
+    assert main(arguments) == 0
+    assert "validation accuracy" in capsys.readouterr().out
+    (tmp_path / "q.onnx").unlink()
+    monkeypatch.setattr("training.commands.export.MOST_LOST_SHARE", -1.0)
+    assert main(arguments) == 2
+    assert "Nothing was kept" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_model_reads_files_of_any_size_and_answers_with_texts(bundle, images, tmp_path):
+    import tensorflow as tf
+
+    output = tmp_path / "digits"
+    assert main(["export", str(bundle), "--format", "saved_model:top_k=3", "--output", str(output)]) == 0
+    served = tf.saved_model.load(str(output))
+    expected = Bundle.read(bundle).load().predict(images[:2])
+    encoded = []
+    for image in images[:2]:
+        file = io.BytesIO()
+        Image.fromarray(image[..., 0]).save(file, "PNG")
+        encoded.append(file.getvalue())
+    found = served.signatures["serving_default"](images=tf.constant(encoded))
+    assert [text.decode() for text in found["classes"][:, 0].numpy()] == [one.text for one in expected]
+    assert np.allclose(found["scores"][:, 0], [one.confidence for one in expected], atol=1e-5)
+    assert found["classes"].shape == (2, 3)
+    assert [text.decode() for text in served.classes()["classes"].numpy()] == list("0123456789")
+
+
+def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
+    from text_recognizer.datasets.base import DataSpec
+    from text_recognizer.exports.saved_model import fitted_image
+    from text_recognizer.images.read import fit_to
+
+    photograph = np.full((90, 70), 200, np.uint8)
+    photograph[20:70, 30:38] = 40
+    photograph[20:28, 20:60] = 90
+    file = io.BytesIO()
+    Image.fromarray(photograph).save(file, "PNG")
+    for preprocessing in ((), ("stretch",)):
+        data_spec = DataSpec((32, 32, 1), ("a", "b"), ink="dark", margin_px=2, preprocessing=preprocessing)
+        found = fitted_image(file.getvalue(), data_spec).numpy().astype(int)
+        assert np.abs(found - fit_to(photograph, data_spec)).mean() < 3
+    blank = io.BytesIO()
+    Image.fromarray(np.full((9, 9), 128, np.uint8)).save(blank, "PNG")
+    assert fitted_image(blank.getvalue(), data_spec).numpy().min() == 255
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--format", "onyx"], "Did you mean 'onnx'"),
+        (["--format", "saved_model", "--quantize", "int8"], "quantize"),
+        (["--format", "onnx", "--output", "."], "is there already"),
+    ],
+)
+def test_mistakes_are_one_sentence(bundle, arguments, reason, capsys):
+    assert main(["export", str(bundle), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "Traceback" not in error
