@@ -38,7 +38,8 @@ class Tally:
         self._parts = np.zeros((len(split), len(self._names), 2))
 
     def add(self, scored: ScoredBatch, counts: dict[str, Counts]) -> None:
-        """
+        """Counts a batch in.
+
         Raises:
             SpecError: the model counts something else than the metrics it declares.
         """

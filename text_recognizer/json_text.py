@@ -7,7 +7,8 @@ MOST_NESTED = 64
 
 
 def parse_json_text(text: str, **hooks: Any) -> Any:
-    """
+    """What a JSON text holds.
+
     Args:
         hooks: of json.loads.
     Raises:

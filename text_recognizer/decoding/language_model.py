@@ -109,7 +109,8 @@ class CharacterLanguageModel:
 
     @classmethod
     def load(cls, path: Path, classes: int) -> "CharacterLanguageModel":
-        """
+        """The inverse of `save`.
+
         Args:
             classes: how many the model must be of, the blank included.
         Raises:

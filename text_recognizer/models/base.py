@@ -257,7 +257,8 @@ class Model(ABC):
 
 
 def check_counted(model: Model, method: str, counted: Collection[str], declared: Sequence[str]) -> None:
-    """
+    """Checks that a model counts exactly the metrics that it declares.
+
     Raises:
         SpecError: a model counts something else than the metrics that it declares.
     """

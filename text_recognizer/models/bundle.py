@@ -66,7 +66,8 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path) -> "Bundle":
-        """
+        """The bundle of a folder; its weights are read by `load`.
+
         Raises:
             DataError: there is no bundle here, or one of a newer version.
         """

@@ -12,7 +12,8 @@ PREDICTORS: dict[str, type[Predictor]] = {"character": CharacterPredictor, "line
 
 
 def load(bundle: Bundle | str | Path) -> Predictor:
-    """
+    """The predictor of a bundle.
+
     Raises:
         DataError: there is no such bundle, it is damaged, or it finds lines and reads nothing.
     """

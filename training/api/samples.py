@@ -40,7 +40,8 @@ def draw_samples(
 
 
 def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
-    """
+    """A dataset with its arguments.
+
     Raises:
         SpecError: there is no such dataset, or what is wrong with its arguments.
     """

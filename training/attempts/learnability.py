@@ -25,7 +25,8 @@ def data_warnings(model: Model, train: Split, validation: Split, trainable: NDAr
 
 
 def check_learnable(experiment: Experiment) -> None:
-    """
+    """Checks that something can be learnt from the data.
+
     Raises:
         SpecError: no sample of the prepared dataset can be learnt from.
     """

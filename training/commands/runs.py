@@ -236,7 +236,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 
 def _row(run: Run) -> RunRow:
-    """
+    """What the table of runs says of one.
+
     Raises:
         RunError: the run is damaged.
     """

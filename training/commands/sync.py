@@ -68,7 +68,8 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _register(sweep: SweepFolder, done: list[Sent]) -> None:
-    """
+    """Registers a sweep at W&B, with the runs that were sent.
+
     Raises:
         RunError: W&B lacks a run that was started; it would suggest its point again.
     """

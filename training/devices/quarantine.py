@@ -24,7 +24,8 @@ def file_of(folder: Path, uuid: str, suffix: str) -> Path:
 
 
 def quarantine(folder: Path, uuid: str, reason: str) -> None:
-    """
+    """Keeps a device from being leased, with the reason.
+
     Raises:
         OSError: it cannot be written down.
     """

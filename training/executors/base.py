@@ -122,7 +122,8 @@ class Executor(ABC):
     @classmethod
     @abstractmethod
     def open(cls, setting: Setting) -> "Executor":
-        """
+        """An executor for one sweep.
+
         Args:
             setting: what the sweep asks for. Further arguments come from `--executor NAME:KEY=VALUE,…`.
         Raises:

@@ -25,7 +25,8 @@ class FolderLock:
     _file: int
 
     def check_folder(self) -> None:
-        """
+        """Checks that the folder is still the one that is held.
+
         Raises:
             RunError: what is written into the folder by its name would not come into the one that is held.
         """

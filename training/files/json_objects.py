@@ -18,7 +18,8 @@ _LONG_INTEGER = re.compile(rb"[0-9]{300}")  # may be one that no float holds
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """
+    """The JSON object in a file.
+
     Raises:
         OSError: the file cannot be read.
         ValueError: it holds no JSON object; says why.

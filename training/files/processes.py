@@ -124,7 +124,7 @@ def lock_owners(inode: int) -> list[int]:
 
 
 def _locks() -> list[list[str]]:
-    """The lines of /proc/locks: number, kind, -, READ or WRITE, process, device and inode, …"""
+    """The lines of /proc/locks: number, kind, -, READ or WRITE, process, device and inode."""
     try:
         lines = (PROC / "locks").read_text().splitlines()
     except OSError:

@@ -36,7 +36,8 @@ def find_run(name: str, root: Path | None = None) -> Run:
 
 
 def bundle_named(name: str | Path) -> "Bundle":
-    """
+    """The bundle of a name.
+
     Args:
         name: a bundle or run folder, a run's id, the start of one, "last", or the name of a canonical bundle.
     Raises:

@@ -235,7 +235,8 @@ class Run:
             self._rows_unsynced = False
 
     def check_folder(self) -> None:
-        """
+        """Checks that the folder is still the one that this process holds.
+
         Raises:
             RunError: the folder is no longer the one that this process holds.
         """
@@ -280,7 +281,8 @@ class Run:
         (self.folder / "stop_request").unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """
+        """One of the JSON files of the folder.
+
         Raises:
             RunError: the file is missing or damaged.
         """
@@ -345,7 +347,8 @@ def was_begun(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _readable(folder: Path, name: str) -> Iterator[Path]:
-    """
+    """The path of a file to read; what fails while it is read is told as damage.
+
     Raises:
         RunError: the file is missing or damaged.
     """

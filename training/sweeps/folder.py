@@ -39,7 +39,8 @@ _TEXTS = ("name", "digest", "source")
 
 @dataclass(frozen=True)
 class SweepFacts:
-    """
+    """What sweep.json says of a sweep.
+
     Args:
         size: trials in all; None for a search without end.
         metric: None for a list of experiments.
@@ -56,7 +57,8 @@ class SweepFacts:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
-        """
+        """The facts in the JSON of sweep.json.
+
         Raises:
             ValueError: what is wrong.
         """
@@ -209,7 +211,8 @@ class SweepFolder:
 
     @property
     def wish(self) -> Wish:
-        """
+        """What the sweep is asked to do: run, pause, stop or cancel.
+
         Raises:
             RunError: the file with the wish cannot be read.
         """

@@ -18,7 +18,8 @@ USUAL_METRIC = Metric("val_loss")
 
 
 class History:
-    """
+    """The trials of a sweep so far.
+
     Args:
         metric: of the sweep; the usual one where it names none.
         trials: by number; the owner of the history adds to them.

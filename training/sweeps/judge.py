@@ -34,7 +34,8 @@ class LiveRun:
 
 
 class Judge:
-    """
+    """Lets the stopping rule of a sweep judge its runs.
+
     Args:
         metric: its name, for explanations.
         folder: of the sweep; the journal gets the decisions.

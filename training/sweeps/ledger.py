@@ -36,7 +36,8 @@ class Watcher(Protocol):
 
 
 class Ledger:
-    """
+    """The trials of a sweep and what is written down of them.
+
     Args:
         folder: of the sweep; held by this process before anything is changed.
         reusable: earlier runs that may answer a trial.

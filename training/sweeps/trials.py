@@ -61,7 +61,7 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """failed as soon as a run has failed for good, pending while any is not over, stopped, or finished."""
+        """Failed as soon as a run has failed for good, pending while any is not over, stopped, or finished."""
         states = [run.ended for run in self.runs]
         if "failed" in states:
             return "failed"

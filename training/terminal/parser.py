@@ -20,7 +20,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """
+        """The arguments; none may be unknown.
+
         Raises:
             SpecError: an argument that is unknown, missing, or not allowed.
         """

@@ -40,7 +40,7 @@ def shown(column: str, value: Any) -> str:
 
 
 def wide_console() -> "Console":
-    """rich's console; for a file or a pipe, wide enough that hardly a line is broken."""
+    """A console of Rich; for a file or a pipe, wide enough that hardly a line is broken."""
     from rich.console import Console
 
     console = Console()

@@ -11,7 +11,8 @@ WANDB = "wandb"
 
 
 def tracker_choice(text: str) -> NamedPart:
-    """
+    """A tracker with its arguments.
+
     Raises:
         SpecError: there is no such tracker, or it has no such argument.
     """

@@ -1,10 +1,10 @@
-"""ALZ archives: the Korean format in which CASIA packed the training part of HWDB1.1, inside a zip file.
+r"""ALZ archives: the Korean format in which CASIA packed the training part of HWDB1.1, inside a zip file.
 
-    "ALZ\\1"  4 bytes that say nothing
-    "BLZ\\1"  one file: u16 length of its name, u8 attributes, u32 time, u8 flags, u8 unused; where a file has content
+    "ALZ\1"  4 bytes that say nothing
+    "BLZ\1"  one file: u16 length of its name, u8 attributes, u32 time, u8 flags, u8 unused; where a file has content
               (the upper half of flags is not 0, and says how many bytes a size has): u8 method, u8 unused, u32 CRC-32,
               packed size, size; then the name, then the packed content
-    "CLZ\\1"  the end of the files
+    "CLZ\1"  the end of the files
 
 Numbers are little-endian. Method 0 is stored, 2 is deflate. Source: the format as Debian's `unalz` reads it.
 """

@@ -118,8 +118,9 @@ def read_split_list(path: Path) -> set[str]:
 
 
 def flor_text(text: str) -> str:
-    """A text as the gated recogniser of Flor et al. (2020) learns it: one kind of dash, quote and bracket, blanks
-    around every punctuation mark, no punctuation where none can stand.
+    """A text as the gated recogniser of Flor et al. (2020) learns it.
+
+    One kind of dash, quote and bracket, blanks around every punctuation mark, no punctuation where none can stand.
     """
     plain = _unescaped(text).translate(_APOSTROPHES)
     text = "".join(_ONE_KIND.get(unicodedata.category(character), character) for character in plain)
@@ -128,8 +129,10 @@ def flor_text(text: str) -> str:
 
 
 def flor_keeps(text: str) -> bool:
-    """Whether that recogniser's dataset keeps a line: more than two characters besides punctuation, and at most one
-    character in ten a punctuation mark, those at both ends not counted.
+    """Whether that recogniser's dataset keeps a line.
+
+    It has more than two characters besides punctuation, and at most one character in ten is a punctuation mark, those
+    at both ends not counted.
 
     Args:
         text: as `flor_text` returns it.

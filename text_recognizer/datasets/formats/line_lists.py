@@ -139,7 +139,7 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
 
 
 def _rows(text: str) -> list[str]:
-    """Cut at \\n, \\r\\n and \\r alone: texts may hold the other separators of Unicode."""
+    """Cut at line feeds and carriage returns alone: texts may hold the other separators of Unicode."""
     return re.split(r"\r\n|\n|\r", text)
 
 

@@ -166,7 +166,8 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """
+    """The SHA-256 hash of a file, in hexadecimal digits.
+
     Raises:
         DataError: the file cannot be read.
     """

@@ -163,7 +163,7 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
 
 
 def _refuse_what_takes_long(text: str, path: Path) -> None:
-    """tomllib takes quadratic time for names that are joined by dots."""
+    """Python's tomllib takes quadratic time for names that are joined by dots."""
     if len(text) > _MOST_CHARACTERS:
         raise DataError(f"{shown(path)} has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.")
     if any(part.count(".") > _MOST_DOTS for part in _BETWEEN_NAMES.split(re.sub(r"[ \t]", "", text))):

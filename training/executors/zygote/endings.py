@@ -17,7 +17,8 @@ _CRASH_CHARACTERS = 4000  # of these, where a C++ library says why it aborts
 
 
 def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
-    """
+    """How the process of a run ended.
+
     Args:
         report: the zygote's "ended" message.
         log_size_before: what stands in the log up to there was printed by earlier processes.

@@ -33,7 +33,8 @@ _OF_A_MACRO = "--\0"
 
 @dataclass(frozen=True)
 class FixedArguments:
-    """
+    """What the `command` of a sweep gives to every run alike.
+
     Args:
         overrides: of the spec, by dotted key. The values of a point replace them, as they do under the agent.
         spec: SPEC as run_experiment takes it: inline JSON or a file.

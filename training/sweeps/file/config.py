@@ -72,7 +72,8 @@ class SweepConfig:
 
     @classmethod
     def from_file(cls, path: Path) -> "SweepConfig":
-        """
+        """The configuration in a YAML file.
+
         Raises:
             SpecError: the file cannot be read, or as for `from_yaml`.
         """
@@ -85,7 +86,8 @@ class SweepConfig:
 
     @classmethod
     def from_yaml(cls, text: str, source: str = "sweep.yaml") -> "SweepConfig":
-        """
+        """The configuration in a YAML text.
+
         Args:
             source: the file's name, for messages.
         Raises:
@@ -121,7 +123,7 @@ class SweepConfig:
         return fixed_arguments(self.program, self.command)
 
     def line_of(self, *path: Any) -> int:
-        """The line of a key in the YAML, as in line_of("metric", "goal"); of what surrounds it where it is absent."""
+        """The line of a key in the YAML, given as its path; of what surrounds it where it is absent."""
         return self.document.line_of(path)
 
     def line_of_parameter(self, name: str) -> int:

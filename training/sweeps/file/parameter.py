@@ -35,7 +35,8 @@ class Parameter:
 
     @classmethod
     def from_config(cls, path: tuple[str, ...], config: Mapping[str, Any]) -> "Parameter":
-        """
+        """A parameter from its part of the YAML.
+
         Raises:
             SpecError: the configuration matches no form.
         """

@@ -124,8 +124,11 @@ class BayesSearch(RandomSearch):
 
 @dataclass(frozen=True)
 class _Axis:
-    """How Optuna sees a parameter: a list and whole numbers as they are, everything else as its share of the
-    distribution, from 0 to 1, so that any distribution of W&B's is sampled exactly."""
+    """How Optuna sees a parameter.
+
+    A list and whole numbers as they are, everything else as its share of the distribution, from 0 to 1, so that any
+    distribution of W&B's is sampled exactly.
+    """
 
     parameter: Parameter
     distribution: "optuna.distributions.BaseDistribution"
@@ -158,7 +161,8 @@ class _Axis:
 
 
 def check_sampler(name: str) -> None:
-    """
+    """Checks that a sampler can be used.
+
     Raises:
         SpecError: there is no such sampler, or it needs a package that is not installed.
     """

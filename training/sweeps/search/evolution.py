@@ -28,7 +28,8 @@ class Evolution:
         self._told: list[Told] = []
 
     def ask(self, trials: Sequence[Told], number: int, draw: int) -> tuple[float, ...]:
-        """
+        """The next point to try.
+
         Args:
             trials: (point, value to be minimised) of those that have ended, in the order of their numbers; at least as
                 many as come before the first generation.

@@ -23,7 +23,8 @@ from training.tracking.wandb.sweep_link import SweepLink
 
 
 def check_servable(plan: SweepPlan) -> None:
-    """
+    """Checks that W&B can run a sweep from here.
+
     Raises:
         SpecError: W&B's engine or its agents could not run the sweep from here.
         RunError: there is no key.
@@ -62,7 +63,8 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
 
 
 def check_program(config: SweepConfig) -> None:
-    """
+    """Checks that W&B's agents can start the program of a sweep.
+
     Raises:
         SpecError: W&B's agents could not start the sweep's program here.
     """
