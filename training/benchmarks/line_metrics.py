@@ -1,4 +1,4 @@
-"""Error rates of ten thousand lines with intervals and confusions, against the time that nobody waits for."""
+"""Error rates of ten thousand lines with intervals and confusions, against a budget."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A dataset of made-up images in the layout of EMNIST, in a data folder of its own."""
+"""A dataset of made-up images in the layout of EMNIST, in a separate data folder."""
 
 import gzip
 import hashlib

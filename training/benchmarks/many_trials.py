@@ -1,4 +1,4 @@
-"""Sixteen short trials, two at a time, against the usual ways to run them; the peers get environments of their own.
+"""Sixteen short trials, two at a time, against the usual ways to run them; the peers get environments for themselves.
 
 Each trial trains an mlp for one epoch on the digits of scikit-learn. Peers: a shell loop of `python train.py`, Optuna
 with a subprocess a trial, Ray Tune with fresh processes, Ray Tune with reused actors.

@@ -31,7 +31,7 @@ def adopt_runs(plan: SweepPlan, folder: SweepFolder, trials: Mapping[int, Trial]
             found.setdefault(orphan.trial, []).append(orphan)
     for number, orphans in sorted(found.items()):
         _adopt(plan, folder, number, orphans)
-        say(f"trial {number} is taken up from {orphans[0].run.folder}: the journal has lost its line")
+        say(f"trial {number} is restored from {orphans[0].run.folder}: the journal has lost its line")
     return bool(found)
 
 

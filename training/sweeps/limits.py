@@ -28,7 +28,7 @@ class SweepResult:
     """How a sweep ended.
 
     Args:
-        ended: why, in words.
+        ended: the reason, for people.
         complete: nothing is left to do; otherwise the same command goes on.
         failed: it ended because its trials fail.
     """

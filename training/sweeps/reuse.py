@@ -21,7 +21,7 @@ class Reusable:
     """The finished runs of a runs folder, by what was trained.
 
     Args:
-        on_gpu: whether a trial would get a GPU; a CPU comes to other numbers.
+        on_gpu: whether a trial would get a GPU; a CPU computes other numbers.
     """
 
     def __init__(self, root: Path | None = None, on_gpu: bool = False) -> None:

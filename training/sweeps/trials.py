@@ -1,4 +1,4 @@
-"""Trials: the journal of a sweep as objects. The journal says what happened, a run folder what its run came to."""
+"""Trials: the journal of a sweep as objects. The journal says what happened, a run's folder with what result."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class TrialRun:
     Args:
         folder: of the run; of an earlier sweep or experiment when the trial was answered from there.
         attempts: how often it was started.
-        failures: what each attempt that failed died of.
+        failures: the reason of each attempt that failed.
         ended: finished, stopped or failed, once nothing more will be done with it.
     """
 

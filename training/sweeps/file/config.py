@@ -38,7 +38,7 @@ class Metric:
     impute_while_running: Strategy | Literal["false"] = "false"
 
     def reached(self, value: float) -> bool:
-        """Whether a value is as good as the target or better; never without a target."""
+        """Whether a value reaches the target; never without a target."""
         if self.target is None:
             return False
         return value <= self.target if self.goal == "minimize" else value >= self.target

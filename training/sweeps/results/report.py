@@ -1,8 +1,8 @@
 """report.html of a sweep: one file that opens anywhere, without a network."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,10 @@ def _charts(
         ]
         for trial in valued[:CURVES]
     }
+    so_far = {"best": _best_by_time(history, valued), "each trial": []}
     drawn = [
         ("Parallel coordinates", parallel_coordinates(swept, history.metric.name, history.metric.goal, labels)),
-        (
-            "Best so far",
-            line_chart({"best": _best_by_time(history, valued), "each trial": []}, "minutes", "best so far"),
-        ),
+        ("Best so far", line_chart(so_far, "minutes", "best so far")),
         ("Importance", bar_chart(importance, "share of the metric's variation")),
         (f"Curves of the best {len(curves)}", line_chart(curves, "epoch", history.metric.name)),
     ]
@@ -89,11 +87,8 @@ def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float
             ended.append((times["ended"], value))
     ended.sort()
     better = max if history.metric.goal == "maximize" else min
-    best, points = -math.inf if history.metric.goal == "maximize" else math.inf, []
-    for moment, value in ended:
-        best = better(best, value)
-        points.append(((moment - ended[0][0]) / 60, best))
-    return points
+    best = accumulate((value for _, value in ended), better)
+    return [((moment - ended[0][0]) / 60, value) for (moment, _), value in zip(ended, best, strict=True)]
 
 
 def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:

@@ -140,7 +140,7 @@ class Agents:
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupts += 1
         if self._interrupts == 1:
-            say("stopping: runs end at their next checkpoint, W&B keeps them for later. Again (Ctrl-C) to kill them.")
+            say("stopping: runs end at their next checkpoint and can be resumed at W&B. Again (Ctrl-C) to kill them.")
 
 
 class _Slot:
@@ -194,7 +194,7 @@ class _Slot:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def said(self, text: str) -> bool:
-        """Whether the agent that was started last said it; the log may have the last words of earlier ones."""
+        """Whether the agent that was started last said it; the log may hold messages of earlier ones."""
         with open(self.log, "rb") as log:
             log.seek(self._log_begin)
             return text in log.read().decode(errors="replace")[-4000:]
@@ -239,7 +239,7 @@ class _Slot:
                     yield number
 
     def _kill_rest(self) -> None:
-        """Whatever the agent left; its mirrors have sessions of their own and go on."""
+        """Kills what the agent left; its mirrors are in other sessions and go on."""
         if self.process is not None:
             kill_session(self.process.pid)
             self.process.wait()
