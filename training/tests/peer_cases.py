@@ -1,13 +1,16 @@
 """Worked cases with the answers of W&B's engine, where the folder that holds them lies beside the repository."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
 
 from text_recognizer.settings import REPOSITORY
-from training.sweeps.search.observations import Observation
+from training.sweeps.file.config import Metric
+from training.sweeps.file.parameters import ParameterSpace
+from training.sweeps.search.observations import PastRun, encode, observed_values
 
 FOLDER = REPOSITORY.parent / "shared" / "wandb" / "cases"
 
@@ -21,17 +24,21 @@ def peer_cases(kind: str) -> list[Any]:
 
 
 class Learned(NamedTuple):
-    """Observations as the engine has them: rows with their values, and rows whose value is open."""
+    """Runs as the engine has them: rows with their values, and rows whose value is open; runs that are left out."""
 
     encoded: list[list[float]]
     objective: list[float]
     in_flight: list[list[float]]
+    left_out: int
 
 
-def learned(observations: Sequence[Observation | None]) -> Learned:
-    seen = [one for one in observations if one is not None]
+def learned(space: ParameterSpace, metric: Metric, runs: Sequence[PastRun]) -> Learned:
+    rows = [encode(space, run.point) for run in runs]
+    seen = zip(rows, observed_values(metric, runs), strict=True)
+    known = [(row, value) for row, value in seen if not any(map(math.isnan, row))]
     return Learned(
-        [one.encoded for one in seen if one.value is not None],
-        [one.value for one in seen if one.value is not None],
-        [one.encoded for one in seen if one.value is None],
+        [row for row, value in known if value is not None],
+        [value for _, value in known if value is not None],
+        [row for row, value in known if value is None],
+        len(runs) - len(known),
     )

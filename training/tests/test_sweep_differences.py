@@ -19,9 +19,10 @@ from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search, make_search
-from training.sweeps.search.observations import Observation, PastRun, observe
+from training.sweeps.search.observations import PastRun
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.wandb.serve import check_program
+from training.tests.peer_cases import learned
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"
 
@@ -108,13 +109,13 @@ def show_falsy_values() -> None:
 
 def show_probabilities_in_bayes() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"], "probabilities": [0.25, 0.75]}})
-    assert observe(space, Metric("m"), [PastRun({"a": "x"}, "finished", [1])]) == [Observation([0.25], 1.0)]
+    assert learned(space, Metric("m"), [PastRun({"a": "x"}, "finished", [1])]).encoded == [[0.25]]
 
 
 def show_foreign_values() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"]}})
     runs = [PastRun({"a": "q"}, "finished", [1]), PastRun({"a": "y"}, "finished", [2])]
-    assert observe(space, Metric("m"), runs) == [None, Observation([1.0], 2.0)]
+    assert learned(space, Metric("m"), runs) == ([[1.0]], [2.0], [], 1)
 
 
 def show_judged_at_once() -> None:

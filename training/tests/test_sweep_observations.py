@@ -7,7 +7,7 @@ import yaml
 from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.search.observations import PastRun, encode, observe
+from training.sweeps.search.observations import PastRun, encode
 from training.tests.peer_cases import learned, peer_cases
 
 ONE = ParameterSpace({"a": {"min": 0.0, "max": 4.0}})
@@ -28,10 +28,9 @@ def test_a_case_is_learned_from_as_by_the_engine(case: dict[str, Any]) -> None:
         return
     config = SweepConfig.from_yaml(case["yaml"])
     assert config.metric is not None
-    observed = observe(config.space, config.metric, runs)
-    found = learned(observed)
+    found = learned(config.space, config.metric, runs)
     if case["id"] in ANSWERED_HERE:
-        assert (found.encoded, observed.count(None)) == ANSWERED_HERE[case["id"]]
+        assert (found.encoded, found.left_out) == ANSWERED_HERE[case["id"]]
         return
     assert [parameter.name for parameter in config.space.searchable] == case["expect"]["order"]
     assert found.encoded == [pytest.approx(row) for row in case["expect"]["X"]]
@@ -40,7 +39,7 @@ def test_a_case_is_learned_from_as_by_the_engine(case: dict[str, Any]) -> None:
 
 
 def objectives(metric: Metric, *runs: PastRun) -> list[float]:
-    return learned(observe(ONE, metric, runs)).objective
+    return learned(ONE, metric, runs).objective
 
 
 def test_a_finished_run_counts_with_its_best_value_the_summary_included() -> None:
@@ -67,8 +66,8 @@ def test_the_worst_is_the_worst_of_the_runs_that_have_ended() -> None:
 
 def test_runs_under_way_are_in_flight_unless_they_are_to_be_imputed() -> None:
     runs = [PastRun({"a": 1.0}, state, [4, 1, 3]) for state in ("running", "pending", "preempted")]
-    assert learned(observe(ONE, Metric("m"), runs)).in_flight == [[0.25]] * 3
-    imputed = learned(observe(ONE, Metric("m", impute_while_running="latest"), runs))
+    assert learned(ONE, Metric("m"), runs).in_flight == [[0.25]] * 3
+    imputed = learned(ONE, Metric("m", impute_while_running="latest"), runs)
     assert (imputed.objective, len(imputed.in_flight)) == ([1], 2)  # its best; "latest" is for a run without any
     assert objectives(Metric("m", impute_while_running="latest"), PastRun({"a": 1.0}, "running", [])) == [0]
 

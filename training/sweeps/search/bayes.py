@@ -1,6 +1,7 @@
 """Bayesian search, by Optuna's samplers."""
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from training.sweeps.file.parameter import Parameter, Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.evolution import Evolution
-from training.sweeps.search.observations import PastRun, observe
+from training.sweeps.search.observations import PastRun, encode, observed_values
 from training.sweeps.search.random import RandomSearch
 
 if TYPE_CHECKING:
@@ -116,10 +117,12 @@ class BayesSearch(RandomSearch):
         return study.ask(distributions).params
 
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
-        """Trials with their value, to be minimised; None while it is open."""
+        """Trials with their value, to be minimised, None while it is open; without those of unlisted values."""
         runs = [PastRun(trial.point, trial.state, trial.values) for trial in trials]
-        seen = zip(trials, observe(self.space, self._metric, runs), strict=True)
-        return [(trial, observation.value) for trial, observation in seen if observation is not None]
+        observed = zip(trials, observed_values(self._metric, runs), strict=True)
+        return [
+            (trial, value) for trial, value in observed if not any(map(math.isnan, encode(self.space, trial.point)))
+        ]
 
 
 @dataclass(frozen=True)

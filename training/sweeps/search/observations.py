@@ -5,7 +5,6 @@ The encoding, the choice of a run's value and the imputation of missing ones are
 here.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,21 +35,8 @@ class PastRun:
     summary: Any = None
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What a bayes search learns from a run.
-
-    Args:
-        encoded: a share for each parameter that is not constant, in the order of their names.
-        value: to be minimised: negated where the goal is to maximize; None while it is open.
-    """
-
-    encoded: list[float]
-    value: float | None
-
-
-def observe(space: ParameterSpace, metric: Metric, runs: Sequence[PastRun]) -> list[Observation | None]:
-    """One observation for each run; None for a run with a value that is none of a categorical parameter.
+def observed_values(metric: Metric, runs: Sequence[PastRun]) -> list[float | None]:
+    """What each run is worth, to be minimised: negated where the goal is to maximize; None while that is open.
 
     A finished run counts with its best value. One that failed, or never reported the metric, is imputed: with its own
     best or latest value, or the worst value that any run that has ended ever reported; with 0 where there is none.
@@ -58,11 +44,7 @@ def observe(space: ParameterSpace, metric: Metric, runs: Sequence[PastRun]) -> l
     sign = -1 if metric.goal == "maximize" else 1
     ended = [run for run in runs if run.state in (*_FINISHED, *_FAILED)]
     worst = max((value for run in ended for value in _signed_values(run, sign)), default=0.0)
-    rows = [encode(space, run.point) for run in runs]
-    return [
-        None if any(map(math.isnan, row)) else Observation(row, _value(run, metric, sign, worst))
-        for run, row in zip(runs, rows, strict=True)
-    ]
+    return [_value(run, metric, sign, worst) for run in runs]
 
 
 def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
@@ -77,7 +59,6 @@ def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
 
 
 def _value(run: PastRun, metric: Metric, sign: int, worst: float) -> float | None:
-    """What a run is worth, to be minimised; None while that is open."""
     if run.state in _FAILED:
         return _imputed(run, metric.impute, sign, worst)
     if run.state in _FINISHED:
