@@ -76,13 +76,9 @@ class HwdbDataset(PictureDataset):
         source: the table of metadata.toml with CASIA's archives, where no path is given.
         charset: a list of characters, or a file with one a line. By default those that occur in your own files, and
             level 1 of GB 2312 for CASIA's. Other characters are left out.
-        side: of the images, in pixels.
-        stretch: scales height and width on their own; otherwise characters keep their proportions.
         test_fraction: share of the writers held out for the test split where there are no files for it.
-        validation_fraction: share of the training writers held out for validation.
-        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        balance: use no more images of a class for training and validation than the mean class has.
-        processes: that convert the pictures; null takes as many as there are cores.
+        side, stretch, validation_fraction, subsample_fraction, balance, processes: see
+            datasets.characters.pictures.PictureDataset.
     """
 
     def __init__(
