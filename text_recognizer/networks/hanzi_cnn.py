@@ -1,17 +1,16 @@
 """Small convolutional networks for Chinese characters, as they were taught in 2016."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 _FILTERS = {"blog": (32, 64), "repository": (64, 128, 256)}
 
 
+@dataclass(frozen=True)
 class HanziCnn(Network):
     """Convolutions of 3 x 3, each with a pooling, and a dense layer: large where the classes are many.
 
@@ -23,20 +22,15 @@ class HanziCnn(Network):
         dropout_amount: share of the units dropped before and after the hidden layer while training.
     """
 
-    def __init__(
-        self,
-        variant: Literal["blog", "repository"] = "repository",
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
-    ) -> None:
-        self.variant = variant
-        self.dropout_amount = dropout_amount
+    variant: Literal["blog", "repository"] = "repository"
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
 
-    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         smallest = 2 ** len(_FILTERS[self.variant])
         if min(input_shape[:2]) < smallest:
             raise ValueError(f"needs images of at least {smallest} x {smallest} pixels")
 
-    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         image = x = keras.Input(input_shape)

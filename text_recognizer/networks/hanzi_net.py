@@ -1,17 +1,16 @@
 """A small, fast network for thousands of classes of characters."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 _STAGES = ((64, 3), (128, 3), (192, 2))  # channels and residual blocks, each stage at half the resolution
 
 
+@dataclass(frozen=True)
 class HanziNet(Network):
     """Bottleneck blocks and a pooling with learnt weights: 1.5 million parameters for 64 x 64 pixels, 3,755 classes.
 
@@ -26,23 +25,17 @@ class HanziNet(Network):
         batch_norm_momentum: of the running means.
     """
 
-    def __init__(
-        self,
-        embedding: Annotated[int, Ge(8)] = 192,
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1,
-        batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.97,
-    ) -> None:
-        self.embedding = embedding
-        self.dropout_amount = dropout_amount
-        self.batch_norm_momentum = batch_norm_momentum
+    embedding: Annotated[int, Ge(8)] = 192
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1
+    batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.97
 
-    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         if min(input_shape[:2]) < 16:
             raise ValueError(
                 f"needs images of at least 16 x 16 pixels, the dataset's have {input_shape[0]} x {input_shape[1]}"
             )
 
-    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         image = keras.Input(input_shape)

@@ -1,17 +1,16 @@
 """Inception-v3 for images of one character."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from text_recognizer.networks.base import Network
-
-if TYPE_CHECKING:
-    import keras
+from text_recognizer.networks.base import KerasModel, Network, Shape
 
 Size = int | tuple[int, int]
 
 
+@dataclass(frozen=True)
 class Inception(Network):
     """Inception-v3 with a stem for 74 x 74 pixels and fewer blocks, or the original for 299 x 299.
 
@@ -25,17 +24,11 @@ class Inception(Network):
         batch_norm_momentum: of the running means; 0.9997 as published needs tens of thousands of steps.
     """
 
-    def __init__(
-        self,
-        original: bool = False,
-        dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2,
-        batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.99,
-    ) -> None:
-        self.original = original
-        self.dropout_amount = dropout_amount
-        self.batch_norm_momentum = batch_norm_momentum
+    original: bool = False
+    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.99
 
-    def check(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: ARG002 - any output
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         smallest = 139 if self.original else 67
         if min(input_shape[:2]) < smallest:
             raise ValueError(
@@ -43,7 +36,7 @@ class Inception(Network):
                 f"{input_shape[0]} x {input_shape[1]}. Set dataset_args.side"
             )
 
-    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> "keras.Model":
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
         classes = output_shape[0]
