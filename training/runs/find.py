@@ -56,6 +56,8 @@ def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
         SpecError: several runs have that name; or "last" in a sweep, where it changes with every trial.
     """
     name = spec.train_args.get("initial_weights")
+    if type(name) is int:  # the date that an id begins with, as a command line or YAML reads it
+        name = str(name)
     if not isinstance(name, str):
         return spec
     if in_sweep and name == "last":

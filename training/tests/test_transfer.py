@@ -69,7 +69,7 @@ def test_the_run_to_begin_with_is_named_by_id_start_of_id_or_last(runs, tmp_path
     assert "there is no bundle 'last'" in capfd.readouterr().err
     assert experiment(epochs=1) == 0
     first = find_run("last")
-    for name in (first.id, first.id[:-3], "last"):
+    for name in (first.id, first.id[:-3], int(first.id[:8]), "last"):
         assert experiment(epochs=1, initial_weights=name) == 0
         assert find_run("last").spec.train_args["initial_weights"] == str(first.folder.resolve())
         shutil.rmtree(find_run("last").folder)
