@@ -65,7 +65,7 @@ class OnnxExport(ModelExport):
 
 def _quantized(plain: Path, samples: Images) -> Path:
     """The network with weights and activations as bytes; their ranges are taken from samples."""
-    from onnxruntime import quantization  # type: ignore[import-not-found]
+    quantization = _package("onnxruntime.quantization")
 
     class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:

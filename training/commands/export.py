@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from evaluation.tally import Tally
 
+from evaluation.evaluate import Tally
 from text_recognizer import exports
 from text_recognizer.datasets.base import Dataset, Split
 from text_recognizer.errors import DataError

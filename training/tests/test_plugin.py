@@ -24,6 +24,7 @@ OF_ACME = {
     "searches": "corners",
     "stopping_rules": "enough",
     "exports": "texts",
+    "model_exports": "whole",
     "commands": "hello",
 }
 SWEEP = {
@@ -82,6 +83,8 @@ def test_a_sweep_is_made_of_parts_from_outside_alone(command, tmp_path, digits_p
     assert "val_parity_accuracy" in rows[0]
     journal = [json.loads(line) for line in (tmp_path / "runs/sweep/trials.jsonl").read_text().splitlines()]
     assert {"corner": 1} in [event.get("how") for event in journal]
+    command("training.cli", "export", str(runs[0].parent), "--format=whole", "--output=network.keras")
+    assert (tmp_path / "network.keras").exists()
     assert any("at most 99" in event.get("text", "") for event in journal if event["event"] == "decision")
 
 
