@@ -60,8 +60,10 @@ def read_sweep(folder: SweepFolder) -> SweepRow:
 def _row(folder: SweepFolder) -> SweepRow:
     facts, journal = folder.facts(), folder.journal()
     history = History(facts.metric, read_trials(journal.rows, folder.path))
-    damages = (journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage)
     count, states, best = len(history.trials), history.counts(), history.best()
+    value = None if best is None else history.value(best)
+    # Last: what cannot be read of the reports is known once they were read.
+    damages = (journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage)
     return SweepRow(
         name=folder.name,
         method=facts.method,
@@ -70,7 +72,7 @@ def _row(folder: SweepFolder) -> SweepRow:
         finished=states["finished"] + states["stopped"],
         failed=states["failed"],
         metric=history.metric.name,
-        best=None if best is None else history.value(best),
+        best=value,
         created=facts.created,
         damage="; ".join(damage for damage in damages if damage) or None,
     )
