@@ -1,5 +1,6 @@
 """Settings a user makes once, in environment variables."""
 
+import glob
 import os
 import sys
 from pathlib import Path
@@ -17,11 +18,12 @@ def data_folder() -> Path:
 
 
 def metadata_places() -> list[Path]:
-    """TEXT_RECOGNIZER_METADATA: registries of remote datasets, files or folders; by default the project's own."""
+    """TEXT_RECOGNIZER_METADATA: files, folders and patterns of registries; by default the project's own."""
     variable = "TEXT_RECOGNIZER_METADATA"
     listed = [text for text in os.environ.get(variable, "").split(os.pathsep) if text]
     if listed:
-        return [_expanded(variable, text) for text in listed]
+        paths = [str(_expanded(variable, text)) for text in listed]
+        return [Path(one) for path in paths for one in sorted(glob.glob(path)) or [path]]  # noqa: PTH207 - of any root
     in_repository = REPOSITORY / "metadata" / "metadata.toml"
     installed = Path(sys.prefix) / "share" / "text_recognizer" / "metadata.toml"
     return [in_repository if in_repository.exists() else installed]

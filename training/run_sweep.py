@@ -9,6 +9,9 @@ from pathlib import Path
 
 if __name__ == "__main__" and not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # python training/run_sweep.py
+    from training.terminal.own_environment import enter_own_environment
+
+    enter_own_environment()
 
 import argparse
 from collections.abc import Sequence

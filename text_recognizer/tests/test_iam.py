@@ -278,6 +278,17 @@ def test_the_archive_of_the_full_stack_recogniser_is_fetched_and_read_as_it_is(t
     assert IamParagraphsDataset(side=32, margin=20).is_prepared()
 
 
+def test_the_packed_forms_are_found_where_their_table_was_fetched_by_name(tmp_path, monkeypatch):
+    (tmp_path / "iamdb.zip").write_bytes(fsdl_archive())
+    entry = {"filename": "iamdb.zip", "url": (tmp_path / "iamdb.zip").as_uri()}
+    registry = write_registry(tmp_path / "metadata.toml", {"iamdb": [entry]})
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(registry))
+    named = IamParagraphsDataset(source="iamdb", side=32)
+    named.prepare()
+    assert IamParagraphsDataset(side=32).is_prepared()
+    assert IamParagraphsDataset(side=32).store_path == named.store_path
+
+
 def test_without_files_the_registry_says_which_where_to_register_and_where_to_put_them(tmp_path):
     with pytest.raises(DataError) as caught:
         IamDataset().prepare()

@@ -95,6 +95,9 @@ def test_several_registry_files_and_folders_of_them_are_one_registry(
     assert {name: table.metadata for name, table in load_registry().items()} == dict(
         zip([*names, "mine"], [*files, other], strict=True)
     )
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", f"{raw}/*/metadata.toml")
+    assert list(load_registry()) == names
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", os.pathsep.join([str(raw), str(other)]))
     with pytest.raises(DataError, match=rf"{raw}/emnist/metadata\.toml, .*, {other} has no table 'iem'"):
         find_table("iem")
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,22 @@ def test_a_script_of_the_training_folder_is_a_program(script):
     done = subprocess.run([f"training/{script}", "--help"], cwd=REPOSITORY, env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: {script.removesuffix('.py')} ")
+
+
+def test_a_script_that_is_started_without_its_packages_goes_on_in_its_environment_or_says_what_to_do(tmp_path):
+    for name in ("__init__.py", "run_sweep.py", "terminal/__init__.py", "terminal/own_environment.py"):
+        (tmp_path / "training" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "training" / name, tmp_path / "training" / name)
+    command = [sys.executable, "-S", "training/run_sweep.py", "a b", "--help"]  # -S: without installed packages
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has none of the packages of this project. Run tasks/setup.sh, or activate" in done.stderr
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout.splitlines(), done.stderr) == (["training/run_sweep.py", "a b", "--help"], "")
 
 
 def test_the_log_goes_on_when_nobody_reads_the_output_any_more(tmp_path):

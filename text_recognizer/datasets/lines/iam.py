@@ -55,8 +55,8 @@ class IamDataset(LineDataset):
     recognition".
 
     Args:
-        path: the folder with IAM's files; by default raw/iam of the data folder, where the registry fetches them.
-        source: the table of the registry; its name is also the folder's.
+        path: the folder with IAM's files; by default that of the table in the data folder, where it is fetched.
+        source: the table of the registry; by default iam, or iamdb where only that was fetched.
         texts: "ascii" separates punctuation from words (lines.txt); "xml" has the texts that the writers copied.
         images: "lines" are IAM's own pictures of lines; "forms" cuts the boxes of lines out of the pages.
         split: "lwitlrt" is IAM's large writer-independent text line recognition task, its two validation sets together
@@ -93,7 +93,7 @@ class IamDataset(LineDataset):
         validation_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.1,
         subsample_fraction: SubsampleFraction | None = None,
-        source: str = "iam",
+        source: str | None = None,
     ) -> None:
         super().__init__(
             height=height,

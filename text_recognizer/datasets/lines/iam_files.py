@@ -55,12 +55,14 @@ class IamFiles:
 
     Args:
         root: None is the folder of `table` in the data folder, whose files the registry says how to get.
-        table: of the registry.
+        table: of the registry; None is iam, or iamdb where only that was fetched.
     """
 
-    def __init__(self, root: Path | None = None, table: str = "iam") -> None:
-        self.table = None if root else table
-        self.root = root or data_folder() / "raw" / table
+    def __init__(self, root: Path | None = None, table: str | None = None) -> None:
+        raw = data_folder() / "raw"
+        usual = "iamdb" if (raw / "iamdb").exists() and not (raw / "iam").exists() else "iam"
+        self.table = None if root else table or usual
+        self.root = root or raw / (table or usual)
 
     def fetch(self) -> None:
         """Fetches what the registry has where nothing is there, and unpacks each archive into a folder of its name.

@@ -40,7 +40,7 @@ class IamLinesDataset(IamDataset):
         charset: Characters | None = None,
         normalization: Normalization = "NFC",
         unknown_characters: str = "error",
-        source: str = "iam",
+        source: str | None = None,
     ) -> None:
         super().__init__(
             path,

@@ -43,7 +43,7 @@ class IamParagraphsDataset(ParagraphDataset):
         preprocessing: tuple[PageStep, ...] = ("contrast",),
         validation_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.2,
-        source: str = "iam",
+        source: str | None = None,
     ) -> None:
         super().__init__(
             side=side,

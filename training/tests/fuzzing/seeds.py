@@ -216,8 +216,18 @@ def hdf5() -> list[Files]:
             del file["valid/dt"]
             file.create_dataset("valid/dt", (3, 60, 24), "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
 
+    def fsdl(folder: Path) -> None:
+        with h5py.File(folder / "lines.hdf5", "w") as file:
+            for part in ("train", "test"):
+                images = np.zeros((4, 24, 60), np.uint8)
+                images[:, 4:20, 5:40] = np.arange(4)[:, None, None] + 200
+                file.create_dataset(f"x_{part}", data=images, compression="lzf")
+                file.create_dataset(f"y_{part}", data=np.eye(80, dtype="u1")[np.full((4, 6), 79)], compression="lzf")
+
     plain = np.array([b"one", b"two", b"three"], "S5")
-    return written(made("gzip", plain), made(None, plain), made("lzf", ["one", "two", "x"], shuffle=True), elsewhere)
+    return written(
+        made("gzip", plain), made(None, plain), made("lzf", ["one", "two", "x"], shuffle=True), elsewhere, fsdl
+    )
 
 
 def matlab() -> list[Files]:
