@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,19 +66,12 @@ def _quantized(plain: Path, samples: Images) -> Path:
     """The network with weights and activations as bytes; their ranges are taken from samples."""
     quantization = _package("onnxruntime.quantization")
 
-    class Batches(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.batches = _batches(samples)
-
-        def get_next(self) -> dict[str, NDArray[Any]] | None:
-            return next(self.batches, None)
-
     prepared, made = plain.with_name("prepared.onnx"), plain.with_name("int8.onnx")
     quantization.quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     quantization.quantize_static(
         str(prepared),
         str(made),
-        Batches(),
+        _Batches(samples),
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
@@ -87,9 +79,15 @@ def _quantized(plain: Path, samples: Images) -> Path:
     return made
 
 
-def _batches(samples: Images) -> Iterator[dict[str, NDArray[Any]]]:
-    for begin in range(0, len(samples), _CALIBRATION_BATCH):
-        yield {INPUT: samples[begin : begin + _CALIBRATION_BATCH]}
+class _Batches:
+    """What onnxruntime asks for samples: `get_next` until there is none."""
+
+    def __init__(self, samples: Images) -> None:
+        self._batches = iter(np.array_split(samples, -(-len(samples) // _CALIBRATION_BATCH)))
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
 
 
 def _rename(graph: Any) -> None:
