@@ -294,7 +294,7 @@ def test_without_files_the_registry_says_which_where_to_register_and_where_to_pu
         IamDataset().prepare()
     message = str(caught.value)
     assert "'ascii.tgz', 'xml.tgz', 'lines.tgz', 'formsA-D.tgz', 'formsE-H.tgz', 'formsI-Z.tgz' need a reg" in message
-    assert "register at https://fki.tic.heia-fr.ch/databases/iam-handwriting-database" in message
+    assert "need a registration: https://fki.tic.heia-fr.ch/databases/iam-handwriting-database" in message
     assert f"Put it at {tmp_path}/data/raw/iam/lines.tgz" in message
 
 
