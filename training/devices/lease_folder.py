@@ -14,7 +14,6 @@ Any user may put anything into it, so everything in it is checked before it is u
 import contextlib
 import errno
 import os
-import random
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -107,28 +106,25 @@ class LeaseFolder:
     def _lock_mutex(self, until: float, on_wait: Callable[[str], None] | None) -> int:
         """Raises FileNotFoundError when it was removed while it was waited for."""
         path = self.path / "mutex"
-        descriptor = lock_files.open_or_create(path)
-        try:
-            warn_at = time.monotonic() + 1.0
-            while not lock_files.lock(descriptor) and lock_files.is_at(path, descriptor):
-                now = time.monotonic()
-                if now >= until:
-                    owners = processes.described_owners(os.fstat(descriptor).st_ino)
-                    raise DeviceError(
-                        f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably "
-                        f"suspended. Resume or end it."
-                    )
-                if on_wait is not None and now >= warn_at:
-                    owners = processes.described_owners(os.fstat(descriptor).st_ino)
-                    on_wait(f"waiting for the folder of the GPU leases, '{self.path}', which {owners} keeps")
-                    on_wait = None
-                time.sleep(random.uniform(0.0005, 0.003))  # the others need milliseconds
-            if not lock_files.is_at(path, descriptor):
+        while True:
+            descriptor = lock_files.open_or_create(path)
+            inode = os.fstat(descriptor).st_ino
+            left_s = until - time.monotonic()
+            turn_s = min(left_s, 1.0) if on_wait else left_s
+            if lock_files.lock(descriptor) or lock_files.lock_within(descriptor, turn_s):
+                if lock_files.is_at(path, descriptor):
+                    return descriptor
+                os.close(descriptor)
                 raise FileNotFoundError
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+            owners = processes.described_owners(inode)
+            if time.monotonic() >= until:
+                raise DeviceError(
+                    f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably suspended. "
+                    f"Resume or end it."
+                )
+            if on_wait is not None:
+                on_wait(f"waiting for the folder of the GPU leases, '{self.path}', which {owners} keeps")
+                on_wait = None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,23 @@ def lock(descriptor: int, shared: bool = False) -> bool:
     return True
 
 
+def lock_within(descriptor: int, timeout_s: float) -> bool:
+    """Takes the lock when its turn comes, in the kernel's queue: first come, first served.
+
+    Returns:
+        False when that took too long; then the descriptor is no longer the caller's.
+    """
+    pending = _PendingLock(descriptor)
+    try:
+        if pending.wait(timeout_s):
+            return True
+    except BaseException:
+        pending.give_up()
+        raise
+    pending.give_up()
+    return False
+
+
 def unlock(descriptor: int) -> None:
     """Gives the lock back for all copies of the descriptor, those of forked children included."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -127,6 +145,37 @@ def write(descriptor: int, content: bytes) -> None:
     # Truncating to nothing first would make some file systems (ext4) write to the disk at once, which takes 1 ms.
     if os.fstat(descriptor).st_size > len(content):
         os.ftruncate(descriptor, len(content))
+
+
+class _PendingLock:
+    """flock() waits for ever or not at all; in a thread of its own it can be given up."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._done = threading.Event()
+        self._state = threading.Lock()
+        self._given_up = False
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._done.wait(timeout_s)
+
+    def give_up(self) -> None:
+        with self._state:
+            self._given_up = True
+            if self._done.is_set():
+                self._drop()
+
+    def _take(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._state:
+            self._done.set()
+            if self._given_up:
+                self._drop()
+
+    def _drop(self) -> None:
+        unlock(self._descriptor)
+        os.close(self._descriptor)
 
 
 def patiently(open_file: Callable[[], T]) -> T:
