@@ -1,9 +1,11 @@
 """Example predictions that a run wrote while it trained, with their images."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from evaluation.predictions import prediction_fault
+from text_recognizer.datasets.base import Split
 from text_recognizer.experiment import assemble
 from text_recognizer.wording import received
 from training.files.journals import read_journal
@@ -20,11 +22,24 @@ def example_fault(row: Mapping[str, Any]) -> str | None:
     return prediction_fault(row)
 
 
-def read_examples(run: Run, epoch: int) -> Sequence[Mapping[str, Any]]:
-    """The examples of one epoch, each with its "image" (H, W, C); where one is there twice, the later counts."""
-    rows = [row for row in read_journal(run.folder / EXAMPLES, example_fault) if row["epoch"] == epoch]
-    if not rows:
-        return []
-    split = assemble(run.spec).dataset.split("validation")
-    by_position = {row["position"]: row for row in rows}
-    return [{**row, "image": split.image(position)} for position, row in by_position.items()]
+class Examples:
+    """The examples of a run, read as they come."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def by_epoch(self) -> Mapping[int, Sequence[Mapping[str, Any]]]:
+        """All rows so far; where a resumed run wrote one again, the later counts."""
+        rows = read_journal(self._run.folder / EXAMPLES, example_fault)
+        found: dict[int, dict[int, Mapping[str, Any]]] = {}
+        for row in rows:
+            found.setdefault(row["epoch"], {})[row["position"]] = row
+        return {epoch: list(by_position.values()) for epoch, by_position in found.items()}
+
+    def with_images(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The rows, each with its "image" (H, W, C) uint8."""
+        return [{**row, "image": self._split.image(row["position"])} for row in rows]
+
+    @cached_property
+    def _split(self) -> Split:
+        return assemble(self._run.spec).dataset.split("validation")

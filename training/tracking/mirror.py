@@ -31,7 +31,7 @@ from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.tracking.base import Facts, Tracker
 from training.tracking.choice import folder_name, tracker_choice
-from training.tracking.examples import read_examples
+from training.tracking.examples import Examples
 
 POLL_S = 0.2
 SAMPLES = 32
@@ -112,16 +112,17 @@ def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> F
         longest_finish_s: the tracker's last calls must end in this time, or this process does.
     """
     tracker.start(run)
-    sent = 0
+    examples, sent = Examples(run), 0
     while True:
         # The status before the rows: a run may write its last rows and end between the two.
         status = run.status()
         rows = run.rows()
+        shown = examples.by_epoch() if len(rows) > sent else {}
         for row in rows[sent:] if sent else _latest(rows):
             epoch = int(row.get("epoch", 0))
             tracker.log(epoch, row)
-            if "test_loss" not in row and (examples := read_examples(run, epoch)):
-                tracker.log_examples(epoch, examples)
+            if "test_loss" not in row and epoch in shown:
+                tracker.log_examples(epoch, examples.with_images(shown[epoch]))
         sent = len(rows)
         if status.state in ENDED or status.state == "died":
             break
