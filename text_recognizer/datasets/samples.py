@@ -35,7 +35,7 @@ def draw_samples(
     """Samples of one split chosen at random, dark on white; of pages, with the pixels of their lines in two colours.
 
     Args:
-        dataset: prepared.
+        dataset: is prepared where it is not, once everything else is right.
         font: a file with the characters of the labels. Those that it lacks are written as code points.
         predictions: rows of a run's predictions.jsonl; then samples are chosen among these, and what was read stands
             below: in red where it is wrong. The boxes of found lines are green.
@@ -47,6 +47,8 @@ def draw_samples(
         raise SpecError(f"split must be one of {', '.join(get_args(SplitName))}. {received(split)}")
     if not 1 <= count <= MOST_SAMPLES:
         raise SpecError(f"count must be at least 1 and at most {MOST_SAMPLES}. {received(count)}")
+    characters_of(font)
+    dataset.prepare()
     samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}
     among = sorted(rows) if predictions else range(len(samples))
     chosen = np.random.default_rng(seed).permutation(len(among))[:count]

@@ -61,6 +61,7 @@ def test_lines_of_pages_have_two_colours_and_found_boxes_are_green(tmp_path, mon
     ("options", "expected"),
     [({"split": "valid"}, "split must be one of train, validation, test"), ({"count": 501}, "at most 500")],
 )
-def test_a_wrong_choice_of_samples_is_refused(digits_prepared, options, expected):
+def test_a_wrong_choice_of_samples_is_refused_before_anything_is_fetched(monkeypatch, options, expected):
+    monkeypatch.setattr(DigitsDataset, "prepare", None)
     with pytest.raises(SpecError, match=expected):
         draw_samples(DigitsDataset(), **options)

@@ -35,7 +35,6 @@ def draw_samples(
             raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
     else:
         dataset = source if isinstance(source, Dataset) else dataset_named(source, dataset_args or {})
-    dataset.prepare()
     return draw(dataset, **options)
 
 

@@ -25,7 +25,7 @@ from text_recognizer.named_part import NamedPart
 from text_recognizer.registry import names
 from text_recognizer.settings import data_folder
 from text_recognizer.spec import parse_json
-from text_recognizer.wording import counted, did_you_mean
+from text_recognizer.wording import counted, did_you_mean, received
 from training.api.samples import dataset_named
 from training.commands.base import Command, add_action
 from training.terminal.tables import wide_console
@@ -160,14 +160,17 @@ def run_update(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
+    from PIL import Image
+
     from text_recognizer.datasets.samples import draw_samples
 
+    if Image.registered_extensions().get(args.output.suffix.lower()) not in Image.SAVE:
+        raise SpecError(f"--output must be a picture file, like samples.png. {received(str(args.output))}")
     dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
-    dataset.prepare()
     picture = draw_samples(dataset, args.split, args.count, args.seed, args.font)
     try:
         picture.save(args.output)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(f"cannot write the picture {args.output}: {error}.") from None
     classes = f"{len(dataset.data_spec.classes):,} classes"
     sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")

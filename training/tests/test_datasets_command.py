@@ -191,9 +191,13 @@ def test_show_writes_a_picture_of_samples(
     assert capsys.readouterr().out == f"{path}: {shown}\n"
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 56
-    for output in ("digits.xyz", "nowhere/digits.png"):
-        with pytest.raises(DataError, match=f"cannot write the picture {tmp_path / output}: "):
-            run("show", "DigitsDataset", "--output", str(tmp_path / output))
+    with pytest.raises(DataError, match=f"cannot write the picture {tmp_path}/nowhere/digits.png: "):
+        run("show", "DigitsDataset", "--output", str(tmp_path / "nowhere" / "digits.png"))
+    for output in ("digits.xyz", "digits.psd", "digits"):
+        with pytest.raises(
+            SpecError, match=rf"--output must be a picture file, like samples\.png\. Received: '{output}'"
+        ):
+            run("show", "DigitsDataset", "--output", output)
     with pytest.raises(SpecError, match="unknown dataset 'DigitDataset'"):
         run("show", "DigitDataset")
 
