@@ -234,7 +234,11 @@ def test_a_charset_of_ones_own_reads_the_texts(iam):
         prepared(iam, charset=["x"])
 
 
-def test_archives_are_unpacked_where_they_lie(iam, tmp_path, monkeypatch):
+@pytest.mark.parametrize("registry", ["", "[mine]\nurl = 'file:///x'\nfilename = 'x'\n"])
+def test_archives_are_unpacked_where_they_lie(iam, tmp_path, monkeypatch, registry):
+    if registry:  # of the user, who put the files there by hand
+        (tmp_path / "metadata.toml").write_text(registry)
+        monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(tmp_path / "metadata.toml"))
     # In the official archives the folders ascii, xml and lines themselves are missing.
     raw = tmp_path / "data" / "raw" / "iam"
     raw.mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
 from text_recognizer.datasets.remote.archives import extract, is_archive
 from text_recognizer.datasets.remote.fetch import SUMS, disk_errors, fetch, one_process
-from text_recognizer.datasets.remote.metadata import find_table
+from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
@@ -72,21 +72,23 @@ class IamFiles:
                 or damaged; the disk is full.
         """
         packed = [path for path in self.root.glob("*") if is_archive(path) and not _unpacked(path).exists()]
-        if self.table is not None and (packed or not self._has_texts):
-            table = find_table(self.table)
+        if packed or not self._has_texts:
             here = {path.name for path in packed}
-            fetch(replace(table, files=tuple(file for file in table.files if not here or file.filename in here)))
+            self._fetch(lambda name: not here or name in here)
         self._unpack()
         if not self._has_texts:
             raise DataError(self.how_to_get())
 
     def fetch_lists(self) -> None:
         """Fetches the lists of IAM's own splits, for which no registration is needed, where there are none."""
-        if self.table is not None and not any(self.find(name) for name in TASK_LISTS):
-            table = find_table(self.table)
-            if lists := tuple(file for file in table.files if file.filename == f"{TASK}.zip"):
-                fetch(replace(table, files=lists))
-                self._unpack()
+        if not any(self.find(name) for name in TASK_LISTS):
+            self._fetch(lambda name: name == f"{TASK}.zip")
+            self._unpack()
+
+    def _fetch(self, is_wanted: Callable[[str], bool]) -> None:
+        """Fetches files of the table, or checks those that are there; a registry may have no table of this name."""
+        if self.table is not None and (table := load_registry().get(self.table)):
+            fetch(replace(table, files=tuple(file for file in table.files if is_wanted(file.filename))))
 
     def _unpack(self) -> None:
         for archive in sorted(path for path in self.root.glob("*") if path.is_file() and is_archive(path)):
