@@ -28,12 +28,17 @@ EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]
 
 
 class Tally:
-    """What is summed over the batches of a split: losses, and the parts and wholes of every metric."""
+    """What is summed over the batches of a split: losses, and the parts and wholes of every metric.
 
-    def __init__(self, model: Model, split: Split) -> None:
+    Args:
+        chosen: positions that are scored; None stands for all.
+    """
+
+    def __init__(self, model: Model, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> None:
         self._model = model
+        self._chosen = np.arange(len(split)) if chosen is None else chosen
         self._names = [metric.name for metric in model.metrics]
-        self._trainable = model.trainable(split)
+        self._learnable = self._chosen[model.trainable(split)[self._chosen]]
         self._losses = np.full(len(split), math.nan)
         self._parts = np.zeros((len(split), len(self._names), 2))
 
@@ -51,14 +56,15 @@ class Tally:
     @property
     def metrics(self) -> dict[str, float]:
         """The mean loss over samples that can be learnt, and every metric: sums first, the ratio last."""
-        losses = self._losses[self._trainable]
+        losses = self._losses[self._learnable]
         totals = zip(self._names, self._parts.sum(axis=0).tolist(), strict=True)
         rates = {name: part / whole if whole else math.nan for name, (part, whole) in totals}
         return {"loss": float(np.mean(losses)) if len(losses) else math.nan} | rates
 
     def intervals(self, groups: Sequence[str] | None) -> dict[str, tuple[float, float]]:
         """95 % intervals of the metrics that have a value."""
-        intervals = rate_intervals(self._parts, groups) if self._names else []
+        chosen_groups = None if groups is None else [groups[position] for position in self._chosen.tolist()]
+        intervals = rate_intervals(self._parts[self._chosen], chosen_groups) if self._names else []
         return {name: pair for name, pair in zip(self._names, intervals, strict=True) if math.isfinite(pair[0])}
 
 
@@ -70,22 +76,22 @@ def measure(model: Model, split: Split) -> dict[str, float]:
     return tally.metrics
 
 
-def evaluate(model: Model, split: Split, split_name: str) -> Evaluation:
-    """Every figure and every prediction of a model on a split."""
+def evaluate(model: Model, split: Split, split_name: str, chosen: NDArray[np.integer[Any]] | None = None) -> Evaluation:
+    """Every figure and every prediction of a model on a split, or on chosen positions of it."""
     started = time.perf_counter()
-    tally = Tally(model, split)
-    rows = prediction_rows(model, split, tally=tally)
+    tally = Tally(model, split, chosen)
+    rows = prediction_rows(model, split, chosen, tally)
     elapsed_s = time.perf_counter() - started
     extras = EXTRAS[model.target](model, split, rows) if model.target in EXTRAS else {}
     return Evaluation(
         split=split_name,
-        count=len(split),
+        count=len(rows),
         metrics=tally.metrics,
         intervals=tally.intervals(split.groups),
         predictions=rows,
         unit=model.unit,
         headline_metric=model.metrics[0].name if model.metrics else "loss",
-        times={"evaluation_s": elapsed_s, "sample_ms": 1000 * elapsed_s / max(1, len(split))},
+        times={"evaluation_s": elapsed_s, "sample_ms": 1000 * elapsed_s / max(1, len(rows))},
         summary=list(_layers(model.keras_model)),
         **extras,
     )
@@ -131,6 +137,17 @@ def _row(scored: ScoredBatch, place: int, reading: Prediction) -> dict[str, Any]
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """evaluation.json and predictions.jsonl; they are on the disk when this returns."""
     rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.predictions)
-    text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n"
     replace_file(folder / "predictions.jsonl", rows)
-    replace_file(folder / "evaluation.json", text)
+    replace_file(folder / "evaluation.json", evaluation_text(evaluation.to_json()))
+
+
+def evaluation_text(figures: dict[str, Any]) -> str:
+    """An evaluation as JSON that can be read: of its tables, each row on one line."""
+    lines = (f"  {json.dumps(name)}: {_value_text(value)}" for name, value in figures.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _value_text(value: Any) -> str:
+    if not (isinstance(value, list) and value and isinstance(value[0], dict)):
+        return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+    return "[\n" + ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in value) + "\n  ]"

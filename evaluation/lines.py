@@ -20,7 +20,8 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
     """The profile of the error rates, what their intervals take as independent, and the rates of other profiles."""
     texts, readings = [row["label"] for row in rows], [row["predicted"] for row in rows]
     by_line = rate_intervals(LineErrors.of(texts, readings).parts)
-    groups = len(set(split.groups)) if split.groups is not None else 0
+    names = split.groups
+    groups = len({names[row["position"]] for row in rows}) if names is not None else 0
     return {
         "confusions": confusions(texts, readings),
         "details": {

@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import Split
 from text_recognizer.images.read import png_bytes
 from text_recognizer.whole_files import replace_file
 
-WORST_SHOWN = 40
+WORST_SHOWN, CLASSES_SHOWN = 40, 50
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
@@ -31,9 +31,13 @@ def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
         name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("spec", "environment", "evaluation")
     }
+    evaluation = files["evaluation"]
+    if evaluation["classes"]:
+        evaluation["confusions"] = _with_pictures(evaluation["confusions"], predictions, test_split)
     return {
         **files,
         "run_id": run_folder.name,
+        "shown_classes": worst_classes(evaluation["classes"], CLASSES_SHOWN),
         "charts": _charts(_read_lines(run_folder / "metrics.jsonl")),
         "worst": worst_predictions(predictions, test_split, WORST_SHOWN),
         "wrong_count": sum(row["label"] != row["predicted"] for row in predictions),
@@ -59,9 +63,28 @@ def _points(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
     """The rows with the largest loss, each with its image as "png", encoded for a page."""
     ranked = sorted(predictions, key=loss_of, reverse=True)[:most]
-    images = [test_split.image(row["position"]) for row in ranked]
-    encoded = [base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode() for image in images]
-    return [{**row, "png": png} for row, png in zip(ranked, encoded, strict=True)]
+    return [{**row, "png": _png(test_split, row["position"])} for row in ranked]
+
+
+def worst_classes(classes: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """All classes in their order; where they are too many, those with images that have the smallest F1."""
+    if len(classes) <= most:
+        return classes
+    # F1 is null where nothing was read as the class: all of its images are wrong.
+    return sorted((row for row in classes if row["count"]), key=lambda row: (row["f1"] or 0.0, -row["count"]))[:most]
+
+
+def _with_pictures(
+    confusions: list[dict[str, Any]], predictions: list[dict[str, Any]], test_split: Split
+) -> list[dict[str, Any]]:
+    """Confusions of characters, each with an image of one as "png"."""
+    positions = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
+    return [{**one, "png": _png(test_split, positions[one["label"], one["predicted"]])} for one in confusions]
+
+
+def _png(split: Split, position: int) -> str:
+    image = split.image(position)
+    return base64.b64encode(png_bytes(image, max(1, 64 // image.shape[0]))).decode()
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class Evaluation:
             "intervals_95": {name: list(interval) for name, interval in self.intervals.items()},
             "classes": [
                 {"class": figures.name, "count": figures.count}
-                | {name: _finite(getattr(figures, name)) for name in ("precision", "recall", "f1")}
+                | {name: _finite(round(getattr(figures, name), 6)) for name in ("precision", "recall", "f1")}
                 for figures in self.classes
             ],
             "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],

@@ -1,9 +1,10 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from evaluation.characters import class_figures, confusion_matrix
+from evaluation.characters import class_fields, class_figures
 from evaluation.compare import PairedComparison, compare_predictions, mcnemar_p_value
 from evaluation.intervals import wilson_interval
 from text_recognizer.models.character import rank_of_label
@@ -41,17 +42,33 @@ def test_an_impossible_rate_is_refused(successes, count):
         wilson_interval(successes, count)
 
 
-def test_figures_of_each_class_come_from_the_confusion_matrix():
-    labels = np.array([0, 0, 0, 1, 1], dtype=np.int32)
-    predicted = np.array([0, 0, 1, 1, 0])
-    confusion = confusion_matrix(labels, predicted, 3)
-    assert confusion.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
-    first, second, third = class_figures(confusion, ("a", "b", "c"))
+def test_figures_of_each_class_come_from_the_pairs_that_occur():
+    pairs = {("a", "a"): 2, ("a", "b"): 1, ("b", "b"): 1, ("b", "a"): 1}
+    first, second, third = class_figures(pairs, ("a", "b", "c"))
     assert [first.count, first.precision, first.recall, first.f1] == pytest.approx([3, 2 / 3, 2 / 3, 2 / 3])
     assert (second.precision, second.recall) == (0.5, 0.5)
     assert math.isnan(third.precision)
     assert math.isnan(third.recall)
     assert math.isnan(third.f1)
+
+
+def test_figures_of_many_classes_take_memory_for_the_pairs_that_occur_only():
+    classes = [chr(0x4E00 + number) for number in range(20_000)]
+    read = {classes[0]: classes[1]}
+    rows = [{"label": label, "predicted": read.get(label, label)} for label in classes] * 2
+    tracemalloc.start()
+    found = class_fields(rows, classes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6  # a table of all pairs has 400 million cells
+    assert found["confusions"] == [(classes[0], classes[1], 2)]
+    assert [figures.recall for figures in found["classes"][:3]] == [0, 1, 1]
+
+
+def test_confusions_are_the_fifty_most_frequent():
+    rows = [{"label": f"{number:02}", "predicted": "x"} for number in range(60)] + [{"label": "59", "predicted": "x"}]
+    found = class_fields(rows, [])["confusions"]
+    assert (len(found), found[0], found[-1]) == (50, ("59", "x", 2), ("48", "x", 1))
 
 
 def test_mcnemar_doubles_the_binomial_tail():

@@ -48,12 +48,12 @@ def test_a_large_loss_counts_and_only_that_of_lines_without_frames_does_not():
 
 
 def test_what_is_said_of_lines_names_the_profile_and_what_is_independent():
-    rows = [{"label": "ab", "predicted": "ab"}, {"label": "ab", "predicted": "ax"}]
+    rows = [{"position": at, "label": "ab", "predicted": text} for at, text in enumerate(("ab", "ax"))]
     model, split = Scored([1], [True]), Lines()
     split.groups = ["one", "two"]
     details = extras(model, split, rows)["details"]
     assert (details["profile"], details["resampled"]) == ("corpus", "2 groups")
     assert details["profiles"]["fsdl"] == {"character_accuracy": 0.75}
-    for groups in (None, ["one", "one"]):
+    for groups in (None, ["one", "one"], ["one", "one", "two"]):  # the third line was not chosen
         split.groups = groups
         assert extras(model, split, rows)["details"]["resampled"] == "lines"

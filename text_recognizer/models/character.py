@@ -15,7 +15,8 @@ from text_recognizer.networks.base import Network
 
 ALTERNATIVES = 5
 TOP_K = (3, 5)
-ACCURACY = Metric("accuracy", larger_is_better=True)
+# An image has one right class: of retrieval's precision and recall at k, these are the same.
+ACCURACY = Metric("accuracy", larger_is_better=True, other_name="precision@1, recall@1")
 
 
 class CharacterModel(Model):
@@ -37,7 +38,7 @@ class CharacterModel(Model):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        top = [Metric(f"top_{k}_accuracy", larger_is_better=True, shown=False) for k in self._ranks]
+        top = [Metric(f"top_{k}_accuracy", True, shown=False, other_name=f"recall@{k}") for k in self._ranks]
         return (ACCURACY, *top)
 
     @property

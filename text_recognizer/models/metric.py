@@ -18,11 +18,13 @@ class Metric:
         name: its key in metrics.jsonl, where the split comes before it: "val_accuracy".
         larger_is_better: its direction; weights are chosen and training is stopped by it.
         shown: whether the line that is printed after each epoch has it.
+        other_name: of the same figure in the literature.
     """
 
     name: str
     larger_is_better: bool = False
     shown: bool = True
+    other_name: str = ""
 
     def improves(self, value: float, best: float | None, min_delta: float = 0.0) -> bool:
         """Whether a value is better than the best so far, by more than `min_delta`; NaN never is."""

@@ -1,6 +1,7 @@
 """run_experiment as a user meets it, in this process."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -334,6 +335,23 @@ def test_predictions_and_evaluation_have_commands(capfd):
     assert text_recognizer(["predict", "nothing.png"]) == 2
     assert text_recognizer(["predikt"]) == 2
     assert "Did you mean 'predict'?" in capfd.readouterr().err
+
+
+def test_an_evaluation_can_be_of_a_random_choice_that_is_always_the_same(capfd):
+    assert text_recognizer(["evaluate", "--limit", "40"]) == 0
+    shown = capfd.readouterr().out
+    assert re.search(r"limit    40 of \d+ images, chosen at random with seed 0\nresult .* 40 images\)", shown)
+    assert re.search(r"  top_5_accuracy +\d\.\d{4}.*  recall@5\n", shown)
+    assert "precision@1" in shown
+    assert text_recognizer(["evaluate", "--limit", "40", "--json"]) == 0
+    figures = json.loads(capfd.readouterr().out)
+    assert figures["count"] == sum(row["count"] for row in figures["classes"]) == 40
+    assert f"top_3_accuracy       {figures['metrics']['top_3_accuracy']:.4f}" in shown
+    assert figures["samples_of_split"] > 40
+    assert text_recognizer(["evaluate", "--limit", "1_000_000"]) == 0
+    assert "chosen at random" not in capfd.readouterr().out
+    assert text_recognizer(["evaluate", "--limit", "0"]) == 2
+    assert "--limit must be at least 1" in capfd.readouterr().err
 
 
 def _digit_image() -> Path:
