@@ -16,6 +16,7 @@ from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.examples import write_examples
 from training.attempts.fit import Row, Training, json_row
+from training.attempts.keras_alone import without_scikit_learn
 from training.attempts.stopping import Stop, StopWatcher
 from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
@@ -117,7 +118,8 @@ def _start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with quietly:
-        import tensorflow as tf
+        with without_scikit_learn():
+            import tensorflow as tf
 
         shares = os.environ.get(MEMORY_VARIABLE, "").split(",")
         # A hard limit: growth alone would let one run take the memory that another one leased.

@@ -165,6 +165,13 @@ def test_a_run_finds_everything_imported(executor, tmp_path):
     assert (tmp_path / "imports").read_text() == "", "the zygote could have imported these: add them to preloading.py"
 
 
+def test_keras_is_imported_without_scikit_learn_which_a_run_can_import_all_the_same(warm, tmp_path):
+    code = "import sys; assert 'keras' in sys.modules and 'sklearn' not in sys.modules; import sklearn"
+    with open(tmp_path / "output", "w+") as output:
+        done = warm.start("example", code, cwd=tmp_path, env=os.environ, output=output)
+        assert done.wait(PATIENCE_S) == 0, output.read()
+
+
 def test_where_the_zygote_must_not_be_forked_runs_are_executed_and_the_user_is_told(runs, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(MODULES["starts_a_thread"])
     monkeypatch.syspath_prepend(str(tmp_path))

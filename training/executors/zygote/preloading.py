@@ -18,6 +18,7 @@ from pathlib import Path
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
+from training.attempts.keras_alone import without_scikit_learn
 from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
@@ -51,8 +52,9 @@ def preload(modules: Iterable[str]) -> list[str]:
         what the user should be told about modules that every run has to import for itself.
     """
     built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
-    for name in (*_LIBRARIES, *_OURS, *built_in):
-        importlib.import_module(name)
+    with without_scikit_learn():
+        for name in (*_LIBRARIES, *_OURS, *built_in):
+            importlib.import_module(name)
     _warm_up()
     notes = []
     for name in modules:
