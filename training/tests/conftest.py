@@ -46,6 +46,16 @@ def warm(tmp_path_factory: pytest.TempPathFactory, _heeding_ctrl_c: None) -> Ite
         yield warm
 
 
+@pytest.fixture(scope="module")
+def unoptimised_graphs() -> Iterator[None]:
+    """TensorFlow executes graphs as they were written: optimising them takes longer than a few steps."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
 @pytest.fixture
 def kernel_kills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """For tests that have the kernel kill a process, or that kill runs which must not be mistaken for such.

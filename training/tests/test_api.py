@@ -216,8 +216,9 @@ summary: dict[str, float] = tr.run_sweep("sweep.yaml", jobs=2).best.summary
 wrong: int = run.id
 """
     )
+    cache = REPOSITORY / ".mypy_cache" / "programs"  # kept: reading all modules anew takes most of the time
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path / 'cache'}", str(program)],
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", str(program)],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(REPOSITORY)},
         capture_output=True,

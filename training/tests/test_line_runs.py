@@ -18,6 +18,7 @@ from training.run_experiment import main
 from training.runs.find import find_run
 from training.runs.run import Run
 
+pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
 READER = {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0}
 
 

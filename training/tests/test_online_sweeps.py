@@ -68,7 +68,7 @@ def by_point(runs: list[Run]) -> dict[str, Run]:
 
 def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prepared):
     backend.store.suggest = suggest_ours(seed=0)
-    text = SWEEP.replace("EPOCHS", "2")
+    text = SWEEP.replace("EPOCHS", "2").replace("[8, 16]", "[16, 8, 12]").replace("[0.01, 0.001]", "[0.01]")
     path = register(backend, text)
     agent = Program(backend, "wandb", "agent", path, environ=environ(backend))
     (backend.folder / "offline.yaml").write_text(text)
@@ -77,7 +77,7 @@ def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prep
     runs = list(runs_below(backend.folder).values())
     offline = by_point([run for run in runs if run.group == "offline"])
     online = by_point([run for run in runs if run.group == "sweep-sweep001"])
-    assert len(offline) == 4
+    assert len(offline) == 3
     assert offline.keys() == online.keys()
     for point, run in offline.items():
         same = online[point]
@@ -108,7 +108,7 @@ def agent_of(run: Run) -> int:
 
 
 def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digits_prepared):
-    text = SWEEP.replace("EPOCHS", "150").replace("[0.01, 0.001]", "[0.01]")
+    text = SWEEP.replace("EPOCHS", "10").replace("[0.01, 0.001]", "[0.01]")
     (backend.folder / "served.yaml").write_text(text.replace("DigitsDataset", PAUSING))
     gate = backend.folder / "gate"
     pausing = pause(gate, after=2)
@@ -144,7 +144,7 @@ def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digit
     for sent in sweep.runs:
         mine = Run.open(folder.path / sent.id)
         assert mine.status().state == "finished"
-        assert [row["_step"] for row in sent.history] == list(range(1, 152))
+        assert [row["_step"] for row in sent.history] == list(range(1, 12))
     with open(folder.path / "leaderboard.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["network_args.layer_size"] for row in rows} == {"8", "16"}

@@ -1,5 +1,7 @@
 """Over ten thousand generated sweeps, compared with W&B's own engine where it can be had (see peer_engine.py)."""
 
+import hashlib
+import importlib.metadata
 import itertools
 import json
 import math
@@ -7,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,20 +83,29 @@ def peer_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(peer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answered]:
+def answers(peer_folder: Path) -> dict[str, Answered]:
     """Everything that is asked, with the engine's answer; one process of the engine answers all."""
     cases = {name: list(generated) for name, generated in _cases().items()}
-    work = tmp_path_factory.mktemp("peer")
-    asked, answered = work / "questions.json", work / "answers.json"
-    questions = [(name, case) for name, of_kind in cases.items() for case in of_kind]
-    asked.write_text(json.dumps(questions), encoding="utf-8")
-    script = Path(__file__).with_name("peer_engine.py")
-    environ = os.environ | {"PYTHONPATH": str(peer_folder)}
-    subprocess.run(
-        [sys.executable, str(script), str(asked), str(answered)], check=True, env=environ, timeout=4 * PATIENCE_S
-    )
-    results = iter(json.loads(answered.read_text(encoding="utf-8")))
+    questions = json.dumps([(name, case) for name, of_kind in cases.items() for case in of_kind])
+    results = iter(json.loads(_answered(questions, peer_folder).read_text(encoding="utf-8")))
     return {name: [(case, next(results)) for case in of_kind] for name, of_kind in cases.items()}
+
+
+def _answered(questions: str, peer_folder: Path) -> Path:
+    """A file with the answers. It is kept: the engine is a release, so that the same questions get the same answers."""
+    script = Path(__file__).with_name("peer_engine.py")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn")]
+    asked = "\n".join([sys.version, *PEER, *versions, script.read_text(encoding="utf-8"), questions])
+    kept = peer_folder.parent / f"answers-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=peer_folder.parent) as work:
+            asking, answered = Path(work, "questions.json"), Path(work, "answers.json")
+            asking.write_text(questions, encoding="utf-8")
+            environ = os.environ | {"PYTHONPATH": str(peer_folder)}
+            command = [sys.executable, str(script), str(asking), str(answered)]
+            subprocess.run(command, check=True, env=environ, timeout=4 * PATIENCE_S)
+            answered.rename(kept)
+    return kept
 
 
 def _cases() -> dict[str, Iterator[Case]]:

@@ -22,6 +22,7 @@ from training.runs.run import Run
 from training.sweeps import options
 from training.sweeps.failures import RetryPolicy, classify
 from training.sweeps.folder import find_sweep
+from training.tests.pausing_digits import PAUSING, pause
 
 SWEEP = """
 program: training/run_sweep.py
@@ -379,13 +380,11 @@ def test_a_broken_device_is_told_from_a_broken_program():
     assert not policy.tries_again(["preempted"], 21)
 
 
-def test_a_run_is_stopped_and_followed_from_elsewhere(place, digits_prepared):
-    spec = {**LISTED, "train_args": {"epochs": 99_999}}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.run_experiment", json.dumps(spec), "--nowandb", "--gpu=none"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def test_a_run_is_stopped_and_followed_from_elsewhere(place, digits_prepared, warm):
+    spec = {**LISTED, "dataset": PAUSING, "train_args": {"epochs": 99_999}}
+    command = ["run_experiment", json.dumps(spec), "--nowandb", "--gpu=none"]
+    with open(place / "output", "w") as output:
+        process = warm.start(*command, cwd=place, env={**os.environ, **pause(place / "gate")}, output=output)
     wait_until(lambda: list(place.glob("runs/*/*/metrics.jsonl")))
     command = [sys.executable, "-m", "training.cli", "runs", "tail", "last", "--lines=999999"]
     tail = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
