@@ -119,7 +119,7 @@ def test_the_folder_of_a_recogniser_of_poems_is_trained_on_evaluated_and_written
     project = Project(tmp_path, warm.programs)
     texts = ["一日难再晨", "床前明月光", "疑是地上霜", "举头望明月", "低头思故乡", "白日依山尽"]
     data = write_poems(tmp_path / "data", texts, tested=[1, 4, 10])
-    dataset_args = {"path": "data", "height": 32, "width": 100, "charset": "data/chinese.txt"}
+    dataset_args = {"path": "data", "height": 16, "width": 60, "charset": "data/chinese.txt"}
     spec = {"dataset": "LineListDataset", "dataset_args": dataset_args, "model": "LineModelCtc", "network": "crnn"}
     project.run("run_experiment", json.dumps(spec), "--network_args.units=8", "--train_args.batch_size=4", *ONE_STEP)
     evaluation = json.loads((project.newest_run() / "evaluation.json").read_text())
