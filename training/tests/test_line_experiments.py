@@ -1,4 +1,4 @@
-"""The spec files of datasets of lines and paragraphs, each run on a few samples, and on real ones where there are."""
+"""The spec files of datasets, each run on a few samples, and on real ones where there are."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,7 @@ from text_recognizer.tests.archive_pages import LINES, alto, page_image, write_p
 from text_recognizer.tests.character_files import idx_files
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.file_server import file_entry, write_registry
+from text_recognizer.tests.gnt_files import stroke, write_writers
 from text_recognizer.tests.iam_files import write_iam
 from text_recognizer.tests.line_files import save
 from training.run_experiment import main
@@ -35,12 +36,15 @@ SPECS = {
     "alto_lines": [*SMALL_READER, "--dataset_args.height=32"],
     "alto_paragraphs": ["--dataset_args.side=32"],
     "emnist_lines": ["--dataset_args.num_train=8", "--dataset_args.num_validation=2", "--dataset_args.num_test=2"],
+    "hwdb": ["--dataset_args.side=16"],
+    "image_folder": ["--dataset_args.side=16"],
     "hdf5_lines": ["--network=line_lstm_ctc"],  # its own takes seconds to build, and is in line_networks.json too
     "iam": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0", "--train_args.batch_size=1"],
     "iam_lines": ["--dataset_args.subsample_fraction=1.0", "--network_args.window_stride=1"],
     "iam_paragraphs": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32", "--train_args.batch_size=1"],
     "line_list": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0"],
     "page_list": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32"],
+    "rendered_characters": ["--dataset_args.side=16", "--dataset_args.repetitions=4", "--train_args.batch_size=16"],
     "rendered_lines": ["--network_args.units=8", "--dataset_args.num_texts=10"],
 }
 REAL = {
@@ -64,9 +68,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_dataset_of_lines_and_paragraphs_has_a_spec_file_here():
+def test_every_dataset_of_users_own_files_has_a_spec_file_here():
     tried = {json.loads((EXPERIMENTS / f"{name}.json").read_text(encoding="utf-8"))["dataset"] for name in SPECS}
-    others = {name for name, target in BUILT_IN["dataset"].items() if ".characters." not in target}
+    others = {name for name in BUILT_IN["dataset"] if not name.startswith(("Digits", "Mnist"))} - {"EmnistDataset"}
     assert tried == others
 
 
@@ -100,9 +104,14 @@ def _write_samples(folder, name):
         (folder / "data" / "testaments_alto").mkdir(parents=True)
         for index in range(5):
             write_page(folder / "data" / "testaments_alto", f"will_{index}", alto(image=""), seed=index)
+    elif name == "hwdb":
+        write_writers(folder / "data" / "gnt", range(1001, 1007), "零一二")
+    elif name == "image_folder":
+        for number in range(24):
+            save(folder / "data" / "letters" / "ab"[number % 2] / f"{number}.png", stroke(number))
     elif name == "page_list":
         _write_pages(folder / "data" / "testaments")
-    elif name != "rendered_lines":
+    elif not name.startswith("rendered"):
         path = _write_lines(folder / "data" / "testaments")
         if name == "hdf5_lines":
             dataset = LineListDataset(str(path), height=128)
