@@ -60,6 +60,18 @@ def draw_samples(
     return _flowed(cells)
 
 
+def draw_pictures(pictures: Sequence[tuple[Pixels, str]], font: str = DEFAULT_FONT) -> "Image.Image":
+    """Grey pictures (H, W), at least one, each above what it says."""
+    from PIL import Image
+
+    cells = []
+    for grey, text in pictures:
+        picture = _enlarged(Image.fromarray(grey).convert("RGB"))
+        picture.thumbnail((WIDTH_PX, 2 * WIDTH_PX))
+        cells.append(_cell(picture, [(text, BLACK)], font))
+    return _flowed(cells)
+
+
 def _picture(dataset: Dataset, samples: Split, position: int, boxes: Sequence[Sequence[float]]) -> "Image.Image":
     from PIL import Image, ImageDraw
 
@@ -68,14 +80,22 @@ def _picture(dataset: Dataset, samples: Split, position: int, boxes: Sequence[Se
     colours: Pixels = np.repeat(dark[..., None], 3, axis=2)  # (H, W, 3)
     if dataset.data_spec.target == "pixels":
         colours = np.minimum(colours, TINTS[samples.batch(np.array([position]))["label"][0]])
-    scale = min(math.ceil(LEAST_HEIGHT_PX / len(grey)), max(1, WIDTH_PX // grey.shape[1]))
-    picture = Image.fromarray(colours).resize((grey.shape[1] * scale, len(grey) * scale), Image.Resampling.NEAREST)
+    picture = _enlarged(Image.fromarray(colours))
+    scale = picture.width // grey.shape[1]
     drawing = ImageDraw.Draw(picture)
     for box in boxes:
         left, top, right, bottom = (scale * edge for edge in box)
         drawing.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=GREEN)
     picture.thumbnail((WIDTH_PX, 2 * WIDTH_PX))
     return picture
+
+
+def _enlarged(picture: "Image.Image") -> "Image.Image":
+    """A picture with each pixel as a square, so that it can be read."""
+    from PIL import Image
+
+    scale = min(math.ceil(LEAST_HEIGHT_PX / picture.height), max(1, WIDTH_PX // picture.width))
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def _captions(

@@ -33,7 +33,7 @@ FLOORS = [
     {"text_recognizer.datasets.line_source"},
     {"text_recognizer.datasets.formats", "text_recognizer.datasets.remote", "text_recognizer.datasets.storage"},
     {"text_recognizer.datasets.stored"},
-    {"text_recognizer.datasets.drawing"},
+    {"text_recognizer.datasets.drawing", "text_recognizer.datasets.records"},
     {"text_recognizer.datasets.characters", "text_recognizer.datasets.transcribed"},
     {"text_recognizer.datasets.lines"},
     {"text_recognizer.datasets.pages", "text_recognizer.datasets.exports"},

@@ -14,6 +14,7 @@ _COMMANDS = {
     "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
     "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
+    "records": ("Records", "TFRecords of characters or lines: write, read, check, relabel"),
     "gpus": ("Gpus", "devices, who holds them and who waits"),
     "list": ("ListNames", "what can be named in a spec or on a command line, with its arguments"),
 }

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from text_recognizer.datasets.formats.tf_example import encode_example
+from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.experiment import assemble
 from text_recognizer.images.read import png_bytes
 from text_recognizer.spec import DEFAULT_SPEC, ExperimentSpec
@@ -239,6 +241,23 @@ def idx() -> list[Files]:
     one = character_files.part([0, 1, 2, 3])
     packed = character_files.idx_files(one, one)
     return [packed, {name.removesuffix(".gz"): gzip.decompress(content) for name, content in packed.items()}]
+
+
+def shards() -> list[Files]:
+    """One shard of each form; records of characters."""
+    shown = {"label": [1], "text": [b"b"], "height": [4], "width": [3], "encoding": [b"raw"], "image": [bytes(12)]}
+    forms: list[dict[str, Any]] = [
+        shown,
+        {"label": [0], "text": [b"a"], "encoded": [png_bytes(picture(12))]},
+        {"labels": [0, 1], "images": [bytes(2 * 32 * 3)], "imagenames": [b"1.jpg"]},
+    ]
+    made = []
+    for features in forms:
+        content = io.BytesIO()
+        for _ in range(2):
+            write_record(content, encode_example(features))
+        made.append({"train-00000-of-00001": content.getvalue(), "labels.json": b'["a", "b"]'})
+    return made
 
 
 def zips() -> list[Files]:

@@ -28,6 +28,7 @@ from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.formats.page_xml import read_page
+from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
@@ -35,6 +36,9 @@ from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.pages.page_list import PageListDataset
+from text_recognizer.datasets.records.checking import check_records
+from text_recognizer.datasets.records.relabelling import relabel_records
+from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.remote import archives
 from text_recognizer.datasets.remote.answers import DownloadError
 from text_recognizer.datasets.remote.download import Download
@@ -168,6 +172,20 @@ def _archive(folder: Path) -> None:
     with contextlib.suppress(DataError):
         read_character_files({path.name: path})
     archives.extract(path, folder / "unpacked")
+
+
+def _records(folder: Path) -> None:
+    """All shards are read, with sound checksums too, so that changes reach what the frames hold."""
+    shards = open_shards(folder)
+    check_records(shards, samples=2)
+    with contextlib.suppress(DataError):
+        relabel_records(shards, folder / "new", processes=1)
+    path = next(folder.glob("train*"))
+    content = path.read_bytes()
+    with open(path, "wb") as file:
+        for begin in (12, 30):
+            write_record(file, content[begin:-4])
+    check_records(shards)
 
 
 def _font(folder: Path) -> None:
@@ -404,6 +422,7 @@ _TABLE = (
     Target("hdf5", seeds.hdf5, partial(_prepared, Hdf5LinesDataset, "lines.hdf5")),
     Target("matlab", seeds.matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), "emnist.mat")),
     Target("idx", seeds.idx, lambda folder: read_character_files({path.name: path for path in folder.iterdir()})),
+    Target("records", seeds.shards, _records),
     Target("zip", seeds.zips, _archive),
     Target("tar", seeds.tars, _archive),
     Target("font", seeds.fonts, _font),

@@ -1,0 +1,117 @@
+"""TFRecord files without TensorFlow: records in a frame of length and checksums.
+
+Each record is: length (u64, little-endian), masked CRC-32C of the length (u32), the data, masked CRC-32C of the data
+(u32). There is no header and no index.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_BYTES = 1 << 30  # of one record; protocol buffers end at twice that
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+_HEAD_BYTES, _TAIL_BYTES = _LENGTH.size + _CRC.size, _CRC.size
+_SCAN_BYTES = 1 << 22
+
+
+class Frame(NamedTuple):
+    """Where a record stands in its file.
+
+    Args:
+        offset: of the frame; the data begins 12 bytes later.
+        size: of the data, in bytes.
+    """
+
+    offset: int
+    size: int
+
+
+class Damage(NamedTuple):
+    """Bytes of a file that are no record.
+
+    Args:
+        offset, size: in bytes.
+    """
+
+    offset: int
+    size: int
+    reason: str
+
+
+def write_record(file: BinaryIO, data: bytes) -> None:
+    length = _LENGTH.pack(len(data))
+    file.write(b"".join((length, _CRC.pack(_masked_crc(length)), data, _CRC.pack(_masked_crc(data)))))
+
+
+def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
+    """The records of a file in their order, by their lengths; their data is not read.
+
+    After damage, reading goes on at the next length whose checksum is right and that ends inside the file.
+
+    Args:
+        content: (n,) all bytes of the file.
+    """
+    view, at = content.data, 0
+    while at < len(view):
+        size = _size_at(view, at)
+        if size is not None:
+            yield Frame(at, size)
+            at += _HEAD_BYTES + size + _TAIL_BYTES
+            continue
+        following = _next_frame(content, at + 1)
+        is_cut = following == len(view) and (len(view) - at < _HEAD_BYTES or _length_at(view, at) is not None)
+        reason = "the file is cut short" if is_cut else "the length of a record does not agree with its checksum"
+        yield Damage(at, following - at, reason)
+        at = following
+
+
+def data_of(content: NDArray[np.uint8], frame: Frame) -> bytes:
+    """The data of a record.
+
+    Raises:
+        ValueError: it does not agree with its checksum.
+    """
+    begin, end = frame.offset + _HEAD_BYTES, frame.offset + _HEAD_BYTES + frame.size
+    data = content[begin:end].tobytes()
+    if end + _TAIL_BYTES > len(content):
+        raise ValueError("the file is cut short")
+    if _masked_crc(data) != _CRC.unpack_from(content.data, end)[0]:
+        raise ValueError("its data does not agree with its checksum")
+    return data
+
+
+def _masked_crc(data: bytes) -> int:
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _length_at(view: memoryview, at: int) -> int | None:
+    """The length that a frame announces, if its checksum is right."""
+    length = bytes(view[at : at + _LENGTH.size])
+    if at + _HEAD_BYTES > len(view) or _CRC.unpack_from(view, at + _LENGTH.size)[0] != _masked_crc(length):
+        return None
+    return int(_LENGTH.unpack(length)[0])
+
+
+def _size_at(view: memoryview, at: int) -> int | None:
+    size = _length_at(view, at)
+    fits = size is not None and size <= min(MOST_BYTES, len(view) - at - _HEAD_BYTES - _TAIL_BYTES)
+    return size if fits else None
+
+
+def _next_frame(content: NDArray[np.uint8], start: int) -> int:
+    """The next place with a sound length; the end of the file where there is none."""
+    view = content.data
+    for begin in range(start, len(content) - _HEAD_BYTES - _TAIL_BYTES + 1, _SCAN_BYTES):
+        piece = content[begin : begin + _SCAN_BYTES + _LENGTH.size]
+        # Lengths are below 2^30, so that four of their bytes are 0: most places need no checksum.
+        high = np.lib.stride_tricks.sliding_window_view(piece, _LENGTH.size)[:_SCAN_BYTES, 4:]
+        for place in np.flatnonzero(~high.any(axis=1)).tolist():
+            if _size_at(view, begin + place) is not None:
+                return begin + int(place)
+    return len(content)

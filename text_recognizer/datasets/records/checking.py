@@ -1,0 +1,123 @@
+"""What is in records, and what is wrong with them: damage, missing shards, characters that share a label."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from text_recognizer.charset import graphemes
+from text_recognizer.datasets.records.shards import Record, Shards, records
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.images.line_form import Grey
+from text_recognizer.reading_order import visual_order
+from text_recognizer.wording import counted
+
+_MOST_LISTED = 20
+
+
+@dataclass
+class Findings:
+    """What reading all records has shown.
+
+    Args:
+        examples, shards: of each split; "" of files whose names say none.
+        texts: examples of each character with each label: {label: {character: count}}.
+        samples: pictures with what they show, chosen at random.
+    """
+
+    examples: Counter[str] = field(default_factory=Counter)
+    shards: Counter[str] = field(default_factory=Counter)
+    texts: dict[int, Counter[str]] = field(default_factory=dict)
+    without_text: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    samples: list[tuple[Grey, str]] = field(default_factory=list)
+
+    @property
+    def characters(self) -> Counter[str]:
+        """How often each character occurs."""
+        return sum(self.texts.values(), Counter())
+
+    def problems(self) -> Iterator[str]:
+        """A sentence each."""
+        for number, texts in sorted(self.texts.items()):
+            if len(texts) > 1:
+                shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in texts.most_common(_MOST_LISTED))
+                yield f"label {number} is shared by {counted(len(texts), 'character')}: {shown}"
+        labels: dict[str, list[int]] = {}
+        for number, texts in sorted(self.texts.items()):
+            for text in texts:
+                labels.setdefault(text, []).append(number)
+        for text, numbers in sorted(labels.items()):
+            if len(numbers) > 1:
+                shown = ", ".join(map(str, numbers[:_MOST_LISTED]))
+                yield f"{quoted(text)} has {counted(len(numbers), 'label')}: {shown}"
+        for name in self.missing[:_MOST_LISTED]:
+            yield f"{name} is missing"
+        if len(self.missing) > _MOST_LISTED:
+            yield f"{counted(len(self.missing) - _MOST_LISTED, 'further shard')} missing"
+        for one in self.rejected:
+            yield f"{one.name}: {one.reason}"
+
+
+def check_records(shards: Shards, samples: int = 0, seed: int = 0) -> Findings:
+    """Reads all records; pictures are decoded too.
+
+    Args:
+        samples: how many pictures to keep.
+    """
+    found, random = Findings(missing=shards.missing()), np.random.default_rng(seed)
+    seen = 0
+    for shard in shards.files:
+        found.shards[shard.split or ""] += 1
+        for record in records(shard.path, shards.form, shards.texts):
+            if isinstance(record, Rejected):
+                found.rejected.append(record)
+                continue
+            try:
+                picture = record.picture(shards.form)
+            except ValueError as error:
+                found.rejected.append(Rejected(record.place, str(error), record.text))
+                continue
+            found.examples[shard.split or ""] += 1
+            _add_texts(found, record)
+            # A reservoir: each picture is kept with the same chance, however many there are.
+            seen += 1
+            place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
+            if place < samples:
+                found.samples[place : place + 1] = [(picture, record.text)]
+    return found
+
+
+def quoted(text: str) -> str:
+    """A text of a file for a terminal: one line, nothing that steers it."""
+    return f"'{text[:80]}'" if text[:80].isprintable() else ascii(text[:80])
+
+
+def pairs(record: Record) -> list[tuple[int, str]]:
+    """Ids with their characters; none where there are not as many of both."""
+    if len(record.label) == 1 and record.text:
+        return [(record.label[0], record.text)]
+    shown = visual_order(record.text)
+    for characters in (list(shown), graphemes(shown)):
+        if len(characters) == len(record.label):
+            return list(zip(record.label, characters, strict=True))
+    return []
+
+
+def _add_texts(found: Findings, record: Record) -> None:
+    together = pairs(record)
+    found.without_text += not together
+    for number, text in together:
+        found.texts.setdefault(number, Counter())[text] += 1
+
+
+def all_characters(shards: Shards) -> list[str]:
+    """The characters of all records, sorted; pictures are not decoded."""
+    found: set[str] = set()
+    for shard in shards.files:
+        for record in records(shard.path, shards.form, shards.texts):
+            if isinstance(record, Record):
+                found |= {record.text} if len(record.label) <= 1 else set(graphemes(record.text))
+    return sorted(found - {""})

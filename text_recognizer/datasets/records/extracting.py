@@ -1,0 +1,53 @@
+"""Records as image files and a table of them."""
+
+import csv
+import io
+from pathlib import Path
+
+from text_recognizer.datasets.records.shards import Shards, records
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.images.read import png_bytes
+from text_recognizer.whole_files import replace_file
+
+TABLE = "images.csv"
+_FILES_A_FOLDER = 1000
+
+
+def extract_records(shards: Shards, folder: Path) -> tuple[int, list[Rejected]]:
+    """Writes grey PNG files and images.csv, which ImageFolderDataset and LineListDataset read.
+
+    Returns:
+        how many pictures were written, and what could not be.
+    Raises:
+        DataError: the folder is not empty, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is there already and not an empty folder. Give another one.")
+    rejected: list[Rejected] = []
+    table = io.StringIO(newline="")
+    rows = csv.writer(table)
+    rows.writerow(["path", "label", "split", "writer", "record"])
+    count = 0
+    try:
+        for shard in shards.files:
+            for record in records(shard.path, shards.form, shards.texts):
+                if isinstance(record, Rejected):
+                    rejected.append(record)
+                    continue
+                try:
+                    content = png_bytes(record.picture(shards.form))
+                except ValueError as error:
+                    rejected.append(Rejected(record.place, str(error), record.text))
+                    continue
+                file = folder / "images" / str(count // _FILES_A_FOLDER) / f"{count}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+                path = file.relative_to(folder).as_posix()
+                rows.writerow([path, record.text, shard.split or "", record.group, record.name])
+                count += 1
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / TABLE, table.getvalue())
+    except OSError as error:
+        raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.") from error
+    return count, rejected

@@ -1,0 +1,173 @@
+"""Makes a folder of shards: in parallel, resumable, the same whatever the number of workers."""
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.formats.tfrecord import write_record
+from text_recognizer.datasets.records.forms import RecordForm, form_as_json
+from text_recognizer.datasets.records.label_files import LABELS, labels_json
+from text_recognizer.datasets.records.shards import INDEX, Record, records
+from text_recognizer.datasets.remote.fetch import one_process
+from text_recognizer.datasets.storage.parallel import in_processes, progress
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.whole_files import replace_file
+
+_VERSION = 1
+_ONE_PROCESS = 4096  # examples; below, starting processes costs more than they save
+
+
+class ShardTask(ABC):
+    """A shard that is to be written; it is pickled and written in another process.
+
+    Attributes:
+        file: its name.
+        size: how many examples it will have, at least about.
+    """
+
+    file: str
+    split: SplitName | None
+    size: int
+
+    @abstractmethod
+    def examples(self) -> Iterator[bytes | Rejected]:
+        """Serialised Examples, always the same, and what cannot be one."""
+
+
+class MadeShard(NamedTuple):
+    """What a finished shard holds, read again from the disk.
+
+    Args:
+        ids: how many examples have each id; of lines, how many characters.
+        rejected: what was left out, where the shard was written just now.
+    """
+
+    examples: int
+    size_bytes: int
+    ids: Counter[int]
+    rejected: list[Rejected]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a folder of records is made of; shards of another plan are never taken for its own.
+
+    Args:
+        texts: of the ids.
+        about: what the content depends on, as JSON.
+    """
+
+    form: RecordForm
+    texts: Sequence[str]
+    about: Mapping[str, Any]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return {"version": _VERSION, "form": form_as_json(self.form), "labels": LABELS, **self.about}
+
+
+def make_shards(
+    folder: Path, plan: Plan, tasks: Sequence[ShardTask], processes: int | None = None
+) -> tuple[dict[str, Any], list[MadeShard]]:
+    """Writes the shards that are not there yet, then the index of counts.
+
+    A shard gets its name when it is whole and on the disk; what is there after a kill is kept if it can be read.
+
+    Returns:
+        the index, and the shards in the order of the tasks.
+    Raises:
+        DataError: the folder holds something else, or cannot be written.
+    """
+    total = sum(task.size for task in tasks)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with one_process(folder / ".writing", f"to write records to {folder}"):
+            _claim(folder, plan)
+            made = []
+            with progress(str(folder), total, "record") as done:
+                work = partial(_made, folder=folder, form=plan.form)
+                for shard in in_processes(work, tasks, 1 if total < _ONE_PROCESS else processes):
+                    made.append(shard)
+                    done(shard.examples)
+            index = _index(plan, tasks, made)
+            replace_file(folder / INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
+    except OSError as error:
+        raise DataError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}. Finished shards are kept: "
+            f"the same command goes on."
+        ) from error
+    return index, made
+
+
+def _claim(folder: Path, plan: Plan) -> None:
+    """Makes the folder ours, or finds it so."""
+    head = json.loads(json.dumps(plan.head))
+    if not (folder / INDEX).exists():
+        if any(not file.name.startswith(".") and file.name != LABELS for file in folder.iterdir()):
+            raise DataError(f"{folder} is not empty, and has no {INDEX}. Give another folder, or empty it.")
+        replace_file(folder / LABELS, labels_json(plan.texts))
+        replace_file(folder / INDEX, json.dumps(head, ensure_ascii=False, indent=1) + "\n")
+        return
+    try:
+        found = parse_json_text((folder / INDEX).read_text(encoding="utf-8"))
+        different = [key for key, value in head.items() if found.get(key) != value]
+    except (OSError, ValueError, AttributeError):
+        different = ["everything"]
+    if different:
+        raise DataError(
+            f"{folder} holds records of something else; what differs: {', '.join(different)}. Give another folder."
+        )
+
+
+def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
+    """Runs in a worker process."""
+    path, rejected, is_new = folder / task.file, [], False
+    found = _read_again(path, form) if path.exists() else None
+    if found is None:
+        is_new = True
+
+        def write(file: BinaryIO) -> None:
+            for example in task.examples():
+                if isinstance(example, Rejected):
+                    rejected.append(example)
+                else:
+                    write_record(file, example)
+
+        replace_file(path, write)
+        found = _read_again(path, form)
+    if found is None:
+        raise DataError(f"{path} was written and cannot be read again. Is the disk sound?")
+    examples, ids = found
+    return MadeShard(examples, path.stat().st_size, ids, rejected, is_new)
+
+
+def _read_again(path: Path, form: RecordForm) -> tuple[int, Counter[int]] | None:
+    """How many examples and ids a shard has; None where it is damaged."""
+    examples, ids = 0, Counter[int]()
+    for record in records(path, form, None):
+        if not isinstance(record, Record):
+            return None
+        examples += 1
+        ids.update(record.label)
+    return examples, ids
+
+
+def _index(plan: Plan, tasks: Sequence[ShardTask], made: Sequence[MadeShard]) -> dict[str, Any]:
+    splits: dict[str, dict[str, Any]] = {}
+    ids: dict[str, Counter[int]] = {}
+    for task, shard in zip(tasks, made, strict=True):
+        split = splits.setdefault(task.split or "", {"examples": 0, "shards": {}})
+        split["examples"] += shard.examples
+        split["shards"][task.file] = {"examples": shard.examples, "bytes": shard.size_bytes}
+        ids.setdefault(task.split or "", Counter()).update(shard.ids)
+    classes = {text: {split: found[number] for split, found in ids.items()} for number, text in enumerate(plan.texts)}
+    return {**plan.head, "splits": splits, "classes": classes}

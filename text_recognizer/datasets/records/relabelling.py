@@ -1,0 +1,83 @@
+"""Old records with other labels, as new ones; everything else in an Example stays."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.charset import graphemes
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.formats.tf_example import encode_example
+from text_recognizer.datasets.records.checking import all_characters
+from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
+from text_recognizer.datasets.records.forms import RecordForm
+from text_recognizer.datasets.records.shards import Record, Shards, records
+from text_recognizer.datasets.storage.file_states import state_of_files
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.reading_order import visual_order
+
+
+@dataclass(frozen=True)
+class _OldShard(ShardTask):
+    """A shard and the right ids of its texts."""
+
+    file: str
+    split: SplitName | None
+    size: int
+    path: Path
+    form: RecordForm
+    texts: Mapping[int, str] | None
+    ids: Mapping[str, int]
+
+    def examples(self) -> Iterator[bytes | Rejected]:
+        for record in records(self.path, self.form, self.texts):
+            if isinstance(record, Rejected):
+                yield record
+                continue
+            characters = self._characters(record)
+            if unknown := [one for one in characters if one not in self.ids]:
+                yield Rejected(record.place, f"there is no label for '{unknown[0]}'", record.text)
+            elif not characters:
+                yield Rejected(record.place, "it says no text, by which a label could be found")
+            else:
+                yield encode_example({**record.features, self.form.label: [self.ids[one] for one in characters]})
+
+    def _characters(self, record: Record) -> list[str]:
+        """The texts that have ids, from the left end of a line."""
+        if len(record.label) <= 1 and record.text in self.ids:
+            return [record.text]
+        shown = visual_order(record.text)
+        return list(shown) if all(one in self.ids for one in shown) else graphemes(shown)
+
+
+def relabel_records(
+    shards: Shards, folder: Path, ids: Mapping[str, int] | None = None, processes: int | None = None
+) -> tuple[dict[str, Any], list[MadeShard]]:
+    """Writes new shards of the same names; records without a label, and damaged ones, are left out.
+
+    Args:
+        ids: of the texts, counting from 0 without gaps; by default those of all characters found, sorted.
+    Returns:
+        the index, and what was made of each shard.
+    Raises:
+        DataError: as `make_shards`; or the ids have gaps, or no record has a text.
+    """
+    if any(file.path.parent.absolute() == folder.absolute() for file in shards.files):
+        raise DataError(f"{folder} holds the old records. Give another folder for the new ones.")
+    ids = ids if ids is not None else {text: number for number, text in enumerate(all_characters(shards))}
+    if not ids:
+        raise DataError("no record says its text. Give the labels by which it was written as --old-labels.")
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise DataError(f"the labels do not count from 0 to {len(ids) - 1} without gaps.")
+    tasks = [
+        _OldShard(file.path.name, file.split, _size(file.path), file.path, shards.form, shards.texts, ids)
+        for file in shards.files
+    ]
+    about = {"relabelled": state_of_files(file.path for file in shards.files)}
+    return make_shards(folder, Plan(shards.form, sorted(ids, key=ids.__getitem__), about), tasks, processes)
+
+
+def _size(path: Path) -> int:
+    """About how many examples a shard has; enough to choose between one process and several."""
+    return path.stat().st_size // 2048

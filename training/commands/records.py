@@ -1,0 +1,184 @@
+"""text-recognizer records: TFRecords of characters or lines, written, read, checked and given other labels."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
+from text_recognizer.datasets.records.checking import quoted
+from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
+from text_recognizer.datasets.records.label_files import read_labels
+from text_recognizer.datasets.records.shards import Record, Shards, open_shards, records
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.spec import parse_json
+from text_recognizer.wording import counted
+from training.api.samples import dataset_named
+from training.commands.base import Command, add_action
+from training.terminal.tables import print_table
+
+EXAMPLES = """examples:
+  text-recognizer records write DigitsDataset digits --encoding raw
+  text-recognizer records read digits --limit 5
+  text-recognizer records read digits --output pictures
+  text-recognizer records check digits --output samples.png
+  text-recognizer records relabel old new --labels characters.txt
+  text-recognizer records write HwdbDataset hwdb --form inception --dataset_args '{"side": 74, "stretch": true}'"""
+_MOST_NAMED = 20
+
+
+class Records(Command):
+    """TFRecords of characters or lines: write, read, check, relabel."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+        writing = add_action(commands, "write", run_write, "write a dataset as shards; goes on where it was stopped")
+        writing.add_argument("dataset", metavar="DATASET", help="a dataset class")
+        writing.add_argument("folder", type=Path, metavar="FOLDER", help="of the shards")
+        writing.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        writing.add_argument("--encoding", choices=ENCODINGS, help="of pictures (default: that of the form)")
+        writing.add_argument("--shard-size", type=_positive, default=4096, metavar="N", help="the most records of one")
+        writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="of the order (default: 1)")
+
+        reading = add_action(commands, "read", run_read, "list records, or extract pictures and a table")
+        reading.add_argument("--limit", type=_positive, default=20, metavar="N", help="rows (default: %(default)s)")
+        reading.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder for all pictures")
+
+        checking = add_action(commands, "check", run_check, "read everything; name damage and labels that collide")
+        checking.add_argument("--output", type=Path, metavar="FILE", help="a sheet of sample pictures")
+        checking.add_argument("--count", type=_positive, default=40, metavar="N", help="of samples")
+        checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="with the characters of the labels")
+
+        mending = add_action(commands, "relabel", run_relabel, "write new shards with other labels")
+        for action in (reading, checking, mending):
+            action.add_argument("records", type=Path, metavar="RECORDS", help="a folder of shards, or one shard")
+        mending.add_argument("folder", type=Path, metavar="FOLDER", help="of the new shards")
+        labels = "ids of texts: JSON, one text a line (.txt), a char_dict or a pickle"
+        mending.add_argument(
+            "--labels", type=Path, metavar="FILE", help=f"the right {labels} (default: all characters, sorted)"
+        )
+        for action, option in ((reading, "--labels"), (checking, "--labels"), (mending, "--old-labels")):
+            action.add_argument(
+                option, dest="old_labels", type=Path, metavar="FILE", help=f"for records without texts: {labels}"
+            )
+        for action in (writing, reading, checking, mending):
+            action.add_argument("--form", choices=FORMS, help="the keys and file names (default: as they are found)")
+            action.add_argument("--keys", default="{}", metavar="JSON", help="where the form has other keys")
+        for action in (writing, mending):
+            action.add_argument("--processes", type=_positive, metavar="N", help="default: as many as there are cores")
+
+
+def run_write(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.records.writing import write_records
+
+    form = form_named(args.form or "default", parse_json(args.keys, "--keys"))
+    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    index, made = write_records(dataset, args.folder, form, args.encoding, args.shard_size, args.seed, args.processes)
+    _print_made(args.folder, index, made)
+    return 0
+
+
+def run_read(args: argparse.Namespace) -> int:
+    shards = _shards(args)
+    if args.output is not None:
+        from text_recognizer.datasets.records.extracting import TABLE, extract_records
+
+        count, rejected = extract_records(shards, args.output)
+        print(f"{args.output / TABLE}: {counted(count, 'picture')}")
+    else:
+        rejected = _list(shards, args.limit)
+    return _named(rejected)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.records.checking import check_records
+
+    found = check_records(_shards(args), args.count if args.output else 0)
+    rows = [[split or "-", f"{found.shards[split]:,}", f"{count:,}"] for split, count in found.examples.items()]
+    print_table(["split", "shards", "records"], rows)
+    if counts := found.characters:
+        print(f"{counted(len(counts), 'character')}, each {min(counts.values()):,} to {max(counts.values()):,} times")
+    if found.without_text:
+        print(f"{counted(found.without_text, 'record')} cannot be compared: no text, or not an id for each character")
+    problems = list(found.problems())
+    for problem in problems:
+        print(problem)
+    print(f"{counted(len(problems), 'problem')}")
+    if args.output is not None and found.samples:
+        _draw(found.samples, args.output, args.font)
+    return 1 if problems else 0
+
+
+def run_relabel(args: argparse.Namespace) -> int:
+    from text_recognizer.datasets.records.relabelling import relabel_records
+
+    ids = read_labels(args.labels) if args.labels is not None else None
+    index, made = relabel_records(_shards(args), args.folder, ids, args.processes)
+    _print_made(args.folder, index, made)
+    return _named([one for shard in made for one in shard.rejected])
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:10]) <= 1_000_000_000:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 is expected. Received: '{text[:40]}'.")
+    return int(text)
+
+
+def _shards(args: argparse.Namespace) -> Shards:
+    return open_shards(args.records, args.form, parse_json(args.keys, "--keys"), args.old_labels)
+
+
+def _print_made(folder: Path, index: dict[str, Any], made: Sequence[Any]) -> None:
+    rows = [
+        [split or "-", f"{len(about['shards']):,}", f"{about['examples']:,}"]
+        for split, about in index["splits"].items()
+    ]
+    print_table(["split", "shards", "records"], rows)
+    kept = sum(not shard.is_new for shard in made)
+    print(f"{folder}: {counted(len(index['classes']), 'label')}" + (f", {counted(kept, 'shard')} kept" if kept else ""))
+
+
+def _list(shards: Shards, limit: int) -> list[Rejected]:
+    rows: list[list[str]] = []
+    rejected = []
+    for shard in shards.files:
+        for record in records(shard.path, shards.form, shards.texts):
+            if len(rows) == limit:
+                break
+            if not isinstance(record, Record):
+                rejected.append(record)
+                continue
+            try:
+                height, width = record.picture(shards.form).shape
+            except ValueError as error:
+                rejected.append(Rejected(record.place, str(error), record.text))
+                continue
+            label = " ".join(map(str, record.label))
+            size = f"{width} x {height}"
+            rows.append([record.place, shard.split or "-", label, quoted(record.text), size, quoted(record.name)])
+    print_table(["record", "split", "label", "text", "pixels", "name"], rows)
+    return rejected
+
+
+def _named(rejected: Sequence[Rejected]) -> int:
+    """Says what was left out; the exit code."""
+    for one in rejected[:_MOST_NAMED]:
+        sys.stderr.write(f"{one.name}: {one.reason}\n")
+    if rejected:
+        sys.stderr.write(f"{counted(len(rejected), 'record')} left out.\n")
+    return 1 if rejected else 0
+
+
+def _draw(samples: Sequence[tuple[Any, str]], output: Path, font: str) -> None:
+    from text_recognizer.datasets.samples import draw_pictures
+
+    try:
+        draw_pictures(samples, font).save(output)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write the picture {output}: {error}.") from None
+    print(f"{output}: {counted(len(samples), 'sample')}")

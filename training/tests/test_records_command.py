@@ -1,0 +1,84 @@
+"""The command `text-recognizer records`: write, read, check, relabel."""
+
+import argparse
+import json
+
+import pytest
+from PIL import Image
+
+from text_recognizer.errors import DataError, SpecError
+from training.commands.records import Records
+
+FEW = '{"subsample_fraction": 0.03}'
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    Records().configure(parser)
+    args = parser.parse_args([str(one) for one in arguments])
+    return int(args.run(args))
+
+
+@pytest.fixture
+def digits(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    assert run("write", "DigitsDataset", tmp_path / "digits", "--dataset_args", FEW, "--encoding", "raw") == 0
+    return tmp_path / "digits"
+
+
+def test_write_says_what_it_wrote_and_goes_on_where_it_was(digits, capsys):
+    assert run("write", "DigitsDataset", digits, "--dataset_args", FEW, "--encoding", "raw") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{digits}: 10 labels, 3 shards kept"
+
+
+def test_read_lists_records_and_extracts_them(digits, tmp_path, capsys):
+    capsys.readouterr()
+    assert run("read", digits, "--limit", 2) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["record", "split", "label", "text", "pixels", "name"]
+    assert len(rows) == 2
+    assert run("read", digits, "--output", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "images.csv").is_file()
+
+
+def test_check_draws_a_sheet_and_ends_in_1_where_something_is_wrong(digits, tmp_path, capsys):
+    assert run("check", digits, "--output", tmp_path / "sheet.png") == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 100
+    (digits / "train-00000-of-00001").write_bytes(b"nothing")
+    capsys.readouterr()
+    assert run("check", digits) == 1
+    assert "train-00000-of-00001@0: the file is cut short: 7 bytes skipped" in capsys.readouterr().out
+    assert run("read", digits, "--output", tmp_path / "out") == 1
+    assert "1 record left out." in capsys.readouterr().err
+
+
+def test_relabel_writes_new_records(digits, tmp_path, capsys):
+    (tmp_path / "reversed.json").write_text(json.dumps(list("9876543210")))
+    assert run("relabel", digits, tmp_path / "new", "--labels", tmp_path / "reversed.json") == 0
+    capsys.readouterr()
+    assert run("check", tmp_path / "new") == 0
+    assert run("read", tmp_path / "new", "--limit", 1) == 0
+    cells = capsys.readouterr().out.splitlines()[-1].split()
+    assert int(cells[2]) + int(cells[3].strip("'")) == 9
+
+
+def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
+    with pytest.raises(SpecError, match="shows no characters or lines"):
+        run("write", "IamParagraphsDataset", tmp_path / "new")
+    with pytest.raises(SpecError, match="raw pixels need keys"):
+        run("write", "DigitsDataset", tmp_path / "new", "--form", "inception", "--encoding", "raw")
+    with pytest.raises(DataError, match="there are no records at"):
+        run("check", tmp_path / "nowhere")
+    with pytest.raises(DataError, match="Name it with --keys"):
+        run("read", write_foreign(tmp_path))
+
+
+def write_foreign(folder):
+    from text_recognizer.datasets.formats.tf_example import encode_example
+    from text_recognizer.datasets.formats.tfrecord import write_record
+
+    path = folder / "foreign.tfrecord"
+    with open(path, "wb") as file:
+        write_record(file, encode_example({"image/encoded": [b"x"]}))
+    return path
