@@ -16,11 +16,12 @@ from training.runs.find import find_run
 from training.sweeps.plan_file import read_plan
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
+HANZI = ExperimentSpec("ImageFolderDataset", "CharacterModel", "hanzi_net", network_args={"embedding": 8})
 
 
-def bundle_of(folder, *classes, shape=(2, 2, 1)):
-    model = build_model(SPEC, DataSpec(shape, classes))
-    write_bundle(folder, model, SPEC, "run-1", {}, "data")
+def bundle_of(folder, *classes, shape=(2, 2, 1), spec=SPEC):
+    model = build_model(spec, DataSpec(shape, classes))
+    write_bundle(folder, model, spec, "run-1", {}, "data")
     return Bundle.read(folder), [np.array(weight) for weight in model.keras_model.weights]
 
 
@@ -37,6 +38,20 @@ def test_outputs_of_a_class_go_to_the_class_of_the_same_text(tmp_path):
     kernel = len(after) - 2
     assert np.array_equal(after[kernel][:, [0, 2]], theirs[kernel][:, [2, 0]])
     assert np.array_equal(after[kernel][:, 1], before[kernel][:, 1])
+
+
+@pytest.mark.parametrize("classes", [("b", "c", "d", "a", "e"), ("c",)])
+def test_more_or_fewer_classes_read_as_the_bundle_did_what_it_knew(tmp_path, classes):
+    bundle, _ = bundle_of(tmp_path / "model", "a", "b", "c", shape=(16, 16, 1), spec=HANZI)
+    model = build_model(HANZI, DataSpec((16, 16, 1), classes))
+    transfer = take_over_weights(model, bundle)
+    known = [text for text in bundle.data_spec.classes if text in classes]
+    assert (transfer.known, transfer.new) == (len(known), len(classes) - len(known))
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1), np.uint8)
+    theirs, ours = bundle.load().outputs(images), model.outputs(images)
+    for text in known:
+        before, now = theirs[:, bundle.data_spec.classes.index(text)], ours[:, classes.index(text)]
+        np.testing.assert_allclose(now, before, rtol=1e-4, atol=1e-5)
 
 
 def test_other_pictures_do_not_fit(tmp_path):
