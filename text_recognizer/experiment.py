@@ -169,6 +169,12 @@ def _problems_together(
         return
     if not undeclared:
         yield from _monitor_problems(train_args, model)
+    if train_args.minutes is not None and train_args.steps_per_epoch is not None:
+        yield Problem(
+            f"train_args.steps_per_epoch must be null where train_args.minutes is given: an epoch is then "
+            f"minutes / epochs long. {received(train_args.steps_per_epoch)}",
+            "train_args.steps_per_epoch",
+        )
     if train_args.jit_compile and model.xla_refuses is not None:
         yield Problem(
             f"train_args.jit_compile must be false for model '{spec.model}': XLA cannot compile {model.xla_refuses}. "

@@ -4,12 +4,14 @@ A name stands for a subclass, or for a function that is annotated to return one;
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from text_recognizer.datasets.base import DataSpec
 
 if TYPE_CHECKING:
     import keras
+
+    Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class OptimizerRecipe(ABC):
@@ -32,12 +34,17 @@ class OptimizerRecipe(ABC):
 
 
 class ScheduleRecipe(ABC):
-    """How the learning rate changes while training."""
+    """How the learning rate changes while training.
+
+    Attributes:
+        counts_steps: the rate follows the number of steps, whatever their total. The others follow the clock where a
+            training has a time (`train_args.minutes`).
+    """
+
+    counts_steps: ClassVar[bool] = False
 
     @abstractmethod
-    def build(
-        self, learning_rate: float, total_steps: int
-    ) -> "float | keras.optimizers.schedules.LearningRateSchedule": ...
+    def build(self, learning_rate: float, total_steps: int) -> "Rate": ...
 
 
 class AugmentationRecipe(ABC):

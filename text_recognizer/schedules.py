@@ -1,16 +1,14 @@
 """Learning rate schedules by name, built for a given rate and number of steps."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from text_recognizer.recipes import ScheduleRecipe
 
 if TYPE_CHECKING:
-    import keras
-
-    Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+    from text_recognizer.recipes import Rate
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Cosine(ScheduleRecipe):
 @dataclass(frozen=True)
 class Exponential(ScheduleRecipe):
     """The rate times a factor, every so many steps."""
+
+    counts_steps: ClassVar[bool] = True
 
     decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
     decay_steps: Annotated[int, Ge(1)] = 2000

@@ -30,6 +30,8 @@ class TrainArgs:
     Args:
         batch_size: images a step; the last batch of a pass may be smaller.
         epochs: an epoch is one pass over the training split, or `steps_per_epoch` batches.
+        minutes: time for the training with its validations; schedules follow the clock instead of steps. An epoch is
+            then minutes / epochs long. The last validation and the evaluation come on top.
         steps_per_epoch: batches an epoch; the order of the data goes on where the last epoch ended.
         optimizer, optimizer_args: see `text-recognizer list optimizers`.
         learning_rate: null means the optimizer's usual one.
@@ -56,6 +58,7 @@ class TrainArgs:
 
     batch_size: Annotated[int, Ge(1)] = 64
     epochs: Annotated[int, Ge(1)] = 16
+    minutes: Annotated[float, Gt(0)] | None = None
     steps_per_epoch: Annotated[int, Ge(1)] | None = None
     optimizer: str = "adam"
     optimizer_args: dict[str, Any] = field(default_factory=dict)

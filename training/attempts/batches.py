@@ -1,7 +1,7 @@
 """The order of training batches: a function of (seed, step), never of how often a process was restarted."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -106,15 +106,19 @@ class GroupedBatches:
         """(steps in the group, columns (steps, B, …)) for all steps from first to end."""
         step = first_step
         waiting: Future[tuple[int, Batch]] | None = None
-        while step < end_step or waiting is not None:
-            current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
-            step += current[0] if waiting is None else 0
-            waiting = None
-            if step < end_step:
-                count = self._group_length(step, end_step, largest_group.steps)
-                waiting = self._pool.submit(self._gather, step, end_step, count)
-                step += count
-            yield current
+        try:
+            while step < end_step or waiting is not None:
+                current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
+                step += current[0] if waiting is None else 0
+                waiting = None
+                if step < end_step:
+                    count = self._group_length(step, end_step, largest_group.steps)
+                    waiting = self._pool.submit(self._gather, step, end_step, count)
+                    step += count
+                yield current
+        finally:  # left early: the order must not be read by two threads once the next groups begin
+            if waiting is not None:
+                wait([waiting])
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

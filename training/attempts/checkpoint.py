@@ -62,3 +62,15 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> tuple[dict[str,
             f"To train the run again from its start, remove the folder {path.parent}."
         ) from error
     return groups, state
+
+
+def assign(variables: Sequence[Any], values: Arrays, path: Path) -> None:
+    """Sets variables of Keras to a group of arrays from the checkpoint `path`.
+
+    Raises:
+        RunError: they have other shapes.
+    """
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise RunError(f"the checkpoint {path} does not fit the network: its code has changed since. Start a new run.")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

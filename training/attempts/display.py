@@ -41,14 +41,19 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
 
-    def steps_done(self, step: int, steps_per_epoch: int, loss: Callable[[], float]) -> None:
+    def steps_done(self, epoch: int, share: float, loss: Callable[[], float]) -> None:
+        """Moves the bar on.
+
+        Args:
+            epoch: the present one, from 1.
+            share: of the whole training.
+        """
         if self._bar is None or time.monotonic() < self._next_refresh:
             return
         self._next_refresh = time.monotonic() + self.REFRESH_S
         if self._task is None:
-            self._task = self._bar.add_task("", total=self._epochs * steps_per_epoch, completed=step)
-        epoch = (step - 1) // steps_per_epoch + 1
-        self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
+            self._task = self._bar.add_task("", total=1.0, completed=share)
+        self._bar.update(self._task, completed=share, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
         self._bar.refresh()
 
     def epoch_done(self, row: dict[str, Any]) -> None:

@@ -23,8 +23,9 @@ from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.schedules import ReduceOnPlateau
 from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
 from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
-from training.attempts.checkpoint import read_checkpoint, write_checkpoint
+from training.attempts.checkpoint import assign, read_checkpoint, write_checkpoint
 from training.attempts.display import Display
+from training.attempts.epochs import Epochs
 from training.attempts.learnability import data_warnings, progress_warning
 from training.attempts.stopping import Stop
 from training.attempts.train_step import TrainStep, dtype_policy
@@ -70,11 +71,9 @@ class Training:
         self._stop_asked = stop_asked
 
         self.order = self._order()
-        self.steps_per_epoch = self.args.steps_per_epoch or self.order.batches_per_pass
-        self.total_steps = self.steps_per_epoch * self.args.epochs
+        self.epochs = Epochs(self.args, self.order.batches_per_pass)
         self._group_size = GroupSize()
         self.step = 0
-        self.seconds_trained = 0.0
         self.ended: str | None = None
         monitor, reported = self.args.monitor, self.model.reported
         self.best = BestEpoch(monitor, reported[monitor])
@@ -100,18 +99,14 @@ class Training:
             return BucketedOrder(widths, size, seed, members)
         return BatchOrder(len(self.train_split), size, seed, members)
 
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.step // self.steps_per_epoch
-
     def train(self) -> Stop | None:
-        """Trains until all epochs are done, early stopping decides, or the loss is not finite.
+        """Trains until all epochs are done or their time is over, early stopping decides, or the loss is not finite.
 
         The model then holds the best weights. If the run was asked to stop before that, the Stop is returned, and the
         checkpoint has everything to go on.
         """
         self._resume()
+        self.epochs.start_clock()
         last_checkpoint = time.monotonic()
         batches = GroupedBatches(self.train_split, self.order, self.model.arranged)
         try:
@@ -140,7 +135,7 @@ class Training:
         recipe = experiment.recipes["optimizer"]
         rate = self.args.learning_rate or recipe.usual_learning_rate
         self.optimizer = recipe.build(
-            schedule.build(rate, self.total_steps),
+            self.epochs.build_rate(schedule, rate),
             self.args.weight_decay,
             self.args.gradient_clip_norm,
             self.args.gradient_clip_value,
@@ -163,34 +158,36 @@ class Training:
     def _train_epoch(self, batches: GroupedBatches) -> Iterator[Stop | None]:
         """Trains to the end of the current epoch; yields a Stop or None wherever a checkpoint may be written."""
         started = time.monotonic()
-        step_at_start = self.step
-        end_step = (self.epoch + 1) * self.steps_per_epoch
-        if self.step % self.steps_per_epoch == 0:
+        step_at_start, epochs, group_size = self.step, self.epochs, self._group_size
+        if self.step == epochs.first_step:
             self._step.begin_epoch()
-        group_size = self._group_size
-        for steps, columns in batches.groups(self.step, end_step, group_size):
+        for steps, columns in batches.groups(self.step, epochs.end_step, group_size):
             before = time.monotonic()
             self._step(columns)
             group_size.observe(steps, time.monotonic() - before)
             self.step += steps
-            self._display.steps_done(self.step, self.steps_per_epoch, self._step.mean_loss)
-            if self.step == end_step:
+            epochs.count_time()
+            self._display.steps_done(epochs.done + 1, epochs.share(self.step), self._step.mean_loss)
+            if is_over := epochs.is_over(self.step):
                 self._end_epoch(self.step - step_at_start, time.monotonic() - started)
-            self.seconds_trained += time.monotonic() - before
+                epochs.begin_next(self.step)
             yield self._stop_asked()
+            if is_over:
+                return
 
     def _end_epoch(self, steps: int, elapsed_s: float) -> None:
         """Validates, reports and decides what comes next."""
         import keras
 
-        epoch = self.epoch
+        epoch, steps_of_epoch = self.epochs.done + 1, self.step - self.epochs.first_step
         row: Row = {"epoch": epoch, "step": self.step, **self._step.means()}
         learning_rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-        images_per_s = self._step.samples * steps / self.steps_per_epoch / elapsed_s
+        images_per_s = self._step.samples * steps / steps_of_epoch / elapsed_s
         with self._step.averages.in_use():
             row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
             weights = [keras.ops.convert_to_numpy(weight) for weight in self.network.weights]
         row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1), "time": round(time.time(), 3)}
+        self.epochs.count_time()
         diverged = not math.isfinite(row["loss"])
         if self.best.improved(epoch, row):
             self._best_weights = weights
@@ -200,8 +197,8 @@ class Training:
             self._display.warned(warning)
         if diverged:
             self.ended = f"the loss became {row['loss']} in epoch {epoch}"
-        elif self.step >= self.total_steps:
-            self.ended = "all epochs done"
+        elif self.epochs.share(self.step) >= 1:
+            self.ended = self.epochs.end_in_words
         elif self.early_stop is not None:
             self.ended = self.early_stop.reason(row)
         if self.plateau is not None:
@@ -242,7 +239,8 @@ class Training:
             "digest": self._digest,
             "step": self.step,
             "ended": self.ended,
-            "seconds_trained": self.seconds_trained,
+            "seconds_trained": self.epochs.seconds,
+            "epochs": self.epochs.state,
             **{name: decision and decision.state for name, decision in self._decisions.items()},
         }
         write_checkpoint(self._folder / LAST, groups, state)
@@ -263,10 +261,10 @@ class Training:
         if len(sums) == len(self._step.sums) - measured:  # of before wholes were counted: they are the samples
             groups["sums"] = [*sums, *([sums[-1]] * measured)]
         for name, variables in self._state_variables().items():
-            _assign(variables, groups.get(name, []), path)
+            assign(variables, groups.get(name, []), path)
         self.step = state["step"]
         self.ended = state["ended"]
-        self.seconds_trained = state["seconds_trained"]
+        self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
         for name, decision in self._decisions.items():
             if decision is not None:
                 decision.state = state[name]
@@ -290,11 +288,3 @@ def json_row(row: Row) -> Row:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
-
-
-def _assign(variables: list[Any], values: list[NDArray[Any]], path: Path) -> None:
-    shapes = [tuple(variable.shape) for variable in variables]
-    if shapes != [value.shape for value in values]:
-        raise RunError(f"the checkpoint {path} does not fit the network: its code has changed since. Start a new run.")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

@@ -96,15 +96,16 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)
         stop = training.train()
+    epochs = training.epochs
     if stop is not None:
-        run.set_state(stop.state, stop.reason, stop.cause, epoch=training.epoch)
-        print(f"{stop.state} ({stop.reason}) after {counted(training.epoch, 'epoch')}, checkpoint written")
+        run.set_state(stop.state, stop.reason, stop.cause, epoch=epochs.done)
+        print(f"{stop.state} ({stop.reason}) after {counted(epochs.done, 'epoch')}, checkpoint written")
         print(f"go on with  run_experiment --resume {run.folder}")
         return stop.exit_code
     best_epoch = training.best.state["epoch"]
     print(f"trained     {training.ended}; best epoch {best_epoch} by {args.monitor}", flush=True)
-    trained = {"training_s": training.seconds_trained, "epoch_s": training.seconds_trained / max(1, training.epoch)}
-    evaluation = _evaluate(experiment, run, training.epoch, best_epoch, trained)
+    trained = {"training_s": epochs.seconds, "epoch_s": epochs.seconds / max(1, epochs.done)}
+    evaluation = _evaluate(experiment, run, epochs.done, best_epoch, trained)
     print(f"result      {evaluation.headline()}")
     _say_what_next(run)
     return 0

@@ -1,0 +1,108 @@
+"""Epochs: where those of a training end, after so many steps or as its time runs, and the learning rate on the way."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from text_recognizer.recipes import ScheduleRecipe
+from text_recognizer.train_args import TrainArgs
+
+if TYPE_CHECKING:
+    from text_recognizer.recipes import Rate
+
+ENDLESS = 1 << 60
+NOMINAL_STEPS = 1_000_000  # of a whole training, for schedules that follow the clock
+
+
+class Epochs:
+    """Counts the epochs and seconds of a training.
+
+    With `minutes`, each epoch is an equal share of the time. Validations are part of the time too, so that fewer epochs
+    may fit.
+
+    Attributes:
+        seconds: trained, by all attempts together.
+        state: of the present epoch, as checkpoints hold it.
+    """
+
+    def __init__(self, args: TrainArgs, batches_per_pass: int) -> None:
+        self.seconds = 0.0
+        self.state = _state(0, 0, 0.0)
+        self._number = args.epochs
+        self._steps = args.steps_per_epoch or batches_per_pass
+        self._budget_s = None if args.minutes is None else 60 * args.minutes
+        self._counted_until = 0.0
+        self._share: Any = None
+
+    @property
+    def done(self) -> int:
+        return int(self.state["done"])
+
+    @property
+    def first_step(self) -> int:
+        """Of the present epoch."""
+        return int(self.state["first_step"])
+
+    @property
+    def end_step(self) -> int:
+        """Where the present epoch ends at the latest."""
+        return self.first_step + self._steps if self._budget_s is None else ENDLESS
+
+    @property
+    def end_in_words(self) -> str:
+        return "all epochs done" if self._budget_s is None else f"its time is over ({self._budget_s / 60:g} min)"
+
+    def start_clock(self) -> None:
+        self._counted_until = time.monotonic()
+        self.count_time()
+
+    def count_time(self) -> None:
+        """Adds the seconds since it was last called; a learning rate that follows the clock moves on."""
+        now = time.monotonic()
+        self.seconds += now - self._counted_until
+        self._counted_until = now
+        if self._share is not None:
+            self._share.assign(min(1.0, self.share(0)))
+
+    def is_over(self, step: int) -> bool:
+        """Whether the present epoch ends here."""
+        if self._budget_s is None:
+            return step == self.end_step
+        return self.seconds >= min(self._budget_s, float(self.state["began_s"]) + self._budget_s / self._number)
+
+    def share(self, step: int) -> float:
+        """How much of the training is done; 1 or more is all of it."""
+        return step / (self._number * self._steps) if self._budget_s is None else self.seconds / self._budget_s
+
+    def begin_next(self, step: int) -> None:
+        # Of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds.
+        self.state = _state(self.done + 1, step, 0.0 if self._budget_s is None else self.seconds)
+
+    def resume(self, seconds: float, state: dict[str, Any] | None, step: int) -> None:
+        """Goes on at a checkpoint; those of before there was a clock have no state of epochs."""
+        done = step // self._steps
+        self.state = state or _state(done, done * self._steps, 0.0)
+        self.seconds = seconds
+
+    def build_rate(self, schedule: ScheduleRecipe, learning_rate: float) -> "Rate":
+        """What an optimizer takes; with `minutes`, it follows the clock unless the schedule counts steps anyway."""
+        import keras
+
+        if self._budget_s is None:
+            return schedule.build(learning_rate, self._number * self._steps)
+        built: Any = schedule.build(learning_rate, NOMINAL_STEPS)
+        if schedule.counts_steps or not callable(built):
+            return built
+        share = self._share = keras.Variable(0.0, dtype="float32", trainable=False, name="share_of_time")
+
+        class Paced(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+            def __call__(self, _step: Any) -> Any:
+                return built(share * NOMINAL_STEPS)
+
+            def get_config(self) -> dict[str, Any]:
+                return {}
+
+        return Paced()
+
+
+def _state(done: int, first_step: int, began_s: float) -> dict[str, Any]:
+    return {"done": done, "first_step": first_step, "began_s": began_s}
