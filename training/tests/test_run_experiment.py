@@ -201,7 +201,7 @@ def test_the_schema_is_printed(capfd):
     assert schema["title"] == "Text Recognizer experiment"
     jsonschema.Draft202012Validator.check_schema(schema)
     parts = schema["$defs"]
-    assert set(parts) == {"trackers", "executors", "searches", "stopping_rules", "exports", "commands"}
+    assert set(parts) == {"trackers", "executors", "searches", "stopping_rules", "exports", "model_exports", "commands"}
     assert parts["trackers"]["properties"]["wandb"]["properties"]["mode"] == {
         "default": "offline",
         "enum": ["online", "offline"],
