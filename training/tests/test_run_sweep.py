@@ -168,6 +168,8 @@ def test_a_dry_run_shows_what_would_run_and_makes_nothing(place, capfd):
     ):
         assert part in printed
     assert not (place / "runs").exists()
+    assert main(["sweep.yaml", "--dry-run", "--jobs", "1", "--set", "train_args.minutes=5"]) == 0
+    assert "time        about 20 min" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from text_recognizer.experiment import Experiment
+from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import counted
 from training.runs.run_table import read_rows
 from training.sweeps.plan import SweepPlan
@@ -52,10 +53,17 @@ def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], run_cap:
         if same and row.state == "finished" and epochs and "ended" in times and "started" in times:
             per_epoch.append((times["ended"] - times["started"]) / epochs)
     trials = min((number for number in (plan.size, run_cap) if number is not None), default=None)
-    if not per_epoch:
+    epoch_s = sorted(per_epoch)[len(per_epoch) // 2] if per_epoch else None
+    trial_s = [_trial_seconds(experiment.train_args, epoch_s) for experiment in experiments]
+    if None in trial_s:
         return "unknown: no earlier run of this dataset and network to judge by"
     if trials is None:
         return "unlimited: give --run-cap"
-    epochs = sum(experiment.train_args.epochs for experiment in experiments) / len(experiments)
-    seconds = sorted(per_epoch)[len(per_epoch) // 2] * epochs * trials * plan.seeds / jobs
+    seconds = sum(filter(None, trial_s)) / len(trial_s) * trials * plan.seeds / jobs
     return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"
+
+
+def _trial_seconds(args: TrainArgs, epoch_s: float | None) -> float | None:
+    if args.minutes is not None:
+        return 60 * args.minutes
+    return None if epoch_s is None else epoch_s * args.epochs
