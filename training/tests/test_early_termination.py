@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from text_recognizer.errors import SpecError
 from training.sweeps.file.schema import problems, violations
 from training.sweeps.numbers import usable_values
 from training.sweeps.stopping_rules.hyperband import Hyperband, bands_of, threshold_index
@@ -40,6 +41,25 @@ def test_a_case_has_the_bands_thresholds_and_stops_of_the_engine(case: dict[str,
     sign = -1 if goal == "maximize" else 1
     thresholds = [sign * threshold_by_the_book(rule, band, histories.values()) for band in rule.bands[:12]]
     assert [None if math.isinf(threshold) else threshold for threshold in thresholds] == case["expect"]["thresholds"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "needs either min_iter, or max_iter and s"),
+        ({"min_iter": 3, "max_iter": 27}, "needs either min_iter, or max_iter and s"),
+        ({"min_iter": 3, "max_iter": 27, "s": 2}, "needs either min_iter, or max_iter and s"),
+        ({"min_iter": 3, "s": 2}, "needs either min_iter, or max_iter and s"),
+        ({"max_iter": 2, "s": 2}, "no band"),
+        ({"min_iter": 1e300}, "too large or too many"),
+        ({"max_iter": 1e300, "s": 1_000_000, "eta": 1.00001}, "too large or too many"),
+    ],
+)
+def test_a_rule_of_the_command_line_that_could_never_stop_a_run_is_refused(
+    settings: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SpecError, match=reason):
+        Hyperband(**settings)
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,20 @@ class Hyperband(StoppingRule):
         eta: Annotated[float, Gt(1)] = 3,
         strict: bool = True,
     ) -> None:
-        if (min_iter is None) == (max_iter is None or s is None):
+        if (max_iter is None) != (s is None) or (min_iter is None) == (max_iter is None):
             raise SpecError("stopping rule 'hyperband' needs either min_iter, or max_iter and s.")
         self.goal = goal
         self.eta = eta
         self.strict = strict
-        self.bands = bands_of(min_iter, max_iter, s, eta)  # ascending; the same number may come twice
+        try:
+            self.bands = bands_of(min_iter, max_iter, s, eta)  # ascending; the same number may come twice
+        except OverflowError:
+            raise SpecError(f"stopping rule 'hyperband' has bands too large or too many with eta {eta}.") from None
+        if not self.bands:
+            raise SpecError(
+                f"stopping rule 'hyperband' has no band: max_iter {max_iter}, divided by eta {eta}, is below 1. "
+                "Increase max_iter."
+            )
         self.sign = -1 if goal == "maximize" else 1
         self._progress: dict[str, _Progress] = {}
         self._at_band: dict[int, list[float]] = {band: [] for band in self.bands}
