@@ -1,5 +1,6 @@
 """TFRecords without TensorFlow: written, read, checked, given other labels, trained on; damage named and bounded."""
 
+import errno
 import json
 import random
 import struct
@@ -20,10 +21,10 @@ from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.records import folder as making
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.extracting import extract_records
-from text_recognizer.datasets.records.forms import FORMS, RecordForm, form_named
+from text_recognizer.datasets.records.forms import RecordForm, form_named
 from text_recognizer.datasets.records.label_files import read_labels
 from text_recognizer.datasets.records.relabelling import relabel_records
-from text_recognizer.datasets.records.shards import Record, open_shards, records
+from text_recognizer.datasets.records.shards import Record, Shard, open_shards, pictures, records
 from text_recognizer.datasets.records.writing import write_records
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
@@ -62,8 +63,8 @@ def as_bytes(path: Path) -> np.ndarray:
     return np.frombuffer(path.read_bytes(), np.uint8)
 
 
-def sound(path: Path, form: RecordForm, texts: Mapping[int, str] | None = None) -> list[Record]:
-    found = list(records(path, form, texts))
+def sound(shard: Shard) -> list[Record]:
+    found = list(records(shard))
     assert not [one for one in found if isinstance(one, Rejected)]
     return [one for one in found if isinstance(one, Record)]
 
@@ -130,7 +131,7 @@ def test_a_damaged_record_costs_that_record(tmp_path):
         Frame(4 * size, size - 16),
     ]
     path.write_bytes(content)
-    read = list(records(path, FORMS["default"], None))
+    read = list(records(Shard(path, RecordForm())))
     assert [type(one) for one in read] == [Record, Rejected, Record, Rejected, Record]
     assert read[1] == Rejected(f"shard@{size}", "its data does not agree with its checksum")
 
@@ -146,6 +147,22 @@ def test_a_length_beyond_the_file_is_refused_before_anything_is_allocated(length
     assert list(find_frames(content)) == [Damage(0, 28, "the file is cut short")]
 
 
+def test_a_file_full_of_damage_is_looked_through_once(tmp_path, monkeypatch):
+    size = len(write_shard(tmp_path / "shard", [{"n": [1]}]).read_bytes())
+    content = np.frombuffer((tmp_path / "shard").read_bytes() * 2000, np.uint8).copy()
+    content[:: 2 * size] ^= 1  # the length of every second record
+    looked_at = []
+    windows = np.lib.stride_tricks.sliding_window_view
+
+    def counted(array, width):
+        looked_at.append(len(array))
+        return windows(array, width)
+
+    monkeypatch.setattr(np.lib.stride_tricks, "sliding_window_view", counted)
+    assert Counter(map(type, find_frames(content))) == {Frame: 1000, Damage: 1000}
+    assert sum(looked_at) < 10 * len(content)
+
+
 def test_a_file_that_ends_within_a_record_is_cut_short(tmp_path):
     path = write_shard(tmp_path / "shard", [{"n": [1]}, {"n": [2]}])
     for lost in (1, 10, 20):
@@ -158,7 +175,7 @@ def test_thousands_of_mutated_shards_end_in_records_and_reasons(tmp_path):
     write_digits(tmp_path / "raw")
     write_digits(tmp_path / "png", "png")
     seeds = [next((tmp_path / name).glob("train-*")).read_bytes()[:1500] for name in ("raw", "png")]
-    chance, path, outcomes = random.Random(0), tmp_path / "shard", Counter[str]()
+    chance, path, outcomes = random.Random(0), tmp_path / "shard", Counter[type]()
     texts = dict(enumerate("0123456789"))
     for number in range(3000):
         content = bytearray(seeds[number % 2])
@@ -173,12 +190,8 @@ def test_thousands_of_mutated_shards_end_in_records_and_reasons(tmp_path):
                 write_record(file, data)
         else:
             path.write_bytes(content)
-        for one in records(path, FORMS["default"], texts):
-            try:
-                outcomes["picture" if isinstance(one, Record) and one.picture(FORMS["default"]).size else "damage"] += 1
-            except ValueError:
-                outcomes["no picture"] += 1
-    assert min(outcomes.values()) > 100
+        outcomes.update(type(one) for one in pictures(Shard(path, RecordForm(), None, texts)))
+    assert min(outcomes[Rejected], outcomes[tuple]) > 1000
 
 
 @pytest.mark.parametrize(
@@ -195,11 +208,11 @@ def test_thousands_of_mutated_shards_end_in_records_and_reasons(tmp_path):
 def test_a_picture_that_is_not_what_it_announces_is_named(tmp_path, changed, reason):
     features = {"image": [bytes(64)], "height": [8], "width": [8], "encoding": [b"raw"], "label": [0], "text": [b"0"]}
     path = write_shard(tmp_path / "shard", [features, {**features, **changed}])
-    first, second = sound(path, FORMS["default"])
-    assert first.picture(FORMS["default"]).shape == (8, 8)
-    with pytest.raises(ValueError, match="^it") as refused:
-        second.picture(FORMS["default"])
-    assert str(refused.value) == reason
+    first, second = pictures(Shard(path, RecordForm()))
+    assert isinstance(first, tuple)
+    assert first[1].shape == (8, 8)
+    assert isinstance(second, Rejected)
+    assert second.reason == reason
 
 
 # writing
@@ -216,12 +229,15 @@ def test_records_hold_every_sample_of_every_split(tmp_path):
         file.name for file in (tmp_path / "digits").glob("train-*")
     )
     shards = open_shards(tmp_path / "digits")
-    found = [one for file in shards.files if file.split == "test" for one in sound(file.path, shards.form)]
-    assert sorted(one.name for one in found) == sorted(f"test:{position}" for position in range(len(split)))
+    found = [one for shard in shards if shard.split == "test" for one in pictures(shard)]
+    positions = []
     for one in found:
-        position = int(one.name.partition(":")[2])
-        assert one.text == split.text(position) == str(one.label[0])
-        assert np.array_equal(one.picture(shards.form), 255 - split.image(position)[..., 0])
+        assert isinstance(one, tuple)
+        record, picture = one
+        positions.append(int(record.name.removeprefix("test:")))
+        assert record.text == split.text(positions[-1]) == str(record.label[0])
+        assert np.array_equal(picture, 255 - split.image(positions[-1])[..., 0])
+    assert sorted(positions) == list(range(len(split)))
 
 
 def test_the_bytes_are_the_same_whatever_the_number_of_processes(tmp_path, monkeypatch):
@@ -256,6 +272,18 @@ def test_what_a_kill_leaves_is_kept_and_a_half_written_shard_never_has_a_name(tm
     assert content_of(folder) == content_of(tmp_path / "whole")
 
 
+def test_a_full_disk_leaves_no_shard_half_written(tmp_path, monkeypatch):
+    def is_full(file, data):
+        file.write(data)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(making, "write_record", is_full)
+    with pytest.raises(DataError, match=r"No space left on device\. Finished shards are kept"):
+        write_digits(tmp_path / "digits")
+    assert sorted(content_of(tmp_path / "digits")) == ["index.json", "labels.json"]
+    assert not list((tmp_path / "digits").glob(".*.new"))
+
+
 def test_a_kept_shard_that_is_damaged_is_written_again(tmp_path):
     write_digits(tmp_path / "digits")
     before = content_of(tmp_path / "digits")
@@ -287,7 +315,7 @@ def test_keys_and_names_of_the_inception_recognisers(tmp_path):
     for name in ("index.json", "labels.json"):
         (tmp_path / "digits" / name).unlink()
     shards = open_shards(tmp_path / "digits")  # as they come from elsewhere
-    assert shards.form == FORMS["inception"]
+    assert shards[0].form == form_named("inception")
     assert check_records(shards).examples["train"] == len(list(find_frames(as_bytes(path))))
 
 
@@ -299,11 +327,11 @@ def test_lines_have_the_keys_and_names_of_crnn_recognisers(tmp_path):
     names = sorted(file.name for file in (tmp_path / "crnn").glob("train*"))
     assert names == ["train_feature_0_2.tfrecords", "train_feature_2_4.tfrecords"]
     shards = open_shards(tmp_path / "crnn")
-    found = [one for file in shards.files for one in sound(file.path, shards.form, shards.texts)]
+    found = [one for shard in shards for one in sound(shard)]
     assert sorted((one.name, one.text) for one in found) == sorted(rows)
     assert {one.name: one.label for one in found}["2.png"] == (2, 0, 1)  # c, a, b: the blank has no id
     assert len(found[0].features["images"][0]) == 100 * 32 * 3
-    assert found[0].picture(shards.form).shape == (32, 100)
+    assert [one[1].shape for one in pictures(shards[0]) if isinstance(one, tuple)] == [(32, 100)]
 
 
 def test_extracted_lines_and_characters_are_read_as_lists_and_folders_are(tmp_path):
@@ -327,12 +355,15 @@ def test_extracted_lines_and_characters_are_read_as_lists_and_folders_are(tmp_pa
     [
         ("inceptoin", {}, "Did you mean 'inception'"),
         ("default", {"imge": "x"}, "Did you mean 'image'"),
-        ("default", {"image": 3}, "key 'image' of records must be a text"),
+        ("default", {"image": 3}, "a form of records: image must be text"),
         ("default", {"files": "../{split}-{shard}"}, "must be the name of a shard"),
         ("default", {"files": "{split}"}, "must be the name of a shard"),
         ("default", {"files": "{split}-{shard"}, "must be the name of a shard"),
-        ("crnn", {"size": [0, 32]}, "[width, height]"),
-        ("default", {"raw_channels": 2}, "raw_channels 1 or 3"),
+        ("default", {"files": "{split}-{shard:0999999999d}"}, "must be the name of a shard"),
+        ("default", {"text": "image"}, "no key twice"),
+        ("default", {"text": "\ud800"}, "text is wrong"),
+        ("crnn", {"size": [0, 32]}, "size"),
+        ("default", {"raw_channels": 2}, "raw_channels must be one of 1 or 3"),
     ],
 )
 def test_a_form_that_cannot_be_is_refused(name, changes, message):
@@ -363,7 +394,7 @@ def test_relabelled_records_have_the_right_labels_and_all_else_unchanged(tmp_pat
     assert index["classes"] == {"火": {"train": 2}, "日": {"train": 2}}
     shards = open_shards(tmp_path / "new")
     assert list(check_records(shards).problems()) == []
-    old, new = (sound(file, FORMS["inception"]) for file in (path, shards.files[0].path))
+    old, new = (sound(Shard(file, form_named("inception"))) for file in (path, shards[0].path))
     assert [one.label for one in new] == [(1,), (1,), (0,), (0,)]
     assert new[0].features["encoded"] == old[0].features["encoded"]
     index, _ = relabel_records(open_shards(path), tmp_path / "sorted")
@@ -386,6 +417,9 @@ def test_label_files_of_every_kind_are_read(tmp_path):
         read_labels(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('["x", "x"]')
     with pytest.raises(DataError, match="'x' stands twice"):
+        read_labels(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(r'["x", "\ud800"]')
+    with pytest.raises(DataError, match="id 1 has no text in Unicode"):
         read_labels(tmp_path / "a.json")
 
 

@@ -10,7 +10,7 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.records.checking import quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
-from text_recognizer.datasets.records.shards import Record, Shards, open_shards, records
+from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.spec import parse_json
@@ -129,7 +129,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _shards(args: argparse.Namespace) -> Shards:
+def _shards(args: argparse.Namespace) -> list[Shard]:
     return open_shards(args.records, args.form, parse_json(args.keys, "--keys"), args.old_labels)
 
 
@@ -143,23 +143,18 @@ def _print_made(folder: Path, index: dict[str, Any], made: Sequence[Any]) -> Non
     print(f"{folder}: {counted(len(index['classes']), 'label')}" + (f", {counted(kept, 'shard')} kept" if kept else ""))
 
 
-def _list(shards: Shards, limit: int) -> list[Rejected]:
+def _list(shards: Sequence[Shard], limit: int) -> list[Rejected]:
     rows: list[list[str]] = []
     rejected = []
-    for shard in shards.files:
-        for record in records(shard.path, shards.form, shards.texts):
+    for shard in shards:
+        for found in pictures(shard):
             if len(rows) == limit:
                 break
-            if not isinstance(record, Record):
-                rejected.append(record)
+            if isinstance(found, Rejected):
+                rejected.append(found)
                 continue
-            try:
-                height, width = record.picture(shards.form).shape
-            except ValueError as error:
-                rejected.append(Rejected(record.place, str(error), record.text))
-                continue
-            label = " ".join(map(str, record.label))
-            size = f"{width} x {height}"
+            record, (height, width) = found[0], found[1].shape
+            label, size = " ".join(map(str, record.label)), f"{width} x {height}"
             rows.append([record.place, shard.split or "-", label, quoted(record.text), size, quoted(record.name)])
     print_table(["record", "split", "label", "text", "pixels", "name"], rows)
     return rejected

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
-from text_recognizer.datasets.formats.tfrecord import Damage, Frame
+from text_recognizer.datasets.formats.gnt import map_file
+from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.forms import RecordForm, form_as_json
-from text_recognizer.datasets.records.shards import Shard, Shards, open_shards, pieces, records
+from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
+from text_recognizer.wording import counted
 
 _PIECE_RECORDS = 4096
 
@@ -27,24 +29,18 @@ class _RecordsSource(PictureSource):
     split: SplitName | None
     shard: Shard
     frames: list[Frame | Damage]
-    form: RecordForm
-    texts: dict[int, str] | None
     source_ink: Literal["dark", "light", "auto"]
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
-        for record in records(self.shard.path, self.form, self.texts, self.frames):
-            if isinstance(record, Rejected):
-                yield record
-                continue
-            try:
-                picture = as_dark_ink(record.picture(self.form), self.source_ink)
-            except ValueError as error:
-                yield Rejected(record.place, str(error), record.text)
+        for found in pictures(self.shard, self.frames):
+            if isinstance(found, Rejected):
+                yield found
             else:
-                yield CharacterSample(record.place, record.text, picture, record.group)
+                record, picture = found
+                yield CharacterSample(record.place, record.text, as_dark_ink(picture, self.source_ink), record.group)
 
 
 @dataclass(eq=False, repr=False)
@@ -75,31 +71,41 @@ class RecordsDataset(PictureDataset):
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        texts = self._shards.texts
-        found = [texts[number] for number in sorted(texts)] if texts else all_characters(self._shards)
+        texts = self._shards[0].texts
+        if texts is not None:
+            found = tuple(texts[number] for number in sorted(texts))
+        else:
+            paths = tuple(shard.path for shard in self._shards)
+            found = _characters_in(paths, self._shards[0].form, state_of_files(paths))
         if len(found) < 2:
-            raise DataError(f"{self.name}: {self.path} has {len(found)} characters; at least two are needed.")
-        return tuple(found)
+            raise DataError(f"{self.name}: {self.path} has {counted(len(found), 'character')}; two are needed.")
+        return found
 
     def source(self) -> dict[str, Any]:
-        files = [shard.path for shard in self._shards.files]
+        files = [shard.path for shard in self._shards]
         return {
             "files": [str(file.absolute()) for file in files],
             "state": state_of_files(files),
-            "form": form_as_json(self._shards.form),
-            "texts": self._shards.texts,
+            "form": form_as_json(self._shards[0].form),
+            "texts": self._shards[0].texts,
             "source_ink": self.source_ink,
         }
 
     def sources(self) -> Sequence[PictureSource]:
-        texts = dict(self._shards.texts) if self._shards.texts is not None else None
-        return [
-            _RecordsSource(shard.split, shard, frames, self._shards.form, texts, self.source_ink)
-            for shard in self._shards.files
-            for frames in pieces(shard.path, _PIECE_RECORDS)
-        ]
+        found = []
+        for shard in self._shards:
+            frames = list(find_frames(map_file(shard.path)))
+            for begin in range(0, len(frames), _PIECE_RECORDS):
+                piece = frames[begin : begin + _PIECE_RECORDS]
+                found.append(_RecordsSource(shard.split, shard, piece, self.source_ink))
+        return found
 
     @cached_property
-    def _shards(self) -> Shards:
+    def _shards(self) -> list[Shard]:
         labels = Path(self.labels).expanduser() if self.labels is not None else None
         return open_shards(Path(self.path).expanduser(), self.record_form, self.keys, labels)
+
+
+@lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point
+def _characters_in(paths: tuple[Path, ...], form: RecordForm, state: str) -> tuple[str, ...]:  # noqa: ARG001 - of the key
+    return tuple(all_characters([Shard(path, form) for path in paths]))

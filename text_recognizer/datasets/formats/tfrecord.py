@@ -16,7 +16,7 @@ MOST_BYTES = 1 << 30  # of one record; protocol buffers end at twice that
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEAD_BYTES, _TAIL_BYTES = _LENGTH.size + _CRC.size, _CRC.size
-_SCAN_BYTES = 1 << 22
+_SCAN_BYTES, _MOST_SCAN_BYTES = 1 << 8, 1 << 22  # growing, so that a file full of damage takes no longer than others
 
 
 class Frame(NamedTuple):
@@ -107,11 +107,12 @@ def _size_at(view: memoryview, at: int) -> int | None:
 def _next_frame(content: NDArray[np.uint8], start: int) -> int:
     """The next place with a sound length; the end of the file where there is none."""
     view = content.data
-    for begin in range(start, len(content) - _HEAD_BYTES - _TAIL_BYTES + 1, _SCAN_BYTES):
-        piece = content[begin : begin + _SCAN_BYTES + _LENGTH.size]
+    last, step = len(content) - _HEAD_BYTES - _TAIL_BYTES, _SCAN_BYTES
+    while start <= last:
         # Lengths are below 2^30, so that four of their bytes are 0: most places need no checksum.
-        high = np.lib.stride_tricks.sliding_window_view(piece, _LENGTH.size)[:_SCAN_BYTES, 4:]
-        for place in np.flatnonzero(~high.any(axis=1)).tolist():
-            if _size_at(view, begin + place) is not None:
-                return begin + int(place)
+        highest = np.lib.stride_tricks.sliding_window_view(content[start + 4 : start + 4 + step + 3], 4)
+        for place in np.flatnonzero(~highest.any(axis=1)).tolist():
+            if _size_at(view, start + place) is not None:
+                return start + int(place)
+        start, step = start + step, min(2 * step, _MOST_SCAN_BYTES)
     return len(content)

@@ -1,13 +1,13 @@
 """What is in records, and what is wrong with them: damage, missing shards, characters that share a label."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.shards import Record, Shards, records
+from text_recognizer.datasets.records.shards import Record, Shard, missing_shards, pictures, records
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import visual_order
@@ -61,27 +61,26 @@ class Findings:
             yield f"{one.name}: {one.reason}"
 
 
-def check_records(shards: Shards, samples: int = 0, seed: int = 0) -> Findings:
+def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> Findings:
     """Reads all records; pictures are decoded too.
 
     Args:
         samples: how many pictures to keep.
     """
-    found, random = Findings(missing=shards.missing()), np.random.default_rng(seed)
+    found, random = Findings(missing=missing_shards(shards)), np.random.default_rng(seed)
     seen = 0
-    for shard in shards.files:
+    for shard in shards:
         found.shards[shard.split or ""] += 1
-        for record in records(shard.path, shards.form, shards.texts):
-            if isinstance(record, Rejected):
-                found.rejected.append(record)
+        for one in pictures(shard):
+            if isinstance(one, Rejected):
+                found.rejected.append(one)
                 continue
-            try:
-                picture = record.picture(shards.form)
-            except ValueError as error:
-                found.rejected.append(Rejected(record.place, str(error), record.text))
-                continue
+            record, picture = one
             found.examples[shard.split or ""] += 1
-            _add_texts(found, record)
+            together = _pairs(record)
+            found.without_text += not together
+            for number, text in together:
+                found.texts.setdefault(number, Counter())[text] += 1
             # A reservoir: each picture is kept with the same chance, however many there are.
             seen += 1
             place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
@@ -95,7 +94,7 @@ def quoted(text: str) -> str:
     return f"'{text[:80]}'" if text[:80].isprintable() else ascii(text[:80])
 
 
-def pairs(record: Record) -> list[tuple[int, str]]:
+def _pairs(record: Record) -> list[tuple[int, str]]:
     """Ids with their characters; none where there are not as many of both."""
     if len(record.label) == 1 and record.text:
         return [(record.label[0], record.text)]
@@ -106,18 +105,11 @@ def pairs(record: Record) -> list[tuple[int, str]]:
     return []
 
 
-def _add_texts(found: Findings, record: Record) -> None:
-    together = pairs(record)
-    found.without_text += not together
-    for number, text in together:
-        found.texts.setdefault(number, Counter())[text] += 1
-
-
-def all_characters(shards: Shards) -> list[str]:
+def all_characters(shards: Sequence[Shard]) -> list[str]:
     """The characters of all records, sorted; pictures are not decoded."""
     found: set[str] = set()
-    for shard in shards.files:
-        for record in records(shard.path, shards.form, shards.texts):
+    for shard in shards:
+        for record in records(shard):
             if isinstance(record, Record):
                 found |= {record.text} if len(record.label) <= 1 else set(graphemes(record.text))
     return sorted(found - {""})

@@ -2,9 +2,10 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
-from text_recognizer.datasets.records.shards import Shards, records
+from text_recognizer.datasets.records.shards import Shard, pictures
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
@@ -14,7 +15,7 @@ TABLE = "images.csv"
 _FILES_A_FOLDER = 1000
 
 
-def extract_records(shards: Shards, folder: Path) -> tuple[int, list[Rejected]]:
+def extract_records(shards: Sequence[Shard], folder: Path) -> tuple[int, list[Rejected]]:
     """Writes grey PNG files and images.csv, which ImageFolderDataset and LineListDataset read.
 
     Returns:
@@ -30,19 +31,15 @@ def extract_records(shards: Shards, folder: Path) -> tuple[int, list[Rejected]]:
     rows.writerow(["path", "label", "split", "writer", "record"])
     count = 0
     try:
-        for shard in shards.files:
-            for record in records(shard.path, shards.form, shards.texts):
-                if isinstance(record, Rejected):
-                    rejected.append(record)
+        for shard in shards:
+            for found in pictures(shard):
+                if isinstance(found, Rejected):
+                    rejected.append(found)
                     continue
-                try:
-                    content = png_bytes(record.picture(shards.form))
-                except ValueError as error:
-                    rejected.append(Rejected(record.place, str(error), record.text))
-                    continue
+                record, picture = found
                 file = folder / "images" / str(count // _FILES_A_FOLDER) / f"{count}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
+                file.write_bytes(png_bytes(picture))
                 path = file.relative_to(folder).as_posix()
                 rows.writerow([path, record.text, shard.split or "", record.group, record.name])
                 count += 1

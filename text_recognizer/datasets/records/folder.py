@@ -13,7 +13,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.datasets.records.forms import RecordForm, form_as_json
 from text_recognizer.datasets.records.label_files import LABELS, labels_json
-from text_recognizer.datasets.records.shards import INDEX, Record, records
+from text_recognizer.datasets.records.shards import INDEX, Record, Shard, records
 from text_recognizer.datasets.remote.fetch import one_process
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected
@@ -153,7 +153,7 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
 def _read_again(path: Path, form: RecordForm) -> tuple[int, Counter[int]] | None:
     """How many examples and ids a shard has; None where it is damaged."""
     examples, ids = 0, Counter[int]()
-    for record in records(path, form, None):
+    for record in records(Shard(path, form)):
         if not isinstance(record, Record):
             return None
         examples += 1

@@ -2,22 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from text_recognizer.datasets.base import SplitName
+from annotated_types import Ge, Le
+
+from text_recognizer.arguments import check_arguments
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 
-ENCODINGS = ("png", "jpeg", "raw")
-SPLITS: dict[str, SplitName] = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+Encoding = Literal["png", "jpeg", "raw"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+SidePx = Annotated[int, Ge(1), Le(4096)]
+
+_KEYS = ("image", "label", "text", "name", "group", "encoding", "height", "width")
+_FIELD = re.compile(r"\{(split|shard|shards|begin|end)(?::0[1-9]d)?\}")
 
 
 @dataclass(frozen=True)
@@ -44,99 +44,68 @@ class RecordForm:
     encoding: str = "encoding"
     height: str = "height"
     width: str = "width"
-    raw_height: int = 0
-    raw_channels: int = 1
-    size: tuple[int, int] | None = None
-    default_encoding: str = "png"
+    raw_height: Annotated[int, Ge(0)] = 0
+    raw_channels: Literal[1, 3] = 1
+    size: tuple[SidePx, SidePx] | None = None
+    default_encoding: Encoding = "png"
 
     @cached_property
     def file_pattern(self) -> re.Pattern[str]:
         """What names of shards are like; its groups are the fields of `files`."""
-        parts = re.split(r"\{(\w+)[^}]*\}", self.files)
-        groups = {"split": "[a-z]+"}
-        pattern = [
-            f"(?P<{part}>{groups.get(part, '[0-9]+')})" if index % 2 else re.escape(part)
-            for index, part in enumerate(parts)
-        ]
-        return re.compile("".join(pattern))
+        parts = _FIELD.split(self.files)
+        groups = [f"(?P<{field}>{'[a-z]+' if field == 'split' else '[0-9]+'})" for field in parts[1::2]]
+        return re.compile("".join(a + b for a, b in zip(map(re.escape, parts[::2]), [*groups, ""], strict=True)))
 
 
-FORMS = {
-    "default": RecordForm(),
+_NOTHING_ELSE = {"group": "", "encoding": "", "height": "", "width": ""}
+FORMS: dict[str, dict[str, Any]] = {
+    "default": {},
     # Recognisers of CASIA HWDB after TensorFlow's Inception example.
-    "inception": RecordForm(
-        image="encoded", name="", group="", encoding="", height="", width="", default_encoding="jpeg"
-    ),
+    "inception": {"image": "encoded", "name": "", "default_encoding": "jpeg", **_NOTHING_ELSE},
     # CRNN recognisers of the TensorFlow 1 years; pixels are blue, green, red.
-    "crnn": RecordForm(
-        files="{split}_feature_{begin}_{end}.tfrecords",
-        image="images",
-        label="labels",
-        text="",
-        name="imagenames",
-        group="",
-        encoding="",
-        height="",
-        width="",
-        raw_height=32,
-        raw_channels=3,
-        size=(100, 32),
-        default_encoding="raw",
-    ),
+    "crnn": {
+        "files": "{split}_feature_{begin}_{end}.tfrecords",
+        "image": "images",
+        "label": "labels",
+        "text": "",
+        "name": "imagenames",
+        "raw_height": 32,
+        "raw_channels": 3,
+        "size": [100, 32],
+        "default_encoding": "raw",
+        **_NOTHING_ELSE,
+    },
 }
-_TYPES: dict[str, type] = {"raw_height": int, "raw_channels": int, "size": list}
 
 
 def form_named(name: str, changes: Mapping[str, Any] | None = None) -> RecordForm:
     """A form of the table, with some of its entries changed.
 
     Raises:
-        SpecError: there is no such form or entry, or a value is of another type.
+        SpecError: there is no such form or entry, or a value cannot be.
     """
     if name not in FORMS:
         raise SpecError(f"there is no form '{name}' of records.{did_you_mean(name, FORMS)} Known: {', '.join(FORMS)}.")
-    known = [field.name for field in fields(RecordForm)]
-    for key, value in (changes or {}).items():
-        if key not in known:
-            raise SpecError(f"records have no key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
-        expected = _TYPES.get(key, str)
-        if type(value) is not expected or (key == "size" and not _is_size(value)):
-            shown = "[width, height]" if key == "size" else {int: "a whole number", str: "a text"}[expected]
-            raise SpecError(f"key '{key}' of records must be {shown}. {received(value)}")
-    changed: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in (changes or {}).items()
-    }
-    form = replace(FORMS[name], **changed)
-    _check(form)
+    arguments, problems = check_arguments("a form of records", RecordForm, {**FORMS[name], **(changes or {})})
+    if problems:
+        raise SpecError(problems)
+    form = RecordForm(**arguments)
+    fields = _FIELD.findall(form.files)
+    if (
+        not re.fullmatch(r"[\w.-]+", _FIELD.sub("0", form.files))
+        or "split" not in fields
+        or not {"shard", "begin"} & set(fields)
+        or len(set(fields)) < len(fields)
+    ):
+        raise SpecError(
+            "'files' of a form of records must be the name of a shard with {split}, and {shard} or {begin}: "
+            f"for example {RecordForm.files}. {received(form.files)}"
+        )
+    keys = [one for one in (getattr(form, name) for name in _KEYS) if one]
+    if not form.image or len(set(keys)) < len(keys):
+        raise SpecError(f"a form of records needs a key for 'image', and no key twice. {received(', '.join(keys))}")
     return form
 
 
-def form_from_json(value: Mapping[str, Any]) -> RecordForm:
-    """The form that an index holds; raises SpecError where it is none."""
-    return form_named("default", {key: one for key, one in value.items() if key != "size" or one is not None})
-
-
 def form_as_json(form: RecordForm) -> dict[str, Any]:
-    return asdict(form)
-
-
-def _check(form: RecordForm) -> None:
-    try:
-        name = form.files.format(split="train", shard=0, shards=1, begin=0, end=1)
-        matched = form.file_pattern.fullmatch(name)
-        changing = {"shard", "begin", "end"} & set(form.file_pattern.groupindex)
-    except (KeyError, ValueError, IndexError, re.error):
-        matched, changing, name = None, set(), "/"
-    if not matched or not changing or "split" not in form.file_pattern.groupindex or "/" in name:
-        raise SpecError(
-            "key 'files' of records must be the name of a shard with {split}, and {shard} or {begin}: "
-            f"for example {RecordForm.files}. {received(form.files)}"
-        )
-    if not form.image or form.default_encoding not in ENCODINGS:
-        raise SpecError(f"records need a key 'image', and a default_encoding of {', '.join(ENCODINGS)}.")
-    if form.raw_height < 0 or form.raw_channels not in (1, 3):
-        raise SpecError("raw_height of records must be 0 or more, raw_channels 1 or 3.")
-
-
-def _is_size(value: Any) -> bool:
-    return len(value) == 2 and all(type(one) is int and 1 <= one <= 4096 for one in value)
+    return {**asdict(form), "size": list(form.size) if form.size else None}

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.formats.char_dict import read_char_dict
+from text_recognizer.datasets.formats.line_lists import read_text
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
+from text_recognizer.datasets.storage.strings import storable
 from text_recognizer.errors import DataError
 from text_recognizer.json_text import parse_json_text
+from text_recognizer.wording import received
 
 LABELS = "labels.json"
 
@@ -25,48 +28,31 @@ def read_labels(path: Path) -> dict[str, int]:
         path: a list of texts or an object {text: id} in JSON; a text file with one a line; a folder with a char_dict;
             anything else is a pickled {text: id}, of which nothing but texts and numbers is read.
     Raises:
-        DataError: it cannot be read, or two texts have one id.
+        DataError: it cannot be read, a text stands twice, or two have one id.
     """
+    value: Any
     if path.is_dir():
-        ids = {text: index for index, text in enumerate(read_char_dict(path))}
+        value = list(read_char_dict(path))
     elif path.suffix == ".json":
-        ids = _from_json(_read(path), path)
-    elif path.suffix == ".txt":
-        ids = _numbered([line for line in _read(path).splitlines() if line], path)
+        try:
+            value = parse_json_text(read_text(path))
+        except ValueError as error:
+            raise DataError(f"{path} is not JSON: {error}.") from None
     else:
-        ids = read_pickled_ids(path)
-    seen: dict[int, str] = {}
-    for text, number in ids.items():
-        if number in seen or number < 0:
-            why = f"'{seen[number]}' and '{text}' have the same id" if number in seen else f"'{text}' has a negative id"
-            raise DataError(f"{path}: {why}, {number}. Every text needs an id of its own.")
-        seen[number] = text
-    return ids
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"cannot read the labels {path}: {reason}.") from None
-
-
-def _from_json(content: str, path: Path) -> dict[str, int]:
-    try:
-        value: Any = parse_json_text(content)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return _numbered(value, path)
-    if isinstance(value, dict) and all(type(one) is int for one in value.values()):
-        return value
-    raise DataError(f"{path} must hold a list of texts, or an object with the id of each text.")
-
-
-def _numbered(texts: list[str], path: Path) -> dict[str, int]:
-    ids = {text: index for index, text in enumerate(texts)}
-    if len(ids) != len(texts):
-        twice = next(text for index, text in enumerate(texts) if ids[text] != index)
-        raise DataError(f"{path}: '{twice}' stands twice.")
+        value = list(filter(None, read_text(path).split("\n"))) if path.suffix == ".txt" else read_pickled_ids(path)
+    pairs = list(value.items()) if isinstance(value, dict) else []
+    if isinstance(value, list):
+        pairs = [(text, number) for number, text in enumerate(value)]
+    if not pairs or not all(isinstance(text, str) and type(number) is int for text, number in pairs):
+        raise DataError(f"{path} must hold a list of texts, or an object with the id of each text.")
+    ids: dict[str, int] = {}
+    texts: dict[int, str] = {}
+    for text, number in pairs:
+        if not text or text != storable(text):
+            raise DataError(f"{path}: id {number} has no text in Unicode. {received(text)}")
+        if text in ids:
+            raise DataError(f"{path}: '{text}' stands twice.")
+        if number in texts:
+            raise DataError(f"{path}: '{texts[number]}' and '{text}' have the same id, {number}.")
+        ids[text], texts[number] = number, text
     return ids

@@ -1,6 +1,6 @@
 """Old records with other labels, as new ones; everything else in an Example stays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.tf_example import encode_example
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
-from text_recognizer.datasets.records.forms import RecordForm
-from text_recognizer.datasets.records.shards import Record, Shards, records
+from text_recognizer.datasets.records.shards import Record, Shard, records
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
@@ -25,13 +24,11 @@ class _OldShard(ShardTask):
     file: str
     split: SplitName | None
     size: int
-    path: Path
-    form: RecordForm
-    texts: Mapping[int, str] | None
+    shard: Shard
     ids: Mapping[str, int]
 
     def examples(self) -> Iterator[bytes | Rejected]:
-        for record in records(self.path, self.form, self.texts):
+        for record in records(self.shard):
             if isinstance(record, Rejected):
                 yield record
                 continue
@@ -41,7 +38,7 @@ class _OldShard(ShardTask):
             elif not characters:
                 yield Rejected(record.place, "it says no text, by which a label could be found")
             else:
-                yield encode_example({**record.features, self.form.label: [self.ids[one] for one in characters]})
+                yield encode_example({**record.features, self.shard.form.label: [self.ids[one] for one in characters]})
 
     def _characters(self, record: Record) -> list[str]:
         """The texts that have ids, from the left end of a line."""
@@ -52,7 +49,7 @@ class _OldShard(ShardTask):
 
 
 def relabel_records(
-    shards: Shards, folder: Path, ids: Mapping[str, int] | None = None, processes: int | None = None
+    shards: Sequence[Shard], folder: Path, ids: Mapping[str, int] | None = None, processes: int | None = None
 ) -> tuple[dict[str, Any], list[MadeShard]]:
     """Writes new shards of the same names; records without a label, and damaged ones, are left out.
 
@@ -63,7 +60,7 @@ def relabel_records(
     Raises:
         DataError: as `make_shards`; or the ids have gaps, or no record has a text.
     """
-    if any(file.path.parent.absolute() == folder.absolute() for file in shards.files):
+    if any(shard.path.parent.absolute() == folder.absolute() for shard in shards):
         raise DataError(f"{folder} holds the old records. Give another folder for the new ones.")
     ids = ids if ids is not None else {text: number for number, text in enumerate(all_characters(shards))}
     if not ids:
@@ -71,13 +68,9 @@ def relabel_records(
     if sorted(ids.values()) != list(range(len(ids))):
         raise DataError(f"the labels do not count from 0 to {len(ids) - 1} without gaps.")
     tasks = [
-        _OldShard(file.path.name, file.split, _size(file.path), file.path, shards.form, shards.texts, ids)
-        for file in shards.files
+        # About how many examples there are, to choose between one process and several.
+        _OldShard(shard.path.name, shard.split, shard.path.stat().st_size // 2048, shard, ids)
+        for shard in shards
     ]
-    about = {"relabelled": state_of_files(file.path for file in shards.files)}
-    return make_shards(folder, Plan(shards.form, sorted(ids, key=ids.__getitem__), about), tasks, processes)
-
-
-def _size(path: Path) -> int:
-    """About how many examples a shard has; enough to choose between one process and several."""
-    return path.stat().st_size // 2048
+    about = {"relabelled": state_of_files(shard.path for shard in shards)}
+    return make_shards(folder, Plan(shards[0].form, sorted(ids, key=ids.__getitem__), about), tasks, processes)

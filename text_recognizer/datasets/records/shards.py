@@ -11,9 +11,10 @@ import numpy as np
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.gnt import map_file
+from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.formats.tf_example import decode_example
 from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, find_frames
-from text_recognizer.datasets.records.forms import FORMS, SPLITS, RecordForm, form_from_json, form_named
+from text_recognizer.datasets.records.forms import FORMS, RecordForm, form_named
 from text_recognizer.datasets.records.label_files import LABELS, read_labels
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
@@ -32,37 +33,13 @@ class Shard:
 
     Args:
         split: that its name says; None for a name that says none.
-    """
-
-    path: Path
-    split: SplitName | None
-
-
-@dataclass(frozen=True)
-class Shards:
-    """A folder of shards, or one shard.
-
-    Args:
         texts: of the ids, where a label file says them.
     """
 
-    files: tuple[Shard, ...]
+    path: Path
     form: RecordForm
-    texts: Mapping[int, str] | None
-
-    def missing(self) -> list[str]:
-        """Names of shards that the names of the others speak of."""
-        names = {file.path.name for file in self.files}
-        if set(self.form.file_pattern.groupindex) != {"split", "shard", "shards"}:
-            return []
-        found = filter(None, map(self.form.file_pattern.fullmatch, names))
-        wanted = {
-            self.form.files.format(split=split, shard=shard, shards=int(shards))
-            for split, shards in {(one["split"], one["shards"]) for one in found}
-            if len(shards) <= _MOST_SHARD_DIGITS
-            for shard in range(int(shards))
-        }
-        return sorted(wanted - names)
+    split: SplitName | None = None
+    texts: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,41 +59,11 @@ class Record:
     name: str
     group: str
 
-    def picture(self, form: RecordForm) -> Grey:
-        """The picture (H, W), grey.
-
-        Raises:
-            ValueError: why there is none.
-        """
-        content = _one(self.features, form.image, bytes, b"")
-        if not content:
-            raise ValueError(f"it has no picture under the key '{form.image}'")
-        encoding = _one(self.features, form.encoding, bytes, b"raw" if form.raw_height else b"")
-        if encoding == b"raw":
-            return self._raw(form, content)
-        try:
-            return grey_of(io.BytesIO(content))
-        except ImageFileError as error:
-            raise ValueError(f"its picture cannot be read: {error}") from None
-
-    def _raw(self, form: RecordForm, content: bytes) -> Grey:
-        channels = form.raw_channels
-        height = _one(self.features, form.height, int, form.raw_height)
-        width = _one(self.features, form.width, int, len(content) // max(1, height * channels))
-        if height < 1 or width < 1 or math.prod((height, width, channels)) != len(content):
-            raise ValueError(f"its picture of {width} x {height} pixels has {len(content)} bytes")
-        if height * width > MOST_PIXELS:
-            raise ValueError(f"its picture has {height * width:,} pixels")
-        pixels: Grey = np.frombuffer(content, np.uint8).reshape(height, width, channels)
-        # Weights of ITU-R BT.601 for blue, green and red.
-        weights = np.array([0.114, 0.587, 0.299], np.float32)
-        return pixels[..., 0] if channels == 1 else np.rint(pixels @ weights).astype(np.uint8)
-
 
 def open_shards(
     path: Path, form: str | None = None, keys: Mapping[str, Any] | None = None, labels: Path | None = None
-) -> Shards:
-    """The shards at a place.
+) -> list[Shard]:
+    """The shards of a folder, or one shard.
 
     Args:
         form: of the table of forms; by default that of the folder's index, or the one whose picture the first record
@@ -130,57 +77,94 @@ def open_shards(
     found = _indexed_form(folder) if form is None and not keys else form_named(form or "default", keys)
     paths = _files(path, found)
     found = found or _form_of(paths)
-    splits = [(file, found.file_pattern.fullmatch(file.name)) for file in paths]
-    shards = [Shard(file, SPLITS.get(match["split"]) if match else None) for file, match in splits]
     if labels is None and (folder / LABELS).is_file():
         labels = folder / LABELS
     texts = {number: text for text, number in read_labels(labels).items()} if labels is not None else None
-    return Shards(tuple(shards), found, texts)
+    splits = {file: found.file_pattern.fullmatch(file.name) for file in paths}
+    return [Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()]
 
 
-def records(
-    path: Path, form: RecordForm, texts: Mapping[int, str] | None, frames: Sequence[Frame | Damage] | None = None
-) -> Iterator[Record | Rejected]:
+def missing_shards(shards: Sequence[Shard]) -> list[str]:
+    """Names of shards that the names of the others speak of."""
+    form, names = shards[0].form, {shard.path.name for shard in shards}
+    if set(form.file_pattern.groupindex) != {"split", "shard", "shards"}:
+        return []
+    found = filter(None, map(form.file_pattern.fullmatch, names))
+    wanted = {
+        form.files.format(split=split, shard=number, shards=int(count))
+        for split, count in {(one["split"], one["shards"]) for one in found}
+        if len(count) <= _MOST_SHARD_DIGITS
+        for number in range(int(count))
+    }
+    return sorted(wanted - names)
+
+
+def records(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[Record | Rejected]:
     """The records of a shard in their order, and what is damaged in it.
 
     Args:
         frames: which of them; by default all.
     """
-    content = map_file(path)
+    content = map_file(shard.path)
     for frame in find_frames(content) if frames is None else frames:
-        place = f"{path.name}@{frame.offset}"
+        place = f"{shard.path.name}@{frame.offset}"
         if isinstance(frame, Damage):
             yield Rejected(place, f"{frame.reason}: {frame.size:,} bytes skipped")
             continue
         try:
-            yield _record(place, decode_example(data_of(content, frame)), form, texts)
+            yield _record(place, decode_example(data_of(content, frame)), shard)
         except ValueError as error:
             yield Rejected(place, str(error))
 
 
-def pieces(path: Path, most: int) -> Iterator[list[Frame | Damage]]:
-    """The frames of a shard in pieces of at most so many."""
-    piece: list[Frame | Damage] = []
-    for frame in find_frames(map_file(path)):
-        piece.append(frame)
-        if len(piece) == most:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
+def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[tuple[Record, Grey] | Rejected]:
+    """The same with the picture of each record, grey (H, W)."""
+    for record in records(shard, frames):
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        try:
+            yield record, _picture(record.features, shard.form)
+        except ValueError as error:
+            yield Rejected(record.place, str(error), record.text)
 
 
-def _record(place: str, features: dict[str, list[Any]], form: RecordForm, texts: Mapping[int, str] | None) -> Record:
-    label = features.get(form.label, [])
+def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
+    label, text = features.get(shard.form.label, []), _text(features, shard.form.text)
     if not all(type(one) is int for one in label):
-        raise ValueError(f"its '{form.label}' are no whole numbers")
-    text = _text(features, form.text)
-    if not text and texts is not None:
-        if unknown := [one for one in label if one not in texts]:
+        raise ValueError(f"its '{shard.form.label}' are no whole numbers")
+    if not text and shard.texts is not None:
+        if unknown := [one for one in label if one not in shard.texts]:
             raise ValueError(f"its label has no text in the label file: {unknown[0]}")
-        text = logical_order("".join(texts[one] for one in label))
-    name = _text(features, form.name) or place
-    return Record(place, features, tuple(label), text, name, _text(features, form.group))
+        text = logical_order("".join(shard.texts[one] for one in label))
+    name, group = _text(features, shard.form.name) or place, _text(features, shard.form.group)
+    return Record(place, features, tuple(label), text, name, group)
+
+
+def _picture(features: Mapping[str, list[Any]], form: RecordForm) -> Grey:
+    content = _one(features, form.image, bytes, b"")
+    if not content:
+        raise ValueError(f"it has no picture under the key '{form.image}'")
+    if _one(features, form.encoding, bytes, b"raw" if form.raw_height else b"") == b"raw":
+        return _raw(features, form, content)
+    try:
+        return grey_of(io.BytesIO(content))
+    except ImageFileError as error:
+        raise ValueError(f"its picture cannot be read: {error}") from None
+
+
+def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) -> Grey:
+    channels = form.raw_channels
+    height = _one(features, form.height, int, form.raw_height)
+    width = _one(features, form.width, int, len(content) // max(1, height * channels))
+    if height < 1 or width < 1 or math.prod((height, width, channels)) != len(content):
+        raise ValueError(f"its picture of {width} x {height} pixels has {len(content)} bytes")
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"its picture has {height * width:,} pixels")
+    pixels: Grey = np.frombuffer(content, np.uint8).reshape(height, width, channels)
+    # Weights of ITU-R BT.601 for blue, green and red.
+    weights = np.array([0.114, 0.587, 0.299], np.float32)
+    return pixels[..., 0] if channels == 1 else np.rint(pixels @ weights).astype(np.uint8)
 
 
 def _text(features: Mapping[str, list[Any]], key: str) -> str:
@@ -205,12 +189,13 @@ def _files(path: Path, form: RecordForm | None) -> list[Path]:
         raise DataError(f"there are no records at {path}.")
     if path.is_file():
         return [path]
-    patterns = [one.file_pattern for one in (*FORMS.values(), *([form] if form else []))]
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    patterns = [one.file_pattern for one in ([form] if form else map(form_named, FORMS))]
+    files = [file for file in sorted(path.iterdir()) if file.name.isprintable() and not file.name.startswith(".")]
     found = [
         file
         for file in files
-        if file.suffix in (".tfrecord", ".tfrecords") or any(pattern.fullmatch(file.name) for pattern in patterns)
+        if file.is_file()
+        and (file.suffix in (".tfrecord", ".tfrecords") or any(pattern.fullmatch(file.name) for pattern in patterns))
     ]
     if not found:
         raise DataError(
@@ -222,7 +207,7 @@ def _files(path: Path, form: RecordForm | None) -> list[Path]:
 def _indexed_form(folder: Path) -> RecordForm | None:
     try:
         value = parse_json_text((folder / INDEX).read_text(encoding="utf-8"))["form"]
-        return form_from_json(value)
+        return form_named("default", value)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpecError) as error:
@@ -231,14 +216,12 @@ def _indexed_form(folder: Path) -> RecordForm | None:
 
 def _form_of(paths: Sequence[Path]) -> RecordForm:
     """The form whose picture the first sound record has."""
-    for path in paths:
-        for record in records(path, RecordForm(label="", text="", name="", group=""), None):
-            if isinstance(record, Record):
-                for form in FORMS.values():
-                    if form.image in record.features:
-                        return form
-                keys = ", ".join(sorted(record.features)) or "none"
-                raise DataError(
-                    f"{record.place} has its picture under no known key. Name it with --keys. Keys: {keys}."
-                )
+    without_texts = RecordForm(label="", text="", name="", group="")
+    for record in (record for path in paths for record in records(Shard(path, without_texts))):
+        if isinstance(record, Record):
+            for form in map(form_named, FORMS):
+                if form.image in record.features:
+                    return form
+            keys = ", ".join(sorted(record.features)) or "none"
+            raise DataError(f"{record.place} has its picture under no known key. Name it with --keys. Keys: {keys}.")
     raise DataError(f"no sound record in {paths[0]}" + (" and the others." if len(paths) > 1 else "."))
