@@ -41,11 +41,11 @@ def read_plan(
     if path.suffix == ".json":
         return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)
     config = SweepConfig.from_file(path)
-    names = sorted(parameter.name for parameter in config.space.parameters)
-    for name in (name for condition in conditions for name in (condition.parameter, condition.on)):
-        if name not in names:
+    known = sorted(parameter.name for parameter in config.space.parameters)
+    for one in (one for condition in conditions for one in (condition.parameter, condition.on)):
+        if one not in known:
             raise SpecError(
-                f"--when names '{name}', which is no parameter of the sweep. Parameters: {', '.join(names)}."
+                f"--when names '{one}', which is no parameter of the sweep. Parameters: {', '.join(known)}."
             )
     return SweepPlan(
         name=name or config.name or path.stem,

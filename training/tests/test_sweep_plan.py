@@ -34,6 +34,13 @@ def plan(tmp_path):
     return make
 
 
+def test_a_condition_leaves_the_name_of_the_sweep_as_it_is(plan):
+    conditions = [Condition.parse("network_args.layer_size:network=mlp")]
+    assert plan(conditions=conditions).name == "sweep"
+    assert plan(conditions=conditions, name="other.yaml").name == "other"
+    assert read_plan(Path(plan().source), name="mine", conditions=conditions).name == "mine"
+
+
 def problems(plan):
     with pytest.raises(SpecError) as caught:
         plan.check()
