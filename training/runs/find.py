@@ -10,7 +10,7 @@ from text_recognizer.errors import Problem, RunError, SpecError
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
-from training.runs.places import run_folders, runs_folder
+from training.runs.places import group_folder_name, run_folders, runs_folder
 from training.runs.run import Run
 
 if TYPE_CHECKING:
@@ -64,26 +64,27 @@ def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
         words = f"{INITIAL} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
         raise SpecError([Problem(words, INITIAL)])
     try:
-        place = _lasting_place(name, runs_folder()) if in_sweep else _place_of_bundle(name)
+        group = group_folder_name(spec.experiment_group)
+        place = _lasting_place(name, runs_folder(), group) if in_sweep else _place_of_bundle(name)
     except RunError as error:
         raise SpecError([Problem(f"{INITIAL}: {error}", INITIAL)]) from None
     return replace(spec, train_args={**spec.train_args, "initial_weights": place})
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
-def _lasting_place(name: str, _root: Path) -> str:
-    return _place_of_bundle(name)
+def _lasting_place(name: str, _root: Path, sweep: str) -> str:
+    return _place_of_bundle(name, sweep)
 
 
-def _place_of_bundle(name: str) -> str:
+def _place_of_bundle(name: str, sweep: str | None = None) -> str:
     """A run's folder for a run's name; anything else stays as it is."""
     if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
         return name
-    folder = _folder_of(name)
+    folder = _folder_of(name, sweep=sweep)
     return name if folder is None else str(folder.resolve())
 
 
-def _folder_of(name: str, root: Path | None = None) -> Path | None:
+def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:
     if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
         return Path(name)
     folders = {folder.name: folder for folder in run_folders(root)}
@@ -92,6 +93,8 @@ def _folder_of(name: str, root: Path | None = None) -> Path | None:
     if name in folders:
         return folders[name]
     found = sorted(run_id for run_id in folders if run_id.startswith(name))
+    if len(found) > 1 and sweep is not None:  # its own trials must not change what it means when it is resumed
+        found = [run_id for run_id in found if folders[run_id].parent.name != sweep] or found
     if len(found) > 1:
         raise RunError(f"'{name}' could be any of {len(found)} runs: {', '.join(found[:5])}. Give more of the id.")
     return folders[found[0]] if found else None

@@ -85,12 +85,14 @@ def _from_experiments(
     group = value.get("experiment_group")
     if not isinstance(group, str | None):
         raise SpecError(f"{path}: experiment_group must be text. {received(group)}")
+    name = name or group or path.stem
     valid, left_out = [], []
     for number, one in enumerate(experiments, start=1):
         try:
             spec = _spec_json(one, overrides)
             if skip_invalid:
-                assemble(with_weights_found(ExperimentSpec.parse(spec), in_sweep=True))
+                named = ExperimentSpec.parse({**spec, "experiment_group": name})
+                assemble(with_weights_found(named, in_sweep=True))
             valid.append(spec)
         except SpecError as error:
             left_out += [f"experiment {number}: {problem}" for problem in error.problems]
@@ -101,7 +103,7 @@ def _from_experiments(
     if left_out and not (skip_invalid and valid):
         raise SpecError(left_out, str(path))
     return SweepPlan(
-        name=name or group or path.stem,
+        name=name,
         experiments=tuple(valid),
         seeds=seeds,
         text=text,

@@ -12,7 +12,8 @@ from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
 from training.run_experiment import main
-from training.runs.find import find_run
+from training.runs.find import _lasting_place, find_run
+from training.runs.run import Run
 from training.sweeps.plan_file import read_plan
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
@@ -91,6 +92,21 @@ def test_the_run_to_begin_with_is_named_by_id_start_of_id_or_last(runs, tmp_path
     assert experiment(epochs=1) == 0
     assert experiment(epochs=1, initial_weights="20") == 2
     assert "train_args.initial_weights: '20' could be any of 2 runs" in capfd.readouterr().err
+
+
+def test_a_sweep_is_resumed_although_its_own_trials_begin_with_the_same_date(runs, tmp_path):
+    assert experiment(epochs=1) == 0
+    first = find_run("last")
+    date = int(first.id[:8])
+    listed = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": {}, "train_args": {}}]}
+    (tmp_path / "sweep.json").write_text(json.dumps(listed))
+    for skip_invalid in (False, True):
+        weights = {"train_args.initial_weights": date}
+        plan = read_plan(tmp_path / "sweep.json", overrides=weights, skip_invalid=skip_invalid)
+        _lasting_place.cache_clear()  # as in a later process
+        (spec,) = plan.specs({"experiment": 0})
+        assert spec.train_args["initial_weights"] == str(first.folder.resolve())
+        Run.create(spec, f"{date}-trial-{skip_invalid}")
 
 
 def test_in_a_sweep_the_run_to_begin_with_must_stay_the_same(runs, tmp_path, capfd):
