@@ -71,6 +71,8 @@ def with_few_samples(experiment: dict[str, Any], root: Path) -> dict[str, Any]:
     few: dict[str, Any] = {"num_texts": 12}
     if dataset == "EmnistLinesDataset":
         few = {"source": "glyphs", "orientation": "upright", "num_train": 12, "num_validation": 4, "num_test": 4}
+    if dataset == "LineListDataset":
+        few = {}  # the list is short
     dataset_args = {**experiment.get("dataset_args", {}), **few}
     if dataset == "IamParagraphsDataset":
         dataset, dataset_args = "PageListDataset", {"path": str(root / "pages" / "pages.json"), "side": 64}
