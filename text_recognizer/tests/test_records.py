@@ -387,6 +387,16 @@ def test_characters_that_share_a_label_are_named(tmp_path):
     assert [picture.shape for picture, _ in found.samples] == [(30, 24)] * 3
 
 
+def test_a_label_file_of_other_records_is_named(tmp_path):
+    write_digits(tmp_path / "digits")
+    (tmp_path / "digits" / "labels.json").write_text('["0", "1", "2", "3", "4", "5", "6", "8", "7"]')
+    assert list(check_records(open_shards(tmp_path / "digits")).problems()) == [
+        "label 7 is '8' in the label file, and '7' in records",
+        "label 8 is '7' in the label file, and '8' in records",
+        "label 9 is nothing in the label file, and '9' in records",
+    ]
+
+
 def test_relabelled_records_have_the_right_labels_and_all_else_unchanged(tmp_path):
     path = colliding(tmp_path / "train-00000-of-00001")
     index, made = relabel_records(open_shards(path), tmp_path / "new", {"火": 0, "日": 1})

@@ -1,7 +1,7 @@
 """What is in records, and what is wrong with them: damage, missing shards, characters that share a label."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,7 @@ class Findings:
     Args:
         examples, shards: of each split; "" of files whose names say none.
         texts: examples of each character with each label: {label: {character: count}}.
+        listed: texts of the ids in the label file.
         samples: pictures with what they show, chosen at random.
     """
 
@@ -32,6 +33,7 @@ class Findings:
     without_text: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    listed: Mapping[int, str] | None = None
     samples: list[tuple[Grey, str]] = field(default_factory=list)
 
     @property
@@ -45,6 +47,10 @@ class Findings:
             if len(texts) > 1:
                 shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in texts.most_common(_MOST_LISTED))
                 yield f"label {number} is shared by {counted(len(texts), 'character')}: {shown}"
+            for text in texts:
+                if self.listed is not None and (listed := self.listed.get(number)) != text:
+                    meant = quoted(listed) if listed is not None else "nothing"
+                    yield f"label {number} is {meant} in the label file, and {quoted(text)} in records"
         labels: dict[str, list[int]] = {}
         for number, texts in sorted(self.texts.items()):
             for text in texts:
@@ -67,7 +73,7 @@ def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> F
     Args:
         samples: how many pictures to keep.
     """
-    found, random = Findings(missing=missing_shards(shards)), np.random.default_rng(seed)
+    found, random = Findings(missing=missing_shards(shards), listed=shards[0].texts), np.random.default_rng(seed)
     seen = 0
     for shard in shards:
         found.shards[shard.split or ""] += 1

@@ -211,7 +211,9 @@ def _indexed_form(folder: Path) -> RecordForm | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpecError) as error:
-        raise DataError(f"{folder / INDEX} is no index of records: {error}. Give the form, or remove it.") from None
+        raise DataError(
+            f"{folder / INDEX} is no index of records: {str(error).rstrip('.')}. Give the form, or remove it."
+        ) from None
 
 
 def _form_of(paths: Sequence[Path]) -> RecordForm:
