@@ -99,12 +99,14 @@ def evaluate(model: Model, split: Split, split_name: str, chosen: NDArray[np.int
 
 def _layers(network: Any) -> Iterator[dict[str, Any]]:
     """The layers of a Keras model, also of those inside it."""
+    import keras
+
     for layer in network.layers:
-        if hasattr(layer, "layers"):
+        if isinstance(layer, keras.Model):
             yield from _layers(layer)
             continue
         shape = getattr(getattr(layer, "output", None), "shape", None)  # one that is called twice has none
-        parameters = layer.count_params()
+        parameters = sum(math.prod(weight.shape) for weight in layer.weights)  # one that is never called has none
         yield {"type": type(layer).__name__, "output_shape": shape and list(shape[1:]), "parameters": parameters}
 
 
