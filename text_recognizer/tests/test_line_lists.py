@@ -217,6 +217,15 @@ def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(t
     )
 
 
+def test_one_list_of_a_recogniser_of_poems_finds_its_pictures_beside_its_folder(tmp_path, monkeypatch):
+    data = write_poems(tmp_path / "data", ["一日难再晨", "床前明月光", "疑是地上霜"], tested=[1])
+    monkeypatch.chdir(data / "Train")
+    for path in (str(data / "Train" / "sample.txt"), "sample.txt", "."):
+        dataset = LineListDataset(path)
+        dataset.prepare()
+        assert sum(dataset.sizes().values()) == 6
+
+
 @pytest.mark.parametrize("form", ["maps", "ord_map"])
 def test_lines_written_into_the_folders_of_older_recognisers_come_back(tmp_path, form):
     rows = [(f"{index}.png", f"字 {index}") for index in range(20)]

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.formats.line_lists import LineList, find_lists, read_line_list
+from text_recognizer.datasets.formats.line_lists import SPLITS, LineList, find_lists, read_line_list
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state, state_of_files
@@ -82,7 +82,7 @@ class LineListDataset(LineDataset):
     def sources(self) -> Iterator[ImageFile]:
         for file, split in self._list_files:
             lines = _read_list(file, self.encoding, *state(file))
-            finder = _Finder(self._given_folder or _image_folder(lines, bool(split)))
+            finder = _Finder(self._given_folder or _image_folder(lines))
             column = self._group_column(lines)
             prefix = f"{file.parent.name}/" if split else ""
             for line in lines.lines:
@@ -130,14 +130,12 @@ class _Finder:
         return self._by_stem[folder]
 
 
-def _image_folder(lines: LineList, is_of_split: bool) -> Path:
-    """Where the first files of a list are.
-
-    Args:
-        is_of_split: whether the list stands in a folder Train or the like; its files may be relative to that folder's.
-    """
+def _image_folder(lines: LineList) -> Path:
+    """Where the first files of a list are; those of a list in a folder Train or the like may be beside that folder."""
     folder = lines.path.parent
-    places = [folder / place for place in _PLACES] + [folder.parent] * is_of_split
+    is_of_split = folder.absolute().name.lower() in SPLITS
+    beside = folder / os.pardir if folder.name in ("", os.pardir) else folder.parent
+    places = [folder / place for place in _PLACES] + [beside] * is_of_split
     for line in lines.lines[:20]:
         for place in places:
             if line.file and os.path.isfile(_Finder(place).path(line.file)):  # noqa: PTH113 - any name
