@@ -97,6 +97,13 @@ def test_a_file_that_is_nearly_one_of_the_full_stack_recogniser_says_what_it_has
     assert expected in refusal(write_fsdl(tmp_path / "a.h5", {"train": ["a"]}, False, **spoiled))
 
 
+def test_a_part_of_a_file_of_the_full_stack_recogniser_that_lacks_its_texts_is_named(tmp_path):
+    path = write_fsdl(tmp_path / "a.h5", {"train": ["a"]}, False)
+    with h5py.File(path, "r+") as file:
+        del file["y_train"]
+    assert "x_train has no y_train with its texts." in refusal(path)
+
+
 def test_lzf_unpacks_to_what_was_packed_or_is_refused(tmp_path):
     path, random = tmp_path / "a.h5", np.random.default_rng(1)
     values = np.repeat(random.integers(0, 3, (40, 50, 7), np.uint8), 9, axis=2)

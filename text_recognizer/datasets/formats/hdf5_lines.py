@@ -108,6 +108,8 @@ def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
     import h5py
 
     pictures, labels = file[part], file.get(f"y{part[1:]}")
+    if labels is None:
+        raise DataError(f"{place} has no y{part[1:]} with its texts.")
     if not isinstance(pictures, h5py.Dataset) or pictures.ndim != 3 or pictures.dtype != np.uint8:
         raise DataError(f"{place} must be uint8 (lines, height, width). Received: {_described(pictures)}.")
     shape = tuple(labels.shape) if isinstance(labels, h5py.Dataset) and labels.dtype.kind in "uif" else ()
