@@ -171,7 +171,7 @@ def run_show(args: argparse.Namespace) -> int:
     try:
         picture.save(args.output)
     except OSError as error:
-        raise DataError(f"cannot write the picture {args.output}: {error}.") from None
+        raise DataError(f"cannot write the picture {args.output}: {error.strerror or error}.") from None
     classes = f"{len(dataset.data_spec.classes):,} classes"
     sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")
     return 0

@@ -175,5 +175,5 @@ def _draw(samples: Sequence[tuple[Any, str]], output: Path, font: str) -> None:
     try:
         draw_pictures(samples, font).save(output)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot write the picture {output}: {error}.") from None
+        raise DataError(f"cannot write the picture {output}: {getattr(error, 'strerror', None) or error}.") from None
     print(f"{output}: {counted(len(samples), 'sample')}")

@@ -191,7 +191,7 @@ def test_show_writes_a_picture_of_samples(
     assert capsys.readouterr().out == f"{path}: {shown}\n"
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 56
-    with pytest.raises(DataError, match=f"cannot write the picture {tmp_path}/nowhere/digits.png: "):
+    with pytest.raises(DataError, match=f"cannot write the picture {tmp_path}/nowhere/digits.png: No such file"):
         run("show", "DigitsDataset", "--output", str(tmp_path / "nowhere" / "digits.png"))
     for output in ("digits.xyz", "digits.psd", "digits"):
         with pytest.raises(
