@@ -114,10 +114,8 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
         return _resume(arguments, overrides)
     if trial is not None:
         overrides = trial.overrides(overrides)
-    spec = spec_from(arguments.spec, arguments.overrides, overrides)
-    if trial is not None and spec.experiment_group == "default":
-        spec = replace(spec, experiment_group=trial.group)
-    experiment = assemble(spec)
+    sweep = trial.group if trial is not None and trial.sweep_id is not None else None
+    experiment = assemble(spec_from(arguments.spec, arguments.overrides, overrides, sweep))
     if arguments.dry_run:
         return _dry_run(experiment)
     if trial is not None:
@@ -127,11 +125,14 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     return _start(experiment, arguments, trial)
 
 
-def spec_from(text: str | None, overrides_file: str | None, overrides: Mapping[str, Any]) -> ExperimentSpec:
+def spec_from(
+    text: str | None, overrides_file: str | None, overrides: Mapping[str, Any], sweep: str | None = None
+) -> ExperimentSpec:
     """The spec of a command line: SPEC, then the file of overrides, then single overrides.
 
     Args:
         text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
+        sweep: the group of a trial that W&B's agent starts; None for a run by itself.
     """
     from_file = _read_overrides(overrides_file) if overrides_file else {}
     # An object before its own keys: in one file, both count wherever they stand.
@@ -142,7 +143,10 @@ def spec_from(text: str | None, overrides_file: str | None, overrides: Mapping[s
         value = override_json(value, change)
     folder = Path(text).parent if text is not None and text == source else None  # of a file
     origin = f"the run folder {folder}" if folder is not None and is_made(folder) else None
-    return with_weights_found(ExperimentSpec.parse(value, source, origin))
+    spec = ExperimentSpec.parse(value, source, origin)
+    if sweep is not None and spec.experiment_group == "default":
+        spec = replace(spec, experiment_group=sweep)
+    return with_weights_found(spec, in_sweep=sweep is not None)
 
 
 def _read_overrides(path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
-from training.run_experiment import main
+from training.run_experiment import main, spec_from
 from training.runs.find import _lasting_place, find_run
 from training.runs.run import Run
 from training.sweeps.plan_file import read_plan
@@ -107,6 +108,19 @@ def test_a_sweep_is_resumed_although_its_own_trials_begin_with_the_same_date(run
         (spec,) = plan.specs({"experiment": 0})
         assert spec.train_args["initial_weights"] == str(first.folder.resolve())
         Run.create(spec, f"{date}-trial-{skip_invalid}")
+
+
+def test_trials_of_an_agent_begin_with_the_same_run_as_those_of_a_sweep_here(runs):
+    first = Run.create(SPEC)
+    Run.create(replace(SPEC, experiment_group="sweep-abc"), f"{first.id[:8]}-trial")
+
+    def begun_with(name):
+        overrides = {"train_args.initial_weights": name}
+        return spec_from(json.dumps(SPEC.to_json()), None, overrides, "sweep-abc").train_args["initial_weights"]
+
+    assert begun_with(int(first.id[:8])) == str(first.folder.resolve())
+    with pytest.raises(SpecError, match="'last' would be another run for each trial of a sweep"):
+        begun_with("last")
 
 
 def test_in_a_sweep_the_run_to_begin_with_must_stay_the_same(runs, tmp_path, capfd):
