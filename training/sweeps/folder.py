@@ -119,7 +119,8 @@ class SweepFolder:
             if self.facts().digest != plan.digest:
                 raise SpecError(
                     f"the sweep {self.path} was started from something else: the file, --base, --set, --seed, --seeds, "
-                    f"--enqueue or --when has changed since. Change it back to go on, or start another: --name NEW"
+                    f"--enqueue, --when or what --skip-invalid leaves out has changed since. Change it back to go on, "
+                    f"or start another: --name NEW"
                 )
             self._keep(plan)
             return
