@@ -80,7 +80,7 @@ class PointSearch(Search):
         self.plan = plan
         self.space = plan.config.space
         self.allow_repeats = allow_repeats
-        self._tried: dict[Hashable, int] = {}
+        self._tried = set[Hashable]()
 
     def ask(self, number: int) -> Suggestion | None:
         if number <= len(self.plan.enqueued):
@@ -92,7 +92,7 @@ class PointSearch(Search):
         """The next suggestion after the points to try first."""
 
     def tell(self, trial: PastTrial) -> None:
-        self._tried.setdefault(self._key(trial.point), trial.number)
+        self._tried.add(self._key(trial.point))
 
     def may_try(self, point: Point) -> bool:
         return self.allow_repeats or self._key(point) not in self._tried
