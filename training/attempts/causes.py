@@ -16,10 +16,10 @@ EXIT_OUT_OF_MEMORY = 12  # ENOMEM
 _MEMORY_TYPES = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
 _NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY|std::bad_alloc|OOM when allocating|MemoryError")
 _FULL_DISK = re.compile("No space left on device|Disk quota exceeded")
-# The device is broken, not the program.
+# The device is broken, not the program. On the CPU of a machine with GPUs, TensorFlow notes a cuInit without a device.
 _BROKEN_DEVICE = re.compile(
-    r"CUDA_ERROR_(?:ECC_UNCORRECTABLE|NOT_PERMITTED|NO_DEVICE|LAUNCH_FAILED|HARDWARE_STACK_ERROR|SYSTEM_DRIVER_MISMATCH)"
-    r"|fallen off the bus|GPU is lost|uncorrectable ECC",
+    r"CUDA_ERROR_(?:ECC_UNCORRECTABLE|NOT_PERMITTED|LAUNCH_FAILED|HARDWARE_STACK_ERROR|SYSTEM_DRIVER_MISMATCH)"
+    r"|(?<!cuInit: )CUDA_ERROR_NO_DEVICE|fallen off the bus|GPU is lost|uncorrectable ECC",
     re.IGNORECASE,
 )
 _XLA = re.compile("tf2xla conversion failed|unsupported operations when trying to compile")

@@ -20,6 +20,8 @@ from training.executors.in_process import InProcessExecutor
 from training.executors.local import LocalExecutor
 from training.executors.zygote import endings
 from training.executors.zygote.order import Order
+from training.runs.causes import Cause
+from training.runs.run import Run
 from training.tests.executor_support import (
     ODD,
     Undisturbed,
@@ -215,6 +217,21 @@ def test_too_little_memory_is_recognised_in_the_runs_own_words(executor):
     assert "Traceback" not in log(too_much.run)
     assert aborted.wait(PATIENCE_S)
     assert (aborted.ended.signal, aborted.ended.out_of_memory) == (signal.SIGABRT, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("E0000 cuda_driver.cc:152] failed call to cuInit: CUDA_ERROR_NO_DEVICE: no CUDA-capable device", None),
+        ("InternalError: cudaSetDevice: CUDA_ERROR_NO_DEVICE: no CUDA-capable device", Cause.BROKEN_DEVICE),
+        ("InternalError: failed call to cuInit: CUDA_ERROR_ECC_UNCORRECTABLE", Cause.BROKEN_DEVICE),
+    ],
+)
+def test_a_run_on_the_cpu_of_a_machine_with_gpus_does_not_crash_for_a_broken_device(said, cause, tmp_path):
+    (tmp_path / "log.txt").write_text(f"{said}\nKeyError: 3\n")
+    numbers_of_it = dict.fromkeys(("wall_s", "cpu_s", "peak_memory_mib", "shared_memory_mib"), 1.0)
+    report = {"status": 1 << 8, "killed": "", "killed_for_memory": False, **numbers_of_it}
+    assert endings.ended(Run(tmp_path), report, 0).cause is cause
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_is_recognised(executor, limited_group, kernel_kills):
