@@ -187,6 +187,25 @@ def test_a_mirror_is_this_projects_whatever_packages_the_user_has(tmp_path, monk
     assert "the user has" not in done.stderr
 
 
+END_EARLIER_MIRRORS = """
+import json, os, sys
+from pathlib import Path
+from training.runs.run import Run
+from training.tracking.mirror import STATE_FILE, _end_earlier_mirror
+folder = Path(sys.argv[1])
+for process in ("self", "1\\0", [1], True, os.getpid()):
+    (folder / STATE_FILE).write_text(json.dumps({"process": process}))
+    _end_earlier_mirror(Run(folder), folder)
+print("alive")
+"""
+
+
+def test_a_file_that_names_no_earlier_mirror_ends_no_process(tmp_path):
+    command = [sys.executable, "-c", END_EARLIER_MIRRORS, str(tmp_path.resolve())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
 def test_disabled_starts_no_mirror(tmp_path, digits_prepared):
     process = start(tmp_path, json.dumps(SPEC), "--train_args.epochs=1", "--wandb=disabled")
     output, _ = process.communicate(timeout=PATIENCE_S)

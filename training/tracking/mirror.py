@@ -89,11 +89,13 @@ def mirror_command(run: Run, tracker: str, deadline_s: int | None = None) -> lis
 def _end_earlier_mirror(run: Run, folder: Path) -> None:
     """A mirror of an earlier attempt that hangs must not write into the same files as the new one."""
     process = read_state(folder).get("process")
+    if type(process) is not int or process == os.getpid():  # the file may come from anywhere
+        return
     with contextlib.suppress(OSError):  # it has ended
         if str(run.folder.resolve()).encode() in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
-            os.kill(int(str(process)), signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
             until = time.monotonic() + PREDECESSOR_S  # its lock is free when it is gone, not when it is killed
-            while time.monotonic() < until and is_running(int(str(process)), None):
+            while time.monotonic() < until and is_running(process, None):
                 time.sleep(0.005)
 
 
