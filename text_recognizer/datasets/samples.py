@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import Dataset, Split, SplitName
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.drawing.fonts import font as font_of
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.wording import received
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def draw_samples(
             below: in red where it is wrong. The boxes of found lines are green.
     Raises:
         SpecError: there is no such split, or count is not 1 to 500.
-        DataError: the font cannot be read.
+        DataError: the font cannot be read; the predictions are of other samples.
     """
     if split not in get_args(SplitName):
         raise SpecError(f"split must be one of {', '.join(get_args(SplitName))}. {received(split)}")
@@ -50,6 +50,11 @@ def draw_samples(
     characters_of(font)
     dataset.prepare()
     samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}
+    if any(at >= len(samples) or row.get("label") not in (None, samples.text(at)) for at, row in rows.items()):
+        raise DataError(
+            f"{dataset.name} has other samples now than those that were read: its files have changed. Bring the files "
+            f"back, or draw the dataset alone."
+        )
     among = sorted(rows) if predictions else range(len(samples))
     chosen = np.random.default_rng(seed).permutation(len(among))[:count]
     cells = []

@@ -37,6 +37,13 @@ def test_what_was_read_wrongly_is_red_and_only_what_was_read_is_drawn(digits_pre
     assert drawn.width < 140  # one sample
 
 
+@pytest.mark.parametrize("position", [3, 1000])
+def test_what_was_read_of_data_that_has_changed_is_not_drawn(digits_prepared, position):
+    row = {"position": position, "label": "no digit", "predicted": "1"}
+    with pytest.raises(DataError, match="DigitsDataset has other samples now than those that were read"):
+        draw_samples(DigitsDataset(), "test", predictions=[row])
+
+
 def test_a_label_that_the_font_lacks_is_written_as_code_points(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
     write_list(tmp_path / "lines", [(f"{index}.png", "月") for index in range(10)])
