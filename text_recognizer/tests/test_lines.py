@@ -126,6 +126,11 @@ def test_lines_of_one_writer_cannot_be_parted_by_writer(tmp_path):
     assert sum(prepared(path, group_by="line").sizes().values()) == 9
 
 
+def test_one_line_alone_cannot_be_split(tmp_path):
+    with pytest.raises(DataError, match=r"only 1 line would be left\. Group"):
+        prepared(write_list(tmp_path / "lines", [("0.png", "ab")]))
+
+
 def test_a_validation_split_is_held_out_of_training_where_the_files_have_none(tmp_path):
     rows = [(f"{index}.png", "ab", "test" if index < 5 else "train") for index in range(25)]
     dataset = prepared(write_list(tmp_path / "lines", rows, SPLITS))

@@ -49,10 +49,10 @@ def completed_splits(
         moved = _whole_groups(group_of, splits == 0, fractions[name] * total, random)
         if moved is None:
             rest = np.flatnonzero(splits == 0)
-            of_whom = f" all of '{groups[int(rest[0])]}'" if len(rest) and groups[int(rest[0])] else ""
+            of_whom = f", all of '{groups[int(rest[0])]}'" if len(rest) and groups[int(rest[0])] else ""
             raise DataError(
                 f"{label}: a {name} split needs whole writers or pages, but only {counted(len(rest), 'line')} would be "
-                f"left,{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others."
+                f"left{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others."
             )
         splits[moved] = target
     return splits
