@@ -378,5 +378,5 @@ def test_a_killed_driver_does_not_free_a_device_that_its_run_still_uses(machine,
     assert not is_gone(int(pid))
     os.kill(int(pid), signal.SIGKILL)
     with GPUManager().lease(DeviceRequest(1), timeout_s=PATIENCE_S) as lease:
-        assert is_gone(int(pid))
+        wait_until(lambda: is_gone(int(pid)))  # the kernel closes its files a moment before it counts as gone
         assert [device.uuid for device in lease.devices] == [uuid]
