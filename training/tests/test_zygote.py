@@ -16,6 +16,7 @@ import pytest
 from text_recognizer.errors import DeviceError, RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from text_recognizer.trust import VARIABLE
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
@@ -123,8 +124,9 @@ def gate(tmp_path, monkeypatch):
 
 def start_driver(isolation, gpu, grace_s, *runs, **environ):
     folders = [str(run.folder) for run in runs]
+    trusted = {VARIABLE: "training.tests.odd_networks", **environ}
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, isolation, gpu, str(grace_s), *folders], env={**os.environ, **environ}
+        [sys.executable, "-c", DRIVER, isolation, gpu, str(grace_s), *folders], env={**os.environ, **trusted}
     )
 
 
