@@ -20,6 +20,7 @@ from text_recognizer.tests.file_server import file_entry, write_registry
 from text_recognizer.tests.gnt_files import stroke, write_writers
 from text_recognizer.tests.iam_files import write_iam
 from text_recognizer.tests.line_files import save
+from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
 
@@ -44,6 +45,7 @@ SPECS = {
     "iam_paragraphs": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32", "--train_args.batch_size=1"],
     "line_list": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0"],
     "page_list": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32"],
+    "records": ["--dataset_args.side=16"],
     "rendered_characters": ["--dataset_args.side=16", "--dataset_args.repetitions=4", "--train_args.batch_size=16"],
     "rendered_lines": ["--network_args.units=8", "--dataset_args.num_texts=10"],
 }
@@ -106,6 +108,10 @@ def _write_samples(folder, name):
             write_page(folder / "data" / "testaments_alto", f"will_{index}", alto(image=""), seed=index)
     elif name == "hwdb":
         write_writers(folder / "data" / "gnt", range(1001, 1007), "零一二")
+    elif name == "records":
+        write_writers(folder / "gnt", range(1001, 1007), "零一二")
+        written = ["HwdbDataset", str(folder / "data" / "records"), "--dataset_args", '{"path": "gnt"}']
+        assert text_recognizer(["records", "write", *written]) == 0
     elif name == "image_folder":
         for number in range(24):
             save(folder / "data" / "letters" / "ab"[number % 2] / f"{number}.png", stroke(number))
