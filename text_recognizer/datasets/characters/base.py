@@ -60,8 +60,8 @@ class CharacterSplit(Split):
 
 
 @dataclass(eq=False, repr=False)
-class CharacterDataset(StoredDataset):
-    """A dataset of single characters; a subclass says where they come from.
+class StoredCharacters(StoredDataset):
+    """What datasets of single characters share: which stored images belong to which split.
 
     Args:
         subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
@@ -74,6 +74,49 @@ class CharacterDataset(StoredDataset):
     balance: bool = False
 
     @abstractmethod
+    def assign(self) -> dict[SplitName, Positions]:
+        """Which stored images belong to which split: positions in the part they are stored in."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        _ = self.members
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self._members_key, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def members(self) -> Mapping[str, Positions]:
+        """The positions of every split's samples in the part they are stored in."""
+        key = {**self._members_key, "table": self.source().get("table")}
+        return self.derived_arrays(key, lambda: {name: rows.astype(np.int32) for name, rows in self.assign().items()})
+
+    @property
+    def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
+        return {"version": self.recipe_version, **self.recipe, **self.source()}
+
+    @property
+    def _members_key(self) -> dict[str, Any]:
+        return {
+            "content": self.store.content_hash,
+            "seed": SPLIT_SEED,
+            "validation_fraction": self.validation_fraction,
+            "subsample_fraction": self.subsample_fraction,
+            "balance": self.balance,
+        }
+
+
+@dataclass(eq=False, repr=False)
+class CharacterDataset(StoredCharacters):
+    """A dataset of single characters that are images of one size already; a subclass says where they come from.
+
+    Args:
+        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
+        validation_fraction: share of the training images held out to choose weights and settings by.
+        balance: use no more images of a class for training and validation than the mean class has.
+    """
+
+    @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
         """The images and labels as they come: {"train": …, "test": …}, or {"all": …} to be split here.
 
@@ -83,16 +126,11 @@ class CharacterDataset(StoredDataset):
             DataError: a file cannot be had or is damaged.
         """
 
-    def prepare(self) -> None:
-        super().prepare()
-        _ = self.members
-
     def split(self, name: SplitName) -> CharacterSplit:
         images, labels = self._arrays("all" if self._is_one_part else "test" if name == "test" else "train")
         return CharacterSplit(images, labels, self.members[name], self.data_spec.classes)
 
     def assign(self) -> dict[SplitName, Positions]:
-        """Which stored images belong to which split: positions in the part they are stored in."""
         random = np.random.default_rng(SPLIT_SEED)
         labels = self._arrays("all" if self._is_one_part else "train")[1]
         test_labels = labels if self._is_one_part else self._arrays("test")[1]
@@ -110,33 +148,9 @@ class CharacterDataset(StoredDataset):
         return {"train": train, "validation": validation, "test": test}
 
     @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(self._members_key, sort_keys=True).encode()).hexdigest()[:16]
-
-    @cached_property
-    def members(self) -> Mapping[str, Positions]:
-        """The positions of every split's samples in the part they are stored in."""
-        key = {**self._members_key, "table": self.source().get("table")}
-        return self.derived_arrays(key, lambda: {name: rows.astype(np.int32) for name, rows in self.assign().items()})
-
-    @property
     def _is_one_part(self) -> bool:
         """Whether the images come without a test split."""
         return "all.labels" in self.store.meta["arrays"]
-
-    @property
-    def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
-        return {"version": self.recipe_version, **self.recipe, **self.source()}
-
-    @property
-    def _members_key(self) -> dict[str, Any]:
-        return {
-            "content": self.store.content_hash,
-            "seed": SPLIT_SEED,
-            "validation_fraction": self.validation_fraction,
-            "subsample_fraction": self.subsample_fraction,
-            "balance": self.balance,
-        }
 
     def _arrays(self, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.store.array(f"{part}.images"), self.store.array(f"{part}.labels")

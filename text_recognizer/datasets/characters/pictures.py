@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import (
     SPLIT_SEED,
-    CharacterDataset,
     CharacterSplit,
     Fraction,
     Positions,
+    StoredCharacters,
     SubsampleFraction,
     balanced_members,
     stratified_halves,
@@ -114,7 +114,7 @@ class PictureSplit(CharacterSplit):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class PictureDataset(CharacterDataset):
+class PictureDataset(StoredCharacters):
     """Characters in pictures of any size; a subclass says where they come from.
 
     Splits that the files do not have are taken from the training pictures: whole writers where writers are known,
@@ -170,9 +170,6 @@ class PictureDataset(CharacterDataset):
 
     def split(self, name: SplitName) -> PictureSplit:
         return PictureSplit(self.store.arrays(), self.members[name], self.classes)
-
-    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
-        raise NotImplementedError("pictures are converted piece by piece")
 
     def assign(self) -> dict[SplitName, Positions]:
         arrays, random = self.store.arrays(), np.random.default_rng(SPLIT_SEED)

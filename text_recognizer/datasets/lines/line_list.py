@@ -1,6 +1,5 @@
 """Lines in one image file each, with a list of their texts."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey
 from text_recognizer.images.line_form import Grey
+from text_recognizer.whole_files import sha256_of
 from text_recognizer.wording import did_you_mean
 
 GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
@@ -150,5 +150,4 @@ def _read_list(path: Path, encoding: str, size_bytes: int, changed_ns: int) -> L
 
 @lru_cache(maxsize=64)
 def _file_hash(path: Path, size_bytes: int, changed_ns: int) -> str:  # noqa: ARG001 - of the key
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
