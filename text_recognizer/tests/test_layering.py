@@ -127,6 +127,7 @@ for kind, table in BUILT_IN.items():
     for name in table:
         resolve(kind, name)
 heavy = {"tensorflow", "keras", "wandb", "boto3", "optuna", "ray", "scipy", "sklearn", "h5py", "plotext", "pynvml"}
+heavy |= {"starlette", "uvicorn", "onnxruntime"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
