@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from text_recognizer.datasets.base import Split as Split
     from text_recognizer.errors import TextRecognizerError as TextRecognizerError
     from text_recognizer.models.base import Model as Model
-    from text_recognizer.models.base import Prediction as Prediction
     from text_recognizer.models.metric import Metric as Metric
+    from text_recognizer.models.prediction import Prediction as Prediction
     from text_recognizer.networks.base import Network as Network
     from text_recognizer.spec import ExperimentSpec as ExperimentSpec
     from training.api.experiments import SweepResult as SweepResult
@@ -30,8 +30,9 @@ __version__ = "0.1.0"
 _NAMES = {
     "text_recognizer.datasets.base": ("DataSpec", "Dataset", "Split"),
     "text_recognizer.errors": ("TextRecognizerError",),
-    "text_recognizer.models.base": ("Model", "Prediction"),
+    "text_recognizer.models.base": ("Model",),
     "text_recognizer.models.metric": ("Metric",),
+    "text_recognizer.models.prediction": ("Prediction",),
     "text_recognizer.networks.base": ("Network",),
     "text_recognizer.spec": ("ExperimentSpec",),
     "training.api.experiments": ("SweepResult", "run_experiment", "run_sweep"),

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import softmax
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, main_output, right_classes
+from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, main_output, right_classes
 from text_recognizer.models.metric import Counts, Metric, counts_of
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks.base import Network
 
 ALTERNATIVES = 5

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Prediction, ReadCharacter, cross_entropy, right_classes
+from text_recognizer.models.base import Batch, cross_entropy, right_classes
 from text_recognizer.models.line_base import ReadsLines
 from text_recognizer.models.metric import Metric
+from text_recognizer.models.prediction import Prediction, ReadCharacter
 from text_recognizer.networks.base import FrameNetwork, Network
 
 

@@ -11,8 +11,9 @@ from text_recognizer.charset import describe
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.edits import RATES, LineErrors
-from text_recognizer.models.base import Model, Prediction, ScoredBatch
+from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.metric import Counts, Metric
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.reading_order import logical_order, visual_order
 from text_recognizer.wording import counted
 

@@ -15,9 +15,10 @@ from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Prediction, ReadCharacter, ScoredBatch, main_output
+from text_recognizer.models.base import Batch, ScoredBatch, main_output
 from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
+from text_recognizer.models.prediction import Prediction, ReadCharacter
 from text_recognizer.networks.base import FrameNetwork, Network
 
 TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds

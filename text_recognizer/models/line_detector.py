@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.models.base import Batch, Model, Prediction, ScoredBatch, cross_entropy, right_classes
+from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, right_classes
 from text_recognizer.models.boxes import Boxes, line_boxes, matched_boxes
 from text_recognizer.models.metric import Counts, Metric
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks.base import Network
 from text_recognizer.wording import counted
 

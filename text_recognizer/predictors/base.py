@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import ImageSource
-from text_recognizer.models.base import Model, Prediction
+from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.models.prediction import Prediction
 
 
 class Predictor(ABC):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from text_recognizer.images.read import ImageSource, fit_to, read_image
-from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor, name_of
 
 DEFAULT_BUNDLE = "CharacterModel_DigitsDataset_lenet"

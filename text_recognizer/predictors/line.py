@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import LineForm, UnfitImageError
 from text_recognizer.images.read import ImageSource, read_image
-from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.models.line_base import ReadsLines
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor, name_of
 
 

@@ -12,9 +12,9 @@ from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS
 from text_recognizer.images.line_form import STEPS
 from text_recognizer.images.read import ImageSource, read_image
-from text_recognizer.models.base import Prediction
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.line import LinePredictor
 
 Grey = NDArray[np.uint8]
