@@ -214,5 +214,5 @@ def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
 
 @lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point
 def _characters_in(paths: tuple[Path, ...], state: str) -> tuple[str, ...]:  # noqa: ARG001 - of the key
-    found = {text for path in paths for text in find_records(map_file(path)).characters.values()}
+    found = {text for path in paths for text in find_records(map_file(path)).texts}
     return tuple(sorted(found))
