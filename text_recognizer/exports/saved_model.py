@@ -122,6 +122,8 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
         scales = room / tf.cast(tf.shape(box), tf.float32)
         if "stretch" not in data_spec.preprocessing:
             scales = tf.repeat(tf.reduce_min(scales), 2)
+        if "keep_small" in data_spec.preprocessing:
+            scales = tf.minimum(scales, 1.0)
         size = tf.maximum(1, tf.cast(tf.round(tf.cast(tf.shape(box), tf.float32) * scales), tf.int32))
         shrinks = tf.reduce_max(scales) < 1
         resized = tf.cond(

@@ -24,11 +24,14 @@ class CharacterForm:
         margin_px: paper on every side of the strokes.
         stretch: height and width are scaled on their own, so that every character fills the square; otherwise it keeps
             its proportions and is centred.
+        enlarge: also enlarges a picture that is smaller than the square. Where all pictures were scanned alike, keeping
+            their size tells a dot from a circle.
     """
 
     side: int
     margin_px: int = 2
     stretch: bool = False
+    enlarge: bool = True
 
     def apply(self, picture: Grey) -> Grey:
         """(side, side) of a grey picture (H, W): each pixel is the mean of the area that it covers.
@@ -45,8 +48,10 @@ class CharacterForm:
         if PAPER - darkest < FAINTEST_INK:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
         room = self.side - 2 * self.margin_px
-        scale = room / max(height, width)
-        new = (room, room) if self.stretch else (max(1, round(width * scale)), max(1, round(height * scale)))
+        scales = [room / width, room / height] if self.stretch else [room / max(height, width)] * 2
+        if not self.enlarge:
+            scales = [min(scale, 1.0) for scale in scales]
+        new = (max(1, round(width * scales[0])), max(1, round(height * scales[1])))
         shrinks = new[0] <= width and new[1] <= height
         # Pillow's box filter is the mean of an area when it shrinks, and no interpolation at all when it enlarges.
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR

@@ -126,9 +126,11 @@ def _centred(ink: NDArray[np.float32], data_spec: DataSpec) -> NDArray[np.float3
     scales = [(side - 2 * data_spec.margin_px) / of for side, of in zip((height, width), box.shape, strict=True)]
     if "stretch" not in data_spec.preprocessing:
         scales = [min(scales)] * 2
+    if "keep_small" in data_spec.preprocessing:
+        scales = [min(scale, 1.0) for scale in scales]
     size = (max(1, round(box.shape[1] * scales[1])), max(1, round(box.shape[0] * scales[0])))
     resized = np.asarray(
-        Image.fromarray(box).resize(size, Image.Resampling.BOX if max(scales) < 1 else Image.Resampling.BILINEAR)
+        Image.fromarray(box).resize(size, Image.Resampling.BOX if max(scales) <= 1 else Image.Resampling.BILINEAR)
     )
     placed = np.zeros((height, width), dtype=np.float32)
     top, left = (height - size[1]) // 2, (width - size[0]) // 2

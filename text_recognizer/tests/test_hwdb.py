@@ -8,12 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
 from text_recognizer.datasets.formats.alz import unpack_alz
 from text_recognizer.datasets.formats.gnt import Fault, find_records, map_file, write_gnt
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.read import fit_to
 from text_recognizer.registry import resolve
 from text_recognizer.tests.character_files import zip_bytes
 from text_recognizer.tests.conftest import shared_data
@@ -226,6 +228,18 @@ def test_a_wide_character_keeps_its_proportions_unless_it_is_stretched():
     kept = CharacterForm(side=64).apply(dash)
     assert (kept < 128).any(axis=1).sum() == 6
     assert (CharacterForm(side=64, stretch=True).apply(dash) < 128).any(axis=1).sum() == 60
+
+
+def test_a_small_picture_keeps_its_size_where_pictures_are_not_enlarged():
+    dot = np.zeros((5, 5), np.uint8)
+    kept = CharacterForm(side=64, enlarge=False).apply(dot)
+    assert (kept < 128).sum() == 25
+    wide = np.zeros((5, 120), np.uint8)
+    assert (CharacterForm(side=64, enlarge=False).apply(wide) < 128).any(axis=0).sum() == 60
+    read = fit_to(
+        np.pad(dot, 20, constant_values=255), DataSpec((64, 64, 1), ("a",), preprocessing=("keep_small",), ink="dark")
+    )
+    assert (read < 128).sum() == 25
 
 
 def test_a_blank_picture_is_no_character():

@@ -84,7 +84,7 @@ def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
     photograph[20:28, 20:60] = 90
     file = io.BytesIO()
     Image.fromarray(photograph).save(file, "PNG")
-    for preprocessing in ((), ("stretch",)):
+    for preprocessing in ((), ("stretch",), ("keep_small",)):
         data_spec = DataSpec((32, 32, 1), ("a", "b"), ink="dark", margin_px=2, preprocessing=preprocessing)
         found = fitted_image(file.getvalue(), data_spec).numpy().astype(int)
         assert np.abs(found - fit_to(photograph, data_spec)).mean() < 3

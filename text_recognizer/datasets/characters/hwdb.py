@@ -77,7 +77,7 @@ class HwdbDataset(PictureDataset):
         charset: a list of characters, or a file with one a line. By default those that occur in your own files, and
             level 1 of GB 2312 for CASIA's. Other characters are left out.
         test_fraction: share of the writers held out for the test split where there are no files for it.
-        side, stretch, validation_fraction, subsample_fraction, balance, processes: see
+        side, stretch, enlarge, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.
     """
 
@@ -89,6 +89,7 @@ class HwdbDataset(PictureDataset):
         charset: list[str] | str | None = None,
         side: SidePx = 64,
         stretch: bool = False,
+        enlarge: bool = True,
         test_fraction: Fraction = 0.2,
         validation_fraction: Fraction = 0.1,
         subsample_fraction: SubsampleFraction | None = None,
@@ -98,6 +99,7 @@ class HwdbDataset(PictureDataset):
         super().__init__(
             side=side,
             stretch=stretch,
+            enlarge=enlarge,
             test_fraction=test_fraction,
             subsample_fraction=subsample_fraction,
             validation_fraction=validation_fraction,

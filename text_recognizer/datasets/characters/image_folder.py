@@ -78,7 +78,7 @@ class ImageFolderDataset(PictureDataset):
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
-        side, stretch, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
+        side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.
     """
 

@@ -123,6 +123,7 @@ class PictureDataset(StoredCharacters):
     Args:
         side: of the images, in pixels.
         stretch: scales height and width on their own; otherwise characters keep their proportions.
+        enlarge: pictures smaller than the images are enlarged; false keeps their size, where all were scanned alike.
         test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
         subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
         validation_fraction: share of the training pictures (or of the writers) held out for validation.
@@ -134,6 +135,7 @@ class PictureDataset(StoredCharacters):
 
     side: SidePx = 64
     stretch: bool = False
+    enlarge: bool = True
     test_fraction: Fraction = 0.2
     subsample_fraction: SubsampleFraction | None = None
     validation_fraction: Fraction = 0.1
@@ -160,13 +162,13 @@ class PictureDataset(StoredCharacters):
             classes=self.classes,
             ink="dark",
             margin_px=self.form.margin_px,
-            preprocessing=("stretch",) if self.stretch else (),
+            preprocessing=("stretch",) * self.stretch + ("keep_small",) * (not self.enlarge),
         )
 
     @property
     def form(self) -> CharacterForm:
         """What pictures are made into."""
-        return CharacterForm(self.side, max(1, self.side // 32), self.stretch)
+        return CharacterForm(self.side, max(1, self.side // 32), self.stretch, self.enlarge)
 
     def split(self, name: SplitName) -> PictureSplit:
         return PictureSplit(self.store.arrays(), self.members[name], self.classes)

@@ -59,7 +59,7 @@ class RecordsDataset(PictureDataset):
         labels: the file with the ids of the characters, for records that do not say their character; by default
             labels.json in the folder. The classes are its texts, and otherwise the characters found, sorted.
         source_ink: of the pictures. "auto" takes what differs most from the border.
-        side, stretch, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
+        side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.
     """
 
