@@ -6,6 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import ImageSource
 from text_recognizer.models.base import Model
@@ -43,9 +46,21 @@ class Predictor(ABC):
         """
         return self.predict_many([image])[0]
 
-    @abstractmethod
     def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
         """The readings of several images, in as few passes as possible; errors as in `predict`."""
+        return self.predict_prepared([self.prepared(image) for image in images])
+
+    @abstractmethod
+    def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
+        """The image as the dataset of the bundle would hold it: (H, W, 1).
+
+        Raises:
+            DataError: the image cannot be read or is blank.
+        """
+
+    @abstractmethod
+    def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """The readings of images as `prepared` makes them."""
 
 
 def name_of(image: ImageSource) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from text_recognizer.images.read import ImageSource, fit_to, read_image
 from text_recognizer.models.bundle import Bundle
@@ -21,6 +22,8 @@ class CharacterPredictor(Predictor):
     def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE, alternatives: int | None = None) -> None:
         super().__init__(bundle, alternatives)
 
-    def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
-        fitted = [fit_to(read_image(image), self.bundle.data_spec, name_of(image)) for image in images]
-        return self._model.predict(np.stack(fitted)) if fitted else []
+    def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
+        return fit_to(read_image(image), self.bundle.data_spec, name_of(image))
+
+    def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        return self._model.predict(np.stack(images)) if len(images) else []

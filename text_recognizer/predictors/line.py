@@ -29,19 +29,10 @@ class LinePredictor(Predictor):
         stroke[height // 4 : height // 2, 8:-8:4] = 0
         self.predict(stroke)  # what is compiled and imported on first use is so here, not for the first reader
 
-    def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
-        return self.predict_prepared([self.prepared(image) for image in images])
-
-    def predict_prepared(self, lines: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """The readings of lines (H, W, 1) as `prepared` makes them."""
-        return self._model.predict(lines) if len(lines) else []
+    def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        return self._model.predict(images) if len(images) else []
 
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """The image as the dataset of the bundle would hold it: (H, W, 1).
-
-        Raises:
-            DataError: the image cannot be read or is blank.
-        """
         try:
             return self.form.apply(read_image(image))[..., None]
         except UnfitImageError as error:

@@ -11,6 +11,7 @@ _COMMANDS = {
     "sweeps": ("Sweeps", "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export"),
     "sync": ("Sync", "send runs and sweeps to W&B that were made offline"),
     "predict": ("Predict", "read characters, lines or pages in image files"),
+    "serve": ("Serve", "answer predictions over HTTP, with a page in the browser"),
     "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
     "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),

@@ -1,0 +1,91 @@
+"""Envelope: what every request gets around its handler: an id, bounds of size and time, a line in the log, a count."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from text_recognizer.serving.metrics import Metrics
+from text_recognizer.serving.refusals import RefusedError
+
+REQUEST_ID = "x-request-id"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # what may stand in a line of a log
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+log = logging.getLogger(__name__)
+
+
+class Envelope:
+    """Wraps an application.
+
+    Args:
+        most_bytes: of a request's body.
+        body_timeout_s: in which the body must have come.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, most_bytes: int, body_timeout_s: float = 30.0) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.most_bytes = most_bytes
+        self.body_timeout_s = body_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "began": time.perf_counter()}
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self.app(scope, self._bounded(scope, receive), sending)
+        finally:
+            self._count(scope, request_id, status)
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        until = asyncio.get_running_loop().time() + self.body_timeout_s
+        came_bytes, is_complete = 0, False
+
+        async def receiving() -> Message:
+            nonlocal came_bytes, is_complete
+            if is_complete:
+                return await receive()  # it waits until the client leaves
+            announced = Headers(scope=scope).get("content-length", "0")
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise RefusedError(
+                    HTTPStatus.REQUEST_TIMEOUT, f"the request's body did not come within {self.body_timeout_s:g} s."
+                ) from None
+            came_bytes += len(message.get("body", b""))
+            is_complete = not message.get("more_body", False)
+            if max(came_bytes, int(announced) if announced.isdecimal() else 0) > self.most_bytes:
+                raise RefusedError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the request's body is too large: at most {self.most_bytes:,} bytes are read.",
+                )
+            return message
+
+        return receiving
+
+    def _count(self, scope: Scope, request_id: str, status: int) -> None:
+        duration_s = time.perf_counter() - scope["state"]["began"]
+        route = getattr(scope.get("route"), "path", "none")  # never the path itself: there is no end of those
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self.metrics.count_request(route, method, status, duration_s)
+        log.info("INFO request %s %s %s %s %.1f ms", request_id, method, route, status, 1000 * duration_s)

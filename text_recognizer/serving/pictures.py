@@ -1,0 +1,105 @@
+"""The picture of a request: a file, a data URL or an address, and how it is to be read."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, cast, get_args
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.serving.fetching import Fetcher
+from text_recognizer.serving.refusals import RefusedError
+from text_recognizer.wording import received
+
+Layout = Literal["line", "page"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Args:
+        content: of an image file.
+        model: its name; None for the first.
+        layout: whether the picture shows one line (or character) or a page.
+    """
+
+    content: bytes
+    model: str | None = None
+    layout: Layout = "line"
+
+
+async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
+    """Of `GET …?image_url=…`."""
+    query = dict(request.query_params)
+    url = query.pop("image_url", None)
+    if not url:
+        raise bad_request("the query must have image_url: the address of a picture (?image_url=https://…).")
+    options = _options(query)  # before anything is asked of another machine
+    return Asked(await fetcher.fetch(url), **options)
+
+
+async def asked_by_body(request: Request) -> Asked:
+    """Of `POST`: JSON with a data URL, or a form with a file."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        value = await json_object(request)
+        content = data_url_content(value.pop("image", None))
+        return Asked(content, **_options({**request.query_params, **value}))
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=8) as form:
+            file = form.get("image")
+            if not isinstance(file, UploadFile):
+                raise bad_request("the form must have a file named 'image'.")
+            fields = {name: value for name, value in form.items() if name != "image"}
+            return Asked(await file.read(), **_options({**request.query_params, **fields}))
+    raise RefusedError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"the body must be application/json or multipart/form-data. {received(kind)}",
+    )
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object."""
+    try:
+        value = parse_json_text((await request.body()).decode("utf-8"))
+    except ValueError as error:
+        raise bad_request(f"the body is no JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise bad_request('the body must be a JSON object like {"image": "data:image/png;base64,…"}.')
+    return value
+
+
+def data_url_content(url: object) -> bytes:
+    """The bytes in a data URL."""
+    head, comma, text = url.partition(",") if isinstance(url, str) else ("", "", "")
+    if not (head.startswith("data:") and head.endswith(";base64") and comma):
+        raise bad_request(f"'image' must be text like data:image/png;base64,… {received(url)}")
+    return base64_content(text)
+
+
+def base64_content(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise bad_request(f"the picture is not in base64: {error}.") from None
+
+
+def bad_request(message: str) -> RefusedError:
+    return RefusedError(HTTPStatus.BAD_REQUEST, message)
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(given.keys() - {"model", "layout"})
+    if unknown:
+        raise bad_request(f"there is no option '{unknown[0]}'. Allowed are model and layout.")
+    layout, model = given.get("layout", "line"), given.get("model")
+    if layout not in LAYOUTS:
+        raise bad_request(f"layout must be one of {', '.join(LAYOUTS)}. {received(layout)}")
+    if model is not None and not isinstance(model, str):
+        raise bad_request(f"model must be the name of a model. {received(model)}")
+    return {"layout": cast(Layout, layout), "model": model}

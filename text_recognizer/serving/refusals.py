@@ -1,0 +1,15 @@
+"""RefusedError: why a request is not answered, with the status that says so."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from text_recognizer.errors import TextRecognizerError
+
+
+class RefusedError(TextRecognizerError):
+    """What was wrong with a request, what came, what is allowed, what to do."""
+
+    def __init__(self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})

@@ -1,0 +1,198 @@
+"""The prediction service: what is asked and answered over HTTP."""
+
+import base64
+import threading
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from text_recognizer.images.read import png_bytes
+from text_recognizer.serving.addresses import AllowList
+from text_recognizer.serving.batching import Batcher
+from text_recognizer.serving.fetching import Fetcher
+from text_recognizer.tests.file_server import FileServer
+from text_recognizer.tests.serving_support import grey_app, grey_service
+from text_recognizer.tests.waiting import PATIENCE_S
+
+HALF = np.repeat(np.array([[40, 60]], np.uint8), 8, axis=0).repeat(8, axis=1)  # (8, 16), its mean is 50
+PICTURE = png_bytes(HALF)
+DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
+
+
+@pytest.fixture
+def client():
+    with TestClient(grey_app(), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_picture_in_json_is_read_with_the_keys_of_older_clients(client):
+    answer = client.post("/v1/predict", json={"image": DATA_URL})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["pred"], found["conf"]) == ("50", 0.75)
+    assert found["model"] == {"name": "grey", "version": "1"}
+    assert found["request_id"] == answer.headers["x-request-id"]
+    assert 0 <= found["timing_ms"]["reading"] <= found["timing_ms"]["total"]
+
+
+def test_boxes_are_in_pixels_of_the_picture(client):
+    # The predictor halves the picture: its 8 pixels are 16 of the picture.
+    line = client.post("/v1/predict", json={"image": DATA_URL}).json()["lines"][0]
+    assert line["box"] == [0, 0, 16, 8]
+    assert line["characters"] == [{"text": "50", "confidence": 0.75, "box": [0, 0, 16, 8]}]
+
+
+def test_a_picture_in_a_form_is_read(client):
+    answer = client.post("/v1/predict", files={"image": ("x.png", PICTURE)}, data={"model": "grey"})
+    assert answer.json()["pred"] == "50"
+
+
+def test_the_address_of_older_clients_is_read_with_its_encoded_plus_signs():
+    path = "/emnist_lines/or+if+used+the+results.png"
+    with FileServer({path: PICTURE}) as server:
+        app = grey_app(fetcher=Fetcher(AllowList.of(["127.0.0.1"])))
+        with TestClient(app) as client:
+            url = server.url(path.replace("+", "%2B"))
+            assert client.get(f"/v1/predict?image_url={url}").json()["pred"] == "50"
+
+
+def test_figures_are_logged_where_metric_filters_look_for_them(client, caplog):
+    with caplog.at_level("INFO", "text_recognizer.serving"):
+        client.post("/v1/predict", json={"image": DATA_URL}, headers={"x-request-id": "abc-1"})
+    assert caplog.messages[:3] == ["METRIC confidence 0.75", "METRIC mean_intensity 50.0", "INFO pred 50"]
+    assert caplog.messages[3].startswith("INFO request abc-1 POST /v1/predict 200 ")
+
+
+def test_a_request_id_that_could_forge_a_line_of_the_log_is_replaced(client):
+    answer = client.get("/v1/predict", headers={"x-request-id": "a METRIC confidence 1"})
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "says"),
+    [
+        ({"method": "GET"}, 400, "image_url"),
+        ({"method": "POST", "json": {}}, 400, "'image' must be text"),
+        ({"method": "POST", "json": {"image": 5}}, 400, "'image' must be text"),
+        ({"method": "POST", "json": {"image": "data:image/png,abc"}}, 400, "'image' must be text"),
+        ({"method": "POST", "json": {"image": "data:image/png;base64,ab*d"}}, 400, "base64"),
+        ({"method": "POST", "json": [1]}, 400, "JSON object"),
+        ({"method": "POST", "json": {"image": DATA_URL, "lauout": "page"}}, 400, "no option 'lauout'"),
+        ({"method": "POST", "json": {"image": DATA_URL, "layout": "book"}}, 400, "line, page"),
+        ({"method": "POST", "json": {"image": DATA_URL, "model": "gray"}}, 404, "Did you mean 'grey'"),
+        ({"method": "POST", "content": b"{", "headers": {"content-type": "application/json"}}, 400, "no JSON"),
+        ({"method": "POST", "content": b"[" * 9999, "headers": {"content-type": "application/json"}}, 400, "nested"),
+        ({"method": "POST", "content": b"\xff", "headers": {"content-type": "application/json"}}, 400, "no JSON"),
+        ({"method": "POST", "content": PICTURE, "headers": {"content-type": "image/png"}}, 415, "multipart/form-data"),
+        ({"method": "POST", "data": {"image": "text"}, "files": {"other": b"x"}}, 400, "file named 'image'"),
+        ({"method": "POST", "files": {"image": b"no picture"}}, 422, "not an image that can be read"),
+        ({"method": "POST", "files": {"image": PICTURE[:45]}}, 422, "cannot be read as an image"),
+        ({"method": "POST", "files": {"image": png_bytes(np.zeros((9, 9), np.uint8))}}, 422, "blank"),
+        ({"method": "PUT"}, 405, "Method Not Allowed"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_fitting_status_and_a_sentence(client, asked, status, says):
+    answer = client.request(url="/v1/predict", **asked)
+    assert (answer.status_code, says in answer.json()["error"]) == (status, True), answer.text
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_an_unknown_path_is_answered_in_json(client):
+    assert client.get("/v3").status_code == 404
+    assert client.get("/v3").json()["error"] == "Not Found."
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_beyond_the_limit_is_refused_before_it_is_kept(announced):
+    with TestClient(grey_app(fetcher=Fetcher(most_bytes=1000))) as client:
+        sent = []
+
+        def pieces():
+            for _ in range(100):
+                sent.append(1000)
+                yield bytes(1000)
+
+        headers = {"content-type": "application/json"}
+        content = b"x" * 100_000 if announced else pieces()
+        assert client.post("/v1/predict", content=content, headers=headers).status_code == 413
+
+
+def test_a_bug_is_answered_with_an_id_and_without_its_details(client, monkeypatch):
+    monkeypatch.setattr("text_recognizer.tests.serving_support.GreyPredictor.predict_prepared", lambda *_: 1 / 0)
+    answer = client.post("/v1/predict", json={"image": DATA_URL})
+    assert answer.status_code == 500
+    assert "division" not in answer.text
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    monkeypatch.undo()
+    assert client.post("/v1/predict", json={"image": DATA_URL}).status_code == 200
+
+
+def test_requests_beyond_the_bound_are_asked_to_come_again():
+    service = grey_service(most_requests=1)
+    held, go_on = threading.Event(), threading.Event()
+    predictor = service.shelf.get(None).predictor
+    read = predictor.predict_prepared
+
+    def waiting(images):
+        held.set()
+        go_on.wait(PATIENCE_S)
+        return read(images)
+
+    predictor.predict_prepared = waiting
+    from text_recognizer.serving.app import make_app
+
+    with TestClient(make_app(service)) as client:
+        answers = []
+        first = threading.Thread(target=lambda: answers.append(client.post("/v1/predict", json={"image": DATA_URL})))
+        first.start()
+        assert held.wait(PATIENCE_S)
+        refused = client.post("/v1/predict", json={"image": DATA_URL})
+        go_on.set()
+        first.join()
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert answers[0].status_code == 200
+        assert client.post("/v1/predict", json={"image": DATA_URL}).status_code == 200
+
+
+def test_what_gathers_while_a_batch_is_read_is_the_next_batch():
+    begun, go_on = threading.Event(), threading.Event()
+    batches = []
+
+    def read(items):
+        batches.append(list(items))
+        begun.set()
+        go_on.wait(PATIENCE_S)
+        return [2 * item for item in items]
+
+    batcher = Batcher(read, most=3)
+    first = batcher.submit(1)
+    assert begun.wait(PATIENCE_S)
+    others = [batcher.submit(item) for item in (2, 3, 4, 5)]
+    go_on.set()
+    assert [future.result(PATIENCE_S) for future in (first, *others)] == [2, 4, 6, 8, 10]
+    assert batches == [[1], [2, 3, 4], [5]]
+    batcher.close()
+
+
+def test_a_batcher_that_is_closed_reads_what_waits_first():
+    batcher: Batcher[int, int] = Batcher(lambda items: items, most=2)
+    futures = [batcher.submit(item) for item in range(5)]
+    batcher.close()
+    assert [future.result(0) for future in futures] == list(range(5))
+
+
+def test_metrics_count_requests_by_route_and_pictures_by_model(client):
+    client.post("/v1/predict", json={"image": DATA_URL})
+    client.get("/v1/predict")
+    client.get("/a/path/of/which/there/is/no/end")
+    client.request("BREW", "/v1/predict")
+    lines = client.get("/metrics").text.splitlines()
+    name = "text_recognizer_requests_total"
+    assert f'{name}{{route="/v1/predict",method="POST",status="200"}} 1' in lines
+    assert f'{name}{{route="/v1/predict",method="GET",status="400"}} 1' in lines
+    assert f'{name}{{route="none",method="GET",status="404"}} 1' in lines
+    assert f'{name}{{route="/v1/predict",method="other",status="405"}} 1' in lines
+    assert 'text_recognizer_request_seconds_bucket{route="/v1/predict",le="+Inf"} 3' in lines
+    assert 'text_recognizer_images_total{model="grey"} 1' in lines
+    assert "text_recognizer_requests_in_flight 0" in lines

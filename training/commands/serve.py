@@ -1,0 +1,62 @@
+"""text-recognizer serve: a trained bundle as a web service, with a page."""
+
+import argparse
+
+from text_recognizer.errors import SpecError
+from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.trust import TrustCode
+from text_recognizer.wording import received
+from training.commands.base import Command
+from training.runs.find import bundle_named
+from training.terminal.command_line import say
+from training.terminal.log_file import standard_error_off
+
+
+class Serve(Command):
+    """Answer predictions over HTTP, with a page in the browser."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = (
+            "examples:\n  text-recognizer serve\n"
+            "  text-recognizer serve --bundle last --port 8080\n"
+            "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
+        )
+        parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+        parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
+        parser.add_argument(
+            "--allow-host",
+            action="append",
+            default=[],
+            metavar="HOST",
+            help="a name, IP address or network that image_url may lead to although it is not public; may be repeated",
+        )
+        parser.add_argument("--batch", type=int, default=32, metavar="N", help="lines read at once (default: 32)")
+        parser.add_argument(
+            "--queue", type=int, default=64, metavar="N", help="predictions at once, before 503 (default: 64)"
+        )
+        parser.add_argument("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    for name, most in (("port", 65535), ("batch", 1024), ("queue", 4096)):
+        value = getattr(arguments, name)
+        if not (name != "port") <= value <= most:
+            raise SpecError(f"--{name} must be {int(name != 'port')} to {most}. {received(value)}")
+    bundle = bundle_named(arguments.bundle)
+
+    from text_recognizer.serving.addresses import AllowList
+    from text_recognizer.serving.app import Service
+    from text_recognizer.serving.fetching import Fetcher
+    from text_recognizer.serving.metrics import Metrics
+    from text_recognizer.serving.models import shelf_of_bundle
+    from text_recognizer.serving.server import serve
+
+    metrics = Metrics()
+    with standard_error_off():  # TensorFlow's start-up notes
+        shelf = shelf_of_bundle(bundle, metrics, arguments.batch)
+    say(f"serving {', '.join(shelf.models)}")
+    fetcher = Fetcher(AllowList.of(arguments.allow_host))
+    serve(Service(shelf, metrics, fetcher, arguments.queue), arguments.host, arguments.port)
+    return 0

@@ -1,0 +1,69 @@
+"""text-recognizer serve: a process that answers, and finishes what was begun when it is told to stop."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from training.cli import main
+
+DIGITS = Path(__file__).parents[2] / "text_recognizer" / "tests" / "support" / "digits"
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A service on a free port of this machine: its address and its process."""
+    command = [sys.executable, "-m", "training.cli", "serve", "--port", "0", *arguments]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environ) as server:
+        try:
+            assert server.stderr is not None
+            said = []
+            for line in server.stderr:
+                said.append(line)
+                if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
+                    yield found[1], server
+                    return
+            raise AssertionError("".join(said))
+        finally:
+            server.kill()
+
+
+def test_a_bundle_is_served_until_its_process_is_told_to_stop():
+    with served() as (address, server):
+        body = json.dumps({"image": "data:image/png;base64," + _base64(DIGITS / "7.png")}).encode()
+        request = urllib.request.Request(f"{address}/v1/predict", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            found = json.load(answer)
+        assert found["pred"] == "7"
+        assert found["model"]["name"] == "CharacterModel_DigitsDataset_lenet"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port", "65536"], "--port must be 0 to 65535"),
+        (["--batch", "0"], "--batch must be 1 to 1024"),
+        (["--queue", "0"], "--queue must be 1 to 4096"),
+        (["--bundle", "nothing"], "there is no bundle 'nothing'"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_in_a_sentence(arguments, says, capsys):
+    assert main(["serve", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def _base64(path: Path) -> str:
+    import base64
+
+    return base64.b64encode(path.read_bytes()).decode()
