@@ -29,6 +29,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "IamLinesDataset": "text_recognizer.datasets.lines.iam_lines:IamLinesDataset",
         "IamParagraphsDataset": "text_recognizer.datasets.pages.iam_paragraphs:IamParagraphsDataset",
         "ImageFolderDataset": "text_recognizer.datasets.characters.image_folder:ImageFolderDataset",
+        "JoinedLinesDataset": "text_recognizer.datasets.lines.joined_lines:JoinedLinesDataset",
         "LineListDataset": "text_recognizer.datasets.lines.line_list:LineListDataset",
         "MnistDataset": "text_recognizer.datasets.characters.mnist:MnistDataset",
         "PageListDataset": "text_recognizer.datasets.pages.page_list:PageListDataset",

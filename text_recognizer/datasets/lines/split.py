@@ -38,6 +38,7 @@ class LineSplit(Split):
         self._label_offsets = label_offsets
         self._width: int | None = data_spec.input_shape[1]
         self.ink = data_spec.ink
+        self.classes = data_spec.classes
         self._normalization = data_spec.normalization
 
     def __len__(self) -> int:
@@ -88,6 +89,11 @@ class LineSplit(Split):
     def widths(self) -> NDArray[np.int32]:
         """(n,) widths in pixels, without padding."""
         return self._pool.widths[self.members]
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """(n,) hashes of the pictures: equal ones are of equal pictures."""
+        return self._pool.hashes[self.members]
 
     def label(self, position: int) -> NDArray[np.int32]:
         """(L,) class ids of one line."""

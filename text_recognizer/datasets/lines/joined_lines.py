@@ -1,0 +1,222 @@
+"""Lines of several datasets as one: a reader of many hands learns from all that there are."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.charset import Charset
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
+from text_recognizer.datasets.lines.split import LineSplit, Positions
+from text_recognizer.errors import Problem, SpecError
+from text_recognizer.parts import make_part
+from text_recognizer.wording import received
+
+# What pictures of one batch, and texts of one charset, must have in common.
+_COMMON = ("input_shape", "target", "ink", "normalization")
+
+
+@dataclass(frozen=True)
+class JoinedPart:
+    """A dataset of lines that is joined with others.
+
+    Args:
+        dataset, dataset_args: as in a spec; the name of a registered dataset.
+        train_only: all its lines are trained with, those of its validation and test split too.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, not a field
+
+    dataset: str
+    dataset_args: dict[str, Any] = field(default_factory=dict)
+    train_only: bool = False
+
+
+@dataclass(eq=False, repr=False)
+class JoinedLinesDataset(Dataset):
+    """Lines of several datasets, each with its own splits, under one charset that has the characters of all.
+
+    A picture that stands in the test split of one dataset is in no other split of the whole. Foreign images are
+    prepared as those of the first dataset are.
+
+    Args:
+        parts: the datasets: {"dataset": …, "dataset_args": {…}, "train_only": false} each. All must have the same
+            height, width, ink and normalization.
+    Raises:
+        SpecError: a part is unknown, or no dataset of lines, or its pictures have another form.
+    """
+
+    parts: tuple[JoinedPart, ...]
+
+    def __post_init__(self) -> None:
+        problems: list[str] = []
+        if not self.parts:
+            problems.append(Problem("parts must name at least one dataset of lines.", "parts"))
+        self.joined: list[Dataset] = [_made(index, part, problems) for index, part in enumerate(self.parts)]
+        if problems:
+            raise SpecError(problems)
+
+    @cached_property
+    def data_spec(self) -> DataSpec:
+        first, *others = specs = [dataset.data_spec for dataset in self.joined]
+        problems = [
+            Problem(f"{label}: {key} is {getattr(spec, key)}, that of the first part {getattr(first, key)}.", label)
+            for label, spec in zip(map("parts.{}".format, range(1, len(specs))), others, strict=True)
+            for key in _COMMON
+            if getattr(spec, key) != getattr(first, key)
+        ]
+        if first.target != "line":
+            problems.insert(0, Problem(f"parts.0: the images show a {first.target}, expected lines.", "parts.0"))
+        if problems:
+            raise SpecError(problems)
+        characters = sorted({one for spec in specs for one in spec.charset.characters})
+        longest = [spec.max_length for spec in specs if spec.max_length is not None]
+        classes = Charset(characters, first.normalization).classes
+        return replace(first, classes=classes, max_length=max(longest, default=None))
+
+    def prepare(self) -> None:
+        for dataset in self.joined:
+            dataset.prepare()
+
+    def is_prepared(self) -> bool:
+        return all(dataset.is_prepared() for dataset in self.joined)
+
+    def split(self, name: SplitName) -> "JoinedLineSplit":
+        later = SPLIT_NAMES[SPLIT_NAMES.index(name) + 1 :]
+        held_out = [one.digests for other in later for _, one in self._splits(other)]
+        return JoinedLineSplit(self._splits(name), self.data_spec, np.concatenate([*held_out, np.zeros(0, np.uint64)]))
+
+    def _splits(self, name: SplitName) -> list[tuple[int, LineSplit]]:
+        """What the parts give to a split, each with the number of its part."""
+        return [
+            (number, cast(LineSplit, dataset.split(one)))
+            for number, (part, dataset) in enumerate(zip(self.parts, self.joined, strict=True))
+            for one in SPLIT_NAMES
+            if (one if not part.train_only else "train") == name
+        ]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        made_of = [
+            (dataset.fingerprint, part.train_only) for part, dataset in zip(self.parts, self.joined, strict=True)
+        ]
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+    @property
+    def store_path(self) -> str:
+        return ", ".join(dataset.store_path for dataset in self.joined)
+
+
+class JoinedLineSplit(LineSplit):
+    """Splits of several datasets one after another, their class ids turned into those of the whole.
+
+    Args:
+        numbered: the splits with the numbers of their datasets, which go before the names of lines and groups.
+        data_spec: of the whole.
+        held_out: hashes of the pictures that it must not have.
+    """
+
+    def __init__(
+        self, numbered: Sequence[tuple[int, LineSplit]], data_spec: DataSpec, held_out: NDArray[np.uint64]
+    ) -> None:
+        self._numbers = [number for number, _ in numbered]
+        self._splits = [split for _, split in numbered]
+        self._ids = [_new_ids(split.classes, data_spec.classes) for split in self._splits]
+        self.ink = data_spec.ink
+        self.classes = data_spec.classes
+        allowed = [np.flatnonzero(~np.isin(split.digests, held_out)) for split in self._splits]
+        self._of = np.repeat(np.arange(len(allowed)), list(map(len, allowed)))  # which of the splits has a line
+        self._row = np.concatenate(allowed)  # and where
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
+        of, rows = self._of[positions], self._row[positions]
+        found = []
+        for one in np.unique(of):
+            batch = self._splits[one].batch(rows[of == one])
+            found.append((np.flatnonzero(of == one), {**batch, "label": self._ids[one][batch["label"]]}))
+        fills = {"image": 0 if self.ink == "light" else 255}
+        return {
+            name: _together([(places, batch[name]) for places, batch in found], len(positions), fills.get(name, 0))
+            for name in ("image", "width", "label", "label_length")
+        }
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        of, row = self._place(position)
+        return self._splits[of].image(row)
+
+    def text(self, position: int) -> str:
+        of, row = self._place(position)
+        return self._splits[of].text(row)
+
+    def label(self, position: int) -> NDArray[np.int32]:
+        of, row = self._place(position)
+        return self._ids[of][self._splits[of].label(row)]
+
+    @property
+    def texts(self) -> list[str]:
+        return self._all([split.texts for split in self._splits])
+
+    @property
+    def ids(self) -> list[str]:
+        return self._all([[f"{number}/{one}" for one in split.ids] for number, split in self._pairs])
+
+    @property
+    def groups(self) -> list[str] | None:
+        named = [
+            [f"{number}/{group}" if group else "" for group in split.groups or [""] * len(split)]
+            for number, split in self._pairs
+        ]
+        groups = self._all(named)
+        return groups if any(groups) else None
+
+    @cached_property
+    def widths(self) -> NDArray[np.int32]:
+        return np.array(self._all([split.widths for split in self._splits]), np.int32)
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        return np.array(self._all([split.digests for split in self._splits]), np.uint64)
+
+    @property
+    def _pairs(self) -> Iterable[tuple[int, LineSplit]]:
+        return zip(self._numbers, self._splits, strict=True)
+
+    def _place(self, position: int) -> tuple[int, int]:
+        return int(self._of[position]), int(self._row[position])
+
+    def _all(self, values: Sequence[Any]) -> list[Any]:
+        return [values[of][row] for of, row in zip(self._of.tolist(), self._row.tolist(), strict=True)]
+
+
+def _together(placed: list[tuple[Positions, NDArray[Any]]], count: int, fill: int) -> NDArray[Any]:
+    """(count, …) arrays at their rows, padded to the largest."""
+    largest = np.max([values.shape[1:] for _, values in placed], axis=0).astype(int)
+    whole = np.full((count, *largest), fill, placed[0][1].dtype)
+    for places, values in placed:
+        index: Any = (places, *map(slice, values.shape[1:]))
+        whole[index] = values
+    return whole
+
+
+def _made(index: int, part: JoinedPart, problems: list[str]) -> Any:
+    label = f"parts.{index}"
+    if ":" in part.dataset:  # a spec from elsewhere could have any code imported so
+        text = f"{label}: dataset must be the name of a registered dataset. {received(part.dataset)}"
+        problems.append(Problem(text, f"{label}.dataset"))
+        return None
+    found: list[str] = []
+    dataset, _ = make_part("dataset", part.dataset, part.dataset_args, found)
+    problems += [Problem(f"{label}: {one}", f"{label}.{getattr(one, 'key', None) or 'dataset'}") for one in found]
+    return dataset
+
+
+def _new_ids(theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int32]:
+    places = {text: place for place, text in enumerate(ours)}
+    return np.array([places[text] for text in theirs], np.int32)
