@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.images.read import ImageSource, read_image
-from text_recognizer.models.base import Prediction
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics

@@ -4,7 +4,7 @@ import numpy as np
 
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import read_image
-from text_recognizer.models.base import Prediction, ReadCharacter
+from text_recognizer.models.prediction import Prediction, ReadCharacter
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.serving.app import Service, make_app
 from text_recognizer.serving.fetching import Fetcher
