@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+import yaml
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,47 +16,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from text_recognizer import __version__
 from text_recognizer.errors import TextRecognizerError
+from text_recognizer.serving import inference_protocol
 from text_recognizer.serving import metrics as prometheus
 from text_recognizer.serving.envelope import Envelope
-from text_recognizer.serving.fetching import Fetcher
-from text_recognizer.serving.metrics import Metrics
-from text_recognizer.serving.models import Shelf
 from text_recognizer.serving.pictures import Asked, asked_by_address, asked_by_body
 from text_recognizer.serving.reading import ReadPicture, ServedModel
 from text_recognizer.serving.refusals import RefusedError
+from text_recognizer.serving.service import Service, service_of
 
+HERE = Path(__file__).parent
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Service:
-    """What the handlers share.
-
-    Args:
-        most_requests: predictions at once; those beyond are asked to come again.
-    """
-
-    shelf: Shelf
-    metrics: Metrics
-    fetcher: Fetcher
-    most_requests: int = 64
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """One of the places for predictions.
-
-        Raises:
-            RefusedError: all are taken.
-        """
-        if self.metrics.in_flight >= self.most_requests:
-            message = f"{self.most_requests} predictions are being worked on, which is the most. Try again in a second."
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
-        self.metrics.in_flight += 1
-        try:
-            yield
-        finally:
-            self.metrics.in_flight -= 1
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -64,6 +36,8 @@ def make_app(service: Service) -> ASGIApp:
         routes=[
             Route("/v1/predict", predict, methods=["GET", "POST"]),
             Route("/metrics", metrics),
+            Route("/openapi.json", openapi),
+            *inference_protocol.ROUTES,
         ],
         exception_handlers={
             TextRecognizerError: _refused,
@@ -104,9 +78,10 @@ async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.text(), media_type=prometheus.CONTENT_TYPE)
 
 
-def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+async def openapi(request: Request) -> Response:  # noqa: ARG001 - handlers of Starlette take it
+    described = yaml.safe_load((HERE / "openapi.yaml").read_text(encoding="utf-8"))
+    described["info"]["version"] = __version__
+    return JSONResponse(described)
 
 
 async def _read(model: ServedModel, asked: Asked) -> ReadPicture:

@@ -47,7 +47,7 @@ async def asked_by_body(request: Request) -> Asked:
     """Of `POST`: JSON with a data URL, or a form with a file."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        value = await json_object(request)
+        value = object_in(await request.body())
         content = data_url_content(value.pop("image", None))
         return Asked(content, **_options({**request.query_params, **value}))
     if kind == "multipart/form-data":
@@ -63,14 +63,14 @@ async def asked_by_body(request: Request) -> Asked:
     )
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object."""
+def object_in(body: bytes) -> dict[str, Any]:
+    """A body as a JSON object."""
     try:
-        value = parse_json_text((await request.body()).decode("utf-8"))
+        value = parse_json_text(body.decode("utf-8"))
     except ValueError as error:
         raise bad_request(f"the body is no JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise bad_request('the body must be a JSON object like {"image": "data:image/png;base64,…"}.')
+        raise bad_request(f"the body must be a JSON object. {received(value)}")
     return value
 
 

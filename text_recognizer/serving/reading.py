@@ -87,6 +87,10 @@ class ServedModel:
         self._metrics = metrics
         self._batcher = Batcher(self._read_batch, most_batch)
 
+    @property
+    def platform(self) -> str:
+        return "keras"
+
     async def read(self, image: ImageSource) -> ReadPicture:
         """What one line or character says.
 

@@ -4,7 +4,8 @@ import logging
 import signal
 import sys
 
-from text_recognizer.serving.app import Service, make_app
+from text_recognizer.serving.app import make_app
+from text_recognizer.serving.service import Service
 
 STOP_TIMEOUT_S = 30  # for the requests that are being worked on
 

@@ -6,11 +6,12 @@ from text_recognizer.errors import DataError
 from text_recognizer.images.read import read_image
 from text_recognizer.models.prediction import Prediction, ReadCharacter
 from text_recognizer.predictors.base import Predictor
-from text_recognizer.serving.app import Service, make_app
+from text_recognizer.serving.app import make_app
 from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.models import Shelf
 from text_recognizer.serving.reading import ServedModel
+from text_recognizer.serving.service import Service
 
 
 class GreyPredictor(Predictor):

@@ -47,11 +47,11 @@ def _run(arguments: argparse.Namespace) -> int:
     bundle = bundle_named(arguments.bundle)
 
     from text_recognizer.serving.addresses import AllowList
-    from text_recognizer.serving.app import Service
     from text_recognizer.serving.fetching import Fetcher
     from text_recognizer.serving.metrics import Metrics
     from text_recognizer.serving.models import shelf_of_bundle
     from text_recognizer.serving.server import serve
+    from text_recognizer.serving.service import Service
 
     metrics = Metrics()
     with standard_error_off():  # TensorFlow's start-up notes

@@ -1,0 +1,199 @@
+"""The Open Inference Protocol, version 2, by which clients of KServe and Triton ask.
+
+A model takes one tensor "image": BYTES with image files (n), or UINT8 with grey pictures of one size (n, h, w). It
+returns "text", BYTES (n), and "confidence", FP32 (n). Requests may be binary, as Triton's clients send them; answers
+are JSON.
+Source: https://github.com/kserve/open-inference-protocol and Triton's extension "binary tensor data".
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from text_recognizer import __version__
+from text_recognizer.errors import DataError
+from text_recognizer.images.read import ImageSource
+from text_recognizer.serving.pictures import bad_request, base64_content, data_url_content, object_in
+from text_recognizer.serving.reading import ServedModel
+from text_recognizer.serving.refusals import RefusedError
+from text_recognizer.serving.service import service_of
+from text_recognizer.wording import received
+
+MOST_IMAGES = 256
+JSON_LENGTH = "inference-header-content-length"
+INPUT, OUTPUTS = "image", ("text", "confidence")
+
+
+async def server(request: Request) -> Response:  # noqa: ARG001 - handlers of Starlette take it
+    return JSONResponse({"name": "text-recognizer", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+
+async def live(request: Request) -> Response:  # noqa: ARG001
+    return JSONResponse({"live": True})
+
+
+async def ready(request: Request) -> Response:  # noqa: ARG001 - models are loaded before the port is open
+    return JSONResponse({"ready": True})
+
+
+async def model_ready(request: Request) -> Response:
+    model = _model(request)
+    return JSONResponse({"name": model.name, "ready": True})
+
+
+async def model(request: Request) -> Response:
+    found = _model(request)
+    return JSONResponse(
+        {
+            "name": found.name,
+            "versions": [found.version],
+            "platform": found.platform,
+            "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+            "outputs": [
+                {"name": "text", "datatype": "BYTES", "shape": [-1]},
+                {"name": "confidence", "datatype": "FP32", "shape": [-1]},
+            ],
+        }
+    )
+
+
+async def infer(request: Request) -> Response:
+    with service_of(request).place():
+        found = _model(request)
+        value, binary = _parts(await request.body(), request.headers.get(JSON_LENGTH))
+        images = _images(value, binary)
+        outputs = _outputs_asked(value)
+        identity = value.get("id", request.state.request_id)
+        if not isinstance(identity, str):
+            raise bad_request(f"id must be text. {received(identity)}")
+        readings = await asyncio.gather(*(found.read(image) for image in images), return_exceptions=True)
+    for place, reading in enumerate(readings):
+        if isinstance(reading, DataError):
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, f"image {place} of {len(images)}: {reading}")
+        if isinstance(reading, BaseException):
+            raise reading
+    read = [reading for reading in readings if not isinstance(reading, BaseException)]
+    tensors = {
+        "text": ("BYTES", [one.text for one in read]),
+        "confidence": ("FP32", [one.confidence for one in read]),
+    }
+    return JSONResponse(
+        {
+            "model_name": found.name,
+            "model_version": found.version,
+            "id": identity,
+            "outputs": [
+                {"name": name, "datatype": tensors[name][0], "shape": [len(images)], "data": tensors[name][1]}
+                for name in outputs
+            ],
+        }
+    )
+
+
+ROUTES = [
+    Route("/v2", server),
+    Route("/v2/health/live", live),
+    Route("/v2/health/ready", ready),
+    *(
+        route
+        for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+        for route in (
+            Route(path, model),
+            Route(f"{path}/ready", model_ready),
+            Route(f"{path}/infer", infer, methods=["POST"]),
+        )
+    ),
+]
+
+
+def _model(request: Request) -> ServedModel:
+    names = request.path_params
+    return service_of(request).shelf.get(names["name"], names.get("version"))
+
+
+def _parts(body: bytes, json_length: str | None) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a request, and the tensors behind it."""
+    if json_length is None:
+        return object_in(body), b""
+    if not json_length.isdecimal() or len(json_length) > 9 or int(json_length) > len(body):
+        raise bad_request(f"{JSON_LENGTH} must be a number of bytes of the body. {received(json_length)}")
+    length = int(json_length)
+    return object_in(body[:length]), body[length:]
+
+
+def _images(value: Mapping[str, Any], binary: bytes) -> list[ImageSource]:
+    """The pictures of the one input."""
+    inputs = value.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise bad_request(f"inputs must be a list of one tensor, '{INPUT}'. {received(inputs)}")
+    tensor = inputs[0]
+    name, shape = tensor.get("name"), tensor.get("shape")
+    if name != INPUT:
+        raise bad_request(f"the input must be named '{INPUT}'. {received(name)}")
+    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape) or not shape:
+        raise bad_request(f"shape must be a list of positive numbers. {received(shape)}")
+    if shape[0] > MOST_IMAGES:
+        raise bad_request(f"at most {MOST_IMAGES} images are read at once. {received(shape[0])}")
+    parameters = tensor.get("parameters")
+    if isinstance(parameters, dict) and "binary_data_size" in parameters:
+        if parameters["binary_data_size"] != len(binary):
+            raise bad_request(f"binary_data_size must be the {len(binary)} bytes that follow the JSON.")
+        data: Any = binary
+    else:
+        data = tensor.get("data")
+    kind = tensor.get("datatype")
+    if kind == "BYTES" and len(shape) == 1:
+        return _files(data, shape[0])
+    if kind == "UINT8" and len(shape) in (3, 4) and shape[3:] in ([], [1]):
+        return list(_pixels(data, shape))
+    raise bad_request(f"datatype and shape must be BYTES [n] or UINT8 [n, height, width]. {received((kind, shape))}")
+
+
+def _files(data: object, count: int) -> list[ImageSource]:
+    """Image files: strings of base64 or data URLs; or, in binary, each behind its length."""
+    found: list[ImageSource] = []
+    if isinstance(data, bytes):
+        while len(data) >= 4:
+            end = 4 + int.from_bytes(data[:4], "little")
+            found.append(data[4:end])
+            data = data[end:]
+    elif isinstance(data, list) and all(isinstance(one, str) for one in data):
+        found = [data_url_content(one) if one.startswith("data:") else base64_content(one) for one in data]
+    if len(found) != count:
+        raise bad_request(f"data must hold {count} image files, as base64 or as data URLs.")
+    return found
+
+
+def _pixels(data: object, shape: list[int]) -> Any:
+    """Grey pictures (n, h, w)."""
+    try:
+        if isinstance(data, bytes):
+            values = np.frombuffer(data, np.uint8)
+        else:
+            values = np.asarray(data)
+            if values.dtype.kind != "i" or values.min() < 0 or values.max() > 255:
+                raise ValueError
+        if values.size != math.prod(shape):
+            raise ValueError
+    except ValueError:
+        raise bad_request(f"data must hold {math.prod(shape):,} whole numbers from 0 to 255.") from None
+    return values.astype(np.uint8).reshape(shape[:3])
+
+
+def _outputs_asked(value: Mapping[str, Any]) -> list[str]:
+    asked = value.get("outputs")
+    if asked is None or asked == []:
+        return list(OUTPUTS)
+    names = (
+        [str(one.get("name")) if isinstance(one, dict) else "" for one in asked] if isinstance(asked, list) else [""]
+    )
+    if not all(name in OUTPUTS for name in names):
+        raise bad_request(f"outputs must name some of {', '.join(OUTPUTS)}. {received(asked)}")
+    return names
