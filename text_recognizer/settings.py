@@ -30,8 +30,13 @@ def metadata_places() -> list[Path]:
 
 
 def weights_folder() -> Path:
-    """TEXT_RECOGNIZER_WEIGHTS: the canonical bundles that predictors load; by default inside the package."""
+    """TEXT_RECOGNIZER_WEIGHTS: the bundles that come with the program; by default inside the package."""
     return user_folder("TEXT_RECOGNIZER_WEIGHTS", Path(__file__).parent / "weights")
+
+
+def models_folder() -> Path:
+    """TEXT_RECOGNIZER_MODELS: the promoted bundles; by default in the user's data folder."""
+    return user_folder("TEXT_RECOGNIZER_MODELS", Path(platformdirs.user_data_dir("text_recognizer")) / "models")
 
 
 def state_folder() -> Path:

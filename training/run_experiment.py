@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
-from text_recognizer.models.bundle import make_canonical
+from text_recognizer.models.bundle import Bundle, usual_name
 from text_recognizer.spec import (
     NOT_TRAINED,
     ExperimentSpec,
@@ -43,6 +43,7 @@ from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, lost_files
 from training.runs.find import find_run, with_weights_found
 from training.runs.places import new_run_id
+from training.runs.promotion import promote
 from training.runs.run import Run, is_made
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
@@ -86,7 +87,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
     add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
     add("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
-    add("--save", action="store_true", help="make the trained model the canonical one for predictors")
+    add("--save", action="store_true", help="promote the model as MODEL_DATASET_NETWORK")
     add_tracking_arguments(parser)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     add("--trust-code", action=TrustCode)
@@ -319,7 +320,7 @@ def _say_finished(run: Run, save: bool) -> None:
     results = ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
     print(f"the run {run.folder} is finished already: {results}")
     if save:
-        say(f"saved as {make_canonical(run.folder / MODEL, run.spec)}")
+        say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(run.spec))}")
 
 
 if __name__ == "__main__":

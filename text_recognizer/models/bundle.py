@@ -21,6 +21,8 @@ from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
 from text_recognizer.parts import make_part
+from text_recognizer.promoted.manifest import MANIFEST, Manifest
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.strict_hdf5 import opened
@@ -84,7 +86,7 @@ class Bundle:
             if problems or (problems := _impossible(found.data_spec)):
                 raise DataError(f"{path} is damaged: {' '.join(problems)}")
             spec = ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}")
-            hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256}
+            hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256, **_promoted_hashes(folder)}
             return cls(folder, spec, found.data_spec, found.run_id, metrics, found.dataset_fingerprint, hashes)
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
@@ -97,7 +99,7 @@ class Bundle:
         Raises:
             DataError: the weights are missing, damaged, or not of this network.
         """
-        self._check_files()
+        self.check_files()
         model = build_model(self.spec, self.data_spec)
         weights = self.folder / WEIGHTS
         with opened(weights, chunked=False):
@@ -112,8 +114,12 @@ class Bundle:
         model.read_files(self.folder)
         return model
 
-    def _check_files(self) -> None:
-        """Nothing of a bundle is read that leads out of it, could be read for ever, or is not what was written."""
+    def check_files(self) -> None:
+        """Nothing of a bundle is read that leads out of it, could be read for ever, or is not what was written.
+
+        Raises:
+            DataError: something is.
+        """
         for name in {*self.hashes, *(entry.name for entry in self.folder.iterdir() if not entry.is_dir())}:
             try:
                 path = _file_inside(self.folder, name, MOST_FILE_BYTES)
@@ -150,6 +156,15 @@ def _build_within(model: Model, weights: Path) -> None:
         raise
     with keras.StatelessScope():  # at its end, the weights get their memory
         pass
+
+
+def _promoted_hashes(folder: Path) -> Mapping[str, str]:
+    """Hashes of all files, the description too, where a bundle was promoted."""
+    try:
+        path = _file_inside(folder, MANIFEST, MOST_DESCRIPTION_BYTES)
+    except FileNotFoundError:
+        return {}
+    return Manifest.parse(path.read_bytes(), str(path)).hashes
 
 
 def _impossible(data_spec: DataSpec) -> list[str]:
@@ -238,42 +253,33 @@ def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
     return model
 
 
-def make_canonical(bundle: Path, spec: ExperimentSpec) -> Path:
-    """Puts a copy of a trained bundle where predictors look for it: one place a model, dataset and network.
-
-    Raises:
-        DataError: the place cannot be written.
-    """
-    names = (spec.model, spec.dataset, spec.network)
-    folder = weights_folder() / "_".join(name.rpartition(":")[2] for name in names)
-    temporary = folder.with_name(f".{folder.name}.new")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(bundle, temporary)
-        replace_folder(temporary, folder)
-    except OSError as error:
-        raise DataError(
-            f"cannot write the bundle {folder}: {error.strerror or error}. "
-            f"Set TEXT_RECOGNIZER_WEIGHTS to a folder that can be written."
-        ) from error
-    return folder
+def usual_name(spec: ExperimentSpec) -> str:
+    """The name of a model that nobody gave one: one a model, dataset and network."""
+    return "_".join(name.rpartition(":")[2] for name in (spec.model, spec.dataset, spec.network))
 
 
 def find_bundle(name_or_path: Bundle | str | Path) -> Bundle:
-    """A bundle itself, or by its folder, by run folder, or by its name among the canonical ones.
+    """A bundle itself, or by its folder, by run folder, or by its name among the promoted ones and those shipped.
 
+    Args:
+        name_or_path: NAME stands for the current version of a promoted model, NAME@2 for the second one.
     Raises:
         DataError: there is none, with what there is.
     """
     if isinstance(name_or_path, Bundle):
         return name_or_path
-    for folder in (Path(name_or_path), Path(name_or_path) / "model", weights_folder() / name_or_path):
+    for folder in (Path(name_or_path), Path(name_or_path) / "model"):
         if (folder / DESCRIPTION).exists():
             return Bundle.read(folder)
+    promoted = ModelStore().find(str(name_or_path))
+    folder = weights_folder() / name_or_path if promoted is None else promoted.folder
+    if (folder / DESCRIPTION).exists():
+        return Bundle.read(folder)
     raise DataError(f"there is no bundle '{name_or_path}'. {_how_to_get_one()}")
 
 
 def _how_to_get_one() -> str:
-    known = sorted(path.parent.name for path in weights_folder().glob(f"*/{DESCRIPTION}"))
-    listed = f"Canonical bundles: {', '.join(known)}. " if known else ""
-    return f"{listed}A run writes one into its folder's model/; run_experiment --save makes it canonical."
+    shipped = sorted(path.parent.name for path in weights_folder().glob(f"*/{DESCRIPTION}"))
+    known = list(dict.fromkeys([*ModelStore().names(), *shipped]))
+    listed = f"There are: {', '.join(known)}. " if known else ""
+    return f"{listed}A finished run has one in model/; text-recognizer promote RUN --as NAME gives it a name."

@@ -20,7 +20,7 @@ class Predictor(ABC):
     """Reads images with one trained bundle.
 
     Args:
-        bundle: a bundle or its folder, a run folder, or the name of a canonical bundle.
+        bundle: a bundle or its folder, a run folder, or the name of a promoted model.
         alternatives: readings to list for each image; None lists those that the model finds anyway.
     Raises:
         DataError: there is no such bundle, it is damaged, or it reads something else.

@@ -51,7 +51,7 @@ class ParagraphTextRecognizer:
     """Finds the lines of a paragraph with one bundle and reads them with another.
 
     Args:
-        detector, reader: bundles or their folders, run folders, or names of canonical bundles.
+        detector, reader: bundles or their folders, run folders, or names of promoted models.
         alternatives: readings to list for a line; see LinePredictor.
     Raises:
         DataError: a bundle is missing, or does something else.

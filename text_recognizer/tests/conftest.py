@@ -26,7 +26,7 @@ def private_folders(tmp_path_factory):
     for name in os.environ.keys() - {"TEXT_RECOGNIZER_EXTRA"}:  # by which .venv was made
         if name.startswith(("WANDB_", "TEXT_RECOGNIZER_")) or name in OF_THE_TERMINAL:
             patch.delenv(name)
-    for name in ("DATA", "RUNS", "LOCKS", "STATE"):
+    for name in ("DATA", "RUNS", "LOCKS", "STATE", "MODELS"):
         patch.setenv(f"TEXT_RECOGNIZER_{name}", str(root / name.lower()))
     for name in ("NO_PROXY", "no_proxy"):  # where both are set, the second counts
         patch.setenv(name, ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"])))

@@ -38,6 +38,7 @@ FLOORS = [
     {"text_recognizer.datasets.lines"},
     {"text_recognizer.datasets.pages", "text_recognizer.datasets.exports"},
     {"text_recognizer.datasets"},
+    {"text_recognizer.promoted"},
     {"text_recognizer.models"},
     {"text_recognizer.experiment", "text_recognizer.predictors", "text_recognizer.exports"},
     {"text_recognizer.serving"},

@@ -2,6 +2,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.models.bundle import Bundle, find_bundle, make_canonical, write_bundle
+from text_recognizer.models.bundle import Bundle, find_bundle, usual_name, write_bundle
 from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks import Network
 from text_recognizer.networks.lenet import Lenet
 from text_recognizer.networks.mlp import Mlp
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.spec import ExperimentSpec
 
 EMNIST_FSDL = DataSpec((28, 28, 1), tuple(chr(33 + index) for index in range(80)))
@@ -270,8 +272,11 @@ def test_weights_of_another_network_are_refused(bundle, tmp_path):
 
 def test_bundles_are_found_by_folder_run_or_name(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_WEIGHTS", str(tmp_path / "weights"))
-    assert make_canonical(bundle[1].folder, SPEC).name == "CharacterModel_DigitsDataset_mlp"
-    assert find_bundle("CharacterModel_DigitsDataset_mlp").run_id == "run-1"
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
+    ModelStore().add(usual_name(SPEC), bundle[1].folder, {})
+    shutil.copytree(bundle[1].folder, tmp_path / "weights" / "shipped")
+    for name in ("CharacterModel_DigitsDataset_mlp", "CharacterModel_DigitsDataset_mlp@1", "shipped"):
+        assert find_bundle(name).run_id == "run-1"
     assert find_bundle(tmp_path).run_id == find_bundle(tmp_path / "model").run_id == "run-1"
-    with pytest.raises(DataError, match="no bundle 'nothing'. Canonical bundles: CharacterModel_DigitsDataset_mlp"):
+    with pytest.raises(DataError, match="no bundle 'nothing'. There are: CharacterModel_DigitsDataset_mlp, shipped"):
         find_bundle("nothing")

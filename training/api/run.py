@@ -211,7 +211,7 @@ def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = Fa
     """Reads images with a trained model.
 
     Args:
-        source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a canonical bundle's name.
+        source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a model's name.
         trust_code: run the code that a bundle or run from elsewhere names, as --trust-code does; for the rest of this
             process.
     Raises:

@@ -38,7 +38,7 @@ def attempt(
         trackers: what mirrors the run; see training.tracking.choice.
         lease: devices that are this process's as long as the attempt lasts. TensorFlow must not be in use yet.
         experiment: the run's spec put together, where that is known already.
-        save: make the trained model the canonical one.
+        save: promote the model under its usual name.
         stop_request_stands: a stop request that is there already is meant for this attempt, not for an earlier one.
         launch: further facts for launch.json, for example the sweep and trial this run belongs to.
     Returns:

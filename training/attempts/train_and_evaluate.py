@@ -10,7 +10,7 @@ from evaluation.evaluate import Evaluation, evaluate, measure, write_evaluation
 from evaluation.report import write_report
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
-from text_recognizer.models.bundle import make_canonical, write_bundle
+from text_recognizer.models.bundle import Bundle, usual_name, write_bundle
 from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
@@ -20,6 +20,7 @@ from training.attempts.keras_alone import without_scikit_learn
 from training.attempts.stopping import Stop, StopWatcher
 from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
+from training.runs.promotion import promote
 from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
@@ -45,7 +46,7 @@ def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str]
             mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
             exit_code = _run_steps(experiment, run, log, watcher, bool(mirrors))
             if exit_code == 0 and save:
-                say(f"saved as {make_canonical(run.folder / MODEL, experiment.spec)}")
+                say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(experiment.spec))}")
         except BaseException as error:
             explained = out_of_memory(error) or refused_by_xla(error) or _folder_is_gone(run, error)
             interrupted = isinstance(error, KeyboardInterrupt)

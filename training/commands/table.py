@@ -13,6 +13,8 @@ _COMMANDS = {
     "predict": ("Predict", "read characters, lines or pages in image files"),
     "serve": ("Serve", "answer predictions over HTTP, with a page in the browser"),
     "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
+    "promote": ("Promote", "give the model of a run a name that predict, evaluate and training take"),
+    "models": ("Models", "promoted models and their versions: list, show, rollback, push, pull"),
     "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
     "records": ("Records", "TFRecords of characters or lines: write, read, check, relabel"),

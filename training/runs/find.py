@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from text_recognizer.errors import Problem, RunError, SpecError
+from text_recognizer.errors import DataError, Problem, RunError, SpecError
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
+from training.runs.contents import MODEL
 from training.runs.places import group_folder_name, run_folders, runs_folder
 from training.runs.run import Run
 
@@ -39,7 +41,8 @@ def bundle_named(name: str | Path) -> "Bundle":
     """The bundle of a name.
 
     Args:
-        name: a bundle or run folder, a run's id, the start of one, "last", or the name of a canonical bundle.
+        name: a bundle or run folder, the name of a promoted model (NAME or NAME@VERSION), a run's id, the start of one,
+            "last", or the name of a bundle that comes with the program.
     Raises:
         DataError: there is no such bundle, or it is damaged.
         RunError: several runs have that name.
@@ -53,7 +56,7 @@ def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
     """The spec with the folder of the run that `train_args.initial_weights` names: it must not change with time.
 
     Raises:
-        SpecError: several runs have that name; or "last" in a sweep, where it changes with every trial.
+        SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which change.
     """
     name = spec.train_args.get("initial_weights")
     if type(name) is int:  # the date that an id begins with, as a command line or YAML reads it
@@ -66,7 +69,7 @@ def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
     try:
         group = group_folder_name(spec.experiment_group)
         place = _lasting_place(name, runs_folder(), group) if in_sweep else _place_of_bundle(name)
-    except RunError as error:
+    except (DataError, RunError) as error:
         raise SpecError([Problem(f"{INITIAL}: {error}", INITIAL)]) from None
     return replace(spec, train_args={**spec.train_args, "initial_weights": place})
 
@@ -77,7 +80,16 @@ def _lasting_place(name: str, _root: Path, sweep: str) -> str:
 
 
 def _place_of_bundle(name: str, sweep: str | None = None) -> str:
-    """A run's folder for a run's name; anything else stays as it is."""
+    """A run's folder for a run's name, NAME@VERSION for a promoted model's; anything else stays as it is."""
+    from text_recognizer.models.bundle import DESCRIPTION
+
+    if any(os.path.exists(path / DESCRIPTION) for path in (Path(name), Path(name) / MODEL)):  # noqa: PTH110 - as below
+        return name
+    promoted = ModelStore().find(name)
+    if promoted is not None:
+        if sweep is not None and name != str(promoted):
+            raise RunError(f"'{name}' may stand for another version while the sweep goes on. Give '{promoted}'.")
+        return str(promoted)
     if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
         return name
     folder = _folder_of(name, sweep=sweep)

@@ -89,6 +89,7 @@ def environ_of(folder: Path) -> dict[str, str]:
         **os.environ,
         "TEXT_RECOGNIZER_DATA": str(folder / "data"),
         "TEXT_RECOGNIZER_METADATA": str(folder / "metadata.toml"),
+        "TEXT_RECOGNIZER_MODELS": str(folder / "models"),
         "TEXT_RECOGNIZER_RUNS": "runs",
         "TEXT_RECOGNIZER_WEIGHTS": str(REPOSITORY / "text_recognizer" / "weights"),
     }

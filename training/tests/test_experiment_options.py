@@ -1,11 +1,14 @@
 """What run_experiment's options do and refuse before anything is trained; nothing here needs TensorFlow."""
 
 import json
+import shutil
 
 import pytest
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.promoted.store import ModelStore
+from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from training import run_experiment
 from training.run_experiment import main, spec_from
@@ -26,7 +29,6 @@ def attempts(tmp_path, monkeypatch) -> list[Run]:
     monkeypatch.setattr(run_experiment, "attempt", attempt)
     monkeypatch.setattr(Experiment, "network_in_words", lambda _: "a network")
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("TEXT_RECOGNIZER_WEIGHTS", str(tmp_path / "weights"))
     return started
 
 
@@ -69,15 +71,15 @@ def test_a_spec_may_be_given_again_without_its_group(run, attempts, digits_prepa
     assert [started.id for started in attempts] == ["earlier", "earlier"]
 
 
-def test_a_finished_run_is_still_saved_when_asked(run, attempts, tmp_path, capfd):
+def test_a_finished_run_is_still_promoted_when_asked(run, attempts, tmp_path, monkeypatch, capfd):
     run.set_state("finished", summary={"test_accuracy": 0.5})
-    (run.folder / "model").mkdir()
-    (run.folder / "model" / "bundle.json").write_text("{}")
+    shutil.copytree(weights_folder() / "CharacterModel_DigitsDataset_lenet", run.folder / "model")
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
     assert main(["--resume", "earlier", "--save", "--nowandb"]) == 0
     told = capfd.readouterr()
     assert "is finished already: test_accuracy 0.5000" in told.out
-    assert "saved as" in told.err
-    assert (tmp_path / "weights" / "CharacterModel_DigitsDataset_mlp" / "bundle.json").exists()
+    assert "promoted as CharacterModel_DigitsDataset_mlp@1" in told.err
+    assert ModelStore().current("CharacterModel_DigitsDataset_mlp").number == 1
     assert attempts == []
 
 

@@ -249,10 +249,10 @@ def test_a_finished_run_is_not_run_again_and_another_spec_cannot_take_it_up(runs
     assert Run.open(made.folder).rows() == rows
 
 
-def test_saving_makes_the_model_the_canonical_one(runs, tmp_path, monkeypatch, capfd):
+def test_saving_promotes_the_model_under_its_usual_name(runs, tmp_path, monkeypatch, capfd):
     from text_recognizer.models.bundle import find_bundle
 
-    monkeypatch.setenv("TEXT_RECOGNIZER_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
     made = run("--save")
     bundle = find_bundle("CharacterModel_DigitsDataset_mlp")
     assert bundle.run_id == made.id

@@ -1,0 +1,95 @@
+"""Manifest: promoted.json, what a promoted bundle holds and where it comes from. Its hash is the bundle's address."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer import __version__
+from text_recognizer.arguments import check_value
+from text_recognizer.errors import DataError
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.whole_files import sha256_of
+
+MANIFEST = "promoted.json"
+FORMAT = 1
+MOST_BYTES = 1 << 24
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file was when it was promoted."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a promoted bundle holds.
+
+    Args:
+        files: all files but the manifest itself, by name.
+        lineage: the run, its data and code, and in turn the lineage of the weights that its training began with.
+    """
+
+    files: Mapping[str, FileFacts]
+    lineage: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, lineage: Mapping[str, Any]) -> "Manifest":
+        """The manifest of the files that a folder holds now."""
+        paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+        return cls({path.name: FileFacts(sha256_of(path), path.stat().st_size) for path in paths}, lineage)
+
+    @classmethod
+    def parse(cls, content: bytes, origin: str) -> "Manifest":
+        """The manifest in the content of a promoted.json.
+
+        Raises:
+            DataError: it is of a newer version, or damaged.
+        """
+        try:
+            value = parse_json_text(content.decode())
+            if value["format"] > FORMAT:
+                raise DataError(
+                    f"{origin} has format {value['format']}, Text Recognizer {__version__} reads up to {FORMAT}. "
+                    f"Upgrade to the version that promoted it."
+                )
+            found, problems = check_value(MANIFEST, cls, value)
+            problems = problems or [
+                f"it names {name!r}, which is no file inside the bundle, or no hash of it."
+                for name, facts in found.files.items()
+                if not is_plain_name(name) or not _SHA256.fullmatch(facts.sha256) or facts.size_bytes < 0
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            found, problems = None, [f"{type(error).__name__}: {error}."]
+        if found is None or problems:
+            raise DataError(f"{origin} is damaged: {' '.join(problems)} Promote or pull the model again.")
+        return cls(found.files, found.lineage)
+
+    def to_bytes(self) -> bytes:
+        value = {"format": FORMAT, **asdict(self)}
+        return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def digest(self) -> str:
+        """The address of the bundle: it changes with every byte of every file."""
+        return digest_of(self.to_bytes())
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        return {name: facts.sha256 for name, facts in self.files.items()}
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name can only be that of a file in its folder, and not of the manifest."""
+    return name == Path(name).name and not name.startswith(".") and "\0" not in name and name not in ("", MANIFEST)

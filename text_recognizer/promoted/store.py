@@ -1,0 +1,249 @@
+"""ModelStore: promoted bundles by name. A bundle never changes; which one a name stands for does.
+
+names/NAME/1.json 2.json …   the versions of a name, in order: the bundle of each, and when it was promoted
+names/NAME/current           the number of the version that the name stands for
+bundles/SHA256/              a bundle as its run wrote it, under the hash of its promoted.json:
+    promoted.json            hashes and sizes of its other files, and where it comes from
+"""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of
+from text_recognizer.settings import models_folder
+from text_recognizer.whole_files import replace_file, replace_folder, sha256_of
+from text_recognizer.wording import did_you_mean, received
+
+CURRENT = "current"
+HOW = "See them: text-recognizer models list"
+_NAME = re.compile(r"[^\W_][\w.+-]{0,127}")
+_RESERVED = ("last",)  # the newest run
+
+
+@dataclass(frozen=True)
+class Version:
+    """One promotion of a name.
+
+    Args:
+        digest: address of its bundle.
+        promoted: seconds since 1970.
+        folder: of its bundle.
+    """
+
+    name: str
+    number: int
+    digest: str
+    promoted: float
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bundle": self.digest, "promoted": self.promoted}
+
+
+class ModelStore:
+    """The promoted bundles of a folder; by default of the one that the settings name."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or models_folder()
+        self._names, self._bundles = self.folder / "names", self.folder / "bundles"
+
+    def names(self) -> list[str]:
+        """Every name that stands for a bundle."""
+        return sorted(path.parent.name for path in self._names.glob(f"*/{CURRENT}"))
+
+    def state(self) -> tuple[tuple[str, int, int], ...]:
+        """Another value whenever a name came, went, or stands for another version; costs one look at each name."""
+        found = []
+        for name in self.names():
+            with suppress(FileNotFoundError):  # removed between the two looks
+                state = (self._names / name / CURRENT).stat()
+                found.append((name, state.st_ino, state.st_mtime_ns))
+        return tuple(found)
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of a name, the oldest first; none of an unknown name.
+
+        Raises:
+            DataError: the record of one is damaged.
+        """
+        paths = (self._names / name).glob("*.json") if _NAME.fullmatch(name) else ()
+        numbers = sorted(int(path.stem) for path in paths if re.fullmatch(r"[1-9]\d{0,8}", path.stem))
+        return [self._version(name, number) for number in numbers]
+
+    def current(self, name: str) -> Version:
+        """The version that a name stands for.
+
+        Raises:
+            DataError: there is no such name, or its records are damaged.
+        """
+        path = self._names / name / CURRENT
+        if not _NAME.fullmatch(name) or not path.exists():
+            raise DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
+        text = path.read_bytes()[:10].strip()
+        if not text.isdigit():
+            raise DataError(f"{path} is damaged. Set it anew: text-recognizer models rollback {name} --to VERSION")
+        return self.version(name, int(text))
+
+    def version(self, name: str, number: int) -> Version:
+        """One version of a name.
+
+        Raises:
+            DataError: there is none, or its record is damaged.
+        """
+        if not (self._names / name / f"{number}.json").exists():
+            known = ", ".join(str(one.number) for one in self.versions(name))
+            raise DataError(f"the model '{name}' has no version {number}. It has: {known or 'none'}.")
+        return self._version(name, number)
+
+    def find(self, address: str) -> Version | None:
+        """The version that an address names: NAME, or NAME@NUMBER. None where no model has that name.
+
+        Its bundle is the one that was promoted: whether its files are, too, is for `Bundle.load` to check.
+
+        Raises:
+            DataError: there is no such version, or it has lost its bundle.
+        """
+        name, at, number = address.partition("@")
+        if not _NAME.fullmatch(name) or not (self._names / name).is_dir() or (at and not number.isdecimal()):
+            return None
+        version = self.version(name, int(number[:9])) if at else self.current(name)
+        self.manifest(version)
+        return version
+
+    def manifest(self, version: Version) -> Manifest:
+        """What a version's bundle holds and where it comes from.
+
+        Raises:
+            DataError: the bundle is missing, or not what was promoted.
+        """
+        path = version.folder / MANIFEST
+        again = f"Promote or pull it again, or go back: text-recognizer models rollback {version.name}"
+        try:
+            content = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
+        except OSError as error:
+            raise DataError(f"the bundle of {version} cannot be read: {path}: {error.strerror}. {again}") from None
+        if digest_of(content) != version.digest:
+            raise DataError(f"{path} is not what was promoted as {version}: its hash is another one. {again}")
+        manifest = Manifest.parse(content, str(path))
+        found = {entry.name for entry in version.folder.iterdir()} - {MANIFEST}
+        if wrong := sorted(found.symmetric_difference(manifest.files)):
+            words = "has lost" if wrong[0] in manifest.files else "was given"
+            raise DataError(f"the bundle of {version} {words} the file {version.folder / wrong[0]}. {again}")
+        return manifest
+
+    def add(self, name: str, folder: Path, lineage: Mapping[str, Any]) -> Version:
+        """Promotes a copy of the bundle in a folder; from now on the name stands for it.
+
+        What is promoted already under that name keeps its number.
+
+        Raises:
+            SpecError: it is no name for a model.
+            DataError: the store cannot be written.
+        """
+        check_name(name)
+        with self.changing():
+            temporary = self.new_folder()
+            for path in folder.iterdir():
+                if path.is_file():
+                    shutil.copyfile(path, temporary / path.name)
+            manifest = Manifest.of(temporary, lineage)
+            (temporary / MANIFEST).write_bytes(manifest.to_bytes())
+            return self.keep(name, temporary, manifest)
+
+    def set_current(self, version: Version) -> None:
+        """From now on, a name stands for another one of its versions."""
+        with self.changing():
+            self.manifest(version)
+            replace_file(self._names / version.name / CURRENT, f"{version.number}\n")
+
+    def new_folder(self) -> Path:
+        """An empty folder for the files of a bundle, beside the bundles."""
+        temporary = self._bundles / ".new"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        return temporary
+
+    def keep(self, name: str, temporary: Path, manifest: Manifest) -> Version:
+        """Gives a whole bundle its address and a version, which becomes the current one; its manifest is checked."""
+        place = self._bundles / manifest.digest
+        if _is_whole(place, manifest):
+            shutil.rmtree(temporary)
+        else:  # new, or mended
+            for path in temporary.iterdir():
+                path.chmod(0o444)
+            replace_folder(temporary, place)
+        (self._names / name).mkdir(parents=True, exist_ok=True)
+        known = self.versions(name)
+        version = next((one for one in known if one.digest == manifest.digest), None)
+        if version is None:
+            number = known[-1].number + 1 if known else 1
+            version = Version(name, number, manifest.digest, round(time.time(), 3), place)
+            replace_file(self._names / name / f"{number}.json", json.dumps(version.to_json()) + "\n")
+        replace_file(self._names / name / CURRENT, f"{version.number}\n")
+        return version
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Held while names or bundles are written: one process at a time.
+
+        Raises:
+            DataError: the folder cannot be written, now or while this is held.
+        """
+        import filelock
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder / ".lock"):
+                yield
+        except OSError as error:
+            raise DataError(
+                f"cannot write into the models folder {self.folder}: {error.strerror or error}. "
+                f"Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
+            ) from error
+
+    def _version(self, name: str, number: int) -> Version:
+        path = self._names / name / f"{number}.json"
+        try:
+            value = parse_json_text(path.read_text(encoding="utf-8"))
+            digest, promoted = value["bundle"], float(value["promoted"])
+            if not re.fullmatch("[0-9a-f]{64}", digest):
+                raise ValueError("it names no bundle")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is damaged: {type(error).__name__}: {error}. Remove it, and promote again."
+            ) from None
+        return Version(name, number, digest, promoted, self._bundles / digest)
+
+
+def check_name(name: str) -> None:
+    """Whether a model can have a name.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise SpecError(
+            f"a model's name must have at most 128 letters, digits, '_', '-', '+' and '.', and begin with a letter or "
+            f"digit; '{_RESERVED[0]}' is the newest run. {received(name)}"
+        )
+
+
+def _is_whole(place: Path, manifest: Manifest) -> bool:
+    """Whether a bundle is at its address already, with every byte of it."""
+    try:
+        found = Manifest.of(place, manifest.lineage)
+        return found.digest == sha256_of(place / MANIFEST) == manifest.digest
+    except OSError:
+        return False

@@ -1,0 +1,142 @@
+"""text-recognizer models: what was promoted, and which version a name stands for."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.promoted.store import ModelStore, Version
+from text_recognizer.wording import counted
+from training.commands.base import Command, add_action
+from training.terminal.tables import print_table, shown
+
+EXAMPLES = """examples:
+  text-recognizer models list
+  text-recognizer models show line-reader@2
+  text-recognizer models rollback line-reader          the version before the current one
+  text-recognizer models push line-reader s3://models/ours
+  text-recognizer models pull line-reader s3://models/ours
+
+AWS_ENDPOINT_URL names a store that is not Amazon's.
+"""
+COLUMNS = ("name", "current", "versions", "network", "dataset", "run", "promoted")
+
+
+class Models(Command):
+    """Look at promoted models and choose their versions: list, show, rollback, push, pull."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        actions = parser.add_subparsers(metavar="ACTION", required=True)
+        listing = add_action(actions, "list", _list, "every name, and the version that it stands for")
+        show = add_action(actions, "show", _show, "everything about one version")
+        rollback = add_action(actions, "rollback", _rollback, "let a name stand for an earlier version")
+        for action in (show, rollback):
+            action.add_argument("name", metavar="NAME", help="NAME, or NAME@VERSION" if action is show else None)
+        for action in (listing, show):
+            action.add_argument("--json", action="store_true", help="print JSON")
+        rollback.add_argument("--to", type=int, metavar="VERSION", help="default: the one before the current one")
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    store = ModelStore()
+    rows = [_row(store, name) for name in store.names()]
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    columns = [*COLUMNS, *(["damage"] if any("damage" in row for row in rows) else [])]
+    print_table(columns, [[shown(_kind(column), row.get(column)) for column in columns] for row in rows])
+    if not rows:
+        print(f"no model in {store.folder} yet: text-recognizer promote RUN --as NAME")
+    return 0
+
+
+def _row(store: ModelStore, name: str) -> dict[str, Any]:
+    try:
+        version = store.current(name)
+        store.manifest(version)
+        bundle = Bundle.read(version.folder)
+        return {
+            "name": name,
+            "current": version.number,
+            "versions": len(store.versions(name)),
+            "network": bundle.spec.network,
+            "dataset": bundle.spec.dataset,
+            "run": bundle.run_id,
+            "promoted": version.promoted,
+            "metrics": bundle.metrics,
+        }
+    except (DataError, SpecError) as error:  # the others are listed
+        return {"name": name, "damage": str(error)}
+
+
+def _kind(column: str) -> str:
+    return "created" if column == "promoted" else column
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    store = ModelStore()
+    version = _version(store, arguments.name)
+    manifest, bundle = store.manifest(version), Bundle.read(version.folder)
+    bundle.check_files()
+    versions, current = store.versions(version.name), store.current(version.name)
+    if arguments.json:
+        described = {
+            "name": version.name,
+            "version": version.number,
+            "current": current.number,
+            "versions": {one.number: one.to_json() for one in versions},
+            "folder": str(version.folder),
+            "bundle": version.digest,
+            "files": manifest.hashes,
+            "lineage": dict(manifest.lineage),
+            "metrics": bundle.metrics,
+            "spec": bundle.spec.to_json(),
+            "classes": bundle.data_spec.classes,
+            "preprocessing": bundle.data_spec.preprocessing,
+        }
+        print(json.dumps(described, indent=1, ensure_ascii=False))
+        return 0
+    state = "current" if version == current else f"the current one is {current}"
+    print(f"model       {version} of {counted(len(versions), 'version')}, {state}")
+    print(f"promoted    {shown('created', version.promoted)}")
+    print(f"bundle      {version.folder}")
+    print(f"experiment  {bundle.spec.network} on {bundle.spec.dataset}")
+    print(f"reads       a {bundle.data_spec.target}; {len(bundle.data_spec.classes):,} classes")
+    _print_lineage(manifest.lineage)
+    for name, value in bundle.metrics.items():
+        print(f"  {name:<24} {shown(name, value)}")
+    for name, facts in manifest.files.items():
+        print(f"file        {facts.sha256[:12]}…  {facts.size_bytes:>12,}  {name}")
+    return 0
+
+
+def _version(store: ModelStore, address: str) -> Version:
+    return store.find(address) or store.current(address.partition("@")[0])
+
+
+def _print_lineage(lineage: Mapping[str, Any] | None) -> None:
+    """The run, and under it what its weights come from, back to the first training."""
+    label = "trained by"
+    while lineage is not None:
+        data = f" on {lineage['dataset']} ({lineage['dataset_fingerprint']})" if "dataset" in lineage else ""
+        run = f"run {lineage['run']}" if "run" in lineage else f"{lineage.get('name')}, which is gone"
+        print(f"{label:<11} {run}{data}")
+        label, lineage = "from", lineage.get("initial_weights")
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    store, name = ModelStore(), arguments.name
+    if arguments.to is not None:
+        version = store.version(name, arguments.to)
+    else:
+        current = store.current(name)
+        earlier = [one for one in store.versions(name) if one.number < current.number]
+        if not earlier:
+            raise SpecError(f"{current} is the first version of '{name}'. Choose a later one with --to VERSION.")
+        version = earlier[-1]
+    store.set_current(version)
+    print(f"{name} stands for {version} now")
+    return 0
