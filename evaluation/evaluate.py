@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from text_recognizer.models.prediction import Prediction
 
 from evaluation import characters, lines
 from evaluation.intervals import rate_intervals
@@ -17,6 +16,7 @@ from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
 from text_recognizer.models.base import Model, ScoredBatch, check_counted
 from text_recognizer.models.metric import Counts
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.whole_files import replace_file
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]

@@ -4,10 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from text_recognizer.models.prediction import Prediction
-
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
