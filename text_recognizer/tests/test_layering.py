@@ -65,7 +65,7 @@ FLOORS = [
     {"training.run_experiment", "training.prepare_experiments"},
     {"training.run_sweep"},
     {"training.api"},
-    {"training.commands"},
+    {"training.commands", "training.ui"},
     {"training.cli"},
     {"training.benchmarks"},  # measure everything from outside
 ]

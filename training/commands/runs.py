@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -148,29 +149,39 @@ def _show(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     runs = [find_run(name) for name in arguments.names]
     rows = [_row(run) for run in runs]
+    found = compared(rows)
+    words = found.pop("in_words")
+    if arguments.json:
+        print(json.dumps({"runs": [row.to_json() for row in rows], **found}, indent=1))
+        return 0
+    table = [["state", *(row.state for row in rows)]]
+    for name, values in (*found["differing"].items(), *found["metrics"].items()):
+        table.append([name, *(shown(name, value) for value in values)])
+    print_table(["", *(run.id for run in runs)], table)
+    print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
+    if words is not None:
+        print(f"test: {words}")
+    return 0
+
+
+def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
+    """Runs beside each other: differing keys of their specs, metrics, and of two runs the test on their predictions.
+
+    Raises:
+        RunError: predictions cannot be read.
+    """
     flat = [flatten(row.spec) for row in rows]
     every = dict.fromkeys(key for one in flat for key in one)
     keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
     metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
-    predictions = (read_journal(run.folder / "predictions.jsonl", prediction_fault) for run in runs)
-    comparison = compare_predictions(*predictions) if len(runs) == 2 else None
-    if arguments.json:
-        described = {
-            "runs": [row.to_json() for row in rows],
-            "differing": {key: [one.get(key) for one in flat] for key in keys},
-            "metrics": {name: [row.value(name) for row in rows] for name in metrics},
-            "test": None if comparison is None else asdict(comparison),
-        }
-        print(json.dumps(described, indent=1))
-        return 0
-    table = [["state", *(row.state for row in rows)]]
-    table += [[key, *(shown(key, one.get(key)) for one in flat)] for key in keys]
-    table += [[name, *(shown(name, row.value(name)) for row in rows)] for name in metrics]
-    print_table(["", *(run.id for run in runs)], table)
-    print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
-    if comparison is not None:
-        print(f"test: {comparison.in_words()}")
-    return 0
+    predictions = (read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows)
+    comparison = compare_predictions(*predictions) if len(rows) == 2 else None
+    return {
+        "differing": {key: [one.get(key) for one in flat] for key in keys},
+        "metrics": {name: [row.value(name) for row in rows] for name in metrics},
+        "test": None if comparison is None else asdict(comparison),
+        "in_words": None if comparison is None else comparison.in_words(),
+    }
 
 
 def _export(arguments: argparse.Namespace) -> int:

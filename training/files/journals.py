@@ -72,6 +72,11 @@ def examine(path: Path, check: Check = any_row) -> Journal:
         return Journal([], [], [])
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return parse_journal(content, check)
+
+
+def parse_journal(content: bytes, check: Check = any_row) -> Journal:
+    """What the whole lines of a journal hold; what stands behind the last of them is being written."""
     rows, lines, broken = [], [], []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         if not line.strip():

@@ -54,9 +54,11 @@ def report_fault(row: Mapping[str, Any]) -> str | None:
     return None if wrong is None else f"'{wrong}' must be a number. {received(row[wrong])}"
 
 
-def is_reported(value: Any) -> bool:
-    """Whether a value of a report is one; NaN and infinity count as null."""
-    return not isinstance(value, float) or math.isfinite(value)
+def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A report for readers: NaN and infinity count as null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
 
 
 def is_time(value: Any) -> bool:

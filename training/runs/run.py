@@ -33,7 +33,7 @@ from training.files.journals import append_line, examine, heal, open_journal, re
 from training.files.json_objects import parse_object, read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
-from training.runs.checks import is_reported, launch_fault, report_fault, status_fault
+from training.runs.checks import as_reported, launch_fault, report_fault, status_fault
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 
 FORMAT = 1
@@ -245,8 +245,7 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """All reports so far."""
-        rows = read_journal(self.folder / "metrics.jsonl", report_fault)
-        return [{name: value if is_reported(value) else None for name, value in row.items()} for row in rows]
+        return list(map(as_reported, read_journal(self.folder / "metrics.jsonl", report_fault)))
 
     def damage(self) -> str | None:
         """Which reports cannot be read, in words."""

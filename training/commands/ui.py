@@ -1,0 +1,37 @@
+"""text-recognizer ui: runs, sweeps, devices and data in a browser."""
+
+import argparse
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.commands.base import Command
+from training.runs.places import runs_folder
+
+EXAMPLES = """examples:
+  text-recognizer ui
+  text-recognizer ui copied-from-the-cluster/runs --port 8020
+  text-recognizer ui --host 0.0.0.0 --no-browser      (for other machines; prints a token)
+"""
+
+
+class Ui(Command):
+    """A page of runs, sweeps, devices and data in the browser, live."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="holds run folders (default: yours)")
+        parser.add_argument("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
+        parser.add_argument(
+            "--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: %(default)s)"
+        )
+        parser.add_argument("--no-browser", action="store_true", help="only print the address")
+        parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from training.ui.server import serve
+
+    folder = arguments.folder
+    if folder is not None and not folder.is_dir():
+        raise RunError(f"there is no folder {folder}. Name one that holds run folders.")
+    return serve(folder or runs_folder(), arguments.host, arguments.port, not arguments.no_browser)

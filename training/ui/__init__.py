@@ -1,0 +1,1 @@
+"""The local page: runs, sweeps, devices and data in a browser, live."""

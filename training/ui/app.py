@@ -1,0 +1,199 @@
+"""The page's routes: one static page, and what it asks for as JSON and as events."""
+
+import asyncio
+import importlib.resources
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.runs.run import Run
+from training.ui import run_views, samples
+from training.ui.events import Feed
+from training.ui.index import Index
+from training.ui.poller import Poller
+from training.ui.safety import COOKIE, HEADERS, Guard
+from training.ui.tails import Cursor
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
+_MOST_BODY = 10_000
+Answer = Callable[[Request], Any]
+Scope = MutableMapping[str, Any]
+
+
+@dataclass
+class Page:
+    """What stands behind the page.
+
+    Args:
+        guard: decides who may ask.
+    """
+
+    index: Index
+    poller: Poller
+    guard: Guard
+
+    def app(self) -> "Guarded":
+        answers: dict[str, Answer] = {
+            "runs": self.runs,
+            "columns": lambda _: run_views.columns_of(self._fresh()),
+            "run": lambda request: run_views.one(self._fresh(), _key(request)),
+            "compare": lambda request: run_views.compare(self._fresh(), request.query_params.getlist("run")),
+            "samples": self.samples,
+        }
+        routes = [Route(f"/api/{name}", partial(_answer, answer)) for name, answer in answers.items()]
+        actions: dict[str, Callable[[dict[str, Any]], Any]] = {"stop": self.stop}
+        routes += [Route(f"/api/{name}", partial(_act, act), methods=["POST"]) for name, act in actions.items()]
+        routes.append(Route("/api/picture", partial(_picture, self.picture)))
+        routes.append(Route("/api/events", self.events))
+        routes += [Route("/", self.front), *(Route(f"/{name}", partial(_static, name)) for name in _static_files())]
+        return Guarded(Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found}), self.guard)
+
+    def _fresh(self) -> Index:
+        self.poller.refresh_if_idle()
+        return self.index
+
+    def runs(self, request: Request) -> dict[str, Any]:
+        self.poller.refresh()  # also where it is done every second: who asks for the table wants new runs now
+        asked = request.query_params
+        columns = [column for column in asked.get("columns", "").split(",") if column]
+        found = run_views.table(self.index, asked.getlist("filter"), asked.get("sort") or None, columns)
+        return {"tick": self.poller.ticks, **found}
+
+    def samples(self, request: Request) -> dict[str, Any]:
+        order, row = request.query_params.get("order", "worst"), self._fresh().row(_key(request))
+        return samples.samples(row, order, _number(request, "count", 24), _number(request, "seed", 0))
+
+    def picture(self, request: Request) -> bytes:
+        return samples.picture(self._fresh().row(_key(request)), _number(request, "position", -1))
+
+    def stop(self, asked: dict[str, Any]) -> dict[str, str]:
+        row = self.index.row(str(asked.get("run")))
+        if row.state not in ("created", "running"):
+            raise RunError(f"the run {row.folder} is not at work: it is {row.state}.")
+        Run(row.folder).request_stop("asked to on the page")
+        return {"said": f"{row.folder.name} will stop at its next checkpoint."}
+
+    async def events(self, request: Request) -> Response:
+        asked = request.query_params
+        columns = [column for column in asked.get("columns", "").split(",") if column]
+        since = asked.get("since", "")
+        try:
+            feed = Feed(
+                self.index,
+                self.poller,
+                since=int(since) if since.isdecimal() and len(since) < 16 else self.poller.ticks,
+                runs=dict(map(_cursor, asked.getlist("run")[: run_views.MOST_COMPARED])),
+                logs=dict(map(_cursor, asked.getlist("log")[:1])),
+                cells=partial(run_views.cells, columns=columns) if columns else None,
+            )
+        except TextRecognizerError as error:
+            return _json({"error": str(error)}, 404)
+        return StreamingResponse(feed.stream(), media_type="text/event-stream")
+
+    async def front(self, request: Request) -> Response:
+        """The one page. Its token goes only to who was let in."""
+        html = _content("index.html").decode().replace("{{ token }}", self.guard.token)
+        response = Response(html, media_type="text/html")
+        if self.guard.opens(request.url.query):
+            response.set_cookie(COOKIE, self.guard.token, httponly=True, samesite="strict")
+        return response
+
+
+class Guarded:
+    """Lets through what the guard allows, and puts the security headers on every answer."""
+
+    def __init__(self, app: Starlette, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Any, send: Callable[[Scope], Awaitable[None]]) -> None:
+        async def send_safely(message: Scope) -> None:
+            if message["type"] == "http.response.start":
+                own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *own]
+            await send(message)
+
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        refused = self._guard.refusal(scope["method"], headers, scope["query_string"].decode("latin-1"))
+        if refused is not None:
+            status, why = refused
+            await _json({"error": why}, status)(scope, receive, send_safely)
+            return
+        await self._app(scope, receive, send_safely)
+
+
+async def _answer(answer: Answer, request: Request) -> Response:
+    """What a function of the disk says, or the sentence that it is refused with."""
+    try:
+        return await asyncio.to_thread(lambda: _json(answer(request)))
+    except (TextRecognizerError, OSError) as error:
+        return _json({"error": str(error)}, 400)
+
+
+async def _act(act: Callable[[dict[str, Any]], Any], request: Request) -> Response:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BODY:
+            return _json({"error": "the request is too long."}, 413)
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        return _json({"error": "the request is no JSON object."}, 400)
+    return await _answer(lambda _: act(asked), request)
+
+
+async def _picture(picture: Callable[[Request], bytes], request: Request) -> Response:
+    try:
+        return Response(await asyncio.to_thread(picture, request), media_type="image/png")
+    except (TextRecognizerError, OSError, ValueError) as error:
+        return _json({"error": str(error)}, 404)
+
+
+async def _static(name: str, _: Request) -> Response:
+    return Response(_content(name), media_type=_TYPES[name.rpartition(".")[2]])
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return _json({"error": f"there is nothing at {request.url.path}."}, 404)
+
+
+def _static_files() -> list[str]:
+    top = importlib.resources.files("training.ui") / "static"
+    names = [f"{prefix}{entry.name}" for prefix in ("", "vendor/") for entry in (top / prefix).iterdir()]
+    return [name for name in names if name.rpartition(".")[2] in _TYPES and name != "index.html"]
+
+
+def _content(name: str) -> bytes:
+    return (importlib.resources.files("training.ui") / "static").joinpath(name).read_bytes()
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value, default=str, allow_nan=False), status, media_type="application/json")
+
+
+def _key(request: Request) -> str:
+    return request.query_params.get("run", "")
+
+
+def _number(request: Request, name: str, usual: int) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else usual
+
+
+def _cursor(text: str) -> tuple[str, Cursor]:
+    """KEY@CURSOR; a key may hold an @ itself."""
+    key, _, cursor = text.rpartition("@")
+    return key, Cursor.parse(cursor)

@@ -1,0 +1,98 @@
+"""What an open page is told as it happens: changed rows, new reports and new lines of a log, as server-sent events.
+
+A cursor is a position in a file. What is sent grows with what is new; when nothing is, only a comment every so often.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.runs.run_table import RunRow
+from training.ui.index import Index
+from training.ui.poller import Poller, Size
+from training.ui.tails import LOG_BYTES, Cursor, Tail, read_tail, reports, text_of
+
+KEEP_ALIVE_S = 15.0
+# Makes the text of the cells of a row.
+Cells = Callable[[RunRow], list[str]]
+
+
+@dataclass
+class Feed:
+    """One open page.
+
+    Args:
+        since: the tick that its table of runs is of.
+        runs, logs: cursors of the files that it shows, by key of the run.
+        cells: of its table of runs; None where it shows none.
+        more: further events, asked for at each tick.
+    """
+
+    index: Index
+    poller: Poller
+    since: int
+    runs: dict[str, Cursor] = field(default_factory=dict)
+    logs: dict[str, Cursor] = field(default_factory=dict)
+    cells: Cells | None = None
+    more: Callable[[], Iterable[tuple[str, Any]]] = tuple
+    _seen: dict[Path, Size] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        folders = {key: self.index.row(key).folder for key in (*self.runs, *self.logs)}
+        self._reports = {key: folders[key] / "metrics.jsonl" for key in self.runs}
+        self._texts = {key: folders[key] / "log.txt" for key in self.logs}
+
+    async def stream(self) -> AsyncIterator[str]:
+        """Events until the page goes away."""
+        told = time.monotonic()
+        yield "retry: 2000\n\n"
+        with self.poller.watching([*self._reports.values(), *self._texts.values()]):
+            while True:
+                tick = self.poller.ticks
+                text = "".join(event(name, value) for name, value in self._news())
+                self.since = tick
+                if text or time.monotonic() - told > KEEP_ALIVE_S:
+                    told = time.monotonic()
+                    yield text or ":\n\n"
+                if not await self.poller.tick():
+                    return
+
+    def _news(self) -> Iterator[tuple[str, Any]]:
+        keys = self.poller.changed_since(self.since)
+        if keys and self.cells is not None:
+            rows = {key: row for key, row in self.index.keyed() if key in keys}
+            changed = [{"key": key, "state": row.state, "cells": self.cells(row)} for key, row in rows.items()]
+            yield "rows", {"changed": changed, "gone": sorted(keys - rows.keys())}
+        elif touched := sorted(keys & {*self.runs, *self.logs}):
+            yield "touched", touched
+        for key, path in self._reports.items():
+            if self._has_grown(path):
+                tail = read_tail(path, self.runs[key], whole_lines=True)
+                self.runs[key] = tail.cursor
+                if tail.content or tail.restarted:
+                    yield "reports", {"key": key, **_told(tail), "rows": reports(tail)}
+        for key, path in self._texts.items():
+            if self._has_grown(path):
+                tail = read_tail(path, self.logs[key], LOG_BYTES)
+                self.logs[key] = tail.cursor
+                if tail.content or tail.restarted:
+                    yield "log", {"key": key, **_told(tail), "text": text_of(tail)}
+        yield from self.more()
+
+    def _has_grown(self, path: Path) -> bool:
+        size = self.poller.sizes.get(path, (0, 0))
+        grown = self._seen.get(path) != size
+        self._seen[path] = size
+        return grown
+
+
+def _told(tail: Tail) -> dict[str, Any]:
+    return {"cursor": str(tail.cursor), "restarted": tail.restarted}
+
+
+def event(name: str, value: Any) -> str:
+    """One event; JSON in ASCII has no line end that would part it."""
+    return f"event: {name}\ndata: {json.dumps(value, allow_nan=False)}\n\n"

@@ -1,0 +1,174 @@
+"""Index: the runs below a folder as rows, each read again only when its files have changed."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+from text_recognizer.errors import RunError
+from training.runs.run import Run, was_begun
+from training.runs.run_table import RunRow, read_row
+
+# Groups of runs are at the second level; copies from elsewhere may lie in folders of their own.
+DEEPEST = 4
+AT_WORK = ("created", "running")
+_Signature = tuple[Any, ...]
+
+
+class Index:
+    """The runs below a folder, by a key that is safe in an address.
+
+    Only what is found by walking down from the folder can be named: no name in a request becomes a path.
+
+    Args:
+        root: a folder of groups, a group, or one run.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._lock = threading.Lock()
+        self._rows: dict[str, RunRow] = {}
+        self._signatures: dict[str, _Signature] = {}
+
+    def refresh(self, thorough: bool = True) -> set[str]:
+        """Reads what has changed; the keys of these runs, of new and of lost ones.
+
+        Args:
+            thorough: look for new runs too, and at those that have ended.
+        Raises:
+            RunError: the folder cannot be looked into.
+        """
+        with self._lock:
+            if not thorough:
+                live = [key for key, row in self._rows.items() if row.state in AT_WORK]
+                return {key for key in live if self._update(key, self._rows[key].folder)}
+            found = {self._key(folder): folder for folder in runs_below(self.root)}
+            lost = self._rows.keys() - found.keys()
+            for key in lost:
+                del self._rows[key], self._signatures[key]
+            return lost | {key for key, folder in found.items() if self._update(key, folder)}
+
+    def rows(self) -> list[RunRow]:
+        with self._lock:
+            return list(self._rows.values())
+
+    def keyed(self) -> list[tuple[str, RunRow]]:
+        with self._lock:
+            return list(self._rows.items())
+
+    def row(self, key: str) -> RunRow:
+        """One run.
+
+        Raises:
+            RunError: there is none.
+        """
+        with self._lock:
+            if key not in self._rows:
+                raise RunError(f"there is no run '{key}' in {self.root}.")
+            return self._rows[key]
+
+    def key_of(self, folder: Path) -> str | None:
+        """The key of a run's folder; None where it is not below this one."""
+        try:
+            key = self._key(folder.resolve())
+        except (OSError, ValueError):
+            return None
+        return key if key in self._rows else None
+
+    def _key(self, folder: Path) -> str:
+        return quote_from_bytes(os.fsencode(folder.relative_to(self.root)), safe="/=+,@ ")
+
+    def _update(self, key: str, folder: Path) -> bool:
+        signature = _signature(folder)
+        before = self._rows.get(key)
+        is_same = before is not None and signature == self._signatures[key]
+        if is_same and (before.state != "running" or Run(folder).is_held()):  # type: ignore[union-attr]
+            return False
+        row = _read(folder, self.root)
+        self._signatures[key] = signature
+        if row is None:
+            return self._rows.pop(key, None) is not None
+        self._rows[key] = row
+        return row != before
+
+
+def runs_below(root: Path) -> Iterator[Path]:
+    """Folders in which runs were begun, and links that lead out of the folder. Hidden folders are passed over.
+
+    Raises:
+        RunError: the folder cannot be looked into.
+    """
+    if was_begun(root):
+        yield root
+        return
+    try:
+        os.scandir(root).close()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"cannot look for runs in {root}: {error.strerror or error}.") from None
+    yield from _below(root, root, DEEPEST)
+
+
+def _below(folder: Path, root: Path, levels: int) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:  # a group that this user may not look into
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink():
+            if path.is_dir() and leads_out(path, root):
+                yield path
+        elif entry.is_dir(follow_symlinks=False):
+            if was_begun(path):
+                yield path
+            elif levels > 1:
+                yield from _below(path, root, levels - 1)
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path ends outside a folder, or in a circle of links."""
+    try:
+        return not path.resolve(strict=True).is_relative_to(root)
+    except FileNotFoundError:
+        return False
+    except (OSError, RuntimeError):
+        return True
+
+
+def _signature(folder: Path) -> _Signature:
+    """Changes whenever a file of the folder is replaced: files are written beside, and renamed."""
+    found: list[Any] = []
+    for path in (folder, folder / "status.json"):
+        try:
+            stat = path.stat()
+            found += [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+        except OSError as error:
+            found.append(error.errno)
+    return tuple(found)
+
+
+def _read(folder: Path, root: Path) -> RunRow | None:
+    out = _link_that_leads_out(folder, root)
+    if out is not None:
+        reason = f"{out} is a link that leads out of {root}. To see where it leads: text-recognizer ui FOLDER."
+        return RunRow(folder, {}, "damaged", {}, reason)
+    try:
+        return read_row(folder)
+    except (RunError, OSError, ValueError) as error:
+        return RunRow(folder, {}, "damaged", {}, str(error))
+
+
+def _link_that_leads_out(folder: Path, root: Path) -> Path | None:
+    if folder.is_symlink():
+        return folder
+    try:
+        links = [Path(entry.path) for entry in os.scandir(folder) if entry.is_symlink()]
+    except OSError:
+        return None  # reading it says why
+    return next((link for link in links if leads_out(link, root)), None)

@@ -1,0 +1,110 @@
+"""Poller: looks at the disk once a second for all pages that are open, and not at all while none is."""
+
+import asyncio
+import contextlib
+import math
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.ui.index import Index
+
+TICK_S = 1.0
+# Runs that have ended, and new ones, are looked for at every so many ticks.
+THOROUGH = 4
+_KEPT = 10_000
+Size = tuple[int, int]
+
+
+@dataclass
+class Poller:
+    """What has changed below a folder, tick by tick.
+
+    Args:
+        sizes: inode and size of each watched file; (0, 0) where there is none.
+    """
+
+    index: Index
+    tick_s: float = TICK_S
+    ticks: int = 0
+    sizes: dict[Path, Size] = field(default_factory=dict)
+    _refreshing: threading.Lock = field(default_factory=threading.Lock)
+    _looked_s: float = -math.inf
+    _watched: Counter[Path] = field(default_factory=Counter)
+    _clients: int = 0
+    _changes: deque[tuple[int, set[str]]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _task: asyncio.Task[None] | None = None
+    _next: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_closing: bool = False
+
+    @contextlib.contextmanager
+    def watching(self, paths: list[Path]) -> Iterator[None]:
+        """While a page is open that shows these files."""
+        self._watched.update(paths)
+        self.sizes.update({path: _size(path) for path in paths})
+        self._clients += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._clients -= 1
+            self._watched.subtract(paths)
+            self._watched = +self._watched
+            self.sizes = {path: size for path, size in self.sizes.items() if path in self._watched}
+
+    async def tick(self) -> bool:
+        """Waits for the next look; False when the page is closing down."""
+        await self._next.wait()
+        return not self._is_closing
+
+    def changed_since(self, tick: int) -> set[str]:
+        """Keys of the runs that have changed after a tick."""
+        return set().union(*(keys for when, keys in list(self._changes) if when > tick))
+
+    def close(self) -> None:
+        """Lets all pages go."""
+        self._is_closing = True
+
+    async def _run(self) -> None:
+        while self._clients:
+            await asyncio.sleep(self.tick_s)
+            if not self._is_closing:
+                await asyncio.to_thread(self._look)
+            self._next.set()
+            self._next = asyncio.Event()
+
+    def refresh(self, thorough: bool = True) -> None:
+        """Looks now.
+
+        Raises:
+            RunError: the folder cannot be looked into.
+        """
+        with self._refreshing:
+            changed = self.index.refresh(thorough)
+            if changed:
+                self._changes.append((self.ticks + 1, changed))
+            self._looked_s = time.monotonic()
+            self.ticks += 1  # last: whoever sees the number sees what came with it
+
+    def refresh_if_idle(self) -> None:
+        """Looks now, unless that was just done, or is done every second."""
+        if not self._clients and time.monotonic() - self._looked_s > self.tick_s:
+            self.refresh()
+
+    def _look(self) -> None:
+        with contextlib.suppress(RunError):  # the folder is away for a moment
+            self.refresh(thorough=self.ticks % THOROUGH == 0)
+        self.sizes = {path: _size(path) for path in list(self._watched)}
+
+
+def _size(path: Path) -> Size:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_size

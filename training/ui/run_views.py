@@ -1,0 +1,168 @@
+"""Runs as the page shows them: a table, one of them, several beside each other. What it says is what `runs` says."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.spec import flatten
+from training.commands.runs import compared
+from training.files.json_objects import is_number
+from training.runs.run import Run
+from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
+from training.sweeps.folder import SweepFolder
+from training.sweeps.trials import read_trials
+from training.terminal.tables import shown
+from training.ui.index import Index
+from training.ui.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
+
+MOST_COMPARED = 20
+_RESUMABLE = ("stopped", "preempted", "died", "failed")
+
+
+def cells(row: RunRow, columns: Sequence[str]) -> list[str]:
+    """As `runs list` prints them."""
+    return [shown(column, row.value(column)) for column in columns]
+
+
+def table(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str]) -> dict[str, Any]:
+    """The rows that pass all filters.
+
+    Raises:
+        SpecError: a filter that cannot be read, or a column that no run has.
+    """
+    every = index.keyed()
+    keys = {id(row): key for key, row in every}
+    rows = select([row for _, row in every], filters, sort)
+    if not columns:
+        columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+    return {
+        "folder": str(index.root),
+        "total": len(every),
+        "columns": list(columns),
+        "rows": [[keys[id(row)], row.state, *cells(row, columns)] for row in rows],
+    }
+
+
+def columns_of(index: Index) -> list[str]:
+    """All that a table can have as a column."""
+    rows = index.rows()
+    metrics = {name for row in rows for name in row.summary}
+    return [*OWN_COLUMNS, *sorted(metrics), *sorted({key for row in rows for key in flatten(row.spec)})]
+
+
+def one(index: Index, key: str) -> dict[str, Any]:
+    """Everything about a run; of a damaged one, what can be told, with the reason.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    row = index.row(key)
+    run = Run(row.folder)
+    metrics = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
+    log = read_tail(row.folder / "log.txt", Cursor(), LOG_BYTES)
+    return {
+        "key": key,
+        **row.to_json(),
+        "times": {name: shown("created", moment) for name, moment in row.times.items()},
+        "shown": {name: shown(name, value) for name, value in row.summary.items()},
+        "damage": row.damage or _damage(run),
+        "ending": _ending(index, row),
+        "environment": _told(lambda: run.read_json("environment.json") if run.has("environment.json") else None),
+        "attempts": _told(run.attempts),
+        "figures": _told(lambda: figures(run.read_json("evaluation.json")) if run.has("evaluation.json") else None),
+        "has_predictions": (row.folder / "predictions.jsonl").is_file(),
+        "commands": _commands(row),
+        "reports": {"rows": [] if row.state == "damaged" else reports(metrics), "cursor": str(metrics.cursor)},
+        "log": {"text": text_of(log) if row.state != "damaged" else "", "cursor": str(log.cursor)},
+    }
+
+
+def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
+    """Differing keys of the specs, metrics and curves of several runs.
+
+    Raises:
+        RunError: there is no such run, one is damaged, or there are too many.
+    """
+    if not 1 <= len(keys) <= MOST_COMPARED:
+        raise RunError(f"1 to {MOST_COMPARED} runs can be compared. Received: {len(keys)}.")
+    rows = [index.row(key) for key in keys]
+    if (damaged := next((row for row in rows if row.damage), None)) is not None:
+        raise RunError(str(damaged.damage))
+    runs = []
+    for key, row in zip(keys, rows, strict=True):
+        tail = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
+        curves = {"rows": reports(tail), "cursor": str(tail.cursor)}
+        found = _told(lambda row=row: figures(Run(row.folder).read_json("evaluation.json")))  # type: ignore[misc]
+        runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": curves, "figures": found})
+    said = compared(rows)
+    for part in ("differing", "metrics"):
+        said[part] = {name: [shown(name, value) for value in values] for name, values in said[part].items()}
+    return {"runs": runs, "differing": said["differing"], "metrics": said["metrics"], "test": said["in_words"]}
+
+
+def figures(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Of evaluation.json, as far as it is what it should be: values as they are, and as tables show them."""
+    metrics, intervals = (_object(evaluation.get(name)) for name in ("metrics", "intervals_95"))
+    confusions = evaluation.get("confusions")
+    return {
+        "split": str(evaluation.get("split")),
+        "count": evaluation.get("count") if is_number(evaluation.get("count")) else None,
+        "metrics": [
+            {"name": name, "value": value, "shown": shown(name, value), "interval": _interval(intervals.get(name))}
+            for name, value in metrics.items()
+            if value is None or is_number(value)
+        ],
+        "confusions": [
+            [str(one.get("label")), str(one.get("predicted")), str(one.get("count"))]
+            for one in (confusions if isinstance(confusions, list) else [])[:50]
+            if isinstance(one, dict)
+        ],
+    }
+
+
+def _ending(index: Index, row: RunRow) -> list[str]:
+    """Why a run ended, in sentences: its own, and those of the sweep that decided on it."""
+    said = [str(row.status["error"])] if row.status.get("error") else []
+    if (row.folder.parent / "sweep.json").is_file() and row.folder != index.root:
+        try:
+            trials = read_trials(SweepFolder(row.folder.parent).journal().rows, row.folder.parent)
+        except TextRecognizerError as error:
+            return [*said, str(error)]
+        for trial in trials.values():
+            own = [one["text"] for one in trial.decisions if one["run"] == row.folder.name]
+            if own or any(run.folder == row.folder for run in trial.runs):
+                said += [f"trial {trial.number} of the sweep {row.folder.parent.name}", *own]
+    return said
+
+
+def _commands(row: RunRow) -> list[str]:
+    folder = shlex.quote(str(row.folder))
+    resume = [f"run_experiment --resume {folder}"] if row.state in _RESUMABLE else []
+    predict = [f"text-recognizer predict --bundle {folder} IMAGE"] if (row.folder / "model").is_dir() else []
+    more = [f"text-recognizer runs {action} {folder}" for action in ("show", "rerun", "tail")]
+    return [] if row.state == "damaged" else [*resume, *more, *predict]
+
+
+def _damage(run: Run) -> str | None:
+    try:
+        return run.damage()
+    except RunError as error:
+        return str(error)
+
+
+def _told(read: Callable[[], Any]) -> Any:
+    """What a file of the run says, or why it cannot be read, which the page shows in its place."""
+    try:
+        return read()
+    except TextRecognizerError as error:
+        return {"problem": str(error)}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _interval(value: Any) -> list[float] | None:
+    is_one = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+    return value if is_one else None

@@ -1,0 +1,95 @@
+"""Who may ask the page for what: this machine, under its own name, and from the page itself."""
+
+import hmac
+import ipaddress
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+COOKIE = "text_recognizer_ui"
+TOKEN_HEADER = "x-token"  # noqa: S105 - the name of a header
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Decides on requests.
+
+    Args:
+        host: the interface that is listened on.
+        token: of the page, which its actions send; other machines need it for everything.
+    """
+
+    host: str
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def is_local(self) -> bool:
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    def refusal(self, method: str, headers: Mapping[str, str], query: str) -> tuple[int, str] | None:
+        """Status and sentence of a request that is not answered; None for one that is.
+
+        Args:
+            headers: by lower-case name.
+            query: of the address.
+        """
+        host = headers.get("host", "")
+        if not self._is_own(host):
+            return 421, f"this page is not at '{host}'. Open the address that text-recognizer ui printed."
+        origin = headers.get("origin")
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+            return 403, f"requests from {origin} are not answered."
+        if not self.is_local and not self._is_known(headers, query):
+            return 401, "the address lacks the token that text-recognizer ui printed: ?token=…"
+        if method not in ("GET", "HEAD") and not self._matches(headers.get(TOKEN_HEADER, "")):
+            return 403, "this page is out of date: load it again."
+        return None
+
+    def opens(self, query: str) -> bool:
+        """Whether an address brings the token, so that the browser may keep it."""
+        return not self.is_local and self._matches(parse_qs(query).get("token", [""])[0])
+
+    def _is_known(self, headers: Mapping[str, str], query: str) -> bool:
+        cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
+        return self.opens(query) or self._matches(cookies.get(COOKIE, ""))
+
+    def _matches(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a Host header names this machine. Another name may have been bent to its address by its owner."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in _LOOPBACK_NAMES or (
+            not self.is_local and name in (self.host, socket.gethostname(), socket.getfqdn())
+        ):
+            return True
+        return not self.is_local and _is_address(name)  # nobody can bend an address
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback

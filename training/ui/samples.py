@@ -1,0 +1,150 @@
+"""Samples as the page shows them: what a run read, and the pictures it read it in."""
+
+import json
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.predictions import loss_of, prediction_fault
+from text_recognizer.datasets.base import Dataset, Split
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.wording import received
+from training.files.journals import read_journal
+from training.runs.run_table import RunRow
+
+ORDERS = ("worst", "best", "random")
+MOST_SAMPLES = 200
+HEIGHT_PX = 64
+_one_at_a_time = threading.Lock()
+
+
+def samples(row: RunRow, order: str, count: int, seed: int = 0) -> dict[str, Any]:
+    """What a run read of its test split.
+
+    Args:
+        order: by loss, or at random.
+    Returns:
+        "rows", and "problem": why there are no pictures of them, or null.
+    Raises:
+        SpecError: there is no such order, or too many are asked for.
+        RunError: the predictions cannot be read.
+    """
+    if order not in ORDERS:
+        raise SpecError(f"samples are ordered by one of {', '.join(ORDERS)}. {received(order)}")
+    if not 1 <= count <= MOST_SAMPLES:
+        raise SpecError(f"1 to {MOST_SAMPLES} samples can be shown. {received(count)}")
+    rows = predictions(row)
+    if order == "random":
+        chosen = [rows[at] for at in np.random.default_rng(seed).permutation(len(rows))[:count]]
+    else:
+        chosen = sorted(rows, key=loss_of, reverse=order == "worst")[:count]
+    problem = None
+    if chosen:
+        try:
+            for one in chosen:
+                _check_label(row, one)
+        except (DataError, SpecError, OSError, ValueError) as error:
+            problem = str(error)
+    return {
+        "rows": [{**_plain(one), "edits": edits(one["label"], one["predicted"])} for one in chosen],
+        "problem": problem,
+        "wrong": sum(one["label"] != one["predicted"] for one in rows),
+        "count": len(rows),
+    }
+
+
+def predictions(row: RunRow) -> list[dict[str, Any]]:
+    """All rows of predictions.jsonl, kept while the file stays as it is."""
+    path = row.folder / "predictions.jsonl"
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return _predictions(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _predictions(path: Path, _mtime_ns: int, _size: int) -> list[dict[str, Any]]:
+    return read_journal(path, prediction_fault)
+
+
+def picture(row: RunRow, position: int) -> bytes:
+    """The picture of a sample of a run's test split, as a PNG file.
+
+    Raises:
+        DataError, SpecError: there is none, or why it cannot be had.
+    """
+    split = test_split(row)
+    if not 0 <= position < len(split):
+        raise DataError(f"the test split has {len(split)} samples. Received: {position}.")
+    return png_of(split, position)
+
+
+def png_of(split: Split, position: int) -> bytes:
+    from text_recognizer.images.read import png_bytes
+
+    with _one_at_a_time:
+        image = split.image(position)
+    return png_bytes(image, max(1, HEIGHT_PX // image.shape[0]))
+
+
+def test_split(row: RunRow) -> Split:
+    """Of the dataset that a run was trained on; nothing is fetched or converted for it.
+
+    Raises:
+        SpecError: the spec cannot be used here.
+        DataError: the data is not prepared here, or has changed since.
+    """
+    with _one_at_a_time:
+        dataset = _dataset(json.dumps(row.spec), str(row.folder))
+        return prepared_split(dataset, "test")
+
+
+def prepared_split(dataset: Dataset, name: str) -> Split:
+    if not dataset.is_prepared():
+        raise DataError(f"{dataset.name} is not prepared on this machine, so that there are no pictures.")
+    return dataset.split(name)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)
+def _dataset(spec: str, folder: str) -> Dataset:
+    from text_recognizer.experiment import assemble
+
+    return assemble(ExperimentSpec.parse(json.loads(spec), f"{folder}/spec.json", f"the run folder {folder}")).dataset
+
+
+def _check_label(row: RunRow, one: Mapping[str, Any]) -> None:
+    """A picture under another label would be a lie.
+
+    Raises:
+        DataError: the dataset holds something else at this place than what was read.
+    """
+    split = test_split(row)
+    position = one["position"]
+    with _one_at_a_time:
+        if position < len(split) and split.text(position) == one["label"]:
+            return
+    raise DataError(f"the data of {row.spec['dataset']} has changed since the run: its pictures are of other samples.")
+
+
+def edits(label: str, predicted: str) -> list[list[str]]:
+    """The fewest edits from what was read to what is there: [kind, read, right] of each stretch."""
+    from rapidfuzz.distance import Levenshtein
+
+    if max(len(label), len(predicted)) > 2000:
+        return [["equal" if label == predicted else "replace", predicted, label]]
+    found = Levenshtein.opcodes(predicted, label)
+    return [[op.tag, predicted[op.src_start : op.src_end], label[op.dest_start : op.dest_end]] for op in found]
+
+
+def _plain(one: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("position", "label", "predicted", "confidence", "loss", "char_errors")
+    found = {name: one[name] for name in kept if name in one}
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in found.items()
+    }

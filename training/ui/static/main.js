@@ -1,0 +1,66 @@
+// The address says what is shown: #/VIEW?STATE. A link shows the same.
+
+import { el } from "./dom.js";
+import { query } from "./api.js";
+import { runs } from "./runs.js";
+import { run } from "./run.js";
+import { compare } from "./compare.js";
+
+const VIEWS = { runs, run, compare };
+const main = document.getElementById("main");
+let leave = () => {};
+let shown = 0;
+
+async function show() {
+  const [path, search] = location.hash.replace(/^#\/?/, "").split("?", 2);
+  const name = Object.hasOwn(VIEWS, path) ? path : "runs";
+  const params = new URLSearchParams(search || "");
+  const turn = ++shown;
+  leave();
+  leave = () => {};
+  for (const link of document.querySelectorAll("nav a")) {
+    const [own] = link.getAttribute("href").slice(2).split("?");
+    const current = own === name || own === { run: "runs", compare: "runs", sweep: "sweeps" }[name];
+    if (current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const place = el("div");
+  main.replaceChildren(place);
+  document.title = `${name} - Text Recognizer`;
+  try {
+    const over = await VIEWS[name](place, params, (changes) => change(name, params, changes));
+    if (turn === shown) leave = over || leave;
+    else if (over) over();
+  } catch (error) {
+    place.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+  }
+}
+
+// Writes state into the address without showing everything anew.
+function change(name, params, changes) {
+  for (const [key, value] of Object.entries(changes)) {
+    params.delete(key);
+    for (const one of Array.isArray(value) ? value : [value]) if (one) params.append(key, one);
+  }
+  const search = query(Object.fromEntries([...new Set(params.keys())].map((key) => [key, params.getAll(key)])));
+  history.replaceState(null, "", `#/${name}${search ? `?${search}` : ""}`);
+}
+
+const root = document.documentElement;
+root.dataset.theme = localStorage.getItem("theme") || "";
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+  show();
+});
+addEventListener("hashchange", () => {
+  if (location.hash === "#main") return;
+  show();
+  main.focus();
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+show();

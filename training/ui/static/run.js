@@ -1,0 +1,150 @@
+// One run: its curves as they grow, what it prints, what it read, what it was, and why it ended.
+
+import { copyable, el, facts, fill, folded, section, select, state, table } from "./dom.js";
+import { get, listen, post, query } from "./api.js";
+import { chart, colour, controls, metricsOf, points } from "./chart.js";
+
+const MOST_LOG = 200_000;
+
+export async function run(place, params, change) {
+  const key = params.get("run") || "";
+  let shown = await get("run", { run: key });
+  const rows = shown.reports.rows;
+  let { cursor } = shown.reports, logCursor = shown.log.cursor;
+  document.title = `${shown.id} - Text Recognizer`;
+
+  const top = el("div");
+  const charts = new Map();
+  const curves = el("div", { class: "charts" });
+  const { bar, chosen } = controls(params, (changes) => { change(changes); draw(); });
+  const log = el("pre", { class: "log", tabindex: "0", "aria-label": "What the run prints" }, plain(shown.log.text));
+  const rest = el("div");
+  const none = el("p", { class: "soft" }, "No reports yet.");
+  place.append(top, section("Curves", bar, none, curves), section("Printed", log), rest);
+
+  function drawTop() {
+    const { error, commands } = shown;
+    const ended = shown.ending.length ? shown.ending : error ? [error] : [];
+    const stop = el("button", { type: "button", onclick: async () => {
+      stop.disabled = true;
+      said.textContent = await post("stop", { run: key }).then((answer) => answer.said, (fault) => fault.message);
+    } }, "Stop at the next checkpoint");
+    const said = el("span", { role: "status" });
+    fill(top,
+      el("h1", {}, shown.id, " ", state(shown.state)),
+      ended.map((text) => el("p", {}, text)),
+      shown.damage ? el("p", { class: "error" }, shown.damage) : null,
+      facts([
+        ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch ?? "-"} of ${shown.epochs ?? "-"}`],
+        ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`],
+        ["folder", shown.folder],
+      ]),
+      ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
+      commands.map(copyable));
+  }
+
+  function draw() {
+    const names = metricsOf(rows);
+    none.hidden = names.length > 0;
+    const shared = names.filter((name) => !name.startsWith("test_")).filter((name) => !name.startsWith("val_") || !names.includes(name.slice(4)));
+    for (const name of shared) {
+      if (!charts.has(name)) {
+        charts.set(name, chart(name));
+        curves.append(charts.get(name).figure);
+      }
+      const pair = name.startsWith("val_") ? [name] : [name, `val_${name}`].filter((one) => names.includes(one));
+      charts.get(name).draw(pair.map((one, at) => ({ label: one, points: points(rows, one, chosen.axis), colour: colour(at) })), chosen);
+    }
+  }
+
+  function drawRest() {
+    const { figures, environment, attempts, spec } = shown;
+    fill(rest,
+      summary(shown),
+      figures?.confusions?.length ? section("Confusions", table(["is", "read as", "times"], figures.confusions, "Confusions")) : "",
+      shown.has_predictions ? samples(key, params, change) : "",
+      section("Attempts", attempts?.problem ? el("p", { class: "error" }, attempts.problem) : (Array.isArray(attempts) ? attempts : []).map(attempt)),
+      folded("Spec", el("pre", { tabindex: "0" }, JSON.stringify(spec, null, 2))),
+      folded("Environment", el("pre", { tabindex: "0" }, JSON.stringify(environment, null, 2))));
+  }
+
+  function addReports(told) {
+    if (told.restarted) rows.length = 0;
+    rows.push(...told.rows);
+    cursor = told.cursor;
+    draw();
+  }
+
+  function addLog(told) {
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+    logCursor = told.cursor;
+    log.textContent = ((told.restarted ? "" : log.textContent) + plain(told.text)).slice(-MOST_LOG);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+
+  async function refresh() {
+    const before = shown.state;
+    shown = await get("run", { run: key, brief: "1" });
+    drawTop();
+    if (shown.state !== before) drawRest();
+  }
+
+  drawTop();
+  draw();
+  drawRest();
+  log.scrollTop = log.scrollHeight;
+  return listen(() => ({ run: `${key}@${cursor}`, log: `${key}@${logCursor}` }), { reports: addReports, log: addLog, touched: refresh });
+}
+
+// Without what colours a terminal; of a line that was written over, what stood there last.
+const plain = (text) => text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replace(/[^\n]*\r(?!\n)/g, "");
+
+function summary(shown) {
+  const figures = shown.figures?.metrics;
+  if (shown.figures?.problem) return section("Test", el("p", { class: "error" }, shown.figures.problem));
+  if (figures?.length) {
+    const rows = figures.map((one) => [one.name, exact(one.shown, one.value), one.interval ? `${one.interval[0].toFixed(4)} to ${one.interval[1].toFixed(4)}` : ""]);
+    return section(`Split ${shown.figures.split}, ${shown.figures.count ?? "?"} samples`, table(["metric", "value", "95 % interval"], rows, "Metrics"));
+  }
+  const rows = Object.entries(shown.shown).map(([name, text]) => [name, exact(text, shown.summary[name])]);
+  return rows.length ? section("Metrics", table(["metric", "value"], rows, "Metrics")) : "";
+}
+
+const exact = (text, value) => el("span", { title: String(value) }, text);
+
+function attempt(one, at) {
+  const command = Array.isArray(one.command) ? one.command.join(" ") : "";
+  const when = typeof one.time === "number" ? new Date(one.time * 1000).toLocaleString() : null;
+  const texts = (value) => (value === undefined ? null : typeof value === "string" ? value : JSON.stringify(value));
+  return el("div", {}, el("h3", {}, `Attempt ${at + 1}`), facts([["started", when], ["on", texts(one.host)], ["devices", texts(one.devices)], ["command", command]]));
+}
+
+function samples(key, params, change) {
+  const place = el("div", { class: "samples" });
+  const note = el("p", { class: "soft" });
+  let order = params.get("samples") || "worst", seed = 0;
+  const load = async () => {
+    try {
+      const found = await get("samples", { run: key, order, seed, count: 24 });
+      note.textContent = `${found.wrong.toLocaleString()} of ${found.count.toLocaleString()} are wrong.${found.problem ? ` ${found.problem}` : ""}`;
+      place.replaceChildren(...found.rows.map((one) => sample(key, one, !found.problem)));
+    } catch (error) {
+      note.textContent = error.message;
+    }
+  };
+  const more = el("button", { type: "button", onclick: () => { seed += 1; load(); } }, "Others");
+  const choose = (chosen) => { order = chosen; more.hidden = order !== "random"; change({ samples: chosen }); load(); };
+  more.hidden = order !== "random";
+  load();
+  return section("Samples of the test split", el("div", { class: "bar" }, select("Order", ["worst", "best", "random"], order, choose), more), note, place);
+}
+
+function sample(key, one, hasPicture) {
+  const marked = one.edits.map(([kind, read, right]) => (kind === "equal" ? right : [read ? el("del", {}, read) : null, right ? el("ins", {}, right) : null]));
+  const wrong = one.label !== one.predicted;
+  return el("figure", {},
+    hasPicture ? el("img", { src: `/api/picture?${query({ run: key, position: one.position })}`, alt: one.label }) : null,
+    el("figcaption", {}, wrong ? marked : el("b", {}, one.label), el("br"),
+      el("span", { class: "soft" }, wrong ? "read as " : "read right"), wrong ? el("span", { class: "wrong" }, one.predicted || "(nothing)") : null,
+      typeof one.confidence === "number" ? el("span", { class: "soft" }, ` ${one.confidence.toFixed(3)}`) : null));
+}

@@ -1,0 +1,90 @@
+"""The end of a file that grows, from a cursor on: what is read is what came since, never the whole file again."""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.files.journals import parse_journal
+from training.runs.checks import as_reported, report_fault
+
+MOST_BYTES = 16 * 2**20
+LOG_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a file was read.
+
+    Args:
+        file: its inode: a repair puts another file in its place.
+    """
+
+    file: int = 0
+    offset: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}-{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Of anything else, the beginning."""
+        file, _, offset = text.partition("-")
+        is_right = file.isascii() and offset.isascii() and file.isdigit() and offset.isdigit() and len(text) < 50
+        return cls(int(file), int(offset)) if is_right else cls()
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What came since a cursor.
+
+    Args:
+        restarted: it is another file than the cursor's, from its beginning: forget what was there before.
+    """
+
+    content: bytes
+    cursor: Cursor
+    restarted: bool
+
+
+def read_tail(path: Path, cursor: Cursor, most: int = MOST_BYTES, whole_lines: bool = False) -> Tail:
+    """What a file holds from a cursor on; of a file that is not there, or is none, nothing.
+
+    Args:
+        most: bytes; of more, the last ones.
+        whole_lines: without what is being written, and without the rest of a line that was cut off.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return Tail(b"", Cursor(), cursor != Cursor())
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return Tail(b"", Cursor(), cursor != Cursor())
+        restarted = (found.st_ino, cursor.offset) != (cursor.file, min(cursor.offset, found.st_size))
+        offset = 0 if restarted else cursor.offset
+        start = max(offset, found.st_size - most)
+        content = os.pread(descriptor, found.st_size - start, start)
+    except OSError:
+        return Tail(b"", cursor, False)
+    finally:
+        os.close(descriptor)
+    end = start + len(content)
+    if whole_lines:
+        if start > offset:
+            content = content[content.find(b"\n") + 1 :] if b"\n" in content else b""
+        torn = len(content) - (content.rfind(b"\n") + 1)
+        content, end = content[: len(content) - torn], end - torn
+    return Tail(content, Cursor(found.st_ino, end), restarted)
+
+
+def reports(tail: Tail) -> list[Mapping[str, Any]]:
+    """The reports in a tail of metrics.jsonl."""
+    return list(map(as_reported, parse_journal(tail.content, report_fault).rows))
+
+
+def text_of(tail: Tail) -> str:
+    return tail.content.decode(errors="replace")
