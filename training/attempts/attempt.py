@@ -78,7 +78,7 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
         recorded = environment(experiment.spec, fingerprint, devices)
         asked = os.environ.get(_THREADS, "")
         threads = int(asked) if asked.isdecimal() and int(asked) else recorded["cpu_count"]  # TensorFlow's own rule
-        run.write_json("environment.json", {**recorded, "threads": threads})
+        run.write_json("environment.json", {**recorded, "samples": experiment.dataset.sizes(), "threads": threads})
         return
     recorded = run.read_json("environment.json")
     if not isinstance(recorded.get("dataset_fingerprint"), str):

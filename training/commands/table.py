@@ -16,6 +16,7 @@ _COMMANDS = {
     "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
     "promote": ("Promote", "give the model of a run a name that predict, evaluate and training take"),
     "models": ("Models", "promoted models and their versions: list, show, rollback, push, pull"),
+    "forecast": ("Forecast", "how many more samples a wanted error rate needs, from runs with fewer"),
     "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
     "records": ("Records", "TFRecords of characters or lines: write, read, check, relabel"),
