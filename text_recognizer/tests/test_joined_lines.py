@@ -78,6 +78,24 @@ def pictures(split):
     return [split.image(position) for position in range(len(split))]
 
 
+def test_few_training_lines_are_among_more_and_tests_stay_whole(tmp_path):
+    path = write_lines(tmp_path / "blocks")
+    arguments = {"path": str(path), "height": 20}
+    splits = {}
+    for count in (4, 12, None):
+        part = JoinedPart("LineListDataset", arguments, train_lines=count)
+        dataset = JoinedLinesDataset((part, listed(write_lines(tmp_path / "others", 30), train_only=True)))
+        dataset.prepare()
+        splits[count] = {name: dataset.split(name).ids for name in SPLIT_NAMES}
+    few, more, every = ({one for one in splits[count]["train"] if one[0] == "0"} for count in splits)
+    assert (len(few), len(more)) == (4, 12)
+    assert few < more < every
+    assert splits[4]["test"] == splits[None]["test"]
+    assert {one for one in splits[4]["train"] if one[0] == "1"} == {
+        one for one in splits[None]["train"] if one[0] == "1"
+    }
+
+
 def test_parts_with_another_form_are_named_with_both_values(tmp_path):
     path = write_lines(tmp_path / "blocks")
     dataset = JoinedLinesDataset((listed(path), JoinedPart("LineListDataset", {"path": str(path), "height": 24})))

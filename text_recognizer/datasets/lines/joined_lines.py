@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
+from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.lines.split import LineSplit, Positions
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.parts import make_part
@@ -27,6 +29,7 @@ class JoinedPart:
     Args:
         dataset, dataset_args: as in a spec; the name of a registered dataset.
         train_only: all its lines are trained with, those of its validation and test split too.
+        train_lines: at most so many of them are trained with, chosen at random: 16 are among 64. null is all.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, not a field
@@ -34,6 +37,7 @@ class JoinedPart:
     dataset: str
     dataset_args: dict[str, Any] = field(default_factory=dict)
     train_only: bool = False
+    train_lines: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -44,8 +48,8 @@ class JoinedLinesDataset(Dataset):
     prepared as those of the first dataset are.
 
     Args:
-        parts: the datasets: {"dataset": …, "dataset_args": {…}, "train_only": false} each. All must have the same
-            height, width, ink and normalization.
+        parts: the datasets: {"dataset": …, "dataset_args": {…}, "train_only": false, "train_lines": null} each.
+            All must have the same height, width, ink and normalization.
     Raises:
         SpecError: a part is unknown, or no dataset of lines, or its pictures have another form.
     """
@@ -88,7 +92,9 @@ class JoinedLinesDataset(Dataset):
     def split(self, name: SplitName) -> "JoinedLineSplit":
         later = SPLIT_NAMES[SPLIT_NAMES.index(name) + 1 :]
         held_out = [one.digests for other in later for _, one in self._splits(other)]
-        return JoinedLineSplit(self._splits(name), self.data_spec, np.concatenate([*held_out, np.zeros(0, np.uint64)]))
+        most = [part.train_lines if name == "train" else None for part in self.parts]
+        digests = np.concatenate([*held_out, np.zeros(0, np.uint64)])
+        return JoinedLineSplit(self._splits(name), self.data_spec, digests, most)
 
     def _splits(self, name: SplitName) -> list[tuple[int, LineSplit]]:
         """What the parts give to a split, each with the number of its part."""
@@ -118,10 +124,15 @@ class JoinedLineSplit(LineSplit):
         numbered: the splits with the numbers of their datasets, which go before the names of lines and groups.
         data_spec: of the whole.
         held_out: hashes of the pictures that it must not have.
+        most: lines of each dataset that it has at most; None for all.
     """
 
     def __init__(
-        self, numbered: Sequence[tuple[int, LineSplit]], data_spec: DataSpec, held_out: NDArray[np.uint64]
+        self,
+        numbered: Sequence[tuple[int, LineSplit]],
+        data_spec: DataSpec,
+        held_out: NDArray[np.uint64],
+        most: Sequence[int | None],
     ) -> None:
         self._numbers = [number for number, _ in numbered]
         self._splits = [split for _, split in numbered]
@@ -131,6 +142,8 @@ class JoinedLineSplit(LineSplit):
         allowed = [np.flatnonzero(~np.isin(split.digests, held_out)) for split in self._splits]
         self._of = np.repeat(np.arange(len(allowed)), list(map(len, allowed)))  # which of the splits has a line
         self._row = np.concatenate(allowed)  # and where
+        kept = _at_most(most, np.array(self._numbers)[self._of])
+        self._of, self._row = self._of[kept], self._row[kept]
 
     def __len__(self) -> int:
         return len(self._row)
@@ -193,6 +206,14 @@ class JoinedLineSplit(LineSplit):
 
     def _all(self, values: Sequence[Any]) -> list[Any]:
         return [values[of][row] for of, row in zip(self._of.tolist(), self._row.tolist(), strict=True)]
+
+
+def _at_most(most: Sequence[int | None], numbers: Positions) -> Positions:
+    """The lines to keep, of the numbers of their datasets."""
+    random = np.random.default_rng(SPLIT_SEED)
+    drawn = random.permutation(len(numbers))
+    chosen = [drawn[numbers[drawn] == number][:count] for number, count in enumerate(most)]
+    return np.sort(np.concatenate(chosen))
 
 
 def _together(placed: list[tuple[Positions, NDArray[Any]]], count: int, fill: int) -> NDArray[Any]:
