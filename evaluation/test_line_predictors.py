@@ -65,6 +65,7 @@ def test_many_lines_are_read_faster_than_keras_reads_them_one_by_one(bundles):
 def test_a_page_is_read_faster_than_keras_sees_the_page_and_its_lines_one_by_one(bundles):
     recognizer = ParagraphTextRecognizer(bundles[1], bundles[0])
     page, lines = page_picture(["cacacacaca", "cbcbcbcbcb", "cccccccccc"])
+    assert recognizer.detector is not None
     detector, reader = recognizer.detector.load().keras_model, recognizer.reader.bundle.load().keras_model
     square = np.zeros((1, 64, 64, 1), np.uint8)
     line = recognizer.reader.prepared(line_picture("cacacacaca"))[None]

@@ -1,25 +1,28 @@
 """ParagraphTextRecognizer: a page or paragraph to its lines, and the lines to text."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import MOST_PIXELS
 from text_recognizer.images.line_form import STEPS
+from text_recognizer.images.polarity import median_of, with_dark_ink
 from text_recognizer.images.read import ImageSource, read_image
+from text_recognizer.layout.find_lines import find_lines
+from text_recognizer.layout.found_line import FoundLine, Points
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 Grey = NDArray[np.uint8]
 
-BLANK_LEVELS = 16  # a picture with less between its paper and its ink shows nothing
 _LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
 MARGIN_FRACTION = 0.15  # of a line's height, left around its box: detectors cut off tips of letters
 
@@ -30,15 +33,18 @@ class LineOfText:
 
     Args:
         box: left, top, right, bottom in pixels of the image, ends excluded.
+        baseline, polygon: on which it stands and around its ink; empty where the detector finds boxes only.
     """
 
     box: tuple[int, int, int, int]
     prediction: Prediction
+    baseline: Points = ()
+    polygon: Points = ()
 
 
 @dataclass(frozen=True)
 class PageReading:
-    """What is read on a page, from top to bottom; a blank page has no lines."""
+    """What is read on a page, in the order of reading; a blank page has no lines."""
 
     lines: tuple[LineOfText, ...]
 
@@ -48,24 +54,34 @@ class PageReading:
 
 
 class ParagraphTextRecognizer:
-    """Finds the lines of a paragraph with one bundle and reads them with another.
+    """Finds the lines of a page and reads them.
 
     Args:
-        detector, reader: bundles or their folders, run folders, or names of promoted models.
+        detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
+            them without training.
+        reader: likewise; reads them.
         alternatives: readings to list for a line; see LinePredictor.
     Raises:
+        SpecError: no reader is given.
         DataError: a bundle is missing, or does something else.
     """
 
     def __init__(
-        self, detector: Bundle | str | Path, reader: Bundle | str | Path, alternatives: int | None = None
+        self,
+        detector: Bundle | str | Path | None = None,
+        reader: Bundle | str | Path | None = None,
+        alternatives: int | None = None,
     ) -> None:
-        self.detector = find_bundle(detector)
-        if self.detector.data_spec.target != "pixels":
+        if reader is None:
+            raise SpecError("ParagraphTextRecognizer needs a reader: a bundle or run that reads lines.")
+        self.detector = None if detector is None else find_bundle(detector)
+        if self.detector is not None and self.detector.data_spec.target != "pixels":
             raise DataError(f"the bundle {self.detector.folder} does not find lines.")
         self.reader = LinePredictor(reader, alternatives)
-        model = self.detector.load()
-        assert isinstance(model, LineDetectorModel)
+        alphabet = "".join(self.reader.bundle.data_spec.classes)
+        self._right_to_left = has_right_to_left(alphabet) and runs_right_to_left(alphabet)
+        model = self.detector.load() if self.detector else None
+        assert model is None or isinstance(model, LineDetectorModel)
         self._model = model
 
     def predict(self, image: ImageSource) -> PageReading:
@@ -75,44 +91,43 @@ class ParagraphTextRecognizer:
             DataError: the image cannot be read.
         """
         page = read_image(image)
-        boxes, crops = [], []
-        for box in self.find_lines(page):
-            left, top, right, bottom = box
+        lines, crops = [], []
+        for line in self.find_lines(page):
+            left, top, right, bottom = line.box
             try:
                 crops.append(self.reader.prepared(page[top:bottom, left:right]))
             except DataError:  # a box without any ink
                 continue
-            boxes.append(box)
+            lines.append(line)
         predictions = self.reader.predict_prepared(crops)
-        return PageReading(tuple(map(LineOfText, boxes, predictions)))
+        return PageReading(
+            tuple(
+                LineOfText(line.box, prediction, line.baseline, line.polygon)
+                for line, prediction in zip(lines, predictions, strict=True)
+            )
+        )
 
-    def find_lines(self, page: Grey) -> list[tuple[int, int, int, int]]:
-        """The boxes of the lines of a page (H, W), from top to bottom, with a margin."""
-        dark_on_light = with_dark_ink(page)
-        if dark_on_light is None:
-            return []
-        small, scale, (left, top) = as_square(dark_on_light, self.detector.data_spec)
-        boxes = self._model.find_lines(small[None])[0] * scale - [left, top, left, top]
+    def find_lines(self, page: Grey) -> list[FoundLine]:
+        """The lines of a page (H, W) in the order of reading, with a margin around their boxes."""
+        found = find_lines(page, self._right_to_left) if self._model is None else self._by_the_model(page)
+        boxes = np.array([line.box for line in found]).reshape(-1, 4)
         margin = MARGIN_FRACTION * (boxes[:, 3:] - boxes[:, 1:2])
         height, width = page.shape
         grown = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
         inside = np.rint(np.clip(grown, 0, [width, height, width, height])).astype(int)
-        return [(box[0], box[1], box[2], box[3]) for box in inside.tolist() if box[2] > box[0] and box[3] > box[1]]
+        return [
+            replace(line, box=(box[0], box[1], box[2], box[3]))
+            for line, box in zip(found, inside.tolist(), strict=True)
+            if box[2] > box[0] and box[3] > box[1]
+        ]
 
-
-def with_dark_ink(page: Grey) -> Grey | None:
-    """A page (H, W) with its ink darker than its paper; None where nothing stands out from the paper."""
-    from PIL import Image, ImageFilter
-
-    # A stroke survives where the noise of single pixels is averaged away.
-    counts = np.array(Image.fromarray(page).filter(ImageFilter.BoxBlur(1)).histogram())
-    paper, present = _median(counts), np.flatnonzero(counts)
-    if max(present[-1] - paper, paper - present[0]) < BLANK_LEVELS:
-        return None
-    # Squares: a page has far more paper than ink, and its levels scatter on both sides.
-    levels = np.arange(256)
-    above, below = np.maximum(levels - paper, 0) ** 2 @ counts, np.maximum(paper - levels, 0) ** 2 @ counts
-    return np.invert(page) if above > below else page
+    def _by_the_model(self, page: Grey) -> list[FoundLine]:
+        dark_on_light = with_dark_ink(page)
+        if dark_on_light is None or self.detector is None or self._model is None:
+            return []
+        small, scale, (left, top) = as_square(dark_on_light, self.detector.data_spec)
+        boxes = self._model.find_lines(small[None])[0] * scale - [left, top, left, top]
+        return [FoundLine((box[0], box[1], box[2], box[3])) for box in boxes.tolist()]
 
 
 def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, int]]:
@@ -132,17 +147,10 @@ def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, 
     height, width = page.shape
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
-    square = np.full((side, side), int(_median(np.array(Image.fromarray(page).histogram()))), np.uint8)
+    square = np.full((side, side), int(median_of(np.array(Image.fromarray(page).histogram()))), np.uint8)
     square[top : top + height, left : left + width] = page
     small = np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BOX))
     for step in data_spec.preprocessing:
         small = STEPS[step](small)
     shown = np.invert(small) if data_spec.ink == "light" else small
     return shown[..., None], factor * side / size, (factor * left, factor * top)
-
-
-def _median(counts: NDArray[np.int64]) -> float:
-    """The median of grey levels, of which there are so many of each; sorting a page takes seconds."""
-    middle = (counts.sum() - 1) / 2
-    lower, upper = np.searchsorted(counts.cumsum(), [math.floor(middle), math.ceil(middle)], side="right")
-    return float(lower + upper) / 2

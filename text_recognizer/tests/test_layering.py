@@ -30,7 +30,7 @@ FLOORS = [
     {"text_recognizer.recipes"},
     {"text_recognizer.optimizers", "text_recognizer.schedules"},
     {"text_recognizer.images", "text_recognizer.augmentation", "text_recognizer.decoding"},
-    {"text_recognizer.datasets.line_source"},
+    {"text_recognizer.datasets.line_source", "text_recognizer.layout"},
     {"text_recognizer.datasets.formats", "text_recognizer.datasets.remote", "text_recognizer.datasets.storage"},
     {"text_recognizer.datasets.stored"},
     {"text_recognizer.datasets.drawing", "text_recognizer.datasets.records"},

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.predictors.paragraph import as_square, with_dark_ink
+from text_recognizer.images.polarity import with_dark_ink
+from text_recognizer.predictors.paragraph import as_square
 
 
 def page(paper=255, ink=0, noise=0.0, lines=1):

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "line_rendering": "rendered lines, turned and noisy, against drawing and saving them one by one",
     "iam_preparation": "lines in the layout of IAM, light and slant corrected, against a straightforward version",
     "hwdb": "GNT files of HWDB: finding records and preparing images, against the loops of older recognisers",
+    "line_finding": "lines found on pages without training, against a wanted F1 and a second a page",
     "line_metrics": "error rates of ten thousand lines with intervals and confusions, against a budget",
     "line_decoding": "beam search, against a budget and TensorFlow's",
     "line_reading": "the default reader in batches and alone, against budgets",

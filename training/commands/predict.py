@@ -27,13 +27,12 @@ class Predict(Command):
             "examples:\n  text-recognizer predict digit.png\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
             "  text-recognizer predict line.png --bundle last --alternatives 10\n"
-            "  text-recognizer predict page.jpg --detector DETECTOR_RUN --bundle READER_RUN"
+            "  text-recognizer predict page.jpg --pages --bundle READER_RUN"
         )
         parser.add_argument("images", nargs="+", metavar="IMAGE", help="images of what the bundle was trained to read")
         parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
-        parser.add_argument(
-            "--detector", metavar="BUNDLE", help="images are pages: this bundle finds the lines, --bundle reads them"
-        )
+        parser.add_argument("--pages", action="store_true", help="images are pages, of which --bundle reads the lines")
+        parser.add_argument("--detector", metavar="BUNDLE", help="as --pages, and this bundle finds the lines")
         parser.add_argument(
             "--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line"
         )
@@ -46,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.alternatives is not None and not 1 <= arguments.alternatives <= MOST_ALTERNATIVES:
         raise SpecError(f"--alternatives must be 1 to {MOST_ALTERNATIVES}. {received(arguments.alternatives)}")
     bundle = bundle_named(arguments.bundle)
-    if arguments.detector is not None:
+    if arguments.pages or arguments.detector is not None:
         return _read_pages(bundle, arguments)
     with standard_error_off():  # TensorFlow's start-up notes
         predictor = _predictor(bundle, arguments.alternatives)
@@ -77,11 +76,15 @@ def _predictor(bundle: Bundle, alternatives: int | None) -> CharacterPredictor |
 
 def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
     with standard_error_off():
-        recognizer = ParagraphTextRecognizer(bundle_named(arguments.detector), reader, arguments.alternatives)
+        detector = None if arguments.detector is None else bundle_named(arguments.detector)
+        recognizer = ParagraphTextRecognizer(detector, reader, arguments.alternatives)
     for image in arguments.images:
         page = recognizer.predict(image)
         if arguments.json:
-            lines = [{"box": list(line.box), **_to_json(line.prediction)} for line in page.lines]
+            lines = [
+                {"box": line.box, "baseline": line.baseline, "polygon": line.polygon, **_to_json(line.prediction)}
+                for line in page.lines
+            ]
             print(json.dumps({"image": image, "text": page.text, "lines": lines}, ensure_ascii=False))
             continue
         if len(arguments.images) > 1:

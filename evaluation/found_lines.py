@@ -1,0 +1,58 @@
+"""How well lines are found on pages at full resolution: their boxes against the annotated ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.pages.pixel_split import PixelSplit
+from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.models.boxes import matched_boxes
+
+
+@dataclass(frozen=True)
+class FoundOnPage:
+    """Counts of one page: lines found, lines annotated, and those of both that are the same."""
+
+    page: str
+    found: int
+    annotated: int
+    matched: int
+
+
+@dataclass(frozen=True)
+class FoundLines:
+    """Counts of many pages, and their rates: sums first, the ratio last."""
+
+    pages: tuple[FoundOnPage, ...]
+
+    @property
+    def precision(self) -> float:
+        return self._matched / max(1, sum(page.found for page in self.pages))
+
+    @property
+    def recall(self) -> float:
+        return self._matched / max(1, sum(page.annotated for page in self.pages))
+
+    @property
+    def f1(self) -> float:
+        return 2 * self._matched / max(1, sum(page.found + page.annotated for page in self.pages))
+
+    @property
+    def _matched(self) -> int:
+        return sum(page.matched for page in self.pages)
+
+
+def found_lines(split: PixelSplit, find: Callable[[NDArray[np.uint8]], Sequence[FoundLine]]) -> FoundLines:
+    """What a detector finds on the pages of a split, each cut as its dataset cuts it.
+
+    A line is found when the boxes' intersection is at least half of their union; see models.boxes.
+    """
+    pages = []
+    for position, name in enumerate(split.ids):
+        image, annotated = split.original(position)
+        boxes = np.array([line.box for line in find(image)], np.int32).reshape(-1, 4)
+        matched = matched_boxes(boxes, np.rint(annotated).astype(np.int32))
+        pages.append(FoundOnPage(name, len(boxes), len(annotated), matched))
+    return FoundLines(tuple(pages))

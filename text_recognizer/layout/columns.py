@@ -1,0 +1,58 @@
+"""The order in which the lines of a page are read: columns, and rows within them."""
+
+from collections.abc import Sequence
+
+from text_recognizer.layout.found_line import FoundLine
+
+_SAME_ROW = 0.5  # of the lower line's height, that two parts of one row share
+_TOUCHING = 0.1  # of a line's width by which columns may reach into each other
+_FEWEST_LINES = 3  # of a column: less are rows with a gap in them
+
+
+def in_reading_order(lines: Sequence[FoundLine], right_to_left: bool = False) -> list[FoundLine]:
+    """Lines from top to bottom, and where they stand in columns, column after column.
+
+    A line over several columns, like a heading, is read before what is below it.
+    """
+    rest = sorted(lines, key=lambda line: (line.box[1] + line.box[3], line.box[0]))
+    found: list[FoundLine] = []
+    while rest:
+        columns = _columns(rest)
+        group = [in_reading_order(column, right_to_left) for column in columns] or [[line] for line in _first_row(rest)]
+        group.sort(key=lambda column: min(line.box[0] for line in column), reverse=right_to_left)
+        taken = [line for column in group for line in column]
+        found += taken
+        rest = [line for line in rest if not any(line is one for one in taken)]
+    return found
+
+
+def _columns(lines: Sequence[FoundLine]) -> list[list[FoundLine]]:
+    """As many of the first lines as stand in two or more columns; none where they do not."""
+    spans: list[tuple[float, float, list[FoundLine]]] = []
+    best: list[list[FoundLine]] = []
+    for line in lines:
+        margin = _TOUCHING * (line.box[2] - line.box[0])
+        left, right, members = line.box[0] + margin, line.box[2] - margin, [line]
+        crossed = [span for span in spans if span[0] < right and left < span[1]]
+        if sum(len(span[2]) >= _FEWEST_LINES for span in crossed) > 1:
+            break
+        for span in crossed:
+            spans.remove(span)
+            left, right, members = min(left, span[0]), max(right, span[1]), [*span[2], *members]
+        spans.append((left, right, members))
+        if len(spans) == 1 and len(members) > 1:
+            break
+        if len(spans) > 1 and all(len(span[2]) >= _FEWEST_LINES for span in spans):
+            best = [span[2] for span in spans]
+    return best
+
+
+def _first_row(lines: Sequence[FoundLine]) -> list[FoundLine]:
+    """The first line with those beside it."""
+    top, bottom = lines[0].box[1], lines[0].box[3]
+    return [
+        line
+        for line in lines
+        if min(bottom, line.box[3]) - max(top, line.box[1]) > _SAME_ROW * min(bottom - top, line.box[3] - line.box[1])
+        and (line is lines[0] or line.box[0] >= lines[0].box[2] or line.box[2] <= lines[0].box[0])
+    ]

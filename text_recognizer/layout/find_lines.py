@@ -1,0 +1,81 @@
+"""The lines of text on a page, found without any training.
+
+Upright strokes are smeared along the row; a line is a ridge of what comes out. Ridges that continue each other are one
+line, each stroke belongs to the nearest line, and a line ends where its strokes get rare.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.images.polarity import with_dark_ink
+from text_recognizer.layout.columns import in_reading_order
+from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.layout.ink import Mask, ink_of, upright_strokes
+from text_recognizer.layout.line_height import line_height
+from text_recognizer.layout.ridges import Ridge, find_ridges
+from text_recognizer.layout.shapes import LineShape, line_shapes
+
+Grey = NDArray[np.uint8]
+
+_FIRST_LONG_SIDE_PX = 1400  # of the picture of a page in which the size of its writing is measured
+_LONGEST_SIDE_PX = 6000
+_HEIGHT_PX = 32  # of a line in the picture that is looked at
+_FITTING_HEIGHTS_PX = (22, 50)
+_SMALLEST_SIDE_PX = 8
+
+
+def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
+    """The lines of a page (H, W) in the order of reading; none where nothing looks like a line.
+
+    Args:
+        page: grey, ink dark or light.
+        right_to_left: the right column is read first.
+    """
+    shown, left, top = _without_padding(page)
+    dark = with_dark_ink(shown) if min(shown.shape) >= _SMALLEST_SIDE_PX else None
+    if dark is None:
+        return []
+    scale = min(1.0, _FIRST_LONG_SIDE_PX / max(dark.shape))
+    strokes, height = _strokes(_scaled(dark, scale))
+    better = _better_scale(height, scale, dark.shape)
+    if better != scale:
+        scale = better
+        strokes, height = _strokes(_scaled(dark, scale))
+    ridges: list[Ridge] = find_ridges(strokes, height)
+    shapes: list[LineShape] = line_shapes(strokes, ridges, height)
+    lines = [shape.on_page(scale, left, top) for shape in shapes]
+    return in_reading_order(lines, right_to_left)
+
+
+def _strokes(page: Grey) -> tuple[Mask, float]:
+    ink, width = ink_of(page)
+    strokes = upright_strokes(ink, width)
+    return strokes, line_height(strokes, width)
+
+
+def _better_scale(height: float, scale: float, shape: tuple[int, ...]) -> float:
+    """The scale at which lines have the height that is best to look at; the page is never enlarged."""
+    lowest, highest = _FITTING_HEIGHTS_PX
+    if lowest <= height <= highest:
+        return scale
+    wanted = scale * _HEIGHT_PX / height
+    return min(wanted, 1.0, _LONGEST_SIDE_PX / max(shape))
+
+
+def _scaled(page: Grey, scale: float) -> Grey:
+    if scale == 1:
+        return page
+    from PIL import Image
+
+    height, width = page.shape
+    size = (max(_SMALLEST_SIDE_PX, round(width * scale)), max(_SMALLEST_SIDE_PX, round(height * scale)))
+    return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BOX))
+
+
+def _without_padding(page: Grey) -> tuple[Grey, int, int]:
+    """The page without rows and columns of one level at its sides, and how many are gone on the left and above."""
+    rows = np.flatnonzero((page != page[:, :1]).any(axis=1))
+    columns = np.flatnonzero((page != page[:1]).any(axis=0))
+    if not len(rows) or not len(columns):
+        return page, 0, 0
+    return page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(columns[0]), int(rows[0])

@@ -1,0 +1,21 @@
+"""FoundLine: where one line of text is on a page."""
+
+from dataclasses import dataclass
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class FoundLine:
+    """A line, in pixels of the page.
+
+    Args:
+        box: left, top, right, bottom around its ink, ends excluded.
+        baseline: on which its letters stand, in the direction of its characters from left to right; empty where
+            it is not known.
+        polygon: around its ink; empty where only the box is known.
+    """
+
+    box: tuple[int, int, int, int]
+    baseline: Points = ()
+    polygon: Points = ()

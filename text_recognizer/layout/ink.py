@@ -1,0 +1,80 @@
+"""The ink of a page: what is darker than the paper around it and thin enough to be writing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+_WINDOW_PX = 31  # about the distance of two lines, at which pages are looked at
+_SENSITIVITY = 0.2  # Sauvola's k
+_LEAST_CONTRAST = 20.0  # grey levels of deviation that count as a full contrast
+_DARK = 0.6  # of the paper's level: what is darker everywhere around is a shadow, a border or a blot
+_SOLID = 4  # stroke widths on every side, above which ink is no writing
+_SPECK = 2  # squares of the stroke's width, below which ink is a speck
+_UPRIGHT = 1.35  # stroke widths of unbroken ink from top to bottom, which rules and flourishes lack
+
+
+def ink_of(page: Grey) -> tuple[Mask, float]:
+    """The ink (H, W) of a page, without borders, blots and specks, and the width of its strokes in pixels.
+
+    Args:
+        page: dark ink on light paper, two lines about as far from each other as the window is large.
+
+    Source: Sauvola and Pietikäinen (2000), "Adaptive document image binarization".
+    """
+    from scipy import ndimage
+
+    ink = _sauvola(page)
+    width = stroke_width(ink)
+    side = int(_SOLID * width) + 1
+    dark = ink | (page < _DARK * np.median(page))
+    solid = ndimage.minimum_filter(dark.view(np.uint8), side)
+    if solid.any():
+        ink &= ndimage.maximum_filter(solid, side + 2 * int(2 * width) + 1) == 0
+    parts, _ = ndimage.label(ink, np.ones((3, 3)))
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    ink = (areas >= _SPECK * width**2)[parts]
+    return ink, stroke_width(ink)
+
+
+def upright_strokes(ink: Mask, width: float) -> Mask:
+    """The parts of strokes that go up or down: letters have them, rules and flourishes hardly any."""
+    from scipy import ndimage
+
+    opened: Mask = ndimage.binary_opening(ink, np.ones((max(2, int(np.ceil(_UPRIGHT * width))), 1)))
+    return opened
+
+
+def stroke_width(ink: Mask) -> float:
+    """The mean width of strokes in pixels; 1 where there is no ink."""
+    narrow = np.minimum(_run_lengths(ink), _run_lengths(ink.T).T)[ink]
+    if not len(narrow):
+        return 1.0
+    lengths = np.arange(1, narrow.max() + 1)
+    runs = np.bincount(narrow)[1:] / lengths  # a run of n pixels is counted n times
+    middle = int(np.searchsorted(runs.cumsum(), runs.sum() / 2))
+    usual = lengths <= 2.5 * middle + 2
+    return float((runs * lengths)[usual].sum() / runs[usual].sum())
+
+
+def _sauvola(page: Grey) -> Mask:
+    from scipy import ndimage
+
+    levels = page.astype(np.float32)
+    mean = ndimage.uniform_filter(levels, _WINDOW_PX)
+    squares = ndimage.uniform_filter(levels * levels, _WINDOW_PX)
+    deviation = np.sqrt(np.maximum(squares - mean * mean, 0))
+    full = max(float(np.percentile(deviation[::4, ::4], 99)), _LEAST_CONTRAST)
+    ink: Mask = levels < mean * (1 + _SENSITIVITY * (deviation / full - 1))
+    return ink
+
+
+def _run_lengths(ink: Mask) -> NDArray[np.int64]:
+    """(H, W) how long the unbroken row of ink is that each pixel of ink belongs to."""
+    steps = np.diff(np.pad(ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    lengths = np.nonzero(steps == -1)[1] - np.nonzero(steps == 1)[1]
+    found = np.zeros(ink.shape, np.int64)
+    found[ink] = np.repeat(lengths, lengths)
+    return found

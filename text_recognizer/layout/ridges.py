@@ -1,0 +1,96 @@
+"""Ridges of smeared strokes: the courses of lines of text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.layout.ink import Mask
+
+# In heights of a line.
+_BLUR = (0.22, 1.0)  # across the lines and along them
+_SHORTEST_PIECE = 0.5
+_LARGEST_GAP, _MOST_OVERLAP = 1.6, 0.5  # between two pieces of one line
+_MOST_STEP = 0.38  # up or down from one piece to the next
+_END = 2.0  # what counts as the end of a piece
+_WEAKEST = 0.25  # of the page's strong ridges
+_MOST_PIECES = 4000  # of a page; noise has more
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """The course of a line.
+
+    Args:
+        columns, rows: of its middle, columns rising.
+        strength: mean of its height over that of the page's strong ridges.
+    """
+
+    columns: NDArray[np.int64]
+    rows: NDArray[np.float64]
+    strength: float
+
+
+def find_ridges(strokes: Mask, height: float) -> list[Ridge]:
+    """The courses of the lines on a page; none of a blank page.
+
+    Args:
+        height: of a line.
+
+    Source: ridges as of Lindeberg (1998), "Edge detection and ridge detection with automatic scale selection", in
+    the smoothing of Manmatha and Rothfeder (2005), "A scale space approach for automatically segmenting words".
+    """
+    from scipy import ndimage
+
+    across, along = (part * height for part in _BLUR)
+    response = -ndimage.gaussian_filter(strokes.astype(np.float32), (across, along), order=(2, 0))
+    if not (response > 0).any():
+        return []
+    strong = float(np.percentile(response[response > 0], 95))
+    labels, _ = ndimage.label(response > _WEAKEST * strong, np.ones((3, 3)))
+    pieces = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        if columns.stop - columns.start < _SHORTEST_PIECE * height:
+            continue
+        heights = np.where(labels[rows, columns] == number, response[rows, columns], 0)
+        weights = heights.sum(axis=0)
+        middle = np.arange(rows.start, rows.stop) @ heights / weights
+        pieces.append(Ridge(np.arange(columns.start, columns.stop), middle, float(heights.max(axis=0).mean() / strong)))
+    if len(pieces) > _MOST_PIECES:
+        return []
+    return [_joined([pieces[one] for one in chain]) for chain in _chains(pieces, height)]
+
+
+def _chains(pieces: list[Ridge], height: float) -> list[list[int]]:
+    """Which pieces continue each other from left to right, the nearest first."""
+    if not pieces:
+        return []
+    end = int(_END * height)
+    left, right = (np.array([piece.columns[side] for piece in pieces]) for side in (0, -1))
+    first = np.array([np.median(piece.rows[:end]) for piece in pieces])
+    last = np.array([np.median(piece.rows[-end:]) for piece in pieces])
+    gaps = (left[None] - right[:, None] - 1) / height  # (from, to)
+    steps = np.abs(first[None] - last[:, None]) / height
+    fits = (gaps >= -_MOST_OVERLAP) & (gaps <= _LARGEST_GAP) & (steps <= _MOST_STEP) & (left[None] > left[:, None])
+    costs = np.where(fits, gaps + 2 * steps, np.inf)
+    following, preceding = {}, {}
+    for place in np.argsort(costs, axis=None, kind="stable")[: int(fits.sum())]:
+        one, other = (int(index) for index in np.unravel_index(place, costs.shape))
+        if one not in following and other not in preceding:
+            following[one], preceding[other] = other, one
+    chains = []
+    for start in range(len(pieces)):
+        if start not in preceding:
+            chain = [start]
+            while chain[-1] in following:
+                chain.append(following[chain[-1]])
+            chains.append(chain)
+    return chains
+
+
+def _joined(pieces: list[Ridge]) -> Ridge:
+    columns = np.concatenate([piece.columns for piece in pieces])
+    rows = np.concatenate([piece.rows for piece in pieces])
+    strength = sum(piece.strength * len(piece.columns) for piece in pieces) / len(columns)
+    order = np.argsort(columns, kind="stable")
+    return Ridge(columns[order], rows[order], strength)

@@ -1,0 +1,170 @@
+"""The strokes of each line: its box, its baseline, its outline."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.layout.found_line import FoundLine, Points
+from text_recognizer.layout.ink import Mask
+from text_recognizer.layout.ridges import Ridge
+
+Floats = NDArray[np.float64]
+
+# In heights of a line.
+_SHORTEST_RIDGE = 1.0
+_BESIDE = 0.5  # how far strokes may lie before and behind a ridge
+_REACH = 1.0  # and above or below it
+_CORE = 0.35  # the half height of letters without their tips
+_RARE = 0.35  # of the line's usual density of strokes: there it has ended
+_OUTLIERS = 0.01  # of its strokes above and below that do not count
+_SHORTEST, _LOWEST = 2.0, 0.4
+_LEAST_INK = 0.3  # in squares of its height
+_WEAKEST = 0.35  # of the page's strong lines
+_BETWEEN_LINES = (0.45, 0.75)
+_LEAST_CONTRAST = 1.4  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
+
+
+@dataclass(frozen=True)
+class LineShape:
+    """A line in pixels of the picture that was looked at.
+
+    Args:
+        box: left, top, right, bottom.
+        columns: (k,) where the three courses are known.
+        baseline, above, below: (k,) rows.
+    """
+
+    box: tuple[float, float, float, float]
+    columns: Floats
+    baseline: Floats
+    above: Floats
+    below: Floats
+
+    def on_page(self, scale: float, left: float, top: float) -> FoundLine:
+        """The line in pixels of the page, of which the picture shows what lies right of `left` and below `top`."""
+        points = [self._course(rows, scale, left, top) for rows in (self.baseline, self.above, self.below)]
+        x1, y1, x2, y2 = (round(side / scale + start) for side, start in zip(self.box, (left, top) * 2, strict=True))
+        return FoundLine((x1, y1, x2, y2), points[0], (*points[1], *points[2][::-1]))
+
+    def _course(self, rows: Floats, scale: float, left: float, top: float) -> Points:
+        places = np.stack([self.columns / scale + left, rows / scale + top], axis=1)
+        return tuple((x, y) for x, y in np.round(places, 1).tolist())
+
+
+def line_shapes(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
+    """The lines of text among ridges: what is too short, low, faint or empty for one is left out."""
+    ridges = [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
+    owner = _owners(strokes, ridges, height)
+    shapes = ((_shape(owner, number, ridge, height), ridge) for number, ridge in enumerate(ridges, start=1))
+    return [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
+
+
+def _window(ridge: Ridge, height: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    beside, reach = _BESIDE * height, _REACH * height
+    rows = slice(max(0, int(ridge.rows.min() - reach)), min(shape[0], int(ridge.rows.max() + reach) + 1))
+    columns = slice(max(0, int(ridge.columns[0] - beside)), min(shape[1], int(ridge.columns[-1] + beside) + 1))
+    return rows, columns
+
+
+def _distances(ridge: Ridge, rows: slice, columns: slice) -> Floats:
+    """How far each pixel of a window lies below the ridge's middle."""
+    middle = np.interp(np.arange(columns.start, columns.stop), ridge.columns, ridge.rows)
+    return np.arange(rows.start, rows.stop)[:, None] - middle[None]
+
+
+def _owners(strokes: Mask, ridges: list[Ridge], height: float) -> NDArray[np.int32]:
+    """(H, W) the number of the ridge, from 1, that is nearest to each pixel of a stroke; 0 where none is near."""
+    owner = np.zeros(strokes.shape, np.int32)
+    nearest = np.where(strokes, _REACH * height, -1).astype(np.float32)
+    for number, ridge in enumerate(ridges, start=1):
+        window = _window(ridge, height, strokes.shape)
+        distances = np.abs(_distances(ridge, *window))
+        nearer = distances < nearest[window]
+        nearest[window][nearer] = distances[nearer]
+        owner[window][nearer] = number
+    return owner
+
+
+def _shape(owner: NDArray[np.int32], number: int, ridge: Ridge, height: float) -> LineShape | None:
+    window = _window(ridge, height, owner.shape)
+    rows, columns = np.nonzero(owner[window] == number)
+    below = _distances(ridge, *window)[rows, columns]  # of each of its pixels: below the middle
+    rows, columns = rows + window[0].start, columns + window[1].start
+    core = np.abs(below) < _CORE * height
+    ends = _ends(columns[core], window[1], height)
+    if ends is None:
+        return None
+    inside = (columns >= ends[0]) & (columns < ends[1])
+    rows, columns, below = rows[inside], columns[inside], below[inside]
+    top, bottom = np.quantile(rows, [_OUTLIERS, 1 - _OUTLIERS])
+    is_text = (
+        ends[1] - ends[0] >= _SHORTEST * height
+        and bottom - top >= _LOWEST * height
+        and np.count_nonzero(core[inside]) >= _LEAST_INK * height**2
+        and ridge.strength >= _WEAKEST
+    )
+    if not is_text:
+        return None
+    return LineShape((ends[0], float(top), ends[1], float(bottom) + 1), *_courses(ridge, rows, columns, ends, height))
+
+
+def _stands_out(strokes: Mask, ridge: Ridge, shape: LineShape, height: float) -> bool:
+    """Whether there are more strokes on a line than between it and its neighbours."""
+    window = _window(ridge, height, strokes.shape)
+    columns = slice(round(shape.columns[0]), round(shape.columns[-1]))
+    distances = np.abs(_distances(ridge, window[0], columns))
+    nearest, farthest = (part * height for part in _BETWEEN_LINES)
+    shown = strokes[window[0], columns]
+    between = shown[(distances > nearest) & (distances < farthest)]
+    return float(shown[distances < _CORE * height].mean()) > _LEAST_CONTRAST * (between.mean() if len(between) else 0)
+
+
+def _ends(columns: NDArray[np.int64], window: slice, height: float) -> tuple[int, int] | None:
+    """Where the strokes of a line's core begin and end, of which few stand apart."""
+    from scipy import ndimage
+
+    counts = np.bincount(columns - window.start, minlength=window.stop - window.start).astype(np.float64)
+    dense = ndimage.uniform_filter1d(counts, max(1, int(height)), mode="constant")
+    if not (dense > 1e-9).any():
+        return None
+    usual = np.flatnonzero(dense > _RARE * np.median(dense[dense > 1e-9]))
+    inked = np.flatnonzero(counts)
+    inked = inked[(inked >= usual[0]) & (inked <= usual[-1])]
+    return (window.start + int(inked[0]), window.start + int(inked[-1]) + 1) if len(inked) else None
+
+
+def _courses(
+    ridge: Ridge, rows: NDArray[np.int64], columns: NDArray[np.int64], ends: tuple[int, int], height: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Columns, and the rows of the baseline and the outline there, one about every height of a line."""
+    count = max(2, round((ends[1] - ends[0]) / height) + 1)
+    places = np.linspace(ends[0], ends[1], count)
+    middle = np.interp(places, ridge.columns, ridge.rows)
+    offsets = rows - np.interp(columns, ridge.columns, ridge.rows)
+    near = [np.abs(columns - place) <= height for place in places]
+    above, below = (
+        np.array([np.quantile(offsets[one], share) if one.any() else np.nan for one in near])
+        for share in (_OUTLIERS, 1 - _OUTLIERS)
+    )
+    above, below = (_without_gaps(course) for course in (above, below))
+    feet = _feet(columns, offsets, places, height)
+    baseline = middle + feet
+    return places, baseline, np.minimum(middle + above, baseline - 1), np.maximum(middle + below, baseline) + 1
+
+
+def _feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:
+    """How far below the ridge's middle letters stand: the median of columns' lowest strokes, descenders cut off."""
+    order = np.lexsort((offsets, columns))
+    columns, offsets = columns[order], offsets[order]
+    lowest = np.append(np.flatnonzero(np.diff(columns)), len(columns) - 1)
+    feet = np.minimum(offsets[lowest], _BESIDE * height)
+    where = columns[lowest]
+    near = [feet[np.abs(where - place) <= 1.5 * height] for place in places]
+    course = _without_gaps(np.array([np.median(one) if len(one) else np.nan for one in near]))
+    return np.convolve(np.pad(course, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+
+
+def _without_gaps(course: Floats) -> Floats:
+    known = np.flatnonzero(~np.isnan(course))
+    return np.interp(np.arange(len(course)), known, course[known])

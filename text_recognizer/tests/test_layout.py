@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from text_recognizer.layout.columns import in_reading_order
+from text_recognizer.layout.find_lines import find_lines
+from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.tests.page_drawing import drawn_page, paragraph
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+def test_every_line_of_a_page_is_found_from_top_to_bottom_with_its_baseline(ink):
+    page = drawn_page(paragraph(8))
+    lines = find_lines(page if ink == "dark" else 255 - page)
+    assert len(lines) == 8
+    for line, (left, baseline, _) in zip(lines, paragraph(8), strict=True):
+        assert abs(line.box[0] - left) < 6
+        assert line.box[1] < baseline - 15 < baseline <= line.box[3] + 3
+        assert line.baseline[0][0] < line.baseline[-1][0]
+        assert len(line.polygon) == 2 * len(line.baseline)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_page_of_one_level_has_no_lines(level):
+    assert find_lines(np.full((300, 200), level, np.uint8)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 7)])
+def test_an_image_too_small_for_writing_has_no_lines(shape):
+    assert find_lines((np.arange(shape[0] * shape[1]) % 2 * 255).astype(np.uint8).reshape(shape)) == []
+
+
+def test_a_page_with_one_line_has_one():
+    assert len(find_lines(drawn_page([(80, 300, "Ceci est mon testament")]))) == 1
+
+
+@pytest.mark.parametrize("spread", [6, 30, 80])
+def test_noise_has_no_lines(spread):
+    noise = 128 + spread * np.random.default_rng(0).standard_normal((500, 400))
+    assert find_lines(np.clip(noise, 0, 255).astype(np.uint8)) == []
+
+
+@pytest.mark.parametrize("step", [20, 1])
+def test_stripes_are_no_lines(step):
+    stripes = (np.arange(400) // step % 2 * 255).astype(np.uint8)
+    assert find_lines(np.tile(stripes, (400, 1))) == []
+    assert find_lines(np.tile(stripes[:, None], (1, 400))) == []
+
+
+def test_rules_a_margin_and_the_black_border_of_a_scan_are_no_lines():
+    page = drawn_page(paragraph(8)).copy()
+    page[114:1100:44] = page[115:1100:44] = 120
+    page[:, 60:63] = 120
+    page[:, :25] = page[-30:] = 5
+    assert len(find_lines(page)) == 8
+
+
+def test_a_shadow_over_half_of_the_page_hides_no_line():
+    page = drawn_page(paragraph(8))
+    shadow = np.linspace(0.35, 1, page.shape[1])
+    assert len(find_lines((page * shadow).astype(np.uint8))) == 8
+
+
+def test_a_page_twenty_thousand_pixels_wide_is_looked_at_in_a_smaller_picture():
+    page = np.pad(drawn_page(paragraph(3), (900, 300)), ((0, 0), (0, 19_100)), constant_values=235)
+    assert all(line.box[2] <= 20_000 and line.box[3] <= 300 for line in find_lines(page))
+
+
+def test_lines_that_slope_are_found():
+    assert len(find_lines(drawn_page(paragraph(8), angle=8))) == 8
+
+
+def test_columns_are_read_one_after_the_other_and_from_the_right_where_the_script_runs_so():
+    page = drawn_page(paragraph(6, 60, words=3) + paragraph(6, 480, 122, 3))
+    in_right_column = [line.box[0] > 450 for line in find_lines(page)]
+    assert in_right_column == [False] * 6 + [True] * 6
+    assert [line.box[0] > 450 for line in find_lines(page, right_to_left=True)] == [True] * 6 + [False] * 6
+
+
+def box(left: int, top: int, right: int) -> FoundLine:
+    return FoundLine((left, top, right, top + 10))
+
+
+def test_a_heading_over_columns_is_read_before_them_and_a_footer_after():
+    left, right = [box(0, 20 * row, 40) for row in (1, 2, 3)], [box(50, 20 * row + 5, 90) for row in (1, 2, 3)]
+    heading, footer = box(10, 0, 80), box(10, 90, 80)
+    assert in_reading_order([footer, *right, *left, heading]) == [heading, *left, *right, footer]
+
+
+def test_parts_of_one_row_are_read_along_it():
+    # Two rows with a gap are no columns.
+    rows = [box(0, 0, 40), box(50, 3, 90), box(0, 20, 40), box(50, 18, 90)]
+    assert in_reading_order(rows[::-1]) == rows
+    assert in_reading_order(rows, right_to_left=True) == [rows[1], rows[0], rows[3], rows[2]]
