@@ -74,6 +74,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "character_elastic": "text_recognizer.augmentation.recipes:CharacterElastic",
         "line_affine": "text_recognizer.augmentation.recipes:LineAffine",
         "line_elastic": "text_recognizer.augmentation.recipes:LineElastic",
+        "line_worn": "text_recognizer.augmentation.recipes:LineWorn",
         "page_affine": "text_recognizer.augmentation.recipes:PageAffine",
     },
 }

@@ -109,6 +109,31 @@ class LineElastic(LineAffine):
 
 
 @dataclass(frozen=True)
+class LineWorn(LineElastic):
+    """line_elastic, and what worn pages show: blur, shade, stains, neighbouring lines that reach in, spans masked.
+
+    Args:
+        mask_heights: each of four spans without ink is at most so long, in heights of the line.
+        blur_amount: 1 replaces a pixel by the mean of the nine around it.
+        shade_fraction: of full ink, how dark the paper becomes in waves along the line.
+        stain_fraction: share of the lines with a stain, of up to half of full ink.
+        intrusion_fraction: share of the lines into which another reaches from above, and from below.
+    """
+
+    mask_heights: Annotated[float, Ge(0), Le(4)] = 0.4
+    blur_amount: Annotated[float, Ge(0), Le(1)] = 0.7
+    shade_fraction: Share = 0.15
+    stain_fraction: Share = 0.15
+    intrusion_fraction: Share = 0.3
+
+    def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
+        super().build(data_spec, seed)  # refuses what is no line
+        from text_recognizer.augmentation.random_worn_line import RandomWornLine
+
+        return RandomWornLine(self, data_spec.background, seed)
+
+
+@dataclass(frozen=True)
 class CharacterElastic(LineElastic):
     """Single characters as other hands write them: turned, slanted, their parts shifted and bent, strokes, noise.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from text_recognizer.augmentation.recipes import Affine, LineAffine, LineElastic, PageAffine, augmented
+from text_recognizer.augmentation.recipes import Affine, LineAffine, LineElastic, LineWorn, PageAffine, augmented
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
 
@@ -68,6 +68,44 @@ def test_each_change_changes_each_line_in_a_way_of_its_own(name, amount):
     assert np.all(out_widths <= 120)
     if name != "zoom_fraction":
         assert out_widths.tolist() == [80] * 4
+
+
+WEAR = {
+    "mask_heights": 1.0,
+    "blur_amount": 1.0,
+    "shade_fraction": 0.4,
+    "stain_fraction": 0.9,
+    "intrusion_fraction": 0.9,
+}
+
+
+@pytest.mark.parametrize("name", WEAR)
+def test_wear_changes_lines_within_their_width(name):
+    images, widths = strokes(ink=180)
+    images = np.concatenate([images, np.roll(images, (6, 5), (1, 2))])  # a second line, for what reaches in
+    widths = np.repeat(widths, 2)
+    worn = LineWorn(**(STILL | dict.fromkeys(WEAR, 0.0) | {name: WEAR[name]}))
+    out, out_widths = changed(worn.build(DataSpec((20, None, 1), ("", "a"), "line"), 0), images, widths, times=4)
+    assert len({one.tobytes() for one in out}) >= 4
+    assert out.shape == (8, 20, 120, 1)
+    assert out_widths.tolist() == [80] * 8
+    assert not out[:, :, 80:].any()  # padding stays nothing
+    original = np.repeat(images, 4, axis=0).astype(int)
+    if name == "mask_heights":
+        assert (out <= original).all()
+    elif name != "blur_amount":  # they only add ink
+        assert (out >= original - 1)[:, :, :80].all()
+
+
+def test_a_line_that_reaches_in_does_so_from_above_and_below_alone():
+    blank, widths = np.zeros((2, 20, 60, 1), np.uint8), np.array([60, 60], np.int32)
+    blank[0] = 200
+    worn = LineWorn(**(STILL | dict.fromkeys(WEAR, 0.0) | {"intrusion_fraction": 0.9}))
+    layer = worn.build(DataSpec((20, None, 1), ("", "a"), "line"), 1)
+    for _ in range(8):
+        out, _ = changed(layer, blank, widths)
+        assert not out[1, 5:15].any()
+    assert any(changed(layer, blank, widths)[0][1].any() for _ in range(8))
 
 
 def test_a_wider_line_keeps_all_its_ink_within_its_new_width():
