@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from text_recognizer.arguments import to_json
+from text_recognizer.charset import describe
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, build_model, find_bundle
@@ -14,6 +15,8 @@ from text_recognizer.wording import counted
 
 if TYPE_CHECKING:
     import keras
+
+MOST_NAMED = 10  # new classes in a message
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,15 @@ class Transfer:
 
     run_id: str
     known: int
-    new: int
+    new: tuple[str, ...]
 
     def in_words(self) -> str:
-        fresh = f"; {counted(self.new, 'output')} for classes that it has not begin afresh" if self.new else ""
-        return f"weights of run {self.run_id}{fresh}"
+        if not self.new:
+            return f"weights of run {self.run_id}"
+        named = ", ".join(describe(one) if len(one) == 1 else f"'{one}'" for one in self.new[:MOST_NAMED])
+        more = ", …" if len(self.new) > MOST_NAMED else ""
+        outputs = f"{counted(len(self.new), 'output')} for classes that it has not begin afresh"
+        return f"weights of run {self.run_id}; {outputs}: {named}{more}"
 
 
 def transfer_problems(spec: ExperimentSpec) -> list[str]:
@@ -74,7 +81,8 @@ def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
         if axis is not None:
             np.moveaxis(values, axis, 0)[ours] = np.moveaxis(np.asarray(source), axis, 0)[theirs]
         variable.assign(values)
-    return Transfer(bundle.run_id, len(matched), len(model.data_spec.classes) - len(matched))
+    new = tuple(text for text in model.data_spec.classes if text not in old)
+    return Transfer(bundle.run_id, len(matched), new)
 
 
 def _class_axes(bundle: Bundle) -> list[int | None]:
