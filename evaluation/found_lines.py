@@ -13,12 +13,17 @@ from text_recognizer.models.boxes import matched_boxes
 
 @dataclass(frozen=True)
 class FoundOnPage:
-    """Counts of one page: lines found, lines annotated, and those of both that are the same."""
+    """Counts of one page: lines found, lines annotated, and those of both that are the same.
+
+    Args:
+        is_partial: it has more lines than are annotated, so that it counts for the recall only.
+    """
 
     page: str
     found: int
     annotated: int
     matched: int
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,20 @@ class FoundLines:
 
     @property
     def precision(self) -> float:
-        return self._matched / max(1, sum(page.found for page in self.pages))
+        return sum(page.matched for page in self._whole) / max(1, sum(page.found for page in self._whole))
 
     @property
     def recall(self) -> float:
-        return self._matched / max(1, sum(page.annotated for page in self.pages))
+        return sum(page.matched for page in self.pages) / max(1, sum(page.annotated for page in self.pages))
 
     @property
     def f1(self) -> float:
-        return 2 * self._matched / max(1, sum(page.found + page.annotated for page in self.pages))
+        both = sum(page.found + page.annotated for page in self._whole)
+        return 2 * sum(page.matched for page in self._whole) / max(1, both)
 
     @property
-    def _matched(self) -> int:
-        return sum(page.matched for page in self.pages)
+    def _whole(self) -> list[FoundOnPage]:
+        return [page for page in self.pages if not page.is_partial]
 
 
 def found_lines(split: PixelSplit, find: Callable[[NDArray[np.uint8]], Sequence[FoundLine]]) -> FoundLines:
@@ -53,6 +59,6 @@ def found_lines(split: PixelSplit, find: Callable[[NDArray[np.uint8]], Sequence[
     for position, name in enumerate(split.ids):
         image, annotated = split.original(position)
         boxes = np.array([line.box for line in find(image)], np.int32).reshape(-1, 4)
-        matched = matched_boxes(boxes, np.rint(annotated).astype(np.int32))
-        pages.append(FoundOnPage(name, len(boxes), len(annotated), matched))
+        matched, is_partial = matched_boxes(boxes, annotated), name in split.partly_annotated
+        pages.append(FoundOnPage(name, len(boxes), len(annotated), matched, is_partial))
     return FoundLines(tuple(pages))

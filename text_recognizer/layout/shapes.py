@@ -17,6 +17,7 @@ _BESIDE = 0.5  # how far strokes may lie before and behind a ridge
 _REACH = 1.0  # and above or below it
 _CORE = 0.35  # the half height of letters without their tips
 _RARE = 0.35  # of the line's usual density of strokes: there it has ended
+_STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
 _SHORTEST, _LOWEST = 2.0, 0.4
 _LEAST_INK = 0.3  # in squares of its height
@@ -154,14 +155,14 @@ def _courses(
 
 
 def _feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:
-    """How far below the ridge's middle letters stand: the median of columns' lowest strokes, descenders cut off."""
+    """How far below the ridge's middle letters stand, by the lowest strokes of columns, descenders cut off."""
     order = np.lexsort((offsets, columns))
     columns, offsets = columns[order], offsets[order]
     lowest = np.append(np.flatnonzero(np.diff(columns)), len(columns) - 1)
     feet = np.minimum(offsets[lowest], _BESIDE * height)
     where = columns[lowest]
     near = [feet[np.abs(where - place) <= 1.5 * height] for place in places]
-    course = _without_gaps(np.array([np.median(one) if len(one) else np.nan for one in near]))
+    course = _without_gaps(np.array([np.quantile(one, _STANDING) if len(one) else np.nan for one in near]))
     return np.convolve(np.pad(course, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
 
 

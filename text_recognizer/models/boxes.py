@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = NDArray[np.int32]
+Boxes = NDArray[np.int32] | NDArray[np.float32]
 SMALLEST_HEIGHT_PX, SMALLEST_WIDTH_PX = 3, 6  # of a line in the detector's image: what is smaller is a speck
 SAME_LINE_OVERLAP = 0.5  # of the heights of two parts, above which they are parts of one line
 SAME_BOX_IOU = 0.5

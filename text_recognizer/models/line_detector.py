@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.pages.pixel_split import PixelSplit
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, right_classes
@@ -65,25 +66,27 @@ class LineDetectorModel(Model):
     def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:  # noqa: ARG002 - by the outputs
         labels = scored.batch["label"]
         right = (np.argmax(scored.outputs, axis=-1) == labels).sum(axis=(1, 2))
-        pairs = [(found, line_boxes(page)) for found, page in zip(self.boxes(scored.outputs), labels, strict=True)]
+        pairs = list(zip(self.boxes(scored.outputs), _annotated(scored), strict=True))
         found, there = (np.array([len(pair[side]) for pair in pairs]) for side in (0, 1))
         matched = np.array([matched_boxes(*pair) for pair in pairs])
+        whole = ~_partly_annotated(scored)  # of the others, nobody knows what else is right
         return {
-            "line_f1": (2 * matched, found + there),
+            "line_f1": (2 * matched * whole, (found + there) * whole),
             "pixel_accuracy": (right, np.full(len(labels), labels[0].size)),
-            "line_precision": (matched, found),
+            "line_precision": (matched * whole, found * whole),
             "line_recall": (matched, there),
         }
 
     def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:  # noqa: ARG002 - by the outputs
-        pairs = zip(self.boxes(scored.outputs), map(line_boxes, scored.batch["label"]), strict=True)
+        rows = zip(self.boxes(scored.outputs), _annotated(scored), _partly_annotated(scored).tolist(), strict=True)
         return [
             {
                 "label": counted(len(there), "line"),
                 "lines_matched": matched_boxes(found, there),
                 "boxes": found.tolist(),
+                "partly_annotated": is_partial,
             }
-            for found, there in pairs
+            for found, there, is_partial in rows
         ]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
@@ -101,3 +104,16 @@ class LineDetectorModel(Model):
     def find_lines(self, images: NDArray[np.uint8]) -> list[Boxes]:
         """The lines of pages (B, H, W, 1) that look like the dataset's."""
         return self.boxes(self.outputs(images))
+
+
+def _annotated(scored: ScoredBatch) -> list[Boxes]:
+    """The boxes of the lines of each page, where the split has them: a map of pixel classes loses narrow lines."""
+    if isinstance(scored.split, PixelSplit):
+        return [scored.split.line_boxes(position) for position in scored.positions.tolist()]
+    return [line_boxes(page) for page in scored.batch["label"]]
+
+
+def _partly_annotated(scored: ScoredBatch) -> NDArray[np.bool_]:
+    partial = scored.split.partly_annotated if isinstance(scored.split, PixelSplit) else frozenset()
+    names = scored.split.ids
+    return np.array([bool(names and names[position] in partial) for position in scored.positions.tolist()], bool)

@@ -1,6 +1,7 @@
 """Models of lines and pages: losses against paths counted one by one, readings, boxes."""
 
 import itertools
+import json
 import math
 from typing import Any
 
@@ -8,13 +9,16 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import SpecError
+from text_recognizer.datasets.pages.page_list import PageListDataset
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.base import ScoredBatch
 from text_recognizer.models.boxes import line_boxes
 from text_recognizer.models.line import LineModel
 from text_recognizer.models.line_base import by_width
 from text_recognizer.models.line_ctc import IMPOSSIBLE_LOSS, LineModelCtc, ctc_loss, frames_needed
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.networks.base import FrameNetwork, Network
+from text_recognizer.tests.line_files import save
 
 ABC = DataSpec((8, None, 1), ("", "a", "b", "c"), "line")
 PAGES = DataSpec((32, 32, 1), ("background", "odd", "even"), "pixels")
@@ -200,3 +204,27 @@ def test_the_loss_of_a_page_is_the_mean_over_its_pixels():
     counted = model.decode(np.eye(3)[page((1, 2, 8, 4, 28))][None] * 20)[0]
     assert counted.text == "1 line"
     assert counted.confidence == pytest.approx(1.0)
+
+
+def test_a_page_counts_its_annotated_lines_and_one_annotated_in_part_only_those_that_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    # Two lines of a hundredth of the page: in a map of 32 x 32 they are one pixel high, and no line is that low.
+    boxes = [{"x1": 20, "y1": 40, "x2": 180, "y2": 42}, {"x1": 20, "y1": 80, "x2": 180, "y2": 82}]
+    for index in range(3):
+        save(tmp_path / f"page{index}.png", np.full((200, 200), 255, np.uint8))
+    listed = {f"page{index}": {"lines": boxes} for index in range(3)}
+    (tmp_path / "pages.json").write_text(json.dumps(listed))
+    path, partial = str(tmp_path / "pages.json"), ("page0", "page1", "page2")
+    for pages, f1, precision in (((), [0, 2], [0, 0]), (partial, [0, 0], [0, 0])):
+        dataset = PageListDataset(path, side=32, partial_pages=pages)
+        dataset.prepare()
+        split = dataset.split("train")
+        batch = split.batch(np.arange(1))
+        model = LineDetectorModel(dataset.data_spec, Untouched())
+        blank = np.eye(3)[np.zeros((1, 32, 32), int)]
+        counts = model.counts(ScoredBatch(split, np.arange(1), batch, blank, np.zeros(1, np.float32)))
+        assert [int(part[0]) for part in counts["line_f1"]] == f1
+        assert [int(part[0]) for part in counts["line_precision"]] == precision
+        assert [int(part[0]) for part in counts["line_recall"]] == [0, 2]
+    with pytest.raises(DataError, match="partial_pages names 'page9'"):
+        PageListDataset(path, side=32, partial_pages=("page9",)).split("train")

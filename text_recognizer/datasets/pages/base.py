@@ -79,6 +79,7 @@ class ParagraphDataset(StoredDataset):
         validation_fraction, test_fraction: of the training pages held out, whole writers where they are known, where
             the files have no validation or test split.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
+        partial_pages: names of pages of which not all lines are annotated: they count for the recall of lines only.
     """
 
     recipe_version = 2
@@ -89,6 +90,7 @@ class ParagraphDataset(StoredDataset):
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     subsample_fraction: SubsampleFraction | None = None
+    partial_pages: tuple[str, ...] = ()
 
     @abstractmethod
     def pages(self) -> Iterator[PageSource]:
@@ -104,7 +106,7 @@ class ParagraphDataset(StoredDataset):
         return DataSpec(input_shape=shape, classes=CLASSES, target="pixels", preprocessing=self.preprocessing)
 
     def split(self, name: SplitName) -> PixelSplit:
-        return PixelSplit(self.store, self.members[name])
+        return PixelSplit(self.store, self.members[name], self._partly_annotated)
 
     @cached_property
     def members(self) -> Members:
@@ -116,6 +118,13 @@ class ParagraphDataset(StoredDataset):
         splits = completed_splits(given, list(unpacked("groups", arrays)), fractions, random, self.label)
         members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
         return subsampled(members, self.subsample_fraction, random)
+
+    @cached_property
+    def _partly_annotated(self) -> frozenset[str]:
+        unknown = sorted(set(self.partial_pages) - set(unpacked("names", self.store.arrays())))
+        if unknown:
+            raise DataError(f"dataset_args.partial_pages names '{unknown[0]}', which is no page of {self.label}.")
+        return frozenset(self.partial_pages)
 
     @property
     def fingerprint(self) -> str:

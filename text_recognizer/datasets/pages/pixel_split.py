@@ -20,9 +20,11 @@ class PixelSplit(Split):
 
     Args:
         members: (n,) which of the stored pictures belong to this split, in order.
+        partly_annotated: names of pages, also of other splits, that have more lines than are annotated.
     """
 
-    def __init__(self, store: Store, members: Positions) -> None:
+    def __init__(self, store: Store, members: Positions, partly_annotated: frozenset[str] = frozenset()) -> None:
+        self.partly_annotated = partly_annotated
         arrays = store.arrays()
         self.members = members
         self._images, self._labels = arrays["images"], arrays["labels"]
