@@ -19,6 +19,8 @@ DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
 PARTS = ("dataset", "model", "network")
 # Filing, launching and checkpointing change how a result is reached, not which.
 NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s", "train_args.examples_every")
+# Values that leave it to a run's first attempt; runs of before there was "auto" have what was the default then.
+_LEFT_TO_THE_RUN = {"train_args.mixed_precision": "auto"}
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,11 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = item
     return flat
+
+
+def is_met(key: str, asked: Any, found: Any) -> bool:
+    """Whether a run that has `found` under a dotted key is a run of a spec that has `asked`."""
+    return bool(asked == found) or _LEFT_TO_THE_RUN.get(key) == asked
 
 
 def read_spec(text: str) -> tuple[dict[str, Any], str]:

@@ -48,7 +48,8 @@ class TrainArgs:
         initial_weights: a run (folder, id, start of an id, or "last") or a bundle whose weights training begins with;
             null begins with random ones. Outputs of a class go to the class of the same text, so that an alphabet can
             be extended.
-        mixed_precision: dtype of the computation; weights stay float32.
+        mixed_precision: dtype of the computation; weights stay float32. "auto" takes bfloat16 on GPUs of compute
+            capability 8.0 and processors with AMX, "off" elsewhere, where bfloat16 would be slower and is not used.
         jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
             `deterministic` to be false, and CTC cannot be compiled.
         checkpoint_interval_s: seconds of training that a crash may cost; 0 writes after every group of steps.
@@ -75,7 +76,7 @@ class TrainArgs:
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     average_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     initial_weights: str | None = None
-    mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
+    mixed_precision: Literal["auto", "off", "bfloat16", "float16"] = "auto"
     jit_compile: bool = False
     checkpoint_interval_s: Annotated[float, Ge(0)] = 60.0
     examples_every: Annotated[int, Ge(0)] = 1

@@ -28,6 +28,7 @@ from text_recognizer.spec import (
     ExperimentSpec,
     base_spec,
     flatten,
+    is_met,
     override_json,
     parse_json,
     parse_value,
@@ -292,7 +293,7 @@ def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection
     changes = [
         f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
         for key in sorted({*new, *old} - {*apart_from})
-        if new.get(key) != old.get(key)
+        if not is_met(key, new.get(key), old.get(key))
     ]
     if changes:
         raise SpecError(

@@ -56,7 +56,7 @@ def test_problems_of_all_parts_are_reported_together():
         "train_args.optimizer: unknown optimizer 'addam'. Did you mean 'adam'?",
         "train_args.schedule 'cosine': warmup_fraction must be less than 1",
         "train_args: early_stopping.patience must be at least 1. Received: 0.",
-        "train_args: mixed_precision must be one of 'off', 'bfloat16' or 'float16'. Received: 'float32'.",
+        "train_args: mixed_precision must be one of 'auto', 'off', 'bfloat16' or 'float16'. Received: 'float32'.",
     ]:
         assert part in text, part
 

@@ -6,8 +6,7 @@ from typing import Any
 from text_recognizer.models.metric import Metric
 from text_recognizer.schedules import ReduceOnPlateau
 from text_recognizer.train_args import EarlyStopping
-
-Row = dict[str, Any]
+from training.attempts.rows import Row
 
 
 @dataclass

@@ -12,6 +12,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.whole_files import replace_file, sync
 
 Arrays = Sequence[NDArray[Any]]
+Checkpoint = tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]  # groups of arrays, and the state
 
 
 def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any]) -> None:
@@ -36,7 +37,7 @@ def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[st
         ) from error
 
 
-def read_checkpoint(path: Path, needed: Collection[str] = ()) -> tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]:
+def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
     """The groups of arrays and the state.
 
     Args:

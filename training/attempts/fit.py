@@ -7,6 +7,7 @@ seeds or the position in the data, and a run that was killed must end with the n
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,17 @@ from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.schedules import ReduceOnPlateau
 from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
 from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
-from training.attempts.checkpoint import assign, read_checkpoint, write_checkpoint
+from training.attempts.checkpoint import Checkpoint, assign, read_checkpoint, write_checkpoint
 from training.attempts.display import Display
 from training.attempts.epochs import Epochs
 from training.attempts.learnability import data_warnings, progress_warning
+from training.attempts.precision import choose_precision, dtype_policy
+from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop
-from training.attempts.train_step import TrainStep, dtype_policy
+from training.attempts.train_step import TrainStep
 from training.runs.contents import CHECKPOINT
 
-Row = dict[str, Any]
 LAST = CHECKPOINT.name
-# What its state says besides the arrays.
 _STATE = ("digest", "step", "ended", "seconds_trained", "best", "early_stop", "plateau")
 
 
@@ -85,6 +86,7 @@ class Training:
         self._decisions = {"best": self.best, "early_stop": self.early_stop, "plateau": self.plateau}
         self._best_weights: list[NDArray[Any]] | None = None
         self._warned_of_progress = False
+        self._begun = self._last_checkpoint()
         self._build(experiment, schedule)
 
     def _order(self) -> BatchOrder:
@@ -108,8 +110,7 @@ class Training:
         self._resume()
         self.epochs.start_clock()
         last_checkpoint = time.monotonic()
-        batches = GroupedBatches(self.train_split, self.order, self.model.arranged)
-        try:
+        with closing(GroupedBatches(self.train_split, self.order, self.model.arranged)) as batches:
             while self.ended is None:
                 for stop in self._train_epoch(batches):
                     due = time.monotonic() - last_checkpoint >= self.args.checkpoint_interval_s
@@ -118,8 +119,6 @@ class Training:
                         last_checkpoint = time.monotonic()
                     if stop is not None and self.ended is None:
                         return stop
-        finally:
-            batches.close()
         self._finish()
         return None
 
@@ -131,7 +130,12 @@ class Training:
         if self.args.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.spec.seed)
-        keras.config.set_dtype_policy(dtype_policy(self.args.mixed_precision))
+        asked = self.args.mixed_precision
+        begun = self._begun and self._begun[1].get("mixed_precision", asked)  # those of before "auto" say none
+        self.precision, warning = choose_precision(asked, begun)
+        if warning is not None:
+            self._display.warned(warning)
+        keras.config.set_dtype_policy(dtype_policy(self.precision))
         recipe = experiment.recipes["optimizer"]
         rate = self.args.learning_rate or recipe.usual_learning_rate
         self.optimizer = recipe.build(
@@ -140,13 +144,13 @@ class Training:
             self.args.gradient_clip_norm,
             self.args.gradient_clip_value,
         )
-        if self.args.mixed_precision == "float16":
+        if self.precision == "float16":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
         augmentation = experiment.recipes["augmentation"]
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         # Only when training begins: a checkpoint has its own weights, and the bundle may be gone.
-        initial = self.args.initial_weights if not (self._folder / LAST).exists() else None
+        initial = self.args.initial_weights if self._begun is None else None
         self.transfer = take_over_weights(self.model, find_bundle(initial)) if initial else None
         self.optimizer.build(self.network.trainable_variables)
         # One sample through the evaluation: what a model gets wrong there should not wait for the first epoch.
@@ -239,6 +243,7 @@ class Training:
             "digest": self._digest,
             "step": self.step,
             "ended": self.ended,
+            "mixed_precision": self.precision,
             "seconds_trained": self.epochs.seconds,
             "epochs": self.epochs.state,
             **{name: decision and decision.state for name, decision in self._decisions.items()},
@@ -248,14 +253,21 @@ class Training:
             if older != best:
                 older.unlink()
 
-    def _resume(self) -> None:
-        """Takes up the last checkpoint, if there is one."""
+    def _last_checkpoint(self) -> Checkpoint | None:
         path = self._folder / LAST
         if not path.exists():
-            return
+            return None
         groups, state = read_checkpoint(path, _STATE)
         if state["digest"] != self._digest:
             raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
+        return groups, state
+
+    def _resume(self) -> None:
+        """Takes up the last checkpoint, if there is one."""
+        if self._begun is None:
+            return
+        path = self._folder / LAST
+        (groups, state), self._begun = self._begun, None
         sums = groups.get("sums", [])
         measured = len(self._step.measured)
         if len(sums) == len(self._step.sums) - measured:  # of before wholes were counted: they are the samples
@@ -281,10 +293,3 @@ class Training:
         for weight, value in zip(self.network.weights, self._best_weights, strict=True):
             weight.assign(value)
         self.model.finish(self.train_split, self.validation_split)
-
-
-def json_row(row: Row) -> Row:
-    """A report as JSON holds it: NaN and infinity become null, since JSON has no such numbers."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
-    }

@@ -15,8 +15,9 @@ from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.examples import write_examples
-from training.attempts.fit import Row, Training, json_row
+from training.attempts.fit import Training
 from training.attempts.keras_alone import without_scikit_learn
+from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop, StopWatcher
 from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
@@ -93,6 +94,7 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
         digest = run.spec.digest  # as the folder has it: arguments that came later do not make it another spec
         folder = run.folder / CHECKPOINT.parent
         training = Training(experiment, digest, folder, report, run.rows(), display, stop_asked)
+        run.note(mixed_precision=training.precision)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)

@@ -7,7 +7,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from text_recognizer.augmentation.recipes import augmented
-from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Model, check_counted
 from text_recognizer.train_args import TrainArgs
 from training.attempts.weight_averages import WeightAverages
@@ -106,22 +105,6 @@ class TrainStep:
         for name, (part, whole) in counted.items():
             self.sums[name].assign_add(keras.ops.cast(part, "float32"))
             self.sums[_whole(name)].assign_add(keras.ops.cast(whole, "float32"))
-
-
-def dtype_policy(mixed_precision: str) -> str:
-    """Keras' name of a precision.
-
-    Raises:
-        SpecError: float16 where no GPU would make it faster.
-    """
-    import tensorflow as tf
-
-    if mixed_precision == "float16" and not tf.config.list_physical_devices("GPU"):
-        raise SpecError(
-            "train_args.mixed_precision 'float16' needs a GPU; on a CPU it is many times slower than float32. "
-            "Use 'off', or 'bfloat16' on a CPU with AVX512-BF16 or AMX."
-        )
-    return "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
 
 
 def _whole(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
-from text_recognizer.spec import ExperimentSpec, flatten
+from text_recognizer.spec import ExperimentSpec, flatten, is_met
 from training.runs.places import new_run_id
 from training.runs.run import Run, is_made
 from training.sweeps.file.parameter import MISSING, Parameter, Point, look_up
@@ -82,7 +82,8 @@ def _recognised(plan: SweepPlan, run: Run, trial: int) -> _Orphan | None:
     theirs = flatten(spec.to_json())
     for index, wanted in enumerate(plan.specs(point)):
         ours = flatten(assemble(wanted).spec.to_json())
-        if all(theirs[key] == ours[key] for key in theirs.keys() & ours.keys()):  # a later version may have added some
+        shared = theirs.keys() & ours.keys()  # a later version may have added some
+        if all(is_met(key, ours[key], theirs[key]) for key in shared):
             return _Orphan(run, trial, point, index)
     return None
 

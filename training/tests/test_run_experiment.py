@@ -85,7 +85,6 @@ EFFECTS = {
     "gradient_clip_value": "0.00001",
     "augmentation": "affine",
     "label_smoothing": "0.3",
-    "mixed_precision": "bfloat16",
 }
 
 
