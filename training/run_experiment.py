@@ -38,6 +38,7 @@ from text_recognizer.spec import (
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.attempts.attempt import attempt
+from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
@@ -62,6 +63,7 @@ EXAMPLES = """examples:
   run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
   run_experiment spec.json --dry-run                  what would run: completed spec, parameters, images
   run_experiment --resume last                        resume the newest run
+  run_experiment --resume last --extend epochs=20     train a finished run on, to 20 epochs in all
   run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
 
 any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
@@ -83,6 +85,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
     add("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")
     add("--resume", metavar="RUN", help="resume a run: its folder, its id, the start of its id, or last")
+    add("--extend", metavar="LENGTH", help="with --resume: train on to epochs=N, or minutes=N, in all")
     gpus = "1: that GPU; -1: wait for a free one; 2x or 0,1: several; none: CPU (default: a free one, if any)"
     add("--gpu", metavar="G", help=gpus)
     add("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
@@ -114,6 +117,8 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
         )
     if arguments.resume is not None:
         return _resume(arguments, overrides)
+    if arguments.extend is not None:
+        raise SpecError("--extend needs --resume RUN, the run to train on.")
     if trial is not None:
         overrides = trial.overrides(overrides)
     sweep = trial.group if trial is not None and trial.sweep_id is not None else None
@@ -229,13 +234,15 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     experiment = assemble(run.spec)
     if arguments.spec is not None or overrides or arguments.overrides:
         _refuse_changes(run, arguments, overrides)
+    longer = extended(run, arguments.extend) if arguments.extend is not None else None
     if arguments.dry_run:
-        return _dry_run(experiment, run)
-    if _is_whole(run):
+        return _dry_run(longer or experiment, run)
+    if longer is None and _is_whole(run):
         _say_finished(run, arguments.save)
         return 0
+    experiment = longer or experiment
     experiment.dataset.prepare()
-    return _train(run.id, lambda: run, experiment, arguments)
+    return _train(run.id, lambda: run, experiment, arguments, is_extension=longer is not None)
 
 
 def _train(
@@ -244,6 +251,7 @@ def _train(
     experiment: Experiment,
     arguments: argparse.Namespace,
     trial: AgentTrial | None = None,
+    is_extension: bool = False,
 ) -> int:
     """Waits for devices, then trains.
 
@@ -257,7 +265,7 @@ def _train(
         if link is not None and wandb_mode_of(trackers) != "disabled":
             link.write(run)
         origin: dict[str, Any] = {} if link is None else {"wandb_sweep": link.path}  # for launch.json
-        return attempt(run, lease, trackers, experiment, arguments.save, **origin)
+        return attempt(run, lease, trackers, experiment, arguments.save, is_extension=is_extension, **origin)
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:

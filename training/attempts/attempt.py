@@ -12,6 +12,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
 from training.attempts.causes import cause_of
+from training.attempts.extension import extend, facts_of
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
 from training.devices.gpu_manager import Lease
 from training.runs.checks import is_count
@@ -30,6 +31,7 @@ def attempt(
     experiment: Experiment | None = None,
     save: bool = False,
     stop_request_stands: bool = False,
+    is_extension: bool = False,
     **launch: Any,
 ) -> int:
     """Trains, evaluates and finishes a run that no other process holds; resumes it where an earlier attempt ended.
@@ -40,6 +42,7 @@ def attempt(
         experiment: the run's spec put together, where that is known already.
         save: promote the model under its usual name.
         stop_request_stands: a stop request that is there already is meant for this attempt, not for an earlier one.
+        is_extension: the experiment is the run's with a greater length.
         launch: further facts for launch.json, for example the sweep and trial this run belongs to.
     Returns:
         the exit code of the run: 0 also when it was asked to stop.
@@ -55,14 +58,19 @@ def attempt(
         os.environ.update(lease.environ)  # before TensorFlow looks for devices
         devices = [f"{device.name} {device.uuid}" for device in lease.devices] or ["cpu"]
         _record_environment(run, experiment, devices)
+        if is_extension:
+            launch["extended"] = facts_of(run, experiment.spec)
         _record_launch(run, trackers, devices, launch)
+        if is_extension:
+            extend(run, experiment.spec)
         if (table := left_out_table(experiment)) is not None:
             run.write_text(LEFT_OUT, table)
         if not stop_request_stands:
             run.clear_stop_request()
     except BaseException as error:
         with contextlib.suppress(RunError):  # the folder may be what cannot be written
-            run.set_state("failed", f"{type(error).__name__}: {error}", cause_of(error))
+            if not is_extension or run.status().state != "finished":  # a refused extension leaves it as it was
+                run.set_state("failed", f"{type(error).__name__}: {error}", cause_of(error))
         run.release()
         raise
     # The heavy part: whatever can be refused has been by now.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.recipes import ScheduleRecipe
 from text_recognizer.train_args import TrainArgs
+from text_recognizer.wording import counted
 
 if TYPE_CHECKING:
     from text_recognizer.recipes import Rate
@@ -21,11 +22,13 @@ class Epochs:
 
     Attributes:
         seconds: trained, by all attempts together.
+        rate_follows_length: whether the learning rate of a step depends on the length of the training.
         state: of the present epoch, as checkpoints hold it.
     """
 
     def __init__(self, args: TrainArgs, batches_per_pass: int) -> None:
         self.seconds = 0.0
+        self.rate_follows_length = False
         self.state = _state(0, 0, 0.0)
         self._number = args.epochs
         self._steps = args.steps_per_epoch or batches_per_pass
@@ -50,6 +53,10 @@ class Epochs:
     @property
     def end_in_words(self) -> str:
         return "all epochs done" if self._budget_s is None else f"its time is over ({self._budget_s / 60:g} min)"
+
+    @property
+    def length_in_words(self) -> str:
+        return counted(self._number, "epoch") if self._budget_s is None else f"{self._budget_s / 60:g} min"
 
     def start_clock(self) -> None:
         self._counted_until = time.monotonic()
@@ -87,10 +94,10 @@ class Epochs:
         """What an optimizer takes; with `minutes`, it follows the clock unless the schedule counts steps anyway."""
         import keras
 
-        if self._budget_s is None:
-            return schedule.build(learning_rate, self._number * self._steps)
-        built: Any = schedule.build(learning_rate, NOMINAL_STEPS)
-        if schedule.counts_steps or not callable(built):
+        total_steps = self._number * self._steps if self._budget_s is None else NOMINAL_STEPS
+        built: Any = schedule.build(learning_rate, total_steps)
+        self.rate_follows_length = callable(built) and not schedule.counts_steps
+        if self._budget_s is None or not self.rate_follows_length:
             return built
         share = self._share = keras.Variable(0.0, dtype="float32", trainable=False, name="share_of_time")
 

@@ -6,7 +6,7 @@ seeds or the position in the data, and a run that was killed must end with the n
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Training:
     """One training: the state that a checkpoint holds, and the loop that moves it on.
 
     Args:
-        digest: of the spec, as the run folder has it.
+        digests: of the spec, as the run folder has it, and of those it had before it was extended.
         checkpoints: folder of the run's checkpoints.
         log: takes one report an epoch.
         rows_logged: reports of earlier attempts; they are not logged twice.
@@ -52,7 +52,7 @@ class Training:
     def __init__(
         self,
         experiment: Experiment,
-        digest: str,
+        digests: Sequence[str],
         checkpoints: Path,
         log: Callable[[Row], None],
         rows_logged: list[Row],
@@ -64,7 +64,7 @@ class Training:
         self.model = experiment.model
         self.train_split: Split = experiment.dataset.split("train")
         self.validation_split: Split = experiment.dataset.split("validation")
-        self._digest = digest
+        self._digests = digests
         self._folder = checkpoints
         self._log = log
         self._logged = {row["epoch"]: row for row in rows_logged if "epoch" in row}
@@ -199,12 +199,14 @@ class Training:
         if not self._warned_of_progress and (warning := progress_warning(row)) is not None:
             self._warned_of_progress = True
             self._display.warned(warning)
+        # In the last epoch too: it may be extended.
+        stalled = None if self.early_stop is None else self.early_stop.reason(row)
         if diverged:
             self.ended = f"the loss became {row['loss']} in epoch {epoch}"
         elif self.epochs.share(self.step) >= 1:
             self.ended = self.epochs.end_in_words
-        elif self.early_stop is not None:
-            self.ended = self.early_stop.reason(row)
+        else:
+            self.ended = stalled
         if self.plateau is not None:
             self.optimizer.learning_rate = self.plateau.next_rate(row, learning_rate)
 
@@ -240,7 +242,7 @@ class Training:
         }
         state = {
             "format": 1,
-            "digest": self._digest,
+            "digest": self._digests[0],
             "step": self.step,
             "ended": self.ended,
             "mixed_precision": self.precision,
@@ -258,7 +260,7 @@ class Training:
         if not path.exists():
             return None
         groups, state = read_checkpoint(path, _STATE)
-        if state["digest"] != self._digest:
+        if state["digest"] not in self._digests:
             raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
         return groups, state
 
@@ -275,7 +277,10 @@ class Training:
         for name, variables in self._state_variables().items():
             assign(variables, groups.get(name, []), path)
         self.step = state["step"]
-        self.ended = state["ended"]
+        is_extended = state["digest"] != self._digests[0]
+        self.ended = None if is_extended else state["ended"]
+        if is_extended and self.epochs.rate_follows_length:
+            self._display.warned(f"the learning rate goes on as in a training of {self.epochs.length_in_words}")
         self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
         for name, decision in self._decisions.items():
             if decision is not None:

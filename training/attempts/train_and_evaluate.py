@@ -15,6 +15,7 @@ from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.examples import write_examples
+from training.attempts.extension import earlier_digests
 from training.attempts.fit import Training
 from training.attempts.keras_alone import without_scikit_learn
 from training.attempts.rows import Row, json_row
@@ -91,9 +92,10 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
         run.log(row)
 
     with Display(args.epochs, args.monitor, reported, log) as display:
-        digest = run.spec.digest  # as the folder has it: arguments that came later do not make it another spec
+        # As the folder has them: arguments that came later do not make it another spec.
+        digests = [run.spec.digest, *earlier_digests(run)]
         folder = run.folder / CHECKPOINT.parent
-        training = Training(experiment, digest, folder, report, run.rows(), display, stop_asked)
+        training = Training(experiment, digests, folder, report, run.rows(), display, stop_asked)
         run.note(mixed_precision=training.precision)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.transfer is not None:
@@ -149,7 +151,7 @@ def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, tim
     run.sync()  # a folder that was deleted must not be made again for what follows
     write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
-    if not any("test_loss" in row for row in run.rows()):  # a killed run may have come this far
+    if not any("test_loss" in row and row["epoch"] == epoch for row in run.rows()):  # a killed run may be this far
         run.log(json_row({"epoch": epoch, "best_epoch": best_epoch, **tested}))
     write_report(run.folder, dataset.split("test"))
     summary = json_row({**validated, **tested, "best_epoch": best_epoch})

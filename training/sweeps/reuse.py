@@ -28,7 +28,7 @@ class Reusable:
         self._on_gpu = on_gpu
         self._by_digest: dict[str, list[Path]] = {}
         for row in read_rows(root):
-            if row.state == "finished":
+            if row.state == "finished" and not row.status.get("extended"):  # its spec alone may not lead to it
                 try:
                     digest = ExperimentSpec.parse(row.spec).digest
                 except SpecError:

@@ -1,0 +1,104 @@
+"""Extension: a finished run gets a greater length, and trains on where it ended."""
+
+from typing import Any
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.spec import ExperimentSpec, parse_value
+from text_recognizer.train_args import TrainArgs
+from text_recognizer.wording import received
+from training.attempts.checkpoint import read_checkpoint
+from training.runs.contents import CHECKPOINT
+from training.runs.run import Run
+
+LENGTHS = ("epochs", "minutes")
+
+
+def parse_length(text: str) -> tuple[str, Any]:
+    """What --extend says: the kind of length, and how much of it in all.
+
+    Raises:
+        SpecError: it says something else.
+    """
+    key, _, value = text.partition("=")
+    if key not in LENGTHS or not value:
+        raise SpecError(
+            f"--extend takes the whole length that the run shall have, as epochs=N or minutes=N. {received(text)}"
+        )
+    return key, parse_value(value)
+
+
+def extended(run: Run, text: str) -> Experiment | None:
+    """The experiment of a run with another length; None if that is its length already.
+
+    Raises:
+        SpecError: no such length, or not one that this run can be given.
+        RunError: there is nothing to go on from, or the run would end where it did whatever its length.
+    """
+    key, value = parse_length(text)
+    args = assemble(run.spec).train_args
+    theirs = "epochs" if args.minutes is None else "minutes"
+    if key != theirs:
+        raise SpecError(f"the length of the run {run.id} is in {theirs}: --extend {theirs}=N. {received(text)}")
+    now = getattr(args, key)
+    longer = assemble(run.spec.override({f"train_args.{key}": value}))
+    value = getattr(longer.train_args, key)
+    if value == now:
+        return None
+    if value is None or value < now:
+        raise SpecError(f"--extend takes more than the {now:g} {key} that the run {run.id} has had. {received(text)}")
+    _check_can_go_on(run, args)
+    if key == "epochs":
+        return longer
+    epochs = round(args.epochs * value / now)  # each remains as long as it was
+    return assemble(longer.spec.override({"train_args.epochs": epochs}))
+
+
+def extend(run: Run, spec: ExperimentSpec) -> None:
+    """Gives a held run a longer spec; launch.json says already what it was before.
+
+    The state changes first: a run that is killed in between is not finished, and resumes.
+    """
+    run.set_state("running", extended=True)
+    run.replace_spec(spec)
+
+
+def facts_of(run: Run, spec: ExperimentSpec) -> dict[str, Any]:
+    """For launch.json: the length that a run had, the one it gets, and the digest that its checkpoint has."""
+    before = run.spec
+    lengths = [{key: one.train_args.get(key) for key in LENGTHS} for one in (before, spec)]
+    return {"digest": before.digest, "from": lengths[0], "to": lengths[1]}
+
+
+def earlier_digests(run: Run) -> list[str]:
+    """Of the specs that a run had before it was extended."""
+    found = [attempt.get("extended") for attempt in run.attempts()]
+    return [one["digest"] for one in found if isinstance(one, dict) and isinstance(one.get("digest"), str)]
+
+
+def _check_can_go_on(run: Run, args: TrainArgs) -> None:
+    status, latest = run.status(), (run.attempts() or [{}])[-1]
+    if sweep := latest.get("sweep") or latest.get("wandb_sweep"):
+        raise RunError(
+            f"the run {run.id} is a trial of the sweep {sweep}, which counts its result. "
+            f"Start a run of your own from its weights: --train_args.initial_weights={run.id}"
+        )
+    path = run.folder / CHECKPOINT
+    if not path.exists():
+        raise RunError(
+            f"the run {run.id} has no checkpoint to go on from ({path}). Start a new run from its weights: "
+            f"--train_args.initial_weights={run.id}"
+        )
+    _, state = read_checkpoint(path, ("ended", "early_stop"))
+    if state["ended"] is None:
+        raise RunError(
+            f"the run {run.id} has not come to its end: it is {status.state} in epoch {status.epoch + 1} of "
+            f"{status.epochs}. Resume it first: run_experiment --resume {run.id}"
+        )
+    stopped_early = args.early_stopping is not None and state["early_stop"]["waited"] >= args.early_stopping.patience
+    losses = [row["loss"] for row in run.rows() if "loss" in row]
+    if stopped_early or (losses and losses[-1] is None):
+        raise RunError(
+            f"the run {run.id} would end where it did whatever its length: {state['ended']}. Start a new run with "
+            f"other train_args, from its weights: --train_args.initial_weights={run.id}"
+        )
