@@ -16,7 +16,7 @@ from text_recognizer.whole_files import sha256_of
 
 MANIFEST = "promoted.json"
 FORMAT = 1
-MOST_BYTES = 1 << 24
+MOST_BYTES, MOST_FILE_BYTES = 1 << 24, 1 << 32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,15 +62,18 @@ class Manifest:
                 )
             found, problems = check_value(MANIFEST, cls, value)
             problems = problems or [
-                f"it names {name!r}, which is no file inside the bundle, or no hash of it."
+                f"it names {name!r}, which is no file inside the bundle, too large, or without its hash."
                 for name, facts in found.files.items()
-                if not is_plain_name(name) or not _SHA256.fullmatch(facts.sha256) or facts.size_bytes < 0
+                if not is_plain_name(name) or not is_digest(facts.sha256) or facts.size_bytes > MOST_FILE_BYTES
             ]
         except (ValueError, KeyError, TypeError) as error:
             found, problems = None, [f"{type(error).__name__}: {error}."]
         if found is None or problems:
             raise DataError(f"{origin} is damaged: {' '.join(problems)} Promote or pull the model again.")
-        return cls(found.files, found.lineage)
+        manifest = cls(found.files, found.lineage)
+        if manifest.to_bytes() != content:  # its address would be another one
+            raise DataError(f"{origin} is not in the form in which it was written. Promote or pull the model again.")
+        return manifest
 
     def to_bytes(self) -> bytes:
         value = {"format": FORMAT, **asdict(self)}
@@ -88,6 +91,10 @@ class Manifest:
 
 def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def is_digest(text: object) -> bool:
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 
 def is_plain_name(name: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of
+from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest
 from text_recognizer.settings import models_folder
 from text_recognizer.whole_files import replace_file, replace_folder, sha256_of
 from text_recognizer.wording import did_you_mean, received
@@ -159,8 +159,8 @@ class ModelStore:
                 if path.is_file():
                     shutil.copyfile(path, temporary / path.name)
             manifest = Manifest.of(temporary, lineage)
-            (temporary / MANIFEST).write_bytes(manifest.to_bytes())
-            return self.keep(name, temporary, manifest)
+            self.put(temporary, manifest)
+            return self.keep(name, manifest)
 
     def set_current(self, version: Version) -> None:
         """From now on, a name stands for another one of its versions."""
@@ -175,21 +175,31 @@ class ModelStore:
         temporary.mkdir(parents=True)
         return temporary
 
-    def keep(self, name: str, temporary: Path, manifest: Manifest) -> Version:
-        """Gives a whole bundle its address and a version, which becomes the current one; its manifest is checked."""
+    def has(self, manifest: Manifest) -> bool:
+        """Whether a bundle is at its address already, with every byte of it."""
         place = self._bundles / manifest.digest
-        if _is_whole(place, manifest):
-            shutil.rmtree(temporary)
-        else:  # new, or mended
-            for path in temporary.iterdir():
-                path.chmod(0o444)
-            replace_folder(temporary, place)
+        try:
+            return Manifest.of(place, manifest.lineage).digest == sha256_of(place / MANIFEST) == manifest.digest
+        except OSError:
+            return False
+
+    def put(self, temporary: Path, manifest: Manifest) -> None:
+        """Gives a folder with the files of a bundle its address; a damaged bundle there is mended."""
+        if self.has(manifest):
+            return
+        (temporary / MANIFEST).write_bytes(manifest.to_bytes())
+        for path in temporary.iterdir():
+            path.chmod(0o444)
+        replace_folder(temporary, self._bundles / manifest.digest)
+
+    def keep(self, name: str, manifest: Manifest) -> Version:
+        """A bundle that is at its address becomes a version of a name, unless it is one, and its current one."""
         (self._names / name).mkdir(parents=True, exist_ok=True)
         known = self.versions(name)
         version = next((one for one in known if one.digest == manifest.digest), None)
         if version is None:
             number = known[-1].number + 1 if known else 1
-            version = Version(name, number, manifest.digest, round(time.time(), 3), place)
+            version = Version(name, number, manifest.digest, round(time.time(), 3), self._bundles / manifest.digest)
             replace_file(self._names / name / f"{number}.json", json.dumps(version.to_json()) + "\n")
         replace_file(self._names / name / CURRENT, f"{version.number}\n")
         return version
@@ -218,7 +228,7 @@ class ModelStore:
         try:
             value = parse_json_text(path.read_text(encoding="utf-8"))
             digest, promoted = value["bundle"], float(value["promoted"])
-            if not re.fullmatch("[0-9a-f]{64}", digest):
+            if not is_digest(digest):
                 raise ValueError("it names no bundle")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
@@ -238,12 +248,3 @@ def check_name(name: str) -> None:
             f"a model's name must have at most 128 letters, digits, '_', '-', '+' and '.', and begin with a letter or "
             f"digit; '{_RESERVED[0]}' is the newest run. {received(name)}"
         )
-
-
-def _is_whole(place: Path, manifest: Manifest) -> bool:
-    """Whether a bundle is at its address already, with every byte of it."""
-    try:
-        found = Manifest.of(place, manifest.lineage)
-        return found.digest == sha256_of(place / MANIFEST) == manifest.digest
-    except OSError:
-        return False

@@ -7,8 +7,9 @@ from typing import Any
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle
+from text_recognizer.promoted.object_store import ObjectStore
 from text_recognizer.promoted.store import ModelStore, Version
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, received
 from training.commands.base import Command, add_action
 from training.terminal.tables import print_table, shown
 
@@ -37,6 +38,11 @@ class Models(Command):
             action.add_argument("name", metavar="NAME", help="NAME, or NAME@VERSION" if action is show else None)
         for action in (listing, show):
             action.add_argument("--json", action="store_true", help="print JSON")
+        push = add_action(actions, "push", _push, "copy a version into an object store")
+        pull = add_action(actions, "pull", _pull, "copy a version from an object store")
+        for copy in (push, pull):
+            copy.add_argument("name", metavar="NAME", help="NAME, or NAME@VERSION")
+            copy.add_argument("address", metavar="ADDRESS", help="s3://bucket or s3://bucket/prefix")
         rollback.add_argument("--to", type=int, metavar="VERSION", help="default: the one before the current one")
 
 
@@ -139,4 +145,24 @@ def _rollback(arguments: argparse.Namespace) -> int:
         version = earlier[-1]
     store.set_current(version)
     print(f"{name} stands for {version} now")
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    store = ModelStore()
+    version = _version(store, arguments.name)
+    Bundle.read(version.folder).check_files()
+    there = ObjectStore(arguments.address)
+    print(f"pushed      {version}, which is {version.name}@{there.push(store, version)} in {there.address}")
+    return 0
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    name, at, number = arguments.name.partition("@")
+    if at and not number.isdecimal():
+        raise SpecError(f"a version is a number, as in {name}@2. {received(number)}")
+    there = ObjectStore(arguments.address)
+    version = there.pull(ModelStore(), name, int(number[:9]) if at else None, lambda at: Bundle.read(at).check_files())
+    print(f"pulled      {version} from {there.address}")
+    print(f"bundle      {version.folder}")
     return 0

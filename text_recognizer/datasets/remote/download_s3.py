@@ -58,19 +58,19 @@ def _get(endpoint_url: str | None, url: str, start: int, validator: str | None) 
         wanted["Range"] = f"bytes={start}-"
     if start and validator:
         wanted["IfMatch"] = validator
-    client, is_signed = _client(endpoint_url, anonymous=False)
+    client, is_signed = s3_client(endpoint_url)
     try:
         return client.get_object(**wanted)
     except ClientError as refusal:
         if not is_signed or refusal.response["Error"]["Code"] not in _REFUSED:
             raise
         try:
-            return _client(endpoint_url, anonymous=True)[0].get_object(**wanted)
+            return s3_client(endpoint_url, anonymous=True)[0].get_object(**wanted)
         except ClientError:
             raise refusal from None
 
 
-def _client(endpoint_url: str | None, anonymous: bool) -> tuple[Any, bool]:
+def s3_client(endpoint_url: str | None = None, anonymous: bool = False) -> tuple[Any, bool]:
     """A client, and whether it signs its requests: it does when credentials are found."""
     import boto3
     import botocore
@@ -87,5 +87,6 @@ def _client(endpoint_url: str | None, anonymous: bool) -> tuple[Any, bool]:
         read_timeout=TIMEOUT_S[1],
         retries={"mode": "standard", "max_attempts": 3},
         response_checksum_validation="when_required",  # the registry's sha256 decides, and parts have no checksum
+        request_checksum_calculation="when_required",  # a self-hosted store may not know those of today
     )
     return session.client("s3", endpoint_url=endpoint_url, config=config), is_signed

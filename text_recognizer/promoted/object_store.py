@@ -1,0 +1,184 @@
+"""ObjectStore: promoted models under an s3:// address, in the same layout as in the folder of a ModelStore.
+
+Version numbers are a store's own: a bundle is the same everywhere, and may be version 3 here and version 1 there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from text_recognizer.datasets.remote.download_s3 import s3_client
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, FileFacts, Manifest, digest_of, is_digest
+from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_name
+from text_recognizer.wording import received
+
+PIECE_BYTES = 1 << 20
+MOST_RECORD_BYTES = 1 << 16
+MOST_TRIES = 10  # of a number that others take at the same moment
+_NOT_THERE = ("NoSuchKey", "404")
+_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
+
+class ObjectStore:
+    """Promoted models at an address, at Amazon's or any store that speaks its protocol (AWS_ENDPOINT_URL).
+
+    Raises:
+        SpecError: it is no such address.
+    """
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+            raise SpecError(
+                f"models are pushed to and pulled from s3://bucket or s3://bucket/prefix. {received(address)}"
+            )
+        self.address = address.rstrip("/")
+        self._bucket, self._prefix = parts.netloc, f"{path}/" if (path := parts.path.strip("/")) else ""
+
+    @cached_property
+    def _client(self) -> Any:
+        return s3_client()[0]
+
+    def push(self, store: ModelStore, version: Version) -> int:
+        """Copies a version's bundle there, where its name stands for it from now on; its number there.
+
+        Raises:
+            DataError: the store refuses, or cannot be reached.
+        """
+        manifest = store.manifest(version)
+        with self._told(f"push {version} to {self.address}"):
+            place = f"bundles/{version.digest}"
+            if self._read(f"{place}/{MANIFEST}", MOST_BYTES) is None:  # it is written last
+                for name in (*manifest.files, MANIFEST):
+                    with open(version.folder / name, "rb") as file:
+                        self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{place}/{name}", Body=file)
+            number = self._number(version)
+            self._write(f"names/{version.name}/{CURRENT}", f"{number}\n")
+        return number
+
+    def pull(self, store: ModelStore, name: str, number: int | None, check: Callable[[Path], object]) -> Version:
+        """Copies a version from there; it becomes the current one here. Every file is compared with its hash.
+
+        Args:
+            number: of the version there; None for the current one.
+            check: raises what is wrong with the bundle in a folder.
+        Raises:
+            DataError: there is no such model, it is damaged, or the store cannot be reached.
+        """
+        check_name(name)
+        with self._told(f"pull {name} from {self.address}"), store.changing():
+            digest = self._digest(name, number)
+            content = self._needed(f"bundles/{digest}/{MANIFEST}", MOST_BYTES)
+            if digest_of(content) != digest:
+                raise DataError(f"{self.address}/bundles/{digest}/{MANIFEST} is not what was pushed. Push it again.")
+            manifest = Manifest.parse(content, f"{self.address}/bundles/{digest}/{MANIFEST}")
+            if not store.has(manifest):
+                folder = store.new_folder()
+                for file_name, facts in manifest.files.items():
+                    self._fetch(f"bundles/{digest}/{file_name}", folder / file_name, facts)
+                check(folder)
+                store.put(folder, manifest)
+            return store.keep(name, manifest)
+
+    def _number(self, version: Version) -> int:
+        """The number that a version has there; a new one where its bundle is new there."""
+        for _ in range(MOST_TRIES):
+            known = self._versions(version.name)
+            number = next((number for number, digest in known.items() if digest == version.digest), None)
+            if number is not None:
+                return number
+            number = max(known, default=0) + 1
+            record = json.dumps(version.to_json()) + "\n"
+            if self._write(f"names/{version.name}/{number}.json", record, IfNoneMatch="*"):
+                return number
+        raise DataError(f"others push '{version.name}' to {self.address} all the time. Push again.")
+
+    def _versions(self, name: str) -> dict[int, str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=f"{self._prefix}names/{name}/"
+        )
+        stems = [Path(entry["Key"]).stem for page in pages for entry in page.get("Contents", ())]
+        return {int(stem): self._digest(name, int(stem)) for stem in stems if stem.isdecimal()}
+
+    def _digest(self, name: str, number: int | None) -> str:
+        """The address of a version's bundle."""
+        if number is None:
+            text = self._needed(f"names/{name}/{CURRENT}", MOST_RECORD_BYTES).strip()
+            number = int(text) if text.isdigit() else 0
+        key = f"names/{name}/{number}.json"
+        try:
+            digest = parse_json_text(self._needed(key, MOST_RECORD_BYTES).decode())["bundle"]
+            if is_digest(digest):
+                return str(digest)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise DataError(f"{self.address}/{key} names no bundle: it is damaged. Push the model again.")
+
+    def _needed(self, key: str, most_bytes: int) -> bytes:
+        content = self._read(key, most_bytes)
+        if content is None:
+            raise DataError(f"there is no {self.address}/{key}. Push the model first, or choose another address.")
+        return content
+
+    def _read(self, key: str, most_bytes: int) -> bytes | None:
+        """An object; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            content: bytes = self._open(key).read(most_bytes + 1)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NOT_THERE:
+                return None
+            raise
+        if len(content) > most_bytes:
+            raise DataError(f"{self.address}/{key} is larger than the {most_bytes:,} bytes that are read.")
+        return content
+
+    def _open(self, key: str) -> Any:
+        return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+
+    def _fetch(self, key: str, path: Path, facts: FileFacts) -> None:
+        """One file of a bundle; nothing is written beyond its size."""
+        body, hashed, left = self._open(key), hashlib.sha256(), facts.size_bytes
+        with open(path, "wb") as file:
+            while left > 0 and (piece := body.read(min(left, PIECE_BYTES))):
+                hashed.update(piece)
+                file.write(piece)
+                left -= len(piece)
+            left -= len(body.read(1))
+        if left or hashed.hexdigest() != facts.sha256:
+            raise DataError(
+                f"{self.address}/{key} is not what was pushed: {facts.size_bytes:,} bytes with the sha256 "
+                f"{facts.sha256[:12]}…. Nothing of the bundle is kept. Push the model again."
+            )
+
+    def _write(self, key: str, text: str, **conditions: str) -> bool:
+        """Writes an object; whether the conditions allowed it."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=text.encode(), **conditions)
+        except ClientError as error:
+            if conditions and error.response["Error"]["Code"] in _TAKEN:
+                return False
+            raise
+        return True
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise DataError(
+                f"cannot {what}: {error}. Check the address, your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and "
+                f"AWS_ENDPOINT_URL where the store is not Amazon's."
+            ) from error

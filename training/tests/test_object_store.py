@@ -1,0 +1,171 @@
+"""Promoted models in an object store, against a real server of the protocol."""
+
+import json
+import shutil
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.promoted.object_store import ObjectStore
+from text_recognizer.promoted.store import ModelStore
+from text_recognizer.settings import weights_folder
+from training.cli import main as text_recognizer
+
+HERE, BUCKET = "s3://models/ours", "models"
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def client(server, tmp_path, monkeypatch):
+    """Of an empty bucket, which the settings of this test name and open."""
+    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+
+
+@pytest.fixture
+def ours(tmp_path):
+    """A store with a model that has two versions."""
+    store = ModelStore(tmp_path / "ours")
+    bundle = weights_folder() / "CharacterModel_DigitsDataset_lenet"
+    for run in ("a", "b"):
+        store.add("digits", bundle, {"run": run})
+    return store
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    return ModelStore(tmp_path / "theirs")
+
+
+def check(folder: Path) -> None:
+    Bundle.read(folder).check_files()
+
+
+@pytest.fixture
+def there(client):
+    return ObjectStore(HERE)
+
+
+@pytest.fixture
+def pull(there, theirs):
+    return lambda name="digits", number=None: there.pull(theirs, name, number, check)
+
+
+def test_what_is_pushed_is_pulled_elsewhere_with_all_that_is_known_of_it(client, there, pull, ours, theirs):
+    first, second = ours.versions("digits")
+    assert there.push(ours, second) == 1  # numbers are a store's own
+    pulled = pull()
+    assert (str(pulled), pulled.digest) == ("digits@1", second.digest)
+    assert theirs.manifest(pulled) == ours.manifest(second)
+    assert find_bundle(pulled.folder).run_id == find_bundle(second.folder).run_id
+    assert there.push(ours, first) == 2
+    assert pull().digest == first.digest  # what the name stands for there by now
+    assert pull(number=1) == pulled == theirs.current("digits")
+    assert there.push(ours, second) == 1  # pushed again, it keeps its number
+    assert pull() == pulled
+
+
+def test_a_number_that_another_has_taken_meanwhile_is_not_overwritten(client, there, pull, ours, theirs, monkeypatch):
+    first, second = ours.versions("digits")
+    there.push(ours, first)
+    looked, look = [], ObjectStore._versions
+
+    def look_too_early(self, name):
+        looked.append(name)
+        return {} if len(looked) == 1 else look(self, name)
+
+    monkeypatch.setattr(ObjectStore, "_versions", look_too_early)
+    assert there.push(ours, second) == 2
+    assert pull(number=1).digest == first.digest
+
+
+def tamper(client, key, change):
+    body = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    client.put_object(Bucket=BUCKET, Key=key, Body=change(body))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("model.weights.h5", lambda body: body[:-1] + b"?", "is not what was pushed: .* bytes with the sha256"),
+        ("model.weights.h5", lambda body: body[:-1], "is not what was pushed"),
+        ("bundle.json", lambda body: body + b" ", "is not what was pushed"),
+        ("promoted.json", lambda body: body.replace(b"model.weights", b"../../weights"), "is not what was pushed"),
+    ],
+)
+def test_what_was_changed_there_is_refused_and_leaves_nothing_here(
+    client, there, pull, ours, theirs, name, change, message
+):
+    version = ours.current("digits")
+    there.push(ours, version)
+    tamper(client, f"ours/bundles/{version.digest}/{name}", change)
+    with pytest.raises(DataError, match=message):
+        pull()
+    assert theirs.names() == []
+    assert list(theirs.folder.glob("bundles/[!.]*")) == []
+
+
+def test_a_bundle_of_a_newer_version_is_not_taken_in(client, there, pull, ours, theirs, tmp_path):
+    folder = Path(shutil.copytree(weights_folder() / "CharacterModel_DigitsDataset_lenet", tmp_path / "newer"))
+    (folder / "bundle.json").write_text(json.dumps(json.loads((folder / "bundle.json").read_text()) | {"format": 9}))
+    there.push(ours, ours.add("newer", folder, {}))
+    with pytest.raises(DataError, match="has format 9, .*Upgrade to the version that wrote it"):
+        pull("newer")
+    assert theirs.names() == []
+
+
+@pytest.mark.parametrize("record", [b"", b"[]", b'{"bundle": "../../x"}', b"{" * 100])
+def test_a_damaged_record_there_is_a_sentence(client, there, pull, ours, theirs, record):
+    there.push(ours, ours.current("digits"))
+    tamper(client, "ours/names/digits/1.json", lambda body: record)
+    with pytest.raises(DataError, match="names/digits/1.json names no bundle: it is damaged"):
+        pull()
+
+
+def test_what_is_not_there_is_a_sentence(client, there, pull, ours, theirs, monkeypatch):
+    with pytest.raises(DataError, match="there is no s3://models/ours/names/digits/current. Push the model first"):
+        pull()
+    with pytest.raises(DataError, match=r"cannot push digits@2 to s3://nowhere: .*NoSuchBucket.*AWS_ENDPOINT_URL"):
+        ObjectStore("s3://nowhere").push(ours, ours.current("digits"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(DataError, match=r"cannot pull digits from s3://models/ours: Could not connect"):
+        ObjectStore(HERE).pull(theirs, "digits", None, check)
+
+
+@pytest.mark.parametrize("address", ["models", "https://models/ours", "s3://", "s3:///ours", "s3://a/b?c"])
+def test_another_kind_of_address_is_refused(address):
+    with pytest.raises(SpecError, match="pushed to and pulled from s3://bucket"):
+        ObjectStore(address)
+
+
+def test_the_commands_push_and_pull(client, ours, theirs, monkeypatch, capfd):
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(ours.folder))
+    assert text_recognizer(["models", "push", "digits@2", HERE]) == 0
+    assert f"digits@2, which is digits@1 in {HERE}" in capfd.readouterr().out
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(theirs.folder))
+    assert text_recognizer(["models", "pull", "digits", f"{HERE}/"]) == 0
+    assert "pulled      digits@1" in capfd.readouterr().out
+    assert find_bundle("digits").folder == theirs.current("digits").folder
+    assert text_recognizer(["models", "pull", "digits@x", HERE]) == 2
