@@ -13,8 +13,8 @@ from text_recognizer.errors import DataError
 from text_recognizer.exports.base import Images, ModelExport, Outputs
 from text_recognizer.models.base import Model, main_output
 from text_recognizer.models.bundle import Bundle
+from text_recognizer.models.twin import INPUT, OUTPUT, session_outputs
 
-INPUT, OUTPUT = "image", "logits"
 METADATA = "text_recognizer"  # the key of a file's metadata
 _CALIBRATION_BATCH = 16
 
@@ -57,9 +57,8 @@ class OnnxExport(ModelExport):
             made.replace(output)
 
     def load(self, output: Path) -> Outputs:
-        runtime = _package("onnxruntime")
-        session = runtime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
-        return lambda images: np.asarray(session.run([OUTPUT], {INPUT: images})[0])
+        _package("onnxruntime")
+        return session_outputs(output)
 
 
 def _quantized(plain: Path, samples: Images) -> Path:

@@ -57,6 +57,7 @@ class Model(ABC):
     untrainable_remedy: ClassVar[str] = ""
     score_batch_size: int = 512  # the most samples of a batch when a split is scored
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
+    runtime: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None  # computes `outputs` instead of Keras
     alternatives: int | None = None  # readings that `decode` lists for an image; None leaves that to the model
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
@@ -198,6 +199,8 @@ class Model(ABC):
 
     def outputs(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """(B, …) what the network returns for images (B, H, W, C) that look like the dataset's."""
+        if self.runtime is not None:
+            return self.runtime(images)
         return np.asarray(self._compiled(self._outputs, {"image": images}))
 
     def _outputs(self, batch: Batch) -> Any:

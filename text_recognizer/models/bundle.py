@@ -1,6 +1,7 @@
 """Bundle: a trained model as a folder that explains itself.
 
 bundle.json         what it is: spec, run id, classes, image shape, metrics, versions, hashes of the other files
+model.onnx          optional, its ONNX twin: the network for readings without TensorFlow
 model.weights.h5    the weights; the file itself carries spec and run id too, as HDF5 attributes
                     and what else a model has learnt: the language model and lexicon of a reader of lines
 """
@@ -20,6 +21,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
+from text_recognizer.models.twin import TWIN, can_run, twin_outputs
 from text_recognizer.parts import make_part
 from text_recognizer.promoted.manifest import MANIFEST, Manifest
 from text_recognizer.promoted.store import ModelStore
@@ -111,6 +113,20 @@ class Bundle:
                 if isinstance(error, TextRecognizerError):
                     raise
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
+        model.read_files(self.folder)
+        return model
+
+    def load_to_read(self) -> Model:
+        """The model for readings alone; by its ONNX twin where there is one and onnxruntime: no TensorFlow is imported.
+
+        Raises:
+            DataError: as `load`.
+        """
+        if TWIN not in self.hashes or not can_run():
+            return self.load()
+        self.check_files()
+        model = build_model(self.spec, self.data_spec)
+        model.runtime = twin_outputs(self.folder / TWIN, self.data_spec)
         model.read_files(self.folder)
         return model
 

@@ -35,7 +35,7 @@ class Predictor(ABC):
         if found != self.target:
             does = "finds lines on pages" if found == "pixels" else f"reads a {found}"
             raise DataError(f"the bundle {self.bundle.folder} {does}, it does not read a {self.target}.")
-        self._model = self.bundle.load()
+        self._model = self.bundle.load_to_read()
         self._model.alternatives = alternatives
 
     def predict(self, image: ImageSource) -> Prediction:

@@ -58,7 +58,7 @@ def test_a_bundle_is_at_the_address_that_its_files_and_their_origin_have(store, 
     first = store.add("digits", bundle, {"run": "a"})
     assert store.manifest(first).digest == first.digest == first.folder.name
     assert store.add("digits", bundle, {"run": "b"}).digest != first.digest
-    assert set(store.manifest(first).hashes) == {"bundle.json", "model.weights.h5"}
+    assert set(store.manifest(first).hashes) == {"bundle.json", "model.onnx", "model.weights.h5"}
 
 
 def test_a_name_can_go_back_and_forth(store, bundle):

@@ -1,0 +1,50 @@
+"""Gives a bundle its ONNX twin."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.exports.base import Images, check_same
+from text_recognizer.exports.onnx import OnnxExport
+from text_recognizer.models.bundle import DESCRIPTION, Bundle
+from text_recognizer.models.twin import TWIN
+from text_recognizer.whole_files import replace_file, sha256_of
+
+CHECKED_IMAGES = 8
+WIDTHS = (2, 8, 32)  # times the height, of lines
+
+
+def add_twin(folder: Path) -> float:
+    """Writes the twin into a bundle's folder, compared with the network before it is kept.
+
+    The bundle's description names it from then on.
+
+    Returns:
+        the largest difference between their logits.
+    Raises:
+        DataError: the network has no form in ONNX, its twin gives other logits, or a package is missing.
+    """
+    bundle, path, export = Bundle.read(folder), folder / f".{TWIN}.new", OnnxExport()
+    model = bundle.load()
+    checked = _made_images(model.data_spec)
+    try:
+        export.write(model, bundle, path, checked[0])
+        outputs = export.load(path)
+        difference = max(check_same(model, outputs, images, folder / TWIN) for images in checked)
+        path.replace(folder / TWIN)
+    finally:
+        path.unlink(missing_ok=True)
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    described["files_sha256"] = {**described.get("files_sha256", {}), TWIN: sha256_of(folder / TWIN)}
+    replace_file(folder / DESCRIPTION, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    return difference
+
+
+def _made_images(data_spec: DataSpec) -> list[Images]:
+    """Noise reaches every part of a network; of lines, in several widths."""
+    height, width, channels = data_spec.input_shape
+    random = np.random.default_rng(0)
+    widths = [times * height for times in WIDTHS] if width is None else [width]
+    return [random.integers(0, 256, (CHECKED_IMAGES, height, one, channels), np.uint8) for one in widths]

@@ -1,0 +1,49 @@
+"""The ONNX twin of a bundle's network: the same logits without TensorFlow, for those who only read."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import DataError
+
+TWIN = "model.onnx"
+INPUT, OUTPUT = "image", "logits"
+Outputs = Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+def can_run() -> bool:
+    """Whether onnxruntime is installed."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def twin_outputs(path: Path, data_spec: DataSpec) -> Outputs:
+    """A function of images (B, H, W, C) to logits (B, …).
+
+    Raises:
+        DataError: the file is damaged, or its network is of other images or classes.
+    """
+    try:
+        outputs = session_outputs(path)
+        height, width, channels = data_spec.input_shape
+        found = outputs(np.zeros((1, height, width or 4 * height, channels), np.uint8)).shape
+    except Exception as error:  # noqa: BLE001 - onnxruntime's own kinds of errors are no part of its interface
+        raise DataError(f"{path} cannot be used: {error}. Copy the bundle again, or remove the file.") from None
+    if found[-1] != len(data_spec.classes):
+        raise DataError(f"{path} has {found[-1]} classes, the bundle {len(data_spec.classes)}. Copy the bundle again.")
+    return outputs
+
+
+def session_outputs(path: Path) -> Outputs:
+    """The same for any file that `exports.onnx` has written, unchecked."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Threads that wait for the next picture must not keep a core busy meanwhile.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    return lambda images: np.asarray(session.run([OUTPUT], {INPUT: images})[0])
