@@ -1,15 +1,23 @@
 """Promotion: the model of a run gets a name, and with it what is known of where it comes from."""
 
+import importlib.util
+import shutil
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.errors import DataError, RunError, TextRecognizerError
+from text_recognizer.exports.twin import add_twin
 from text_recognizer.models.bundle import DESCRIPTION, Bundle, find_bundle
+from text_recognizer.models.twin import TWIN
 from text_recognizer.promoted.manifest import MANIFEST, Manifest
 from text_recognizer.promoted.store import ModelStore, Version
 from text_recognizer.whole_files import sha256_of
 from training.runs.contents import MODEL
 from training.runs.run import Run, is_made
+from training.terminal.command_line import say
+from training.terminal.log_file import standard_error_off
 
 MOST_ANCESTORS = 20
 
@@ -22,7 +30,39 @@ def promote(bundle: Bundle, name: str) -> Version:
         DataError: the bundle is damaged, or the models folder cannot be written.
     """
     bundle.check_files()
-    return ModelStore().add(name, bundle.folder, lineage_of(bundle))
+    store = ModelStore()
+    with tempfile.TemporaryDirectory() as folder:
+        return store.add(name, _with_twin(bundle, name, store, Path(folder)), lineage_of(bundle))
+
+
+def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Path:
+    """A folder with the bundle and its ONNX twin; without, where the packages or the network do not allow one."""
+    if TWIN in bundle.hashes or not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "tf2onnx"))):
+        return bundle.folder
+    for version in store.versions(name):
+        if _is_with_twin(version.folder, bundle):
+            return version.folder  # which keeps its number: another export may differ in its bytes
+    copied = empty / MODEL
+    copied.mkdir()
+    for path in bundle.folder.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, copied / path.name)
+    try:
+        with standard_error_off():  # notes of TensorFlow
+            add_twin(copied)
+    except DataError as error:
+        say(f"promoted without an ONNX twin: {error}")
+        return bundle.folder
+    return copied
+
+
+def _is_with_twin(promoted: Path, bundle: Bundle) -> bool:
+    try:
+        found = Bundle.read(promoted)
+    except DataError:
+        return False
+    same = all(found.hashes.get(file) == sha256 for file, sha256 in bundle.hashes.items())
+    return same and TWIN in found.hashes and found.run_id == bundle.run_id
 
 
 def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.models.bundle import find_bundle
+from text_recognizer.models.twin import TWIN
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
@@ -68,6 +69,19 @@ def test_a_run_is_promoted_and_its_name_is_taken_wherever_a_bundle_is(make_run, 
     make_run("digits-more")  # an exact name counts before the start of an id
     spec = spec_from(json.dumps(SPEC.to_json()), None, {"train_args.initial_weights": "digits"})
     assert spec.train_args["initial_weights"] == "digits@1"  # which the run will mean tomorrow, too
+
+
+def test_a_promoted_model_is_given_its_onnx_twin_once(make_run, capfd):
+    pytest.importorskip("tf2onnx")
+    model = make_run("one").folder / "model"
+    (model / TWIN).unlink()
+    described = json.loads((model / "bundle.json").read_text())
+    del described["files_sha256"]
+    (model / "bundle.json").write_text(json.dumps(described))
+    for _ in range(2):
+        run_command(capfd, "promote", "one", "--as", "digits")
+    assert [TWIN in find_bundle(str(version)).hashes for version in ModelStore().versions("digits")] == [True]
+    assert not (model / TWIN).exists()
 
 
 def test_a_sweep_takes_a_name_only_with_its_version(make_run, capfd):
