@@ -77,9 +77,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if summary.state == "damaged":
         raise RunError(str(summary.damage))
     history = History(facts.metric, _trials(folder))
-    metric = history.metric
-    rows = [_trial_facts(trial, history) for trial in sorted(history.trials.values(), key=history.by_value)]
-    _keep_what_differs(rows)
+    metric, rows = history.metric, trial_rows(history)
     if arguments.json:
         print(json.dumps({**summary.to_json(), "trials_shown": rows}, indent=1, default=str))
         return 0
@@ -104,7 +102,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {known}.")
     chosen = {number: trial for number, trial in trials.items() if arguments.trial in (None, number)}
     if arguments.json:
-        print(json.dumps([_explained(trial) for trial in chosen.values()], indent=1, default=str))
+        print(json.dumps([explained(trial) for trial in chosen.values()], indent=1, default=str))
         return 0
     for number, trial in chosen.items():
         print(f"trial {number}: {json.dumps(trial.point, default=str)}")
@@ -122,7 +120,8 @@ def _explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _explained(trial: Trial) -> dict[str, Any]:
+def explained(trial: Trial) -> dict[str, Any]:
+    """Why a trial was suggested, and what became of it."""
     runs = [
         {
             "id": run.id,
@@ -170,25 +169,39 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _steer(arguments: argparse.Namespace) -> int:
-    folder = find_sweep(arguments.name)
-    wish, _ = _WISHES[arguments.action]
+    print(steered(find_sweep(arguments.name), arguments.action))
+    return 0
+
+
+def steered(folder: SweepFolder, action: str) -> str:
+    """Asks a sweep to pause, resume, stop or cancel; says what will come of it.
+
+    Raises:
+        RunError: it is over, or damaged.
+    """
+    wish, _ = _WISHES[action]
     folder.facts()  # a damaged sweep is not steered
     link, holder, state = registered(folder), folder.holder(), sweep_state(folder, folder.events())
     if wish != "run" and link is None and holder is None and state in ("finished", "cancelled"):
-        raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {arguments.action}.")
+        raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {action}.")
     folder.set_wish(wish)
     if holder is not None:
-        print(f"{folder.name}: {arguments.action}, told {holder}")
-    elif link is not None:
+        return f"{folder.name}: {action}, told {holder}"
+    if link is not None:
         steer(link, wish)  # agents elsewhere may serve it
-        print(f"{folder.name}: {arguments.action}; it is not served from here now.")
-    else:
-        print(f"{folder.name}: {arguments.action}; it is not running. Start it again with its run_sweep command.")
-    return 0
+        return f"{folder.name}: {action}; it is not served from here now."
+    return f"{folder.name}: {action}; it is not running. Start it again with its run_sweep command."
 
 
 def _trials(folder: SweepFolder) -> dict[int, Trial]:
     return read_trials(folder.events(), folder.path)
+
+
+def trial_rows(history: History) -> list[dict[str, Any]]:
+    """The trials of a sweep, best first, each with what tells it from the others."""
+    rows = [_trial_facts(trial, history) for trial in sorted(history.trials.values(), key=history.by_value)]
+    _keep_what_differs(rows)
+    return rows
 
 
 def _trial_facts(trial: Trial, history: History) -> dict[str, Any]:

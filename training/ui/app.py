@@ -14,12 +14,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.wording import received
+from training.commands.sweeps import steered
 from training.runs.run import Run
 from training.ui import run_views, samples
 from training.ui.events import Feed
 from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import COOKIE, HEADERS, Guard
+from training.ui.sweep_views import SweepFeed, Sweeps, SweepView
 from training.ui.tails import Cursor
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
@@ -40,6 +43,9 @@ class Page:
     poller: Poller
     guard: Guard
 
+    def __post_init__(self) -> None:
+        self.sweeps = Sweeps(self.index)
+
     def app(self) -> "Guarded":
         answers: dict[str, Answer] = {
             "runs": self.runs,
@@ -47,9 +53,12 @@ class Page:
             "run": lambda request: run_views.one(self._fresh(), _key(request)),
             "compare": lambda request: run_views.compare(self._fresh(), request.query_params.getlist("run")),
             "samples": self.samples,
+            "sweeps": lambda _: self._sweeps().table(),
+            "sweep": lambda request: self._sweep(request).described(),
+            "importance": lambda request: self._sweep(request).importance(),
         }
         routes = [Route(f"/api/{name}", partial(_answer, answer)) for name, answer in answers.items()]
-        actions: dict[str, Callable[[dict[str, Any]], Any]] = {"stop": self.stop}
+        actions: dict[str, Callable[[dict[str, Any]], Any]] = {"stop": self.stop, "steer": self.steer}
         routes += [Route(f"/api/{name}", partial(_act, act), methods=["POST"]) for name, act in actions.items()]
         routes.append(Route("/api/picture", partial(_picture, self.picture)))
         routes.append(Route("/api/events", self.events))
@@ -81,6 +90,19 @@ class Page:
         Run(row.folder).request_stop("asked to on the page")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
+    def _sweeps(self) -> Sweeps:
+        self.poller.refresh_if_idle()
+        return self.sweeps
+
+    def _sweep(self, request: Request) -> SweepView:
+        return self._sweeps().view(request.query_params.get("sweep", ""))
+
+    def steer(self, asked: dict[str, Any]) -> dict[str, str]:
+        action = asked.get("action")
+        if action not in ("pause", "resume", "stop"):
+            raise RunError(f"a sweep can be asked to pause, resume or stop. {received(action)}")
+        return {"said": steered(self.sweeps.view(str(asked.get("sweep"))).folder, action)}
+
     async def events(self, request: Request) -> Response:
         asked = request.query_params
         columns = [column for column in asked.get("columns", "").split(",") if column]
@@ -93,6 +115,7 @@ class Page:
                 runs=dict(map(_cursor, asked.getlist("run")[: run_views.MOST_COMPARED])),
                 logs=dict(map(_cursor, asked.getlist("log")[:1])),
                 cells=partial(run_views.cells, columns=columns) if columns else None,
+                more=SweepFeed(self.sweeps.view(asked["sweep"])).news if "sweep" in asked else tuple,
             )
         except TextRecognizerError as error:
             return _json({"error": str(error)}, 404)

@@ -44,7 +44,7 @@ class Index:
             if not thorough:
                 live = [key for key, row in self._rows.items() if row.state in AT_WORK]
                 return {key for key in live if self._update(key, self._rows[key].folder)}
-            found = {self._key(folder): folder for folder in runs_below(self.root)}
+            found = {key_below(self.root, folder): folder for folder in runs_below(self.root)}
             lost = self._rows.keys() - found.keys()
             for key in lost:
                 del self._rows[key], self._signatures[key]
@@ -72,13 +72,10 @@ class Index:
     def key_of(self, folder: Path) -> str | None:
         """The key of a run's folder; None where it is not below this one."""
         try:
-            key = self._key(folder.resolve())
+            key = key_below(self.root, folder.resolve())
         except (OSError, ValueError):
             return None
         return key if key in self._rows else None
-
-    def _key(self, folder: Path) -> str:
-        return quote_from_bytes(os.fsencode(folder.relative_to(self.root)), safe="/=+,@ ")
 
     def _update(self, key: str, folder: Path) -> bool:
         signature = _signature(folder)
@@ -92,6 +89,15 @@ class Index:
             return self._rows.pop(key, None) is not None
         self._rows[key] = row
         return row != before
+
+
+def key_below(root: Path, folder: Path) -> str:
+    """The path of a folder below another, as it can stand in an address.
+
+    Raises:
+        ValueError: it is not below the other.
+    """
+    return quote_from_bytes(os.fsencode(folder.relative_to(root)), safe="/=+,@ ")
 
 
 def runs_below(root: Path) -> Iterator[Path]:

@@ -43,14 +43,14 @@ export function chart(title, large = false) {
   let plot = null, last = null;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function draw(series, { log = false, smoothing = 0, axis = "epoch" } = {}) {
-    last = [series, { log, smoothing, axis }];
+  function draw(series, { log = false, smoothing = 0, axis = "epoch", logX = false } = {}) {
+    last = [series, { log, smoothing, axis, logX }];
     const keep = (y) => (y !== null && Number.isFinite(y) && (!log || y > 0) ? y : null);
     const tables = series.map((one) => [one.points.map((p) => p[0]), one.points.map((p) => keep(p[1]))]);
     const [xs, ...columns] = tables.length ? uPlot.join(tables) : [[]];
     const lines = [], data = [xs];
     series.forEach((one, at) => {
-      const style = { stroke: one.colour, dash: one.dashed ? [5, 4] : undefined, spanGaps: true, points: { show: xs.length < 2 } };
+      const style = { stroke: one.colour, dash: one.dashed ? [5, 4] : undefined, spanGaps: true, points: { show: one.dots || xs.length < 2, size: one.dots ? 7 : 5 }, ...(one.dots ? { paths: () => null } : {}) };
       const value = (_, y) => (y === null || y === undefined ? "-" : String(Number(y.toPrecision(6))));
       if (smoothing) {
         lines.push({ ...style, label: `${one.label} (raw)`, class: "raw", value, alpha: 0.3, width: 1 });
@@ -59,14 +59,14 @@ export function chart(title, large = false) {
       lines.push({ ...style, label: one.label, value, width: 1.7 });
       data.push(smoothing ? smoothed(columns[at], smoothing) : columns[at]);
     });
-    const shape = JSON.stringify([lines.map((line) => [line.label, line.stroke]), log, axis]);
+    const shape = JSON.stringify([lines.map((line) => [line.label, line.stroke]), log, axis, logX]);
     if (plot && plot.shape === shape) return plot.setData(data);
     plot?.destroy();
     const line = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
     const options = {
       width: Math.max(place.clientWidth, 200),
       height: large ? 340 : 220,
-      scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
+      scales: { x: { time: false, ...(logX ? { distr: 3 } : {}) }, y: log ? { distr: 3 } : {} },
       axes: [{ ...line, label: axis, labelSize: 18, size: 34 }, { ...line, size: 64 }],
       series: [{ label: axis }, ...lines],
       legend: { live: true },

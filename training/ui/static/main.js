@@ -5,8 +5,9 @@ import { query } from "./api.js";
 import { runs } from "./runs.js";
 import { run } from "./run.js";
 import { compare } from "./compare.js";
+import { sweep, sweeps } from "./sweeps.js";
 
-const VIEWS = { runs, run, compare };
+const VIEWS = { runs, run, compare, sweeps, sweep };
 const main = document.getElementById("main");
 let leave = () => {};
 let shown = 0;

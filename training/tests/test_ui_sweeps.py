@@ -1,0 +1,120 @@
+"""The page of a sweep says what the commands say of it, tells only what changed, and steers with its token."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from training.cli import main as text_recognizer
+from training.tests.sweep_support import SPACE, MadeUpExecutor, sweep_of
+from training.ui.app import Page
+from training.ui.index import Index
+from training.ui.poller import Poller
+from training.ui.safety import Guard
+from training.ui.sweep_views import SweepFeed
+
+STOPPED = {
+    "stop": True,
+    "band": 2,
+    "value": 0.5,
+    "threshold": 0.25,
+    "runs_at_band": 3,
+    "text": "stopped: 0.5 is above 0.25",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A sweep of six trials; the larger the layer, the worse. Its journal says that one was stopped."""
+    root = tmp_path_factory.mktemp("runs")
+    executor = MadeUpExecutor(lambda spec, _: iter([spec.network_args["layer_size"] / 3] * 4))
+    sweep, _ = sweep_of(SPACE.format(method="grid"), root, executor, name="digits")
+    sweep.run()
+    executor.close()
+    sweep.folder.hold()
+    sweep.folder.append("decision", trial=2, run=sweep.history.trials[2].runs[0].id, **STOPPED)
+    sweep.folder.release()
+    return root
+
+
+@pytest.fixture
+def page(root):
+    index = Index(root)
+    return Page(index, Poller(index), Guard("127.0.0.1", "the-token"))
+
+
+@pytest.fixture
+def client(page):
+    return TestClient(page.app(), base_url="http://127.0.0.1:8017")
+
+
+def told(root, capsys, monkeypatch, *arguments: str) -> Any:
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(root))
+    assert text_recognizer(["sweeps", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_sweep_and_its_trials_are_those_of_sweeps_show_to_the_last_digit(root, client, capsys, monkeypatch):
+    expected = told(root, capsys, monkeypatch, "show", "digits")
+    found = client.get("/api/sweep", params={"sweep": "digits"}).json()
+    columns = expected["trials_shown"][0].keys()
+    assert [{name: row[name] for name in columns} for row in found["trials_shown"]] == expected["trials_shown"]
+    assert {name: found[name] for name in ("state", "trials", "best", "metric")} == {
+        name: expected[name] for name in ("state", "trials", "best", "metric")
+    }
+
+
+def test_every_trial_says_by_what_it_was_stopped(root, client, capsys, monkeypatch):
+    expected = {one["trial"]: one["decisions"] for one in told(root, capsys, monkeypatch, "explain", "digits")}
+    rows = client.get("/api/sweep", params={"sweep": "digits"}).json()["trials_shown"]
+    assert {row["trial"]: row["decisions"] for row in rows} == expected
+    [stopped] = [row for row in rows if row["decisions"]]
+    assert STOPPED.items() <= stopped["decisions"][0].items()
+    assert STOPPED["text"] in client.get("/api/run", params={"run": stopped["runs"][0]}).json()["ending"]
+
+
+def test_the_table_of_sweeps_leads_to_each(root, client, capsys, monkeypatch):
+    [expected] = told(root, capsys, monkeypatch, "list")
+    shown = client.get("/api/sweeps").json()
+    [[key, state, *cells]] = shown["rows"]
+    assert (key, state, dict(zip(shown["columns"], cells, strict=True))["trials"]) == ("digits", "finished", "6/6")
+    assert expected["name"] == cells[0]
+
+
+def test_a_page_of_a_sweep_is_told_of_the_trials_that_changed_only(root, page):
+    page.poller.refresh()
+    view = page.sweeps.view("digits")
+    feed = SweepFeed(view)
+    assert [*feed.news()] == []
+    assert [*feed.news()] == []
+    changed = view.trials()[0]["trial"]
+    feed._told[changed]["state"] = "running"  # type: ignore[index]
+    [(name, rows)] = feed.news()
+    assert (name, [row["trial"] for row in rows]) == ("trials", [changed])
+
+
+def test_a_sweep_is_steered_with_the_token_only(root, client):
+    asked = {"sweep": "digits", "action": "pause"}
+    assert client.post("/api/steer", json=asked).status_code == 403
+    client.get("/api/runs")
+    with_token = {"x-token": "the-token"}
+    answer = client.post("/api/steer", json=asked, headers=with_token)
+    assert (answer.status_code, "there is nothing to pause" in answer.json()["error"]) == (400, True)
+    for wrong in ({"sweep": "digits", "action": "explode"}, {"sweep": "../x", "action": "pause"}, {}):
+        assert client.post("/api/steer", json=wrong, headers=with_token).status_code == 400
+
+
+def test_a_sweep_that_cannot_be_read_says_why(root, client, tmp_path, page):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sweep.json").write_text("[]")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "sweep.json").symlink_to(root / "digits" / "sweep.json")
+    index = Index(tmp_path)
+    client = TestClient(Page(index, Poller(index), page.guard).app(), base_url="http://127.0.0.1:8017")
+    assert {row[0]: row[1] for row in client.get("/api/sweeps").json()["rows"]} == {
+        "broken": "damaged",
+        "linked": "damaged",
+    }
+    assert "no JSON object" in client.get("/api/sweep", params={"sweep": "broken"}).json()["error"]
+    assert "leads out of" in client.get("/api/sweep", params={"sweep": "linked"}).json()["error"]

@@ -1,0 +1,125 @@
+// All sweeps, and one: its trials with why each was stopped, the best against time, and what its parameters do.
+
+import { el, facts, fill, section, select, state, table } from "./dom.js";
+import { get, listen, post, query } from "./api.js";
+import { chart, colour } from "./chart.js";
+import { parallel } from "./parallel.js";
+
+export async function sweeps(place) {
+  const shown = await get("sweeps");
+  const rows = shown.rows.map(([key, , ...cells]) => cells.map((text, at) =>
+    at === 0 ? el("a", { href: `#/sweep?${query({ sweep: key })}` }, text) : shown.columns[at] === "state" ? state(text) : text));
+  place.append(el("h1", {}, "Sweeps"), rows.length ? table(shown.columns, rows, "Sweeps") : el("p", { class: "soft" }, "There are no sweeps here yet."));
+}
+
+export async function sweep(place, params, change) {
+  const key = params.get("sweep") || "";
+  const shown = await get("sweep", { sweep: key });
+  const trials = new Map(shown.trials_shown.map((row) => [row.trial, row]));
+  const better = shown.goal === "maximize" ? (a, b) => a > b : (a, b) => a < b;
+  let within = () => true;
+
+  const top = el("div"), list = el("div"), rungs = el("div"), importance = el("div");
+  const best = chart("Best so far"), scatter = chart("Scatter");
+  const numbers = () => [...new Set([...trials.values()].flatMap((row) => Object.entries(row.point).filter(([, value]) => typeof value === "number").map(([name]) => name)))];
+  const measures = () => [shown.metric, ...new Set([...trials.values()].flatMap((row) => Object.keys(row.tested)))];
+  let across = params.get("across") || numbers()[0] || "", up = params.get("up") || shown.metric;
+  const choice = el("div", { class: "bar" });
+  const lines = parallel((test) => { within = test; drawList(); });
+  place.append(top, section("Trials", lines.element, list), section("What the parameters do", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
+
+  function ordered() {
+    const worth = (row) => row.value === null || row.value === undefined;
+    return [...trials.values()].sort((a, b) => worth(a) - worth(b) || (better(a.value, b.value) ? -1 : better(b.value, a.value) ? 1 : a.trial - b.trial));
+  }
+
+  function counts() {
+    const states = [...trials.values()].map((row) => row.state);
+    return [...new Set(states)].map((name) => `${states.filter((one) => one === name).length} ${name}`).join(", ");
+  }
+
+  function drawTop() {
+    const said = el("span", { role: "status" });
+    const ask = (action) => el("button", { type: "button", onclick: async () => {
+      said.textContent = await post("steer", { sweep: key, action }).then((answer) => answer.said, (fault) => fault.message);
+    } }, { pause: "Pause", resume: "Resume", stop: "Stop" }[action]);
+    const first = ordered().find((row) => row.state === "finished");
+    fill(top, el("h1", {}, shown.name, " ", state(shown.state)),
+      shown.damage ? el("p", { class: "error" }, shown.damage) : null,
+      first ? el("p", {}, "Best: ", trialLink(first), `, ${shown.metric} ${first.shown} with ${JSON.stringify(first.point)}`) : null,
+      facts([["search", `${shown.method}, ${shown.goal} ${shown.metric}`], ["trials", `${shown.trials}: ${counts()}`], 
+        ["created", shown.created], ["from", shown.source], ["driven by", shown.holder], ["folder", shown.folder]]),
+      el("div", { class: "bar" }, shown.holder ? ["pause", "resume", "stop"].map(ask) : null, said));
+  }
+
+  const trialLink = (row) => (row.runs[0] ? el("a", { href: `#/run?${query({ run: row.runs[0] })}` }, `trial ${row.trial}`) : `trial ${row.trial}`);
+
+  // The decision that stopped it; of those that went on, nothing.
+  function why(row) {
+    const stop = row.decisions.find((one) => one.stop);
+    return [...(stop ? [stop.text] : []), ...row.why.filter((text) => !stop || !text.includes(stop.text))].join("; ");
+  }
+
+  function drawList() {
+    const rows = ordered().filter(within);
+    const names = [...new Set(rows.flatMap((row) => Object.keys(row.point)))];
+    fill(list, el("p", { class: "soft", role: "status" }, `${rows.length} of ${trials.size} trials`),
+      table(["trial", "state", shown.metric, "why it was stopped", ...names], rows.map((row) => [trialLink(row), state(row.state), row.shown,
+        el("span", { class: "long" }, why(row)), ...names.map((name) => (row.point[name] === undefined ? "-" : text(row.point[name])))]), "Trials"));
+  }
+
+  function drawCharts() {
+    const over = [...trials.values()].filter((row) => row.ended && typeof row.value === "number" && ["finished", "stopped"].includes(row.state)).sort((a, b) => a.ended - b.ended);
+    let record = null;
+    const steps = over.map((row) => [(row.ended - over[0].ended) / 60, (record = record === null || better(row.value, record) ? row.value : record)]);
+    const each = over.map((row) => [(row.ended - over[0].ended) / 60, row.value]);
+    best.draw([{ label: "best so far", points: steps, colour: colour(0) }, { label: "each trial", points: each, colour: colour(1), dots: true }], { axis: "minutes" });
+    const dots = [...trials.values()].map((row) => [row.point[across], up === shown.metric ? row.value : row.tested[up]])
+      .filter(([x, y]) => typeof x === "number" && typeof y === "number").sort((a, b) => a[0] - b[0]);
+    scatter.draw([{ label: up, points: dots, colour: colour(2), dots: true }], { axis: across, logX: dots.length > 1 && dots[0][0] > 0 && dots.at(-1)[0] / dots[0][0] >= 100 });
+    scatter.figure.querySelector("figcaption").textContent = `${up} by ${across}`;
+  }
+
+  function drawChoice() {
+    fill(choice, select("Across", numbers(), across, (name) => { across = name; change({ across }); drawCharts(); }),
+      select("Up", measures(), up, (name) => { up = name; change({ up }); drawCharts(); }));
+  }
+
+  function drawRungs() {
+    const decided = [...trials.values()].flatMap((row) => row.decisions).sort((a, b) => a.time - b.time);
+    const bands = [...new Set(decided.map((one) => one.band))].filter((band) => band !== null && band !== undefined).sort((a, b) => a - b);
+    fill(rungs, bands.length ? section("Early termination", table(["band", "judged there", "stopped", "went on", "threshold at last"], bands.map((band) => {
+      const at = decided.filter((one) => one.band === band);
+      const stopped = at.filter((one) => one.stop).length;
+      return [band, at.length, stopped, at.length - stopped, at.at(-1).threshold].map(text);
+    }), "Early termination")) : null);
+  }
+
+  async function drawImportance() {
+    if ([...trials.values()].filter((row) => ["finished", "stopped"].includes(row.state)).length < 4) return;
+    const found = Object.entries(await get("importance", { sweep: key }).catch(() => ({})));
+    fill(importance, found.length ? [el("h3", {}, `What ${shown.metric} depends on`), table(["parameter", "share", ""], found.map(([name, share]) =>
+      [name, share.toFixed(2), el("meter", { min: 0, max: 1, value: share, "aria-label": `Importance of ${name}` })]), "Importance")] : null);
+  }
+
+  function draw() {
+    drawTop();
+    lines.draw([...trials.values()], shown.metric);
+    drawList();
+    drawChoice();
+    drawCharts();
+    drawRungs();
+  }
+
+  draw();
+  drawImportance();
+  return listen(() => ({ sweep: key }), {
+    trials: async (changed) => {
+      for (const row of changed) trials.set(row.trial, row);
+      if (changed.some((row) => row.state !== "running")) Object.assign(shown, await get("sweep", { sweep: key, brief: 1 }));
+      draw();
+    },
+  });
+}
+
+const text = (value) => (typeof value === "number" ? String(Number(value.toPrecision(5))) : typeof value === "string" ? value : JSON.stringify(value) ?? "-");

@@ -1,0 +1,173 @@
+"""Sweeps as the page shows them: what `sweeps list`, `show` and `explain` say, and what each trial was stopped by."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.commands.sweeps import explained, trial_rows
+from training.sweeps.folder import SweepFolder
+from training.sweeps.history import History
+from training.sweeps.table import COLUMNS, SweepRow, read_sweep
+from training.sweeps.trials import Trial, read_trials
+from training.terminal.tables import shown
+from training.ui.index import Index, key_below, leads_out
+
+_READ = ("sweep.json", "trials.jsonl", "control", "sweep.yaml", "sweep.lock")
+
+
+class Sweeps:
+    """The sweeps below the index's folder, each with what was read of it before."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._views: dict[str, SweepView] = {}
+        self._lock = threading.Lock()
+
+    def folders(self) -> dict[str, SweepFolder]:
+        """By key: every folder with a sweep.json that runs were found in, or that stands where groups do."""
+        root = self._index.root
+        places = {row.folder.parent for row in self._index.rows() if row.folder != root}
+        places |= {path.parent for path in root.glob("*/sweep.json")}
+        found = [path for path in places if (path / "sweep.json").is_file() and not path.is_symlink()]
+        return {key_below(root, path): SweepFolder(path) for path in sorted(found)}
+
+    def table(self) -> dict[str, Any]:
+        rows = [(key, self._row(folder)) for key, folder in self.folders().items()]
+        rows.sort(key=lambda one: (-(one[1].created or 0.0), one[1].name))
+        columns = [*COLUMNS, *(["damage"] if any(row.damage for _, row in rows) else [])]
+        cells = [[key, row.state, *(shown(name, row.value(name)) for name in columns)] for key, row in rows]
+        return {"columns": columns, "rows": cells}
+
+    def view(self, key: str) -> "SweepView":
+        """One sweep.
+
+        Raises:
+            RunError: there is none.
+        """
+        with self._lock:
+            if key not in self._views:
+                folder = self.folders().get(key)
+                if folder is None:
+                    raise RunError(f"there is no sweep '{key}' in {self._index.root}.")
+                self._views[key] = SweepView(folder, self._index)
+            return self._views[key]
+
+    def _row(self, folder: SweepFolder) -> SweepRow:
+        out = _link_out(folder.path, self._index.root)
+        return read_sweep(folder) if out is None else SweepRow(folder.name, "damaged", out)
+
+
+class SweepView:
+    """One sweep; reports are read again only of runs that have grown."""
+
+    def __init__(self, folder: SweepFolder, index: Index) -> None:
+        self.folder = folder
+        self._index = index
+        self._lock = threading.Lock()
+        self._history: History | None = None
+        self._journal: tuple[int, int] | None = None
+
+    def described(self) -> dict[str, Any]:
+        """What `sweeps show` says, and why each trial ended.
+
+        Raises:
+            RunError: the sweep is damaged.
+        """
+        if (out := _link_out(self.folder.path, self._index.root)) is not None:
+            raise RunError(out)
+        summary, facts = read_sweep(self.folder), self.folder.facts()
+        if summary.state == "damaged":
+            raise RunError(str(summary.damage))
+        history = self._current()
+        return {
+            **summary.to_json(),
+            "goal": history.metric.goal,
+            "source": facts.source,
+            "folder": str(self.folder.path),
+            "created": shown("created", facts.created),
+            "best_shown": shown("best", summary.best),
+            "holder": self.folder.holder(),
+            "trials_shown": self.trials(),
+        }
+
+    def trials(self) -> list[dict[str, Any]]:
+        """Best first."""
+        with self._lock:
+            history = self._current()
+            return [self._row(row, history.trials[row["trial"]]) for row in trial_rows(history)]
+
+    def _row(self, row: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+        runs = [self._index.key_of(run.folder) for run in trial.runs]
+        rows = [self._index.row(key) for key in runs if key is not None]
+        tested = {name: value for one in rows[:1] for name, value in one.summary.items() if name.startswith("test_")}
+        return {
+            **row,
+            "shown": shown("value", row["value"]),
+            "runs": runs,
+            "ended": max((one.times["ended"] for one in rows if "ended" in one.times), default=None),
+            "tested": tested,
+            "why": [trial.error] if trial.error else [],
+            **{name: value for name, value in explained(trial).items() if name in ("how", "decisions")},
+        }
+
+    def importance(self) -> dict[str, float]:
+        """How much of the variation of the metric each parameter explains; empty where that cannot be told.
+
+        Raises:
+            TextRecognizerError: the file of the sweep cannot be read.
+        """
+        from training.sweeps.plan_file import read_plan
+        from training.sweeps.results.ending import importance_of
+
+        if not (self.folder.path / "sweep.yaml").is_file():
+            return {}
+        plan = read_plan(self.folder.path / "sweep.yaml", name=self.folder.name, base={})
+        with self._lock:
+            history = self._current()
+            trials = {n: trial for n, trial in history.trials.items() if plan.point_fault(trial.point) is None}
+            usable = History(history.metric, trials)
+            usable.reports = history.reports
+            return importance_of(plan, usable)
+
+    def _current(self) -> History:
+        path = self.folder.path / "trials.jsonl"
+        try:
+            seen = (path.stat().st_size, path.stat().st_ino)
+        except OSError:
+            seen = (0, 0)
+        if self._history is None or seen != self._journal:
+            trials = read_trials(self.folder.journal().rows, self.folder.path)
+            for run in (run for trial in trials.values() for run in trial.runs):
+                if run.reused and self._index.key_of(run.folder) is None:  # no path leaves the folder
+                    run.folder = self.folder.path / run.folder.name
+            history = History(self.folder.facts().metric, trials)
+            if self._history is not None:
+                history.reports = self._history.reports
+            self._history, self._journal = history, seen
+        return self._history
+
+
+class SweepFeed:
+    """What a page of one sweep is told: the trials that are not as they were."""
+
+    def __init__(self, view: SweepView) -> None:
+        self._view = view
+        self._told: dict[int, dict[str, Any]] | None = None
+
+    def news(self) -> Iterator[tuple[str, Any]]:
+        try:
+            trials = {row["trial"]: row for row in self._view.trials()}
+        except TextRecognizerError:  # it is away for a moment
+            return
+        changed = [row for number, row in trials.items() if self._told is None or self._told.get(number) != row]
+        if self._told is not None and changed:
+            yield "trials", changed
+        self._told = trials
+
+
+def _link_out(folder: Path, root: Path) -> str | None:
+    """Why the files of a sweep are not read, in words."""
+    out = next((name for name in _READ if leads_out(folder / name, root)), None)
+    return None if out is None else f"{folder / out} is a link that leads out of {root}."
