@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.exports.hdf5 import Hdf5Export
+from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset, JoinedPart
 from text_recognizer.errors import SpecError
 from text_recognizer.parts import make_part
@@ -76,6 +78,14 @@ def test_a_picture_that_one_part_tests_with_is_trained_with_in_no_other(tmp_path
 
 def pictures(split):
     return [split.image(position) for position in range(len(split))]
+
+
+def test_a_joined_dataset_is_exported_whole(two, tmp_path):
+    Hdf5Export().write(two, tmp_path / "lines.hdf5")
+    read = Hdf5LinesDataset(str(tmp_path / "lines.hdf5"), height=20)
+    read.prepare()
+    for name in SPLIT_NAMES:
+        assert read.split(name).texts == two.split(name).texts
 
 
 def test_few_training_lines_are_among_more_and_tests_stay_whole(tmp_path):

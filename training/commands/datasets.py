@@ -179,10 +179,11 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.lines.base import LineDataset
+    from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 
     export = NamedPart.parse("export", args.form).make()
     dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
-    if not isinstance(dataset, LineDataset):
+    if not isinstance(dataset, (LineDataset, JoinedLinesDataset)):
         raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
     dataset.prepare()
     export.write(dataset, args.output)

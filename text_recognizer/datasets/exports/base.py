@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from text_recognizer.datasets.lines.base import LineDataset
+from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 
 
 class DatasetExport(ABC):
     """Arguments of the constructor are what stands after the name in `--as NAME:KEY=VALUE,…`."""
 
     @abstractmethod
-    def write(self, dataset: LineDataset, output: Path) -> None:
+    def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
         """Writes all splits of a prepared dataset.
 
         Args:

@@ -10,6 +10,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.formats.hdf5_lines import LINES_A_PIECE, PARTS, WHITE
 from text_recognizer.datasets.lines.base import LineDataset
+from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 
@@ -19,7 +20,7 @@ LEAST_WIDTH_PX = 1024
 class Hdf5Export(DatasetExport):
     """One HDF5 file with the groups train, valid and test; Hdf5LinesDataset reads it too."""
 
-    def write(self, dataset: LineDataset, output: Path) -> None:
+    def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
         if output.exists():
             raise DataError(f"{output} is there already. Give another name, or remove it.")
         splits = {name: dataset.split(name) for name in SPLIT_NAMES}

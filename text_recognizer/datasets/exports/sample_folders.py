@@ -10,6 +10,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.lines.base import LineDataset
+from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
@@ -25,7 +26,7 @@ class MapsExport(DatasetExport):
 
     form: ClassVar[Form] = "maps"
 
-    def write(self, dataset: LineDataset, output: Path) -> None:
+    def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
         from PIL import Image
 
         if output.exists() and not output.is_dir():
