@@ -1,6 +1,7 @@
 """ParagraphTextRecognizer: a page or paragraph to its lines, and the lines to text."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class ParagraphTextRecognizer:
         self.reader = LinePredictor(reader, alternatives)
         alphabet = "".join(self.reader.bundle.data_spec.classes)
         self._right_to_left = has_right_to_left(alphabet) and runs_right_to_left(alphabet)
-        model = self.detector.load() if self.detector else None
+        model = self.detector.load_to_read() if self.detector else None
         assert model is None or isinstance(model, LineDetectorModel)
         self._model = model
 
@@ -90,22 +91,23 @@ class ParagraphTextRecognizer:
         Raises:
             DataError: the image cannot be read.
         """
-        page = read_image(image)
-        lines, crops = [], []
-        for line in self.find_lines(page):
-            left, top, right, bottom = line.box
-            try:
-                crops.append(self.reader.prepared(page[top:bottom, left:right]))
-            except DataError:  # a box without any ink
-                continue
-            lines.append(line)
-        predictions = self.reader.predict_prepared(crops)
+        found = self.prepared_lines(read_image(image))
+        predictions = self.reader.predict_prepared([prepared for _, prepared in found])
         return PageReading(
             tuple(
                 LineOfText(line.box, prediction, line.baseline, line.polygon)
-                for line, prediction in zip(lines, predictions, strict=True)
+                for (line, _), prediction in zip(found, predictions, strict=True)
             )
         )
+
+    def prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
+        """The lines of a page (H, W), each as its reader wants it."""
+        found = []
+        for line in self.find_lines(page):
+            left, top, right, bottom = line.box
+            with suppress(DataError):  # a box without any ink
+                found.append((line, self.reader.prepared(page[top:bottom, left:right])))
+        return found
 
     def find_lines(self, page: Grey) -> list[FoundLine]:
         """The lines of a page (H, W) in the order of reading, with a margin around their boxes."""

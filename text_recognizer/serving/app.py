@@ -1,5 +1,6 @@
 """The web service: routes and answers. What a request gets besides is in `envelope`."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -21,12 +22,14 @@ from text_recognizer.errors import TextRecognizerError
 from text_recognizer.serving import inference_protocol
 from text_recognizer.serving import metrics as prometheus
 from text_recognizer.serving.envelope import Envelope
-from text_recognizer.serving.pictures import Asked, asked_by_address, asked_by_body
-from text_recognizer.serving.reading import ReadPicture, ServedModel
+from text_recognizer.serving.models import Shelf
+from text_recognizer.serving.pictures import asked_by_address, asked_by_body
+from text_recognizer.serving.reading import ReadPicture
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.serving.service import Service, service_of
 
 HERE = Path(__file__).parent
+LOOK_EVERY_S = 2.0  # for newly promoted models
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ def make_app(service: Service) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/v1/predict", predict, methods=["GET", "POST"]),
+            Route("/v1/models", models),
             Route("/metrics", metrics),
             Route("/openapi.json", openapi),
             *inference_protocol.ROUTES,
@@ -59,7 +63,7 @@ async def predict(request: Request) -> Response:
             asked = await asked_by_address(request, service.fetcher)
         model = service.shelf.get(asked.model)
         began = time.perf_counter()
-        found = await _read(model, asked)
+        found = await model.read(asked.content, asked.layout)
         reading_ms = 1000 * (time.perf_counter() - began)
     _log_figures(found)
     return JSONResponse(
@@ -74,6 +78,15 @@ async def predict(request: Request) -> Response:
     )
 
 
+async def models(request: Request) -> Response:
+    shelf = service_of(request).shelf
+    listed = [
+        {"name": one.name, "version": one.version, "reads": one.predictor.target, "layouts": list(one.layouts)}
+        for one in shelf.models.values()
+    ]
+    return JSONResponse({"models": listed, "problems": shelf.problems})
+
+
 async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.text(), media_type=prometheus.CONTENT_TYPE)
 
@@ -82,10 +95,6 @@ async def openapi(request: Request) -> Response:  # noqa: ARG001 - handlers of S
     described = yaml.safe_load((HERE / "openapi.yaml").read_text(encoding="utf-8"))
     described["info"]["version"] = __version__
     return JSONResponse(described)
-
-
-async def _read(model: ServedModel, asked: Asked) -> ReadPicture:
-    return await model.read(asked.content)
 
 
 def _log_figures(found: ReadPicture) -> None:
@@ -121,5 +130,15 @@ def _error(request: Request, message: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    shelf: Shelf = app.state.service.shelf
+    looking = asyncio.create_task(_look_for_models(shelf))
     yield
-    app.state.service.shelf.close()
+    looking.cancel()
+    shelf.close()
+
+
+async def _look_for_models(shelf: Shelf) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        for model in await asyncio.to_thread(shelf.refresh):
+            model.retire()

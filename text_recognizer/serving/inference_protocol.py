@@ -54,7 +54,7 @@ async def model(request: Request) -> Response:
         {
             "name": found.name,
             "versions": [found.version],
-            "platform": found.platform,
+            "platform": "text-recognizer",
             "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
             "outputs": [
                 {"name": "text", "datatype": "BYTES", "shape": [-1]},
@@ -66,8 +66,8 @@ async def model(request: Request) -> Response:
 
 async def infer(request: Request) -> Response:
     with service_of(request).place():
-        found = _model(request)
         value, binary = _parts(await request.body(), request.headers.get(JSON_LENGTH))
+        found = _model(request)  # after the body has come: until then it may be another one
         images = _images(value, binary)
         outputs = _outputs_asked(value)
         identity = value.get("id", request.state.request_id)

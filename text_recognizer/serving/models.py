@@ -1,24 +1,52 @@
 """Shelf: the models of a service, by name."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.load import load
+from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
+from text_recognizer.promoted import ModelStore
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.reading import ServedModel
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import did_you_mean
 
-MOST_BATCH = 32
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes models of bundles.
+
+    Args:
+        most_batch: lines or characters read at once.
+        detector: of lines on pages; None finds them without training.
+    """
+
+    metrics: Metrics
+    most_batch: int = 32
+    detector: Bundle | None = None
+
+    def __call__(self, name: str, version: str, bundle: Bundle) -> ServedModel:
+        pages = ParagraphTextRecognizer(self.detector, bundle) if bundle.data_spec.target == "line" else None
+        predictor = load(bundle) if pages is None else pages.reader
+        return ServedModel(name, version, predictor, self.metrics, self.most_batch, pages)
 
 
 class Shelf:
-    """Models that stay; the first one reads what names no model."""
+    """Models by name; the first one reads what names no model.
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
-        self.models = dict(models)
+    `problems` says what should be served and is not.
+    """
+
+    def __init__(self, *models: ServedModel) -> None:
+        self.models = {model.name: model for model in models}
+        self.problems: list[str] = []
 
     def get(self, name: str | None, version: str | None = None) -> ServedModel:
         """A model by its name.
@@ -36,17 +64,66 @@ class Shelf:
             )
         return found
 
+    def refresh(self) -> list[ServedModel]:
+        """Looks whether other models should be served; those that no longer are."""
+        return []
+
     def close(self) -> None:
         for model in self.models.values():
-            model.close()
+            model.retire()
 
 
-def shelf_of_bundle(bundle: Bundle, metrics: Metrics, most_batch: int = MOST_BATCH) -> Shelf:
-    """One bundle, under the name of its folder, or of the run that it lies in."""
-    name = name_of_bundle(bundle.folder)
-    return Shelf({name: ServedModel(name, bundle.run_id, load(bundle), metrics, most_batch)})
+class PromotedShelf(Shelf):
+    """The promoted models of a folder, each in the version that its name stands for.
+
+    What cannot be loaded any more goes on in the version that was.
+
+    Raises:
+        DataError: no model can be loaded.
+    """
+
+    def __init__(self, folder: Path, make: Callable[[str, str, Bundle], ServedModel]) -> None:
+        super().__init__()
+        self._store, self._make = ModelStore(folder), make
+        self._state: object = None
+        self.refresh()
+        if not self.models:
+            reasons = " ".join(self.problems)
+            raise DataError(
+                f"there is no model to serve in {folder}. {reasons} Promote one: text-recognizer promote RUN --as NAME"
+            )
+
+    def refresh(self) -> list[ServedModel]:
+        state = self._store.state()
+        if state == self._state:
+            return []
+        self._state = state
+        names, problems, retired = self._store.names(), [], []
+        for name in sorted({*names, *self.models}):
+            old = self.models.get(name)
+            try:
+                new = self._current(name, old)
+            except (TextRecognizerError, OSError) as error:
+                going_on = f" Version {old.version} goes on." if old else ""
+                problems.append(f"the model '{name}' cannot be loaded: {error}{going_on}")
+                log.warning("WARNING %s", problems[-1])
+                continue
+            if new is not old:
+                retired += [old] if old else []
+                self.models = dict(sorted({**self.models, name: new}.items()))  # whole: others are reading it
+                log.info("INFO model %s: version %s is served", name, new.version)
+        self.problems = problems
+        return retired
+
+    def _current(self, name: str, old: ServedModel | None) -> ServedModel:
+        version = self._store.current(name)
+        if old is not None and old.version == str(version.number):
+            return old
+        self._store.manifest(version)
+        return self._make(name, str(version.number), Bundle.read(version.folder))
 
 
 def name_of_bundle(folder: Path) -> str:
+    """The name of its folder, or of the run that it lies in."""
     resolved = folder.resolve()
     return resolved.parent.name if resolved.name == "model" else resolved.name

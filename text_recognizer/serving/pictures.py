@@ -4,18 +4,16 @@ import base64
 import binascii
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.serving.fetching import Fetcher
+from text_recognizer.serving.reading import LAYOUTS, Layout
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received
-
-Layout = Literal["line", "page"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,16 @@ from numpy.typing import NDArray
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor
+from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
+from text_recognizer.serving.refusals import RefusedError
 
 Box = tuple[int, int, int, int]
 Grey = NDArray[np.uint8]
+Layout = Literal["line", "page"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+_Prepared = tuple[Grey, list[Box], list[Grey]]
 
 # As many as there are cores: a large page takes up to 1 GB while it is unpacked.
 _PREPARING = ThreadPoolExecutor(os.cpu_count(), "pictures")
@@ -78,41 +84,71 @@ class ServedModel:
     Args:
         name: under which it is asked for.
         most_batch: lines or characters read at once; 1 reads one after the other.
+        pages: finds the lines of pages, where the predictor reads lines.
     """
 
-    def __init__(self, name: str, version: str, predictor: Predictor, metrics: Metrics, most_batch: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        predictor: Predictor,
+        metrics: Metrics,
+        most_batch: int,
+        pages: ParagraphTextRecognizer | None = None,
+    ) -> None:
         self.name = name
         self.version = version
         self.predictor = predictor
+        self._pages = pages
         self._metrics = metrics
+        self._users = 0
+        self._is_retired = False
         self._batcher = Batcher(self._read_batch, most_batch)
 
     @property
-    def platform(self) -> str:
-        return "keras"
+    def layouts(self) -> tuple[Layout, ...]:
+        return LAYOUTS if self._pages is not None else LAYOUTS[:1]
 
-    async def read(self, image: ImageSource) -> ReadPicture:
-        """What one line or character says.
+    async def read(self, image: ImageSource, layout: Layout = "line") -> ReadPicture:
+        """What a line, a character or the lines of a page say.
 
         Raises:
             DataError: it cannot be read as one.
+            RefusedError: the model reads no pages.
         """
-        page, prepared = await asyncio.get_running_loop().run_in_executor(_PREPARING, self._prepared, image)
-        height, width = page.shape
-        return await self._read_lines(page, [(0, 0, width, height)], [prepared])
-
-    def close(self) -> None:
-        self._batcher.close()
-
-    async def _read_lines(self, page: Grey, boxes: Sequence[Box], prepared: Sequence[Grey]) -> ReadPicture:
-        futures = [asyncio.wrap_future(self._batcher.submit(one)) for one in prepared]
-        predictions = await asyncio.gather(*futures)
+        if layout not in self.layouts:
+            message = f"the model '{self.name}' reads one {self.predictor.target} of a picture, no {layout}."
+            raise RefusedError(HTTPStatus.BAD_REQUEST, message)
+        self._users += 1
+        try:
+            prepare = self._prepared_page if layout == "page" else self._prepared
+            page, boxes, prepared = await asyncio.get_running_loop().run_in_executor(_PREPARING, prepare, image)
+            predictions = await asyncio.gather(*(asyncio.wrap_future(self._batcher.submit(one)) for one in prepared))
+        finally:
+            self._users -= 1
+            self._close_if_unused()
         scales = [(box[2] - box[0]) / one.shape[1] for box, one in zip(boxes, prepared, strict=True)]
         return ReadPicture(tuple(map(ReadLine, boxes, predictions, scales)), float(page.mean()))
 
-    def _prepared(self, image: ImageSource) -> tuple[Grey, Grey]:
+    def retire(self) -> None:
+        """Ends its thread once nothing is being read; to be called where `read` is."""
+        self._is_retired = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_retired and not self._users:
+            self._batcher.close()
+
+    def _prepared(self, image: ImageSource) -> _Prepared:
         page = read_image(image)
-        return page, self.predictor.prepared(page)
+        height, width = page.shape
+        return page, [(0, 0, width, height)], [self.predictor.prepared(page)]
+
+    def _prepared_page(self, image: ImageSource) -> _Prepared:
+        assert self._pages is not None
+        page = read_image(image)
+        found = self._pages.prepared_lines(page)
+        return page, [line.box for line, _ in found], [prepared for _, prepared in found]
 
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
         self._metrics.count_batch(self.name, len(prepared))

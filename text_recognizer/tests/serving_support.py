@@ -43,7 +43,7 @@ def _reading(text, width):
 def grey_service(fetcher=None, most_requests=64, most_batch=32):
     metrics = Metrics()
     model = ServedModel("grey", "1", GreyPredictor(), metrics, most_batch)
-    return Service(Shelf({"grey": model}), metrics, fetcher or Fetcher(), most_requests)
+    return Service(Shelf(model), metrics, fetcher or Fetcher(), most_requests)
 
 
 def grey_app(**given):

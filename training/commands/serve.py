@@ -1,6 +1,8 @@
 """text-recognizer serve: a trained bundle as a web service, with a page."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from text_recognizer.errors import SpecError
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
@@ -11,6 +13,9 @@ from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
+if TYPE_CHECKING:
+    from text_recognizer.serving.models import Maker, Shelf
+
 
 class Serve(Command):
     """Answer predictions over HTTP, with a page in the browser."""
@@ -19,9 +24,16 @@ class Serve(Command):
         parser.epilog = (
             "examples:\n  text-recognizer serve\n"
             "  text-recognizer serve --bundle last --port 8080\n"
+            "  text-recognizer serve --models ~/.local/share/text_recognizer/models\n"
             "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
         )
-        parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
+        parser.add_argument("--bundle", help="a bundle or run: folder, id, or last; or the name of a model")
+        parser.add_argument(
+            "--models", type=Path, metavar="DIR", help="all models promoted into this folder, and what will be"
+        )
+        parser.add_argument(
+            "--detector", metavar="BUNDLE", help="finds the lines of pages (default: they are found without training)"
+        )
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
         parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
         parser.add_argument(
@@ -44,19 +56,30 @@ def _run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if not (name != "port") <= value <= most:
             raise SpecError(f"--{name} must be {int(name != 'port')} to {most}. {received(value)}")
-    bundle = bundle_named(arguments.bundle)
+    if arguments.models is not None and arguments.bundle is not None:
+        raise SpecError("--models serves all promoted models, --bundle serves one: give one of the two.")
 
     from text_recognizer.serving.addresses import AllowList
     from text_recognizer.serving.fetching import Fetcher
     from text_recognizer.serving.metrics import Metrics
-    from text_recognizer.serving.models import shelf_of_bundle
+    from text_recognizer.serving.models import Maker
     from text_recognizer.serving.server import serve
     from text_recognizer.serving.service import Service
 
     metrics = Metrics()
-    with standard_error_off():  # TensorFlow's start-up notes
-        shelf = shelf_of_bundle(bundle, metrics, arguments.batch)
-    say(f"serving {', '.join(shelf.models)}")
+    detector = None if arguments.detector is None else bundle_named(arguments.detector)
+    shelf = _shelf(arguments, Maker(metrics, arguments.batch, detector))
+    say(f"serving {', '.join(f'{one.name} ({one.version})' for one in shelf.models.values())}")
     fetcher = Fetcher(AllowList.of(arguments.allow_host))
     serve(Service(shelf, metrics, fetcher, arguments.queue), arguments.host, arguments.port)
     return 0
+
+
+def _shelf(arguments: argparse.Namespace, make: "Maker") -> "Shelf":
+    from text_recognizer.serving.models import PromotedShelf, Shelf, name_of_bundle
+
+    with standard_error_off():  # TensorFlow's start-up notes
+        if arguments.models is not None:
+            return PromotedShelf(arguments.models, make)
+        bundle = bundle_named(arguments.bundle or DEFAULT_BUNDLE)
+        return Shelf(make(name_of_bundle(bundle.folder), bundle.run_id, bundle))
