@@ -9,6 +9,7 @@ import numpy as np
 from text_recognizer.errors import DataError
 
 CONFIDENCE = 0.95
+MOST_SAMPLES = 1e15
 FEWEST_POINTS = 3  # two fit any curve, and say nothing of how well
 
 
@@ -69,10 +70,19 @@ class LearningCurve:
         return float(self.scale * samples**-self.exponent)
 
     def needed(self, rate: float) -> Forecast:
-        """How many samples the curve needs for a rate: the interval is that of Fieller for inverse prediction."""
+        """How many samples the curve needs for a rate: the interval is that of Fieller for inverse prediction.
+
+        Raises:
+            DataError: more than MOST_SAMPLES.
+        """
         from scipy.stats import t
 
         best = (math.log(self.scale) - math.log(rate)) / self.exponent
+        if best > math.log(MOST_SAMPLES):
+            raise DataError(
+                f"the rates fall so slowly that {rate:g} would need more than {MOST_SAMPLES:.0e} samples. Change more "
+                f"than their number: the network, the augmentation, the weights to begin with."
+            )
         away = best - self.middle  # from the middle of the points, on the line
         quantile = float(t.ppf((1 + CONFIDENCE) / 2, self.count - 2)) ** 2 * self.spread
         # Where the line, with the error of its level and slope, may cross the rate: a quadratic inequality.
@@ -88,4 +98,4 @@ class LearningCurve:
 
 
 def _samples(logarithm: float) -> float:
-    return math.inf if logarithm > math.log(1e15) else math.exp(logarithm)
+    return math.inf if logarithm > math.log(MOST_SAMPLES) else math.exp(logarithm)

@@ -43,3 +43,5 @@ def test_what_says_nothing_of_a_course_is_refused():
         LearningCurve.fit([(8, 0.5), (8, 0.4), (9, 0.3)])
     with pytest.raises(DataError, match="the rates do not fall with more training samples"):
         LearningCurve.fit([(8, 0.3), (16, 0.4), (32, 0.4)])
+    with pytest.raises(DataError, match=r"fall so slowly that 0\.05 would need more than 1e\+15 samples"):
+        LearningCurve.fit([(8, 0.3), (16, 0.2999999), (32, 0.2999998)]).needed(0.05)

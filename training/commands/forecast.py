@@ -80,7 +80,7 @@ def _point(text: str, metric: str) -> tuple[int, float]:
 
 
 def _checked(point: tuple[int, float], text: str) -> tuple[int, float]:
-    if point[0] < 1 or not 0 < point[1] < math.inf:
+    if not (is_count(point[0]) and point[0] and 0 < point[1] < math.inf):
         raise SpecError(f"a point must be a run, or SAMPLES=RATE with both above 0, like 64=0.31. {received(text)}")
     return point
 
@@ -91,6 +91,6 @@ def _whole(number: float) -> int | None:
 
 def _shown(number: float) -> str:
     if math.isinf(number):
-        return "no end"
+        return "no limit"
     digits = max(0, len(str(round(number))) - 2)  # a forecast is not known to more than two
     return f"{round(number, -digits):,.0f}"

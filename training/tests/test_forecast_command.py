@@ -44,6 +44,7 @@ def test_what_is_no_point_is_named(runs, capsys):
             "0.1",
             "a point must be a run, or SAMPLES=RATE with both above 0, like 64=0.31. Received: '16=-1'",
         ),
+        (["few", f"{10**400}=0.1"], "0.1", "a point must be a run"),
         (["few", "x=0.1"], "0.1", "Received: 'x=0.1'"),
         (["few", "more"], "0.1", "at least 3 runs"),
         (["few", "more", "most"], "10", "--wanted must be between 0 and 1. Received: 10.0."),
