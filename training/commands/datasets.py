@@ -94,7 +94,7 @@ class Datasets(Command):
 def run_list(args: argparse.Namespace) -> int:
     tables = load_registry()
     described = {
-        "remote": [_describe_table(table) for table in tables.values()],
+        "remote": [describe_table(table) for table in tables.values()],
         "datasets": [_describe_class(name) for name in names("dataset")],
     }
     if args.json:
@@ -195,7 +195,8 @@ def _sizes(dataset: Dataset) -> str:
     return ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
 
 
-def _describe_table(table: RemoteTable) -> dict[str, Any]:
+def describe_table(table: RemoteTable) -> dict[str, Any]:
+    """A table of the registry, and the state of its files here."""
     return {
         **{key: getattr(table, key) for key in ("name", "title", "licence", "homepage", "citation")},
         "files": [

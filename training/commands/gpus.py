@@ -131,12 +131,13 @@ def _device_table(devices: "list[DeviceStatus]") -> "Table":
             Text(f"{status.device.name}\n{status.device.uuid}"),
             f"{_number(status.used_mib)} / {_number(status.device.memory_mib)}",
             "?" if status.utilisation_percent is None else f"{status.utilisation_percent} %",
-            Text(_state(status)),
+            Text(state_of(status)),
         )
     return table
 
 
-def _state(status: "DeviceStatus") -> str:
+def state_of(status: "DeviceStatus") -> str:
+    """Who holds a device, and why it cannot be had."""
     lines = [holder.text for holder in status.holders]
     return "\n".join([*lines, status.obstacle] if status.obstacle else lines) or "free"
 

@@ -17,7 +17,8 @@ from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.wording import received
 from training.commands.sweeps import steered
 from training.runs.run import Run
-from training.ui import run_views, samples
+from training.ui import data_views, run_views, samples
+from training.ui.device_views import Devices
 from training.ui.events import Feed
 from training.ui.index import Index
 from training.ui.poller import Poller
@@ -44,7 +45,7 @@ class Page:
     guard: Guard
 
     def __post_init__(self) -> None:
-        self.sweeps = Sweeps(self.index)
+        self.sweeps, self.devices = Sweeps(self.index), Devices()
 
     def app(self) -> "Guarded":
         answers: dict[str, Answer] = {
@@ -55,6 +56,9 @@ class Page:
             "samples": self.samples,
             "sweeps": lambda _: self._sweeps().table(),
             "sweep": lambda request: self._sweep(request).described(),
+            "devices": lambda _: self.devices.described(),
+            "data": lambda _: data_views.data(self._fresh()),
+            "dataset": self.dataset,
             "importance": lambda request: self._sweep(request).importance(),
         }
         routes = [Route(f"/api/{name}", partial(_answer, answer)) for name, answer in answers.items()]
@@ -73,7 +77,11 @@ class Page:
         self.poller.refresh()  # also where it is done every second: who asks for the table wants new runs now
         asked = request.query_params
         columns = [column for column in asked.get("columns", "").split(",") if column]
-        found = run_views.table(self.index, asked.getlist("filter"), asked.get("sort") or None, columns)
+        by, filters, sort = asked.get("by"), asked.getlist("filter"), asked.get("sort") or None
+        if by:
+            found = run_views.grouped(self.index, filters, sort, columns, by)
+        else:
+            found = run_views.table(self.index, filters, sort, columns)
         return {"tick": self.poller.ticks, **found}
 
     def samples(self, request: Request) -> dict[str, Any]:
@@ -81,7 +89,12 @@ class Page:
         return samples.samples(row, order, _number(request, "count", 24), _number(request, "seed", 0))
 
     def picture(self, request: Request) -> bytes:
-        return samples.picture(self._fresh().row(_key(request)), _number(request, "position", -1))
+        row, split = self._fresh().row(_key(request)), request.query_params.get("split", "test")
+        return samples.picture(row, _number(request, "position", -1), split)
+
+    def dataset(self, request: Request) -> dict[str, Any]:
+        row, split = self._fresh().row(_key(request)), request.query_params.get("split", "train")
+        return data_views.dataset(row, split, _number(request, "seed", 0))
 
     def stop(self, asked: dict[str, Any]) -> dict[str, str]:
         row = self.index.row(str(asked.get("run")))

@@ -1,7 +1,11 @@
 """Runs as the page shows them: a table, one of them, several beside each other. What it says is what `runs` says."""
 
+import json
+import math
 import shlex
+import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
@@ -42,6 +46,66 @@ def table(index: Index, filters: Sequence[str], sort: str | None, columns: Seque
         "columns": list(columns),
         "rows": [[keys[id(row)], row.state, *cells(row, columns)] for row in rows],
     }
+
+
+def grouped(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], by: str) -> dict[str, Any]:
+    """A row for each value of a column: how many runs have it, and the mean of each metric with its 95 % interval.
+
+    Raises:
+        SpecError: as `table`; or no run has the column.
+    """
+    every = index.rows()
+    rows = select(every, filters, by)
+    groups: dict[str, list[RunRow]] = {}
+    for row in rows:
+        groups.setdefault(shown(by, row.value(by)), []).append(row)
+    wanted = [name for name in columns or ("test_accuracy", "val_loss") if name not in OWN_COLUMNS and name != by]
+    means = {
+        (value, name): mean_of([row.value(name) for row in one]) for value, one in groups.items() for name in wanted
+    }
+    order = list(groups)
+    if sort and (name := sort.lstrip("-")) in wanted:
+        order.sort(key=lambda value: means[value, name].value or 0.0, reverse=sort.startswith("-"))
+        order.sort(key=lambda value: means[value, name].value is None)
+    found = [
+        [_filter(by, groups[one][0]), "", one, str(len(groups[one])), *(str(means[one, name]) for name in wanted)]
+        for one in order
+    ]
+    return {"folder": str(index.root), "total": len(every), "columns": [by, "runs", *wanted], "rows": found, "by": by}
+
+
+def _filter(by: str, row: RunRow) -> str:
+    value = row.value(by)
+    return "" if value is None else f"{by}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of a metric over runs that differ in their seed.
+
+    Args:
+        half: of its 95 % interval by Student's t; None for fewer than two runs.
+    """
+
+    value: float | None
+    half: float | None
+    count: int
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-"
+        return f"{self.value:.4f}" + (f" ± {self.half:.4f} ({self.count})" if self.half is not None else "")
+
+
+def mean_of(values: Sequence[Any]) -> Mean:
+    """The mean of those that are numbers."""
+    numbers = [float(value) for value in values if is_number(value)]
+    if len(numbers) < 2:
+        return Mean(numbers[0] if numbers else None, None, len(numbers))
+    from scipy.special import stdtrit
+
+    spread = statistics.stdev(numbers) / math.sqrt(len(numbers))
+    return Mean(statistics.fmean(numbers), float(stdtrit(len(numbers) - 1, 0.975)) * spread, len(numbers))
 
 
 def columns_of(index: Index) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.predictions import loss_of, prediction_fault
-from text_recognizer.datasets.base import Dataset, Split
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import received
@@ -73,16 +73,18 @@ def _predictions(path: Path, _mtime_ns: int, _size: int) -> list[dict[str, Any]]
     return read_journal(path, prediction_fault)
 
 
-def picture(row: RunRow, position: int) -> bytes:
-    """The picture of a sample of a run's test split, as a PNG file.
+def picture(row: RunRow, position: int, split: str = "test") -> bytes:
+    """The picture of a sample of the dataset that a run was trained on, as a PNG file.
 
     Raises:
-        DataError, SpecError: there is none, or why it cannot be had.
+        TextRecognizerError: there is none, or why it cannot be had.
     """
-    split = test_split(row)
-    if not 0 <= position < len(split):
-        raise DataError(f"the test split has {len(split)} samples. Received: {position}.")
-    return png_of(split, position)
+    if split not in SPLIT_NAMES:
+        raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(split)}")
+    samples = prepared_split(dataset_of(row), split)
+    if not 0 <= position < len(samples):
+        raise DataError(f"the {split} split has {len(samples)} samples. Received: {position}.")
+    return png_of(samples, position)
 
 
 def png_of(split: Split, position: int) -> bytes:
@@ -93,22 +95,26 @@ def png_of(split: Split, position: int) -> bytes:
     return png_bytes(image, max(1, HEIGHT_PX // image.shape[0]))
 
 
-def test_split(row: RunRow) -> Split:
-    """Of the dataset that a run was trained on; nothing is fetched or converted for it.
+def dataset_of(row: RunRow) -> Dataset:
+    """The dataset that a run was trained on.
 
     Raises:
         SpecError: the spec cannot be used here.
-        DataError: the data is not prepared here, or has changed since.
     """
     with _one_at_a_time:
-        dataset = _dataset(json.dumps(row.spec), str(row.folder))
-        return prepared_split(dataset, "test")
+        return _dataset(json.dumps(row.spec), str(row.folder))
 
 
 def prepared_split(dataset: Dataset, name: str) -> Split:
-    if not dataset.is_prepared():
-        raise DataError(f"{dataset.name} is not prepared on this machine, so that there are no pictures.")
-    return dataset.split(name)  # type: ignore[arg-type]
+    """A split as it is on this machine; nothing is fetched or converted for it.
+
+    Raises:
+        DataError: it is not there.
+    """
+    with _one_at_a_time:
+        if not dataset.is_prepared():
+            raise DataError(f"{dataset.name} is not prepared on this machine, so that there are no pictures.")
+        return dataset.split(name)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=8)
@@ -124,7 +130,7 @@ def _check_label(row: RunRow, one: Mapping[str, Any]) -> None:
     Raises:
         DataError: the dataset holds something else at this place than what was read.
     """
-    split = test_split(row)
+    split = prepared_split(dataset_of(row), "test")
     position = one["position"]
     with _one_at_a_time:
         if position < len(split) and split.text(position) == one["label"]:

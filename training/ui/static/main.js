@@ -6,8 +6,10 @@ import { runs } from "./runs.js";
 import { run } from "./run.js";
 import { compare } from "./compare.js";
 import { sweep, sweeps } from "./sweeps.js";
+import { devices } from "./devices.js";
+import { data, dataset } from "./data.js";
 
-const VIEWS = { runs, run, compare, sweeps, sweep };
+const VIEWS = { runs, run, compare, sweeps, sweep, devices, data, dataset };
 const main = document.getElementById("main");
 let leave = () => {};
 let shown = 0;
@@ -21,7 +23,7 @@ async function show() {
   leave = () => {};
   for (const link of document.querySelectorAll("nav a")) {
     const [own] = link.getAttribute("href").slice(2).split("?");
-    const current = own === name || own === { run: "runs", compare: "runs", sweep: "sweeps" }[name];
+    const current = own === name || own === { run: "runs", compare: "runs", sweep: "sweeps", dataset: "data" }[name];
     if (current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -16,12 +16,15 @@ export async function runs(place, params, change) {
   const chips = el("span", { class: "bar" });
   const condition = el("input", { class: "wide", placeholder: "network=mlp, test_accuracy>=0.9, id~lenet", list: "known-columns", autocomplete: "off" });
   const columns = el("input", { class: "wide", value: params.get("columns") || "", list: "known-columns", placeholder: "id,state,test_accuracy", autocomplete: "off" });
+  const by = el("input", { value: params.get("by") || "", list: "known-columns", placeholder: "network", size: 14, autocomplete: "off" });
   const known = el("datalist", { id: "known-columns" });
   const compare = el("button", { type: "button", disabled: true, onclick: () => (location.hash = `#/compare?${query({ run: [...ticked] })}`) }, "Compare");
   const filterForm = el("form", { onsubmit: (event) => { event.preventDefault(); add(condition.value.trim()); } },
     el("label", {}, "Filter", condition));
   const columnForm = el("form", { onsubmit: (event) => { event.preventDefault(); set({ columns: columns.value.replaceAll(" ", "") }); } },
     el("label", {}, "Columns", columns));
+  const byForm = el("form", { onsubmit: (event) => { event.preventDefault(); set({ by: by.value.trim() }); } },
+    el("label", {}, "Group by", by));
   const states = el("label", {}, "State", el("select", { onchange: (event) => chooseState(event.target.value) },
     STATES.map((name) => el("option", { value: name, selected: params.getAll("filter").includes(`state=${name}`) }, name || "all"))));
   const body = el("tbody");
@@ -29,8 +32,8 @@ export async function runs(place, params, change) {
   const grid = el("table", { class: "virtual" }, head, body);
   const scroll = el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Runs" }, grid);
   scroll.addEventListener("scroll", () => requestAnimationFrame(draw));
-  place.append(el("h1", {}, "Runs"), el("div", { class: "bar" }, filterForm, states, columnForm, compare), known, chips, problem, message, scroll);
-  for (const input of [condition, columns]) input.addEventListener("focus", knowColumns, { once: true });
+  place.append(el("h1", {}, "Runs"), el("div", { class: "bar" }, filterForm, states, columnForm, byForm, compare), known, chips, problem, message, scroll);
+  for (const input of [condition, columns, by]) input.addEventListener("focus", knowColumns, { once: true });
 
   async function knowColumns() {
     if (known.childElementCount) return;
@@ -48,13 +51,14 @@ export async function runs(place, params, change) {
       onclick: () => set({ filter: filters().filter((one) => one !== text) }) }, text, el("span", { "aria-hidden": "true" }, "×"))));
     chips.hidden = !filters().length;
     try {
-      shown = await get("runs", { filter: filters(), sort: params.get("sort"), columns: params.get("columns") });
+      shown = await get("runs", { filter: filters(), sort: params.get("sort"), columns: params.get("columns"), by: params.get("by") });
       problem.textContent = "";
     } catch (error) {
       problem.textContent = error.message;
       return;
     }
-    message.textContent = shown.total ? `${shown.rows.length.toLocaleString()} of ${shown.total.toLocaleString()} runs in ${shown.folder}` : `There are no runs in ${shown.folder} yet.`;
+    if (shown.by) message.textContent = `${shown.rows.length.toLocaleString()} groups of ${shown.total.toLocaleString()} runs; each figure is the mean of so many runs with its 95 % interval`;
+    else message.textContent = shown.total ? `${shown.rows.length.toLocaleString()} of ${shown.total.toLocaleString()} runs in ${shown.folder}` : `There are no runs in ${shown.folder} yet.`;
     drawHead();
     draw();
   }
@@ -91,6 +95,7 @@ export async function runs(place, params, change) {
 
   function line([key, name, ...cells]) {
     const id = key.split("/").pop() || key;
+    if (shown.by) return groupLine(key, cells);
     const tick = el("input", { type: "checkbox", checked: ticked.has(key), "data-key": key, "aria-label": `Compare ${id}`,
       onchange: (event) => { ticked[event.target.checked ? "add" : "delete"](key); tell(); } });
     const link = (text) => el("a", { href: `#/run?${query({ run: key })}` }, text);
@@ -99,12 +104,18 @@ export async function runs(place, params, change) {
       at === Math.max(named, 0) ? link(text) : shown.columns[at] === "state" ? state(text) : text)));
   }
 
+  function groupLine(condition, [name, ...cells]) {
+    const own = `#/runs?${query({ filter: [...filters(), condition], sort: params.get("sort"), columns: params.get("columns") })}`;
+    return el("tr", {}, el("td"), el("td", {}, condition ? el("a", { href: own }, name) : name), cells.map((text, at) => el("td", { class: shown.numeric[at + 1] ? "number" : "" }, text)));
+  }
+
   function tell() {
     compare.disabled = !ticked.size;
     compare.textContent = ticked.size ? `Compare ${ticked.size}` : "Compare";
   }
 
   function update({ changed, gone }) {
+    if (shown.by) return void (again ??= setTimeout(load, 5000));
     const at = new Map(shown.rows.map((row, index) => [row[0], index]));
     for (const one of changed) {
       if (at.has(one.key)) shown.rows[at.get(one.key)] = [one.key, one.state, ...one.cells];
@@ -114,6 +125,6 @@ export async function runs(place, params, change) {
   }
 
   await load();
-  const off = listen(() => ({ columns: shown.columns.join(","), since: shown.tick }), { rows: update });
+  const off = listen(() => ({ columns: (shown.by ? ["id"] : shown.columns).join(","), since: shown.tick }), { rows: update });
   return () => { clearTimeout(again); off(); };
 }

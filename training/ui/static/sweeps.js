@@ -64,7 +64,7 @@ export async function sweep(place, params, change) {
     const rows = ordered().filter(within);
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.point)))];
     fill(list, el("p", { class: "soft", role: "status" }, `${rows.length} of ${trials.size} trials`),
-      table(["trial", "state", shown.metric, "why it was stopped", ...names], rows.map((row) => [trialLink(row), state(row.state), row.shown,
+      table(["trial", "state", shown.metric, "why it was stopped", ...names.map((name) => name.split(".").pop())], rows.map((row) => [trialLink(row), state(row.state), row.shown,
         el("span", { class: "long" }, why(row)), ...names.map((name) => (row.point[name] === undefined ? "-" : text(row.point[name])))]), "Trials"));
   }
 
