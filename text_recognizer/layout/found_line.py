@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-Points = tuple[tuple[float, float], ...]
+from text_recognizer.images.straighten import Points
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class FoundLine:
         box: left, top, right, bottom around its ink, ends excluded.
         baseline: on which its letters stand, in the direction of its characters from left to right; empty where
             it is not known.
-        polygon: around its ink; empty where only the box is known.
+        polygon: around its ink with a small margin; empty where only the box is known.
     """
 
     box: tuple[int, int, int, int]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.layout.found_line import FoundLine, Points
+from text_recognizer.images.straighten import Points
+from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.layout.ink import Mask
 from text_recognizer.layout.ridges import Ridge
 
@@ -19,6 +20,7 @@ _CORE = 0.35  # the half height of letters without their tips
 _RARE = 0.35  # of the line's usual density of strokes: there it has ended
 _STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
+_MARGIN = 0.15  # around a line's strokes
 _SHORTEST, _LOWEST = 2.0, 0.4
 _LEAST_INK = 0.3  # in squares of its height
 _WEAKEST = 0.35  # of the page's strong lines
@@ -113,7 +115,7 @@ def _shape(owner: NDArray[np.int32], number: int, ridge: Ridge, height: float) -
 def _stands_out(strokes: Mask, ridge: Ridge, shape: LineShape, height: float) -> bool:
     """Whether there are more strokes on a line than between it and its neighbours."""
     window = _window(ridge, height, strokes.shape)
-    columns = slice(round(shape.columns[0]), round(shape.columns[-1]))
+    columns = slice(round(shape.box[0]), round(shape.box[2]))
     distances = np.abs(_distances(ridge, window[0], columns))
     nearest, farthest = (part * height for part in _BETWEEN_LINES)
     shown = strokes[window[0], columns]
@@ -139,8 +141,8 @@ def _courses(
     ridge: Ridge, rows: NDArray[np.int64], columns: NDArray[np.int64], ends: tuple[int, int], height: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Columns, and the rows of the baseline and the outline there, one about every height of a line."""
-    count = max(2, round((ends[1] - ends[0]) / height) + 1)
-    places = np.linspace(ends[0], ends[1], count)
+    first, last = ends[0] - _MARGIN * height, ends[1] + _MARGIN * height
+    places = np.linspace(first, last, max(2, round((last - first) / height) + 1))
     middle = np.interp(places, ridge.columns, ridge.rows)
     offsets = rows - np.interp(columns, ridge.columns, ridge.rows)
     near = [np.abs(columns - place) <= height for place in places]
@@ -151,7 +153,13 @@ def _courses(
     above, below = (_without_gaps(course) for course in (above, below))
     feet = _feet(columns, offsets, places, height)
     baseline = middle + feet
-    return places, baseline, np.minimum(middle + above, baseline - 1), np.maximum(middle + below, baseline) + 1
+    margin = _MARGIN * height
+    return (
+        places,
+        baseline,
+        np.minimum(middle + above, baseline) - margin,
+        np.maximum(middle + below, baseline) + margin,
+    )
 
 
 def _feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:

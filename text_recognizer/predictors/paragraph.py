@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import MOST_PIXELS
-from text_recognizer.images.line_form import STEPS
+from text_recognizer.images.line_form import STEPS, UnfitImageError
 from text_recognizer.images.polarity import median_of, with_dark_ink
 from text_recognizer.images.read import ImageSource, read_image
+from text_recognizer.images.straighten import Points
 from text_recognizer.layout.find_lines import find_lines
-from text_recognizer.layout.found_line import FoundLine, Points
+from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.models.prediction import Prediction
@@ -104,9 +106,9 @@ class ParagraphTextRecognizer:
         """The lines of a page (H, W), each as its reader wants it."""
         found = []
         for line in self.find_lines(page):
-            left, top, right, bottom = line.box
-            with suppress(DataError):  # a box without any ink
-                found.append((line, self.reader.prepared(page[top:bottom, left:right])))
+            outline = line.polygon or box_outline(*line.box)
+            with suppress(DataError, UnfitImageError):  # a box without any ink
+                found.append((line, self.reader.prepared(cut_out(page, outline, baseline=line.baseline))))
         return found
 
     def find_lines(self, page: Grey) -> list[FoundLine]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-TEXT = "soussigné déclare léguer femme toute possède faite écrit entier main propre testament mois"
+TEXT = "soussigne declare leguer femme toute possede faite ecrit entier main propre testament mois"
 Placed = tuple[float, float, str]  # left and baseline of a text
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
 from text_recognizer.tests.line_files import save
 from text_recognizer.tests.line_samples import line_picture, page_picture, write_lines, write_pages
+from text_recognizer.tests.page_drawing import drawn_page, paragraph
 from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
@@ -294,6 +295,23 @@ def test_pages_are_read_by_the_command_line(found, read, tmp_path, capfd):
     assert page["text"] == "\n".join(line["text"] for line in page["lines"])
     assert text_recognizer(["predict", str(tmp_path / "blank.png"), *arguments]) == 0
     assert capfd.readouterr().out == "(no lines found)\n"
+
+
+def test_pages_are_read_without_a_trained_detector_along_the_baselines_of_their_lines(read, tmp_path, capfd):
+    save(tmp_path / "page.png", drawn_page(paragraph(3), (700, 400), angle=6))
+    arguments = ["predict", str(tmp_path / "page.png"), "--pages", "--bundle", str(read.folder)]
+    assert text_recognizer([*arguments, "--json"]) == 0
+    lines = json.loads(capfd.readouterr().out)["lines"]
+    assert len(lines) == 3
+    for line in lines:
+        (first, *_, last), (left, top, right, bottom) = line["baseline"], line["box"]
+        assert first[1] - last[1] > 20  # it climbs
+        assert all(left - 9 < x < right + 9 and top - 9 < y < bottom + 9 for x, y in line["baseline"])
+        assert len(line["polygon"]) == 2 * len(line["baseline"])
+    assert text_recognizer(arguments) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 3
+    with pytest.raises(SpecError, match="needs a reader"):
+        ParagraphTextRecognizer()
 
 
 class Told:

@@ -25,12 +25,14 @@ class PageLine:
         name: its ID, made unique in the page.
         outline: corners in the page's units: a polygon, or the four of a box; empty when the file has none.
         kind: what the file calls it: DefaultLine, heading, …
+        baseline: in the page's units; empty when the file has none.
     """
 
     name: str
     text: str
     outline: Points
     kind: str = ""
+    baseline: Points = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def _read_alto(root: Element, path: Path) -> PageText:
     lines = []
     for line in page.iter("TextLine"):
         kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
-        lines.append(PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), kind))
+        baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row
+        lines.append(PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), kind, baseline))
     width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
     unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
     if lines and not width and not height and unit.lower() not in ("pixel", ""):
@@ -112,7 +115,9 @@ def _alto_outline(line: Element) -> Points:
 def _read_page(root: Element, path: Path) -> PageText:
     page = _only_page(root.findall("Page"), path, "PAGE XML")
     lines = [
-        PageLine(line.get("id", ""), _page_text(line), _page_outline(line), _page_kind(line))
+        PageLine(
+            line.get("id", ""), _page_text(line), _outline(line, "Coords"), _page_kind(line), _outline(line, "Baseline")
+        )
         for line in page.iter("TextLine")
     ]
     width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
@@ -131,8 +136,8 @@ def _text_equivalent(element: Element) -> str | None:
     return next((text for one in readings if (text := one.findtext("Unicode"))), None)
 
 
-def _page_outline(line: Element) -> Points:
-    coordinates = line.find("Coords")
+def _outline(line: Element, tag: str) -> Points:
+    coordinates = line.find(tag)
     if coordinates is None:
         return ()
     if points := _points(coordinates.get("points", "")):

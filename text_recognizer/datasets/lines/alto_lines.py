@@ -15,8 +15,10 @@ class AltoLinesDataset(LineDataset):
     """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
 
     An image lies where its XML file says, or beside it under the same name; a file of several pages is rejected, for it
-    names one image. Outlines in millimetres or inches (ALTO) need the size of their page. Folders called train,
-    validation or test give the split of what they hold; otherwise whole pages, or writers, are held out.
+    names one image. Outlines in millimetres or inches (ALTO) need the size of their page. Lines that slope, bend or
+    stand upright are laid along a straight row, by their baseline or, without one, by the slope of their outline.
+    Folders called train, validation or test give the split of what they hold; otherwise whole pages, or writers, are
+    held out.
 
     Args:
         path: a folder, searched with all folders in it, or one XML file.
@@ -30,7 +32,7 @@ class AltoLinesDataset(LineDataset):
             max_length, validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
-    recipe_version = 2
+    recipe_version = 3
 
     path: str
     image_folder: str | None = None
@@ -67,4 +69,5 @@ class AltoLinesDataset(LineDataset):
             )
             outlines = tuple(line.outline for line in page.text.lines)
             size = (page.text.width, page.text.height)
-            yield LinesOfPage(samples, page.image, outlines, *size, self.crop == "polygon")
+            baselines = tuple(line.baseline for line in page.text.lines)
+            yield LinesOfPage(samples, page.image, outlines, *size, self.crop == "polygon", baselines)

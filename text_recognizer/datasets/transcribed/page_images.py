@@ -6,11 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.straighten import bent_baseline, straightened
 
 _MOST_DISTORTION = 0.02  # rounding, not another picture
 
@@ -23,6 +25,7 @@ class LinesOfPage(LineSource):
         outlines: one for each sample, in the page's units.
         width, height: of the page in those units; 0 when they are the image's pixels.
         along_outline: whiten what lies outside the polygon, or keep its whole box.
+        baselines: one for each sample, empty where the file has none; or none at all.
     """
 
     path: Path
@@ -30,10 +33,12 @@ class LinesOfPage(LineSource):
     width: float = 0
     height: float = 0
     along_outline: bool = True
+    baselines: tuple[Points, ...] = ()
 
     def read(self, position: int) -> Grey:
         scale = page_scale(self._image, self.width, self.height)
-        return cut_out(self._image, in_pixels(self.outlines[position], scale), self.along_outline)
+        baseline = in_pixels(self.baselines[position], scale) if self.baselines else ()
+        return cut_out(self._image, in_pixels(self.outlines[position], scale), self.along_outline, baseline)
 
     @cached_property
     def _image(self) -> Grey:
@@ -71,15 +76,20 @@ def in_pixels(outline: Points, scale: float) -> Points:
     """A polygon in pixels of its image.
 
     Raises:
-        UnfitImageError: one of its corners is nowhere.
+        UnfitImageError: one of its points is nowhere.
     """
     if not all(is_finite(value) for corner in outline for value in corner):
         raise UnfitImageError("its outline has a coordinate that is no finite number")
     return tuple((x * scale, y * scale) for x, y in outline)
 
 
-def cut_out(image: Grey, outline: Points, along_outline: bool = True) -> Grey:
-    """The box around a polygon; what lies outside the polygon gets the median level of its inside.
+def cut_out(image: Grey, outline: Points, along_outline: bool = True, baseline: Points = ()) -> Grey:
+    """A line: the box around its polygon, or where it slopes or bends, its polygon laid along a straight baseline.
+
+    What lies outside the polygon gets the median level of its inside.
+
+    Args:
+        baseline: from the first character to the last, in pixels; empty where it is not known.
 
     Raises:
         UnfitImageError: the polygon has no area or lies outside the image.
@@ -92,17 +102,30 @@ def cut_out(image: Grey, outline: Points, along_outline: bool = True) -> Grey:
     if x2 - x1 < 2 or y2 - y1 < 2:
         raise UnfitImageError("its polygon lies outside the image")
     box = image[y1:y2, x1:x2]
-    if not along_outline or _is_box(outline):
-        return box
+    bent = bent_baseline(outline, baseline)
+    if bent or (along_outline and not _is_box(outline)):
+        inside = _inside(outline, (x1, y1, x2, y2))
+        paper = np.uint8(np.median(box[inside]))
+        shown = np.where(inside, box, paper) if along_outline else box
+        straight = straightened(shown, _moved(outline, x1, y1), _moved(bent, x1, y1), int(paper)) if bent else None
+        return shown if straight is None else straight
+    return box
+
+
+def _inside(outline: Points, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """(H, W) which pixels of a box are inside a polygon."""
     from PIL import Image, ImageDraw
 
-    mask = Image.new("1", (x2 - x1, y2 - y1))
-    ImageDraw.Draw(mask).polygon([(x - x1, y - y1) for x, y in outline], fill=1, outline=1)
+    mask = Image.new("1", (box[2] - box[0], box[3] - box[1]))
+    ImageDraw.Draw(mask).polygon(_moved(outline, *box[:2]), fill=1, outline=1)
     inside = np.asarray(mask)
     if not inside.any():
         raise UnfitImageError("its polygon lies outside the image")
-    paper = np.uint8(np.median(box[inside]))
-    return np.where(inside, box, paper)
+    return inside
+
+
+def _moved(points: Points, left: float, top: float) -> Points:
+    return tuple((x - left, y - top) for x, y in points)
 
 
 def visible_part(outline: Points, image: Grey, noun: str = "outline") -> Points:
