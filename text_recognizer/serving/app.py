@@ -13,7 +13,7 @@ import yaml
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -30,6 +30,11 @@ from text_recognizer.serving.service import Service, service_of
 
 HERE = Path(__file__).parent
 LOOK_EVERY_S = 2.0  # for newly promoted models
+PAGE = ("index.html", "page.css", "page.js")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 log = logging.getLogger(__name__)
 
 
@@ -37,10 +42,12 @@ def make_app(service: Service) -> ASGIApp:
     """The application; its bounds on bodies are those of fetched pictures, and a third for base64."""
     app = Starlette(
         routes=[
+            Route("/", page, include_in_schema=False),
+            Route("/page.{suffix:str}", page, include_in_schema=False),
             Route("/v1/predict", predict, methods=["GET", "POST"]),
             Route("/v1/models", models),
             Route("/metrics", metrics),
-            Route("/openapi.json", openapi),
+            Route("/openapi.json", openapi, include_in_schema=False),
             *inference_protocol.ROUTES,
         ],
         exception_handlers={
@@ -52,6 +59,14 @@ def make_app(service: Service) -> ASGIApp:
     )
     app.state.service = service
     return Envelope(app, service.metrics, service.fetcher.most_bytes * 3 // 2)
+
+
+async def page(request: Request) -> Response:
+    """The page and what belongs to it; nothing of it comes from elsewhere."""
+    name = f"page.{request.path_params['suffix']}" if request.path_params else "index.html"
+    if name not in PAGE:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return FileResponse(HERE / "page" / name, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"})
 
 
 async def predict(request: Request) -> Response:

@@ -1,0 +1,140 @@
+"use strict";
+
+const at = (id) => document.getElementById(id);
+const paper = at("paper");
+const pen = paper.getContext("2d");
+const WORDS = { line: "one line", character: "one character", page: "a page" };
+let models = [];
+let asked = 0; // answers to earlier questions are not shown
+
+async function start() {
+  clearPaper();
+  const found = await (await fetch("v1/models")).json();
+  models = found.models;
+  at("model").replaceChildren(...models.map((one) => new Option(`${one.name} (${one.version})`, one.name)));
+  showLayouts();
+}
+
+function showLayouts() {
+  const model = models.find((one) => one.name === at("model").value);
+  const word = (layout) => WORDS[layout === "line" ? model.reads : layout];
+  at("layout").replaceChildren(...model.layouts.map((layout) => new Option(word(layout), layout)));
+}
+
+async function read(file) {
+  const form = new FormData();
+  form.append("image", file);
+  form.append("model", at("model").value);
+  form.append("layout", at("layout").value);
+  const number = ++asked;
+  say("Reading …");
+  at("result").hidden = true;
+  let answer, found;
+  try {
+    answer = await fetch("v1/predict", { method: "POST", body: form });
+    found = await answer.json();
+  } catch (error) {
+    if (number === asked) say(`The service does not answer: ${error.message}`, true);
+    return;
+  }
+  if (number !== asked) return;
+  if (!answer.ok) {
+    say(`${found.error} (request ${found.request_id})`, true);
+    return;
+  }
+  say("");
+  await show(found, file);
+}
+
+async function show(found, file) {
+  at("text").textContent = found.pred || "(nothing is read)";
+  const model = `${found.model.name} (${found.model.version})`;
+  at("facts").textContent = `confidence ${percent(found.conf)} · ${found.timing_ms.reading.toFixed(0)} ms · ${model}`;
+  at("lines").replaceChildren(...found.lines.map(lineItem));
+  at("result").hidden = false;
+  const shown = at("shown");
+  shown.hidden = true; // until it is known that the browser can show such a file
+  try {
+    const image = await createImageBitmap(file);
+    drawBoxes(shown, image, found.lines);
+    shown.hidden = false;
+  } catch {
+    say("Your browser cannot show this kind of picture.");
+  }
+}
+
+function lineItem(line) {
+  const item = document.createElement("li");
+  const others = line.alternatives.filter((one) => one.text !== line.text && one.confidence >= 0.001).slice(0, 3);
+  const words = others.map((one) => `${one.text || "nothing"} ${percent(one.confidence)}`);
+  const small = document.createElement("small");
+  small.textContent = [`confidence ${percent(line.confidence)}`, words.length ? `or ${words.join(", ")}` : ""].join("  ");
+  item.append(line.text || "(nothing)", small);
+  return item;
+}
+
+function drawBoxes(canvas, image, lines) {
+  canvas.width = image.width;
+  canvas.height = image.height;
+  const brush = canvas.getContext("2d");
+  brush.drawImage(image, 0, 0);
+  brush.lineWidth = Math.max(1, image.width / 500);
+  for (const line of lines) {
+    for (const [one, width] of [[line, 1], ...line.characters.map((character) => [character, 0.4])]) {
+      const [left, top, right, bottom] = one.box;
+      brush.globalAlpha = width;
+      brush.strokeStyle = one.confidence < 0.5 ? "#c62828" : one.confidence < 0.9 ? "#b26a00" : "#00796b";
+      brush.strokeRect(left, top, right - left, bottom - top);
+    }
+  }
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function say(text, isBad = false) {
+  at("message").textContent = text;
+  at("message").classList.toggle("bad", isBad);
+}
+
+function clearPaper() {
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, paper.width, paper.height);
+}
+
+function place(event) {
+  const box = paper.getBoundingClientRect();
+  const scale = paper.width / box.width;
+  return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+}
+
+paper.addEventListener("pointerdown", (event) => {
+  paper.setPointerCapture(event.pointerId);
+  pen.strokeStyle = "#111";
+  pen.lineWidth = 9;
+  pen.lineCap = pen.lineJoin = "round";
+  pen.beginPath();
+  pen.moveTo(...place(event));
+});
+paper.addEventListener("pointermove", (event) => {
+  if (!paper.hasPointerCapture(event.pointerId)) return;
+  pen.lineTo(...place(event));
+  pen.stroke();
+});
+at("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  paper.toBlob(read, "image/png");
+});
+at("clear").addEventListener("click", clearPaper);
+at("model").addEventListener("change", showLayouts);
+at("file").addEventListener("change", () => at("file").files.length && read(at("file").files[0]));
+document.addEventListener("paste", (event) => event.clipboardData.files.length && read(event.clipboardData.files[0]));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    at("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
+  });
+}
+start().catch((error) => say(`The service does not answer: ${error.message}`, true));
