@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation import characters, lines
+from evaluation.confidence import confidence_figures
 from evaluation.intervals import rate_intervals
 from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
@@ -84,6 +85,8 @@ def evaluate(model: Model, split: Split, split_name: str, chosen: NDArray[np.int
     rows = prediction_rows(model, split, chosen, tally)
     elapsed_s = time.perf_counter() - started
     extras = EXTRAS[model.target](model, split, rows) if model.target in EXTRAS else {}
+    if model.target in EXTRAS:
+        extras["details"] = extras.get("details", {}) | confidence_figures(rows, model.unit)
     return Evaluation(
         split=split_name,
         count=len(rows),
@@ -118,7 +121,7 @@ def prediction_rows(
     rows = {}
     names = split.ids
     for scored in model.score(split, chosen):
-        readings = model.decode(scored.outputs, scored.batch.get("width"))
+        readings = model.readings(scored.outputs, scored.batch.get("width"))
         if tally is not None:
             tally.add(scored, model.counts(scored, readings))
         details = model.details(scored, readings)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.charts import line_chart
+from evaluation.confidence import confidence_charts
 from evaluation.pages import render
 from evaluation.predictions import loss_of
 from text_recognizer.datasets.base import Split
@@ -38,6 +39,7 @@ def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
         **files,
         "run_id": run_folder.name,
         "shown_classes": worst_classes(evaluation["classes"], CLASSES_SHOWN),
+        "confidence_charts": confidence_charts(evaluation),
         "charts": _charts(_read_lines(run_folder / "metrics.jsonl")),
         "worst": worst_predictions(predictions, test_split, WORST_SHOWN),
         "wrong_count": sum(row["label"] != row["predicted"] for row in predictions),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.errors import SpecError
+from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.metric import LOSS, Counts, Metric
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks.base import Network
@@ -59,6 +60,7 @@ class Model(ABC):
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
     runtime: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None  # computes `outputs` instead of Keras
     alternatives: int | None = None  # readings that `decode` lists for an image; None leaves that to the model
+    calibration: Calibration | None = None  # of the confidences of `readings`; None before training is over
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
         if data_spec.target != self.target:
@@ -142,6 +144,13 @@ class Model(ABC):
     def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
         """Called once, when the weights are chosen: what else is learnt from data."""
 
+    def calibrate(self, validation: Split) -> None:  # noqa: B027 - some models are sure of nothing
+        """Called after `finish`: learns how often readings are right that the model is so and so sure of."""
+
+    def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
+        """What `decode` makes of outputs, with calibrated confidences."""
+        return self.decode(outputs, widths)
+
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
         """Writes what the model needs beside its weights into a bundle's folder."""
 
@@ -179,7 +188,7 @@ class Model(ABC):
 
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """Readings of images (B, H, W, C) that look like the dataset's."""
-        return self.decode(self.outputs(images))
+        return self.readings(self.outputs(images))
 
     def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
         """A whole split, or chosen positions of it, batch by batch."""

@@ -4,6 +4,7 @@ bundle.json         what it is: spec, run id, classes, image shape, metrics, ver
 model.onnx          optional, its ONNX twin: the network for readings without TensorFlow
 model.weights.h5    the weights; the file itself carries spec and run id too, as HDF5 attributes
                     and what else a model has learnt: the language model and lexicon of a reader of lines
+calibration.json    how often it is right when it is so and so sure; bundles of earlier versions have none
 """
 
 import json
@@ -21,6 +22,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
+from text_recognizer.models.calibration import CALIBRATION, Calibration
 from text_recognizer.models.twin import TWIN, can_run, twin_outputs
 from text_recognizer.parts import make_part
 from text_recognizer.promoted.manifest import MANIFEST, Manifest
@@ -113,8 +115,7 @@ class Bundle:
                 if isinstance(error, TextRecognizerError):
                     raise
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
-        model.read_files(self.folder)
-        return model
+        return self._with_what_was_learnt(model)
 
     def load_to_read(self) -> Model:
         """The model for readings alone; by its ONNX twin where there is one and onnxruntime: no TensorFlow is imported.
@@ -127,7 +128,11 @@ class Bundle:
         self.check_files()
         model = build_model(self.spec, self.data_spec)
         model.runtime = twin_outputs(self.folder / TWIN, self.data_spec)
+        return self._with_what_was_learnt(model)
+
+    def _with_what_was_learnt(self, model: Model) -> Model:
         model.read_files(self.folder)
+        model.calibration = Calibration.load(self.folder) if CALIBRATION in self.hashes else None
         return model
 
     def check_files(self) -> None:
@@ -239,6 +244,8 @@ def write_bundle(
         file.attrs["text_recognizer_spec"] = json.dumps(spec.to_json(), sort_keys=True)
         file.attrs["text_recognizer_run_id"] = run_id
     model.write_files(temporary)
+    if model.calibration is not None:
+        model.calibration.save(temporary)
     hashes = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
     description = {
         "format": FORMAT,

@@ -7,14 +7,17 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.decoding.greedy import softmax
+from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, main_output, right_classes
+from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.metric import Counts, Metric, counts_of
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks.base import Network
 
 ALTERNATIVES = 5
+CALIBRATION_IMAGES = 5000  # of the validation split
 TOP_K = (3, 5)
 # An image has one right class: of retrieval's precision and recall at k, these are the same.
 ACCURACY = Metric("accuracy", larger_is_better=True, other_name="precision@1, recall@1")
@@ -76,6 +79,15 @@ class CharacterModel(Model):
             for row, order in zip(probabilities, ranked, strict=True)
         ]
         return [Prediction(*alternatives[0], alternatives) for alternatives in found]
+
+    def calibrate(self, validation: Split) -> None:
+        scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_IMAGES)))
+        logits = np.concatenate([part.outputs for part in scored]).astype(np.float32)
+        self.calibration = Calibration.of_classes(logits, np.concatenate([part.batch["label"] for part in scored]))
+
+    def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
+        temperature = 1.0 if self.calibration is None else self.calibration.temperature
+        return self.decode(outputs / temperature, widths)
 
     @property
     def _ranks(self) -> list[int]:

@@ -12,7 +12,7 @@ from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, cross_entropy, right_classes
 from text_recognizer.models.line_base import ReadsLines
 from text_recognizer.models.metric import Metric
-from text_recognizer.models.prediction import Prediction, ReadCharacter
+from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.networks.base import FrameNetwork, Network
 
 
@@ -73,7 +73,7 @@ class LineModel(ReadsLines):
         columns = best.tolist(), np.exp(values).tolist(), values.sum(axis=1), log_probabilities
         for row, confidences, total, logs in zip(*columns, strict=True):
             characters = tuple(
-                ReadCharacter(self.data_spec.classes[one], confidences[place], edges[place], edges[place + 1])
+                ReadPart(self.data_spec.classes[one], confidences[place], edges[place], edges[place + 1])
                 for place, one in enumerate(row)
                 if one
             )

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,15 +12,18 @@ from text_recognizer.charset import describe
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.edits import RATES, LineErrors
+from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.models.base import Model, ScoredBatch
+from text_recognizer.models.calibration import Calibration, right_characters, right_words
 from text_recognizer.models.metric import Counts, Metric
-from text_recognizer.models.prediction import Prediction
+from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 from text_recognizer.reading_order import logical_order, visual_order
 from text_recognizer.wording import counted
 
 # Images are padded to a multiple of this: few shapes for the kernels to be prepared for, little to compute in vain.
 WIDTH_STEP_PX = 32
 LINES_LOOKED_AT = 64  # for inverted ink
+CALIBRATION_LINES = 2000  # of the validation split
 
 
 class ReadsLines(Model):
@@ -44,8 +48,18 @@ class ReadsLines(Model):
 
     def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:
         errors = self._errors(scored, readings)
-        pairs = zip(errors.character_errors.tolist(), errors.word_errors.tolist(), strict=True)
-        return [{"char_errors": characters, "word_errors": words} for characters, words in pairs]
+        texts = [scored.split.text(position) for position in scored.positions.tolist()]
+        columns = zip(texts, readings, errors.character_errors.tolist(), errors.word_errors.tolist(), strict=True)
+        return [
+            {
+                "char_errors": characters,
+                "word_errors": words,
+                "characters": _checked(reading.characters, right_characters(text, reading)),
+                "words": _checked(reading.words, right_words(text, reading)),
+                "expected_cer": reading.expected_cer,
+            }
+            for text, reading, characters, words in columns
+        ]
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:
         found = (
@@ -53,6 +67,18 @@ class ReadsLines(Model):
             _unwritable(self.data_spec, lines_of(train), lines_of(validation)),
         )
         return [warning for warning in found if warning is not None]
+
+    def calibrate(self, validation: Split) -> None:
+        scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_LINES)))
+        readings = [one for part in scored for one in self.decode(part.outputs, part.batch["width"])]
+        texts = [validation.text(position) for part in scored for position in part.positions.tolist()]
+        self.calibration = Calibration.of_lines(texts, readings)
+
+    def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
+        decoded = self.decode(outputs, widths)
+        if self.calibration is None:
+            return [replace(reading, words=words_of(reading.characters)) for reading in decoded]
+        return [self.calibration.of_line(reading) for reading in decoded]
 
     @abstractmethod
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
@@ -65,7 +91,7 @@ class ReadsLines(Model):
         for positions in by_width(self.padded_widths(widths), self.score_batch_size):
             padded = self._padded([images[position] for position in positions])
             outputs = self.outputs(padded)
-            for position, reading in zip(positions, self.decode(outputs, widths[positions]), strict=True):
+            for position, reading in zip(positions, self.readings(outputs, widths[positions]), strict=True):
                 readings[position] = reading
         return [reading for reading in readings if reading is not None]
 
@@ -127,6 +153,11 @@ def by_width(widths: NDArray[np.integer[Any]], batch_size: int) -> Iterator[NDAr
     for group in np.split(order, np.flatnonzero(np.diff(widths[order])) + 1):
         for start in range(0, len(group), batch_size):
             yield group[start : start + batch_size]
+
+
+def _checked(parts: Sequence[ReadPart], right: NDArray[np.bool_]) -> list[list[float]]:
+    """(n, 2) confidences, and 1 for what is right."""
+    return [[round(part.confidence, 4), int(flag)] for part, flag in zip(parts, right.tolist(), strict=True)]
 
 
 def _inverted(data_spec: DataSpec, train: LineSplit) -> str | None:

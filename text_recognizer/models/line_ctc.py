@@ -18,7 +18,7 @@ from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, ScoredBatch, main_output
 from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
-from text_recognizer.models.prediction import Prediction, ReadCharacter
+from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.networks.base import FrameNetwork, Network
 
 TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds
@@ -153,7 +153,7 @@ class LineModelCtc(ReadsLines):
             self._text(reading.label.tolist()),
             _probability(places.log_probability),
             tuple((self._text(label.tolist()), _probability(value)) for label, value in reading.alternatives),
-            tuple(ReadCharacter(*one) for one in columns),
+            tuple(ReadPart(*one) for one in columns),
         )
 
     def finish(self, train: Split, validation: Split) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import read_image
-from text_recognizer.models.prediction import Prediction, ReadCharacter
+from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.serving.app import make_app
 from text_recognizer.serving.fetching import Fetcher
@@ -37,7 +37,7 @@ class GreyPredictor(Predictor):
 
 
 def _reading(text, width):
-    return Prediction(text, 0.75, ((text, 0.75), ("?", 0.25)), (ReadCharacter(text, 0.75, 0, width),))
+    return Prediction(text, 0.75, ((text, 0.75), ("?", 0.25)), (ReadPart(text, 0.75, 0, width),))
 
 
 def grey_service(fetcher=None, most_requests=64, most_batch=32):

@@ -144,6 +144,7 @@ def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, tim
         times: of training.
     """
     model, dataset = experiment.model, experiment.dataset
+    model.calibrate(dataset.split("validation"))
     evaluation = evaluate(model, dataset.split("test"), "test")
     evaluation = replace(evaluation, times=times | evaluation.times)
     tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}

@@ -96,12 +96,28 @@ def test_a_reader_learns_lines_and_says_how_well(read, capfd):
 def test_every_reading_is_written_down(read):
     rows = rows_of(read)
     keys = {"position", "id", "label", "predicted", "confidence", "loss", "char_errors", "word_errors"}
+    keys |= {"characters", "words", "expected_cer"}
     assert all(set(row) == keys for row in rows)
     assert all(row["id"].startswith("line") for row in rows)
     assert all((row["char_errors"] == 0) == (row["label"] == row["predicted"]) for row in rows)
     evaluation = json.loads((read.folder / "evaluation.json").read_text())
     pooled = sum(row["char_errors"] for row in rows) / sum(len(row["label"]) for row in rows)
     assert evaluation["metrics"]["character_error_rate"] == pytest.approx(pooled)
+
+
+def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(read):
+    calibration = find_bundle(read.folder).load().calibration
+    assert calibration is not None
+    evaluation = json.loads((read.folder / "evaluation.json").read_text())
+    assert [one["level"] for one in evaluation["calibration"]] == ["character", "word", "line"]
+    assert evaluation["risk_coverage"][-1]["error"] == pytest.approx(evaluation["metrics"]["character_error_rate"])
+    assert evaluation["unseen"].startswith("Read 80 % of the lines unseen at CER ")
+    page = (read.folder / "report.html").read_text()
+    assert evaluation["unseen"] in page
+    assert "share that is right" in page
+    reading = LinePredictor(read.folder).predict(line_picture("abc"))
+    assert [word.text for word in reading.words] == reading.text.split()
+    assert reading.expected_cer is not None
 
 
 def test_the_report_shows_lines_with_their_profile(read):
@@ -160,7 +176,9 @@ def test_what_a_search_has_learnt_is_saved_with_the_bundle(places, capfd):
     )
     made = run(spec, "--train_args.epochs=1")
     names = {path.name for path in (made.folder / "model").iterdir()}
-    assert names == {"bundle.json", "model.weights.h5", "decoding.json", "language_model.npz", "lexicon.txt"}
+    assert names == {"bundle.json", "model.weights.h5", "decoding.json", "language_model.npz", "lexicon.txt"} | {
+        "calibration.json"
+    }
     assert text_recognizer(["evaluate", str(made.folder), "--json"]) == 0
     again = json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
     assert again["metrics"] == json.loads((made.folder / "evaluation.json").read_text())["metrics"]

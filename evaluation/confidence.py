@@ -1,0 +1,110 @@
+"""Confidence: how far it can be trusted, and how much can be read unseen at which error."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.charts import line_chart
+
+BINS = 15  # as in Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks"
+COVERAGES = tuple(share / 20 for share in range(1, 21))
+SHOWN_COVERAGE = 0.8
+
+
+def confidence_figures(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
+    """What evaluation.json says of confidences.
+
+    Args:
+        rows: of predictions.jsonl.
+        unit: what a sample is called.
+    """
+    if not rows:
+        return {}
+    whole = [[row["confidence"], row["label"] == row["predicted"]] for row in rows]
+    if "words" not in rows[0]:
+        levels = {"character": whole}
+    else:
+        parts = {name: [one for row in rows for one in row[f"{name}s"]] for name in ("character", "word")}
+        levels = {**parts, "line": whole}
+    curve = risk_coverage(rows)
+    return {
+        "calibration": [{"level": name, **reliability(np.array(pairs))} for name, pairs in levels.items() if pairs],
+        "risk_coverage": curve,
+        "unseen": in_words(curve, unit),
+    }
+
+
+def reliability(pairs: NDArray[np.float64]) -> dict[str, Any]:
+    """The expected calibration error, and what it is the mean of.
+
+    Source: Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning".
+
+    Args:
+        pairs: (n, 2) confidence, and 1 where it was right.
+    Returns:
+        "count", "expected_calibration_error", and "bins" that are not empty: mean confidence, share that is right,
+        count.
+    """
+    places = np.minimum((pairs[:, 0] * BINS).astype(int), BINS - 1)
+    bins = []
+    for place in np.unique(places):
+        inside = pairs[places == place]
+        confidence, right = np.round(inside.mean(axis=0), 6).tolist()
+        bins.append((confidence, right, len(inside)))
+    error = sum(abs(confidence - right) * count for confidence, right, count in bins) / len(pairs)
+    return {"count": len(pairs), "expected_calibration_error": round(error, 6), "bins": bins}
+
+
+def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """The error of the samples that are surest, for shares of all samples.
+
+    Lines are ranked by their expected character error rate, all else by confidence.
+
+    Source: El-Yaniv and Wiener (2010), "On the foundations of noise-free selective classification".
+
+    Returns:
+        "coverage", "error" (pooled characters of lines, else samples), and "at_most": the largest doubt among them,
+        which is the expected character error rate of a line, else 1 - confidence.
+    """
+    doubts = np.array([_doubt(row) for row in rows])
+    of_lines = "char_errors" in rows[0]
+    errors = np.array([row["char_errors"] if of_lines else row["label"] != row["predicted"] for row in rows], float)
+    sizes = np.array([len(row["label"]) if of_lines else 1 for row in rows], float)
+    order = np.argsort(doubts, kind="stable")
+    curve = []
+    for coverage in COVERAGES:
+        surest = order[: max(1, round(coverage * len(rows)))]
+        error = float(errors[surest].sum() / max(sizes[surest].sum(), 1))
+        at_most = float(doubts[surest[-1]])
+        curve.append({"coverage": coverage, "error": round(error, 6), "at_most": round(at_most, 6)})
+    return curve
+
+
+def in_words(curve: Sequence[Mapping[str, float]], unit: str) -> str:
+    """What an archive does with the curve."""
+    shown = next(point for point in curve if point["coverage"] >= SHOWN_COVERAGE)
+    rate, doubt = ("CER", "an expected CER") if unit == "line" else ("an error rate of", "a doubt")
+    return (
+        f"Read {100 * shown['coverage']:.0f} % of the {unit}s unseen at {rate} {100 * shown['error']:.1f} %, those "
+        f"with {doubt} of at most {100 * shown['at_most']:.1f} %; send the rest to a person. "
+        f"All of them unseen: {100 * curve[-1]['error']:.1f} %."
+    )
+
+
+def confidence_charts(evaluation: Mapping[str, Any]) -> list[str]:
+    """A reliability diagram and a risk-coverage curve; nothing where an evaluation has no figures of confidences."""
+    if not evaluation.get("calibration"):
+        return []
+    levels = {one["level"]: [(x, y) for x, y, _ in one["bins"]] for one in evaluation["calibration"]}
+    risk = {"error": [(point["coverage"], point["error"]) for point in evaluation["risk_coverage"]]}
+    return [
+        line_chart({"as it should be": [(0, 0), (1, 1)], **levels}, "confidence", "share that is right"),
+        line_chart(risk, "share that is read unseen", "error"),
+    ]
+
+
+def _doubt(row: Mapping[str, Any]) -> float:
+    expected = row.get("expected_cer")
+    return float(1 - row["confidence"] if expected is None else expected)

@@ -1,0 +1,184 @@
+"""Calibration: how often a model is right when it is so and so sure, learnt from readings whose texts are known."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.arguments import check_value, to_json
+from text_recognizer.decoding.edits import edit_distances
+from text_recognizer.decoding.greedy import log_softmax
+from text_recognizer.errors import DataError
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.models.prediction import Prediction, ReadPart, words_of
+from text_recognizer.reading_order import visual_order
+
+CALIBRATION = "calibration.json"  # in a bundle
+MOST = 1e6  # of its numbers
+_SURE = 1e-6  # nothing is surer: odds must be finite
+
+Curve = tuple[float, float]  # intercept and slope, from the logarithm of one odds to that of another
+AS_IT_IS: Curve = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Curves from what a model says to how often it is right.
+
+    Source: Platt (1999), "Probabilistic outputs for support vector machines and comparisons to regularized likelihood
+    methods"; of the temperature Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks".
+
+    Args:
+        temperature: what the logits are divided by of a model that chooses one class for an image.
+        character, word, line: of a reading of a line.
+        errors_each: character errors in a line for each of its characters that is expected to be wrong.
+    """
+
+    temperature: float = 1.0
+    character: Curve = AS_IT_IS
+    word: Curve = AS_IT_IS
+    line: Curve = AS_IT_IS
+    errors_each: float = 1.0
+
+    @classmethod
+    def of_classes(cls, logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> "Calibration":
+        """Learnt from logits (n, classes) and the right classes (n,)."""
+        from scipy.optimize import minimize_scalar
+
+        def loss(log_temperature: float) -> float:
+            log_probabilities = log_softmax(logits / math.exp(log_temperature))
+            return -float(np.take_along_axis(log_probabilities, labels[:, None], axis=1).mean())
+
+        return cls(temperature=math.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+    @classmethod
+    def of_lines(cls, texts: Sequence[str], readings: Sequence[Prediction]) -> "Calibration":
+        """Learnt from lines as a model decodes them, and what they say."""
+        flags = [right_characters(*one) for one in zip(texts, readings, strict=True)]
+        found = cls(character=_fitted([_parts(reading.characters) for reading in readings], flags))
+        readings = [found.of_line(reading) for reading in readings]
+        pairs = list(zip(texts, readings, strict=True))
+        errors = edit_distances(texts, [reading.text for reading in readings]).sum()
+        expected = sum((1 - _parts(reading.characters)).sum() for reading in readings)
+        return replace(
+            found,
+            word=_fitted([_parts(reading.words) for reading in readings], [right_words(*one) for one in pairs]),
+            line=_fitted([[reading.confidence] for reading in readings], [[text == one.text] for text, one in pairs]),
+            errors_each=float(errors / max(expected, 1.0)),
+        )
+
+    def save(self, folder: Path) -> None:
+        content = json.dumps(to_json(self), indent=2) + "\n"
+        (folder / CALIBRATION).write_text(content, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Calibration":
+        """The inverse of `save`.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = folder / CALIBRATION
+        try:
+            found, problems = check_value(CALIBRATION, cls, parse_json_text(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            problems = [f"{error}."]
+        if not problems:
+            numbers = [found.temperature, *found.character, *found.word, *found.line, found.errors_each]
+            if found.temperature <= 0 or max(map(abs, numbers)) > MOST:
+                problems = [f"its numbers must be at most {MOST:g}, the temperature more than 0."]
+        if problems:
+            raise DataError(f"{path} is damaged: {' '.join(problems)}")
+        return found  # type: ignore[no-any-return]
+
+    def of_line(self, reading: Prediction) -> Prediction:
+        """The reading of a line with confidences that hold."""
+        characters = _with(reading.characters, _on(self.character, _parts(reading.characters)))
+        words = words_of(characters)
+        words = _with(words, _on(self.word, _parts(words)))
+        confidence = float(_on(self.line, np.array([reading.confidence]))[0])
+        doubt = float((1 - _parts(characters)).mean()) if characters else 1.0
+        return replace(
+            reading,
+            confidence=confidence,
+            alternatives=_shared_out(reading, confidence),
+            characters=characters,
+            words=words,
+            expected_cer=min(self.errors_each * doubt, 1.0),
+        )
+
+
+def right_characters(text: str, reading: Prediction) -> NDArray[np.bool_]:
+    """Which characters of a line's reading are right, by the fewest edits."""
+    parts = [one.text for one in reading.characters]
+    right = _matched(visual_order(text), "".join(parts))
+    ends = np.cumsum([len(part) for part in parts])
+    return np.array([right[end - len(part) : end].all() for part, end in zip(parts, ends, strict=True)], bool)
+
+
+def right_words(text: str, reading: Prediction) -> NDArray[np.bool_]:
+    """Which words of a line's reading are right, by the fewest edits of words."""
+    return _matched(text.split(), [one.text for one in reading.words])
+
+
+def _matched(right: Sequence[str], read: Sequence[str]) -> NDArray[np.bool_]:
+    from rapidfuzz.distance import Levenshtein
+
+    flags = np.zeros(len(read), bool)
+    for block in Levenshtein.opcodes(right, read):
+        flags[block.dest_start : block.dest_end] = block.tag == "equal"
+    return flags
+
+
+def _parts(parts: Sequence[ReadPart]) -> NDArray[np.float64]:
+    return np.array([one.confidence for one in parts], np.float64)
+
+
+def _with(parts: Sequence[ReadPart], confidences: NDArray[np.float64]) -> tuple[ReadPart, ...]:
+    return tuple(replace(one, confidence=value) for one, value in zip(parts, confidences.tolist(), strict=True))
+
+
+def _shared_out(reading: Prediction, confidence: float) -> tuple[tuple[str, float], ...]:
+    """The alternatives with what is left of the probability, in the shares that the model gives them."""
+    share = (1 - confidence) / max(1 - reading.confidence, _SURE)
+    return tuple(
+        (text, confidence if text == reading.text else min(share * value, confidence))
+        for text, value in reading.alternatives
+    )
+
+
+def _log_odds(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside = np.clip(values, _SURE, 1 - _SURE)
+    return np.log(inside / (1 - inside))
+
+
+def _on(curve: Curve, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 0.5 + 0.5 * np.tanh((curve[0] + curve[1] * _log_odds(values)) / 2)
+
+
+def _fitted(confidences: Sequence[Any], right: Sequence[Any]) -> Curve:
+    """The curve under which what happened is the most probable, with Platt's targets, which are never quite 0 or 1.
+
+    Args:
+        confidences, right: of all that was read, line by line.
+    """
+    from scipy.optimize import minimize
+
+    values, flags = np.concatenate(confidences), np.concatenate(right).astype(bool)
+    if not len(values):
+        return AS_IT_IS
+    hits = int(flags.sum())
+    targets = np.where(flags, (hits + 1) / (hits + 2), 1 / (len(flags) - hits + 2))
+    odds = _log_odds(values)
+
+    def loss(curve: NDArray[np.float64]) -> float:
+        logit = curve[0] + curve[1] * odds
+        return float((np.logaddexp(0, logit) - targets * logit).mean())
+
+    intercept, slope = minimize(loss, AS_IT_IS, method="L-BFGS-B", bounds=[(None, None), (0, None)]).x.tolist()
+    return intercept, slope
