@@ -200,7 +200,8 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     if experiment.dataset.is_prepared():
         print(f"dataset     {experiment.dataset_in_words()}")
     else:
-        print(f"dataset     {experiment.dataset.name} is not on this machine yet; a run fetches and converts it first")
+        unknown = "not prepared yet; a run fetches what is missing and converts it first"
+        print(f"dataset     {experiment.dataset.name}: {experiment.dataset.outlook() or unknown}", flush=True)
     with standard_error_off():  # TensorFlow's start-up notes
         print(f"network     {experiment.network_in_words()}")
     return 0

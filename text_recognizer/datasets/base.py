@@ -126,6 +126,10 @@ class Dataset(ABC):
     def is_prepared(self) -> bool:
         """Whether `prepare` has nothing left to do; looks at the disk only."""
 
+    def outlook(self) -> str | None:
+        """What `prepare` would convert, in words; None where that is not known at once."""
+        return None
+
     @abstractmethod
     def split(self, name: SplitName) -> Split:
         """One split; the three share no sample. Needs `prepare` first."""

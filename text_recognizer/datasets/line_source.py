@@ -35,6 +35,7 @@ class LineSource(ABC):
 
     samples: Sequence[LineSample]
 
+    is_page: ClassVar[bool] = False
     is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
 
     @abstractmethod

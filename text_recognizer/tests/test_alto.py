@@ -183,18 +183,42 @@ def test_corners_of_older_page_files_and_hyphens_of_alto_are_read(tmp_path):
     assert read_page(tmp_path / "a.xml").lines[0].outline == ((1, 2), (30, 2), (30, 9))
 
 
-def test_a_pattern_that_is_none_or_finds_no_writer_is_refused(folder):
+def test_a_pattern_that_is_none_is_refused_and_so_is_one_that_fits_no_file(folder):
     with pytest.raises(SpecError, match="writer_pattern is no regular expression"):
         AltoLinesDataset(str(folder), writer_pattern="(")
     write_page(folder, "page", alto())
-    with pytest.raises(DataError, match=r"writer_pattern '\\\\d' finds no writer in 'page'"):
+    with pytest.raises(
+        DataError, match=r"1 x dataset_args.writer_pattern '\\\\d' finds no writer in its name \('page'\)"
+    ):
         prepared(folder, writer_pattern=r"\d")
-    with pytest.raises(DataError, match=r"writer_pattern '\(x\*\)' finds an empty writer in 'page'\. Let it match"):
-        prepared(folder, writer_pattern="(x*)")
-    with pytest.raises(DataError, match="finds an empty writer in 'page'"):
-        prepared(folder, writer_pattern=r"^(AN_\d+)?")
+    for pattern in ("(x*)", r"^(AN_\d+)?"):
+        with pytest.raises(DataError, match=r"finds an empty writer in its name \('page'\)"):
+            prepared(folder, writer_pattern=pattern)
     with pytest.raises(DataError, match="holds no ALTO or PAGE XML files"):
         prepared(folder / "nothing")
+
+
+def test_a_file_whose_name_has_no_writer_is_rejected_by_name_and_the_others_are_read(folder, capsys):
+    for index, name in enumerate(["w1", "w2", "w3", "cover"]):
+        write_page(folder, name, alto(image=""), seed=index)
+    outlook = (
+        "3 pages with 9 lines to convert. 1 line rejected: 1 x dataset_args.writer_pattern 'w\\\\d' finds no writer"
+    )
+    assert str(AltoLinesDataset(str(folder), writer_pattern=r"w\d").outlook()).startswith(outlook)
+    dataset = prepared(folder, writer_pattern=r"w\d")
+    assert sum(dataset.sizes().values()) == 9
+    assert [(one.name, one.reason) for one in dataset.rejected] == [
+        ("cover", "dataset_args.writer_pattern 'w\\\\d' finds no writer in its name")
+    ]
+    assert "1 line rejected" in capsys.readouterr().err
+    pages = AltoParagraphsDataset(str(folder), writer_pattern=r"w\d", side=32)
+    assert str(pages.outlook()).startswith("3 pages with 9 lines to convert. 1 page rejected")
+    pages.prepare()
+    assert [one.name for one in pages.rejected] == ["cover"]
+
+
+def test_what_cannot_be_looked_at_yet_has_no_outlook(tmp_path):
+    assert AltoLinesDataset(str(tmp_path / "nowhere")).outlook() is None
 
 
 def test_a_file_that_is_no_page_needs_no_writer(folder):

@@ -49,11 +49,13 @@ def test_a_list_of_pages_is_read_and_entries_that_are_none_are_rejected(tmp_path
     for index, name in enumerate(pages):
         save(tmp_path / "pages" / f"{name}.png", page_image(index))
     pages["w9-bad"] = {"lines": [{"x1": 3}]}
+    pages["cover"] = {"lines": lines}
     (tmp_path / "pages.json").write_text(json.dumps(pages))
     dataset = PageListDataset(str(tmp_path / "pages.json"), writer_pattern=r"^w\d")
     dataset.prepare()
     assert dataset.sizes() == {"train": 2, "validation": 1, "test": 1}
-    assert [one.name for one in dataset.rejected] == ["w9-bad"]
+    assert [one.name for one in dataset.rejected] == ["w9-bad", "cover"]
+    assert "finds no writer in its name" in reasons(dataset)["cover"]
     assert dataset.split("train").groups == [name[:2] for name in dataset.split("train").ids]
 
 

@@ -2,10 +2,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from text_recognizer.datasets.storage import parallel
 from text_recognizer.datasets.storage.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S
@@ -136,3 +138,16 @@ def test_a_finished_store_is_opened_without_writing(data):
     lock.unlink(missing_ok=True)
     assert isinstance(make_store(folder, KEY, fill), Store)
     assert not lock.exists()
+
+
+def test_work_without_a_terminal_is_told_every_ten_seconds_with_the_time_that_is_left(monkeypatch, capsys):
+    seconds = iter([0, 4, 12, 13, 25, 50])
+    monkeypatch.setattr(parallel, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    with parallel.progress("Letters", 2000, "line") as done:
+        for lines in (100, 300, 100, 500, 1000):
+            done(lines)
+    assert capsys.readouterr().err.splitlines() == [
+        "Letters: preparing 2,000 lines",
+        "Letters: 400 of 2,000 lines, 0:00:48 left",
+        "Letters: 1,000 of 2,000 lines, 0:00:25 left",
+    ]

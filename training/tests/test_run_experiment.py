@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.spec import parse_json
+from text_recognizer.tests.archive_pages import alto, write_page
 from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
@@ -192,6 +193,17 @@ def test_a_dry_run_prints_the_completed_spec_and_trains_nothing(runs, capfd):
     assert "mlp, 1,210 parameters" in rest
     assert "DigitsDataset: 216 train, 70 validation, 70 test" in rest
     assert not runs.exists()
+
+
+def test_a_dry_run_on_pages_counts_them_and_their_lines_before_anything_is_converted(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    for index in range(3):
+        write_page(tmp_path, f"p{index}", alto(image=""), seed=index)
+    dataset = {"dataset": "AltoLinesDataset", "dataset_args": {"path": str(tmp_path), "height": 40}}
+    spec = {**dataset, "model": "LineModelCtc", "network": "line_reader", "network_args": {"filters": 3, "units": 4}}
+    assert main([json.dumps(spec), "--dry-run"]) == 0
+    assert "dataset     AltoLinesDataset: 3 pages with 9 lines to convert" in capfd.readouterr().out
+    assert not list(tmp_path.glob("data/processed/*"))
 
 
 def test_the_schema_is_printed(capfd):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +21,14 @@ from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.labels import derive, drawn
 from text_recognizer.datasets.lines.members import UNUSED, subsampled
-from text_recognizer.datasets.lines.pool import LinePool, fill_pool
+from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.datasets.lines.subsample import ListedLines, chosen_sources, listed_texts
-from text_recognizer.datasets.storage.rejected import Rejected, unpacked_rejected, write_table
+from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable
 from text_recognizer.datasets.stored import StoredDataset
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
 from text_recognizer.wording import did_you_mean, received
@@ -127,6 +128,18 @@ class LineDataset(LineArgs, StoredDataset):
     def prepare(self) -> None:
         super().prepare()
         write_table(self._folder, self.pool.rejected)
+
+    def outlook(self) -> str | None:
+        with suppress(DataError):  # its files are not here
+            pages = lines = 0
+            rejected = []
+            for source in self.sources():
+                unfit = [Rejected(one.name, problem) for one in source.samples if (problem := text_problem(one))]
+                pages += source.is_page and len(unfit) < len(source.samples)
+                lines += len(source.samples) - len(unfit)
+                rejected += unfit
+            return outlook_in_words(pages, lines, rejected)
+        return None
 
     def split(self, name: SplitName) -> LineSplit:
         derived = self.derived

@@ -86,6 +86,10 @@ class JoinedLinesDataset(Dataset):
         for dataset in self.joined:
             dataset.prepare()
 
+    def outlook(self) -> str | None:
+        found = [(dataset.name, dataset.outlook()) for dataset in self.joined if not dataset.is_prepared()]
+        return "; ".join(f"{name}: {outlook or 'not prepared yet'}" for name, outlook in found)
+
     def is_prepared(self) -> bool:
         return all(dataset.is_prepared() for dataset in self.joined)
 

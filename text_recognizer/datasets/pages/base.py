@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
+from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.stored import StoredDataset
@@ -104,6 +105,14 @@ class ParagraphDataset(StoredDataset):
     def data_spec(self) -> DataSpec:
         shape = (self.side, self.side, 1)
         return DataSpec(input_shape=shape, classes=CLASSES, target="pixels", preprocessing=self.preprocessing)
+
+    def outlook(self) -> str | None:
+        with suppress(DataError):  # its files are not here
+            pages = list(self.pages())
+            rejected = [Rejected(page.name, page.problem) for page in pages if page.problem]
+            lines = sum(len(page.lines) for page in pages)
+            return outlook_in_words(len(pages) - len(rejected), lines, rejected, "page")
+        return None
 
     def split(self, name: SplitName) -> PixelSplit:
         return PixelSplit(self.store, self.members[name], self._partly_annotated)

@@ -57,6 +57,8 @@ class PageListDataset(ParagraphDataset):
         for name, value in self._listed.items():
             try:
                 yield self._page(str(name), value, folder)
+            except DataError as error:  # it has no writer
+                yield PageSource(str(name), folder / str(name), (), problem=str(error))
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 problem = f"its entry is not like that of a page with lines: {type(error).__name__}: {error}"
                 yield PageSource(str(name), folder / str(name), (), problem=problem)

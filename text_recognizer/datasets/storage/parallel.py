@@ -1,8 +1,10 @@
 """Work spread over processes, in order and with progress."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
@@ -10,6 +12,7 @@ from text_recognizer.wording import counted
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+LINE_EVERY_S = 10.0  # of progress where there is no terminal
 _IDLE_S = 10  # workers of a killed parent end by themselves
 
 
@@ -49,7 +52,7 @@ def in_processes(
 
 @contextmanager
 def progress(label: str, total: int, noun: str) -> Iterator[Callable[[int], None]]:
-    """Shows work on standard error: a bar on a terminal, otherwise one line; yields what counts done work."""
+    """Shows work on standard error: a bar on a terminal, otherwise single lines; yields what counts done work."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -57,9 +60,27 @@ def progress(label: str, total: int, noun: str) -> Iterator[Callable[[int], None
     if not console.is_terminal:
         text = f"{label}: preparing {counted(total, noun)}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-        yield lambda _done: None
+        yield _lines(label, total, noun, console)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"{label}: {noun}s", total=total)
         yield lambda done: bar.advance(task, done)
+
+
+def _lines(label: str, total: int, noun: str, console: Any) -> Callable[[int], None]:
+    """What counts done work and prints how much it is, with the time that is left, every ten seconds."""
+    began = last_line = time.monotonic()
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done, last_line
+        done += more
+        now = time.monotonic()
+        if 0 < done < total and now - last_line >= LINE_EVERY_S:
+            last_line = now
+            left = timedelta(seconds=round((now - began) / done * (total - done)))
+            text = f"{label}: {done:,} of {counted(total, noun)}, {left} left"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return count

@@ -47,6 +47,17 @@ def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
     return f"{counted(len(rejected), noun)} rejected: {'; '.join([*listed, *more])}."
 
 
+def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun: str = "line") -> str:
+    """What is there to be converted, before any picture was read.
+
+    Args:
+        pages, lines: without what is rejected already; no pages where lines come by themselves.
+        noun: what each of `rejected` is.
+    """
+    there = counted(lines, "line") if not pages else f"{counted(pages, 'page')} with {counted(lines, 'line')}"
+    return f"{there} to convert" + (f". {summary(rejected, noun)}" if rejected else "")
+
+
 def rejected_table(rejected: Sequence[Rejected]) -> str:
     """The rejected lines as tab-separated values."""
     rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]

@@ -78,7 +78,7 @@ class AltoFiles:
 
     @cached_property
     def pages(self) -> list[ArchivePage]:
-        """The pages by name; of a file that cannot be read, a page with a problem."""
+        """The pages by name; of a file that cannot be read or has no writer, a page with a problem."""
         return [self._page(file) for file in self.files]
 
     def _page(self, file: Path) -> ArchivePage:
@@ -87,9 +87,12 @@ class AltoFiles:
             text, problem = read_page(file), ""
         except DataError as error:
             text, problem = PageText("", 0, 0, ()), str(error)
+        try:
+            writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml has no writer
+        except DataError as error:
+            text, writer, problem = PageText("", 0, 0, ()), "", str(error)
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
         text = PageText(text.image, text.width, text.height, kept)
-        writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml has no writer
         return ArchivePage(name, text, self._image(file, text), writer, self._split(file), problem)
 
     def _image(self, file: Path, page: PageText) -> Path:
@@ -127,11 +130,11 @@ def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
         return name
     found = pattern.search(name)
     if found is None:
-        raise DataError(f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in '{name}'.")
+        raise DataError(f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in its name.")
     writer = found[1] if pattern.groups and found[1] is not None else found[0]
     if not writer:
         raise DataError(
-            f"dataset_args.writer_pattern {pattern.pattern!r} finds an empty writer in '{name}'. Let it match at least "
+            f"dataset_args.writer_pattern {pattern.pattern!r} finds an empty writer in its name: let it match at least "
             f"one character, for example with + instead of * or ?."
         )
     return writer

@@ -28,6 +28,8 @@ class LinesOfPage(LineSource):
         baselines: one for each sample, empty where the file has none; or none at all.
     """
 
+    is_page = True
+
     path: Path
     outlines: tuple[Points, ...]
     width: float = 0
