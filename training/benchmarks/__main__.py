@@ -24,6 +24,7 @@ BENCHMARKS = {
     "line_reading": "the default reader in batches and alone, against budgets",
     "line_training_speed": "training a reader of lines, against a bare loop over the same batches",
     "records": "raw TFRecords against a PNG file each, and reading them against TensorFlow's pipeline",
+    "ui": "the local page on a thousand runs: first answer, bytes a tick, idle cost, against budgets",
     "run_list": "listing ten thousand run folders, against reading their files",
 }
 

@@ -22,7 +22,7 @@ from training.runs.causes import Cause
 from training.runs.run import Run
 from training.runs.run_table import RunRow
 from training.ui.app import Page
-from training.ui.events import Feed
+from training.ui.events import Feed, json_of
 from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import Guard
@@ -144,6 +144,26 @@ def test_the_table_is_told_of_the_rows_that_changed_only(root, page):
     assert news(feed) == {
         "rows": [{"changed": [{"key": "default/two", "state": "failed", "cells": ["two"]}], "gone": []}]
     }
+
+
+def test_a_run_that_is_made_while_a_page_is_open_is_told_at_the_next_tick(root, page):
+    made(root, "one", 0.5)
+    page.poller.refresh()
+    feed = Feed(page.index, page.poller, page.poller.ticks, cells=lambda row: [row.state])
+    made(root, "two", 0.5)
+    assert [row["key"] for row in news(feed)["rows"][0]["changed"]] == ["default/two"]
+
+
+def test_a_page_of_a_run_is_told_its_state_and_epoch_not_its_history(root, page):
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one", root)
+    page.poller.refresh()
+    feed = Feed(page.index, page.poller, page.poller.ticks, runs={"default/one": Cursor()})
+    run.set_state("failed", error="it broke", epoch=3)
+    assert news(feed) == {"touched": [{"key": "default/one", "state": "failed", "epoch": 3}]}
+
+
+def test_what_is_no_number_for_a_browser_is_null():
+    assert json_of({"a": [float("nan"), 1e999, 0.5]}) == '{"a": [null, null, 0.5]}'
 
 
 def test_the_stream_ends_when_the_server_does(root, page):

@@ -3,10 +3,10 @@
 import asyncio
 import importlib.resources
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,16 +15,17 @@ from starlette.routing import Route
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.wording import received
-from training.commands.sweeps import steered
 from training.runs.run import Run
-from training.ui import data_views, run_views, samples
-from training.ui.device_views import Devices
-from training.ui.events import Feed
+from training.ui import run_views
+from training.ui.events import Feed, json_of
 from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import COOKIE, HEADERS, Guard
-from training.ui.sweep_views import SweepFeed, Sweeps, SweepView
 from training.ui.tails import Cursor
+
+if TYPE_CHECKING:  # each view is imported by who asks for it first: the page itself is there at once
+    from training.ui.device_views import Devices
+    from training.ui.sweep_views import Sweeps, SweepView
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
 _MOST_BODY = 10_000
@@ -44,20 +45,29 @@ class Page:
     poller: Poller
     guard: Guard
 
-    def __post_init__(self) -> None:
-        self.sweeps, self.devices = Sweeps(self.index), Devices()
+    @cached_property
+    def sweeps(self) -> "Sweeps":
+        from training.ui.sweep_views import Sweeps
+
+        return Sweeps(self.index)
+
+    @cached_property
+    def devices(self) -> "Devices":
+        from training.ui.device_views import Devices
+
+        return Devices()
 
     def app(self) -> "Guarded":
         answers: dict[str, Answer] = {
             "runs": self.runs,
             "columns": lambda _: run_views.columns_of(self._fresh()),
-            "run": lambda request: run_views.one(self._fresh(), _key(request)),
+            "run": lambda request: run_views.one(self._fresh(), _key(request), "brief" in request.query_params),
             "compare": lambda request: run_views.compare(self._fresh(), request.query_params.getlist("run")),
             "samples": self.samples,
             "sweeps": lambda _: self._sweeps().table(),
             "sweep": lambda request: self._sweep(request).described(),
             "devices": lambda _: self.devices.described(),
-            "data": lambda _: data_views.data(self._fresh()),
+            "data": self.data,
             "dataset": self.dataset,
             "importance": lambda request: self._sweep(request).importance(),
         }
@@ -85,14 +95,25 @@ class Page:
         return {"tick": self.poller.ticks, **found}
 
     def samples(self, request: Request) -> dict[str, Any]:
+        from training.ui import samples
+
         order, row = request.query_params.get("order", "worst"), self._fresh().row(_key(request))
         return samples.samples(row, order, _number(request, "count", 24), _number(request, "seed", 0))
 
     def picture(self, request: Request) -> bytes:
+        from training.ui import samples
+
         row, split = self._fresh().row(_key(request)), request.query_params.get("split", "test")
         return samples.picture(row, _number(request, "position", -1), split)
 
+    def data(self, _: Request) -> dict[str, Any]:
+        from training.ui import data_views
+
+        return data_views.data(self._fresh())
+
     def dataset(self, request: Request) -> dict[str, Any]:
+        from training.ui import data_views
+
         row, split = self._fresh().row(_key(request)), request.query_params.get("split", "train")
         return data_views.dataset(row, split, _number(request, "seed", 0))
 
@@ -103,14 +124,16 @@ class Page:
         Run(row.folder).request_stop("asked to on the page")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
-    def _sweeps(self) -> Sweeps:
+    def _sweeps(self) -> "Sweeps":
         self.poller.refresh_if_idle()
         return self.sweeps
 
-    def _sweep(self, request: Request) -> SweepView:
+    def _sweep(self, request: Request) -> "SweepView":
         return self._sweeps().view(request.query_params.get("sweep", ""))
 
     def steer(self, asked: dict[str, Any]) -> dict[str, str]:
+        from training.commands.sweeps import steered
+
         action = asked.get("action")
         if action not in ("pause", "resume", "stop"):
             raise RunError(f"a sweep can be asked to pause, resume or stop. {received(action)}")
@@ -128,11 +151,16 @@ class Page:
                 runs=dict(map(_cursor, asked.getlist("run")[: run_views.MOST_COMPARED])),
                 logs=dict(map(_cursor, asked.getlist("log")[:1])),
                 cells=partial(run_views.cells, columns=columns) if columns else None,
-                more=SweepFeed(self.sweeps.view(asked["sweep"])).news if "sweep" in asked else tuple,
+                more=self._news_of_sweep(asked["sweep"]) if "sweep" in asked else tuple,
             )
         except TextRecognizerError as error:
             return _json({"error": str(error)}, 404)
         return StreamingResponse(feed.stream(), media_type="text/event-stream")
+
+    def _news_of_sweep(self, key: str) -> Callable[[], Iterable[tuple[str, Any]]]:
+        from training.ui.sweep_views import SweepFeed
+
+        return SweepFeed(self._sweeps().view(key)).news
 
     async def front(self, request: Request) -> Response:
         """The one page. Its token goes only to who was let in."""
@@ -217,7 +245,7 @@ def _content(name: str) -> bytes:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value, default=str, allow_nan=False), status, media_type="application/json")
+    return Response(json_of(value), status, media_type="application/json")
 
 
 def _key(request: Request) -> str:

@@ -66,8 +66,9 @@ class Feed:
             rows = {key: row for key, row in self.index.keyed() if key in keys}
             changed = [{"key": key, "state": row.state, "cells": self.cells(row)} for key, row in rows.items()]
             yield "rows", {"changed": changed, "gone": sorted(keys - rows.keys())}
-        elif touched := sorted(keys & {*self.runs, *self.logs}):
-            yield "touched", touched
+        for key, row in self.index.keyed() if keys & {*self.runs, *self.logs} else ():
+            if key in self.runs or key in self.logs:
+                yield "touched", {"key": key, "state": row.state, "epoch": row.status.get("epoch")}
         for key, path in self._reports.items():
             if self._has_grown(path):
                 tail = read_tail(path, self.runs[key], whole_lines=True)
@@ -95,4 +96,12 @@ def _told(tail: Tail) -> dict[str, Any]:
 
 def event(name: str, value: Any) -> str:
     """One event; JSON in ASCII has no line end that would part it."""
-    return f"event: {name}\ndata: {json.dumps(value, allow_nan=False)}\n\n"
+    return f"event: {name}\ndata: {json_of(value)}\n\n"
+
+
+def json_of(value: Any) -> str:
+    """JSON as browsers read it: what is no finite number is null."""
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=lambda _: None))

@@ -31,20 +31,22 @@ class Index:
         self._lock = threading.Lock()
         self._rows: dict[str, RunRow] = {}
         self._signatures: dict[str, _Signature] = {}
+        self._places: dict[Path, int] = {}
 
     def refresh(self, thorough: bool = True) -> set[str]:
         """Reads what has changed; the keys of these runs, of new and of lost ones.
 
         Args:
-            thorough: look for new runs too, and at those that have ended.
+            thorough: look at those that have ended too. New runs are looked for where a folder of runs has changed.
         Raises:
             RunError: the folder cannot be looked into.
         """
         with self._lock:
-            if not thorough:
+            if not thorough and all(_mtime_ns(folder) == seen for folder, seen in self._places.items()):
                 live = [key for key, row in self._rows.items() if row.state in AT_WORK]
                 return {key for key in live if self._update(key, self._rows[key].folder)}
-            found = {key_below(self.root, folder): folder for folder in runs_below(self.root)}
+            self._places = {}
+            found = {key_below(self.root, folder): folder for folder in runs_below(self.root, self._places)}
             lost = self._rows.keys() - found.keys()
             for key in lost:
                 del self._rows[key], self._signatures[key]
@@ -100,12 +102,15 @@ def key_below(root: Path, folder: Path) -> str:
     return quote_from_bytes(os.fsencode(folder.relative_to(root)), safe="/=+,@ ")
 
 
-def runs_below(root: Path) -> Iterator[Path]:
+def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
     """Folders in which runs were begun, and links that lead out of the folder. Hidden folders are passed over.
 
+    Args:
+        places: gets the folders that were looked through, and when each was changed last.
     Raises:
         RunError: the folder cannot be looked into.
     """
+    places[root] = _mtime_ns(root)
     if was_begun(root):
         yield root
         return
@@ -115,10 +120,11 @@ def runs_below(root: Path) -> Iterator[Path]:
         return
     except OSError as error:
         raise RunError(f"cannot look for runs in {root}: {error.strerror or error}.") from None
-    yield from _below(root, root, DEEPEST)
+    yield from _below(root, root, DEEPEST, places)
 
 
-def _below(folder: Path, root: Path, levels: int) -> Iterator[Path]:
+def _below(folder: Path, root: Path, levels: int, places: dict[Path, int]) -> Iterator[Path]:
+    places[folder] = _mtime_ns(folder)  # before it is read: what comes meanwhile is seen the next time
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:  # a group that this user may not look into
@@ -134,7 +140,16 @@ def _below(folder: Path, root: Path, levels: int) -> Iterator[Path]:
             if was_begun(path):
                 yield path
             elif levels > 1:
-                yield from _below(path, root, levels - 1)
+                yield from _below(path, root, levels - 1, places)
+            else:
+                places[path] = _mtime_ns(path)
+
+
+def _mtime_ns(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def leads_out(path: Path, root: Path) -> bool:

@@ -14,8 +14,8 @@ from text_recognizer.errors import RunError
 from training.ui.index import Index
 
 TICK_S = 1.0
-# Runs that have ended, and new ones, are looked for at every so many ticks.
-THOROUGH = 4
+# Runs that have ended are looked at again every so many ticks; their files hardly change.
+THOROUGH = 15
 _KEPT = 10_000
 Size = tuple[int, int]
 

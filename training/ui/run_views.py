@@ -10,12 +10,9 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.spec import flatten
-from training.commands.runs import compared
 from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
-from training.sweeps.folder import SweepFolder
-from training.sweeps.trials import read_trials
 from training.terminal.tables import shown
 from training.ui.index import Index
 from training.ui.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
@@ -115,16 +112,16 @@ def columns_of(index: Index) -> list[str]:
     return [*OWN_COLUMNS, *sorted(metrics), *sorted({key for row in rows for key in flatten(row.spec)})]
 
 
-def one(index: Index, key: str) -> dict[str, Any]:
+def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
     """Everything about a run; of a damaged one, what can be told, with the reason.
 
+    Args:
+        is_brief: without its reports and its log.
     Raises:
         RunError: there is no such run.
     """
     row = index.row(key)
     run = Run(row.folder)
-    metrics = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
-    log = read_tail(row.folder / "log.txt", Cursor(), LOG_BYTES)
     return {
         "key": key,
         **row.to_json(),
@@ -137,8 +134,18 @@ def one(index: Index, key: str) -> dict[str, Any]:
         "figures": _told(lambda: figures(run.read_json("evaluation.json")) if run.has("evaluation.json") else None),
         "has_predictions": (row.folder / "predictions.jsonl").is_file(),
         "commands": _commands(row),
-        "reports": {"rows": [] if row.state == "damaged" else reports(metrics), "cursor": str(metrics.cursor)},
-        "log": {"text": text_of(log) if row.state != "damaged" else "", "cursor": str(log.cursor)},
+        **({} if is_brief else _files(row)),
+    }
+
+
+def _files(row: RunRow) -> dict[str, Any]:
+    if row.state == "damaged":
+        return {"reports": {"rows": [], "cursor": str(Cursor())}, "log": {"text": "", "cursor": str(Cursor())}}
+    metrics = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
+    log = read_tail(row.folder / "log.txt", Cursor(), LOG_BYTES)
+    return {
+        "reports": {"rows": reports(metrics), "cursor": str(metrics.cursor)},
+        "log": {"text": text_of(log), "cursor": str(log.cursor)},
     }
 
 
@@ -159,6 +166,8 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
         curves = {"rows": reports(tail), "cursor": str(tail.cursor)}
         found = _told(lambda row=row: figures(Run(row.folder).read_json("evaluation.json")))  # type: ignore[misc]
         runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": curves, "figures": found})
+    from training.commands.runs import compared
+
     said = compared(rows)
     for part in ("differing", "metrics"):
         said[part] = {name: [shown(name, value) for value in values] for name, values in said[part].items()}
@@ -189,6 +198,9 @@ def _ending(index: Index, row: RunRow) -> list[str]:
     """Why a run ended, in sentences: its own, and those of the sweep that decided on it."""
     said = [str(row.status["error"])] if row.status.get("error") else []
     if (row.folder.parent / "sweep.json").is_file() and row.folder != index.root:
+        from training.sweeps.folder import SweepFolder
+        from training.sweeps.trials import read_trials
+
         try:
             trials = read_trials(SweepFolder(row.folder.parent).journal().rows, row.folder.parent)
         except TextRecognizerError as error:

@@ -246,6 +246,50 @@ def _runs(_: Path) -> None:
     swept_values(find_run("damaged"))
 
 
+def _no_json(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def _page(folder: Path) -> None:
+    """Every view of the local page, as a browser asks for it: all are answered, with a reason where one is broken."""
+    from starlette.testclient import TestClient
+
+    from training.ui.app import Page
+    from training.ui.events import Feed, event
+    from training.ui.index import Index
+    from training.ui.poller import Poller
+    from training.ui.safety import Guard
+    from training.ui.tails import Cursor
+
+    os.environ["TEXT_RECOGNIZER_DATA"] = _digits_prepared()
+    index = Index(folder / "runs")
+    page = Page(index, Poller(index), Guard("127.0.0.1"))
+    client = TestClient(page.app(), base_url="http://127.0.0.1")
+
+    def asked(view: str, **params: Any) -> Any:
+        answer = client.get(f"/api/{view}", params=params)
+        assert answer.status_code in (200, 400, 404), answer.text
+        return json.loads(answer.text, parse_constant=_no_json)
+
+    keys = [row[0] for row in asked("runs")["rows"]]
+    assert any("healthy" in key for key in keys), "a damaged run hides the others"
+    asked("runs", by="network", sort="-test_accuracy")
+    asked("columns")
+    for key in keys[:3]:
+        asked("run", run=key)
+        asked("samples", run=key, count=4)
+        asked("dataset", run=key)
+        assert client.get("/api/picture", params={"run": key, "position": 0}).status_code in (200, 404)
+    asked("compare", run=keys[:3])
+    asked("data")
+    for key in [row[0] for row in asked("sweeps")["rows"]]:
+        asked("sweep", sweep=key)
+    feed = Feed(index, page.poller, 0, dict.fromkeys(keys[:3], Cursor()), dict.fromkeys(keys[:1], Cursor()))
+    page.poller.sizes = dict.fromkeys(feed._reports.values(), (1, 1))
+    for name, value in feed._news():
+        event(name, value)
+
+
 def _resume(folder: Path) -> None:
     """A run goes on as far as it gets without TensorFlow."""
 
@@ -430,6 +474,8 @@ _TABLE = (
     Target("decoder", seeds.decoders, _decoder),
     Target("bundle", seeds.bundles, _bundle),
     Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
+    Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2),
+    Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
     Target("resume", seeds.runs, _resume, kept="runs/group/healthy/", share=0.5),
     Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/", share=0.3),
     Target("sweep_again", partial(seeds.sweeps, False), _sweep_again),

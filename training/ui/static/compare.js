@@ -49,6 +49,12 @@ export async function compare(place, params, change) {
       run.reports.rows.push(...told.rows);
       draw();
     },
-    touched: async () => { shown = await get("compare", { run: keys }); drawTables(); },
+    touched: async ({ key, state: now }) => {
+      const run = shown.runs.find((one) => one.key === key);
+      if (run.state === now) return;
+      run.state = now;
+      shown = await get("compare", { run: keys });
+      drawTables();
+    },
   });
 }

@@ -82,18 +82,19 @@ export async function run(place, params, change) {
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
-  async function refresh() {
-    const before = shown.state;
-    shown = await get("run", { run: key, brief: "1" });
+  async function touched({ state: now, epoch }) {
+    const same = now === shown.state;
+    shown.epoch = epoch;
+    if (!same) shown = await get("run", { run: key, brief: "1" });
     drawTop();
-    if (shown.state !== before) drawRest();
+    if (!same) drawRest();
   }
 
   drawTop();
   draw();
   drawRest();
   log.scrollTop = log.scrollHeight;
-  return listen(() => ({ run: `${key}@${cursor}`, log: `${key}@${logCursor}` }), { reports: addReports, log: addLog, touched: refresh });
+  return listen(() => ({ run: `${key}@${cursor}`, log: `${key}@${logCursor}` }), { reports: addReports, log: addLog, touched });
 }
 
 // Without what colours a terminal; of a line that was written over, what stood there last.
