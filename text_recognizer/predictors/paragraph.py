@@ -1,6 +1,7 @@
 """ParagraphTextRecognizer: a page or paragraph to its lines, and the lines to text."""
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,12 @@ from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
-from text_recognizer.models.prediction import Prediction
+from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 Grey = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 _LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
 MARGIN_FRACTION = 0.15  # of a line's height, left around its box: detectors cut off tips of letters
@@ -37,19 +39,35 @@ class LineOfText:
     Args:
         box: left, top, right, bottom in pixels of the image, ends excluded.
         baseline, polygon: on which it stands and around its ink; empty where the detector finds boxes only.
+        line_px: width of the line as it was read, in which the places of its characters and words are.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     prediction: Prediction
     baseline: Points = ()
     polygon: Points = ()
+    line_px: int = 0
+
+    def placed(self, parts: Sequence[ReadPart]) -> list[tuple[ReadPart, Box]]:
+        """Characters or words of the line with their boxes in the image; rough where the line slopes."""
+        left, top, right, bottom = self.box
+        scale = (right - left) / max(self.line_px, 1)
+        return [
+            (one, (left + round(one.left_px * scale), top, left + round(one.right_px * scale), bottom)) for one in parts
+        ]
 
 
 @dataclass(frozen=True)
 class PageReading:
-    """What is read on a page, in the order of reading; a blank page has no lines."""
+    """What is read on a page, in the order of reading; a blank page has no lines.
+
+    Args:
+        width, height: of the image, in pixels.
+    """
 
     lines: tuple[LineOfText, ...]
+    width: int = 0
+    height: int = 0
 
     @property
     def text(self) -> str:
@@ -93,13 +111,15 @@ class ParagraphTextRecognizer:
         Raises:
             DataError: the image cannot be read.
         """
-        found = self.prepared_lines(read_image(image))
+        page = read_image(image)
+        found = self.prepared_lines(page)
         predictions = self.reader.predict_prepared([prepared for _, prepared in found])
         return PageReading(
             tuple(
-                LineOfText(line.box, prediction, line.baseline, line.polygon)
-                for (line, _), prediction in zip(found, predictions, strict=True)
-            )
+                LineOfText(line.box, prediction, line.baseline, line.polygon, prepared.shape[1])
+                for (line, prepared), prediction in zip(found, predictions, strict=True)
+            ),
+            *page.shape[::-1],
         )
 
     def prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:

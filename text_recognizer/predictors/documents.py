@@ -1,0 +1,158 @@
+"""What was read on a page, as a document of its own: ALTO 4, PAGE XML 2019 or hOCR.
+
+Sources: "ALTO" 4.2 (Library of Congress); "PAGE" 2019-07-15 (PRImA, University of Salford); "hOCR" 1.2 (Breuel).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from text_recognizer import __version__
+from text_recognizer.images.straighten import Points
+from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
+
+ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
+PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def alto(page: PageReading, image: str) -> str:
+    """An ALTO file.
+
+    Args:
+        image: the name of the picture's file.
+    """
+    root = Element("alto", {"xmlns": ALTO_NAMESPACE, "SCHEMAVERSION": "4.2"})
+    description = SubElement(root, "Description")
+    SubElement(description, "MeasurementUnit").text = "pixel"
+    SubElement(SubElement(description, "sourceImageInformation"), "fileName").text = legal(image)
+    processing = SubElement(description, "Processing", ID="processing")
+    software = SubElement(processing, "processingSoftware")
+    SubElement(software, "softwareName").text = "Text Recognizer"
+    SubElement(software, "softwareVersion").text = __version__
+    size = {"WIDTH": str(page.width), "HEIGHT": str(page.height)}
+    sheet = SubElement(SubElement(root, "Layout"), "Page", {"ID": "page", "PHYSICAL_IMG_NR": "1", **size})
+    space = SubElement(sheet, "PrintSpace", {"HPOS": "0", "VPOS": "0", **size})
+    if page.lines:
+        around = _around([line.box for line in page.lines])
+        block = SubElement(space, "TextBlock", {"ID": "block", **alto_place(around)})
+        for number, line in enumerate(page.lines, start=1):
+            _alto_line(block, f"line_{number}", line)
+    return _text_of(root)
+
+
+def page_xml(page: PageReading, image: str) -> str:
+    """A PAGE XML file; `image` as of `alto`."""
+    root = Element("PcGts", {"xmlns": PAGE_NAMESPACE})
+    metadata = SubElement(root, "Metadata")
+    SubElement(metadata, "Creator").text = f"Text Recognizer {__version__}"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    SubElement(metadata, "Created").text = SubElement(metadata, "LastChange").text = now
+    size = {"imageWidth": str(page.width), "imageHeight": str(page.height)}
+    sheet = SubElement(root, "Page", {"imageFilename": legal(image), **size})
+    if page.lines:
+        region = SubElement(sheet, "TextRegion", id="region")
+        SubElement(region, "Coords", points=page_points(corners(_around([line.box for line in page.lines]))))
+        for number, line in enumerate(page.lines, start=1):
+            _page_line(region, f"line_{number}", line)
+    return _text_of(root)
+
+
+def hocr(page: PageReading, image: str) -> str:
+    """An hOCR file, which browsers show; `image` as of `alto`."""
+    root = Element("html", {"xmlns": "http://www.w3.org/1999/xhtml"})
+    head = SubElement(root, "head")
+    SubElement(head, "title").text = legal(image)
+    SubElement(head, "meta", {"charset": "utf-8"})
+    for name, content in (
+        ("ocr-system", f"Text Recognizer {__version__}"),
+        ("ocr-capabilities", "ocr_page ocr_line ocrx_word"),
+    ):
+        SubElement(head, "meta", {"name": name, "content": content})
+    quoted = legal(image).replace('"', "")  # hOCR has no way to write it
+    title = f'image "{quoted}"; bbox 0 0 {page.width} {page.height}; ppageno 0'
+    sheet = SubElement(SubElement(root, "body"), "div", {"class": "ocr_page", "id": "page_1", "title": title})
+    for number, line in enumerate(page.lines, start=1):
+        row = SubElement(sheet, "div", {"class": "ocr_line", "id": f"line_{number}", "title": _hocr_place(line.box)})
+        for word, box in line.placed(line.prediction.words):
+            title = f"{_hocr_place(box)}; x_wconf {round(100 * word.confidence)}"
+            SubElement(row, "span", {"class": "ocrx_word", "title": title}).text = legal(word.text)
+    return _text_of(root)
+
+
+DOCUMENTS: dict[str, Callable[[PageReading, str], str]] = {"alto": alto, "page": page_xml, "hocr": hocr}
+
+
+def legal(text: str) -> str:
+    """A text without what XML cannot hold."""
+    return _NOT_IN_XML.sub("\ufffd", text)
+
+
+def alto_place(box: Box) -> dict[str, str]:
+    left, top, right, bottom = box
+    return {"HPOS": str(left), "VPOS": str(top), "WIDTH": str(right - left), "HEIGHT": str(bottom - top)}
+
+
+def page_points(points: Iterable[tuple[float, float]]) -> str:
+    """Points as PAGE has them: whole numbers, none of them negative."""
+    return " ".join(f"{max(round(x), 0)},{max(round(y), 0)}" for x, y in points)
+
+
+def corners(box: Box) -> Points:
+    left, top, right, bottom = box
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def confidence_text(confidence: float) -> str:
+    return f"{confidence:.4f}"
+
+
+def _alto_line(block: Element, name: str, line: LineOfText) -> None:
+    baseline = {"BASELINE": _alto_points(line.baseline)} if line.baseline else {}
+    row = SubElement(block, "TextLine", {"ID": name, **alto_place(line.box), **baseline})
+    if line.polygon:
+        SubElement(SubElement(row, "Shape"), "Polygon", POINTS=_alto_points(line.polygon))
+    words = line.placed(line.prediction.words)
+    if not words:
+        SubElement(row, "String", CONTENT="")  # a line must have one
+    for number, (word, box) in enumerate(words):
+        if number:
+            SubElement(row, "SP")
+        content = {"CONTENT": legal(word.text), "WC": confidence_text(word.confidence)}
+        SubElement(row, "String", {"ID": f"{name}_word_{number + 1}", **content, **alto_place(box)})
+
+
+def _page_line(region: Element, name: str, line: LineOfText) -> None:
+    row = SubElement(region, "TextLine", id=name)
+    SubElement(row, "Coords", points=page_points(line.polygon or corners(line.box)))
+    if len(line.baseline) > 1:
+        SubElement(row, "Baseline", points=page_points(line.baseline))
+    for number, (word, box) in enumerate(line.placed(line.prediction.words), start=1):
+        part = SubElement(row, "Word", id=f"{name}_word_{number}")
+        SubElement(part, "Coords", points=page_points(corners(box)))
+        _page_text(part, word.text, word.confidence)
+    _page_text(row, line.prediction.text, line.prediction.confidence)
+
+
+def _page_text(element: Element, text: str, confidence: float) -> None:
+    equivalent = SubElement(element, "TextEquiv", conf=confidence_text(confidence))
+    SubElement(equivalent, "Unicode").text = legal(text)
+
+
+def _alto_points(points: Points) -> str:
+    return " ".join(f"{round(x)} {round(y)}" for x, y in points)
+
+
+def _hocr_place(box: Box) -> str:
+    return "bbox " + " ".join(map(str, box))
+
+
+def _around(boxes: list[Box]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _text_of(root: Element) -> str:
+    indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"

@@ -1,0 +1,216 @@
+"""ALTO and PAGE XML files with the texts of their lines replaced, byte for byte as they were in all else."""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+from xml.sax.saxutils import escape, quoteattr
+
+from text_recognizer.errors import DataError
+from text_recognizer.predictors.documents import alto_place, confidence_text, corners, legal, page_points
+from text_recognizer.predictors.paragraph import Box, LineOfText
+
+# By format, what of a line holds its text, and what stands before that.
+_TEXTS = {"alto": ("String", "SP", "HYP"), "PcGts": ("Word", "TextEquiv")}
+_BEFORE = {"alto": ("Shape",), "PcGts": ("AlternativeImage", "Coords", "Baseline")}
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
+
+Span = tuple[int, int]
+Edit = tuple[int, int, str]
+
+
+@dataclass
+class _Element:
+    """An element of the file; all places are in its bytes as UTF-8.
+
+    Args:
+        name: as it is written.
+        start: of its start tag.
+        inside: where its content begins.
+        texts: the children that hold its text.
+        place: the end of the last child that must stand before them.
+        lines: of a region, the numbers of its lines.
+    """
+
+    name: str
+    start: int
+    attributes: dict[str, str]
+    inside: int = 0
+    texts: list[Span] = field(default_factory=list)
+    place: int = 0
+    end: int = 0
+    is_closed_at_once: bool = False
+    has_point_elements: bool = False
+    lines: list[int] = field(default_factory=list)
+
+    @property
+    def local(self) -> str:
+        return self.name.rpartition(":")[2]
+
+    @property
+    def prefix(self) -> str:
+        return self.name[: -len(self.local)]
+
+
+def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> bytes:
+    """The content of a file with the texts and confidences of its lines.
+
+    Args:
+        lines: one for each of the file's; None leaves a line as it is.
+        unit_px: pixels for each unit of the file.
+    Raises:
+        DataError: the file has other lines.
+    """
+    content = path.read_bytes()
+    encoding = _encoding(content)
+    try:
+        text = content.decode(encoding).encode()
+        found = _Reader(text)
+    except (LookupError, UnicodeError, expat.ExpatError) as error:
+        raise DataError(f"{path} cannot be written to: {error}.") from None
+    if len(found.lines) != len(lines):
+        raise DataError(f"{path} has changed while it was read: it has {len(found.lines)} lines now. Run again.")
+    edits: list[Edit] = []
+    for element, line in zip(found.lines, lines, strict=True):
+        if line is not None:
+            edits += _replaced(element, _line_parts(element, line, found, unit_px), text)
+    for region in found.regions:
+        read = [lines[number] for number in region.lines]
+        if region.texts and any(line is not None for line in read):
+            whole = "\n".join(line.prediction.text for line in read if line is not None)
+            edits += _replaced(region, [_equivalent(region.prefix, whole, None)], text)
+    pieces, at = [], 0
+    for start, end, new in sorted(edits):
+        pieces += [text[at:start], new.encode()]
+        at = end
+    return b"".join([*pieces, text[at:]]).decode().encode(encoding, "xmlcharrefreplace")
+
+
+class _Reader:
+    """Where the lines and regions of a file are."""
+
+    def __init__(self, text: bytes) -> None:
+        self.root = ""
+        self.lines: list[_Element] = []
+        self.regions: list[_Element] = []
+        self.ids: set[str] = set()
+        self._text = text
+        self._open: list[_Element] = []
+        self._started: _Element | None = None  # whose start tag was the last event
+        self._parser = expat.ParserCreate(encoding="utf-8")
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.DefaultHandler = lambda _: self._event()
+        self._parser.Parse(text, True)
+
+    def _event(self) -> bool:
+        """Whether the element that was started last is still empty."""
+        started, self._started = self._started, None
+        if started is not None:
+            started.inside = self._parser.CurrentByteIndex
+        return started is not None
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._event()
+        element = _Element(name, self._parser.CurrentByteIndex, attributes)
+        self.root = self.root or element.local
+        self.ids.update(value for key, value in attributes.items() if key.lower() == "id")
+        if element.local == "TextLine":
+            for region in [one for one in self._open if one.local == "TextRegion"][-1:]:
+                region.lines.append(len(self.lines))
+            self.lines.append(element)
+        elif element.local == "TextRegion":
+            self.regions.append(element)
+        self._open.append(element)
+        self._started = element
+
+    def _end(self, _: str) -> None:
+        is_empty = self._event()
+        element, at = self._open.pop(), self._parser.CurrentByteIndex
+        element.is_closed_at_once = is_empty and self._text[at - 2 : at] == b"/>"
+        element.end = at if element.is_closed_at_once else self._text.index(b">", at) + 1
+        if not self._open:
+            return
+        parent = self._open[-1]
+        if element.local in _TEXTS.get(self.root, ()):
+            parent.texts.append((element.start, element.end))
+        elif element.local in _BEFORE.get(self.root, ()):
+            parent.place = element.end
+        if element.local == "Coords":
+            parent.has_point_elements = "points" not in element.attributes
+
+
+def _replaced(element: _Element, parts: list[str], text: bytes) -> Iterator[Edit]:
+    """The changes that give an element these children for its texts."""
+    if element.is_closed_at_once:
+        yield element.end - 2, element.end, f">{''.join(parts)}</{element.name}>"
+        return
+    place = max(element.place or element.inside, element.texts[0][0] if element.texts else 0)
+    before = text[text.rfind(b"\n", 0, place) : place].decode()
+    yield place, place, (before if before.startswith("\n") and before.isspace() else "").join(parts)
+    for number, (start, end) in enumerate(element.texts):
+        while number and text[start - 1 : start].isspace():
+            start -= 1
+        yield start, end, ""
+
+
+def _line_parts(element: _Element, line: LineOfText, found: _Reader, unit_px: float) -> list[str]:
+    words = [(word.text, word.confidence, _in_units(box, unit_px)) for word, box in line.placed(line.prediction.words)]
+    name = element.attributes.get("ID") or element.attributes.get("id") or f"line_{found.lines.index(element) + 1}"
+    if found.root == "alto":
+        return list(_alto_parts(element.prefix, words))
+    return list(_page_parts(element, words, line, lambda number: _new_id(f"{name}_word_{number}", found.ids)))
+
+
+def _alto_parts(prefix: str, words: Sequence[tuple[str, float, Box]]) -> Iterator[str]:
+    if not words:
+        yield f'<{prefix}String CONTENT=""/>'
+    for number, (word, confidence, box) in enumerate(words):
+        if number:
+            yield f"<{prefix}SP/>"
+        places = "".join(f' {name}="{value}"' for name, value in alto_place(box).items())
+        yield f'<{prefix}String CONTENT={quoteattr(legal(word))} WC="{confidence_text(confidence)}"{places}/>'
+
+
+def _page_parts(
+    element: _Element, words: Sequence[tuple[str, float, Box]], line: LineOfText, new_id: Callable[[int], str]
+) -> Iterator[str]:
+    prefix = element.prefix
+    for number, (word, confidence, box) in enumerate(words, start=1):
+        points = "".join(f'<{prefix}Point x="{x}" y="{y}"/>' for x, y in corners(box))
+        coordinates = (
+            f"<{prefix}Coords>{points}</{prefix}Coords>"
+            if element.has_point_elements
+            else f'<{prefix}Coords points="{page_points(corners(box))}"/>'
+        )
+        text = _equivalent(prefix, word, confidence)
+        yield f"<{prefix}Word id={quoteattr(new_id(number))}>{coordinates}{text}</{prefix}Word>"
+    yield _equivalent(prefix, line.prediction.text, line.prediction.confidence)
+
+
+def _equivalent(prefix: str, text: str, confidence: float | None) -> str:
+    sure = "" if confidence is None else f' conf="{confidence_text(confidence)}"'
+    return f"<{prefix}TextEquiv{sure}><{prefix}Unicode>{escape(legal(text))}</{prefix}Unicode></{prefix}TextEquiv>"
+
+
+def _new_id(wanted: str, taken: set[str]) -> str:
+    while wanted in taken:
+        wanted += "_"
+    taken.add(wanted)
+    return wanted
+
+
+def _in_units(box: Box, unit_px: float) -> Box:
+    left, top, right, bottom = (round(value / unit_px) for value in box)
+    return left, top, right, bottom
+
+
+def _encoding(content: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    declared = _DECLARED.match(content)
+    return declared[1].decode("ascii") if declared else "utf-8"

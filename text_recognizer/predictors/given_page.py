@@ -1,0 +1,109 @@
+"""Pages whose lines are given, as ALTO or PAGE XML: read, and the text written into their own lines."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from text_recognizer.datasets.line_source import LineSample
+from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
+from text_recognizer.datasets.transcribed.page_images import LinesOfPage, in_pixels, page_scale
+from text_recognizer.errors import DataError
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.predictors.filled_xml import filled
+from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
+
+
+@dataclass(frozen=True)
+class GivenPage:
+    """A page read by the lines of its XML file.
+
+    Args:
+        image: the file of its picture.
+        lines: one for each of the file's lines, in its order; None for one that cannot be read.
+        problems: of these, why.
+        size_px: width and height of the picture.
+        unit_px: pixels for each unit of the file.
+    """
+
+    path: Path
+    image: Path
+    lines: tuple[LineOfText | None, ...]
+    problems: tuple[str, ...]
+    size_px: tuple[int, int]
+    unit_px: float
+
+    @property
+    def reading(self) -> PageReading:
+        return PageReading(tuple(line for line in self.lines if line is not None), *self.size_px)
+
+    def filled(self) -> bytes:
+        """The XML file with what was read; all else in it is as it was.
+
+        Raises:
+            DataError: the file has changed since it was read.
+        """
+        return filled(self.path, self.lines, self.unit_px)
+
+
+def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
+    """Reads the lines that an ALTO or PAGE XML file gives; its image is where the file says, or beside it.
+
+    Raises:
+        DataError: the file or its image cannot be read, or no line is given.
+    """
+    page = AltoFiles(str(path), None, None, None).pages[0]
+    if page.problem:
+        raise DataError(f"{path} cannot be read: {page.problem}")
+    if not page.text.lines:
+        raise DataError(
+            f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
+            f"predict {page.image} --pages."
+        )
+    image = read_grey(page.image)
+    try:
+        scale = page_scale(image, page.text.width, page.text.height)
+    except UnfitImageError as error:
+        raise DataError(f"{path} cannot be read: {error}.") from None
+    lines, problems = _read_lines(page, reader, scale)
+    height, width = image.shape
+    return GivenPage(path, page.image, lines, problems, (width, height), scale)
+
+
+def _read_lines(
+    page: ArchivePage, reader: LinePredictor, scale: float
+) -> tuple[tuple[LineOfText | None, ...], tuple[str, ...]]:
+    given = page.text.lines
+    samples = tuple(LineSample(line.name, "") for line in given)
+    outlines, baselines = tuple(line.outline for line in given), tuple(line.baseline for line in given)
+    source = LinesOfPage(samples, page.image, outlines, page.text.width, page.text.height, True, baselines)
+    prepared, problems = {}, []
+    for position, line in enumerate(given):
+        try:
+            if not line.outline:
+                raise UnfitImageError("it has no outline")
+            prepared[position] = reader.prepared(source.read(position))
+        except (UnfitImageError, DataError) as error:
+            problems.append(f"line '{line.name}' is left as it is: {error}")
+    predictions = dict(zip(prepared, reader.predict_prepared(list(prepared.values())), strict=True))
+    lines = tuple(
+        LineOfText(
+            _box(in_pixels(line.outline, scale)),
+            predictions[position],
+            in_pixels(line.baseline, scale),
+            in_pixels(line.outline, scale),
+            prepared[position].shape[1],
+        )
+        if position in predictions
+        else None
+        for position, line in enumerate(given)
+    )
+    return lines, tuple(problems)
+
+
+def _box(outline: tuple[tuple[float, float], ...]) -> Box:
+    left, top = np.floor(np.min(outline, axis=0)).astype(int).tolist()
+    right, bottom = np.ceil(np.max(outline, axis=0)).astype(int).tolist()
+    return left, top, right, bottom
