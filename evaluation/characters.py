@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.breakdown import by_group, folded
 from text_recognizer.datasets.base import Split
 from text_recognizer.models.base import Model
 
@@ -30,9 +31,17 @@ class ClassFigures:
     f1: float
 
 
-def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001 - as of lines
-    """Precision, recall and F1 of every class, and the commonest confusions."""
-    return class_fields(rows, model.data_spec.classes)
+def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Precision, recall and F1 of every class, the commonest confusions, and where the errors are."""
+    pairs = [(folded(row["label"]), folded(row["predicted"])) for row in rows]
+    left = Counter((a, b) for a, b in pairs if a != b).most_common(MOST_CONFUSIONS)
+    return class_fields(rows, model.data_spec.classes) | {
+        "details": {
+            "by_group": by_group(rows, split.groups),
+            "accuracy_folded": sum(a == b for a, b in pairs) / max(len(pairs), 1),
+            "confusions_folded": [{"label": a, "predicted": b, "count": count} for (a, b), count in left],
+        }
+    }
 
 
 def class_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:

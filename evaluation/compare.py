@@ -10,6 +10,8 @@ import numpy as np
 from evaluation.intervals import RESAMPLES, resampled_totals
 from text_recognizer.wording import counted
 
+MOST_CHANGES = 50  # of each kind, as many are listed
+
 
 @dataclass(frozen=True)
 class PairedComparison:
@@ -84,6 +86,25 @@ def compare_predictions(first: Sequence[dict[str, Any]], second: Sequence[dict[s
     right = [(a["label"] == a["predicted"], b["label"] == b["predicted"]) for a, b in zip(first, second, strict=True)]
     only_first, only_second = right.count((True, False)), right.count((False, True))
     return PairedComparison(len(right), only_first, only_second, mcnemar_p_value(only_first, only_second))
+
+
+def changes(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Which of the same samples the second reads better and worse than the first: how many, and the largest changes."""
+    found = []
+    for a, b in zip(first, second, strict=True):
+        errors = [
+            row["char_errors"] if "char_errors" in row else int(row["label"] != row["predicted"]) for row in (a, b)
+        ]
+        if errors[0] != errors[1]:
+            sample = {"sample": a.get("id", a["position"]), "label": a["label"]}
+            found.append({**sample, "first": a["predicted"], "second": b["predicted"], "errors": errors})
+    ranked = sorted(found, key=lambda one: one["errors"][1] - one["errors"][0])
+    better = [one for one in ranked if one["errors"][1] < one["errors"][0]]
+    worse = ranked[len(better) :][::-1]
+    return {
+        name: {"count": len(rows), "largest": rows[:MOST_CHANGES]}
+        for name, rows in (("better", better), ("worse", worse))
+    }
 
 
 def compare_error_rates(first: Sequence[int], second: Sequence[int], lengths: Sequence[int]) -> PairedErrorRates:

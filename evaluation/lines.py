@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.breakdown import by_character, by_group, by_length, folded
 from evaluation.intervals import rate_intervals
 from text_recognizer.datasets.base import Split
 from text_recognizer.decoding.edits import RATES, LineErrors, edit_distances
@@ -17,7 +18,7 @@ from text_recognizer.wording import counted
 
 
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001 - as of characters
-    """The profile of the error rates, what their intervals take as independent, and the rates of other profiles."""
+    """The rates' profile, what their intervals take as independent, rates of other profiles, and where errors are."""
     texts, readings = [row["label"] for row in rows], [row["predicted"] for row in rows]
     by_line = rate_intervals(LineErrors.of(texts, readings).parts)
     names = split.groups
@@ -29,6 +30,10 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
             "resampled": counted(groups, "group") if groups > 1 else "lines",
             "intervals_95_over_lines": {name: list(pair) for name, pair in zip(RATES, by_line, strict=True)},
             "profiles": {name: rates(texts, readings) for name, rates in PROFILES.items()},
+            "by_length": by_length(rows),
+            "by_group": by_group(rows, split.groups),
+            "by_character": by_character(rows),
+            **folded_lines(texts, readings),
         },
     }
 
@@ -108,6 +113,16 @@ def confusions(texts: Sequence[str], readings: Sequence[str], most: int = 20) ->
             counts[right, read] += 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return [(right, read, count) for (right, read), count in ranked]
+
+
+def folded_lines(texts: Sequence[str], readings: Sequence[str]) -> dict[str, Any]:
+    """What is left of the errors when case is gone and look-alikes are one."""
+    sides = [folded(text) for text in texts], [folded(reading) for reading in readings]
+    left = LineErrors.of(*sides)
+    return {
+        "character_error_rate_folded": float(left.character_errors.sum() / max(left.characters.sum(), 1)),
+        "confusions_folded": [{"label": a, "predicted": b, "count": count} for a, b, count in confusions(*sides)],
+    }
 
 
 def _mean_over_longer(texts: Sequence[Any], readings: Sequence[Any]) -> float:

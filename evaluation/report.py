@@ -5,15 +5,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evaluation.charts import line_chart
 from evaluation.confidence import confidence_charts
+from evaluation.evaluate import evaluation_text
 from evaluation.pages import render
 from evaluation.predictions import loss_of
+from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
+from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
 from text_recognizer.whole_files import replace_file
 
-WORST_SHOWN, CLASSES_SHOWN = 40, 50
+WORST_SHOWN, SHOWN, CLASSES_SHOWN = 40, 12, 50
+BREAKDOWNS = {
+    "by_length": "By length of the text, in characters",
+    "by_group": "By writer or page, the highest rates first",
+    "by_character": "By character, the commonest first",
+}
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
@@ -26,23 +36,52 @@ def write_report(run_folder: Path, test_split: Split) -> None:
     replace_file(run_folder / "report.html", render("run_report.html", **_content(run_folder, test_split)))
 
 
+def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, spec: dict[str, Any], title: str) -> None:
+    """Writes a page about one evaluation by itself.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    figures = _figures(json.loads(evaluation_text(evaluation.to_json())), evaluation.predictions, split)
+    try:
+        replace_file(path, render("run_report.html", spec=spec, run_id=title, **figures))
+    except OSError as error:
+        raise DataError(f"cannot write the report {path}: {error.strerror or error}. Name another file.") from error
+
+
 def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
-    predictions = _read_lines(run_folder / "predictions.jsonl")
     files = {
         name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("spec", "environment", "evaluation")
     }
-    evaluation = files["evaluation"]
-    if evaluation["classes"]:
-        evaluation["confusions"] = _with_pictures(evaluation["confusions"], predictions, test_split)
     return {
         **files,
         "run_id": run_folder.name,
-        "shown_classes": worst_classes(evaluation["classes"], CLASSES_SHOWN),
-        "confidence_charts": confidence_charts(evaluation),
         "charts": _charts(_read_lines(run_folder / "metrics.jsonl")),
-        "worst": worst_predictions(predictions, test_split, WORST_SHOWN),
-        "wrong_count": sum(row["label"] != row["predicted"] for row in predictions),
+        **_figures(files["evaluation"], _read_lines(run_folder / "predictions.jsonl"), test_split),
+    }
+
+
+def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:
+    """What a page shows of an evaluation: its figures, and samples with their pictures.
+
+    Args:
+        evaluation: as in evaluation.json.
+    """
+    if evaluation["classes"]:
+        evaluation = {**evaluation, "confusions": _with_pictures(evaluation["confusions"], predictions, split)}
+    chosen = np.random.default_rng(0).permutation(len(predictions))[:SHOWN]
+    wrong = sum(row["label"] != row["predicted"] for row in predictions)
+    return {
+        "evaluation": evaluation,
+        "confidence_charts": confidence_charts(evaluation),
+        "shown_classes": worst_classes(evaluation["classes"], CLASSES_SHOWN),
+        "samples": {
+            f"Most wrong, of {wrong} wrong in {len(predictions):,}": worst_predictions(predictions, split, WORST_SHOWN),
+            "Best": _pictured(sorted(predictions, key=loss_of)[:SHOWN], split),
+            "Chosen at random": _pictured([predictions[place] for place in sorted(chosen)], split),
+        },
+        "breakdowns": {title: evaluation[key] for key, title in BREAKDOWNS.items() if evaluation.get(key)},
     }
 
 
@@ -64,8 +103,11 @@ def _points(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
 
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
     """The rows with the largest loss, each with its image as "png", encoded for a page."""
-    ranked = sorted(predictions, key=loss_of, reverse=True)[:most]
-    return [{**row, "png": _png(test_split, row["position"])} for row in ranked]
+    return _pictured(sorted(predictions, key=loss_of, reverse=True)[:most], test_split)
+
+
+def _pictured(rows: list[dict[str, Any]], split: Split) -> list[dict[str, Any]]:
+    return [{**row, "png": _png(split, row["position"])} for row in rows]
 
 
 def worst_classes(classes: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:

@@ -1,16 +1,23 @@
-"""text-recognizer evaluate: a trained bundle on a split of the dataset it was trained for."""
+"""text-recognizer evaluate: a trained bundle on a split of a dataset, decoded as it was trained to or otherwise."""
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.evaluate import Evaluation, evaluate, evaluation_text
-from text_recognizer.datasets.base import SPLIT_NAMES
+from evaluation.other_data import fitting_dataset, fitting_split
+from evaluation.redecoding import TextLines, decode_otherwise, learn, needs_texts
+from evaluation.report import write_evaluation_report
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
+from text_recognizer.models.base import Model
+from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.spec import parse_json
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
@@ -21,20 +28,29 @@ SEED = 0  # of the choice of --limit
 
 
 class Evaluate(Command):
-    """Measure a trained bundle on a split of its dataset."""
+    """Measure a trained bundle on a split of a dataset."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
             "examples:\n  text-recognizer evaluate\n  text-recognizer evaluate last --split validation --json\n"
-            "  text-recognizer evaluate last --limit 5000"
+            "  text-recognizer evaluate last --limit 5000 --report report.html\n"
+            '  text-recognizer evaluate line-reader --dataset LineListDataset --dataset_args \'{"path": "lines"}\'\n'
+            "  text-recognizer evaluate line-reader --decoding beam --language-model 6 --lexicon --texts letters.txt"
         )
-        parser.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
-        parser.add_argument("--split", choices=SPLIT_NAMES, default="test")
-        parser.add_argument(
-            "--limit", type=int, metavar="N", help="measure N samples only, chosen at random, the same every time"
-        )
-        parser.add_argument("--json", action="store_true", help="all figures, per class too")
-        parser.add_argument("--trust-code", action=TrustCode)
+        add = parser.add_argument
+        add("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle, model or run: folder, name, id, or last")
+        add("--split", choices=SPLIT_NAMES, default="test")
+        add("--dataset", metavar="NAME", help="another dataset; its form and alphabet are taken from the bundle")
+        add("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        add("--limit", type=int, metavar="N", help="measure N samples only, chosen at random, the same every time")
+        add("--decoding", choices=("greedy", "beam"), help="of lines: otherwise than the bundle does")
+        add("--beam-width", type=int, metavar="N", help="texts that a search follows at once")
+        add("--language-model", type=int, metavar="ORDER", help="a search listens to a character n-gram model")
+        add("--lexicon", action=argparse.BooleanOptionalAction, help="a search prefers known words")
+        add("--texts", type=Path, metavar="FILE", help="learn both from this text (default: from the training lines)")
+        add("--report", type=Path, metavar="FILE.html", help="write a page with figures and pictures of samples")
+        add("--json", action="store_true", help="all figures, per class too")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 
@@ -42,15 +58,25 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise SpecError(f"--limit must be at least 1, the number of samples to measure. {received(arguments.limit)}")
     bundle = bundle_named(arguments.bundle)
-    dataset = assemble(bundle.spec).dataset
+    dataset_args = parse_json(arguments.dataset_args, "--dataset_args")
+    if arguments.dataset is not None:
+        dataset = fitting_dataset(bundle, arguments.dataset, dataset_args)
+    elif dataset_args:
+        raise SpecError("--dataset_args are those of another dataset: give its name with --dataset.")
+    else:
+        dataset = assemble(bundle.spec).dataset
     dataset.prepare()
+    split, note = fitting_split(bundle, dataset, arguments.split)
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
-    split = dataset.split(arguments.split)
+        _decode_as_asked(model, bundle, dataset, arguments)
     chosen = _chosen(len(split), arguments.limit)
     result = evaluate(model, split, arguments.split, chosen)
+    if arguments.report is not None:
+        write_evaluation_report(arguments.report, result, split, bundle.spec.to_json(), bundle.run_id)
     if arguments.json:
         about = {"bundle": str(bundle.folder), "run_id": bundle.run_id, "samples_of_split": len(split)}
+        about |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "note": note}
         print(evaluation_text(about | result.to_json()), end="")
         return 0
     print(f"bundle   {bundle.folder} (run {bundle.run_id})")
@@ -58,9 +84,35 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"limit    {len(chosen):,} of {counted(len(split), model.unit)}, chosen at random with seed {SEED}")
     print(f"result   {result.headline()}")
     _print_metrics(result, {metric.name: metric.other_name for metric in model.metrics})
+    if note is not None:
+        print(f"note     {note}")
     if dataset.fingerprint != bundle.dataset_fingerprint:
         print("note     the data is not the data this bundle was trained on: its splits may overlap with these")
+    if arguments.report is not None:
+        print(f"report   {arguments.report}")
     return 0
+
+
+def _decode_as_asked(model: Model, bundle: Bundle, dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Another decoder, where the command line asks for one, learnt and tuned without the lines that are measured."""
+    names = ("decoding", "beam_width", "language_model", "lexicon")
+    asked = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    if not asked and arguments.texts is None:
+        return
+    if asked.get("decoding") == "greedy":
+        asked = {"language_model": None, "lexicon": False} | asked
+    needs_learning = decode_otherwise(model, bundle, {"decoding": "beam"} | asked)
+    if arguments.texts is not None:
+        if not needs_texts(model):
+            raise SpecError("--texts are what --language-model and --lexicon learn from: ask for one of them.")
+        lines: Split | TextLines = TextLines(arguments.texts, bundle.data_spec.charset)
+    elif needs_learning:
+        own = assemble(bundle.spec).dataset
+        own.prepare()
+        lines = own.split("train")
+    else:
+        return
+    learn(model, lines, fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0])
 
 
 def _chosen(count: int, limit: int | None) -> NDArray[np.int64] | None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluation.compare import compare_predictions
+from evaluation.compare import changes, compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
@@ -28,6 +28,7 @@ from training.terminal.curves import draw_curves
 from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
+CHANGES_SHOWN = 5  # of each kind; --json has more
 LISTED_STATES = (*STATES, "died", "damaged")
 EXAMPLES = """examples:
   text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
@@ -161,7 +162,20 @@ def _compare(arguments: argparse.Namespace) -> int:
     print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
     if words is not None:
         print(f"test: {words}")
+        _print_changes(found["changes"], [run.id for run in runs])
     return 0
+
+
+def _print_changes(changed: dict[str, Any], ids: Sequence[str]) -> None:
+    """How many samples the second run reads better and worse, and the largest changes as a table."""
+    for name, part in changed.items():
+        print(f"{name}: {counted(part['count'], 'sample')} in the second")
+        cells = [
+            [json.dumps(row[key], ensure_ascii=False) for key in ("sample", "label", "first", "second")]
+            for row in part["largest"]
+        ]
+        if cells:
+            print_table(["sample", "is", *ids], cells[:CHANGES_SHOWN])
 
 
 def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
@@ -174,13 +188,14 @@ def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
     every = dict.fromkeys(key for one in flat for key in one)
     keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
     metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
-    predictions = (read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows)
+    predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
     comparison = compare_predictions(*predictions) if len(rows) == 2 else None
     return {
         "differing": {key: [one.get(key) for one in flat] for key in keys},
         "metrics": {name: [row.value(name) for row in rows] for name in metrics},
         "test": None if comparison is None else asdict(comparison),
         "in_words": None if comparison is None else comparison.in_words(),
+        "changes": {} if comparison is None else changes(*predictions),
     }
 
 

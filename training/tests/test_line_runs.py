@@ -156,6 +156,76 @@ def test_a_run_is_evaluated_again_with_the_same_numbers(read, capfd):
     assert "by the flor2020 profile: character error rate" in shown
 
 
+def evaluated(capfd, *arguments):
+    capfd.readouterr()
+    assert text_recognizer(["evaluate", *arguments, "--json"]) == 0
+    return json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
+
+
+def refused(capfd, *arguments):
+    capfd.readouterr()
+    assert text_recognizer(["evaluate", *arguments]) == 2
+    return capfd.readouterr().err
+
+
+def test_an_evaluation_says_where_the_errors_are(read, capfd, tmp_path):
+    figures = evaluated(capfd, str(read.folder), "--report", str(tmp_path / "report.html"))
+    lengths, writers, characters = (figures[f"by_{name}"] for name in ("length", "group", "character"))
+    assert sum(one["samples"] for one in lengths) == sum(one["samples"] for one in writers) == figures["count"]
+    assert {one["character"] for one in characters} <= set("abc")
+    rate = sum(one["errors"] for one in lengths) / sum(one["of"] for one in lengths)
+    assert figures["metrics"]["character_error_rate"] == pytest.approx(rate)
+    page = (tmp_path / "report.html").read_text()
+    for text in ("Most wrong", "<h2>Best", "Chosen at random", "By writer", "By length", "data:image/png;base64,"):
+        assert text in page
+    assert "Environment" not in page
+    assert "<h2>Best" in (read.folder / "report.html").read_text()
+
+
+def test_a_bundle_is_evaluated_on_another_dataset_in_the_form_that_it_reads(read, tmp_path, capfd):
+    path = write_lines(tmp_path / "others", count=20)
+    path.write_text(path.read_text().replace("\tabc", "\tabz"))  # a character that the bundle does not know
+    args = json.dumps({"path": str(path)})  # its height would be 40, the bundle's is 20
+    figures = evaluated(capfd, str(read.folder), "--dataset", "LineListDataset", "--dataset_args", args)
+    assert figures["dataset"] == "LineListDataset"
+    assert (figures["note"] is None) == (figures["metrics"]["character_error_rate"] == 0)
+    whole = ["--dataset", "LineListDataset", "--dataset_args", json.dumps({"path": str(path), "height": 24})]
+    said = refused(capfd, str(read.folder), *whole)
+    assert "does not fit dataset 'LineListDataset': it wants input_shape [20, null, 1]" in said
+    assert 'wants target "line"' in refused(capfd, str(read.folder), "--dataset", "DigitsDataset")
+    assert "give its name with --dataset" in refused(capfd, str(read.folder), "--dataset_args", args)
+
+
+def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(read, tmp_path, capfd):
+    path = write_lines(tmp_path / "others", count=20)
+    args = json.dumps({"path": str(path)})
+    other = ["--dataset", "LineListDataset", "--dataset_args", args]
+    path.write_text(path.read_text().translate(str.maketrans("ab", "\u0430\u0431")))
+    assert "% of the characters of LineListDataset are not in" in refused(capfd, str(read.folder), *other)
+    path.write_text(path.read_text().translate(str.maketrans("c", "\u0432")))
+    said = refused(capfd, str(read.folder), *other)
+    assert "the test split of LineListDataset has no sample in the alphabet of the bundle" in said
+    assert "--train_args.initial_weights=" in said
+
+
+def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read, tmp_path, capfd):
+    labels = [row["label"] for row in rows_of(read)]
+    (tmp_path / "text.txt").write_text("\n".join([*labels, "\u00e9\u00e9"] * 5), encoding="utf-8")
+    greedy = evaluated(capfd, str(read.folder))["metrics"]["character_error_rate"]
+    search = ["--decoding", "beam", "--language-model", "3", "--lexicon", "--texts", str(tmp_path / "text.txt")]
+    assert evaluated(capfd, str(read.folder), *search)["metrics"]["character_error_rate"] <= greedy
+    own = evaluated(capfd, str(read.folder), "--language-model", "2", "--beam-width", "3", "--split", "validation")
+    assert own["split"] == "validation"
+    assert evaluated(capfd, str(read.folder), "--decoding", "greedy")["metrics"]["character_error_rate"] == greedy
+    assert "--texts are what" in refused(capfd, str(read.folder), "--texts", str(tmp_path / "text.txt"))
+    missing = ["--lexicon", "--texts", str(tmp_path / "none.txt")]
+    assert "cannot learn from the text" in refused(capfd, str(read.folder), *missing)
+    (tmp_path / "text.txt").write_text("\u00e9\u00e9")
+    assert "no line with characters of the bundle" in refused(capfd, str(read.folder), *search)
+    assert "needs model_args.decoding 'beam'" in refused(capfd, str(read.folder), "--decoding", "greedy", "--lexicon")
+    assert "cannot be decoded otherwise" in refused(capfd, "--decoding", "beam")
+
+
 def test_a_bundle_reads_what_the_run_read(read):
     predictor = LinePredictor(read.folder)
     for row in rows_of(read):

@@ -1,0 +1,74 @@
+"""Where a recogniser errs: by the length of texts, by writer, by character.
+
+And what is left of its errors when letters count as equal that differ in case only, or hardly at all.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+MOST_GROUPS, MOST_CHARACTERS = 50, 500
+LENGTHS = (5, 10, 20, 30, 40, 60, 80)  # the longest text of each row but the last
+# The characters of each look alike in print or by hand; small letters, as case is folded before. Quotes and dashes too.
+_LETTERS, _SIGNS = ("o0", "il1|!", "s5", "z2", "b8", "g9q"), (".,", "-\u2010\u2013\u2014", "'`\u00b4\u2018\u2019")
+LOOK_ALIKES = (*_LETTERS, *_SIGNS, '"\u201c\u201d\u201e')
+_FOLDED = str.maketrans({one: like[0] for like in LOOK_ALIKES for one in like})
+
+
+def folded(text: str) -> str:
+    """A text in which case is gone and look-alikes are one."""
+    return text.casefold().translate(_FOLDED)
+
+
+def by_group(rows: Rows, groups: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Of each writer or page: samples and errors; where they are many, those with the highest rates."""
+    if groups is None:
+        return []
+    parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        parts[groups[row["position"]]].append(row)
+    found = [{"group": name, **_totals(part)} for name, part in sorted(parts.items())]
+    return sorted(found, key=lambda one: -one["rate"])[:MOST_GROUPS] if len(found) > 1 else []
+
+
+def by_length(rows: Rows) -> list[dict[str, Any]]:
+    """Of lines of about one length each: how many there are and their errors."""
+    parts: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        parts[sum(len(row["label"]) > longest for longest in LENGTHS)].append(row)
+    ends: list[int | None] = [*LENGTHS, None]
+    return [
+        {"from": LENGTHS[place - 1] + 1 if place else 0, "to": ends[place], **_totals(parts[place])}
+        for place in sorted(parts)
+    ]
+
+
+def by_character(rows: Rows) -> list[dict[str, Any]]:
+    """Of each character of the texts, the commonest first: how often it is there, is lost, and is read in vain."""
+    from rapidfuzz.distance import Levenshtein
+
+    occurs, lost, invented = (Counter[str]() for _ in range(3))
+    for row in rows:
+        text, reading = row["label"], row["predicted"]
+        occurs.update(text)
+        for edit in Levenshtein.editops(text, reading) if text != reading else ():
+            if edit.tag != "insert":
+                lost[text[edit.src_pos]] += 1
+            if edit.tag != "delete":
+                invented[reading[edit.dest_pos]] += 1
+    return [
+        {"character": one, "count": count, "lost": lost[one], "invented": invented[one], "rate": lost[one] / count}
+        for one, count in sorted(occurs.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHARACTERS]
+    ]
+
+
+def _totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Errors of lines are counted in characters, all others by the sample."""
+    pairs = [
+        (row["char_errors"], len(row["label"])) if "char_errors" in row else (row["label"] != row["predicted"], 1)
+        for row in rows
+    ]
+    errors, of = (int(sum(column)) for column in zip(*pairs, strict=True))
+    return {"samples": len(pairs), "errors": errors, "of": of, "rate": errors / max(of, 1)}

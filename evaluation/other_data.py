@@ -1,0 +1,130 @@
+"""A dataset that a bundle was not trained on, in the form in which the bundle reads it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.arguments import arguments_of, to_json
+from text_recognizer.charset import describe
+from text_recognizer.datasets.base import Dataset, Split, SplitName
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.parts import make_part
+from text_recognizer.reading_order import visual_order
+from text_recognizer.registry import resolve
+
+MOST_UNKNOWN_SHARE = 0.5  # of the characters of texts that a bundle cannot write
+INITIAL = "--train_args.initial_weights"
+_FORM = ("target", "input_shape", "ink", "preprocessing")
+
+
+def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) -> Dataset:
+    """A dataset whose pictures are as the bundle wants them; arguments that are not given follow from the bundle.
+
+    Raises:
+        SpecError: there is no such dataset, its arguments are wrong, or its pictures are others.
+    """
+    spec, problems = bundle.data_spec, list[str]()
+    known = arguments_of(resolve("dataset", name))
+    height, width, _ = spec.input_shape
+    usual = {"height": height, "width": width, "ink": spec.ink, "preprocessing": spec.preprocessing}
+    usual |= {"normalization": spec.normalization, "charset": list(spec.classes[1:]), "unknown_characters": "drop"}
+    usual |= {"max_width": bundle.spec.dataset_args.get("max_width")} if "max_width" in bundle.spec.dataset_args else {}
+    filled = {key: to_json(value) for key, value in usual.items() if key in known} if spec.target == "line" else {}
+    dataset, _ = make_part("dataset", name, {**filled, **dataset_args}, problems)
+    if dataset is None:
+        raise SpecError(problems)
+    differing = {key: (getattr(dataset.data_spec, key), getattr(spec, key)) for key in _FORM}
+    for key, pair in differing.items():
+        if pair[0] != pair[1]:
+            theirs, ours = (json.dumps(to_json(one)) for one in pair)
+            raise SpecError(
+                f"the bundle {bundle.folder} does not fit dataset '{name}': it wants {key} {ours}, the dataset has "
+                f"{theirs}. Set --dataset_args so that they agree, or choose another dataset."
+            )
+    return dataset  # type: ignore[no-any-return]
+
+
+def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Split, str | None]:
+    """A split with the class ids of the bundle, and what to note of its alphabet. Needs `prepare` first.
+
+    Raises:
+        DataError: the bundle lacks the alphabet of the dataset.
+    """
+    split, ours, theirs = dataset.split(name), bundle.data_spec.classes, dataset.data_spec.classes
+    if not len(split):
+        raise DataError(
+            f"the {name} split of {dataset.name} has no sample in the alphabet of the bundle {bundle.folder}. "
+            f"{_remedy(bundle)}"
+        )
+    if ours == theirs:
+        return split, _unwritable(bundle, split, dataset.name) if bundle.data_spec.target == "line" else None
+    missing = [text for text in theirs if text not in ours]
+    if missing or bundle.data_spec.target != "character":
+        shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
+        lacks = f": it lacks {shown}" if missing else ""
+        raise DataError(
+            f"the classes of {dataset.name} are not those of the bundle {bundle.folder}{lacks}. {_remedy(bundle)}"
+        )
+    return RelabelledSplit(split, np.array([ours.index(text) for text in theirs], np.int32)), None
+
+
+class RelabelledSplit(Split):
+    """A split whose classes have other ids.
+
+    Args:
+        ids: (classes,) the other id of each.
+    """
+
+    def __init__(self, split: Split, ids: NDArray[np.int32]) -> None:
+        self._split, self._ids = split, ids
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def batch(self, positions: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
+        found = self._split.batch(positions)
+        return {**found, "label": self._ids[found["label"]]}
+
+    def text(self, position: int) -> str:
+        return self._split.text(position)
+
+    def image(self, position: int) -> NDArray[np.uint8]:
+        return self._split.image(position)
+
+    @property
+    def ids(self) -> list[str] | None:
+        return self._split.ids
+
+    @property
+    def groups(self) -> list[str] | None:
+        return self._split.groups
+
+    @property
+    def widths(self) -> NDArray[np.int32] | None:
+        return self._split.widths
+
+
+def _unwritable(bundle: Bundle, split: Split, name: str) -> str | None:
+    """Which characters of the lines the bundle cannot write; they count as errors."""
+    charset = bundle.data_spec.charset
+    found = Counter(character for text in split.texts for character in charset.split(visual_order(text)))
+    known = set(charset.characters)
+    missing = {character: times for character, times in found.items() if character not in known}
+    if not missing:
+        return None
+    share = sum(missing.values()) / found.total()
+    shown = ", ".join(map(describe, sorted(missing, key=lambda one: -missing[one])[:5]))
+    shown += ", …" if len(missing) > 5 else ""
+    words = f"{100 * share:.3g} % of the characters of {name} are not in the bundle's alphabet: {shown}"
+    if share > MOST_UNKNOWN_SHARE:
+        raise DataError(f"{words}. {_remedy(bundle)}")
+    return f"{words}; they count as errors"
+
+
+def _remedy(bundle: Bundle) -> str:
+    return f"Choose a bundle that knows them, or train one on this dataset, from its weights: {INITIAL}={bundle.folder}"
