@@ -7,6 +7,7 @@ model.weights.h5    the weights; the file itself carries spec and run id too, as
 calibration.json    how often it is right when it is so and so sure; bundles of earlier versions have none
 """
 
+import importlib.util
 import json
 import math
 import shutil
@@ -124,6 +125,11 @@ class Bundle:
             DataError: as `load`.
         """
         if TWIN not in self.hashes or not can_run():
+            if importlib.util.find_spec("keras") is None:
+                raise DataError(
+                    f"the bundle {self.folder} needs TensorFlow, which is not installed, or onnxruntime and a twin. "
+                    "text-recognizer promote makes the twin where TensorFlow and the extra 'export' are installed."
+                )
             return self.load()
         self.check_files()
         model = build_model(self.spec, self.data_spec)

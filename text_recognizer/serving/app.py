@@ -106,9 +106,10 @@ async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.text(), media_type=prometheus.CONTENT_TYPE)
 
 
-async def openapi(request: Request) -> Response:  # noqa: ARG001 - handlers of Starlette take it
+async def openapi(request: Request) -> Response:
     described = yaml.safe_load((HERE / "openapi.yaml").read_text(encoding="utf-8"))
     described["info"]["version"] = __version__
+    described["components"]["schemas"]["ModelName"]["enum"] = list(service_of(request).shelf.models)
     return JSONResponse(described)
 
 

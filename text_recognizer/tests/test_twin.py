@@ -102,6 +102,13 @@ def test_a_twin_that_is_no_network_is_refused_in_a_sentence(digits, content):
         CharacterPredictor(rewritten(digits, content))
 
 
+def test_a_bundle_that_nothing_here_can_read_says_what_would(digits, monkeypatch):
+    monkeypatch.setattr("text_recognizer.models.bundle.can_run", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DataError, match="needs TensorFlow, which is not installed, or onnxruntime and a twin"):
+        CharacterPredictor(digits)
+
+
 def test_a_twin_with_other_classes_is_refused(digits):
     described = json.loads((digits / DESCRIPTION).read_text(encoding="utf-8"))
     described["data_spec"]["classes"].append("x")
