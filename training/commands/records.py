@@ -1,13 +1,14 @@
 """text-recognizer records: TFRecords of characters or lines, written, read, checked and given other labels."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
-from text_recognizer.datasets.records.checking import quoted
+from text_recognizer.datasets.records.checking import Findings, quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
 from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
@@ -69,6 +70,7 @@ class Records(Command):
         for action in (writing, reading, checking, mending):
             action.add_argument("--form", choices=FORMS, help="the keys and file names (default: as they are found)")
             action.add_argument("--keys", default="{}", metavar="JSON", help="where the form has other keys")
+            action.add_argument("--json", action="store_true", help="print JSON instead of tables")
         for action in (writing, mending):
             action.add_argument("--processes", type=_positive, metavar="N", help="default: as many as there are cores")
 
@@ -79,7 +81,7 @@ def run_write(args: argparse.Namespace) -> int:
     form = form_named(args.form or "default", parse_json(args.keys, "--keys"))
     dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
     index, made = write_records(dataset, args.folder, form, args.encoding, args.shard_size, args.seed, args.processes)
-    _print_made(args.folder, index, made)
+    _print_made(args, index, made)
     return 0
 
 
@@ -89,9 +91,16 @@ def run_read(args: argparse.Namespace) -> int:
         from text_recognizer.datasets.records.extracting import TABLE, extract_records
 
         count, rejected = extract_records(shards, args.output)
-        print(f"{args.output / TABLE}: {counted(count, 'picture')}")
+        if args.json:
+            print(json.dumps({"table": str(args.output / TABLE), "pictures": count}))
+        else:
+            print(f"{args.output / TABLE}: {counted(count, 'picture')}")
     else:
-        rejected = _list(shards, args.limit)
+        rows, rejected = _listed(shards, args.limit)
+        if args.json:
+            print(json.dumps(rows, indent=1))
+        else:
+            _print_listed(rows)
     return _named(rejected)
 
 
@@ -99,18 +108,17 @@ def run_check(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.checking import check_records
 
     found = check_records(_shards(args), args.count if args.output else 0)
-    rows = [[split or "-", f"{found.shards[split]:,}", f"{count:,}"] for split, count in found.examples.items()]
-    print_table(["split", "shards", "records"], rows)
-    if counts := found.characters:
-        print(f"{counted(len(counts), 'character')}, each {min(counts.values()):,} to {max(counts.values()):,} times")
-    if found.without_text:
-        print(f"{counted(found.without_text, 'record')} cannot be compared: no text, or not an id for each character")
     problems = list(found.problems())
-    for problem in problems:
-        print(problem)
-    print(f"{counted(len(problems), 'problem')}")
+    if args.json:
+        splits = {split: {"shards": found.shards[split], "records": count} for split, count in found.examples.items()}
+        told = {"splits": splits, "characters": found.characters, "without_text": found.without_text}
+        print(json.dumps({**told, "problems": problems}, indent=1))
+    else:
+        _print_found(found, problems)
     if args.output is not None and found.samples:
         _draw(found.samples, args.output, args.font)
+        if not args.json:
+            print(f"{args.output}: {counted(len(found.samples), 'sample')}")
     return 1 if problems else 0
 
 
@@ -119,7 +127,7 @@ def run_relabel(args: argparse.Namespace) -> int:
 
     ids = read_labels(args.labels) if args.labels is not None else None
     index, made = relabel_records(_shards(args), args.folder, ids, args.processes)
-    _print_made(args.folder, index, made)
+    _print_made(args, index, made)
     return _named([one for shard in made for one in shard.rejected])
 
 
@@ -133,18 +141,33 @@ def _shards(args: argparse.Namespace) -> list[Shard]:
     return open_shards(args.records, args.form, parse_json(args.keys, "--keys"), args.old_labels)
 
 
-def _print_made(folder: Path, index: dict[str, Any], made: Sequence[Any]) -> None:
-    rows = [
-        [split or "-", f"{len(about['shards']):,}", f"{about['examples']:,}"]
-        for split, about in index["splits"].items()
-    ]
+def _print_found(found: Findings, problems: Sequence[str]) -> None:
+    rows = [[split or "-", f"{found.shards[split]:,}", f"{count:,}"] for split, count in found.examples.items()]
     print_table(["split", "shards", "records"], rows)
-    kept = sum(not shard.is_new for shard in made)
-    print(f"{folder}: {counted(len(index['classes']), 'label')}" + (f", {counted(kept, 'shard')} kept" if kept else ""))
+    if counts := found.characters:
+        print(f"{counted(len(counts), 'character')}, each {min(counts.values()):,} to {max(counts.values()):,} times")
+    if found.without_text:
+        print(f"{counted(found.without_text, 'record')} cannot be compared: no text, or not an id for each character")
+    for problem in problems:
+        print(problem)
+    print(f"{counted(len(problems), 'problem')}")
 
 
-def _list(shards: Sequence[Shard], limit: int) -> list[Rejected]:
-    rows: list[list[str]] = []
+def _print_made(args: argparse.Namespace, index: dict[str, Any], made: Sequence[Any]) -> None:
+    sizes = {
+        split: {"shards": len(one["shards"]), "records": one["examples"]} for split, one in index["splits"].items()
+    }
+    labels, kept = len(index["classes"]), sum(not shard.is_new for shard in made)
+    if args.json:
+        print(json.dumps({"folder": str(args.folder), "splits": sizes, "labels": labels, "kept": kept}, indent=1))
+        return
+    rows = [[split or "-", *(f"{count:,}" for count in one.values())] for split, one in sizes.items()]
+    print_table(["split", "shards", "records"], rows)
+    print(f"{args.folder}: {counted(labels, 'label')}" + (f", {counted(kept, 'shard')} kept" if kept else ""))
+
+
+def _listed(shards: Sequence[Shard], limit: int) -> tuple[list[dict[str, Any]], list[Rejected]]:
+    rows: list[dict[str, Any]] = []
     rejected = []
     for shard in shards:
         for found in pictures(shard):
@@ -154,10 +177,24 @@ def _list(shards: Sequence[Shard], limit: int) -> list[Rejected]:
                 rejected.append(found)
                 continue
             record, (height, width) = found[0], found[1].shape
-            label, size = " ".join(map(str, record.label)), f"{width} x {height}"
-            rows.append([record.place, shard.split or "-", label, quoted(record.text), size, quoted(record.name)])
-    print_table(["record", "split", "label", "text", "pixels", "name"], rows)
-    return rejected
+            about = {"record": record.place, "split": shard.split, "label": list(map(int, record.label))}
+            rows.append({**about, "text": record.text, "width": width, "height": height, "name": record.name})
+    return rows, rejected
+
+
+def _print_listed(rows: Sequence[dict[str, Any]]) -> None:
+    cells = [
+        [
+            row["record"],
+            row["split"] or "-",
+            " ".join(map(str, row["label"])),
+            quoted(row["text"]),
+            f"{row['width']} x {row['height']}",
+            quoted(row["name"]),
+        ]
+        for row in rows
+    ]
+    print_table(["record", "split", "label", "text", "pixels", "name"], cells)
 
 
 def _named(rejected: Sequence[Rejected]) -> int:
@@ -176,4 +213,3 @@ def _draw(samples: Sequence[tuple[Any, str]], output: Path, font: str) -> None:
         draw_pictures(samples, font).save(output)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot write the picture {output}: {getattr(error, 'strerror', None) or error}.") from None
-    print(f"{output}: {counted(len(samples), 'sample')}")

@@ -10,6 +10,7 @@ _COMMANDS = {
     "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export"),
     "sweeps": ("Sweeps", "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export"),
     "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
+    "watch": ("Watch", "runs at work and devices in the terminal, live"),
     "sync": ("Sync", "send runs and sweeps to W&B that were made offline"),
     "predict": ("Predict", "read characters, lines or pages in image files"),
     "serve": ("Serve", "answer predictions over HTTP, with a page in the browser"),

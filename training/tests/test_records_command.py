@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -51,6 +52,23 @@ def test_check_draws_a_sheet_and_ends_in_1_where_something_is_wrong(digits, tmp_
     assert "train-00000-of-00001@0: the file is cut short: 7 bytes skipped" in capsys.readouterr().out
     assert run("read", digits, "--output", tmp_path / "out") == 1
     assert "1 record left out." in capsys.readouterr().err
+
+
+def test_every_table_of_records_is_had_as_json(digits, tmp_path, capsys):
+    def told(*arguments: object) -> Any:
+        capsys.readouterr()
+        run(*arguments, "--json")
+        return json.loads(capsys.readouterr().out)
+
+    made = told("write", "DigitsDataset", digits, "--dataset_args", FEW, "--encoding", "raw")
+    records = {split: one["records"] for split, one in made["splits"].items()}
+    assert (made["labels"], made["kept"]) == (10, 3)
+    checked = told("check", digits)
+    assert {split: one["records"] for split, one in checked["splits"].items()} == records
+    assert (sum(checked["characters"].values()), checked["problems"]) == (sum(records.values()), [])
+    [row] = told("read", digits, "--limit", 1)
+    assert (row["width"], row["height"], row["label"]) == (8, 8, [int(row["text"])])
+    assert told("read", digits, "--output", tmp_path / "out")["pictures"] == sum(records.values())
 
 
 def test_relabel_writes_new_records(digits, tmp_path, capsys):

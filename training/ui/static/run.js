@@ -35,7 +35,7 @@ export async function run(place, params, change) {
       ended.map((text) => el("p", {}, text)),
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       facts([
-        ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch ?? "-"} of ${shown.epochs ?? "-"}`],
+        ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
         ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`],
         ["folder", shown.folder],
       ]),
@@ -72,6 +72,7 @@ export async function run(place, params, change) {
     if (told.restarted) rows.length = 0;
     rows.push(...told.rows);
     cursor = told.cursor;
+    drawTop();
     draw();
   }
 

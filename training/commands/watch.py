@@ -1,0 +1,114 @@
+"""text-recognizer watch: runs and devices in the terminal, live; also over ssh."""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.wording import counted
+from training.commands.base import Command
+from training.runs.places import runs_folder
+from training.runs.run_table import RunRow, select
+from training.terminal.tables import shown, wide_console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from training.devices.status import Status  # it needs Unix
+
+EXAMPLES = """examples:
+  text-recognizer watch
+  text-recognizer watch --filter network=crnn --every 5
+  text-recognizer watch --once --json
+"""
+COLUMNS = ("id", "group", "state", "epoch", "epochs", "duration_s", "network", "dataset")
+_REPORTED = ("val_character_error_rate", "val_accuracy", "val_loss", "loss")
+
+
+class Watch(Command):
+    """Runs at work and devices in the terminal, live."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = EXAMPLES
+        parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="holds run folders (default: yours)")
+        parser.add_argument("--filter", action="append", default=[], metavar="COND", help="as of runs list")
+        parser.add_argument("--ended", type=int, default=5, metavar="N", help="also the last N that ended (default: 5)")
+        parser.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="(default: %(default)s)")
+        parser.add_argument("--once", action="store_true", help="print it once")
+        parser.add_argument("--json", action="store_true", help="print one JSON object, once")
+        parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from training.devices.gpu_manager import GPUManager
+    from training.ui.index import Index
+
+    if not 0.2 <= arguments.every <= 3600:
+        raise SpecError(f"--every must be between 0.2 and 3600 seconds. Received: {arguments.every}.")
+    if arguments.ended < 0:
+        raise SpecError(f"--ended must be at least 0. Received: {arguments.ended}.")
+    if arguments.folder is not None and not arguments.folder.is_dir():
+        raise RunError(f"there is no folder {arguments.folder}. Name one that holds run folders.")
+    index, manager, console = Index(arguments.folder or runs_folder()), GPUManager(), wide_console()
+
+    def rows() -> list[RunRow]:
+        index.refresh()
+        return chosen(select(index.rows(), arguments.filter), arguments.ended)
+
+    if arguments.json:
+        from training.commands.gpus import as_json
+
+        runs = [{**row.to_json(), "reported": _reported(row)} for row in rows()]
+        print(json.dumps({"runs": runs, "gpus": as_json(manager.status())}, indent=1))
+    elif arguments.once or not console.is_terminal:
+        console.print(drawn(rows(), manager.status()))
+    else:
+        from rich.live import Live
+
+        try:
+            with Live(drawn(rows(), manager.status()), console=console, auto_refresh=False) as live:
+                while True:
+                    time.sleep(arguments.every)
+                    live.update(drawn(rows(), manager.status()), refresh=True)
+        except KeyboardInterrupt:
+            pass
+    return 0
+
+
+def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
+    """Runs at work, the newest first, then those that ended last."""
+    at_work = [row for row in rows if row.state in ("created", "running")]
+    others = [row for row in rows if row.state not in ("created", "running")]
+    others.sort(key=lambda row: row.times.get("ended", row.times.get("created", 0.0)), reverse=True)
+    return [*at_work, *others[:ended]]
+
+
+def drawn(rows: Sequence[RunRow], status: "Status") -> "RenderableType":
+    """The table of the runs, and that of `gpus`."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from training.commands.gpus import as_table
+
+    table = Table(*COLUMNS, "latest", box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        reported = _reported(row)
+        latest = next((f"{name} {shown(name, reported[name])}" for name in _REPORTED if name in reported), "-")
+        cells = [shown(name, reported.get(name) if name == "epoch" else row.value(name)) for name in COLUMNS]
+        table.add_row(*map(Text, (*cells, latest)))
+    at_work = sum(row.state == "running" for row in rows)
+    return Group(Text(f"{counted(at_work, 'run')} at work"), table, as_table(status))
+
+
+def _reported(row: RunRow) -> dict[str, Any]:
+    """The last report of a run; of many, only the end of the file is read."""
+    from training.ui.tails import Cursor, read_tail, reports
+
+    found = reports(read_tail(row.folder / "metrics.jsonl", Cursor(), most=64 * 1024, whole_lines=True))
+    trained = [one for one in found if "epoch" in one]
+    return {**{name: value for one in trained[-2:] for name, value in one.items()}} if trained else {}

@@ -1,0 +1,87 @@
+"""text-recognizer watch shows runs at work and devices; every command that prints a table prints JSON too."""
+
+import argparse
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from text_recognizer.registry import names, resolve
+from text_recognizer.spec import ExperimentSpec
+from training import cli
+from training.runs.run import Run
+from training.terminal.parser import Parser
+
+# What they print is no table: a path, a sentence, a picture, a server, what a run prints.
+WITHOUT_TABLE = {
+    *(
+        "runs stop",
+        "runs tail",
+        "runs rerun",
+        "runs export",
+        "sweeps export",
+        "ui",
+        "sync",
+        "serve",
+        "promote",
+        "export",
+    ),
+    *("sweeps pause", "sweeps resume", "sweeps stop", "sweeps cancel", "models rollback", "models push", "models pull"),
+    *("datasets show", "datasets fetch", "datasets verify", "datasets add", "datasets update", "datasets export"),
+}
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TEXT_RECOGNIZER_LOCKS", str(tmp_path / "locks"))
+    made = {
+        name: Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), name) for name in ("a", "b", "c")
+    }
+    for name in ("a", "b"):
+        made[name].hold()
+        made[name].set_state("running", epochs=9)
+        made[name].log({"epoch": 4, "val_loss": 0.25})
+    made["b"].set_state("finished", summary={"val_loss": 0.25})
+    made["b"].release()
+    yield made
+    made["a"].release()
+
+
+def test_watch_shows_runs_at_work_and_what_they_reported_last(runs, capsys):
+    assert cli.main(["watch", "--once"]) == 0
+    said = capsys.readouterr().out
+    assert "1 run at work" in said
+    [line] = [line.split() for line in said.splitlines() if line.split()[:1] == ["a"]]
+    assert (line[2:5], line[-2:]) == (["running", "4", "9"], ["val_loss", "0.2500"])
+    assert "No GPU on this machine" in said or "--gpu" in said
+
+
+def test_watch_prints_one_json_object(runs, capsys):
+    assert cli.main(["watch", "--json", "--ended=0"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["id"]: row["reported"].get("epoch") for row in told["runs"]} == {"c": None, "a": 4}
+    assert "devices" in told["gpus"]
+
+
+@pytest.mark.parametrize("arguments", [["--every=0"], ["--ended=-1"], ["missing"], ["--filter", "colour=red"]])
+def test_a_mistake_is_refused_in_a_sentence(runs, capsys, arguments):
+    assert cli.main(["watch", "--once", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def actions(name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """A command's actions, or the command itself where it has none."""
+    parser = Parser(prog=name)
+    resolve("command", name)().configure(parser)
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield name, parser
+    for action in below:
+        yield from ((f"{name} {choice}", made) for choice, made in action.choices.items())
+
+
+def test_every_command_that_prints_a_table_takes_json():
+    every = dict(pair for name in names("command") for pair in actions(name))
+    without = {name for name, parser in every.items() if "--json" not in parser._option_string_actions}
+    assert without == WITHOUT_TABLE
