@@ -1,21 +1,30 @@
 """The order in which the lines of a page are read: columns, and rows within them."""
 
 from collections.abc import Sequence
-
-from text_recognizer.layout.found_line import FoundLine
+from typing import Protocol, TypeVar
 
 _SAME_ROW = 0.5  # of the lower line's height, that two parts of one row share
 _TOUCHING = 0.1  # of a line's width by which columns may reach into each other
 _FEWEST_LINES = 3  # of a column: less are rows with a gap in them
 
 
-def in_reading_order(lines: Sequence[FoundLine], right_to_left: bool = False) -> list[FoundLine]:
+class HasBox(Protocol):
+    """What has a place on a page: left, top, right, bottom."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...
+
+
+Line = TypeVar("Line", bound=HasBox)
+
+
+def in_reading_order(lines: Sequence[Line], right_to_left: bool = False) -> list[Line]:
     """Lines from top to bottom, and where they stand in columns, column after column.
 
     A line over several columns, like a heading, is read before what is below it.
     """
     rest = sorted(lines, key=lambda line: (line.box[1] + line.box[3], line.box[0]))
-    found: list[FoundLine] = []
+    found: list[Line] = []
     while rest:
         columns = _columns(rest)
         group = [in_reading_order(column, right_to_left) for column in columns] or [[line] for line in _first_row(rest)]
@@ -26,10 +35,10 @@ def in_reading_order(lines: Sequence[FoundLine], right_to_left: bool = False) ->
     return found
 
 
-def _columns(lines: Sequence[FoundLine]) -> list[list[FoundLine]]:
+def _columns(lines: Sequence[Line]) -> list[list[Line]]:
     """As many of the first lines as stand in two or more columns; none where they do not."""
-    spans: list[tuple[float, float, list[FoundLine]]] = []
-    best: list[list[FoundLine]] = []
+    spans: list[tuple[float, float, list[Line]]] = []
+    best: list[list[Line]] = []
     for line in lines:
         margin = _TOUCHING * (line.box[2] - line.box[0])
         left, right, members = line.box[0] + margin, line.box[2] - margin, [line]
@@ -47,7 +56,7 @@ def _columns(lines: Sequence[FoundLine]) -> list[list[FoundLine]]:
     return best
 
 
-def _first_row(lines: Sequence[FoundLine]) -> list[FoundLine]:
+def _first_row(lines: Sequence[Line]) -> list[Line]:
     """The first line with those beside it."""
     top, bottom = lines[0].box[1], lines[0].box[3]
     return [

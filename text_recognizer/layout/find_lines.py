@@ -4,6 +4,8 @@ Upright strokes are smeared along the row; a line is a ridge of what comes out. 
 line, each stroke belongs to the nearest line, and a line ends where its strokes get rare.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,14 @@ from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.layout.ink import Mask, ink_of, upright_strokes
 from text_recognizer.layout.line_height import line_height
-from text_recognizer.layout.ridges import Ridge, find_ridges
-from text_recognizer.layout.shapes import LineShape, line_shapes
+from text_recognizer.layout.ridges import find_ridges
+from text_recognizer.layout.shapes import line_shapes
+from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
 Grey = NDArray[np.uint8]
 
-_FIRST_LONG_SIDE_PX = 1400  # of the picture of a page in which the size of its writing is measured
-_LONGEST_SIDE_PX = 6000
+_FIRST_PIXELS = 1_500_000  # of the picture of a page in which the size of its writing is measured
+_MOST_PIXELS = 10_000_000
 _HEIGHT_PX = 32  # of a line in the picture that is looked at
 _FITTING_HEIGHTS_PX = (22, 50)
 _SMALLEST_SIDE_PX = 8
@@ -35,16 +38,26 @@ def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
     dark = with_dark_ink(shown) if min(shown.shape) >= _SMALLEST_SIDE_PX else None
     if dark is None:
         return []
-    scale = min(1.0, _FIRST_LONG_SIDE_PX / max(dark.shape))
+    scale = min(1.0, math.sqrt(_FIRST_PIXELS / dark.size))
     strokes, height = _strokes(_scaled(dark, scale))
     better = _better_scale(height, scale, dark.shape)
     if better != scale:
         scale = better
         strokes, height = _strokes(_scaled(dark, scale))
-    ridges: list[Ridge] = find_ridges(strokes, height)
-    shapes: list[LineShape] = line_shapes(strokes, ridges, height)
-    lines = [shape.on_page(scale, left, top) for shape in shapes]
-    return in_reading_order(lines, right_to_left)
+    picture = _scaled(dark, scale)
+    angle = angle_of_lines(strokes, height)
+    level = turned(picture, angle)
+    if angle:
+        strokes, height = _strokes(level)
+
+    start = np.array([left, top], np.float64)
+
+    def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        placed: NDArray[np.float64] = turned_back(points, angle, picture.shape, level.shape) / scale + start
+        return placed
+
+    shapes = line_shapes(strokes, find_ridges(strokes, height), height)
+    return [shape.on_page(on_page, page.shape) for shape in in_reading_order(shapes, right_to_left)]
 
 
 def _strokes(page: Grey) -> tuple[Mask, float]:
@@ -59,7 +72,7 @@ def _better_scale(height: float, scale: float, shape: tuple[int, ...]) -> float:
     if lowest <= height <= highest:
         return scale
     wanted = scale * _HEIGHT_PX / height
-    return min(wanted, 1.0, _LONGEST_SIDE_PX / max(shape))
+    return min(wanted, 1.0, math.sqrt(_MOST_PIXELS / (shape[0] * shape[1])))
 
 
 def _scaled(page: Grey, scale: float) -> Grey:

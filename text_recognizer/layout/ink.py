@@ -10,6 +10,8 @@ _WINDOW_PX = 31  # about the distance of two lines, at which pages are looked at
 _SENSITIVITY = 0.2  # Sauvola's k
 _LEAST_CONTRAST = 20.0  # grey levels of deviation that count as a full contrast
 _DARK = 0.6  # of the paper's level: what is darker everywhere around is a shadow, a border or a blot
+_CELL_PX = 16
+_DARKEST_PAPER = 0.3  # of the page's lightest: what is darker is no paper in a shadow
 _SOLID = 4  # stroke widths on every side, above which ink is no writing
 _SPECK = 2  # squares of the stroke's width, below which ink is a speck
 _UPRIGHT = 1.35  # stroke widths of unbroken ink from top to bottom, which rules and flourishes lack
@@ -25,10 +27,11 @@ def ink_of(page: Grey) -> tuple[Mask, float]:
     """
     from scipy import ndimage
 
+    lit = _evenly_lit(page)
     ink = _sauvola(page)
     width = stroke_width(ink)
     side = int(_SOLID * width) + 1
-    dark = ink | (page < _DARK * np.median(page))
+    dark = ink | (lit < _DARK * np.median(lit))
     solid = ndimage.minimum_filter(dark.view(np.uint8), side)
     if solid.any():
         ink &= ndimage.maximum_filter(solid, side + 2 * int(2 * width) + 1) == 0
@@ -57,6 +60,19 @@ def stroke_width(ink: Mask) -> float:
     middle = int(np.searchsorted(runs.cumsum(), runs.sum() / 2))
     usual = lengths <= 2.5 * middle + 2
     return float((runs * lengths)[usual].sum() / runs[usual].sum())
+
+
+def _evenly_lit(page: Grey) -> Grey:
+    """A page divided by the level of its paper round about; what is dark all over stays dark."""
+    from scipy import ndimage
+
+    height, width = page.shape
+    padded = np.pad(page, ((0, -height % _CELL_PX), (0, -width % _CELL_PX)), mode="edge")
+    cells = padded.reshape(padded.shape[0] // _CELL_PX, _CELL_PX, -1, _CELL_PX).max(axis=(1, 3)).astype(np.float32)
+    around = ndimage.uniform_filter(ndimage.maximum_filter(cells, 5), 5)
+    lowest = _DARKEST_PAPER * np.percentile(around, 95)
+    paper = np.kron(np.maximum(around, max(lowest, 1.0)), np.ones((_CELL_PX, _CELL_PX), np.float32))[:height, :width]
+    return np.minimum(page * (255 / paper), 255).astype(np.uint8)
 
 
 def _sauvola(page: Grey) -> Mask:

@@ -12,6 +12,8 @@ _BLUR = (0.22, 1.0)  # across the lines and along them
 _SHORTEST_PIECE = 0.5
 _LARGEST_GAP, _MOST_OVERLAP = 1.6, 0.5  # between two pieces of one line
 _MOST_STEP = 0.38  # up or down from one piece to the next
+_SMEAR = 1.0  # by which a piece goes on beyond its last strokes
+_COLUMN_GAP, _COLUMN_REACH, _INSIDE = 2.0, 3.0, 0.5  # what is empty between two columns, above or below
 _END = 2.0  # what counts as the end of a piece
 _WEAKEST = 0.25  # of the page's strong ridges
 _MOST_PIECES = 4000  # of a page; noise has more
@@ -58,11 +60,11 @@ def find_ridges(strokes: Mask, height: float) -> list[Ridge]:
         pieces.append(Ridge(np.arange(columns.start, columns.stop), middle, float(heights.max(axis=0).mean() / strong)))
     if len(pieces) > _MOST_PIECES:
         return []
-    return [_joined([pieces[one] for one in chain]) for chain in _chains(pieces, height)]
+    return [_joined([pieces[one] for one in chain]) for chain in _chains(pieces, strokes, height)]
 
 
-def _chains(pieces: list[Ridge], height: float) -> list[list[int]]:
-    """Which pieces continue each other from left to right, the nearest first."""
+def _chains(pieces: list[Ridge], strokes: Mask, height: float) -> list[list[int]]:
+    """Which pieces continue each other from left to right, the nearest first, but not over the gap of two columns."""
     if not pieces:
         return []
     end = int(_END * height)
@@ -76,7 +78,8 @@ def _chains(pieces: list[Ridge], height: float) -> list[list[int]]:
     following, preceding = {}, {}
     for place in np.argsort(costs, axis=None, kind="stable")[: int(fits.sum())]:
         one, other = (int(index) for index in np.unravel_index(place, costs.shape))
-        if one not in following and other not in preceding:
+        is_free = one not in following and other not in preceding
+        if is_free and not _between_columns(strokes, pieces[one], pieces[other], height):
             following[one], preceding[other] = other, one
     chains = []
     for start in range(len(pieces)):
@@ -86,6 +89,20 @@ def _chains(pieces: list[Ridge], height: float) -> list[list[int]]:
                 chain.append(following[chain[-1]])
             chains.append(chain)
     return chains
+
+
+def _between_columns(strokes: Mask, before: Ridge, after: Ridge, height: float) -> bool:
+    """Whether what lies between two pieces is empty also above or below them for some lines."""
+    left, right = int(before.columns[-1] - _SMEAR * height), int(after.columns[0] + _SMEAR * height)
+    if right - left < _COLUMN_GAP * height:
+        return False
+    middle = (before.rows[-1] + after.rows[0]) / 2
+    reach = _COLUMN_REACH * height
+    inner = slice(left + int(_INSIDE * height), right - int(_INSIDE * height))
+    above = strokes[max(0, int(middle - reach)) : int(middle), inner]
+    below = strokes[int(middle) : int(middle + reach), inner]
+    parts = [part for part in (above, below) if part.shape[0] >= 0.9 * reach]
+    return bool(parts) and not any(part.any() for part in parts)
 
 
 def _joined(pieces: list[Ridge]) -> Ridge:

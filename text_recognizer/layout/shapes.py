@@ -1,5 +1,6 @@
 """The strokes of each line: its box, its baseline, its outline."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ _SHORTEST, _LOWEST = 2.0, 0.4
 _LEAST_INK = 0.3  # in squares of its height
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
-_LEAST_CONTRAST = 1.4  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
+_LEAST_CONTRAST = 1.5  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class LineShape:
     above: Floats
     below: Floats
 
-    def on_page(self, scale: float, left: float, top: float) -> FoundLine:
-        """The line in pixels of the page, of which the picture shows what lies right of `left` and below `top`."""
-        points = [self._course(rows, scale, left, top) for rows in (self.baseline, self.above, self.below)]
-        x1, y1, x2, y2 = (round(side / scale + start) for side, start in zip(self.box, (left, top) * 2, strict=True))
-        return FoundLine((x1, y1, x2, y2), points[0], (*points[1], *points[2][::-1]))
-
-    def _course(self, rows: Floats, scale: float, left: float, top: float) -> Points:
-        places = np.stack([self.columns / scale + left, rows / scale + top], axis=1)
-        return tuple((x, y) for x, y in np.round(places, 1).tolist())
+    def on_page(self, to_page: Callable[[Floats], Floats], shape: tuple[int, ...]) -> FoundLine:
+        """The line in pixels of the page (H, W); `to_page` moves points (n, 2) of the picture there."""
+        courses = (np.stack([self.columns, rows], axis=1) for rows in (self.baseline, self.above, self.below))
+        baseline, above, below = (_points(to_page(course)) for course in courses)
+        left, top, right, bottom = self.box
+        corners = to_page(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]))
+        sides = np.clip([corners.min(axis=0), corners.max(axis=0)], 0, shape[::-1])
+        x1, y1, x2, y2 = np.rint(sides).astype(int).ravel().tolist()
+        return FoundLine((x1, y1, x2, y2), baseline, (*above, *below[::-1]))
 
 
 def line_shapes(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
@@ -177,3 +178,7 @@ def _feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: f
 def _without_gaps(course: Floats) -> Floats:
     known = np.flatnonzero(~np.isnan(course))
     return np.interp(np.arange(len(course)), known, course[known])
+
+
+def _points(places: Floats) -> Points:
+    return tuple((x, y) for x, y in np.round(places, 1).tolist())

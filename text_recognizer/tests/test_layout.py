@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.layout.found_line import FoundLine
-from text_recognizer.tests.page_drawing import drawn_page, paragraph
+from text_recognizer.tests.page_drawing import drawn_page, paragraph, text_of
 
 
 @pytest.mark.parametrize("ink", ["dark", "light"])
@@ -60,13 +61,27 @@ def test_a_shadow_over_half_of_the_page_hides_no_line():
     assert len(find_lines((page * shadow).astype(np.uint8))) == 8
 
 
-def test_a_page_twenty_thousand_pixels_wide_is_looked_at_in_a_smaller_picture():
-    page = np.pad(drawn_page(paragraph(3), (900, 300)), ((0, 0), (0, 19_100)), constant_values=235)
-    assert all(line.box[2] <= 20_000 and line.box[3] <= 300 for line in find_lines(page))
+def test_the_lines_of_a_page_twenty_thousand_pixels_wide_are_found():
+    page = np.pad(drawn_page(paragraph(3), (900, 300)), ((0, 0), (0, 19_100)), constant_values=235).copy()
+    page[150, -1] = 0  # so that all of it is looked at
+    assert len(find_lines(page)) == 3
 
 
 def test_lines_that_slope_are_found():
     assert len(find_lines(drawn_page(paragraph(8), angle=8))) == 8
+
+
+@pytest.mark.parametrize("degrees", [-30, 45, 90])
+def test_lines_at_any_angle_are_found_with_the_baselines_that_their_letters_stand_on(degrees):
+    page = drawn_page(paragraph(8, 200, 400), (1000, 1000), degrees)
+    lines = find_lines(page)
+    assert len(lines) == 8
+    for line in lines:
+        (x1, y1), (x2, y2) = line.baseline[0], line.baseline[-1]
+        assert abs(np.degrees(np.arctan2(y1 - y2, x2 - x1)) - degrees) < 3
+        assert line.box[0] - 9 <= min(x1, x2) <= max(x1, x2) <= line.box[2] + 9
+    upright = [cut_out(page, line.polygon, baseline=line.baseline) for line in lines]
+    assert all(24 < line.shape[0] < 60 < line.shape[1] for line in upright)
 
 
 def test_columns_are_read_one_after_the_other_and_from_the_right_where_the_script_runs_so():
@@ -74,6 +89,13 @@ def test_columns_are_read_one_after_the_other_and_from_the_right_where_the_scrip
     in_right_column = [line.box[0] > 450 for line in find_lines(page)]
     assert in_right_column == [False] * 6 + [True] * 6
     assert [line.box[0] > 450 for line in find_lines(page, right_to_left=True)] == [True] * 6 + [False] * 6
+
+
+def test_lines_of_two_columns_at_the_same_height_are_not_joined():
+    heading = [(150, 60, text_of(6))]
+    lines = find_lines(drawn_page(heading + paragraph(6, 60, 140, 3) + paragraph(6, 560, 140, 3), (1000, 500)))
+    sides = ["both" if line.box[0] < 500 < line.box[2] else "right" if line.box[0] > 500 else "left" for line in lines]
+    assert sides == ["both"] + ["left"] * 6 + ["right"] * 6
 
 
 def box(left: int, top: int, right: int) -> FoundLine:
