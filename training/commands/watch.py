@@ -24,7 +24,6 @@ EXAMPLES = """examples:
   text-recognizer watch --filter network=crnn --every 5
   text-recognizer watch --once --json
 """
-COLUMNS = ("id", "group", "state", "epoch", "epochs", "duration_s", "network", "dataset")
 _REPORTED = ("val_character_error_rate", "val_accuracy", "val_loss", "loss")
 
 
@@ -95,12 +94,14 @@ def drawn(rows: Sequence[RunRow], status: "Status") -> "RenderableType":
 
     from training.commands.gpus import as_table
 
-    table = Table(*COLUMNS, "latest", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("run", "state", "epoch", "took", "latest", box=SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].overflow = "fold"  # an id that is cut off names nothing
     for row in rows:
         reported = _reported(row)
         latest = next((f"{name} {shown(name, reported[name])}" for name in _REPORTED if name in reported), "-")
-        cells = [shown(name, reported.get(name) if name == "epoch" else row.value(name)) for name in COLUMNS]
-        table.add_row(*map(Text, (*cells, latest)))
+        epoch = f"{shown('epoch', reported.get('epoch'))}/{shown('epochs', row.value('epochs'))}"
+        took = shown("duration_s", row.duration_s)
+        table.add_row(*map(Text, (f"{row.value('group')}/{row.value('id')}", row.state, epoch, took, latest)))
     at_work = sum(row.state == "running" for row in rows)
     return Group(Text(f"{counted(at_work, 'run')} at work"), table, as_table(status))
 

@@ -46,7 +46,7 @@ export async function sweep(place, params, change) {
     const first = ordered().find((row) => row.state === "finished");
     fill(top, el("h1", {}, shown.name, " ", state(shown.state)),
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
-      first ? el("p", {}, "Best: ", trialLink(first), `, ${shown.metric} ${first.shown} with ${JSON.stringify(first.point)}`) : null,
+      first ? el("p", {}, "Best: ", trialLink(first), `, ${shown.metric} ${first.shown} with ${Object.entries(first.point).map(([name, value]) => `${name.split(".").pop()} ${text(value)}`).join(", ")}`) : null,
       facts([["search", `${shown.method}, ${shown.goal} ${shown.metric}`], ["trials", `${shown.trials}: ${counts()}`], 
         ["created", shown.created], ["from", shown.source], ["driven by", shown.holder], ["folder", shown.folder]]),
       el("div", { class: "bar" }, shown.holder ? ["pause", "resume", "stop"].map(ask) : null, said));
