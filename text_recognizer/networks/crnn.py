@@ -36,6 +36,8 @@ class Crnn(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
+        from text_recognizer.networks.bidirectional import Bidirectional
+
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)
             x = keras.layers.BatchNormalization(momentum=self.momentum)(x)
@@ -51,6 +53,6 @@ class Crnn(FrameNetwork):
         x = convolution(x, 512, 2, (2, 1))
         x = columns_as_frames(x)  # (B, T, H/32 512)
         for _ in range(2):
-            x = keras.layers.Bidirectional(keras.layers.LSTM(self.units, return_sequences=True))(x)
+            x = Bidirectional(self.units)(x)
             x = keras.layers.Dropout(self.dropout_amount)(x)
         return keras.Model(image, keras.layers.Dense(output_shape[-1], dtype="float32")(x), name="crnn")

@@ -41,6 +41,8 @@ class LineReader(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
+        from text_recognizer.networks.bidirectional import Bidirectional
+
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
             return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
@@ -55,7 +57,7 @@ class LineReader(FrameNetwork):
         x = keras.ops.max(keras.layers.Dropout(self.dropout_amount)(x), axis=1)  # (B, T, F)
         shortcut = keras.layers.Conv1D(classes, 3, padding="same", dtype="float32", name="shortcut")(x)
         for _ in range(self.layers):
-            x = keras.layers.Bidirectional(keras.layers.LSTM(self.units, return_sequences=True))(x)
+            x = Bidirectional(self.units)(x)
             x = keras.layers.Dropout(self.dropout_amount)(x)
         logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
         return keras.Model(image, {"logits": logits, "shortcut": shortcut}, name="line_reader")

@@ -171,3 +171,34 @@ except SpecError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("frames", [1, 7])
+def test_the_lstm_that_trains_faster_has_the_weights_outputs_and_gradients_of_keras_own(frames, tmp_path):
+    import keras
+    import tensorflow as tf
+
+    from text_recognizer.networks.bidirectional import Bidirectional
+
+    random = np.random.default_rng(0)
+    x, towards = (tf.constant(random.normal(size=(2, frames, width)), tf.float32) for width in (5, 6))
+    usual = keras.layers.Bidirectional(keras.layers.LSTM(3, return_sequences=True))
+    ours = Bidirectional(3)
+    theirs, mine = (keras.Sequential([keras.Input((None, 5)), layer]) for layer in (usual, ours))
+    usual.set_weights([random.normal(size=one.shape) for one in usual.weights])
+    theirs.save_weights(tmp_path / "their.weights.h5")
+    mine.load_weights(tmp_path / "their.weights.h5")
+    results = []
+    for model in (theirs, mine):
+
+        @tf.function(autograph=False)
+        def differentiated(x, model=model):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                total = tf.reduce_sum(model(x, training=True) * towards)
+            return total, *tape.gradient(total, [x, *model.trainable_variables])
+
+        results.append([one.numpy() for one in differentiated(x)])
+    for expected, found in zip(*results, strict=True):
+        assert np.allclose(expected, found, atol=1e-5)
+    assert np.array_equal(theirs(x, training=False), mine(x, training=False))
