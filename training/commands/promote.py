@@ -9,12 +9,13 @@ from text_recognizer.trust import TrustCode
 from training.commands.base import Command
 from training.runs.contents import MODEL
 from training.runs.find import bundle_named
-from training.runs.promotion import promote
+from training.runs.promotion import promote, run_around
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.history import History
 from training.sweeps.trials import read_trials
 from training.terminal.tables import shown
+from training.tracking.wandb.promoted import name_at_wandb
 
 
 class Promote(Command):
@@ -41,6 +42,9 @@ def _run(arguments: argparse.Namespace) -> int:
     results = ", ".join(f"{name} {shown(name, value)}" for name, value in bundle.metrics.items())
     print(f"promoted    {version} (run {bundle.run_id}: {results or 'no metrics'})")
     print(f"bundle      {version.folder}")
+    run = run_around(bundle)
+    if run is not None and (there := name_at_wandb(run, version)) is not None:
+        print(f"W&B         {there}")
     print(f"next        text-recognizer predict IMAGE --bundle {version.name}")
     return 0
 

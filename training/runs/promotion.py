@@ -81,13 +81,17 @@ def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:
     }
 
 
+def run_around(bundle: Bundle) -> Run | None:
+    """The run whose folder a bundle lies in, if it does."""
+    folder = bundle.folder.parent
+    return Run(folder) if bundle.folder.name == MODEL and is_made(folder) else None
+
+
 def _environment_of(bundle: Bundle) -> Mapping[str, Any]:
     """What the run of a bundle ran on; nothing where its folder is not around the bundle."""
-    folder = bundle.folder.parent
-    if bundle.folder.name != MODEL or not is_made(folder):
-        return {}
+    run = run_around(bundle)
     try:
-        return Run(folder).read_json("environment.json")
+        return {} if run is None else run.read_json("environment.json")
     except RunError:
         return {}
 

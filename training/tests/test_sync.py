@@ -125,6 +125,10 @@ def test_a_run_is_sent_once_and_the_list_says_so(backend, runs):
     assert set(synced_column(backend, runs).values()) == {"yes", "no"}
     sync(backend, runs, run.id, "--again")
     assert_complete(backend, run)
+    models = {"TEXT_RECOGNIZER_MODELS": str(runs.parent / "models")}
+    said = command(backend, runs, "promote", run.id, "--as", "digits", **models).succeed()
+    assert f"W&B         tester/text-recognizer/model-{run.id}:digits-1" in said
+    assert {"best", "digits-1"} <= set(backend.artifacts[f"model-{run.id}:v0"].aliases)
 
 
 def test_an_interrupted_sync_goes_on_where_it_was(backend, runs):
