@@ -95,6 +95,16 @@ def test_the_figures_of_a_run_are_those_of_its_evaluation_to_the_last_digit(root
     assert figures["metrics"][0]["interval"] == [0.1 / 3, 1 / 7]
 
 
+def test_confidences_of_a_run_are_drawn_where_its_evaluation_has_them(root, client):
+    run = made(root, "one", 0.9)
+    curve = [{"coverage": 0.5, "error": 0.125, "at_most": 0.25}, {"coverage": "all", "error": 1}, 3]
+    levels = [{"level": "line", "expected_calibration_error": 0.1, "bins": [[0.5, 0.75, 9], ["x"], []]}]
+    run.write_json("evaluation.json", {"risk_coverage": curve, "calibration": levels, "metrics": [], "confusions": {}})
+    figures = client.get("/api/run", params={"run": "default/one"}).json()["figures"]
+    assert figures["risk_coverage"] == [[0.5, 0.125]]
+    assert figures["calibration"] == [{"level": "line", "error": 0.1, "bins": [[0.5, 0.75]]}]
+
+
 def test_compared_runs_show_what_differs_and_their_curves(root, client):
     for seed in (0, 1):
         made(root, f"run-{seed}", 0.9, seed=seed)

@@ -171,13 +171,18 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
     said = compared(rows)
     for part in ("differing", "metrics"):
         said[part] = {name: [shown(name, value) for value in values] for name, values in said[part].items()}
-    return {"runs": runs, "differing": said["differing"], "metrics": said["metrics"], "test": said["in_words"]}
+    return {
+        "runs": runs,
+        "differing": said["differing"],
+        "metrics": said["metrics"],
+        "test": said["in_words"],
+        "changes": said["changes"],
+    }
 
 
 def figures(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Of evaluation.json, as far as it is what it should be: values as they are, and as tables show them."""
     metrics, intervals = (_object(evaluation.get(name)) for name in ("metrics", "intervals_95"))
-    confusions = evaluation.get("confusions")
     return {
         "split": str(evaluation.get("split")),
         "count": evaluation.get("count") if is_number(evaluation.get("count")) else None,
@@ -186,10 +191,21 @@ def figures(evaluation: dict[str, Any]) -> dict[str, Any]:
             for name, value in metrics.items()
             if value is None or is_number(value)
         ],
+        "calibration": [
+            {
+                "level": str(one.get("level")),
+                "error": one.get("expected_calibration_error"),
+                "bins": _points(one.get("bins")),
+            }
+            for one in _objects(evaluation.get("calibration"))
+        ],
+        "risk_coverage": _points(
+            [[one.get("coverage"), one.get("error")] for one in _objects(evaluation.get("risk_coverage"))]
+        ),
+        "unseen": evaluation["unseen"] if isinstance(evaluation.get("unseen"), str) else None,
         "confusions": [
             [str(one.get("label")), str(one.get("predicted")), str(one.get("count"))]
-            for one in (confusions if isinstance(confusions, list) else [])[:50]
-            if isinstance(one, dict)
+            for one in _objects(evaluation.get("confusions"))[:50]
         ],
     }
 
@@ -237,6 +253,16 @@ def _told(read: Callable[[], Any]) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _points(value: Any) -> list[list[float]]:
+    """Those of a list whose first two values are numbers, as (x, y)."""
+    pairs = [one[:2] for one in value if isinstance(one, list)] if isinstance(value, list) else []
+    return [pair for pair in pairs if len(pair) == 2 and all(map(is_number, pair))]
 
 
 def _interval(value: Any) -> list[float] | None:

@@ -13,6 +13,7 @@ from training.sweeps.table import COLUMNS, SweepRow, read_sweep
 from training.sweeps.trials import Trial, read_trials
 from training.terminal.tables import shown
 from training.ui.index import Index, key_below, leads_out
+from training.ui.run_views import mean_of
 
 _READ = ("sweep.json", "trials.jsonl", "control", "sweep.yaml", "sweep.lock")
 
@@ -96,9 +97,9 @@ class SweepView:
         """Best first."""
         with self._lock:
             history = self._current()
-            return [self._row(row, history.trials[row["trial"]]) for row in trial_rows(history)]
+            return [self._row(row, history, history.trials[row["trial"]]) for row in trial_rows(history)]
 
-    def _row(self, row: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+    def _row(self, row: Mapping[str, Any], history: History, trial: Trial) -> dict[str, Any]:
         runs = [self._index.key_of(run.folder) for run in trial.runs]
         rows = [self._index.row(key) for key in runs if key is not None]
         tested = {name: value for one in rows[:1] for name, value in one.summary.items() if name.startswith("test_")}
@@ -106,6 +107,7 @@ class SweepView:
             **row,
             "shown": shown("value", row["value"]),
             "runs": runs,
+            "half": mean_of([history.run_value(run) for run in trial.runs]).half if len(trial.runs) > 1 else None,
             "ended": max((one.times["ended"] for one in rows if "ended" in one.times), default=None),
             "tested": tested,
             "why": [trial.error] if trial.error else [],

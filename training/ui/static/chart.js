@@ -70,6 +70,7 @@ export function chart(title, large = false) {
       axes: [{ ...line, label: axis, labelSize: 18, size: 34 }, { ...line, size: 64 }],
       series: [{ label: axis }, ...lines],
       legend: { live: true },
+      hooks: { draw: [(shown) => drawBars(shown, last[0])] },
     };
     plot = new uPlot(options, data, place);
     plot.shape = shape;
@@ -83,6 +84,22 @@ export function chart(title, large = false) {
   });
   observer.observe(place);
   return { figure, draw, redraw: () => last && draw(...last) };
+}
+
+// Intervals of points: [x, low, high] each.
+function drawBars(plot, series) {
+  const { ctx } = plot;
+  for (const one of series) {
+    ctx.strokeStyle = one.colour;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    for (const [x, low, high] of one.bars ?? []) {
+      const at = plot.valToPos(x, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(at, plot.valToPos(low, "y", true));
+      ctx.lineTo(at, plot.valToPos(high, "y", true));
+      ctx.stroke();
+    }
+  }
 }
 
 // The controls of all curves on a page; `change` gets what was chosen.

@@ -32,6 +32,8 @@ export async function compare(place, params, change) {
     };
     fill(tables,
       shown.test ? el("p", {}, `Test: ${shown.test}`) : "",
+      Object.entries(shown.changes).map(([name, part]) => section(`${part.count} samples ${name} in the second`,
+        table(["sample", "is", ...shown.runs.map((run) => run.id)], (part.largest ?? []).map((row) => [row.sample, row.label, row.first, row.second].map((value) => String(value ?? "-"))), name))),
       section("What differs", table(head, [states, ...lines(shown.differing)], "What differs")),
       section("Metrics", table(head, lines(shown.metrics), "Metrics")),
       intervals.length ? section("95 % intervals on the test split", table(head, intervals.map((name) => [name, ...shown.runs.map((run) => interval(run, name))]), "Intervals")) : "");

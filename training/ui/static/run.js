@@ -61,6 +61,7 @@ export async function run(place, params, change) {
     const { figures, environment, attempts, spec } = shown;
     fill(rest,
       summary(shown),
+      figures?.risk_coverage?.length ? confidences(figures) : "",
       figures?.confusions?.length ? section("Confusions", table(["is", "read as", "times"], figures.confusions, "Confusions")) : "",
       shown.has_predictions ? samples(key, params, change) : "",
       section("Attempts", attempts?.problem ? el("p", { class: "error" }, attempts.problem) : (Array.isArray(attempts) ? attempts : []).map(attempt)),
@@ -110,6 +111,17 @@ function summary(shown) {
   }
   const rows = Object.entries(shown.shown).map(([name, text]) => [name, exact(text, shown.summary[name])]);
   return rows.length ? section("Metrics", table(["metric", "value"], rows, "Metrics")) : "";
+}
+
+function confidences(figures) {
+  const reliability = chart("Reliability"), risk = chart("Error of what is read unseen");
+  const levels = figures.calibration.map((one, at) => ({ label: `${one.level}, off by ${one.error}`, colour: colour(at), points: one.bins }));
+  const place = section("Confidence", figures.unseen ? el("p", {}, figures.unseen) : null, el("div", { class: "charts" }, reliability.figure, risk.figure));
+  requestAnimationFrame(() => { // once it has a width
+    reliability.draw([{ label: "as it should be", colour: "#888", dashed: true, points: [[0, 0], [1, 1]] }, ...levels], { axis: "confidence" });
+    risk.draw([{ label: "error", colour: colour(1), points: figures.risk_coverage }], { axis: "share that is read unseen" });
+  });
+  return place;
 }
 
 const exact = (text, value) => el("span", { title: String(value) }, text);

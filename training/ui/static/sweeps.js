@@ -76,7 +76,9 @@ export async function sweep(place, params, change) {
     best.draw([{ label: "best so far", points: steps, colour: colour(0) }, { label: "each trial", points: each, colour: colour(1), dots: true }], { axis: "minutes" });
     const dots = [...trials.values()].map((row) => [row.point[across], up === shown.metric ? row.value : row.tested[up]])
       .filter(([x, y]) => typeof x === "number" && typeof y === "number").sort((a, b) => a[0] - b[0]);
-    scatter.draw([{ label: up, points: dots, colour: colour(2), dots: true }], { axis: across, logX: dots.length > 1 && dots[0][0] > 0 && dots.at(-1)[0] / dots[0][0] >= 100 });
+    const bars = up === shown.metric ? [...trials.values()].filter((row) => typeof row.half === "number" && typeof row.point[across] === "number")
+      .map((row) => [row.point[across], row.value - row.half, row.value + row.half]) : [];
+    scatter.draw([{ label: up, points: dots, colour: colour(2), dots: true, bars }], { axis: across, logX: dots.length > 1 && dots[0][0] > 0 && dots.at(-1)[0] / dots[0][0] >= 100 });
     scatter.figure.querySelector("figcaption").textContent = `${up} by ${across}`;
   }
 
