@@ -39,11 +39,12 @@ EXAMPLES = """examples:
   text-recognizer runs rerun last --seed=1
   text-recognizer runs tail last
   text-recognizer runs export last predict.txt
+  text-recognizer runs import mlruns --group older
 """
 
 
 class Runs(Command):
-    """Look at runs: list, show, compare, rerun, stop, tail, export."""
+    """Look at runs: list, show, compare, rerun, stop, tail, export, import."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
@@ -72,6 +73,9 @@ class Runs(Command):
             actions, "rerun", _rerun, "a new run with the spec of an old one; further arguments as of run_experiment"
         )
         export = add_action(actions, "export", _export, "labels and readings of the test split, as lines TE_L and TE_P")
+        importing = add_action(actions, "import", _import, "runs of MLflow, W&B (offline), TensorBoard or a CSV file")
+        importing.add_argument("path", type=Path, metavar="PATH", help="a folder or a CSV file")
+        importing.add_argument("--group", metavar="NAME", help="experiment group (default: the name of PATH)")
         for action in (show, stop, tail, rerun, export):
             action.add_argument("name", metavar="RUN", help="folder, id, start of an id, or last")
         show.add_argument("--json", action="store_true", help="print one JSON object")
@@ -211,6 +215,16 @@ def _export(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise RunError(f"cannot write {arguments.output}: {error.strerror or error}. Name a new file.") from None
     print(f"{counted(len(rows), 'prediction')} in {arguments.output}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from training.runs.imports import import_runs
+
+    made, known = import_runs(arguments.path, arguments.group)
+    for run in made:
+        print(run.folder)
+    print(f"{counted(len(made), 'run')} imported" + (f", {known} were there already" if known else ""))
     return 0
 
 

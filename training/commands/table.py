@@ -7,7 +7,7 @@ from text_recognizer.registry import add_kind
 
 # Class and summary; `--help` shows the summary without importing the class.
 _COMMANDS = {
-    "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export"),
+    "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export, import"),
     "sweeps": ("Sweeps", "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export"),
     "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
     "watch": ("Watch", "runs at work and devices in the terminal, live"),

@@ -19,6 +19,7 @@ WITHOUT_TABLE = {
         "runs tail",
         "runs rerun",
         "runs export",
+        "runs import",
         "sweeps export",
         "ui",
         "sync",

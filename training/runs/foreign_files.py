@@ -1,0 +1,222 @@
+"""Runs in the files of other trackers: MLflow's mlruns, offline runs of W&B, event files of TensorBoard, CSV."""
+
+import contextlib
+import csv
+import math
+import struct
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.json_text import parse_json_text
+from text_recognizer.spec import parse_value
+from text_recognizer.yaml_source import YamlSource
+from training.files.json_objects import is_number, read_regular
+
+_STATES = {3: "finished", 4: "failed", 5: "stopped", "FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
+Rows = dict[int, dict[str, Any]]
+
+
+@dataclass
+class ForeignRun:
+    """A run of another tracker.
+
+    Args:
+        id: tells it from others of its kind.
+        source: the file or folder that it was read from.
+        rows: values by step, and by name.
+        times: seconds since 1970, as in status.json.
+    """
+
+    id: str
+    kind: str
+    source: Path
+    params: dict[str, Any] = field(default_factory=dict)
+    rows: Rows = field(default_factory=lambda: defaultdict(dict))
+    state: str = "finished"
+    times: dict[str, float] = field(default_factory=dict)
+
+    def add(self, step: int, name: str, value: Any, when: float | None = None) -> None:
+        if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= step < 10**9:
+            self.rows[step][name] = value if math.isfinite(value) else None
+            if is_number(when):
+                self.rows[step]["time"] = when
+
+
+def foreign_runs(path: Path) -> Iterator[ForeignRun]:
+    """All runs in or below a path, by the form of its files.
+
+    Raises:
+        OSError, ValueError: one of them cannot be read; says why.
+    """
+    if path.is_file():
+        yield from _csv(path)
+        return
+    for folder in sorted({path, *(one for one in path.rglob("*") if one.is_dir() and not one.is_symlink())}):
+        if (folder / "meta.yaml").is_file() and (folder / "metrics").is_dir():
+            yield _mlflow(folder)
+        elif events := sorted(folder.glob("*tfevents*")):
+            yield _tensorboard(folder, events)
+        for log in sorted(folder.glob("run-*.wandb")):
+            yield _wandb(log)
+
+
+def _csv(path: Path) -> Iterator[ForeignRun]:
+    """A row a report; "run" tells several runs apart, "step" or "epoch" orders them, columns of text are settings."""
+    runs: dict[str, ForeignRun] = {}
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        for number, line in enumerate(csv.DictReader(file), start=1):
+            cells = {name: parse_value(text) for name, text in line.items() if name and isinstance(text, str) and text}
+            name = str(cells.pop("run", path.stem))
+            run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
+            step = cells.get("step", cells.get("epoch", number))
+            for column, value in cells.items():
+                if isinstance(value, str):
+                    run.params[column] = value
+                elif column != "step":
+                    run.add(step if isinstance(step, int) else number, column, value)
+    yield from runs.values()
+
+
+def _mlflow(folder: Path) -> ForeignRun:
+    found = YamlSource(read_regular(folder / "meta.yaml").decode(errors="replace"), str(folder / "meta.yaml")).data
+    about = found if isinstance(found, dict) else {}
+    run = ForeignRun(folder.name, "mlflow", folder)
+    run.state = _STATES.get(about.get("status", 3), "stopped")  # one that was at work will not go on here
+    for ours, theirs in (("created", "start_time"), ("started", "start_time"), ("ended", "end_time")):
+        if is_number(about.get(theirs)):
+            run.times[ours] = about[theirs] / 1000
+    for path in _files_below(folder / "params"):
+        text = read_regular(path).decode(errors="replace").strip()
+        run.params[path.relative_to(folder / "params").as_posix()] = parse_value(text)
+    for path in _files_below(folder / "metrics"):
+        for line in read_regular(path).decode(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, OverflowError):  # a line that was torn
+                when, value, step = line.split()
+                run.add(int(step), path.relative_to(folder / "metrics").as_posix(), float(value), int(when) / 1000)
+    return run
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _tensorboard(folder: Path, paths: list[Path]) -> ForeignRun:
+    import numpy as np
+    from google.protobuf.message import DecodeError
+    from tensorboardX.proto.event_pb2 import Event
+
+    from text_recognizer.datasets.formats.tfrecord import Damage, data_of, find_frames
+
+    run = ForeignRun("-".join(folder.resolve().parts[-2:]), "tensorboard", folder)
+    for path in paths:
+        content = np.frombuffer(read_regular(path), np.uint8)
+        for frame in find_frames(content):
+            if isinstance(frame, Damage):
+                continue
+            with contextlib.suppress(ValueError, DecodeError):
+                event = Event.FromString(data_of(content, frame))
+                for value in event.summary.value:
+                    number = _scalar(value)
+                    if number is not None:
+                        run.add(event.step, value.tag, number, event.wall_time)
+    return run
+
+
+def _scalar(value: Any) -> float | None:
+    """Of a summary: as TensorFlow 1 and tensorboardX write it, or as a tensor, as TensorFlow 2 does."""
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    tensor = value.tensor if value.HasField("tensor") else None
+    if tensor is None or tensor.tensor_shape.dim:
+        return None
+    if tensor.float_val:
+        return float(tensor.float_val[0])
+    return struct.unpack("<f", tensor.tensor_content)[0] if len(tensor.tensor_content) == 4 else None
+
+
+def _wandb(path: Path) -> ForeignRun:
+    from google.protobuf.message import DecodeError
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    run = ForeignRun(path.stem.removeprefix("run-"), "wandb", path, state="stopped")
+    for data in _leveldb_records(read_regular(path)):
+        try:
+            record = Record.FromString(data)
+        except DecodeError:
+            continue
+        if record.HasField("run"):
+            run.times = dict.fromkeys(("created", "started"), record.run.start_time.ToNanoseconds() / 1e9)
+            _add_config(run, record.run.config.update)
+        elif record.HasField("config"):
+            _add_config(run, record.config.update)
+        elif record.HasField("history"):
+            _add_history(run, record.history)
+        elif record.HasField("exit"):
+            run.state = "finished" if record.exit.exit_code == 0 else "failed"
+            run.times["ended"] = run.times.get("created", 0.0) + record.exit.runtime
+    return run
+
+
+def _add_config(run: ForeignRun, items: Any) -> None:
+    for item in items:
+        name = item.key or ".".join(item.nested_key)
+        if not name.startswith("_wandb"):
+            with contextlib.suppress(ValueError):
+                run.params[name] = parse_json_text(item.value_json)
+
+
+def _add_history(run: ForeignRun, history: Any) -> None:
+    values: dict[str, Any] = {}
+    for item in history.item:
+        with contextlib.suppress(ValueError):
+            values[item.key or ".".join(item.nested_key)] = _history_value(item)
+    step = values.pop("_step", history.step.num)
+    when = values.pop("_timestamp", None)
+    for name, value in values.items():
+        if not name.startswith("_") and isinstance(step, int):
+            run.add(step, name, value, when)
+
+
+def _history_value(item: Any) -> Any:
+    """A value of a history item: as JSON, or typed, as newer clients write it."""
+    for kind in ("number", "integer"):
+        if kind in item.DESCRIPTOR.fields_by_name and item.DESCRIPTOR.oneofs and item.HasField(kind):
+            return getattr(item, kind)
+    return parse_json_text(item.value_json) if item.value_json else None
+
+
+def _leveldb_records(content: bytes) -> Iterator[bytes]:
+    """The records of a log in LevelDB's form: blocks of 32 KiB, in which a record may be parted.
+
+    Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
+    """
+    block, head, at = 32768, 7, 7  # W&B's own head stands where a record's would
+    parts: list[bytes] = []
+    while at + head <= len(content):
+        if block - at % block < head:
+            at += block - at % block
+            continue
+        size, kind = struct.unpack_from("<HB", content, at + 4)
+        parts = (
+            [content[at + head : at + head + size]]
+            if kind in (1, 2)
+            else [*parts, content[at + head : at + head + size]]
+        )
+        at += head + size
+        if kind in (1, 4):
+            yield b"".join(parts)
+        elif kind == 0:
+            return
+
+
+def summary_of(run: ForeignRun) -> Mapping[str, float]:
+    """The last value of each metric."""
+    last: dict[str, float] = {}
+    for _, row in sorted(run.rows.items()):
+        last |= {
+            name: value for name, value in row.items() if is_number(value) and name not in ("time", "epoch", "step")
+        }
+    return last

@@ -1,0 +1,84 @@
+"""Runs of other trackers as run folders, marked as imported: they are listed, shown and compared like one's own."""
+
+import csv
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import RunError
+from text_recognizer.spec import ExperimentSpec
+from training.files.json_objects import is_number
+from training.runs.causes import Cause
+from training.runs.checks import is_count, is_time
+from training.runs.foreign_files import ForeignRun, foreign_runs, summary_of
+from training.runs.places import group_folder_name, runs_folder
+from training.runs.run import Run
+
+# Stands for the parts of a spec, of which other trackers know nothing: such a run cannot be repeated.
+IMPORTED = "imported"
+
+
+def import_runs(path: Path, group: str | None = None, root: Path | None = None) -> tuple[list[Run], int]:
+    """Makes a run folder of each run in or below a path; those that were imported before are left alone.
+
+    Args:
+        group: the experiment group; by default that of the path's name.
+    Returns:
+        the new runs, and how many were there already.
+    Raises:
+        RunError: there are none, a file cannot be read, or a folder cannot be written.
+    """
+    try:
+        found = [run for run in foreign_runs(path) if run.rows or run.params]
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if not found:
+        raise RunError(
+            f"there are no runs in {path}. Name a folder mlruns of MLflow, a folder wandb with offline runs, a folder "
+            f"with event files of TensorBoard, or a CSV file with a column a metric."
+        )
+    made, known = [], 0
+    for one in found:
+        run = _import(one, group or path.resolve().stem, root)
+        if run is None:
+            known += 1
+        else:
+            made.append(run)
+    return made, known
+
+
+def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
+    spec = ExperimentSpec(IMPORTED, IMPORTED, IMPORTED, train_args=_settings(found.params), experiment_group=group)
+    name = f"{found.kind}-{re.sub(r'[^A-Za-z0-9_.=-]+', '-', found.id).strip('-.')[-100:]}"
+    if ((root or runs_folder()) / group_folder_name(group) / name).exists():
+        return None
+    run = Run.create(spec, name, root)
+    run.write_json(
+        "launch.json", {"attempts": [], "imported": {"kind": found.kind, "from": str(found.source.resolve())}}
+    )
+    for step, row in sorted(found.rows.items()):
+        epoch = row.pop("epoch", None)
+        run.log({"epoch": epoch if is_count(epoch) else step, "step": step, **row})
+    times = {name: moment for name, moment in found.times.items() if is_time(moment)}
+    cause = {"stopped": Cause.INTERRUPTED, "failed": Cause.CRASHED}.get(found.state)
+    run.note(
+        state=found.state,
+        times={"created": time.time(), **times},
+        error=f"imported from {found.source.name}" if cause else None,
+        cause=cause,
+        summary=dict(summary_of(found)),
+        epoch=len(found.rows),
+    )
+    run.release()
+    return run
+
+
+def _settings(params: dict[str, Any]) -> dict[str, Any]:
+    """Settings as plain JSON, dotted names as they are."""
+    plain = {}
+    for name, value in params.items():
+        is_plain = value is None or isinstance(value, str | bool) or is_number(value)
+        plain[name] = value if is_plain else json.dumps(value, default=str)
+    return plain
