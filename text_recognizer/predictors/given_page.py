@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, in_pixels, page_scale
@@ -26,6 +27,7 @@ class GivenPage:
         problems: of these, why.
         size_px: width and height of the picture.
         unit_px: pixels for each unit of the file.
+        format: "alto" or "page".
     """
 
     path: Path
@@ -34,6 +36,7 @@ class GivenPage:
     problems: tuple[str, ...]
     size_px: tuple[int, int]
     unit_px: float
+    format: str
 
     @property
     def reading(self) -> PageReading:
@@ -69,7 +72,8 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         raise DataError(f"{path} cannot be read: {error}.") from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
-    return GivenPage(path, page.image, lines, problems, (width, height), scale)
+    kind = "alto" if read_xml(path).tag == "alto" else "page"
+    return GivenPage(path, page.image, lines, problems, (width, height), scale, kind)
 
 
 def _read_lines(

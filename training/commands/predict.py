@@ -1,22 +1,33 @@
-"""text-recognizer predict: what a trained bundle reads in image files of characters, lines or pages."""
+"""text-recognizer predict: what a trained bundle reads in pictures of characters, lines or pages."""
 
 import argparse
-import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError
+from text_recognizer.images.read import read_image
 from text_recognizer.models.bundle import Bundle
-from text_recognizer.models.prediction import Prediction
-from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
+from text_recognizer.predictors.base import Predictor
+from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.predictors.documents import DOCUMENTS
+from text_recognizer.predictors.given_page import read_given_page
 from text_recognizer.predictors.line import LinePredictor
-from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
+from text_recognizer.predictors.load import PREDICTORS
+from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import received
+from text_recognizer.wording import counted, received
 from training.commands.base import Command
+from training.commands.predict_output import FORMATS, Output, Reading
+from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
+from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
 MOST_ALTERNATIVES = 1000
+TOGETHER = 64  # pictures that are read at once
 
 
 class Predict(Command):
@@ -27,16 +38,34 @@ class Predict(Command):
             "examples:\n  text-recognizer predict digit.png\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
             "  text-recognizer predict line.png --bundle last --alternatives 10\n"
-            "  text-recognizer predict page.jpg --pages --bundle READER_RUN"
+            "  text-recognizer predict page.jpg --pages --bundle READER_RUN --format alto > page.xml\n"
+            "  text-recognizer predict segmented/ --bundle READER_RUN --output read/    ALTO or PAGE XML with images"
         )
-        parser.add_argument("images", nargs="+", metavar="IMAGE", help="images of what the bundle was trained to read")
+        parser.add_argument(
+            "images",
+            nargs="+",
+            metavar="IMAGE",
+            help="images of what the bundle was trained to read; ALTO or PAGE XML files whose lines are read; folders "
+            "of these; http(s) addresses; - for standard input",
+        )
         parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
         parser.add_argument("--pages", action="store_true", help="images are pages, of which --bundle reads the lines")
         parser.add_argument("--detector", metavar="BUNDLE", help="as --pages, and this bundle finds the lines")
         parser.add_argument(
             "--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line"
         )
-        parser.add_argument("--json", action="store_true", help="a JSON object an image, with alternatives and places")
+        parser.add_argument("--confidence", action="store_true", help="texts say how sure each line and word is")
+        parser.add_argument(
+            "--format",
+            choices=FORMATS,
+            help="text (the default), json (an object an image, with alternatives and places), alto, page (PAGE XML) "
+            "or hocr; XML files are copied with the texts in their own lines, unless another format is given",
+        )
+        parser.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
+        parser.add_argument("--output", type=Path, metavar="FOLDER", help="write a file for each image into a folder")
+        parser.add_argument(
+            "--allow-host", action="append", default=[], metavar="HOST", help="as of serve, for addresses to read from"
+        )
         parser.add_argument("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
@@ -44,67 +73,115 @@ class Predict(Command):
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.alternatives is not None and not 1 <= arguments.alternatives <= MOST_ALTERNATIVES:
         raise SpecError(f"--alternatives must be 1 to {MOST_ALTERNATIVES}. {received(arguments.alternatives)}")
-    bundle = bundle_named(arguments.bundle)
-    if arguments.pages or arguments.detector is not None:
-        return _read_pages(bundle, arguments)
-    with standard_error_off():  # TensorFlow's start-up notes
-        predictor = _predictor(bundle, arguments.alternatives)
-    for image, prediction in zip(arguments.images, predictor.predict_many(arguments.images), strict=True):
-        if arguments.json:
-            print(json.dumps({"image": image, **_to_json(prediction)}, ensure_ascii=False))
-        elif arguments.alternatives is not None:
-            print(f"{image}: {prediction.text}  {prediction.confidence:.3f}\n{_listed(prediction)}")
-        else:
-            others = ", ".join(f"{text} {confidence:.3f}" for text, confidence in prediction.alternatives[1:3])
-            print(f"{image}: {prediction.text}  {prediction.confidence:.3f}" + (f"  (or {others})" if others else ""))
-    return 0
+    sources = sources_of(arguments.images)
+    asked = arguments.alternatives is not None, arguments.confidence
+    output = Output(arguments.format, arguments.output, *asked, len(sources) > 1 and arguments.output is None)
+    output.check(sources)
+    reader = _Reader(arguments, any(source.is_xml for source in sources))
+    failed = 0
+    for source, found in reader.read(sources):
+        try:
+            if isinstance(found, TextRecognizerError):
+                raise found
+            output.show(found)
+        except TextRecognizerError as error:
+            if len(sources) == 1:
+                raise
+            failed += 1
+            say(f"error: {error}")
+            continue
+        for problem in found.given.problems if found.given is not None else ():
+            say(f"warning: {source.name}: {problem}")
+    if output.folder is not None:
+        say(f"wrote {counted(len(sources) - failed, 'file')} into {output.folder}")
+    return 2 if failed else 0
 
 
-def _listed(prediction: Prediction) -> str:
-    return "\n".join(f"  {confidence:.3g}\t{text}" for text, confidence in prediction.alternatives)
+class _Reader:
+    """Reads sources with the bundles that a command line names."""
+
+    def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
+        bundle = bundle_named(arguments.bundle)
+        self._allowed_hosts: list[str] = arguments.allow_host
+        self._pages: ParagraphTextRecognizer | None = None
+        is_of_pages = arguments.pages or arguments.detector is not None
+        if not is_of_pages:
+            _check_target(bundle, arguments.format, reads_xml)
+        with standard_error_off():  # TensorFlow's start-up notes
+            if is_of_pages:
+                detector = None if arguments.detector is None else bundle_named(arguments.detector)
+                self._pages = ParagraphTextRecognizer(detector, bundle, arguments.alternatives)
+                self._predictor: Predictor = self._pages.reader
+            else:
+                self._predictor = PREDICTORS[bundle.data_spec.target](bundle, arguments.alternatives)
+
+    def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
+        """The readings in the order of their sources, each of which may fail by itself."""
+        for is_alone, group in groupby(sources, lambda source: source.is_xml or self._pages is not None):
+            listed = list(group)
+            step = 1 if is_alone else TOGETHER
+            for start in range(0, len(listed), step):
+                if is_alone:
+                    yield listed[start], self._page(listed[start])
+                else:
+                    yield from self._together(listed[start : start + step])
+
+    def _page(self, source: Source) -> Reading | TextRecognizerError:
+        started = time.perf_counter()
+        try:
+            given = page = None
+            if source.is_xml:
+                assert isinstance(self._predictor, LinePredictor)
+                assert source.path is not None
+                given = read_given_page(source.path, self._predictor)
+                page = given.reading
+            elif self._pages is not None:
+                page = self._pages.predict(source.image(self._allowed_hosts))
+        except TextRecognizerError as error:
+            return error
+        time_ms = 1000 * (time.perf_counter() - started)
+        return Reading(source, None, page, time_ms / max(len(page.lines) if page is not None else 0, 1), given)
+
+    def _together(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
+        """Pictures of one line or character each."""
+        started = time.perf_counter()
+        prepared: dict[int, Any] = {}
+        failed: dict[int, TextRecognizerError] = {}
+        sizes: dict[int, tuple[int, int]] = {}
+        for place, source in enumerate(sources):
+            try:
+                image = source.image(self._allowed_hosts)
+                if self._predictor.target == "line":
+                    sizes[place] = read_image(image).shape[::-1]
+                prepared[place] = self._predictor.prepared(image)
+            except TextRecognizerError as error:
+                failed[place] = error
+        predictions = dict(zip(prepared, self._predictor.predict_prepared(list(prepared.values())), strict=True))
+        time_ms = 1000 * (time.perf_counter() - started) / max(len(sources), 1)
+        for place, source in enumerate(sources):
+            if place in failed:
+                yield source, failed[place]
+                continue
+            page = None
+            if place in sizes:
+                width, height = sizes[place]
+                line = LineOfText((0, 0, width, height), predictions[place], line_px=prepared[place].shape[1])
+                page = PageReading((line,), width, height)
+            yield source, Reading(source, predictions[place], page, time_ms)
 
 
-def _predictor(bundle: Bundle, alternatives: int | None) -> CharacterPredictor | LinePredictor:
+def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:
+    """Checks that a bundle reads what is asked for.
+
+    Raises:
+        DataError: it finds lines, or reads no lines where there are some.
+    """
     target = bundle.data_spec.target
     if target == "pixels":
         raise DataError(
             f"the bundle {bundle.folder} finds lines on pages and reads nothing. "
             f"Give it as --detector, and one that reads lines as --bundle."
         )
-    return LinePredictor(bundle, alternatives) if target == "line" else CharacterPredictor(bundle, alternatives)
-
-
-def _read_pages(reader: Bundle, arguments: argparse.Namespace) -> int:
-    with standard_error_off():
-        detector = None if arguments.detector is None else bundle_named(arguments.detector)
-        recognizer = ParagraphTextRecognizer(detector, reader, arguments.alternatives)
-    for image in arguments.images:
-        page = recognizer.predict(image)
-        if arguments.json:
-            lines = [
-                {"box": line.box, "baseline": line.baseline, "polygon": line.polygon, **_to_json(line.prediction)}
-                for line in page.lines
-            ]
-            print(json.dumps({"image": image, "text": page.text, "lines": lines}, ensure_ascii=False))
-            continue
-        if len(arguments.images) > 1:
-            print(f"{image}:")
-        if arguments.alternatives is not None:
-            print("\n".join(f"{line.prediction.text}\n{_listed(line.prediction)}" for line in page.lines))
-        else:
-            print(page.text if page.lines else "(no lines found)", flush=True)
-    return 0
-
-
-def _to_json(prediction: Prediction) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "text": prediction.text,
-        "confidence": prediction.confidence,
-        "alternatives": [{"text": text, "confidence": confidence} for text, confidence in prediction.alternatives],
-    }
-    if prediction.characters:
-        row["characters"] = [
-            {"text": one.text, "confidence": round(one.confidence, 6), "left_px": one.left_px, "right_px": one.right_px}
-            for one in prediction.characters
-        ]
-    return row
+    if target != "line" and (reads_xml or wanted in DOCUMENTS):
+        what = "XML files give lines" if reads_xml else f"--format {wanted} is for lines and pages"
+        raise DataError(f"{what}, but the bundle {bundle.folder} reads a {target}. Give a reader of lines as --bundle.")

@@ -1,0 +1,190 @@
+"""What `text-recognizer predict` prints and writes."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models.prediction import Prediction, ReadPart
+from text_recognizer.predictors.documents import DOCUMENTS
+from text_recognizer.predictors.given_page import GivenPage
+from text_recognizer.predictors.paragraph import LineOfText, PageReading
+from text_recognizer.whole_files import replace_file
+from training.commands.predict_sources import Source
+
+SUFFIXES = {"text": ".txt", "json": ".json", "alto": ".xml", "page": ".xml", "hocr": ".hocr"}
+FORMATS = tuple(SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in a source.
+
+    Args:
+        prediction: of one line or character; None for a page.
+        page: the lines of a page, or the one line as a page of its own; None for a character.
+        time_ms: that it took to read a line, or the character.
+        given: the page whose lines are given.
+    """
+
+    source: Source
+    prediction: Prediction | None
+    page: PageReading | None
+    time_ms: float
+    given: GivenPage | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """How readings are shown.
+
+    Args:
+        format: None for text, or for the XML file of a page whose lines are given.
+        folder: where files are written; None for standard output.
+        alternatives, confidence: whether texts list alternatives, and how sure each word is.
+        names_pages: whether the text of a page comes under its name.
+    """
+
+    format: str | None
+    folder: Path | None
+    alternatives: bool = False
+    confidence: bool = False
+    names_pages: bool = False
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """Checks before anything is read that each source has a place of its own to be written to.
+
+        Raises:
+            SpecError: documents would be printed after one another.
+            DataError: a file would be written twice, or over one that is read.
+        """
+        if self.folder is None:
+            documents = [one for one in sources if self._format_of(one) in ("alto", "page", "hocr")]
+            if documents and len(sources) > 1:
+                raise SpecError(f"{len(sources)} documents cannot be printed one after the other. Add --output FOLDER.")
+            return
+        taken = {one.path.resolve(): one.name for one in sources if one.path is not None}
+        for source in sources:
+            path = self._path(source)
+            other = taken.setdefault(path.resolve(), source.name)
+            if other != source.name or path.resolve() == (source.path and source.path.resolve()):
+                raise DataError(
+                    f"what is read in {source.name} would be written over {other}, as {path}. "
+                    f"Choose another --output folder, or other names."
+                )
+
+    def show(self, reading: Reading) -> None:
+        """Prints a reading or writes its file.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        content = self._content(reading)
+        if self.folder is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.flush()
+            return
+        path = self._path(reading.source)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, lambda file: file.write(content))
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
+
+    def _path(self, source: Source) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{source.place}{SUFFIXES[self._format_of(source)]}"
+
+    def _format_of(self, source: Source) -> str:
+        return self.format or ("alto" if source.is_xml else "text")
+
+    def _content(self, reading: Reading) -> bytes:
+        given, page = reading.given, reading.page
+        if given is not None and self.format in (None, given.format):
+            return given.filled()
+        kind = self.format or "text"
+        if kind in DOCUMENTS:
+            assert page is not None  # documents of single characters are refused before
+            image = given.image if given is not None else Path(reading.source.name)
+            return DOCUMENTS[kind](page, image.name).encode()
+        if kind == "json":
+            return (json.dumps(_to_json(reading), ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+        return "".join(f"{line}\n" for line in self._text_lines(reading)).encode("utf-8", "surrogateescape")
+
+    def _text_lines(self, reading: Reading) -> Iterator[str]:
+        name = reading.source.name
+        if (one := reading.prediction) is not None:
+            if self.folder is not None and not (self.alternatives or self.confidence):
+                yield one.text
+                return
+            asked = self.alternatives or self.confidence
+            others = "" if asked else ", ".join(f"{text} {sure:.3f}" for text, sure in one.alternatives[1:3])
+            yield f"{name}: {one.text}  {one.confidence:.3f}" + (f"  (or {others})" if others else "")
+            yield from self._details(one)
+            return
+        if self.names_pages:
+            yield f"{name}:"
+        lines = reading.page.lines if reading.page is not None else ()
+        for line in lines:
+            yield line.prediction.text + (f"  {_sureness(line.prediction)}" if self.confidence else "")
+            yield from self._details(line.prediction)
+        if not lines and self.folder is None:
+            yield "(no lines found)"
+
+    def _details(self, prediction: Prediction) -> Iterator[str]:
+        if self.alternatives:
+            yield from (f"  {confidence:.3g}\t{text}" for text, confidence in prediction.alternatives)
+        if self.confidence:
+            yield from (f"  {word.confidence:.3f}\t{word.text}" for word in prediction.words)
+
+
+def _sureness(prediction: Prediction) -> str:
+    expected = prediction.expected_cer
+    return f"{prediction.confidence:.3f}" + (f", expected CER {expected:.3f}" if expected is not None else "")
+
+
+def _to_json(reading: Reading) -> dict[str, Any]:
+    row: dict[str, Any] = {"image": reading.source.name}
+    time = {"time_ms": round(reading.time_ms, 2)}
+    if reading.prediction is not None:
+        return {**row, **_prediction_json(reading.prediction, _in_line), **time}
+    assert reading.page is not None
+    lines = [
+        {
+            "box": line.box,
+            "baseline": line.baseline,
+            "polygon": line.polygon,
+            **_prediction_json(line.prediction, partial(_on_page, line)),
+            **time,
+        }
+        for line in reading.page.lines
+    ]
+    problems = {} if reading.given is None else {"problems": reading.given.problems}
+    return {**row, "text": reading.page.text, "lines": lines, **problems}
+
+
+def _prediction_json(prediction: Prediction, place: Callable[[ReadPart], dict[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "text": prediction.text,
+        "confidence": prediction.confidence,
+        "alternatives": [{"text": text, "confidence": confidence} for text, confidence in prediction.alternatives],
+    }
+    if prediction.expected_cer is not None:
+        row["expected_cer"] = round(prediction.expected_cer, 6)
+    for name, parts in (("words", prediction.words), ("characters", prediction.characters)):
+        if parts:
+            row[name] = [{"text": one.text, "confidence": round(one.confidence, 6), **place(one)} for one in parts]
+    return row
+
+
+def _in_line(part: ReadPart) -> dict[str, Any]:
+    return {"left_px": part.left_px, "right_px": part.right_px}
+
+
+def _on_page(line: LineOfText, part: ReadPart) -> dict[str, Any]:
+    return {**_in_line(part), "box": line.placed([part])[0][1]}
