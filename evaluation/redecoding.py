@@ -80,6 +80,13 @@ def needs_texts(model: Model) -> bool:
     return isinstance(model, LineModelCtc) and model.decoder.needs_tuning
 
 
-def learn(model: Model, lines: Split | TextLines, validation: Split) -> None:
-    """What a decoder reads with: learnt from lines, and weighed by the errors on other ones."""
-    model.finish(cast(Split, lines), validation)  # of the lines, only texts and labels are asked for
+def learn(model: Model, lines: Split | TextLines | None, validation: Split) -> None:
+    """What a decoder reads with, learnt from lines; its weights and confidences, from readings of other ones.
+
+    Args:
+        lines: None where nothing is to be learnt but how sure it may be.
+    """
+    if lines is not None:
+        model.finish(cast(Split, lines), validation)  # of the lines, only texts and labels are asked for
+    if len(validation):
+        model.calibrate(validation)

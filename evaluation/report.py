@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,17 @@ def write_report(run_folder: Path, test_split: Split) -> None:
     replace_file(run_folder / "report.html", render("run_report.html", **_content(run_folder, test_split)))
 
 
-def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, spec: dict[str, Any], title: str) -> None:
+def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, about: Mapping[str, Any]) -> None:
     """Writes a page about one evaluation by itself.
 
+    Args:
+        about: "spec" and "run_id" of the bundle, "dataset" that was measured, "notes".
     Raises:
         DataError: it cannot be written.
     """
     figures = _figures(json.loads(evaluation_text(evaluation.to_json())), evaluation.predictions, split)
     try:
-        replace_file(path, render("run_report.html", spec=spec, run_id=title, **figures))
+        replace_file(path, render("run_report.html", **about, **figures))
     except OSError as error:
         raise DataError(f"cannot write the report {path}: {error.strerror or error}. Name another file.") from error
 

@@ -67,29 +67,28 @@ def _run(arguments: argparse.Namespace) -> int:
         dataset = assemble(bundle.spec).dataset
     dataset.prepare()
     split, note = fitting_split(bundle, dataset, arguments.split)
+    other = "the data is not the data this bundle was trained on: its splits may overlap with these"
+    is_other = dataset.fingerprint != bundle.dataset_fingerprint
+    notes = [*([note] if note is not None else []), *([other] if is_other else [])]
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         _decode_as_asked(model, bundle, dataset, arguments)
     chosen = _chosen(len(split), arguments.limit)
     result = evaluate(model, split, arguments.split, chosen)
-    if arguments.report is not None:
-        write_evaluation_report(arguments.report, result, split, bundle.spec.to_json(), bundle.run_id)
     if arguments.json:
         about = {"bundle": str(bundle.folder), "run_id": bundle.run_id, "samples_of_split": len(split)}
-        about |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "note": note}
-        print(evaluation_text(about | result.to_json()), end="")
-        return 0
-    print(f"bundle   {bundle.folder} (run {bundle.run_id})")
-    if chosen is not None:
-        print(f"limit    {len(chosen):,} of {counted(len(split), model.unit)}, chosen at random with seed {SEED}")
-    print(f"result   {result.headline()}")
-    _print_metrics(result, {metric.name: metric.other_name for metric in model.metrics})
-    if note is not None:
-        print(f"note     {note}")
-    if dataset.fingerprint != bundle.dataset_fingerprint:
-        print("note     the data is not the data this bundle was trained on: its splits may overlap with these")
-    if arguments.report is not None:
-        print(f"report   {arguments.report}")
+        about |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "notes": notes}
+        print(evaluation_text(about | result.to_json()), end="", flush=True)
+    else:
+        print(f"bundle   {bundle.folder} (run {bundle.run_id})")
+        if chosen is not None:
+            print(f"limit    {len(chosen):,} of {counted(len(split), model.unit)}, chosen at random with seed {SEED}")
+        print(f"result   {result.headline()}")
+        _print_metrics(result, {metric.name: metric.other_name for metric in model.metrics})
+        print("".join(f"note     {text}\n" for text in notes), end="", flush=True)
+    if arguments.report is not None:  # last: where it cannot be written, the figures are there
+        said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
+        write_evaluation_report(arguments.report, result, split, said)
     return 0
 
 
@@ -102,16 +101,15 @@ def _decode_as_asked(model: Model, bundle: Bundle, dataset: Dataset, arguments: 
     if asked.get("decoding") == "greedy":
         asked = {"language_model": None, "lexicon": False} | asked
     needs_learning = decode_otherwise(model, bundle, {"decoding": "beam"} | asked)
+    lines: Split | TextLines | None = None
     if arguments.texts is not None:
         if not needs_texts(model):
             raise SpecError("--texts are what --language-model and --lexicon learn from: ask for one of them.")
-        lines: Split | TextLines = TextLines(arguments.texts, bundle.data_spec.charset)
+        lines = TextLines(arguments.texts, bundle.data_spec.charset)
     elif needs_learning:
         own = assemble(bundle.spec).dataset
         own.prepare()
         lines = own.split("train")
-    else:
-        return
     learn(model, lines, fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0])
 
 
