@@ -70,6 +70,7 @@ def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
         cause=cause,
         summary=dict(summary_of(found)),
         epoch=len(found.rows),
+        epochs=len(found.rows),
     )
     run.release()
     return run

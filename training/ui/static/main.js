@@ -35,7 +35,7 @@ async function show() {
     if (turn === shown) leave = over || leave;
     else if (over) over();
   } catch (error) {
-    place.replaceChildren(el("p", { class: "error", role: "alert" }, error.message));
+    place.replaceChildren(el("h1", {}, "This cannot be shown"), el("p", { class: "error", role: "alert" }, error.message));
   }
 }
 

@@ -17,7 +17,7 @@ export async function run(place, params, change) {
   const charts = new Map();
   const curves = el("div", { class: "charts" });
   const { bar, chosen } = controls(params, (changes) => { change(changes); draw(); });
-  const log = el("pre", { class: "log", tabindex: "0", "aria-label": "What the run prints" }, plain(shown.log.text));
+  const log = el("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "What the run prints" }, plain(shown.log.text));
   const rest = el("div");
   const none = el("p", { class: "soft" }, "No reports yet.");
   place.append(top, section("Curves", bar, none, curves), section("Printed", log), rest);
