@@ -141,6 +141,13 @@ class Model(ABC):
         """What of the data will be hard to learn, in sentences."""
         return []
 
+    def check_texts(self) -> None:  # noqa: B027 - most need none
+        """Checks before training begins that the texts which `finish` learns from besides can be read.
+
+        Raises:
+            DataError: they cannot.
+        """
+
     def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
         """Called once, when the weights are chosen: what else is learnt from data."""
 

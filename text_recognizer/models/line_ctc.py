@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading
+from text_recognizer.decoding.text_lines import TextLines
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Batch, ScoredBatch, main_output
@@ -38,6 +39,7 @@ class LineModelCtc(ReadsLines):
         language_model: order of a character n-gram model that a search listens to, learnt from the texts of the
             training lines; null for none.
         lexicon: whether a search prefers words that occur in the texts of the training lines.
+        language_model_texts: a text file that both are learnt from instead, a line of text in each of its lines.
         shortcut_weight: of the loss of a network's second reading, if it has one.
     Raises:
         SpecError: the network does not read frame by frame, or has too few frames for the longest line.
@@ -56,6 +58,7 @@ class LineModelCtc(ReadsLines):
         beam_width: Annotated[int, Ge(1), Le(1000)] = 25,
         language_model: Annotated[int, Ge(2), Le(12)] | None = None,
         lexicon: bool = False,
+        language_model_texts: str | None = None,
         shortcut_weight: Annotated[float, Ge(0)] = 0.1,
     ) -> None:
         super().__init__(data_spec, network)
@@ -66,6 +69,11 @@ class LineModelCtc(ReadsLines):
             )
         if decoding != "beam" and (language_model is not None or lexicon):
             raise SpecError("a language model or a lexicon needs model_args.decoding 'beam'.")
+        if language_model_texts is not None and language_model is None and not lexicon:
+            raise SpecError(
+                "language_model_texts are what model_args.language_model and lexicon learn from: ask for one."
+            )
+        self.language_model_texts = language_model_texts
         self.shortcut_weight = shortcut_weight
         width = beam_width if decoding == "beam" else None
         self.decoder = LineDecoder(data_spec.classes, width, language_model, lexicon)
@@ -158,7 +166,7 @@ class LineModelCtc(ReadsLines):
 
     def finish(self, train: Split, validation: Split) -> None:
         """Learns the language model and the lexicon, and weighs them by the errors on validation lines."""
-        lines = lines_of(train)
+        lines = self._text_lines() or lines_of(train)
         self.decoder.learn([lines.label(position) for position in range(len(lines))], lines.texts)
         if not self.decoder.needs_tuning:
             return
@@ -167,6 +175,14 @@ class LineModelCtc(ReadsLines):
             [(part.outputs, self.frames(part.outputs, part.batch["width"])) for part in scored],
             [lines_of(validation).label(position) for part in scored for position in part.positions.tolist()],
         )
+
+    def check_texts(self) -> None:
+        self._text_lines()
+
+    def _text_lines(self) -> TextLines | None:
+        if self.language_model_texts is None:
+            return None
+        return TextLines(Path(self.language_model_texts).expanduser(), self.data_spec.charset)
 
     def write_files(self, folder: Path) -> None:
         self.decoder.save(folder)

@@ -6,8 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
+from text_recognizer.decoding import line_decoder
 from text_recognizer.decoding.alignment import align
-from text_recognizer.decoding.beam import beam_search
+from text_recognizer.decoding.beam import Hypothesis, beam_search
 from text_recognizer.decoding.greedy import blank_frames, greedy_labels, log_softmax
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.decoding.lexicon import Lexicon, words_of
@@ -334,7 +335,7 @@ def test_a_scored_search_is_exact_while_the_beam_holds_everything(seed):
 
 def test_weights_are_those_with_the_fewest_errors():
     # Right only with a language weight of 0.6 and a length bonus of 1.0.
-    def read(weights):
+    def read(weights: DecodingWeights, _step: int) -> list[str]:
         near = abs(weights.language - 0.6) + abs(weights.length - 1.0)
         return ["a" * round(10 * near)]
 
@@ -342,6 +343,46 @@ def test_weights_are_those_with_the_fewest_errors():
     assert best == DecodingWeights(language=0.6, length=1.0)
     assert evenly_chosen(10, 3).tolist() == [0, 4, 9]
     assert evenly_chosen(2, 3).tolist() == [0, 1]
+
+
+def test_weights_that_only_help_together_are_found():
+    errors = {(0.0, 0.0): 10, (0.0, 0.5): 8, (0.2, 1.0): 5}  # from (0, 0.5), no step along one of the two helps
+
+    def read(weights: DecodingWeights, _step: int) -> list[str]:
+        return ["a" * errors.get((weights.language, weights.length), 12)]
+
+    assert tune_weights(read, [""], has_language=True, has_words=False) == DecodingWeights(0.2, 0.0, 1.0)
+
+
+def test_many_weights_are_tried_on_few_lines_and_few_on_all():
+    lines_read = []
+
+    def read(weights: DecodingWeights, step: int) -> list[str]:
+        lines = range(0, 500, step)
+        lines_read.append(len(lines))
+        worse = abs(weights.language - 0.4) + abs(weights.words - 2.0) + abs(weights.length - 1.5)
+        return ["a" * round(10 * worse) for _ in lines]
+
+    best = tune_weights(read, [""] * 500, has_language=True, has_words=True)
+    assert best == DecodingWeights(0.4, 2.0, 1.5)
+    assert (lines_read[0], lines_read[-1]) == (25, 500)
+    assert sum(lines_read) < 11_000  # all 150 on all lines would be 75,000
+
+
+def test_weights_are_chosen_by_fewer_lines_where_lines_are_long(monkeypatch):
+    decoder = LineDecoder(["", *"abc"], beam_width=5, language_model=2, lexicon=False)
+    decoder.learn([np.array([1])], ["a"])
+    seen: list[int] = []
+
+    def search(part, *_):
+        seen.append(len(part))
+        return [[Hypothesis(np.zeros(0, np.int32), 0.0, 0.0)]] * len(part)
+
+    monkeypatch.setattr(decoder, "_search", search)
+    outputs, frames, labels = np.zeros((6, 40, 4)), np.full(6, 40), [np.array([1])] * 12
+    monkeypatch.setattr(line_decoder, "MOST_TUNING_EFFORT", 5 * 40 * 5)
+    decoder.tune([(outputs, frames), (outputs, frames)], labels)
+    assert set(zip(seen[::2], seen[1::2], strict=True)) == {(2, 2)}  # every third line of both
 
 
 def test_a_decoder_reads_greedily_until_it_has_learnt(tmp_path):

@@ -29,7 +29,9 @@ def check_learnable(experiment: Experiment) -> None:
 
     Raises:
         SpecError: no sample of the prepared dataset can be learnt from.
+        DataError: a text to learn from cannot be read.
     """
+    experiment.model.check_texts()
     train = experiment.dataset.split("train")
     if experiment.model.trainable(train).any():
         return

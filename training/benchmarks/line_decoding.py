@@ -1,4 +1,4 @@
-"""Beam search of 25 prefixes, against its budget a line and against TensorFlow's."""
+"""Beam search of 25 prefixes, with and without a language model, against its budget a line and against TensorFlow's."""
 
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.decoding.beam import beam_search
 from text_recognizer.decoding.greedy import greedy_labels, softmax
+from text_recognizer.decoding.language_model import CharacterLanguageModel
 from training.benchmarks.figures import Figure, medians, seconds
 
 ROUNDS = 3
@@ -22,15 +23,18 @@ def measure() -> list[Figure]:
     figures = []
     for classes, budget_ms, few, peak in CASES:
         logits = made_outputs(LINES, classes, peak)
-        ours, greedy, theirs = medians(
+        language = made_language(classes)
+        ours, listening, greedy, theirs = medians(
             ROUNDS,
             partial(_ms_a_line, _ours, logits),
+            partial(_ms_a_line, partial(_ours, language=language), logits),
             partial(_ms_a_line, _greedy, logits),
             partial(_ms_a_line, _theirs, logits[:few]),
         )
         what = f"beam {BEAM_WIDTH}, {FRAMES} frames, {classes:,} classes"
         figures += [
             Figure(f"{what}: ours / budget", ours, budget_ms, "ms a line", "<= 1"),
+            Figure(f"{what}, with 6-grams / budget", listening, budget_ms, "ms a line", "<= 1"),
             Figure(f"{what}: ours / TensorFlow", ours, theirs, "ms a line", "<= 0.5"),
             Figure(f"greedy, {classes:,} classes / beam", greedy, ours, "ms a line", "<= 1"),
         ]
@@ -52,15 +56,24 @@ def made_outputs(lines: int, classes: int, peak: float) -> NDArray[np.float32]:
     return logits
 
 
+def made_language(classes: int) -> CharacterLanguageModel:
+    """A model of character 6-grams as large as that of some thousand lines."""
+    random = np.random.default_rng(1)
+    odds = 1 / np.arange(1, classes)
+    labels = [random.choice(np.arange(1, classes), 40, p=odds / odds.sum()) for _ in range(3000)]
+    return CharacterLanguageModel.learn(labels, classes, 6)
+
+
 def _ms_a_line(decode: Any, logits: NDArray[np.float32]) -> float:
     return seconds(lambda: decode(logits)) * 1000 / len(logits)
 
 
-def _ours(logits: NDArray[np.float32]) -> None:
+def _ours(logits: NDArray[np.float32], language: CharacterLanguageModel | None = None) -> None:
+    scorers = [] if language is None else [(language, 0.5)]
     size = 8 if logits.shape[2] > 1000 else len(logits)  # as LineModelCtc scores them
     for start in range(0, len(logits), size):
         part = logits[start : start + size]
-        beam_search(softmax(part), np.full(len(part), FRAMES), BEAM_WIDTH)
+        beam_search(softmax(part), np.full(len(part), FRAMES), BEAM_WIDTH, scorers, 1.0 if scorers else 0.0)
 
 
 def _greedy(logits: NDArray[np.float32]) -> None:

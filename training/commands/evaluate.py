@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from evaluation.evaluate import Evaluation, evaluate, evaluation_text
 from evaluation.other_data import fitting_dataset, fitting_split
-from evaluation.redecoding import TextLines, decode_otherwise, learn, needs_texts
+from evaluation.redecoding import decode_otherwise, learn, needs_texts
 from evaluation.report import write_evaluation_report
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split
+from text_recognizer.decoding.text_lines import TextLines
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.base import Model

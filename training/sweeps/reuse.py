@@ -38,6 +38,8 @@ class Reusable:
     def find(self, spec: ExperimentSpec) -> Path | None:
         """The folder of an earlier run of the same spec, on the same data and device, by the same code and packages."""
         experiment = assemble(spec)
+        if experiment.spec.model_args.get("language_model_texts") is not None:
+            return None  # the file may be another one by now
         candidates = self._by_digest.get(experiment.spec.digest, [])
         if not candidates:
             return None

@@ -225,7 +225,7 @@ def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read,
     missing = ["--lexicon", "--texts", str(tmp_path / "none.txt")]
     assert "cannot learn from the text" in refused(capfd, str(read.folder), *missing)
     (tmp_path / "text.txt").write_text("\u00e9\u00e9")
-    assert "no line with characters of the bundle" in refused(capfd, str(read.folder), *search)
+    assert "no line with characters of the alphabet" in refused(capfd, str(read.folder), *search)
     assert "needs model_args.decoding 'beam'" in refused(capfd, str(read.folder), "--decoding", "greedy", "--lexicon")
     assert "cannot be decoded otherwise" in refused(capfd, "--decoding", "beam")
 
@@ -259,6 +259,23 @@ def test_what_a_search_has_learnt_is_saved_with_the_bundle(places, capfd):
     (made.folder / "model" / "language_model.npz").unlink()
     with pytest.raises(DataError, match="language_model.npz is missing"):
         find_bundle(made.folder).load()
+
+
+def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_before_there_is_a_run(places, capfd):
+    args = {"decoding": "beam", "beam_width": 4, "lexicon": True, "language_model_texts": str(places / "words.txt")}
+    spec = line_spec(places / "lines" / "lines.tsv", model_args=args)
+    before = find_run("last").id
+    assert run(spec, code=2).id == before
+    assert f"cannot learn from the text '{places / 'words.txt'}': No such file" in capfd.readouterr().err
+    (places / "words.txt").write_text("cab abc\nbaca\n")
+    made = run(spec, "--train_args.epochs=1")
+    assert (made.folder / "model" / "lexicon.txt").read_text() == "abc\nbaca\ncab\n"
+    (places / "words.txt").unlink()
+    assert evaluated(capfd, str(made.folder))["metrics"] == evaluated(capfd, str(made.folder))["metrics"]
+    assert evaluated(capfd, str(made.folder), "--decoding", "greedy")["split"] == "test"
+    idle = {"language_model_texts": "words.txt"}
+    run(line_spec(places / "lines" / "lines.tsv", model_args=idle), code=2)
+    assert "language_model_texts are what model_args.language_model and lexicon learn from" in capfd.readouterr().err
 
 
 def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypatch):
