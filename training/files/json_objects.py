@@ -6,6 +6,7 @@ import math
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number that can be reckoned with; true, NaN and infinity are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _finite(text: str) -> float | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import math
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from text_recognizer.spec import parse_value
 from text_recognizer.yaml_source import YamlSource
 from training.files.json_objects import is_number, read_regular
 
-_STATES = {3: "finished", 4: "failed", 5: "stopped", "FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
+_STATES = {"3": "finished", "4": "failed", "FINISHED": "finished", "FAILED": "failed"}
 Rows = dict[int, dict[str, Any]]
 
 
@@ -40,7 +39,7 @@ class ForeignRun:
 
     def add(self, step: int, name: str, value: Any, when: float | None = None) -> None:
         if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= step < 10**9:
-            self.rows[step][name] = value if math.isfinite(value) else None
+            self.rows[step][name] = value if is_number(value) else None
             if is_number(when):
                 self.rows[step]["time"] = when
 
@@ -84,7 +83,7 @@ def _mlflow(folder: Path) -> ForeignRun:
     found = YamlSource(read_regular(folder / "meta.yaml").decode(errors="replace"), str(folder / "meta.yaml")).data
     about = found if isinstance(found, dict) else {}
     run = ForeignRun(folder.name, "mlflow", folder)
-    run.state = _STATES.get(about.get("status", 3), "stopped")  # one that was at work will not go on here
+    run.state = _STATES.get(str(about.get("status", 3)), "stopped")  # one that was at work will not go on here
     for ours, theirs in (("created", "start_time"), ("started", "start_time"), ("ended", "end_time")):
         if is_number(about.get(theirs)):
             run.times[ours] = about[theirs] / 1000

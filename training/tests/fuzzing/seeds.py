@@ -373,6 +373,31 @@ def sweeps(healthy: bool = True) -> list[Files]:
     return written(make)
 
 
+def foreign() -> list[Files]:
+    """Runs of MLflow, TensorBoard and W&B, and of a CSV file."""
+    from tensorboardX import SummaryWriter
+    from wandb.proto import wandb_internal_pb2 as wandb
+
+    def events(folder: Path) -> None:
+        with SummaryWriter(str(folder / "first")) as writer:
+            writer.add_scalar("loss", 0.5, 1, walltime=1.7e9)
+
+    config = wandb.ConfigRecord(update=[wandb.ConfigItem(key="lr", value_json="0.5")])
+    history = wandb.HistoryRecord(item=[wandb.HistoryItem(nested_key=["loss"], value_json="0.25")])
+    records = [wandb.Record(config=config), wandb.Record(history=history), wandb.Record(exit=wandb.RunExitRecord())]
+    packed = [one.SerializeToString() for one in records]
+    log = b":W&B\xe1\xbe\x00" + b"".join(struct.pack("<IHB", 0, len(one), 1) + one for one in packed)
+    about = b"run_name: quick\nstatus: 3\nstart_time: 1700000000000\nend_time: 1700000060500\n"
+    mlflow = {"meta.yaml": about, "metrics/loss": b"1700000001000 0.5 0\n1700000002000 0.25 1\n", "params/lr": b"0.1"}
+    table = b"run,epoch,loss,optimizer\na,1,0.5,adam\nb,1,0.25,sgd\n"
+    return [
+        *written(events),
+        {"run-abc.wandb": log},
+        {f"0/ab/{name}": one for name, one in mlflow.items()},
+        {"x.csv": table},
+    ]
+
+
 def leases() -> list[Files]:
     record = {"format": 1, "pid": 1, "started": 5, "namespace": "pid:[1]", "user": "u", "label": "x", "asked": 1.7e9}
     wish = {"count": 1, "candidates": {"GPU-0": None}, "force": False, "text": "1 GPU"}

@@ -290,6 +290,16 @@ def _page(folder: Path) -> None:
         event(name, value)
 
 
+def _foreign(folder: Path) -> None:
+    from training.runs.imports import import_runs
+
+    found = [path for path in folder.glob("*.csv") if path.is_file()]
+    made, _ = import_runs(found[0] if found else folder, "group", folder / "runs")
+    for run in made:
+        run.rows()
+    _told("runs", "list")
+
+
 def _resume(folder: Path) -> None:
     """A run goes on as far as it gets without TensorFlow."""
 
@@ -476,6 +486,7 @@ _TABLE = (
     Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
     Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2),
     Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
+    Target("foreign", seeds.foreign, _foreign, share=0.5),
     Target("resume", seeds.runs, _resume, kept="runs/group/healthy/", share=0.5),
     Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/", share=0.3),
     Target("sweep_again", partial(seeds.sweeps, False), _sweep_again),
