@@ -70,6 +70,15 @@ def facts_of(run: Run, spec: ExperimentSpec) -> dict[str, Any]:
     return {"digest": before.digest, "from": lengths[0], "to": lengths[1]}
 
 
+def lengths_of_extension(run: Run) -> dict[str, tuple[float, float]]:
+    """From what to what the latest attempt extended a run; empty where it only resumed it."""
+    facts = run.attempts()[-1].get("extended")
+    if facts is None:
+        return {}
+    key = "epochs" if facts["to"]["minutes"] is None else "minutes"
+    return {key: (facts["from"][key], facts["to"][key])}
+
+
 def earlier_digests(run: Run) -> list[str]:
     """Of the specs that a run had before it was extended."""
     found = [attempt.get("extended") for attempt in run.attempts()]

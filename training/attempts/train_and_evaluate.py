@@ -15,7 +15,7 @@ from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.examples import write_examples
-from training.attempts.extension import earlier_digests
+from training.attempts.extension import earlier_digests, lengths_of_extension
 from training.attempts.fit import Training
 from training.attempts.keras_alone import without_scikit_learn
 from training.attempts.rows import Row, json_row
@@ -76,6 +76,8 @@ def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str]
 def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool) -> int:
     print(f"run         {run.folder}")
     print(f"dataset     {experiment.dataset_in_words()}", flush=True)
+    for key, (before, now) in lengths_of_extension(run).items():
+        print(f"extended    from {before:g} to {now:g} {key}", flush=True)
     _start_tensorflow(log.errors_to_log_only())
     args = experiment.train_args
 

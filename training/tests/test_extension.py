@@ -70,7 +70,9 @@ def test_an_extended_run_equals_one_that_was_as_long_from_its_start_bit_for_bit(
     assert extend("epochs=4") == 0
     run = find_run("short")
     assert of_training(run) == of_training(find_run("long"))
-    assert "learning rate goes on" not in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "extended    from 2 to 4 epochs" in printed
+    assert "learning rate goes on" not in printed
     assert (run.spec, run.status().epochs) == (find_run("long").spec, 4)
     assert run.attempts()[-1]["extended"] == {
         "digest": before.digest,
