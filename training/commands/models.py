@@ -120,7 +120,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _version(store: ModelStore, address: str) -> Version:
-    return store.find(address) or store.current(address.partition("@")[0])
+    return store.find(address) or store.current(address)
 
 
 def _print_lineage(lineage: Mapping[str, Any] | None) -> None:

@@ -124,6 +124,7 @@ def test_models_are_listed_shown_and_rolled_back(make_run, capfd):
     shown = json.loads(run_command(capfd, "models", "show", "digits@1", "--json"))
     assert (shown["version"], shown["current"], shown["lineage"]["run"]) == (1, 2, "one")
     assert set(shown["files"]) == {"bundle.json", "model.onnx", "model.weights.h5"}
+    assert "no model 'digits@x'" in refusal(capfd, "models", "show", "digits@x")
     assert "digits stands for digits@1 now" in run_command(capfd, "models", "rollback", "digits")
     assert find_bundle("digits").run_id == "one"
     assert "digits@1 is the first version" in refusal(capfd, "models", "rollback", "digits")

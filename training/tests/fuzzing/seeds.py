@@ -19,6 +19,7 @@ from text_recognizer.datasets.formats.tf_example import encode_example
 from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.experiment import assemble
 from text_recognizer.images.read import png_bytes
+from text_recognizer.promoted.manifest import FileFacts, Manifest, digest_of
 from text_recognizer.spec import DEFAULT_SPEC, ExperimentSpec
 from text_recognizer.tests import archive_pages, character_files
 from text_recognizer.tests.line_files import picture, write_list
@@ -443,6 +444,20 @@ def bundles() -> list[Files]:
     described |= {"dataset_fingerprint": "ab", "metrics": {"val_loss": 0.5}}
     described |= {"weights_sha256": "00" * 32, "files_sha256": {"decoding.json": "00" * 32}}
     return [{"weights/name/bundle.json": as_json(described), "weights/name/model.weights.h5": b"x"}]
+
+
+def manifests() -> list[Files]:
+    facts = FileFacts("0" * 64, 5)
+    earlier: dict[str, Any] = {"run": "a", "dataset": "DigitsDataset", "dataset_args": {}, "initial_weights": None}
+    lineage = {**earlier, "run": "b", "code": {"text_recognizer": {"commit": "c0"}}, "initial_weights": earlier}
+    return [{"promoted.json": Manifest({"bundle.json": facts, "model.weights.h5": facts}, lineage).to_bytes()}]
+
+
+def model_stores() -> list[Files]:
+    (files,) = manifests()
+    place = f"bundles/{digest_of(files['promoted.json'])}"
+    records = {"names/n/1.json": as_json({"bundle": place[8:], "promoted": 1.5}), "names/n/current": b"1\n"}
+    return [{**records, f"{place}/promoted.json": files["promoted.json"], f"{place}/bundle.json": b"{}"}]
 
 
 def weights() -> list[Files]:

@@ -48,6 +48,8 @@ from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
 from text_recognizer.models.bundle import Bundle, find_bundle
+from text_recognizer.promoted.manifest import Manifest
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.tests import iam_files
 from training import cli, run_experiment
 from training.attempts.checkpoint import read_checkpoint
@@ -207,6 +209,15 @@ def _bundle(folder: Path) -> None:
     assert bundle.data_spec.input_shape
     with contextlib.suppress(TextRecognizerError):
         find_bundle("nothing of that name")
+
+
+def _model_store(folder: Path) -> None:
+    store = ModelStore(folder)
+    for name in store.names():
+        for version in [store.current(name), *store.versions(name)]:
+            assert version.number < 10**9
+            with contextlib.suppress(TextRecognizerError):
+                store.manifest(version)
 
 
 def _weights(folder: Path) -> None:
@@ -483,6 +494,8 @@ _TABLE = (
     Target("checkpoint", seeds.checkpoints, lambda folder: read_checkpoint(folder / "last.npz")),
     Target("decoder", seeds.decoders, _decoder),
     Target("bundle", seeds.bundles, _bundle),
+    Target("manifest", seeds.manifests, lambda folder: Manifest.parse(_only(folder).read_bytes(), "it")),
+    Target("model_store", seeds.model_stores, _model_store),
     Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
     Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2),
     Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
