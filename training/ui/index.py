@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from training.runs.run_table import RunRow, read_row
 
 # Groups of runs are at the second level; copies from elsewhere may lie in folders of their own.
 DEEPEST = 4
+_TICK_NS = 1_000_000_000
 AT_WORK = ("created", "running")
 _Signature = tuple[Any, ...]
 
@@ -110,7 +112,7 @@ def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
     Raises:
         RunError: the folder cannot be looked into.
     """
-    places[root] = _mtime_ns(root)
+    places[root] = _settled_ns(root)
     if was_begun(root):
         yield root
         return
@@ -124,7 +126,7 @@ def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
 
 
 def _below(folder: Path, root: Path, levels: int, places: dict[Path, int]) -> Iterator[Path]:
-    places[folder] = _mtime_ns(folder)  # before it is read: what comes meanwhile is seen the next time
+    places[folder] = _settled_ns(folder)  # before it is read: what comes meanwhile is seen the next time
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:  # a group that this user may not look into
@@ -142,7 +144,13 @@ def _below(folder: Path, root: Path, levels: int, places: dict[Path, int]) -> It
             elif levels > 1:
                 yield from _below(path, root, levels - 1, places)
             else:
-                places[path] = _mtime_ns(path)
+                places[path] = _settled_ns(path)
+
+
+def _settled_ns(folder: Path) -> int:
+    """When a folder was changed last; of one that just was, nothing: the clock of a file system may tick too seldom."""
+    found = _mtime_ns(folder)
+    return found if time.time_ns() - found > _TICK_NS else -1
 
 
 def _mtime_ns(folder: Path) -> int:
