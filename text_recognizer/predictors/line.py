@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError
-from text_recognizer.images.line_form import LineForm, UnfitImageError
+from text_recognizer.images.line_form import LineForm, UnfitImageError, without_shadow
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.models.line_base import ReadsLines
@@ -34,6 +34,6 @@ class LinePredictor(Predictor):
 
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
         try:
-            return self.form.apply(read_image(image))[..., None]
+            return self.form.apply(without_shadow(read_image(image)))[..., None]
         except UnfitImageError as error:
             raise DataError(f"{name_of(image)} cannot be read as a line: {error}.") from None

@@ -1,5 +1,7 @@
 """Texts written into ALTO and PAGE XML files whose lines are given, and documents of their own."""
 
+import re
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,6 +17,7 @@ from text_recognizer.predictors.given_page import read_given_page
 from text_recognizer.predictors.paragraph import LineOfText, PageReading
 from text_recognizer.tests import archive_pages
 from text_recognizer.tests.archive_pages import LINES, write_page
+from text_recognizer.tests.conftest import shared_data
 
 
 def prediction(text: str) -> Prediction:
@@ -185,6 +188,20 @@ PAGE = PageReading(
     200,
     120,
 )
+
+
+def test_real_pages_go_in_without_text_and_come_out_with_it_and_nothing_else_changed(tmp_path):
+    real = shared_data("testaments_alto") / "TestamentsDePoilus_will_AN_0050-0.xml"
+    shutil.copy(real.with_suffix(".jpg"), tmp_path)
+    empty = re.sub(r"<String\b.*?(/>|</String>)", "", real.read_text(encoding="utf-8"), flags=re.DOTALL)
+    path = tmp_path / real.name
+    path.write_text(empty, encoding="utf-8")
+    assert not any(texts(path))
+    page = read_given_page(path, Echo("lu et écrit"))  # type: ignore[arg-type]
+    path.write_bytes(page.filled())
+    assert texts(path) == ["lu et écrit"] * 16
+    without = re.sub(r"<(String|SP)\b[^>]*>", "", path.read_text(encoding="utf-8"))
+    assert without == empty
 
 
 @pytest.mark.parametrize("write", [alto, page_xml])

@@ -13,6 +13,7 @@ from text_recognizer.images.line_form import (
     deslant,
     even_illumination,
     stretch_contrast,
+    without_shadow,
 )
 
 
@@ -146,3 +147,17 @@ def test_a_cut_jpeg_is_damaged(tmp_path):
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
     with pytest.raises(DataError, match="its image is damaged"):
         read_grey(tmp_path / "a.jpg")
+
+
+def test_a_shadow_on_the_paper_of_a_line_is_lightened_and_all_else_left():
+    line = strokes(width=400)
+    assert without_shadow(line) is line
+    light_ink = 255 - line
+    light_ink[:, 200:] //= 2  # no shadow, for there is no paper
+    assert without_shadow(light_ink) is light_ink
+    shaded = line.copy()
+    shaded[:, 120:] = shaded[:, 120:] // 3  # over most of it
+    form = LineForm(32, ink="dark", preprocessing=("contrast",))
+    plain, evened = form.apply(line), form.apply(without_shadow(shaded))
+    apart_from_the_edge = np.r_[0:112, 128:400]
+    assert np.mean((plain < 128)[:, apart_from_the_edge] != (evened < 128)[:, apart_from_the_edge]) < 0.01

@@ -86,6 +86,8 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"limit    {len(chosen):,} of {counted(len(split), model.unit)}, chosen at random with seed {SEED}")
         print(f"result   {result.headline()}")
         _print_metrics(result, {metric.name: metric.other_name for metric in model.metrics})
+        if "unseen" in result.details:
+            print(f"unseen   {result.details['unseen']}")
         print("".join(f"note     {text}\n" for text in notes), end="", flush=True)
     if arguments.report is not None:  # last: where it cannot be written, the figures are there
         said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
@@ -111,7 +113,10 @@ def _decode_as_asked(model: Model, bundle: Bundle, dataset: Dataset, arguments: 
         own = assemble(bundle.spec).dataset
         own.prepare()
         lines = own.split("train")
-    learn(model, lines, fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0])
+    held_out = fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0]
+    learn(model, lines, held_out)
+    if model.calibration is not None:  # it was that of another decoder
+        model.calibrate(held_out)
 
 
 def _chosen(count: int, limit: int | None) -> NDArray[np.int64] | None:

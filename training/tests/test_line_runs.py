@@ -105,7 +105,7 @@ def test_every_reading_is_written_down(read):
     assert evaluation["metrics"]["character_error_rate"] == pytest.approx(pooled)
 
 
-def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(read):
+def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(read, capfd):
     calibration = find_bundle(read.folder).load().calibration
     assert calibration is not None
     evaluation = json.loads((read.folder / "evaluation.json").read_text())
@@ -115,6 +115,8 @@ def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(r
     page = (read.folder / "report.html").read_text()
     assert evaluation["unseen"] in page
     assert "share that is right" in page
+    assert text_recognizer(["evaluate", str(read.folder)]) == 0
+    assert f"unseen   {evaluation['unseen']}" in capfd.readouterr().out
     reading = LinePredictor(read.folder).predict(line_picture("abc"))
     assert [word.text for word in reading.words] == reading.text.split()
     assert reading.expected_cer is not None
