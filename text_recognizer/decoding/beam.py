@@ -128,6 +128,7 @@ class _Search:
         self._candidates = candidates
         self._scorers = scorers
         self._length_bonus = length_bonus
+        self._only_lose = bool(scorers) and all(weight >= 0 for _, weight in scorers)
         self._states = [np.full(shape, scorer.start, np.int64) for scorer, _ in scorers]
         self._log_scale = np.zeros(len(probabilities))
         self._history: list[tuple[NDArray[np.int64], NDArray[np.int64]] | None] = []
@@ -185,10 +186,13 @@ class _Search:
     ) -> None:
         """Keeps the best of the prefixes that stay and of those one character longer."""
         lines, width, count = extended.shape
-        gained, next_states = self._gains(extended, ids, lines)
-        bonuses = beams.bonus[:, :, None] + gained if self._scorers or self._length_bonus else beams.bonus[:, :, None]
         offset = np.where(beams.last >= 0, beams.bonus, -np.inf).max(axis=1, keepdims=True)
         stayed = (stay_blank + stay_character) * np.exp(np.minimum(beams.bonus - offset, _MAX_EXPONENT))
+        if self._only_lose:  # most extensions are behind all that stays already, whatever they lose besides
+            most = np.exp(np.minimum(beams.bonus - offset + self._length_bonus, _MAX_EXPONENT))
+            extended *= extended * most[:, :, None] >= stayed.min(axis=1)[:, None, None]
+        gained, next_states = self._gains(extended, ids, lines)
+        bonuses = beams.bonus[:, :, None] + gained if self._scorers or self._length_bonus else beams.bonus[:, :, None]
         grown = extended * np.exp(np.minimum(bonuses - offset[:, :, None], _MAX_EXPONENT))
         ranked = np.concatenate([stayed, grown.reshape(lines, width * count)], axis=1)
         chosen = np.argpartition(-ranked, width - 1, axis=1)[:, :width]

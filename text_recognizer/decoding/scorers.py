@@ -11,7 +11,7 @@ Scores = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """Gives every text a score, character by character; larger is better."""
+    """Gives every text a score, character by character; larger is better, and none is above 0."""
 
     @property
     def start(self) -> int:

@@ -333,6 +333,20 @@ def test_a_scored_search_is_exact_while_the_beam_holds_everything(seed):
     assert found.score == pytest.approx(weighted[wanted], abs=1e-5)
 
 
+def test_extensions_that_cannot_catch_up_are_left_out_without_changing_any_reading():
+    random = np.random.default_rng(0)
+    model = CharacterLanguageModel.learn([random.integers(1, 6, 20).astype(np.int32) for _ in range(9)], 6, 3)
+    probabilities = random.dirichlet(np.full(6, 0.3), (8, 30))
+    frames = random.integers(10, 31, 8)
+
+    def search(*scorers):
+        found = beam_search(probabilities, frames, 4, scorers, length_bonus=0.7, top=3)
+        return [(one.label.tolist(), one.score) for line in found for one in line]
+
+    # A scorer that may add to a score, if only so little, keeps all extensions in the race.
+    assert search((model, 0.6)) == search((model, 0.6), (model, -1e-300))
+
+
 def test_weights_are_those_with_the_fewest_errors():
     # Right only with a language weight of 0.6 and a length bonus of 1.0.
     def read(weights: DecodingWeights, _step: int) -> list[str]:
