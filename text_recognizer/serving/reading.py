@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.images.read import ImageSource, read_image
-from text_recognizer.models.prediction import Prediction
+from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
@@ -43,18 +43,19 @@ class ReadLine:
     px: float
 
     def to_json(self) -> dict[str, Any]:
-        left, top, _, bottom = self.box
-        row = {"text": self.prediction.text, "confidence": self.prediction.confidence, "box": list(self.box)}
-        row["alternatives"] = [{"text": text, "confidence": value} for text, value in self.prediction.alternatives]
-        row["characters"] = [
-            {
-                "text": one.text,
-                "confidence": one.confidence,
-                "box": [left + round(one.left_px * self.px), top, left + round(one.right_px * self.px), bottom],
-            }
-            for one in self.prediction.characters
-        ]
+        read = self.prediction
+        row: dict[str, Any] = {"text": read.text, "confidence": read.confidence, "box": list(self.box)}
+        row["alternatives"] = [{"text": text, "confidence": value} for text, value in read.alternatives]
+        row["words"] = [self._placed(one) for one in read.words]
+        row["characters"] = [self._placed(one) for one in read.characters]
+        if read.expected_cer is not None:
+            row["expected_cer"] = read.expected_cer
         return row
+
+    def _placed(self, part: ReadPart) -> dict[str, Any]:
+        left, top, _, bottom = self.box
+        box = [left + round(part.left_px * self.px), top, left + round(part.right_px * self.px), bottom]
+        return {"text": part.text, "confidence": part.confidence, "box": box}
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class GreyPredictor(Predictor):
 
 
 def _reading(text, width):
-    return Prediction(text, 0.75, ((text, 0.75), ("?", 0.25)), (ReadPart(text, 0.75, 0, width),))
+    whole = (ReadPart(text, 0.75, 0, width),)
+    return Prediction(text, 0.75, ((text, 0.75), ("?", 0.25)), whole, whole, 0.125)
 
 
 def grey_service(fetcher=None, most_requests=64, most_batch=32):

@@ -1,14 +1,20 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from text_recognizer.decoding.greedy import softmax
 from text_recognizer.errors import DataError
+from text_recognizer.images.read import fit_to, read_image
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.calibration import Calibration, right_characters, right_words
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.whole_files import sha256_of
+
+DIGIT = Path(__file__).parent / "support" / "digits" / "3.png"
 
 
 def parts(text: str, confidence: float = 0.9) -> tuple[ReadPart, ...]:
@@ -102,6 +108,22 @@ def test_a_damaged_calibration_is_refused(tmp_path, content):
     (tmp_path / "calibration.json").write_text(content)
     with pytest.raises(DataError, match="calibration.json is damaged: "):
         Calibration.load(tmp_path)
+
+
+def test_a_bundle_is_as_sure_with_tensorflow_as_by_its_twin(tmp_path):
+    shutil.copytree(find_bundle(DEFAULT_BUNDLE).folder, tmp_path / "bundle")
+    image = fit_to(read_image(DIGIT), find_bundle(DEFAULT_BUNDLE).data_spec)[None]
+    before = find_bundle(tmp_path / "bundle").load_to_read().predict(image)[0]
+    Calibration(temperature=5.0).save(tmp_path / "bundle")
+    path = tmp_path / "bundle" / "bundle.json"
+    description = json.loads(path.read_text())
+    description["files_sha256"]["calibration.json"] = sha256_of(tmp_path / "bundle" / "calibration.json")
+    path.write_text(json.dumps(description))
+    bundle = find_bundle(tmp_path / "bundle")
+    first, second = bundle.load_to_read().predict(image)[0], bundle.load().predict(image)[0]
+    assert first.text == second.text == before.text
+    assert first.confidence == pytest.approx(second.confidence, abs=1e-4)
+    assert first.confidence < before.confidence - 0.05
 
 
 def test_a_bundle_of_an_earlier_version_reads_with_the_confidences_of_its_model():

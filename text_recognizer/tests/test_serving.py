@@ -41,6 +41,8 @@ def test_boxes_are_in_pixels_of_the_picture(client):
     line = client.post("/v1/predict", json={"image": DATA_URL}).json()["lines"][0]
     assert line["box"] == [0, 0, 16, 8]
     assert line["characters"] == [{"text": "50", "confidence": 0.75, "box": [0, 0, 16, 8]}]
+    assert line["words"] == line["characters"]
+    assert line["expected_cer"] == 0.125
 
 
 def test_a_picture_in_a_form_is_read(client):
