@@ -39,7 +39,9 @@ def _run(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     bundle = _bundle(arguments.source)
     version = promote(bundle, arguments.name)
-    results = ", ".join(f"{name} {shown(name, value)}" for name, value in bundle.metrics.items())
+    results = ", ".join(
+        f"{name} {shown(name, value)}" for name, value in bundle.metrics.items() if name.startswith("test_")
+    )
     print(f"promoted    {version} (run {bundle.run_id}: {results or 'no metrics'})")
     print(f"bundle      {version.folder}")
     run = run_around(bundle)
