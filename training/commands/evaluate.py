@@ -3,17 +3,19 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.evaluate import Evaluation, evaluate, evaluation_text
+from evaluation.gate import shortfall
 from evaluation.other_data import fitting_dataset, fitting_split
 from evaluation.redecoding import decode_otherwise, learn, needs_texts
 from evaluation.report import write_evaluation_report
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split
 from text_recognizer.decoding.text_lines import TextLines
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle
@@ -23,6 +25,7 @@ from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.runs.find import bundle_named
+from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
 SEED = 0  # of the choice of --limit
@@ -51,6 +54,7 @@ class Evaluate(Command):
         add("--texts", type=Path, metavar="FILE", help="learn both from this text (default: from the training lines)")
         add("--report", type=Path, metavar="FILE.html", help="write a page with figures and pictures of samples")
         add("--json", action="store_true", help="all figures, per class too")
+        add("--gate", action="store_true", help="end with code 1 where the bundle is worse than it was recorded")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
@@ -58,6 +62,9 @@ class Evaluate(Command):
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise SpecError(f"--limit must be at least 1, the number of samples to measure. {received(arguments.limit)}")
+    asked = _asked(arguments)
+    if arguments.gate and (asked or arguments.dataset or arguments.limit or arguments.split != "test"):
+        raise SpecError("--gate is for the whole test split of the bundle's own dataset, decoded as it was trained to.")
     bundle = bundle_named(arguments.bundle)
     dataset_args = parse_json(arguments.dataset_args, "--dataset_args")
     if arguments.dataset is not None:
@@ -73,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     notes = [*([note] if note is not None else []), *([other] if is_other else [])]
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
-        _decode_as_asked(model, bundle, dataset, arguments)
+        _decode_as_asked(model, bundle, dataset, asked, arguments)
     chosen = _chosen(len(split), arguments.limit)
     result = evaluate(model, split, arguments.split, chosen)
     if arguments.json:
@@ -92,18 +99,37 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:  # last: where it cannot be written, the figures are there
         said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
         write_evaluation_report(arguments.report, result, split, said)
+    if arguments.gate:
+        return _gate(bundle, model, result, is_other)
     return 0
 
 
-def _decode_as_asked(model: Model, bundle: Bundle, dataset: Dataset, arguments: argparse.Namespace) -> None:
-    """Another decoder, where the command line asks for one, learnt and tuned without the lines that are measured."""
+def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool) -> int:
+    if is_other:
+        raise DataError(
+            f"the data of {bundle.folder} has changed since it was recorded: a gate would compare two things."
+        )
+    failure = shortfall(bundle, model, result)
+    if failure is not None:
+        say(f"the gate is closed: {failure}")
+    return 0 if failure is None else 1
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of a model that the command line changes."""
     names = ("decoding", "beam_width", "language_model", "lexicon")
-    asked = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _decode_as_asked(
+    model: Model, bundle: Bundle, dataset: Dataset, asked: Mapping[str, Any], arguments: argparse.Namespace
+) -> None:
+    """Another decoder, where the command line asks for one, learnt and tuned without the lines that are measured."""
     if not asked and arguments.texts is None:
         return
     if asked.get("decoding") == "greedy":
-        asked = {"language_model": None, "lexicon": False} | asked
-    needs_learning = decode_otherwise(model, bundle, {"decoding": "beam"} | asked)
+        asked = {"language_model": None, "lexicon": False, **asked}
+    needs_learning = decode_otherwise(model, bundle, {"decoding": "beam", **asked})
     lines: Split | TextLines | None = None
     if arguments.texts is not None:
         if not needs_texts(model):

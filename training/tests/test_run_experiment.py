@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
 
+from text_recognizer.settings import weights_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.tests.archive_pages import alto, write_page
 from training.cli import main as text_recognizer
@@ -363,6 +365,25 @@ def test_an_evaluation_can_be_of_a_random_choice_that_is_always_the_same(capfd):
     assert "chosen at random" not in capfd.readouterr().out
     assert text_recognizer(["evaluate", "--limit", "0"]) == 2
     assert "--limit must be at least 1" in capfd.readouterr().err
+
+
+def test_a_gate_closes_when_a_bundle_reads_worse_than_it_was_recorded(tmp_path, capfd):
+    assert text_recognizer(["evaluate", "--gate"]) == 0
+    worse = Path(shutil.copytree(weights_folder() / "CharacterModel_DigitsDataset_lenet", tmp_path / "worse"))
+    path = worse / "bundle.json"
+    described = json.loads(path.read_text())
+    described["metrics"]["test_accuracy"] = 1.0  # as if it had read two images more
+    path.write_text(json.dumps(described))
+    assert text_recognizer(["evaluate", str(worse), "--gate"]) == 1
+    assert re.search(r"the gate is closed: accuracy is 0.9\d+, recorded is 1.0000", capfd.readouterr().err)
+    path.write_text(json.dumps({**described, "dataset_fingerprint": "another"}))
+    assert text_recognizer(["evaluate", str(worse), "--gate"]) == 2
+    assert "has changed since it was recorded" in capfd.readouterr().err
+    path.write_text(json.dumps({**described, "metrics": {}}))
+    assert text_recognizer(["evaluate", str(worse), "--gate"]) == 2
+    assert "has no record of test_accuracy" in capfd.readouterr().err
+    for more in (["--split", "train"], ["--limit", "9"], ["--decoding", "greedy"], ["--dataset", "DigitsDataset"]):
+        assert text_recognizer(["evaluate", "--gate", *more]) == 2
 
 
 def _digit_image() -> Path:
