@@ -57,6 +57,8 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     Raises:
         DataError: the file or its image cannot be read, or no line is given.
     """
+    if not path.is_file():
+        raise DataError(f"there is no XML file {path}.")
     page = AltoFiles(str(path), None, None, None).pages[0]
     if page.problem:
         raise DataError(f"{path} cannot be read: {page.problem}")
@@ -65,11 +67,11 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
             f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
             f"predict {page.image} --pages."
         )
-    image = read_grey(page.image)
     try:
+        image = read_grey(page.image)
         scale = page_scale(image, page.text.width, page.text.height)
-    except UnfitImageError as error:
-        raise DataError(f"{path} cannot be read: {error}.") from None
+    except (DataError, UnfitImageError) as error:
+        raise DataError(f"{path} cannot be read: {str(error).rstrip('.')}.") from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
     kind = "alto" if read_xml(path).tag == "alto" else "page"

@@ -166,8 +166,11 @@ def test_a_page_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, content
     write_page(tmp_path, "page", content)
     if "none.png" in content:
         (tmp_path / "page.png").rename(tmp_path / "elsewhere.png")
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as refused:
         read_given_page(tmp_path / "page.xml", Echo("x"))  # type: ignore[arg-type]
+    assert str(refused.value).startswith(str(tmp_path / "page.xml"))
+    with pytest.raises(DataError, match="there is no XML file"):
+        read_given_page(tmp_path / "none.xml", Echo("x"))  # type: ignore[arg-type]
 
 
 def test_a_file_that_changed_while_its_lines_were_read_is_not_written_to(tmp_path):
