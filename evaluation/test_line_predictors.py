@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 import text_recognizer as tr
+from evaluation.lines import pooled_rates
 from evaluation.tests.speed import times_as_fast
+from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
+from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.line_samples import line_picture, page_picture, write_lines, write_pages
 
 HIGHEST_CHARACTER_ERROR_RATE = 0.2
+HIGHEST_OF_NEW_HANDS = 0.35
 LOWEST_LINE_F1 = 0.6
 # Measured: 37 and 8. Below 1 when a model is built, compiled or loaded for every sample.
 LINES_TIMES_AS_FAST, PAGE_TIMES_AS_FAST = 5, 1.5
@@ -76,3 +80,15 @@ def test_a_page_is_read_faster_than_keras_sees_the_page_and_its_lines_one_by_one
             reader.predict(line, verbose=0)
 
     assert times_as_fast(lambda: recognizer.predict(page), one_by_one) >= PAGE_TIMES_AS_FAST
+
+
+def test_the_reader_that_comes_along_reads_hands_it_was_not_trained_with(tmp_path, monkeypatch):
+    lines = shared_data("testaments") / "lines.json"
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path))
+    predictor = LinePredictor()
+    dataset = LineListDataset(str(lines), height=predictor.form.height)
+    dataset.prepare()
+    test = dataset.split("test")
+    readings = predictor.predict_prepared([test.image(position) for position in range(len(test))])
+    rates = pooled_rates(test.texts, [one.text for one in readings])
+    assert rates["character_error_rate"] <= HIGHEST_OF_NEW_HANDS

@@ -14,14 +14,16 @@ from text_recognizer.models.line_base import ReadsLines
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor, name_of
 
+DEFAULT_BUNDLE = "line-reader"
+
 
 class LinePredictor(Predictor):
-    """Reads text lines: `LinePredictor("runs/lines/…").predict("line.png").text`. Arguments as of Predictor."""
+    """Reads text lines: `LinePredictor().predict("line.png").text`. Arguments as of Predictor."""
 
     target = "line"
     _model: ReadsLines
 
-    def __init__(self, bundle: Bundle | str | Path, alternatives: int | None = None) -> None:
+    def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE, alternatives: int | None = None) -> None:
         super().__init__(bundle, alternatives)
         self.form = LineForm.of(self.bundle.data_spec)
         height = self.bundle.data_spec.input_shape[0]

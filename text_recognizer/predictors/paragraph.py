@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS
 from text_recognizer.images.line_form import STEPS, UnfitImageError
 from text_recognizer.images.polarity import median_of, with_dark_ink
@@ -22,7 +22,7 @@ from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.models.prediction import Prediction, ReadPart
-from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.predictors.line import DEFAULT_BUNDLE, LinePredictor
 from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 Grey = NDArray[np.uint8]
@@ -80,21 +80,18 @@ class ParagraphTextRecognizer:
     Args:
         detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
             them without training.
-        reader: likewise; reads them.
+        reader: likewise; reads them. By default the reader that comes along.
         alternatives: readings to list for a line; see LinePredictor.
     Raises:
-        SpecError: no reader is given.
         DataError: a bundle is missing, or does something else.
     """
 
     def __init__(
         self,
         detector: Bundle | str | Path | None = None,
-        reader: Bundle | str | Path | None = None,
+        reader: Bundle | str | Path = DEFAULT_BUNDLE,
         alternatives: int | None = None,
     ) -> None:
-        if reader is None:
-            raise SpecError("ParagraphTextRecognizer needs a reader: a bundle or run that reads lines.")
         self.detector = None if detector is None else find_bundle(detector)
         if self.detector is not None and self.detector.data_spec.target != "pixels":
             raise DataError(f"the bundle {self.detector.folder} does not find lines.")

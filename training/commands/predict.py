@@ -14,6 +14,7 @@ from text_recognizer.predictors.base import Predictor
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.predictors.documents import DOCUMENTS
 from text_recognizer.predictors.given_page import read_given_page
+from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.load import PREDICTORS
 from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
@@ -37,8 +38,8 @@ class Predict(Command):
         parser.epilog = (
             "examples:\n  text-recognizer predict digit.png\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
-            "  text-recognizer predict line.png --bundle last --alternatives 10\n"
-            "  text-recognizer predict page.jpg --pages --bundle READER_RUN --format alto > page.xml\n"
+            "  text-recognizer predict line.png --bundle line-reader --alternatives 10\n"
+            "  text-recognizer predict page.jpg --pages --format alto > page.xml\n"
             "  text-recognizer predict segmented/ --bundle READER_RUN --output read/    ALTO or PAGE XML with images"
         )
         parser.add_argument(
@@ -48,7 +49,10 @@ class Predict(Command):
             help="images of what the bundle was trained to read; ALTO or PAGE XML files whose lines are read; folders "
             "of these; http(s) addresses; - for standard input",
         )
-        parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="a bundle or run: folder, id, or last")
+        parser.add_argument(
+            "--bundle",
+            help=f"a bundle or run: folder, id, or last (default: one that reads digits; of pages, {LINE_READER})",
+        )
         parser.add_argument("--pages", action="store_true", help="images are pages, of which --bundle reads the lines")
         parser.add_argument("--detector", metavar="BUNDLE", help="as --pages, and this bundle finds the lines")
         parser.add_argument(
@@ -101,10 +105,10 @@ class _Reader:
     """Reads sources with the bundles that a command line names."""
 
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
-        bundle = bundle_named(arguments.bundle)
+        is_of_pages = arguments.pages or arguments.detector is not None
+        bundle = bundle_named(arguments.bundle or (LINE_READER if is_of_pages or reads_xml else DEFAULT_BUNDLE))
         self._allowed_hosts: list[str] = arguments.allow_host
         self._pages: ParagraphTextRecognizer | None = None
-        is_of_pages = arguments.pages or arguments.detector is not None
         if not is_of_pages:
             _check_target(bundle, arguments.format, reads_xml)
         with standard_error_off():  # TensorFlow's start-up notes

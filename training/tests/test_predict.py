@@ -15,6 +15,7 @@ from text_recognizer.models.bundle import write_bundle
 from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
+from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests import archive_pages
 from text_recognizer.tests.archive_pages import write_page
@@ -154,7 +155,7 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
     ("arguments", "message"),
     [
         ((DIGIT, "--format", "alto"), "--format alto is for lines and pages"),
-        (("PAGES/one.xml",), "XML files give lines, but the bundle"),
+        (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
         (("EMPTY",), "holds no images"),
         (("PAGES/mets.xml", "--bundle", "READER"), "neither ALTO nor PAGE XML"),

@@ -1,0 +1,67 @@
+"""The reader of lines that comes along: it reads what it was never shown, and says what it was made of."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evaluation.lines import pooled_rates
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, Font
+from text_recognizer.models.bundle import find_bundle
+from text_recognizer.models.transfer import transfer_problems
+from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
+from text_recognizer.spec import ExperimentSpec
+
+TEXTS = ["The letter was written in Paris", "on the 12th of August 1914,", "and nobody has read it since."]
+HIGHEST_CHARACTER_ERROR_RATE = 0.2
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return ParagraphTextRecognizer()
+
+
+def drawn(text):
+    """Dark ink on white paper, in a font that the reader was not trained with."""
+    return 255 - np.pad(Font(DEFAULT_FONT, 40).draw(text), 6)
+
+
+def error_rate(readings):
+    return pooled_rates(TEXTS, readings)["character_error_rate"]
+
+
+def test_lines_of_a_new_font_are_read_without_naming_a_bundle():
+    readings = LinePredictor().predict_many([drawn(text) for text in TEXTS])
+    assert error_rate([one.text for one in readings]) <= HIGHEST_CHARACTER_ERROR_RATE
+
+
+def test_a_page_is_read_without_naming_a_bundle(recognizer):
+    lines = [drawn(text) for text in TEXTS]
+    page = np.full((400, 900), 255, np.uint8)
+    for number, line in enumerate(lines):
+        top = 60 + 60 * number
+        page[top : top + line.shape[0], 60 : 60 + line.shape[1]] = line
+    found = recognizer.predict(page).text.splitlines()
+    assert len(found) == len(TEXTS)
+    assert error_rate(found) <= HIGHEST_CHARACTER_ERROR_RATE
+
+
+def test_a_blank_page_has_no_lines(recognizer):
+    assert not recognizer.predict(np.full((400, 900), 255, np.uint8)).lines
+
+
+def test_a_run_can_begin_with_it_by_name():
+    spec = ExperimentSpec(
+        "LineListDataset", "LineModelCtc", "line_reader", train_args={"initial_weights": "line-reader"}
+    )
+    network = find_bundle("line-reader").spec.network_args
+    assert transfer_problems(ExperimentSpec(**{**vars(spec), "network_args": network})) == []
+
+
+def test_it_is_small_and_names_what_it_was_trained_on():
+    folder = find_bundle("line-reader").folder
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 5_000_000
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    for name in ("CREMMA-AN-TestamentsDePoilus", "HN2021-Memorials_Jane_Lathrop_Stanford", "CC BY 4.0"):
+        assert name in told
+    assert '"/' not in json.dumps(find_bundle("line-reader").spec.to_json())  # no place of the machine that trained it
