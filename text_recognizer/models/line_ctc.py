@@ -15,7 +15,7 @@ from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading
 from text_recognizer.decoding.text_lines import TextLines
 from text_recognizer.decoding.tuning import evenly_chosen
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Batch, ScoredBatch, main_output
 from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
@@ -182,7 +182,10 @@ class LineModelCtc(ReadsLines):
     def _text_lines(self) -> TextLines | None:
         if self.language_model_texts is None:
             return None
-        return TextLines(Path(self.language_model_texts).expanduser(), self.data_spec.charset)
+        path = Path(self.language_model_texts).expanduser()
+        if path.exists() and not path.is_file():  # of a bundle from elsewhere, it might never end
+            raise DataError(f"cannot learn from the text '{path}': it is no plain file.")
+        return TextLines(path, self.data_spec.charset)
 
     def write_files(self, folder: Path) -> None:
         self.decoder.save(folder)

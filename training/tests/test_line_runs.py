@@ -269,6 +269,9 @@ def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_be
     before = find_run("last").id
     assert run(spec, code=2).id == before
     assert f"cannot learn from the text '{places / 'words.txt'}': No such file" in capfd.readouterr().err
+    endless = line_spec(places / "lines" / "lines.tsv", model_args={**args, "language_model_texts": "/dev/zero"})
+    assert run(endless, code=2).id == before
+    assert "cannot learn from the text '/dev/zero': it is no plain file" in capfd.readouterr().err
     (places / "words.txt").write_text("cab abc\nbaca\n")
     made = run(spec, "--train_args.epochs=1")
     assert (made.folder / "model" / "lexicon.txt").read_text() == "abc\nbaca\ncab\n"
