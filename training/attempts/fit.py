@@ -26,6 +26,7 @@ from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches,
 from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 from training.attempts.checkpoint import Checkpoint, assign, read_checkpoint, write_checkpoint
 from training.attempts.display import Display
+from training.attempts.distribution import chosen
 from training.attempts.epochs import Epochs
 from training.attempts.learnability import data_warnings, progress_warning
 from training.attempts.precision import choose_precision, dtype_policy
@@ -87,7 +88,9 @@ class Training:
         self._best_weights: list[NDArray[Any]] | None = None
         self._warned_of_progress = False
         self._begun = self._last_checkpoint()
-        self._build(experiment, schedule)
+        self.devices = chosen(self.args)
+        with self.devices.scope():
+            self._build(experiment, schedule)
 
     def _order(self) -> BatchOrder:
         """The order of the samples that can be learnt from."""
@@ -157,7 +160,8 @@ class Training:
         for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
             check_counted(self.model, "counts", self.model.counts(scored), [one.name for one in self.model.metrics])
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
-        self._step = TrainStep(self.model, self.network, self.optimizer, self.augmentation, self.args, example)
+        parts = self.model, self.network, self.optimizer, self.augmentation
+        self._step = TrainStep(*parts, self.args, self.devices, example)
 
     def _train_epoch(self, batches: GroupedBatches) -> Iterator[Stop | None]:
         """Trains to the end of the current epoch; yields a Stop or None wherever a checkpoint may be written."""

@@ -100,6 +100,8 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
         training = Training(experiment, digests, folder, report, run.rows(), display, stop_asked)
         run.note(mixed_precision=training.precision)
         print(f"network     {experiment.network_in_words()}", flush=True)
+        if training.devices.devices > 1:
+            print(f"devices     {training.devices.devices}, which share every batch", flush=True)
         if training.transfer is not None:
             print(f"initial     {training.transfer.in_words()}", flush=True)
         stop = training.train()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from text_recognizer.augmentation.recipes import augmented
 from text_recognizer.models.base import Model, check_counted
 from text_recognizer.train_args import TrainArgs
+from training.attempts.distribution import OneDevice, Share
 from training.attempts.weight_averages import WeightAverages
 
 
@@ -18,6 +19,7 @@ class TrainStep:
 
     Args:
         network, optimizer, augmentation: of Keras, built.
+        devices: that share every batch.
         example: a batch of the training split, for its columns and their types.
     """
 
@@ -26,6 +28,7 @@ class TrainStep:
     optimizer: Any
     augmentation: Any
     args: TrainArgs
+    devices: OneDevice
     example: InitVar[dict[str, NDArray[Any]]]
 
     def __post_init__(self, example: dict[str, NDArray[Any]]) -> None:
@@ -65,6 +68,7 @@ class TrainStep:
     def _compile(self, example: dict[str, NDArray[Any]]) -> Any:
         import tensorflow as tf
 
+        self.devices.adapt(self.network, self.optimizer)
         one_step = self._train
         if self.args.jit_compile:
             one_step = tf.function(one_step, jit_compile=True, autograph=False)
@@ -84,6 +88,13 @@ class TrainStep:
         return tf.function(train_steps, input_signature=[signature], autograph=False)
 
     def _train(self, batch: dict[str, Any]) -> None:
+        sums = self.devices.run(self._train_on_share, batch)
+        self.averages.update()
+        for name, value in sums.items():
+            self.sums[name].assign_add(value)
+
+    def _train_on_share(self, batch: dict[str, Any], share: Share) -> dict[str, Any]:
+        """Applies the gradients of the whole batch; the sums over this device's share of it."""
         import keras
         import tensorflow as tf
 
@@ -92,19 +103,17 @@ class TrainStep:
             outputs = self.network(batch["image"], training=True)
             losses = self.model.loss(batch, outputs, self.args.label_smoothing)  # (B,)
             auxiliary = self.model.auxiliary_loss(batch, outputs)
-            loss = keras.ops.mean(losses) + sum(self.network.losses)
+            loss = share.mean(losses) + share.once(sum(self.network.losses))
             if auxiliary is not None:
-                loss += keras.ops.mean(auxiliary)
+                loss += share.mean(auxiliary)
             scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self.averages.update()
-        self.sums["loss"].assign_add(keras.ops.sum(losses))
-        self.sums["samples"].assign_add(keras.ops.cast(keras.ops.shape(losses)[0], "float32"))
+        self.optimizer.apply(share.summed(tape.gradient(scaled, variables)), variables)
+        sums = {"loss": keras.ops.sum(losses), "samples": keras.ops.cast(keras.ops.shape(losses)[0], "float32")}
         counted = self.model.train_metrics(batch, outputs)
         check_counted(self.model, "train_metrics", counted, self.measured)
         for name, (part, whole) in counted.items():
-            self.sums[name].assign_add(keras.ops.cast(part, "float32"))
-            self.sums[_whole(name)].assign_add(keras.ops.cast(whole, "float32"))
+            sums |= {name: keras.ops.cast(part, "float32"), _whole(name): keras.ops.cast(whole, "float32")}
+        return {name: share.counted(value) for name, value in sums.items()}
 
 
 def _whole(name: str) -> str:

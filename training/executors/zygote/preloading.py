@@ -22,7 +22,16 @@ from training.attempts.keras_alone import without_scikit_learn
 from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
-_LIBRARIES = ("tensorflow", "keras", "h5py", "jinja2", "pydantic.dataclasses", "PIL.Image", "resource")
+_LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "h5py",
+    "jinja2",
+    "pydantic.dataclasses",
+    "PIL.Image",
+    "resource",
+    "scipy.optimize",
+)
 _OURS = (
     "training.attempts.train_and_evaluate",
     "training.attempts.attempt",

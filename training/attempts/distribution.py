@@ -1,0 +1,199 @@
+"""One training on several devices of a machine: each takes a share of every batch, all keep the same weights."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.train_args import TrainArgs
+from text_recognizer.wording import counted
+
+Sums = dict[str, Any]
+Step = Callable[[dict[str, Any], "Share"], Sums]
+
+
+class Share:
+    """All of a batch: the share that one device has of it."""
+
+    def mean(self, values: Any) -> Any:
+        """This share's part in the mean of values (b,) over the whole batch."""
+        import keras
+
+        return keras.ops.mean(values)
+
+    def once(self, value: Any) -> Any:
+        """This share's part in a value that does not depend on the batch."""
+        return value
+
+    def counted(self, value: Any) -> Any:
+        """A sum over the samples of this share."""
+        return value
+
+    def summed(self, gradients: Sequence[Any]) -> Sequence[Any]:
+        """Gradients of the whole batch, from those of this share."""
+        return gradients
+
+
+class OneDevice:
+    """A step on one device."""
+
+    devices = 1
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where variables are made."""
+        return nullcontext()
+
+    def adapt(self, network: Any, optimizer: Any) -> None:
+        """Makes layers and optimizer count over whole batches."""
+
+    def run(self, step: Step, batch: dict[str, Any]) -> Sums:
+        """The sums of a step over the whole batch; part of the graph."""
+        return step(batch, Share())
+
+
+class Mirrored(OneDevice):
+    """A step on all devices that this process sees, by tf.distribute.MirroredStrategy.
+
+    Equal to one device up to rounding: losses are weighted by the size of the shares, batch normalisation counts over
+    all of them, and augmentation and dropout are drawn for the whole batch before it is divided.
+    """
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._strategy = tf.distribute.MirroredStrategy([device.name for device in _logical_devices()])
+        self.devices = self._strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager[Any]:
+        return self._strategy.scope()  # type: ignore[no-any-return]
+
+    def adapt(self, network: Any, optimizer: Any) -> None:
+        import keras
+
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+        # Gradients are summed before they are clipped, not afterwards as Keras does.
+        getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
+
+    def run(self, step: Step, batch: dict[str, Any]) -> Sums:
+        import tensorflow as tf
+
+        size = tf.shape(next(iter(batch.values())))[0]
+
+        def on_device(batch: dict[str, Any]) -> Sums:
+            share = _PartOfBatch(size, self.devices)
+            return step({name: column[share.begin : share.end] for name, column in batch.items()}, share)
+
+        with _dropout_of_whole_batches(size, self.devices):
+            sums = self._strategy.run(on_device, args=(batch,))
+        return {name: self._strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
+
+
+class _PartOfBatch(Share):
+    """The share of the device that is being traced.
+
+    Args:
+        size: of the batch; a tensor.
+        devices: that share it. Where there are more than samples, some repeat a sample that does not count.
+    """
+
+    def __init__(self, size: Any, devices: int) -> None:
+        import tensorflow as tf
+
+        self._context = tf.distribute.get_replica_context()
+        self._size, self._devices = size, devices
+        rank = tf.cast(self._context.replica_id_in_sync_group, tf.int32)
+        begin, end = rank * size // devices, (rank + 1) * size // devices
+        self._counts = tf.cast(end > begin, tf.float32)
+        self.begin = tf.minimum(begin, size - 1)
+        self.end = tf.maximum(end, self.begin + 1)
+
+    def mean(self, values: Any) -> Any:
+        import tensorflow as tf
+
+        return self.counted(tf.reduce_sum(values)) / tf.cast(self._size, values.dtype)
+
+    def once(self, value: Any) -> Any:
+        return value / self._devices
+
+    def counted(self, value: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.cast(value, tf.float32) * self._counts
+
+    def summed(self, gradients: Sequence[Any]) -> Sequence[Any]:
+        import tensorflow as tf
+
+        there = [gradient for gradient in gradients if gradient is not None]
+        summed = iter(self._context.all_reduce(tf.distribute.ReduceOp.SUM, there))
+        return [None if gradient is None else next(summed) for gradient in gradients]
+
+
+def chosen(args: TrainArgs) -> OneDevice:
+    """How a training is divided: as its spec says, otherwise over the GPUs that this process sees.
+
+    Raises:
+        RunError: a GPU was leased that TensorFlow cannot use.
+        SpecError: the step is to be compiled for one device and shared by several.
+    """
+    check_leased_gpus()
+    distribution = args.distribution
+    if distribution is None:
+        import tensorflow as tf
+
+        distribution = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
+    if distribution == "mirrored" and args.jit_compile:
+        raise SpecError("train_args.jit_compile compiles for one device. Set it to false, or lease one GPU: --gpu=-1.")
+    return Mirrored() if distribution == "mirrored" else OneDevice()
+
+
+def check_leased_gpus() -> None:
+    """A run on the CPU that holds a GPU would be slow, and keep the GPU from others.
+
+    Raises:
+        RunError: a GPU was leased that TensorFlow cannot use.
+    """
+    import tensorflow as tf
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    leased = [name for name in visible if name.startswith(("GPU-", "MIG-"))]
+    seen = len(tf.config.list_physical_devices("GPU"))
+    if seen < len(leased):
+        why = "" if tf.test.is_built_with_cuda() else " The one installed here is for CPUs: pip install '.[gpu]'."
+        raise RunError(
+            f"{counted(len(leased), 'GPU')} leased, but TensorFlow can use {seen or 'none'}.{why} "
+            f"To train without a GPU, use --gpu=none."
+        )
+
+
+def _logical_devices() -> list[Any]:
+    import tensorflow as tf
+
+    gpus: list[Any] = tf.config.list_logical_devices("GPU")
+    return gpus or list(tf.config.list_logical_devices("CPU"))
+
+
+@contextmanager
+def _dropout_of_whole_batches(size: Any, devices: int) -> Iterator[None]:
+    """While a step is traced, dropout draws for the whole batch and takes its share: the masks that one device has."""
+    import tensorflow as tf
+    from keras.src.backend import random
+
+    drop = random.dropout
+
+    def drop_share(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
+        share = _PartOfBatch(size, devices)
+        rows_each = tf.shape(inputs)[0] // (share.end - share.begin)  # a layer may have folded time into the batch
+        whole = tf.concat([[size * rows_each], tf.shape(inputs)[1:]], 0)
+        mask = drop(tf.ones(whole, inputs.dtype), rate, noise_shape, seed)
+        dropped = inputs * mask[share.begin * rows_each : share.end * rows_each]
+        dropped.set_shape(inputs.shape)
+        return dropped
+
+    random.dropout = drop_share
+    try:
+        yield
+    finally:
+        random.dropout = drop
