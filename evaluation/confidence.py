@@ -1,5 +1,6 @@
 """Confidence: how far it can be trusted, and how much can be read unseen at which error."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def confidence_figures(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str
         rows: of predictions.jsonl.
         unit: what a sample is called.
     """
-    if not rows:
+    if not rows or not all(math.isfinite(row["confidence"]) for row in rows):  # a diverged model is sure of nothing
         return {}
     whole = [[row["confidence"], row["label"] == row["predicted"]] for row in rows]
     if "words" not in rows[0]:

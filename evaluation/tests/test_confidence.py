@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,7 @@ def test_images_are_ranked_by_their_confidence():
 def test_an_evaluation_of_an_earlier_version_has_no_charts_of_confidence():
     assert confidence_charts({"metrics": {}}) == []
     assert confidence_figures([], "line") == {}
+
+
+def test_a_model_that_has_diverged_has_no_figures_of_confidence():
+    assert confidence_figures([{"label": "a", "predicted": "b", "confidence": math.nan}], "image") == {}

@@ -1,6 +1,5 @@
 """What `text-recognizer predict` is asked to read: files, folders, addresses and standard input."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +42,8 @@ class Source:
         if self.path is not None:
             return self.path
         if self.name.startswith(_WEB):
+            import asyncio
+
             from text_recognizer.serving.addresses import AllowList
             from text_recognizer.serving.fetching import Fetcher
 
