@@ -8,7 +8,7 @@ from text_recognizer.layout.ink import Mask
 # How far closely written lines are apart, in widths of a stroke and in heights of letters.
 _IN_STROKES, _IN_LETTERS = 16.0, 2.0
 _TALLEST_LETTERS = 0.7  # the share of letters that are lower
-_SPREAD = 0.4  # of the logarithm of the guess, by which the lines' distance may differ from it
+_SPREAD = 0.2  # of the logarithm of the guess, by which the lines' distance may differ from it
 
 
 def line_height(strokes: Mask, stroke_width: float) -> float:

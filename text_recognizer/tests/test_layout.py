@@ -30,6 +30,11 @@ def test_an_image_too_small_for_writing_has_no_lines(shape):
     assert find_lines((np.arange(shape[0] * shape[1]) % 2 * 255).astype(np.uint8).reshape(shape)) == []
 
 
+@pytest.mark.parametrize("pitch", [44, 52, 70, 80, 90, 110, 150])
+def test_widely_spaced_lines_of_a_short_note_are_found(pitch):
+    assert len(find_lines(drawn_page(paragraph(3, words=4, pitch=pitch), size=(900, 600)))) == 3
+
+
 def test_a_page_with_one_line_has_one():
     assert len(find_lines(drawn_page([(80, 300, "Ceci est mon testament")]))) == 1
 
