@@ -18,7 +18,7 @@ from typing import Any
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest
+from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest, is_plain_name
 from text_recognizer.settings import models_folder
 from text_recognizer.whole_files import replace_file, replace_folder, sha256_of
 from text_recognizer.wording import did_you_mean, received
@@ -67,7 +67,7 @@ class ModelStore:
         """Another value whenever a name came, went, or stands for another version; costs one look at each name."""
         found = []
         for name in self.names():
-            with suppress(FileNotFoundError):  # removed between the two looks
+            with suppress(OSError):  # removed between the two looks, or out of reach for a moment
                 state = (self._names / name / CURRENT).stat()
                 found.append((name, state.st_ino, state.st_mtime_ns))
         return tuple(found)
@@ -156,7 +156,7 @@ class ModelStore:
         with self.changing():
             temporary = self.new_folder()
             for path in folder.iterdir():
-                if path.is_file():
+                if path.is_file() and is_plain_name(path.name):  # not what file managers leave behind
                     shutil.copyfile(path, temporary / path.name)
             manifest = Manifest.of(temporary, lineage)
             self.put(temporary, manifest)

@@ -179,3 +179,10 @@ def test_many_processes_promote_at_once_and_no_version_is_lost(store, bundle):
     versions = store.versions("digits")
     assert [version.number for version in versions] == [1, 2, 3, 4]
     assert sorted(store.manifest(version).lineage["run"] for version in versions) == ["0", "1", "2", "3"]
+
+
+def test_what_a_file_manager_leaves_in_a_bundle_is_not_promoted(store, bundle):
+    (bundle / ".DS_Store").write_bytes(b"x")
+    version = store.add("digits", bundle, {})
+    assert ".DS_Store" not in store.manifest(version).files
+    assert find_bundle("digits").folder == version.folder
