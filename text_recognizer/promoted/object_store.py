@@ -34,7 +34,10 @@ class ObjectStore:
     """
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
             raise SpecError(
                 f"models are pushed to and pulled from s3://bucket or s3://bucket/prefix. {received(address)}"
@@ -111,7 +114,7 @@ class ObjectStore:
         """The address of a version's bundle."""
         if number is None:
             text = self._needed(f"names/{name}/{CURRENT}", MOST_RECORD_BYTES).strip()
-            number = int(text) if text.isdigit() else 0
+            number = int(text[:9]) if text.isdigit() else 0
         key = f"names/{name}/{number}.json"
         try:
             digest = parse_json_text(self._needed(key, MOST_RECORD_BYTES).decode())["bundle"]
@@ -177,7 +180,7 @@ class ObjectStore:
 
         try:
             yield
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
             raise DataError(
                 f"cannot {what}: {error}. Check the address, your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and "
                 f"AWS_ENDPOINT_URL where the store is not Amazon's."

@@ -57,7 +57,7 @@ class Fetcher:
                     url = urljoin(url, found.url)
         except TimeoutError:
             raise _failed(f"did not answer within {self.timeout_s:g} s") from None
-        except (OSError, h11.RemoteProtocolError, UnicodeError) as error:
+        except (OSError, h11.ProtocolError, ValueError) as error:  # ValueError: of no address
             raise _failed(f"could not be fetched: {error}") from None
         raise _failed(f"redirects more than {self.most_redirects} times")
 

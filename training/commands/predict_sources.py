@@ -67,7 +67,7 @@ def _sources(asked: str) -> list[Source]:
     if asked == "-":
         return [Source(asked, PurePosixPath("stdin"))]
     if asked.startswith(_WEB):
-        return [Source(asked, PurePosixPath(PurePosixPath(unquote(urlsplit(asked).path)).stem or "address"))]
+        return [Source(asked, PurePosixPath(_stem_of(asked) or "address"))]
     path = Path(asked)
     if not path.is_dir():
         return [Source(asked, PurePosixPath(path.stem), path)]
@@ -82,6 +82,13 @@ def _sources(asked: str) -> list[Source]:
     if not found:
         raise DataError(f"the folder {asked} holds no images ({', '.join(SUFFIXES)}) and no pages (ALTO or PAGE XML).")
     return found
+
+
+def _stem_of(url: str) -> str:
+    try:
+        return PurePosixPath(unquote(urlsplit(url).path).replace("\0", "")).stem
+    except ValueError:  # it is refused when it is asked for
+        return ""
 
 
 def _is_page(path: Path) -> bool:

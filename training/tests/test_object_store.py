@@ -143,18 +143,28 @@ def test_a_damaged_record_there_is_a_sentence(client, there, pull, ours, theirs,
         pull()
 
 
+def test_a_number_of_thousands_of_digits_there_is_a_sentence(client, there, pull, ours, theirs):
+    there.push(ours, ours.current("digits"))
+    tamper(client, "ours/names/digits/current", lambda body: b"9" * 5000)
+    with pytest.raises(DataError, match="there is no s3://models/ours/names/digits/999999999.json"):
+        pull()
+
+
 def test_what_is_not_there_is_a_sentence(client, there, pull, ours, theirs, monkeypatch):
     with pytest.raises(DataError, match="there is no s3://models/ours/names/digits/current. Push the model first"):
         pull()
     with pytest.raises(DataError, match=r"cannot push digits@2 to s3://nowhere: .*NoSuchBucket.*AWS_ENDPOINT_URL"):
         ObjectStore("s3://nowhere").push(ours, ours.current("digits"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(DataError, match=r"cannot pull digits from s3://models/ours: Invalid endpoint: nonsense"):
+        ObjectStore(HERE).pull(theirs, "digits", None, check)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(DataError, match=r"cannot pull digits from s3://models/ours: Could not connect"):
         ObjectStore(HERE).pull(theirs, "digits", None, check)
 
 
-@pytest.mark.parametrize("address", ["models", "https://models/ours", "s3://", "s3:///ours", "s3://a/b?c"])
+@pytest.mark.parametrize("address", ["models", "https://models/ours", "s3://", "s3:///ours", "s3://a/b?c", "s3://[a"])
 def test_another_kind_of_address_is_refused(address):
     with pytest.raises(SpecError, match="pushed to and pulled from s3://bucket"):
         ObjectStore(address)
