@@ -67,6 +67,7 @@ class Output:
             if documents and len(sources) > 1:
                 raise SpecError(f"{len(sources)} documents cannot be printed one after the other. Add --output FOLDER.")
             return
+        beside = {one.path.resolve().parent for one in sources if one.path is not None}
         taken = {one.path.resolve(): one.name for one in sources if one.path is not None}
         for source in sources:
             path = self._path(source)
@@ -76,6 +77,8 @@ class Output:
                     f"what is read in {source.name} would be written over {other}, as {path}. "
                     f"Choose another --output folder, or other names."
                 )
+            if path.resolve().parent in beside and path.exists():  # often what somebody has transcribed
+                raise DataError(f"{path} is there already, beside what is read. Choose another --output folder.")
 
     def show(self, reading: Reading) -> None:
         """Prints a reading or writes its file.

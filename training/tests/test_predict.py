@@ -148,6 +148,9 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
     assert "would be written over" in capfd.readouterr().err
     assert predict(pages / "one.xml", "--bundle", bundle, "--output", pages) == 2
     assert "would be written over" in capfd.readouterr().err
+    (tmp_path / "line.txt").write_text("transcribed by hand")
+    assert predict(tmp_path / "line.png", "--bundle", bundle, "--output", tmp_path) == 2
+    assert "line.txt is there already, beside what is read" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -158,6 +161,7 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
         (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
         (("EMPTY",), "holds no images"),
+        (("http://[x",), "image_url cannot be read"),
         (("PAGES/mets.xml", "--bundle", "READER"), "neither ALTO nor PAGE XML"),
     ],
 )
