@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from text_recognizer.errors import DataError, TextRecognizerError
+from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.load import load
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
@@ -103,7 +103,7 @@ class PromotedShelf(Shelf):
             old = self.models.get(name)
             try:
                 new = self._current(name, old)
-            except (TextRecognizerError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one model, the others are served
                 going_on = f" Version {old.version} goes on." if old else ""
                 problems.append(f"the model '{name}' cannot be loaded: {error}{going_on}")
                 log.warning("WARNING %s", problems[-1])

@@ -2,8 +2,10 @@
 
 import logging
 import signal
+import socket
 import sys
 
+from text_recognizer.errors import DataError
 from text_recognizer.serving.app import make_app
 from text_recognizer.serving.service import Service
 
@@ -11,8 +13,19 @@ STOP_TIMEOUT_S = 30  # for the requests that are being worked on
 
 
 def serve(service: Service, host: str, port: int) -> None:
-    """Answers until SIGTERM or Ctrl-C; then finishes what was begun and returns."""
+    """Answers until SIGTERM or Ctrl-C; then finishes what was begun and returns.
+
+    Raises:
+        DataError: the port is taken, or the host is none of this machine.
+    """
     import uvicorn
+
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except (OSError, UnicodeError) as error:
+        raise DataError(
+            f"cannot listen on {host}, port {port}: {error}. Choose others with --host and --port."
+        ) from None
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))

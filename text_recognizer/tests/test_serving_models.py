@@ -86,6 +86,19 @@ def test_a_promotion_that_cannot_be_loaded_leaves_the_earlier_version(store, pro
     assert (served(shelf), shelf.problems) == ({"digits": "3"}, [])
 
 
+def test_a_model_whose_own_code_fails_does_not_end_the_looking(store, promote):
+    def failing(name, version, bundle):
+        return 1 / 0 if name == "bad" else make(name, version, bundle)
+
+    promote("digits", "one")
+    shelf = PromotedShelf(store.folder, failing)
+    promote("bad", "two")
+    promote("letters", "three")
+    shelf.refresh()
+    assert served(shelf) == {"digits": "1", "letters": "1"}
+    assert shelf.problems == ["the model 'bad' cannot be loaded: division by zero"]
+
+
 def test_a_folder_that_goes_away_leaves_its_models(store, promote):
     promote("digits", "one")
     shelf = PromotedShelf(store.folder, make)

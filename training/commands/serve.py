@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from text_recognizer.errors import SpecError
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.commands.base import Command
@@ -14,6 +15,7 @@ from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
+    from text_recognizer.models.bundle import Bundle
     from text_recognizer.serving.models import Maker, Shelf
 
 
@@ -76,10 +78,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _shelf(arguments: argparse.Namespace, make: "Maker") -> "Shelf":
-    from text_recognizer.serving.models import PromotedShelf, Shelf, name_of_bundle
+    from text_recognizer.serving.models import PromotedShelf, Shelf
 
     with standard_error_off():  # TensorFlow's start-up notes
         if arguments.models is not None:
             return PromotedShelf(arguments.models, make)
         bundle = bundle_named(arguments.bundle or DEFAULT_BUNDLE)
-        return Shelf(make(name_of_bundle(bundle.folder), bundle.run_id, bundle))
+        return Shelf(make(_name_of(arguments.bundle, bundle), bundle.run_id, bundle))
+
+
+def _name_of(asked: str | None, bundle: "Bundle") -> str:
+    from text_recognizer.serving.models import name_of_bundle
+
+    promoted = None if asked is None else ModelStore().find(asked)
+    if promoted is not None and promoted.folder == bundle.folder:
+        return promoted.name
+    return name_of_bundle(bundle.folder)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from text_recognizer.promoted.store import ModelStore
+from text_recognizer.settings import weights_folder
 from training.cli import main
 
 DIGITS = Path(__file__).parents[2] / "text_recognizer" / "tests" / "support" / "digits"
@@ -67,3 +70,20 @@ def _base64(path: Path) -> str:
     import base64
 
     return base64.b64encode(path.read_bytes()).decode()
+
+
+def test_a_port_that_another_has_is_refused_in_a_sentence(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert main(["serve", "--port", str(other.getsockname()[1])]) == 2
+    assert "cannot listen on 127.0.0.1, port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["digits", "digits@1"])
+def test_a_promoted_model_is_served_under_its_name(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
+    ModelStore().add("digits", weights_folder() / "CharacterModel_DigitsDataset_lenet", {})
+    services = []
+    monkeypatch.setattr("text_recognizer.serving.server.serve", lambda service, *_: services.append(service))
+    assert main(["serve", "--bundle", address]) == 0
+    assert list(services[0].shelf.models) == ["digits"]
+    services[0].shelf.close()
