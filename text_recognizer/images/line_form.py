@@ -142,6 +142,8 @@ def without_shadow(image: Grey) -> Grey:
     Of pieces half as wide as the line is high, the paper is the level that a tenth exceeds; that of scans varies by a
     twentieth. Pictures of light ink stay as they are.
     """
+    if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:  # no line, and it would have no end of pieces
+        return image
     width = max(image.shape[0] // 2, 8)
     starts = range(0, max(image.shape[1] - width, 1), width)
     pieces = np.array([_levels(image[:, start : start + width], 0.05, 0.5, 0.9, 0.95) for start in starts])

@@ -27,6 +27,7 @@ from text_recognizer.serving.service import service_of
 from text_recognizer.wording import received
 
 MOST_IMAGES = 256
+MOST_SIZE = 1 << 31  # of an axis
 JSON_LENGTH = "inference-header-content-length"
 INPUT, OUTPUTS = "image", ("text", "confidence")
 
@@ -137,7 +138,11 @@ def _images(value: Mapping[str, Any], binary: bytes) -> list[ImageSource]:
     name, shape = tensor.get("name"), tensor.get("shape")
     if name != INPUT:
         raise bad_request(f"the input must be named '{INPUT}'. {received(name)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape) or not shape:
+    if (
+        not isinstance(shape, list)
+        or not all(type(size) is int and 0 < size < MOST_SIZE for size in shape)
+        or not shape
+    ):
         raise bad_request(f"shape must be a list of positive numbers. {received(shape)}")
     if shape[0] > MOST_IMAGES:
         raise bad_request(f"at most {MOST_IMAGES} images are read at once. {received(shape[0])}")
@@ -194,6 +199,6 @@ def _outputs_asked(value: Mapping[str, Any]) -> list[str]:
     names = (
         [str(one.get("name")) if isinstance(one, dict) else "" for one in asked] if isinstance(asked, list) else [""]
     )
-    if not all(name in OUTPUTS for name in names):
+    if not all(name in OUTPUTS for name in names) or len(names) > len(OUTPUTS):
         raise bad_request(f"outputs must name some of {', '.join(OUTPUTS)}. {received(asked)}")
     return names

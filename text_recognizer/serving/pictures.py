@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -65,6 +66,8 @@ def object_in(body: bytes) -> dict[str, Any]:
     """A body as a JSON object."""
     try:
         value = parse_json_text(body.decode("utf-8"))
+        if rb"\u" in body:  # by which half a character comes, that no answer could hold
+            json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
         raise bad_request(f"the body is no JSON: {error}.") from None
     if not isinstance(value, dict):

@@ -109,6 +109,12 @@ def test_a_predictor_makes_lines_of_the_form_that_the_dataset_has():
     assert line.max() == 255
 
 
+def test_no_shadow_is_looked_for_in_a_picture_that_is_no_line(monkeypatch):
+    monkeypatch.delattr("text_recognizer.images.line_form._levels")
+    wide = np.zeros((1, 20_001), np.uint8)
+    assert without_shadow(wide) is wide
+
+
 def test_a_picture_that_is_no_line_is_refused_before_it_is_made_larger():
     with pytest.raises(UnfitImageError, match="20001 x 100 pixels large; a line is at most 200 times as wide as high"):
         LineForm(32).apply(np.tile(np.array([[0, 255]] * 100, np.uint8), 10_001)[:, :20_001])

@@ -100,10 +100,13 @@ def test_tensors_behind_the_json_are_read(client):
         ({"inputs": [tensor(data=["AAAA"])], "id": 5}, "id must be text"),
         ({"inputs": [tensor("UINT8", [1, 1, 1], data=[1])], "outputs": [{"name": "logits"}]}, "outputs must name"),
         ({"inputs": [tensor("UINT8", [1, 1, 1], data=[1])], "outputs": "text"}, "outputs must name"),
+        ({"inputs": [tensor("UINT8", [1, 1, 1], data=[1])], "outputs": [{"name": "text"}] * 3}, "outputs must name"),
+        ({"inputs": [tensor("UINT8", [1, 10**4000, 10**4000], data=[1])]}, "shape must be"),
+        ({"inputs": [tensor(data=["AAAA"])], "id": "\ud800"}, "the body is no JSON"),
     ],
 )
 def test_a_request_that_is_none_of_the_protocol_is_refused(client, body, says):
-    answer = client.post(INFER, json=body)
+    answer = client.post(INFER, content=json.dumps(body))
     assert (answer.status_code, says in answer.json()["error"]) == (400, True), answer.text
 
 
