@@ -42,7 +42,7 @@ class Project:
             "TEXT_RECOGNIZER_EXTRA": "cpu",
             "TEXT_RECOGNIZER_DATA": "data",
             "TEXT_RECOGNIZER_RUNS": "runs",
-            "TEXT_RECOGNIZER_WEIGHTS": "weights",
+            "TEXT_RECOGNIZER_MODELS": "models",
             "WANDB_MODE": "disabled",
         }
 
@@ -96,7 +96,8 @@ def test_a_task_of_the_full_stack_recogniser_trains_on_its_files(
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
     assert metric in json.loads((run / "evaluation.json").read_text())["metrics"]
     spec = json.loads((run / "spec.json").read_text())
-    assert (fsdl.folder / "weights" / "_".join(spec[key] for key in ("model", "dataset", "network"))).is_dir()
+    name = "_".join(spec[key] for key in ("model", "dataset", "network"))
+    assert (fsdl.folder / "models" / "names" / name / "1.json").is_file()
 
 
 def test_the_other_tasks_of_the_full_stack_recogniser_run(fsdl: Project) -> None:
