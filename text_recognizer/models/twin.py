@@ -45,5 +45,7 @@ def session_outputs(path: Path) -> Outputs:
     options = onnxruntime.SessionOptions()
     # Threads that wait for the next picture must not keep a core busy meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A network may name another file for its weights, in the working folder: below a file there is none.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     return lambda images: np.asarray(session.run([OUTPUT], {INPUT: images})[0])

@@ -13,7 +13,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import DESCRIPTION, WEIGHTS, Bundle, write_bundle
 from text_recognizer.models.line_ctc import LineModelCtc
-from text_recognizer.models.twin import TWIN
+from text_recognizer.models.twin import TWIN, twin_outputs
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.predictors import CharacterPredictor, LinePredictor
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
@@ -115,3 +115,24 @@ def test_a_twin_with_other_classes_is_refused(digits):
     (digits / DESCRIPTION).write_text(json.dumps(described), encoding="utf-8")
     with pytest.raises(DataError, match="has 10 classes, the bundle 11"):
         CharacterPredictor(digits)
+
+
+def test_a_twin_with_weights_in_another_file_is_refused(tmp_path, monkeypatch):
+    from onnx import TensorProto, helper
+
+    content = np.arange(10, dtype=np.float32).tobytes()
+    (tmp_path / "weights.bin").write_bytes(content)
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, [1, 10], content, raw=True)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "weights.bin"), ("offset", "0"), ("length", "40")):
+        weights.external_data.add(key=key, value=value)
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [None, 2, 2, 1])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 10])
+    node = helper.make_node("Identity", ["weights"], ["logits"])
+    graph = helper.make_graph([node], "network", [image], [logits], [weights])
+    version = helper.make_opsetid("", 17)
+    (tmp_path / TWIN).write_bytes(helper.make_model(graph, opset_imports=[version], ir_version=9).SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="cannot be used"):
+        twin_outputs(tmp_path / TWIN, DataSpec((2, 2, 1), tuple("abcdefghij"), "character", "light"))
