@@ -115,11 +115,14 @@ class ServedModel:
 
         Raises:
             DataError: it cannot be read as one.
-            RefusedError: the model reads no pages.
+            RefusedError: the model reads no pages, or was retired.
         """
         if layout not in self.layouts:
             message = f"the model '{self.name}' reads one {self.predictor.target} of a picture, no {layout}."
             raise RefusedError(HTTPStatus.BAD_REQUEST, message)
+        if self._is_retired and not self._users:  # nothing would ever read it
+            message = f"the model '{self.name}' was replaced at this moment. Ask again."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "0"})
         self._users += 1
         try:
             prepare = self._prepared_page if layout == "page" else self._prepared

@@ -18,6 +18,7 @@ from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.models import PromotedShelf, Shelf
 from text_recognizer.serving.reading import ServedModel
+from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.serving.service import Service
 from text_recognizer.settings import weights_folder
 from text_recognizer.tests.serving_support import GreyPredictor
@@ -124,6 +125,13 @@ def test_the_service_says_what_it_serves_and_what_it_cannot(store, promote):
         assert "'letters' cannot be loaded" in found["problems"][0]
         answer = client.post("/v1/predict", files={"image": PICTURE}, data={"model": "digits"})
         assert answer.json()["model"] == {"name": "digits", "version": "1"}
+
+
+def test_a_model_that_was_replaced_before_it_began_lets_nobody_wait():
+    model = ServedModel("digits", "1", GreyPredictor(), Metrics(), 8)
+    model.retire()
+    with pytest.raises(RefusedError, match="was replaced at this moment. Ask again"):
+        asyncio.run(model.read(PICTURE))
 
 
 def test_a_model_that_is_replaced_finishes_what_it_reads():
