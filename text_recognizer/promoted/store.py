@@ -230,7 +230,7 @@ class ModelStore:
             digest, promoted = value["bundle"], float(value["promoted"])
             if not is_digest(digest):
                 raise ValueError("it names no bundle")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path} is damaged: {type(error).__name__}: {error}. Remove it, and promote again."
             ) from None

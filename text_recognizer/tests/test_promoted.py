@@ -147,6 +147,14 @@ def test_a_name_that_could_be_something_else_is_refused(store, bundle, name):
     assert not store.folder.exists()
 
 
+def test_a_record_with_a_time_that_no_float_holds_is_damaged(store, bundle):
+    version = store.add("digits", bundle, {})
+    record = json.dumps({"bundle": version.digest, "promoted": 10**400})
+    (store.folder / "names" / "digits" / "1.json").write_text(record)
+    with pytest.raises(DataError, match=r"1\.json is damaged: OverflowError"):
+        store.find("digits")
+
+
 def test_a_version_that_is_not_there_is_a_sentence(store, bundle):
     store.add("digits", bundle, {})
     with pytest.raises(DataError, match=r"the model 'digits' has no version 7. It has: 1."):
