@@ -25,6 +25,7 @@ BENCHMARKS = {
     "line_training_speed": "training a reader of lines, against a bare loop over the same batches",
     "records": "raw TFRecords against a PNG file each, and reading them against TensorFlow's pipeline",
     "ui": "the local page on a thousand runs: first answer, bytes a tick, idle cost, against budgets",
+    "serving": "the prediction service with 32 clients, against one without batches and a network rebuilt a request",
     "run_list": "listing ten thousand run folders, against reading their files",
 }
 

@@ -52,12 +52,16 @@ def made_lines() -> list[NDArray[np.uint8]]:
 
 
 def _reader(folder: Path) -> LinePredictor:
-    """An untrained one reads no faster and no slower."""
+    write_reader(folder)
+    return LinePredictor(folder)
+
+
+def write_reader(folder: Path) -> None:
+    """The bundle of an untrained reader, which reads no faster and no slower than a trained one."""
     classes = ("", *(chr(33 + index) for index in range(CLASSES - 1)))
     data_spec = DataSpec((HEIGHT, None, 1), classes, "line", preprocessing=("contrast",))
     spec = ExperimentSpec("LineListDataset", "LineModelCtc", "line_reader")
     write_bundle(folder, LineModelCtc(data_spec, LineReader()), spec, "made", {}, "none")
-    return LinePredictor(folder)
 
 
 def _ms(predictor: LinePredictor, line: NDArray[np.uint8]) -> float:
