@@ -117,6 +117,7 @@ def _drive(
         trackers=chosen_trackers(arguments.track, arguments.wandb, say),
         modules=users_modules(experiment.spec for experiment in experiments),
         fresh=arguments.isolation == "exec",
+        folder=folder.path,
     )
     limits = Limits(
         run_cap=run_cap,

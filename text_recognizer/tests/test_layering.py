@@ -52,6 +52,7 @@ FLOORS = [
     {"training.executors.base"},
     {"training.executors.zygote"},
     {"training.executors"},
+    {"training.executors.cluster"},
     {"training.sweeps.numbers"},
     {"training.sweeps.stopping_rules"},
     {"training.sweeps.file"},

@@ -8,5 +8,6 @@ from text_recognizer.registry import add_kind
 EXECUTORS = {
     "inline": "training.executors.in_process:InProcessExecutor",
     "local": "training.executors.local:LocalExecutor",
+    "slurm": "training.executors.cluster.slurm:SlurmExecutor",
 }
 add_kind("executor", EXECUTORS, "training.executors.base:Executor", given=("setting",))

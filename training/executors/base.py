@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from training.devices.requests import DeviceRequest
@@ -104,6 +105,7 @@ class Setting:
         trackers: what mirrors each run; see training.tracking.choice.
         modules: of a user's datasets, models and networks, which may be imported before a run starts.
         fresh: start a new interpreter for each run, even if that is slower.
+        folder: of the sweep, where an executor on several machines may keep what it needs to be found again.
     """
 
     jobs: int | None = None
@@ -111,6 +113,7 @@ class Setting:
     trackers: Sequence[str] = ()
     modules: Sequence[str] = ()
     fresh: bool = False
+    folder: Path | None = None
 
 
 class Executor(ABC):
@@ -138,6 +141,10 @@ class Executor(ABC):
             run: a folder that no process holds.
             launch: further facts for its launch.json, for example the sweep and trial it belongs to.
         """
+
+    def rejoin(self, _run: Run) -> Job | None:
+        """The job of a run that an earlier driver submitted, where runs may outlive their driver; else None."""
+        return None
 
     @abstractmethod
     def drive(self, loop: Callable[[], T]) -> T:

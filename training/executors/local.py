@@ -86,9 +86,13 @@ class LocalExecutor(Executor):
             RunError: the executor is closed.
             TypeError: launch holds what JSON cannot.
         """
+        run.clear_stop_request()  # of an earlier attempt; one that comes from now on is for this
+        return self.start(run, **launch)
+
+    def start(self, run: Run, **launch: Any) -> Job:
+        """The same for a run whose stop request, if there is one, is for this attempt."""
         if self._dispatcher.why_closed is not None:
             raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
-        run.clear_stop_request()  # of an earlier attempt; one that comes from now on is for this
         job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))
         order = Order.for_run(run, self._trackers, self._grace_s, launch)
         self._dispatcher.do(lambda: self._dispatcher.take(job, order))

@@ -23,6 +23,8 @@ from text_recognizer.settings import REPOSITORY
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.trust import source_of
 
+# Packages whose version may change numbers.
+DECISIVE_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 OUR_PACKAGES = ("text_recognizer", "training", "evaluation")
 
 

@@ -50,7 +50,12 @@ def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Fa
     causes = (status.cause, ended.cause if ended is not None else None)
     if Cause.FULL_DISK in causes:
         return "full disk"
-    if status.state == "preempted" or ended is None or (status.state == "died" and ended.signal is None):
+    if (
+        status.state == "preempted"
+        or causes[1] is Cause.PREEMPTED
+        or ended is None
+        or (status.state == "died" and ended.signal is None)
+    ):
         return "preempted"
     if Cause.BROKEN_DEVICE in causes:
         return "device"

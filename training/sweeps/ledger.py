@@ -1,7 +1,7 @@
 """Ledger: the trials of a sweep and their runs. Each change is written down before anything follows from it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,11 +61,12 @@ class Ledger:
         """Tells the search what is known of a trial by now."""
         self.search.tell(self.history.past(trial))
 
-    def take_up(self, retry_failed: bool) -> None:
+    def take_up(self, retry_failed: bool, rejoin: Callable[[Trial, TrialRun], bool] = lambda *_: False) -> None:
         """Reads what earlier drivers of this sweep wrote down, and how their runs have ended since.
 
         Args:
             retry_failed: start runs again that failed for good.
+            rejoin: whether a run is still at work and will report its end itself.
         """
         self.history.trials = read_trials(self.folder.events(), self.folder.path)
         if adopt_runs(self.plan, self.folder, self.trials, self.watcher.event):
@@ -73,7 +74,8 @@ class Ledger:
         for trial in self.trials.values():
             for run in trial.runs:
                 if run.ended is None:
-                    self._settle_orphan(trial, run)
+                    if not rejoin(trial, run):
+                        self._settle_orphan(trial, run)
                 elif (run.ended == "failed" and retry_failed) or self._is_incomplete(trial, run):
                     self.folder.append("retry", trial=trial.number, run=run.id)
                     run.try_again()

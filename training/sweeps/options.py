@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ _NO_EFFECT = {
 }
 LOCAL_ONLY = (
     *("base", "set", "enqueue", "when", "seed", "seeds", "search", "sampler", "stopping_rule", "executor", "run_cap"),
+    *("nodes", "partition", "time", "slurm"),
     *("retries", "trial_timeout", "allow_repeats", "reuse", "retry_failed", "isolation"),
 )
 
@@ -60,6 +62,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
     add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
     add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials are executed (default: %(default)s)")
+    add("--nodes", type=int, metavar="N", help="with --executor slurm: agents, one a node (default: 1)")
+    add("--partition", metavar="P", help="with --executor slurm, as sbatch takes it")
+    add("--time", metavar="T", help="with --executor slurm: limit of each agent, as sbatch takes it")
+    add("--slurm", action="append", default=[], metavar="K=V", help="a further option of sbatch, like account=abc")
     add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="a process for each trial, or none")
     add("--run-cap", type=int, metavar="N", help="at most so many trials (default: run_cap of the file)")
     add("--seed", type=int, default=0, metavar="N", help="of the search (default: 0)")
@@ -109,11 +115,12 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
         raise SpecError(
             f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
         )
+    settings = _pairs("--set", "train_args.epochs=3", arguments.set)
     return read_plan(
         arguments.file,
         name=arguments.name,
         base=read_spec(arguments.base)[0] if arguments.base is not None else None,
-        overrides=_settings(arguments.set),
+        overrides={key: parse_value(value) for key, value in settings.items()},
         seed=arguments.seed,
         seeds=arguments.seeds,
         sampler=arguments.sampler,
@@ -150,17 +157,21 @@ def executor_of(arguments: argparse.Namespace) -> NamedPart:
     asked = arguments.executor
     if arguments.isolation == "inline" and asked not in ("local", "inline"):
         raise SpecError(f"--isolation inline and --executor {asked} exclude each other.")
-    return NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
+    part = NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
+    flags = {name: getattr(arguments, name) for name in ("nodes", "partition", "time")}
+    flags = {name: value for name, value in flags.items() if value is not None}
+    if arguments.slurm:
+        flags["options"] = _pairs("--slurm", "account=abc", arguments.slurm)
+    if flags and part.name != "slurm":
+        raise SpecError(f"--{'slurm' if 'options' in flags else next(iter(flags))} needs --executor slurm.")
+    return replace(part, arguments={**part.arguments, **flags})
 
 
-def _settings(texts: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SpecError(f"--set takes KEY=VALUE, like train_args.epochs=3. Received: {text!r}.")
-        found[key] = parse_value(value)
-    return found
+def _pairs(flag: str, example: str, texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (key, equals, _) in zip(texts, pairs, strict=True) if not (key and equals)]:
+        raise SpecError(f"{flag} takes KEY=VALUE, like {example}. Received: {wrong[0]!r}.")
+    return {key: value for key, _, value in pairs}
 
 
 def _points(text: str) -> list[dict[str, Any]]:

@@ -9,12 +9,9 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.runs.contents import lost_files
-from training.runs.environment import code_version, initial_weights, package_versions
+from training.runs.environment import DECISIVE_PACKAGES, code_version, initial_weights, package_versions
 from training.runs.run import Run
 from training.runs.run_table import read_rows
-
-# Packages whose version may change numbers.
-PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 
 class Reusable:
@@ -67,4 +64,4 @@ def _identity(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
 
 
 def _that_matter(packages: dict[str, str]) -> dict[str, str | None]:
-    return {name: packages.get(name) for name in PACKAGES}
+    return {name: packages.get(name) for name in DECISIVE_PACKAGES}

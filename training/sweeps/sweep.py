@@ -76,7 +76,7 @@ class Sweep:
         return result
 
     def _loop(self) -> SweepResult:
-        self.ledger.take_up(self.limits.retry_failed)
+        self.ledger.take_up(self.limits.retry_failed, self._rejoin)
         for run in (run for trial in self.trials.values() for run in trial.runs):
             if self._judge is not None:
                 self._judge.hear(run.id, self.history.reports.update(run)[0])
@@ -97,6 +97,13 @@ class Sweep:
                 self._settle(live)
             self._end_overdue()
             self._watcher.update(self)
+
+    def _rejoin(self, trial: Trial, run: TrialRun) -> bool:
+        """Whether a run that an earlier driver started is still in the hands of the executor."""
+        job = self.executor.rejoin(Run(run.folder))
+        if job is not None:
+            self.live.append(LiveRun(trial, run, job))
+        return job is not None
 
     def _obey(self) -> None:
         """Does what the sweep's control file and signals ask for."""

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# A Slurm of its own on this machine, for tests: munge, a controller, and some nodes, all in one folder.
+#
+#   tasks/test_slurm.sh start FOLDER [NODES]   prints the path for SLURM_CONF
+#   tasks/test_slurm.sh stop FOLDER
+#
+# It needs root and Debian's slurm-wlm: apt-get install slurm-wlm
+set -euo pipefail
+PATH=$PATH:/usr/sbin
+folder=$(realpath -m "$2") nodes=${3:-3}
+
+stop() {
+  for file in "$folder"/n*.pid "$folder/slurmctld.pid" "$folder/munged.pid"; do
+    if [ -s "$file" ]; then kill "$(cat "$file")" 2> /dev/null || true; fi
+  done
+  if [ -s "$folder/socket_folder" ]; then rm -rf "$(cat "$folder/socket_folder")"; fi
+}
+
+free_ports() {
+  python3 -c "import socket
+sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range($1)]
+print(*(one.getsockname()[1] for one in sockets))"
+}
+
+configuration() {
+  local host ports
+  host=$(hostname -s)
+  read -r -a ports <<< "$(free_ports $((nodes + 1)))"
+  cat << END
+ClusterName=test
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=${ports[0]}
+AuthType=auth/munge
+AuthInfo=socket=$1
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool/%n
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/%n.pid
+SlurmctldLogFile=$folder/log/slurmctld.log
+SlurmdLogFile=$folder/log/%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,bf_interval=1
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+ReturnToService=2
+SlurmdTimeout=10
+END
+  for ((node = 1; node <= nodes; node++)); do
+    echo "NodeName=n$node NodeAddr=127.0.0.1 NodeHostname=$host Port=${ports[node]} CPUs=2 State=UNKNOWN"
+  done
+  echo "PartitionName=main Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE State=UP"
+}
+
+start() {
+  local socket
+  mkdir -p "$folder"/{state,spool,log}
+  (umask 077 && head -c 128 /dev/urandom > "$folder/munge.key")
+  # The path of a socket must be short, and that of the folder may not be.
+  socket=$(mktemp -d /tmp/munge.XXXXXX)
+  chmod 755 "$socket"
+  echo "$socket" > "$folder/socket_folder"
+  munged --force --key-file="$folder/munge.key" --socket="$socket/s" --pid-file="$folder/munged.pid" \
+    --log-file="$folder/log/munged.log" --seed-file="$folder/munge.seed" 2> "$folder/log/munged.out"
+  configuration "$socket/s" > "$folder/slurm.conf"
+  export SLURM_CONF=$folder/slurm.conf
+  slurmctld -i &> "$folder/log/slurmctld.out"
+  for ((node = 1; node <= nodes; node++)); do slurmd -N "n$node" &> "$folder/log/n$node.out"; done
+  echo "$SLURM_CONF"
+}
+
+case $1 in
+  start)
+    for program in munged slurmctld slurmd sbatch; do
+      command -v "$program" > /dev/null || { echo "there is no $program here: apt-get install slurm-wlm" >&2; exit 3; }
+    done
+    start
+    ;;
+  stop) stop ;;
+esac

@@ -1,0 +1,145 @@
+"""Where a driver and an agent meet on a file system that both see: two journals, each with one writer, and beats.
+
+Correct on NFS: a file is opened anew for each look and closed after each write, which is what NFS promises to show;
+names appear by rename or O_EXCL; no lock is taken across hosts; no host's clock is compared with another's.
+
+orders.jsonl    from the driver
+reports.jsonl   from the agent
+beat            a number that the agent changes as long as it lives
+"""
+
+import contextlib
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.executors.cluster.messages import Message
+from training.files.journals import append_line, open_journal
+from training.files.json_objects import parse_object
+
+BEAT_S = 1.0
+
+
+class Outbox:
+    """The writing end of a journal of messages. What could not be written stays until it can."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_whole = False  # a writer before this one, or a full disk, may have left half a line
+        self._waiting: deque[Message] = deque()
+
+    def send(self, message: Message) -> None:
+        """Writes a message after those that wait.
+
+        Raises:
+            RunError: the disk is full or cannot be written; the message waits.
+        """
+        self._waiting.append(message)
+        self.flush()
+
+    def flush(self) -> None:
+        while self._waiting:
+            if self._is_whole:
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            else:
+                descriptor = open_journal(self._path)
+            self._is_whole = False
+            try:
+                append_line(descriptor, self._waiting[0])
+            finally:
+                os.close(descriptor)
+            self._is_whole = True
+            self._waiting.popleft()
+
+
+class Inbox:
+    """The reading end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def receive(self) -> list[Message]:
+        """The whole lines that have come since the last call."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._read)
+                content = file.read()
+        except OSError:  # not there yet, or a server that is away: the next look tells
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read += len(whole)
+        messages = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                messages.append(parse_object(line))
+        return messages
+
+
+class Beat:
+    """Shows others that this process lives: a number that changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+        self._due = 0.0
+
+    def beat(self) -> None:
+        """Changes the number when it is time to."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + BEAT_S
+        self._count += 1
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.pwrite(descriptor, b"%020d\n" % self._count, 0)
+            finally:
+                os.close(descriptor)
+
+
+class Pulse:
+    """Watches the beat of another process, by this process's clock alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: bytes | None = None
+        self._since = time.monotonic()
+
+    def silent_s(self) -> float:
+        """How long ago a change was seen, or this watch began."""
+        if self.has_changed():
+            self._since = time.monotonic()
+        return time.monotonic() - self._since
+
+    def has_changed(self) -> bool:
+        """Whether the other has beaten since the last look."""
+        seen, self._seen = self._seen, self._content()
+        return seen != self._seen
+
+    def is_there(self) -> bool:
+        return self._content() is not None
+
+    def _content(self) -> bytes | None:
+        try:
+            return self.path.read_bytes()
+        except OSError:
+            return None
+
+
+def make_mailbox(folder: Path) -> None:
+    """A new mailbox, with its name only when it is whole.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    unfinished = folder.with_name(f".{folder.name}.new")
+    try:
+        unfinished.mkdir()
+        (unfinished / "orders.jsonl").touch()
+        (unfinished / "reports.jsonl").touch()
+        unfinished.rename(folder)
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}.") from error

@@ -1,0 +1,347 @@
+"""Pool: the driver's side of all agents, in one thread. It gives them runs, and takes back what a lost one had."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.executors.base import Ended, Job
+from training.executors.cluster.messages import Message, difference, ended_from_json, versions
+from training.runs.causes import Cause
+from training.runs.run import Run, read_status
+
+_POLL_S = 0.02
+# Beyond the grace of its runs: for the end of their processes to be seen from here.
+_MARGIN_S = 10.0
+_MOST_FAILURES = 3
+
+
+class Agent(ABC):
+    """One agent as its driver sees it."""
+
+    id: str
+
+    @abstractmethod
+    def send(self, message: Message) -> None:
+        """Gives it a message; a RunError where that cannot be written."""
+
+    @abstractmethod
+    def receive(self) -> list[Message]:
+        """What it has said since the last call."""
+
+    @abstractmethod
+    def why_gone(self) -> str | None:
+        """Why it executes nothing any more, or is about to be ended by the cluster; None while it may."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Nothing more is expected of it, whichever driver asks."""
+
+
+class Cluster(ABC):
+    """What starts agents on nodes, and knows which of them are gone."""
+
+    grace_s: float
+    """What runs get to reach a checkpoint once their agent is gone."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Becomes the one driver. A TextRecognizerError where it cannot."""
+
+    @abstractmethod
+    def new_agents(self) -> list[tuple[Agent, Mapping[int, Path]]]:
+        """Agents that were not known before, with the runs that an earlier driver gave them, by number."""
+
+    @abstractmethod
+    def keep_up(self) -> None:
+        """Starts agents where some are missing. A TextRecognizerError where there is no hope of that."""
+
+    @abstractmethod
+    def refuse(self, why: str) -> None:
+        """Does without an agent that is of no use, for a reason. A TextRecognizerError where none would be."""
+
+    @abstractmethod
+    def waiting_for(self) -> str:
+        """Why no agent is there yet, for people."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Ends what has not left by itself."""
+
+
+@dataclass(eq=False)
+class _Work:
+    job: Job
+    launch: dict[str, Any]
+
+
+@dataclass(eq=False)
+class _Orphan:
+    """A run whose agent is gone: its process notices, and ends at a checkpoint."""
+
+    job: Job
+    why: str
+    until: float
+
+
+@dataclass(eq=False)
+class _Member:
+    """An agent and what it has.
+
+    Args:
+        number: of the last order.
+    """
+
+    agent: Agent
+    work: dict[int, Job] = field(default_factory=dict)
+    number: int = 0
+    host: str = ""
+    capacity: int = 0
+    has_left: bool = False
+
+
+class Pool:
+    """Jobs on one side, agents on the other. All methods but those of jobs belong to the pool's thread."""
+
+    def __init__(self, cluster: Cluster, most: int | None, tell: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._most = most
+        self._tell = tell
+        self._members: list[_Member] = []
+        self._waiting: deque[_Work] = deque()
+        self._orphans: list[_Orphan] = []
+        self._rejoined: dict[Path, Job] = {}
+        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._ours = versions()
+        self._lost_in_a_row = 0
+        self._said = ""
+        self._closing = False
+        self._killing = False
+        self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
+
+    @property
+    def capacity(self) -> int:
+        """Runs at once: as many as the agents that are there execute; at first one, which waits for them."""
+        there = max(1, sum(member.capacity for member in self._members))
+        return there if self._most is None else min(self._most, there)
+
+    def begin(self) -> None:
+        """Finds the agents that work for this sweep, and starts others."""
+        self._cluster.begin()
+        self._meet()
+        self._rejoined = {job.run.folder: job for member in self._members for job in member.work.values()}
+        self._thread.start()
+
+    def submit(self, run: Run, launch: dict[str, Any]) -> Job:
+        if self._error is not None:
+            raise self._error
+        run.clear_stop_request()
+        job = Job(run, lambda *what: self._commands.put(lambda: self._cancel(*what)))
+        self._commands.put(lambda: self._take(job, launch))
+        if self._error is not None and not job.done():  # the thread ended between the two
+            job.future.set_exception(self._error)
+        return job
+
+    def rejoin(self, run: Run) -> Job | None:
+        return self._rejoined.get(run.folder.resolve())
+
+    def kill(self) -> None:
+        """For signal handlers: takes no lock."""
+        self._killing = self._closing = True
+
+    def close(self) -> None:
+        self._closing = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._cluster.end()
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._step()
+                self._cluster.keep_up()
+                self._assign()
+                time.sleep(_POLL_S)
+            self._wind_up()
+        except BaseException as error:  # noqa: BLE001 - those who wait for a job get it
+            self._give_up(error)
+
+    def _step(self) -> None:
+        self._obey()
+        self._meet()
+        for member in list(self._members):
+            self._hear(member)
+        self._release_orphans()
+
+    def _wind_up(self) -> None:
+        """Until every agent has left, or its time is over."""
+        self._step()
+        while self._waiting:
+            self._waiting.popleft().job.end(Ended(None, "not started: the executor was closed"))
+        self._tell_all({"leave": self._killing})
+        killed = self._killing
+        until = time.monotonic() + self._cluster.grace_s + _MARGIN_S
+        while self._members and time.monotonic() < until:
+            if self._killing and not killed:
+                self._tell_all({"leave": True})
+                killed = True
+            time.sleep(_POLL_S)
+            self._step()
+        for member in self._members:
+            for job in member.work.values():
+                job.end(Ended(None, "its agent did not leave in time", cause=Cause.PREEMPTED))
+        for orphan in self._orphans:
+            orphan.job.end(Ended(None, orphan.why, cause=Cause.PREEMPTED))
+
+    def _tell_all(self, message: Message) -> None:
+        for member in self._members:
+            member.agent.send(message)
+
+    def _obey(self) -> None:
+        try:
+            while True:
+                self._commands.get_nowait()()
+        except Empty:
+            return
+
+    def _take(self, job: Job, launch: dict[str, Any]) -> None:
+        status = read_status(job.run.folder)
+        if status["state"] == "running":  # nobody wrote how it ended: it may be at work where no lock tells
+            self._orphans.append(_Orphan(job, "", time.monotonic() + self._cluster.grace_s + _MARGIN_S))
+        self._waiting.append(_Work(job, launch))
+
+    def _cancel(self, job: Job, kill: bool, reason: str, cause: Cause) -> None:
+        for work in self._waiting:
+            if work.job is job:
+                self._waiting.remove(work)
+                job.end(Ended(None, f"{reason}, before it started", cause=cause))
+                return
+        if job.done():
+            return
+        if not kill:
+            try:
+                job.run.request_stop(reason, cause)
+            except (OSError, RunError) as error:
+                self._tell(f"cannot ask {job.run.id} to stop: {error}")
+            return
+        for member in self._members:
+            for number, its in member.work.items():
+                if its is job:
+                    member.agent.send({"kill": number})
+
+    def _meet(self) -> None:
+        for agent, given in self._cluster.new_agents():
+            member = _Member(agent, number=max(given, default=0))
+            for number, folder in given.items():
+                job = Job(Run(folder), lambda *what: self._commands.put(lambda: self._cancel(*what)))
+                job.state = "running"
+                member.work[number] = job
+            self._members.append(member)
+
+    def _hear(self, member: _Member) -> None:
+        why = member.agent.why_gone()  # before its last messages are read
+        for message in member.agent.receive():
+            self._understand(member, message)
+        if member.has_left or why is not None:
+            self._lose(member, why or "its agent left")
+
+    def _understand(self, member: _Member, message: Message) -> None:
+        if "hello" in message:
+            self._greet(member, message["hello"])
+        elif "running" in message and (job := member.work.get(message["running"])) is not None:
+            job.state, job.place, job.waiting_for = "running", f"{member.host}: {message['place']}", None
+        elif "ended" in message and (job := member.work.pop(message["ended"], None)) is not None:
+            self._lost_in_a_row = 0
+            job.end(ended_from_json(message["how"]))
+        elif "said" in message:
+            self._tell(f"{member.host}: {message['said']}")
+        elif "leaving" in message:
+            member.capacity = 0
+        elif "left" in message:
+            member.has_left = True
+
+    def _greet(self, member: _Member, hello: Mapping[str, Any]) -> None:
+        member.host = str(hello["host"])
+        different = difference(hello["versions"], self._ours)
+        if different is None:
+            member.capacity = int(hello["capacity"])
+            return
+        member.agent.send({"leave": False})
+        self._cluster.refuse(f"the node {member.host} has other versions: {different}")
+
+    def _lose(self, member: _Member, why: str) -> None:
+        self._members.remove(member)
+        member.agent.forget()
+        if not member.has_left:
+            self._tell(f"the agent on {member.host or member.agent.id} is gone: {why}")
+            self._lost_in_a_row += 1
+        if self._lost_in_a_row >= _MOST_FAILURES and not member.host:
+            raise RunError(f"agents end before they execute a run, {_MOST_FAILURES} in a row: {why}")
+        until = time.monotonic() + (0 if member.has_left else self._cluster.grace_s + _MARGIN_S)
+        self._orphans += [_Orphan(job, f"its agent is gone: {why}", until) for job in member.work.values()]
+
+    def _release_orphans(self) -> None:
+        """Runs whose processes are over, for all that can be known, may be started elsewhere."""
+        now = time.monotonic()
+        for orphan in list(self._orphans):
+            held, ended = _condition(orphan.job.run)
+            if not held and (ended or now >= orphan.until):
+                self._orphans.remove(orphan)
+                if orphan.why:
+                    orphan.job.end(Ended(None, orphan.why, cause=Cause.PREEMPTED))
+
+    def _assign(self) -> None:
+        held_back = {orphan.job for orphan in self._orphans}
+        for work in [work for work in self._waiting if work.job not in held_back]:
+            free = [member for member in self._members if len(member.work) < member.capacity]
+            if not free:
+                break
+            # The emptiest first, so that a node's devices and cores are shared as late as possible.
+            self._give(min(free, key=lambda member: len(member.work) / member.capacity), work)
+        self._explain()
+
+    def _give(self, member: _Member, work: _Work) -> None:
+        self._waiting.remove(work)
+        member.number += 1
+        member.work[member.number] = work.job
+        run_folder = str(work.job.run.folder.resolve())
+        member.agent.send({"run": member.number, "folder": run_folder, "launch": work.launch})
+
+    def _explain(self) -> None:
+        if not self._waiting or any(member.capacity for member in self._members):
+            return
+        text = self._cluster.waiting_for()
+        self._waiting[0].job.waiting_for = text
+        if text != self._said:
+            self._said = text
+            self._tell(text)
+
+    def _give_up(self, error: BaseException) -> None:
+        self._error = error if isinstance(error, TextRecognizerError) else RunError(f"the executor failed: {error!r}")
+        jobs = [*(work.job for work in self._waiting), *(orphan.job for orphan in self._orphans)]
+        for job in [*jobs, *(job for member in self._members for job in member.work.values())]:
+            if not job.done():
+                job.future.set_exception(error)
+        while True:  # submitted before the error was known
+            try:
+                self._commands.get_nowait()()
+            except Empty:
+                break
+        for work in self._waiting:
+            if not work.job.done():
+                work.job.future.set_exception(error)
+
+
+def _condition(run: Run) -> tuple[bool, bool]:
+    """Whether a process holds a run as far as can be seen from here, and whether it wrote how it ended."""
+    try:
+        return run.is_held(), read_status(run.folder)["state"] != "running"
+    except RunError:
+        return False, True

@@ -1,0 +1,348 @@
+"""The driver's pool against agents that are told what to say; mailboxes and turns on a real folder. No TensorFlow."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from text_recognizer.errors import RunError
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.devices.requests import DeviceRequest
+from training.executors.base import Ended, Setting
+from training.executors.cluster import mailbox, pool, turn
+from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, make_mailbox
+from training.executors.cluster.messages import (
+    Message,
+    difference,
+    ended_from_json,
+    setting_from_json,
+    setting_to_json,
+    versions,
+)
+from training.executors.cluster.pool import Agent, Cluster, Pool
+from training.executors.cluster.turn import Turn
+from training.runs.causes import Cause
+from training.runs.run import Run
+from training.sweeps.failures import classify
+from training.tests.executor_support import new_run
+
+FINISHED = asdict(Ended(0, "finished"))
+
+
+class ToldAgent(Agent):
+    """Says what a test lets it say."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.got: list[Message] = []
+        self.news: list[Message] = []
+        self.gone: str | None = None
+        self.forgotten = False
+
+    def say(self, *messages: Message) -> None:
+        self.news = [*self.news, *messages]
+
+    def send(self, message: Message) -> None:
+        self.got.append(message)
+        if "leave" in message:
+            self.say({"left": "told to"})
+
+    def receive(self) -> list[Message]:
+        said, self.news = self.news, []
+        return said
+
+    def why_gone(self) -> str | None:
+        return self.gone
+
+    def forget(self) -> None:
+        self.forgotten = True
+
+    def orders(self) -> list[Path]:
+        return [Path(message["folder"]) for message in self.got if "run" in message]
+
+
+class ToldCluster(Cluster):
+    grace_s = 0.0
+
+    def __init__(self) -> None:
+        self.coming: list[tuple[Agent, Mapping[int, Path]]] = []
+        self.refused: list[str] = []
+        self.ended = False
+        self.error: Exception | None = None
+
+    def add(self, name: str, given: Mapping[int, Path] | None = None, **hello: object) -> ToldAgent:
+        agent = ToldAgent(name)
+        agent.say({"hello": {"host": name, "capacity": 1, "versions": versions(), **hello}})
+        self.coming = [*self.coming, (agent, given or {})]
+        return agent
+
+    def begin(self) -> None: ...
+
+    def new_agents(self) -> list[tuple[Agent, Mapping[int, Path]]]:
+        coming, self.coming = self.coming, []
+        return coming
+
+    def keep_up(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def refuse(self, why: str) -> None:
+        self.refused.append(why)
+
+    def waiting_for(self) -> str:
+        return "waiting for a node"
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    monkeypatch.setattr(pool, "_MARGIN_S", 0.0)
+    return ToldCluster()
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def driver(cluster, said):
+    driver = Pool(cluster, None, said.append)
+    yield driver
+    driver.close()
+    assert cluster.ended
+
+
+def test_each_free_place_gets_one_run_and_the_next_when_it_has_ended(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    first, second = (driver.submit(new_run(), {"trial": number}) for number in (1, 2))
+    wait_until(one.orders)
+    assert one.got[0] == {"run": 1, "folder": str(first.run.folder), "launch": {"trial": 1}}
+    one.say({"running": 1, "place": "CPU 0"}, {"ended": 1, "how": FINISHED})
+    assert first.wait(PATIENCE_S)
+    assert (first.exit_code, first.place) == (0, "one: CPU 0")
+    wait_until(lambda: len(one.orders()) == 2)
+    assert not second.done()
+
+
+def test_the_emptiest_agent_is_next_and_capacity_is_what_agents_have(cluster, driver):
+    assert driver.capacity == 1
+    large, small = cluster.add("large", capacity=3), cluster.add("small")
+    driver.begin()
+    wait_until(lambda: driver.capacity == 4)
+    for _ in range(3):
+        driver.submit(new_run(), {})
+    wait_until(lambda: len(large.orders()) == 2)
+    assert len(small.orders()) == 1
+
+
+def test_no_more_runs_at_once_than_asked_for(cluster):
+    cluster.add("large", capacity=8)
+    driver = Pool(cluster, 3, print)
+    driver.begin()
+    wait_until(lambda: driver.capacity == 3)
+    driver.close()
+
+
+def test_the_runs_of_a_lost_agent_end_as_preempted_once_their_processes_are_over(cluster, driver, said):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run(), {})
+    wait_until(one.orders)
+    job.run.hold()  # the process of the run lives on for a moment
+    job.run.set_state("running")
+    one.gone = "node one is down"
+    wait_until(lambda: one.forgotten)
+    assert not job.done()
+    job.run.release()
+    assert job.wait(PATIENCE_S)
+    assert (job.ended.cause, job.ended.exit_code) == (Cause.PREEMPTED, None)
+    assert classify(job.ended, Run.open(job.run.folder).status()) == "preempted"
+    assert said == ["the agent on one is gone: node one is down"]
+
+
+def test_what_an_agent_said_before_it_was_lost_counts(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run(), {})
+    wait_until(one.orders)
+    one.say({"ended": 1, "how": FINISHED})
+    one.gone = "killed"
+    assert job.wait(PATIENCE_S)
+    assert job.exit_code == 0
+
+
+def test_runs_that_an_earlier_driver_gave_away_are_rejoined_not_started_again(cluster, driver):
+    run = new_run()
+    one = cluster.add("one", {7: run.folder})
+    driver.begin()
+    job = driver.rejoin(Run(run.folder))
+    assert job is not None
+    assert driver.rejoin(new_run()) is None
+    driver.submit(new_run(), {})
+    one.say({"ended": 7, "how": FINISHED})
+    assert job.wait(PATIENCE_S)
+    wait_until(one.orders)
+    assert one.got[0]["run"] == 8, "numbers go on where the earlier driver's ended"
+
+
+def test_a_run_of_which_nobody_wrote_the_end_waits_until_its_process_must_be_over(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    run = new_run()
+    run.hold()
+    run.set_state("running")  # by a process on another host, say
+    driver.submit(Run(run.folder), {})
+    other = driver.submit(new_run(), {})
+    wait_until(one.orders)
+    assert one.orders() == [other.run.folder]
+    run.release()
+    one.say({"ended": 1, "how": FINISHED})
+    wait_until(lambda: len(one.orders()) == 2)
+    assert one.orders()[1] == run.folder
+
+
+def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_asked(cluster, driver, said):
+    driver.begin()
+    waiting = driver.submit(new_run(), {})
+    wait_until(lambda: waiting.waiting_for)
+    assert said == ["waiting for a node"]
+    waiting.cancel(reason="enough")
+    assert waiting.wait(PATIENCE_S)
+    assert waiting.ended.reason == "enough, before it started"
+    one = cluster.add("one")
+    running = driver.submit(new_run(), {})
+    wait_until(one.orders)
+    running.cancel(reason="enough", cause=Cause.INTERRUPTED)
+    wait_until(running.run.stop_requested)
+    running.cancel(kill=True)
+    wait_until(lambda: {"kill": 1} in one.got)
+
+
+def test_a_node_with_other_versions_gets_no_runs(cluster, driver):
+    other = cluster.add("old", versions={**versions(), "keras": "3.0"})
+    driver.begin()
+    wait_until(lambda: cluster.refused)
+    ours = versions()["keras"]
+    assert cluster.refused == [f"the node old has other versions: keras is 3.0 there and {ours} here"]
+    assert {"leave": False} in other.got
+
+
+def test_what_differs_between_nodes_is_named():
+    ours = versions()
+    assert difference(ours, ours) is None
+    assert difference({**ours, "numpy": None}, ours) == f"numpy is not installed there and {ours['numpy']} here"
+    code = "the code of Text Recognizer"
+    assert difference({**ours, code: {"git_commit": "1"}}, {**ours, code: {"git_commit": "2"}}) == (
+        f"{code} is not the driver's"
+    )
+
+
+def test_when_there_is_no_hope_of_agents_jobs_get_the_error(cluster, driver):
+    driver.begin()
+    job = driver.submit(new_run(), {})
+    cluster.error = RunError("the node n1 does not see the folder")
+    with pytest.raises(RunError, match="does not see"):
+        job.future.result(PATIENCE_S)
+    with pytest.raises(RunError, match="does not see"):
+        driver.submit(new_run(), {}).future.result(0)
+
+
+def test_closing_tells_agents_to_leave_and_waits_for_them(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run(), {})
+    wait_until(one.orders)
+    waiting = driver.submit(new_run(), {})
+    one.say({"ended": 1, "how": FINISHED})
+    assert job.wait(PATIENCE_S)
+    driver.close()
+    assert {"leave": False} in one.got
+    assert waiting.done()
+
+
+def test_settings_and_ends_survive_the_way():
+    setting = Setting(2, DeviceRequest(2, ("0", "1"), 6000), ["wandb"], ["acme"], True, Path("/nowhere"))
+    assert setting_from_json(setting_to_json(setting)) == Setting(
+        2, DeviceRequest(2, ("0", "1"), 6000), ["wandb"], ["acme"], True
+    )
+    ended = Ended(None, "killed", 9, True, 1.5, 0.5, 300.0, 10.0, Cause.OUT_OF_MEMORY)
+    assert ended_from_json({**asdict(ended), "cause": "out_of_memory"}) == ended
+
+
+def test_messages_arrive_whole_and_once_and_half_a_line_of_a_dead_writer_is_cut_off(tmp_path):
+    make_mailbox(tmp_path / "m")
+    path = tmp_path / "m" / "orders.jsonl"
+    inbox = Inbox(path)
+    Outbox(path).send({"run": 1})
+    with open(path, "a") as file:
+        file.write('{"run": 2, "fol')
+    assert inbox.receive() == [{"run": 1}]
+    Outbox(path).send({"run": 3})  # the next driver's
+    assert inbox.receive() == [{"run": 3}]
+    assert inbox.receive() == []
+
+
+def test_a_message_that_a_full_disk_kept_back_goes_with_the_next(tmp_path, monkeypatch):
+    make_mailbox(tmp_path / "m")
+    path = tmp_path / "m" / "reports.jsonl"
+    outbox = Outbox(path)
+
+    def full(descriptor, row):
+        os.write(descriptor, b'{"en')
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mailbox, "append_line", full)
+        with pytest.raises(RunError, match="full"):
+            outbox.send({"ended": 1})
+    outbox.send({"ended": 2})
+    assert Inbox(path).receive() == [{"ended": 1}, {"ended": 2}]
+
+
+def test_a_beat_is_told_by_change_not_by_clocks(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(mailbox, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    beat, pulse = Beat(tmp_path / "beat"), Pulse(tmp_path / "beat")
+    assert not pulse.is_there()
+    now[0] = 107.0
+    assert pulse.silent_s() == 7
+    beat.beat()
+    os.utime(tmp_path / "beat", (0, 0))  # a host whose clock is wrong
+    assert pulse.silent_s() == 0
+    now[0] = 107.5
+    beat.beat()  # too early: nothing is written
+    assert pulse.silent_s() == 0.5
+    now[0] = 108.0
+    beat.beat()
+    assert pulse.silent_s() == 0
+
+
+def test_turns_count_up_and_an_earlier_driver_gives_up(tmp_path):
+    first = Turn.take(tmp_path)
+    first.beat()
+    second = Turn.take(tmp_path)
+    assert (first.number, second.number) == (1, 2)
+    with pytest.raises(RunError, match="taken this sweep over"):
+        first.beat()
+    second.beat()
+    assert second.is_ours()
+
+
+def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(turn, "time", SimpleNamespace(sleep=lambda _: (tmp_path / "driver.1.beat").write_text("2")))
+    (tmp_path / "driver.1").write_text("process 7 on elsewhere")
+    (tmp_path / "driver.1.beat").write_text("1")
+    with pytest.raises(RunError, match="driven by process 7 on elsewhere already"):
+        Turn.take(tmp_path)
+    monkeypatch.setattr(turn, "time", SimpleNamespace(sleep=lambda _: None))
+    assert Turn.take(tmp_path).number == 2
+    assert (tmp_path / "driver.2").read_text().endswith(f" on {socket.gethostname()}")
