@@ -55,7 +55,8 @@ def _scale(values: Sequence[float], start: float, end: float) -> tuple[list[floa
     """Ticks, and where on the image a value is."""
     low, high = min(values), max(values)
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        half = max(0.5, abs(low) / 2)  # of a large number, less is lost in rounding
+        low, high = low - half, high + half
     return ticks(low, high), lambda value: start + (value - low) / (high - low) * (end - start)
 
 

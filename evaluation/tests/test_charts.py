@@ -41,3 +41,8 @@ def test_ticks_are_round_numbers_inside_the_range():
     assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
     assert ticks(0.13, 0.97) == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert ticks(-3, 4) == [-2, 0, 2, 4]
+
+
+def test_a_single_value_may_be_as_large_as_numbers_are():
+    for value in (1e16, -1e30, 1e300, 0.0):
+        assert "<polyline" in line_chart({"loss": [(1, value)]}, "epoch", "loss")

@@ -1,6 +1,7 @@
 """Runs of other trackers as run folders, marked as imported: they are listed, shown and compared like one's own."""
 
 import csv
+import hashlib
 import json
 import re
 import time
@@ -18,6 +19,7 @@ from training.runs.run import Run
 
 # Stands for the parts of a spec, of which other trackers know nothing: such a run cannot be repeated.
 IMPORTED = "imported"
+_UNIQUE = ("mlflow", "wandb")  # their ids are of one run wherever its files lie
 
 
 def import_runs(path: Path, group: str | None = None, root: Path | None = None) -> tuple[list[Run], int]:
@@ -52,12 +54,14 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
 def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
     spec = ExperimentSpec(IMPORTED, IMPORTED, IMPORTED, train_args=_settings(found.params), experiment_group=group)
     name = f"{found.kind}-{re.sub(r'[^A-Za-z0-9_.=-]+', '-', found.id).strip('-.')[-100:]}"
-    if ((root or runs_folder()) / group_folder_name(group) / name).exists():
+    place = (root or runs_folder()) / group_folder_name(group)
+    about = {"kind": found.kind, "from": str(found.source.resolve()), "id": found.id}
+    if (place / name).exists() and not _is_of(place / name, about):  # another run whose name looks the same
+        name += f"-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
+    if (place / name).exists():
         return None
     run = Run.create(spec, name, root)
-    run.write_json(
-        "launch.json", {"attempts": [], "imported": {"kind": found.kind, "from": str(found.source.resolve())}}
-    )
+    run.write_json("launch.json", {"attempts": [], "imported": about})
     for step, row in sorted(found.rows.items()):
         epoch = row.pop("epoch", None)
         run.log({"epoch": epoch if is_count(epoch) else step, "step": step, **row})
@@ -74,6 +78,16 @@ def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
     )
     run.release()
     return run
+
+
+def _is_of(folder: Path, about: dict[str, str]) -> bool:
+    """Whether a run was imported from this one; of what cannot be read, it is taken for granted."""
+    try:
+        known = Run(folder).read_json("launch.json").get("imported")
+    except RunError:
+        return True
+    parts = ("id",) if about["kind"] in _UNIQUE else ("id", "from")
+    return not isinstance(known, dict) or all(known.get(part, about[part]) == about[part] for part in parts)
 
 
 def _settings(params: dict[str, Any]) -> dict[str, Any]:

@@ -112,3 +112,18 @@ def test_damaged_files_cost_what_is_damaged_only(place):
     (place / "mlruns" / "run-x.wandb").write_bytes(b":W&B\xe1\xbe\x00" + struct.pack("<IHB", 0, 60000, 1) + b"short")
     [run], _ = import_runs(place / "mlruns")
     assert values(run, "loss") == [(1, 0.5)]
+
+
+def test_runs_whose_names_look_the_same_are_all_imported_and_only_once(place):
+    (place / "old.csv").write_text("run,epoch,loss\na/b,1,0.5\na b,1,0.75\n")
+    (place / "other").mkdir()
+    (place / "other" / "old.csv").write_text("run,epoch,loss\na/b,1,0.25\n")
+    for _ in range(2):
+        made = [*import_runs(place / "old.csv")[0], *import_runs(place / "other" / "old.csv")[0]]
+        losses = sorted(row["loss"] for run in (place / "runs" / "old").iterdir() for row in Run(run).rows())
+        assert losses == [0.25, 0.5, 0.75]
+    assert made == []
+    mlflow(place / "mlruns" / "ab12")
+    import_runs(place / "mlruns")
+    (place / "mlruns").rename(place / "moved")
+    assert import_runs(place / "moved", "mlruns") == ([], 1)

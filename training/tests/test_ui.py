@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -344,3 +345,18 @@ def test_the_command_serves_without_tensorflow_writes_nothing_and_ends_with_ctrl
     said, _ = process.communicate(timeout=PATIENCE_S)
     assert {"tensorflow", "keras", "wandb"}.isdisjoint(eval(said.splitlines()[-1]))
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_nothing_is_told_of_what_a_link_leads_to(root, client, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    secret = made(elsewhere, "secret", 0.5)
+    secret.write_json("environment.json", {"word": "tulip"})
+    row = {"position": 0, "label": "tulip", "predicted": "tulip", "confidence": 0.5, "loss": 0.5}
+    (secret.folder / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    two = made(root, "two", 0.5)
+    (two.folder / "predictions.jsonl").symlink_to(secret.folder / "predictions.jsonl")
+    (root / "default" / "out").symlink_to(secret.folder)
+    for key in ("default/two", "default/out"):
+        assert "tulip" not in client.get("/api/run", params={"run": key}).text
+        answer = client.get("/api/samples", params={"run": key})
+        assert (answer.status_code, "is a link that leads out" in answer.text) == (400, True)

@@ -97,13 +97,13 @@ class Page:
     def samples(self, request: Request) -> dict[str, Any]:
         from training.ui import samples
 
-        order, row = request.query_params.get("order", "worst"), self._fresh().row(_key(request))
+        order, row = request.query_params.get("order", "worst"), self._fresh().row_inside(_key(request))
         return samples.samples(row, order, _number(request, "count", 24), _number(request, "seed", 0))
 
     def picture(self, request: Request) -> bytes:
         from training.ui import samples
 
-        row, split = self._fresh().row(_key(request)), request.query_params.get("split", "test")
+        row, split = self._fresh().row_inside(_key(request)), request.query_params.get("split", "test")
         return samples.picture(row, _number(request, "position", -1), split)
 
     def data(self, _: Request) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Page:
     def dataset(self, request: Request) -> dict[str, Any]:
         from training.ui import data_views
 
-        row, split = self._fresh().row(_key(request)), request.query_params.get("split", "train")
+        row, split = self._fresh().row_inside(_key(request)), request.query_params.get("split", "train")
         return data_views.dataset(row, split, _number(request, "seed", 0))
 
     def stop(self, asked: dict[str, Any]) -> dict[str, str]:

@@ -73,6 +73,17 @@ class Index:
                 raise RunError(f"there is no run '{key}' in {self.root}.")
             return self._rows[key]
 
+    def row_inside(self, key: str) -> RunRow:
+        """One run whose files may be read.
+
+        Raises:
+            RunError: there is none, or a link of it leads out of the folder.
+        """
+        row = self.row(key)
+        if (out := link_that_leads_out(row.folder, self.root)) is not None:
+            raise RunError(_no_way_out(out, self.root))
+        return row
+
     def key_of(self, folder: Path) -> str | None:
         """The key of a run's folder; None where it is not below this one."""
         try:
@@ -183,17 +194,21 @@ def _signature(folder: Path) -> _Signature:
 
 
 def _read(folder: Path, root: Path) -> RunRow | None:
-    out = _link_that_leads_out(folder, root)
+    out = link_that_leads_out(folder, root)
     if out is not None:
-        reason = f"{out} is a link that leads out of {root}. To see where it leads: text-recognizer ui FOLDER."
-        return RunRow(folder, {}, "damaged", {}, reason)
+        return RunRow(folder, {}, "damaged", {}, _no_way_out(out, root))
     try:
         return read_row(folder)
     except (RunError, OSError, ValueError) as error:
         return RunRow(folder, {}, "damaged", {}, str(error))
 
 
-def _link_that_leads_out(folder: Path, root: Path) -> Path | None:
+def _no_way_out(link: Path, root: Path) -> str:
+    return f"{link} is a link that leads out of {root}. To see where it leads: text-recognizer ui FOLDER."
+
+
+def link_that_leads_out(folder: Path, root: Path) -> Path | None:
+    """The folder itself, or the first link in it, that leads out of another folder."""
     if folder.is_symlink():
         return folder
     try:

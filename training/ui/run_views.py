@@ -14,7 +14,7 @@ from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
 from training.terminal.tables import shown
-from training.ui.index import Index
+from training.ui.index import Index, link_that_leads_out
 from training.ui.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
 
 MOST_COMPARED = 20
@@ -129,12 +129,21 @@ def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
         "shown": {name: shown(name, value) for name, value in row.summary.items()},
         "damage": row.damage or _damage(run),
         "ending": _ending(index, row),
+        "commands": _commands(row),
+        **(_NOTHING if link_that_leads_out(row.folder, index.root) else _records(run)),
+        **({} if is_brief else _files(row)),
+    }
+
+
+_NOTHING: dict[str, Any] = {"environment": None, "attempts": [], "figures": None, "has_predictions": False}
+
+
+def _records(run: Run) -> dict[str, Any]:
+    return {
         "environment": _told(lambda: run.read_json("environment.json") if run.has("environment.json") else None),
         "attempts": _told(run.attempts),
         "figures": _told(lambda: figures(run.read_json("evaluation.json")) if run.has("evaluation.json") else None),
-        "has_predictions": (row.folder / "predictions.jsonl").is_file(),
-        "commands": _commands(row),
-        **({} if is_brief else _files(row)),
+        "has_predictions": (run.folder / "predictions.jsonl").is_file(),
     }
 
 
