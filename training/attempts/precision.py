@@ -13,7 +13,7 @@ def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | N
     Args:
         asked: train_args.mixed_precision.
         begun: what the training computed in so far: it stays, so that a resumed run ends with an undisturbed one's
-            numbers.
+            numbers. "auto" is that of a checkpoint of before there was a choice: float32.
     Raises:
         SpecError: float16 where no GPU would make it faster.
     """
@@ -26,7 +26,7 @@ def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | N
             "Use 'auto' or 'off'."
         )
     if begun is not None:
-        return begun, None
+        return "off" if begun == "auto" else begun, None
     if asked not in ("auto", "bfloat16"):
         return asked, None
     if all(map(_gpu_is_fast, gpus)) if gpus else _cpu_is_fast():

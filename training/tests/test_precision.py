@@ -61,6 +61,11 @@ def test_a_gpu_counts_by_what_it_can_compute_and_the_processor_no_more(capabilit
     assert choose_precision("float16") == ("float16", None)
 
 
+def test_a_training_begun_before_there_was_auto_stays_in_float32(processor):
+    processor("amx_bf16 amx_tile")
+    assert choose_precision("auto", "auto") == ("off", None)
+
+
 def test_bfloat16_asked_for_where_it_is_slow_is_warned_of_and_trains_as_off_does(processor, capfd):
     processor("avx512f")
     weights = []
