@@ -64,7 +64,7 @@ An offline-first laboratory for handwriting recognition.
 commands:
 {listed}
 
-text-recognizer help COMMAND tells more.
+See also: text-recognizer help COMMAND
 
 {EXAMPLES}"""
 

@@ -34,10 +34,8 @@ def _main(argv: Sequence[str] | None) -> int:
         epilog="example:\n  prepare_experiments training/experiments/sample.json | parallel -j2",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON with experiment_group and experiments")
-    parser.add_argument("--gpu", default="-1", help="for each command (default: %(default)s, a free one)")
-    parser.add_argument(
-        "--skip-invalid", action="store_true", help="leave out, with the reason, what cannot be trained"
-    )
+    parser.add_argument("--gpu", default="-1", help="GPU for each command (default: %(default)s, a free one)")
+    parser.add_argument("--skip-invalid", action="store_true", help="skip invalid experiments, and say why")
     arguments = parser.parse_args(argv)
     if arguments.file.suffix != ".json":
         raise SpecError(f"{arguments.file} is no JSON file. A W&B sweep YAML is run by run_sweep or wandb agent.")

@@ -63,7 +63,7 @@ EXAMPLES = """examples:
   run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
   run_experiment spec.json --dry-run                  what would run: completed spec, parameters, images
   run_experiment --resume last                        resume the newest run
-  run_experiment --resume last --extend epochs=20     train a finished run on, to 20 epochs in all
+  run_experiment --resume last --extend epochs=20     extend a finished run to 20 epochs in total
   run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
 
 any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
@@ -85,12 +85,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
     add("--overrides", metavar="FILE", help="a JSON or YAML file of values by (dotted) key")
     add("--resume", metavar="RUN", help="resume a run: its folder, its id, the start of its id, or last")
-    add("--extend", metavar="LENGTH", help="with --resume: train on to epochs=N, or minutes=N, in all")
+    add("--extend", metavar="LENGTH", help="with --resume: extend to epochs=N or minutes=N in total")
     gpus = "1: that GPU; -1: wait for a free one; 2x or 0,1: several; none: CPU (default: a free one, if any)"
     add("--gpu", metavar="G", help=gpus)
     add("--gpu-memory", metavar="M", help="share a GPU: 6GiB of it, or 0.5 of it")
-    add("--gpu-force", action="store_true", help="also take GPUs that programs outside the leases use")
-    add("--id", metavar="ID", help="the id of the new run (default: made of the time and the network)")
+    add("--gpu-force", action="store_true", help="also use GPUs that are busy with other programs")
+    add("--id", metavar="ID", help="id of the new run (default: built from the time and the network)")
     add("--save", action="store_true", help="promote the model as MODEL_DATASET_NETWORK")
     add_tracking_arguments(parser)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")

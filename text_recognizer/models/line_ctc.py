@@ -35,7 +35,7 @@ class LineModelCtc(ReadsLines):
 
     Args:
         decoding: "greedy" takes the best class of every frame; "beam" searches the best text, once training is over.
-        beam_width: texts that a search follows at once.
+        beam_width: number of hypotheses in beam search.
         language_model: order of a character n-gram model that a search listens to, learnt from the texts of the
             training lines; null for none.
         lexicon: whether a search prefers words that occur in the texts of the training lines.

@@ -56,8 +56,8 @@ class Datasets(Command):
         showing = add_action(commands, "show", run_show, "draw samples of a dataset with their labels into a picture")
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
-        showing.add_argument("--seed", type=int, default=0, metavar="N", help="of their choice (default: %(default)s)")
-        showing.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="with the characters of the labels")
+        showing.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
+        showing.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
         picture = Path("samples.png")
         showing.add_argument("--output", type=Path, default=picture, metavar="FILE", help="(default: %(default)s)")
 
@@ -65,22 +65,24 @@ class Datasets(Command):
         verifying = add_action(
             commands, "verify", run_verify, "compare everything fetched or converted with its hashes"
         )
-        verifying.add_argument("names", nargs="*", metavar="NAME", help="a table or dataset class; by default all")
+        verifying.add_argument(
+            "names", nargs="*", metavar="NAME", help="a name in the registry, or a dataset class (default: all)"
+        )
         updating = add_action(
             commands, "update", run_update, "write hashes of files that have changed into the registry"
         )
         for action in (fetching, updating):
-            action.add_argument("names", nargs="+", metavar="NAME", help="a table of the registry")
+            action.add_argument("names", nargs="+", metavar="NAME", help="a name in the registry")
 
         adding = add_action(commands, "add", run_add, "compute size and hash of files and write their table")
-        adding.add_argument("name", metavar="NAME", help="the new table")
+        adding.add_argument("name", metavar="NAME", help="the new name in the registry")
         adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
         for key in ABOUT_KEYS:
             adding.add_argument(f"--{key}", default=None, metavar="TEXT")
-        adding.add_argument("--login", metavar="TEXT", help="where to register; others then place the files themselves")
-        adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected; one for each file")
-        adding.add_argument("--endpoint-url", metavar="URL", help="server of s3:// addresses, where it is not AWS")
-        adding.add_argument("--replace", action="store_true", help="replace the table of this name")
+        adding.add_argument("--login", metavar="TEXT", help="where users register to download the files")
+        adding.add_argument("--sha256", action="append", default=[], metavar="HASH", help="expected hash; one per file")
+        adding.add_argument("--endpoint-url", metavar="URL", help="server for s3:// addresses (default: AWS)")
+        adding.add_argument("--replace", action="store_true", help="replace the entry of this name")
 
         exporting = add_action(commands, "export", run_export, "write a dataset of lines for other tools")
         for action in (showing, exporting):

@@ -44,7 +44,7 @@ class Export(Command):
             metavar="NAME[:ARGS]",
             help=f"{', '.join(exports.MODEL_EXPORTS)}, or package.module:Class",
         )
-        parser.add_argument("--quantize", choices=("int8",), help="weights and computation in bytes")
+        parser.add_argument("--quantize", choices=("int8",), help="quantize weights and activations to 8 bits")
         parser.add_argument(
             "--output", type=Path, metavar="PATH", help="a new file or folder (default: named after the run)"
         )

@@ -1,4 +1,4 @@
-"""text-recognizer forecast: how many more samples a wanted error rate needs, from runs with fewer."""
+"""text-recognizer forecast: estimate how many samples a target error rate needs."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ class Forecast(Command):
             "points", nargs="+", metavar="RUN", help="folder, id, start of an id, last; or SAMPLES=RATE"
         )
         parser.add_argument("--wanted", type=float, required=True, metavar="RATE", help="error rate, like 0.1")
-        parser.add_argument("--metric", default=METRIC, help="of the runs, smaller is better (default: %(default)s)")
+        parser.add_argument("--metric", default=METRIC, help="metric to minimize (default: %(default)s)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 

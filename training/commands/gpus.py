@@ -32,7 +32,7 @@ class Gpus(Command):
         forms.add_argument(
             "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="refresh until Ctrl-C"
         )
-        forms.add_argument("--clear-quarantine", metavar="UUID", help="give a repaired GPU back to the runs")
+        forms.add_argument("--clear-quarantine", metavar="UUID", help="release a repaired GPU from quarantine")
         parser.set_defaults(run=run)
 
 

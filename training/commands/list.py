@@ -1,4 +1,4 @@
-"""text-recognizer list: what can be named in a spec or on a command line, with its arguments."""
+"""text-recognizer list: list what a spec or command line can name, with arguments."""
 
 import argparse
 import json

@@ -46,29 +46,29 @@ class Predict(Command):
             "images",
             nargs="+",
             metavar="IMAGE",
-            help="images of what the bundle was trained to read; ALTO or PAGE XML files whose lines are read; folders "
+            help="images of characters, lines or pages, as the bundle reads them; ALTO or PAGE XML; folders "
             "of these; http(s) addresses; - for standard input",
         )
         parser.add_argument(
             "--bundle",
             help=f"a bundle or run: folder, id, or last (default: one that reads digits; of pages, {LINE_READER})",
         )
-        parser.add_argument("--pages", action="store_true", help="images are pages, of which --bundle reads the lines")
-        parser.add_argument("--detector", metavar="BUNDLE", help="as --pages, and this bundle finds the lines")
+        parser.add_argument("--pages", action="store_true", help="find the lines of pages first")
+        parser.add_argument("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --pages)")
         parser.add_argument(
             "--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line"
         )
-        parser.add_argument("--confidence", action="store_true", help="texts say how sure each line and word is")
+        parser.add_argument("--confidence", action="store_true", help="print the confidence of each line and word")
         parser.add_argument(
             "--format",
             choices=FORMATS,
-            help="text (the default), json (an object an image, with alternatives and places), alto, page (PAGE XML) "
+            help="text (the default), json (alternatives and positions too), alto, page (PAGE XML) "
             "or hocr; XML files are copied with the texts in their own lines, unless another format is given",
         )
-        parser.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
-        parser.add_argument("--output", type=Path, metavar="FOLDER", help="write a file for each image into a folder")
+        parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
+        parser.add_argument("--output", type=Path, metavar="FOLDER", help="write one file per image into this folder")
         parser.add_argument(
-            "--allow-host", action="append", default=[], metavar="HOST", help="as of serve, for addresses to read from"
+            "--allow-host", action="append", default=[], metavar="HOST", help="as in serve, for image URLs"
         )
         parser.add_argument("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)

@@ -30,7 +30,7 @@ class Promote(Command):
         parser.add_argument(
             "source", metavar="RUN", help="a run, sweep or bundle: folder, id, start of an id, last, or a model's name"
         )
-        parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="such as line-reader")
+        parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="its name, like line-reader")
         parser.add_argument("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 

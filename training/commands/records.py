@@ -40,25 +40,27 @@ class Records(Command):
 
         writing = add_action(commands, "write", run_write, "write a dataset as shards; goes on where it was stopped")
         writing.add_argument("dataset", metavar="DATASET", help="a dataset class")
-        writing.add_argument("folder", type=Path, metavar="FOLDER", help="of the shards")
+        writing.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the shards")
         writing.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
-        writing.add_argument("--encoding", choices=ENCODINGS, help="of pictures (default: that of the form)")
-        writing.add_argument("--shard-size", type=_positive, default=4096, metavar="N", help="the most records of one")
-        writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="of the order (default: 1)")
+        writing.add_argument("--encoding", choices=ENCODINGS, help="encoding of images (default: that of the form)")
+        writing.add_argument(
+            "--shard-size", type=_positive, default=4096, metavar="N", help="records per shard (default: %(default)s)"
+        )
+        writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="seed of the shuffle (default: 1)")
 
         reading = add_action(commands, "read", run_read, "list records, or extract pictures and a table")
         reading.add_argument("--limit", type=_positive, default=20, metavar="N", help="rows (default: %(default)s)")
-        reading.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder for all pictures")
+        reading.add_argument("--output", type=Path, metavar="FOLDER", help="write all images to this new folder")
 
         checking = add_action(commands, "check", run_check, "read everything; name damage and labels that collide")
-        checking.add_argument("--output", type=Path, metavar="FILE", help="a sheet of sample pictures")
-        checking.add_argument("--count", type=_positive, default=40, metavar="N", help="of samples")
-        checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="with the characters of the labels")
+        checking.add_argument("--output", type=Path, metavar="FILE", help="write a sheet of sample images")
+        checking.add_argument("--count", type=_positive, default=40, metavar="N", help="samples (default: %(default)s)")
+        checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
 
         mending = add_action(commands, "relabel", run_relabel, "write new shards with other labels")
         for action in (reading, checking, mending):
             action.add_argument("records", type=Path, metavar="RECORDS", help="a folder of shards, or one shard")
-        mending.add_argument("folder", type=Path, metavar="FOLDER", help="of the new shards")
+        mending.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the new shards")
         labels = "ids of texts: JSON, one text a line (.txt), a char_dict or a pickle"
         mending.add_argument(
             "--labels", type=Path, metavar="FILE", help=f"the right {labels} (default: all characters, sorted)"
@@ -68,11 +70,11 @@ class Records(Command):
                 option, dest="old_labels", type=Path, metavar="FILE", help=f"for records without texts: {labels}"
             )
         for action in (writing, reading, checking, mending):
-            action.add_argument("--form", choices=FORMS, help="the keys and file names (default: as they are found)")
-            action.add_argument("--keys", default="{}", metavar="JSON", help="where the form has other keys")
+            action.add_argument("--form", choices=FORMS, help="names of keys and files (default: detected)")
+            action.add_argument("--keys", default="{}", metavar="JSON", help="replacements for keys of the form")
             action.add_argument("--json", action="store_true", help="print JSON instead of tables")
         for action in (writing, mending):
-            action.add_argument("--processes", type=_positive, metavar="N", help="default: as many as there are cores")
+            action.add_argument("--processes", type=_positive, metavar="N", help="processes (default: one per core)")
 
 
 def run_write(args: argparse.Namespace) -> int:

@@ -30,24 +30,22 @@ class Serve(Command):
             "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
         )
         parser.add_argument("--bundle", help="a bundle or run: folder, id, or last; or the name of a model")
+        parser.add_argument("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
         parser.add_argument(
-            "--models", type=Path, metavar="DIR", help="all models promoted into this folder, and what will be"
-        )
-        parser.add_argument(
-            "--detector", metavar="BUNDLE", help="finds the lines of pages (default: they are found without training)"
+            "--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)"
         )
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-        parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
+        parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any free port)")
         parser.add_argument(
             "--allow-host",
             action="append",
             default=[],
             metavar="HOST",
-            help="a name, IP address or network that image_url may lead to although it is not public; may be repeated",
+            help="host or network that image_url may use although it is not public; may be repeated",
         )
-        parser.add_argument("--batch", type=int, default=32, metavar="N", help="lines read at once (default: 32)")
+        parser.add_argument("--batch", type=int, default=32, metavar="N", help="maximum batch size (default: 32)")
         parser.add_argument(
-            "--queue", type=int, default=64, metavar="N", help="predictions at once, before 503 (default: 64)"
+            "--queue", type=int, default=64, metavar="N", help="predictions that may wait (default: 64)"
         )
         parser.add_argument("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)

@@ -53,7 +53,7 @@ class Sweeps(Command):
         add("list", _list, "all sweeps, the newest first")
         add("show", _show, "a sweep and its trials, best first")
         explain = add("explain", _explain, "why each trial was suggested, stopped or failed")
-        explain.add_argument("--trial", type=int, metavar="N", help="only this one")
+        explain.add_argument("--trial", type=int, metavar="N", help="only this trial")
         export = add("export", _export, "as an Optuna study, for optuna-dashboard")
         export.add_argument("file", type=Path, metavar="FILE.db", help="the SQLite file to write")
         for action, (_, what) in _WISHES.items():

@@ -8,21 +8,21 @@ from text_recognizer.registry import add_kind
 # Class and summary; `--help` shows the summary without importing the class.
 _COMMANDS = {
     "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export, import"),
-    "sweeps": ("Sweeps", "look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export"),
+    "sweeps": ("Sweeps", "look at sweeps and control them: list, show, explain, pause, resume, stop, cancel, export"),
     "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
-    "watch": ("Watch", "runs at work and devices in the terminal, live"),
-    "sync": ("Sync", "send runs and sweeps to W&B that were made offline"),
-    "predict": ("Predict", "read characters, lines or pages in image files"),
-    "serve": ("Serve", "answer predictions over HTTP, with a page in the browser"),
-    "evaluate": ("Evaluate", "measure a trained bundle on a split of its dataset"),
-    "promote": ("Promote", "give the model of a run a name that predict, evaluate and training take"),
+    "watch": ("Watch", "running runs and devices in the terminal, live"),
+    "sync": ("Sync", "send offline runs and sweeps to W&B"),
+    "predict": ("Predict", "read characters, lines or pages in images"),
+    "serve": ("Serve", "serve predictions over HTTP, with a page in the browser"),
+    "evaluate": ("Evaluate", "evaluate a trained bundle on a split of a dataset"),
+    "promote": ("Promote", "store the model of a run under a name for predict, evaluate and training"),
     "models": ("Models", "promoted models and their versions: list, show, rollback, push, pull"),
-    "forecast": ("Forecast", "how many more samples a wanted error rate needs, from runs with fewer"),
-    "export": ("Export", "write a trained bundle as ONNX or as a SavedModel, checked"),
+    "forecast": ("Forecast", "estimate how many samples a target error rate needs"),
+    "export": ("Export", "export a trained bundle as ONNX or SavedModel, and verify it"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
     "records": ("Records", "TFRecords of characters or lines: write, read, check, relabel"),
-    "gpus": ("Gpus", "devices, who holds them and who waits"),
-    "list": ("ListNames", "what can be named in a spec or on a command line, with its arguments"),
+    "gpus": ("Gpus", "show devices, and the runs that hold or wait for them"),
+    "list": ("ListNames", "list what a spec or command line can name, with arguments"),
 }
 SUMMARIES = {name: summary for name, (_, summary) in _COMMANDS.items()}
 COMMANDS = {name: f"training.commands.{name}:{command}" for name, (command, _) in _COMMANDS.items()}

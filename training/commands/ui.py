@@ -19,10 +19,12 @@ class Ui(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
-        parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="holds run folders (default: yours)")
+        parser.add_argument(
+            "folder", nargs="?", type=Path, metavar="FOLDER", help="folder with run folders (default: your runs)"
+        )
         parser.add_argument("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
         parser.add_argument(
-            "--host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: %(default)s)"
+            "--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default: %(default)s)"
         )
         parser.add_argument("--no-browser", action="store_true", help="only print the address")
         parser.set_defaults(run=_run)

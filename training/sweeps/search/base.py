@@ -64,7 +64,7 @@ def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
     """The search that a sweep's plan asks for.
 
     Args:
-        allow_repeats: random and bayes may suggest a point again.
+        allow_repeats: let random and bayes suggest the same point again.
     Raises:
         SpecError: there is no such search, or it needs a package that is not installed.
     """
