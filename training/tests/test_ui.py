@@ -80,6 +80,28 @@ def test_the_table_is_that_of_runs_list(root, client, capsys):
         assert [row[2:] for row in shown["rows"]] == [line.split() for line in lines[: len(shown["rows"])]]
 
 
+def test_the_first_rows_are_shown_before_all_runs_are_read(root, page, client, monkeypatch):
+    for number in range(3):
+        made(root, f"run-{number}", 0.5)
+        os.utime(root / "default" / f"run-{number}", (number, number))
+    monkeypatch.setattr("training.ui.app.FIRST_S", 0.0)
+    first = client.get("/api/runs", params={"first": 2}).json()
+    assert (first["total"], first["unread"], first["rows"]) == (3, 3, [])
+    page.index.refresh(within_s=60)
+    first = client.get("/api/runs", params={"first": 2}).json()
+    assert (len(first["rows"]), first["passed"], first["unread"]) == (2, 3, 0)
+    ticks = page.poller.ticks
+    rest = client.get("/api/runs", params={"tick": first["tick"]}).json()
+    assert (rest["rows"][:2], len(rest["rows"]), page.poller.ticks) == (first["rows"], 3, ticks)
+
+
+def test_runs_that_were_left_unread_are_read_at_the_next_look(root):
+    made(root, "one", 0.5)
+    index = Index(root)
+    assert (index.refresh(within_s=0), index.unread) == (set(), 1)
+    assert (index.refresh(thorough=False), index.unread) == ({"default/one"}, 0)
+
+
 def test_a_mistyped_filter_gets_the_sentence_of_runs_list(root, client, capsys):
     made(root, "one", 0.9)
     assert text_recognizer(["runs", "list", "--filter", "test_acuracy>0"]) == 2

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.resources
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # each view is imported by who asks for it first: the page it
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
 _MOST_BODY = 10_000
+FIRST_S = 0.3  # for reading new runs before the first rows are shown
 Answer = Callable[[Request], Any]
 Scope = MutableMapping[str, Any]
 
@@ -84,14 +86,16 @@ class Page:
         return self.index
 
     def runs(self, request: Request) -> dict[str, Any]:
-        self.poller.refresh()  # also where it is done every second: who asks for the table wants new runs now
-        asked = request.query_params
+        """The table; with `first`, so many rows of it, of what can be read at once."""
+        asked, first = request.query_params, _number(request, "first", 0)
+        if self.index.unread or asked.get("tick") != str(self.poller.ticks):  # also where it is done every second
+            self.poller.refresh(within_s=FIRST_S if first else math.inf)
         columns = [column for column in asked.get("columns", "").split(",") if column]
         by, filters, sort = asked.get("by"), asked.getlist("filter"), asked.get("sort") or None
         if by:
             found = run_views.grouped(self.index, filters, sort, columns, by)
         else:
-            found = run_views.table(self.index, filters, sort, columns)
+            found = run_views.table(self.index, filters, sort, columns, first or None)
         return {"tick": self.poller.ticks, **found}
 
     def samples(self, request: Request) -> dict[str, Any]:

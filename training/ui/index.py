@@ -1,11 +1,12 @@
 """Index: the runs below a folder as rows, each read again only when its files have changed."""
 
+import math
 import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from text_recognizer.errors import RunError
@@ -16,7 +17,6 @@ from training.runs.run_table import RunRow, read_row
 DEEPEST = 4
 _TICK_NS = 1_000_000_000
 AT_WORK = ("created", "running")
-_Signature = tuple[Any, ...]
 
 
 class Index:
@@ -30,29 +30,38 @@ class Index:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self.unread = 0  # runs that were found, and not read yet
         self._lock = threading.Lock()
         self._rows: dict[str, RunRow] = {}
         self._signatures: dict[str, _Signature] = {}
-        self._places: dict[Path, int] = {}
+        self._places: dict[str, int] = {}
 
-    def refresh(self, thorough: bool = True) -> set[str]:
+    def refresh(self, thorough: bool = True, within_s: float = math.inf) -> set[str]:
         """Reads what has changed; the keys of these runs, of new and of lost ones.
 
         Args:
             thorough: look at those that have ended too. New runs are looked for where a folder of runs has changed.
+            within_s: when this time is over, the oldest of the new runs stay unread.
         Raises:
             RunError: the folder cannot be looked into.
         """
         with self._lock:
-            if not thorough and all(_mtime_ns(folder) == seen for folder, seen in self._places.items()):
+            is_settled = not self.unread and all(_mtime_ns(folder) == seen for folder, seen in self._places.items())
+            if not thorough and is_settled:
                 live = [key for key, row in self._rows.items() if row.state in AT_WORK]
-                return {key for key in live if self._update(key, self._rows[key].folder)}
+                return {key for key in live if self._update(key, _signature(str(self._rows[key].folder)))}
             self._places = {}
-            found = {key_below(self.root, folder): folder for folder in runs_below(self.root, self._places)}
-            lost = self._rows.keys() - found.keys()
-            for key in lost:
-                del self._rows[key], self._signatures[key]
-            return lost | {key for key, folder in found.items() if self._update(key, folder)}
+            found = {key_below(self.root, folder): _signature(folder) for folder in runs_below(self.root, self._places)}
+            changed = self._rows.keys() - found.keys()
+            self.unread, until = 0, time.monotonic() + within_s
+            for key in sorted(found, key=lambda key: found[key].changed_ns, reverse=True):
+                if key not in self._rows and time.monotonic() >= until:
+                    self.unread += 1
+                elif self._update(key, found[key]):
+                    changed.add(key)
+            self._rows = {key: self._rows[key] for key in found if key in self._rows}
+            self._signatures = {key: self._signatures[key] for key in self._rows}
+            return changed
 
     def rows(self) -> list[RunRow]:
         with self._lock:
@@ -92,13 +101,12 @@ class Index:
             return None
         return key if key in self._rows else None
 
-    def _update(self, key: str, folder: Path) -> bool:
-        signature = _signature(folder)
+    def _update(self, key: str, signature: "_Signature") -> bool:
         before = self._rows.get(key)
         is_same = before is not None and signature == self._signatures[key]
-        if is_same and (before.state != "running" or Run(folder).is_held()):  # type: ignore[union-attr]
+        if is_same and (before.state != "running" or Run(before.folder).is_held()):  # type: ignore[union-attr]
             return False
-        row = _read(folder, self.root)
+        row = _read(Path(signature.folder), self.root)
         self._signatures[key] = signature
         if row is None:
             return self._rows.pop(key, None) is not None
@@ -106,16 +114,21 @@ class Index:
         return row != before
 
 
-def key_below(root: Path, folder: Path) -> str:
+def key_below(root: Path, folder: str | Path) -> str:
     """The path of a folder below another, as it can stand in an address.
 
     Raises:
         ValueError: it is not below the other.
     """
-    return quote_from_bytes(os.fsencode(folder.relative_to(root)), safe="/=+,@ ")
+    above, path = f"{root}/".replace("//", "/"), str(folder)
+    if path == str(root):
+        return "."
+    if not path.startswith(above):
+        raise ValueError(f"{path} is not below {root}.")
+    return quote_from_bytes(os.fsencode(path[len(above) :]), safe="/=+,@ ")
 
 
-def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
+def runs_below(root: Path, places: dict[str, int]) -> Iterator[str]:
     """Folders in which runs were begun, and links that lead out of the folder. Hidden folders are passed over.
 
     Args:
@@ -123,9 +136,9 @@ def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
     Raises:
         RunError: the folder cannot be looked into.
     """
-    places[root] = _settled_ns(root)
+    places[str(root)] = _settled_ns(str(root))
     if was_begun(root):
-        yield root
+        yield str(root)
         return
     try:
         os.scandir(root).close()
@@ -133,40 +146,40 @@ def runs_below(root: Path, places: dict[Path, int]) -> Iterator[Path]:
         return
     except OSError as error:
         raise RunError(f"cannot look for runs in {root}: {error.strerror or error}.") from None
-    yield from _below(root, root, DEEPEST, places)
+    yield from _below(str(root), root, DEEPEST, places)
 
 
-def _below(folder: Path, root: Path, levels: int, places: dict[Path, int]) -> Iterator[Path]:
+def _below(folder: str, root: Path, levels: int, places: dict[str, int]) -> Iterator[str]:
+    """Paths are texts here: of tens of thousands, making objects would take most of the time."""
     places[folder] = _settled_ns(folder)  # before it is read: what comes meanwhile is seen the next time
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:  # a group that this user may not look into
         return
     for entry in entries:
-        path = Path(entry.path)
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():
-            if path.is_dir() and leads_out(path, root):
-                yield path
+            if os.path.isdir(entry.path) and leads_out(Path(entry.path), root):  # noqa: PTH112
+                yield entry.path
         elif entry.is_dir(follow_symlinks=False):
-            if was_begun(path):
-                yield path
+            if os.path.lexists(f"{entry.path}/status.json") or was_begun(Path(entry.path)):
+                yield entry.path
             elif levels > 1:
-                yield from _below(path, root, levels - 1, places)
+                yield from _below(entry.path, root, levels - 1, places)
             else:
-                places[path] = _settled_ns(path)
+                places[entry.path] = _settled_ns(entry.path)
 
 
-def _settled_ns(folder: Path) -> int:
+def _settled_ns(folder: str) -> int:
     """When a folder was changed last; of one that just was, nothing: the clock of a file system may tick too seldom."""
     found = _mtime_ns(folder)
     return found if time.time_ns() - found > _TICK_NS else -1
 
 
-def _mtime_ns(folder: Path) -> int:
+def _mtime_ns(folder: str) -> int:
     try:
-        return folder.stat().st_mtime_ns
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116
     except OSError:
         return 0
 
@@ -181,16 +194,23 @@ def leads_out(path: Path, root: Path) -> bool:
         return True
 
 
-def _signature(folder: Path) -> _Signature:
-    """Changes whenever a file of the folder is replaced: files are written beside, and renamed."""
-    found: list[Any] = []
-    for path in (folder, folder / "status.json"):
+class _Signature(NamedTuple):
+    """Changes whenever a file of a run is replaced: files are written beside, and renamed."""
+
+    folder: str
+    changed_ns: int
+    facts: tuple[int, ...]
+
+
+def _signature(folder: str) -> _Signature:
+    facts: list[int] = []
+    for path in (folder, f"{folder}/status.json"):
         try:
-            stat = path.stat()
-            found += [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+            found = os.stat(path)  # noqa: PTH116
+            facts += [found.st_mtime_ns, found.st_size, found.st_ino]
         except OSError as error:
-            found.append(error.errno)
-    return tuple(found)
+            facts += [error.errno or 0]
+    return _Signature(folder, facts[0], tuple(facts))
 
 
 def _read(folder: Path, root: Path) -> RunRow | None:

@@ -78,14 +78,16 @@ class Poller:
             self._next.set()
             self._next = asyncio.Event()
 
-    def refresh(self, thorough: bool = True) -> None:
+    def refresh(self, thorough: bool = True, within_s: float = math.inf) -> None:
         """Looks now.
 
+        Args:
+            thorough, within_s: as for the index.
         Raises:
             RunError: the folder cannot be looked into.
         """
         with self._refreshing:
-            changed = self.index.refresh(thorough)
+            changed = self.index.refresh(thorough, within_s)
             if changed:
                 self._changes.append((self.ticks + 1, changed))
             self._looked_s = time.monotonic()

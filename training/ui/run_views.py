@@ -26,9 +26,13 @@ def cells(row: RunRow, columns: Sequence[str]) -> list[str]:
     return [shown(column, row.value(column)) for column in columns]
 
 
-def table(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str]) -> dict[str, Any]:
+def table(
+    index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], most: int | None = None
+) -> dict[str, Any]:
     """The rows that pass all filters.
 
+    Args:
+        most: rows in the answer.
     Raises:
         SpecError: a filter that cannot be read, or a column that no run has.
     """
@@ -39,9 +43,11 @@ def table(index: Index, filters: Sequence[str], sort: str | None, columns: Seque
         columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
     return {
         "folder": str(index.root),
-        "total": len(every),
+        "total": len(every) + index.unread,
+        "unread": index.unread,
+        "passed": len(rows),
         "columns": list(columns),
-        "rows": [[keys[id(row)], row.state, *cells(row, columns)] for row in rows],
+        "rows": [[keys[id(row)], row.state, *cells(row, columns)] for row in rows[:most]],
     }
 
 

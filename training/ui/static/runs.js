@@ -4,12 +4,13 @@ import { el, isNumber, state } from "./dom.js";
 import { get, listen, query } from "./api.js";
 
 const ROW_PX = 32;
+const FIRST = 100;
 const STATES = ["", "running", "finished", "stopped", "failed", "preempted", "died", "created", "damaged"];
 
 export async function runs(place, params, change) {
   const ticked = new Set();
   let shown = { columns: [], rows: [], total: 0, tick: 0 };
-  let again = null;
+  let again = null, loads = 0;
 
   const message = el("p", { class: "soft", role: "status" });
   const problem = el("p", { class: "error", role: "alert" });
@@ -50,17 +51,33 @@ export async function runs(place, params, change) {
     chips.replaceChildren(...filters().map((text) => el("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${text}`,
       onclick: () => set({ filter: filters().filter((one) => one !== text) }) }, text, el("span", { "aria-hidden": "true" }, "×"))));
     chips.hidden = !filters().length;
-    try {
-      shown = await get("runs", { filter: filters(), sort: params.get("sort"), columns: params.get("columns"), by: params.get("by") });
-      problem.textContent = "";
-    } catch (error) {
-      problem.textContent = error.message;
-      return;
+    const asked = { filter: filters(), sort: params.get("sort"), columns: params.get("columns"), by: params.get("by") };
+    const turn = ++loads;
+    // The first rows at once, of what the server can read in a moment; then all of them.
+    for (const part of asked.by ? [{}] : [{ first: FIRST }, {}]) {
+      try {
+        const found = await get("runs", { ...asked, ...part, tick: part.first ? null : shown.tick });
+        if (turn !== loads) return;
+        shown = found;
+        problem.textContent = "";
+      } catch (error) {
+        if (part.first) continue; // runs that are not read yet may have the column
+        problem.textContent = error.message;
+        return;
+      }
+      tellCount();
+      drawHead();
+      draw();
+      if (shown.rows.length === shown.passed && !shown.unread) return;
     }
-    if (shown.by) message.textContent = `${shown.rows.length.toLocaleString()} groups of ${shown.total.toLocaleString()} runs; each figure is the mean of so many runs with its 95 % interval`;
-    else message.textContent = shown.total ? `${shown.rows.length.toLocaleString()} of ${shown.total.toLocaleString()} runs in ${shown.folder}` : `There are no runs in ${shown.folder} yet.`;
-    drawHead();
-    draw();
+  }
+
+  function tellCount() {
+    const [rows, passed, total] = [shown.rows.length, shown.passed, shown.total].map((count) => count?.toLocaleString());
+    if (shown.by) message.textContent = `${rows} groups of ${total} runs; each figure is the mean of so many runs with its 95 % interval`;
+    else if (!shown.total) message.textContent = `There are no runs in ${shown.folder} yet.`;
+    else if (shown.unread) message.textContent = `the newest ${passed} of ${total} runs in ${shown.folder}; reading the others …`;
+    else message.textContent = `${passed} of ${total} runs in ${shown.folder}`;
   }
 
   function drawHead() {
