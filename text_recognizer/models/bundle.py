@@ -118,9 +118,11 @@ class Bundle:
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
         return self._with_what_was_learnt(model)
 
-    def load_to_read(self) -> Model:
+    def load_to_read(self, threads: int = 0) -> Model:
         """The model for readings alone; by its ONNX twin where there is one and onnxruntime: no TensorFlow is imported.
 
+        Args:
+            threads: that the twin computes one batch in; 0 takes as many as there are cores.
         Raises:
             DataError: as `load`.
         """
@@ -133,7 +135,7 @@ class Bundle:
             return self.load()
         self.check_files()
         model = build_model(self.spec, self.data_spec)
-        model.runtime = twin_outputs(self.folder / TWIN, self.data_spec)
+        model.runtime = twin_outputs(self.folder / TWIN, self.data_spec, threads)
         return self._with_what_was_learnt(model)
 
     def _with_what_was_learnt(self, model: Model) -> Model:

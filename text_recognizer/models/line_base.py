@@ -87,13 +87,12 @@ class ReadsLines(Model):
     def predict(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[Prediction]:
         """Readings of images (H, W, 1) of the dataset's height and of any width."""
         widths = np.array([image.shape[1] for image in images], np.int32)
-        readings: list[Prediction | None] = [None] * len(images)
-        for positions in by_width(self.padded_widths(widths), self.score_batch_size):
-            padded = self._padded([images[position] for position in positions])
-            outputs = self.outputs(padded)
-            for position, reading in zip(positions, self.readings(outputs, widths[positions]), strict=True):
-                readings[position] = reading
-        return [reading for reading in readings if reading is not None]
+        order, readings = np.argsort(widths, kind="stable"), dict[int, Prediction]()
+        for start in range(0, len(order), self.score_batch_size):
+            positions = order[start : start + self.score_batch_size]  # of like widths: decoded together
+            outputs = self._outputs_of_lines([images[position] for position in positions])
+            readings |= zip(positions.tolist(), self.readings(outputs, widths[positions]), strict=True)
+        return [readings[position] for position in range(len(images))]
 
     def score_order(self, split: Split, positions: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
         for places in by_width(self.padded_widths(lines_of(split).widths[positions]), self.score_batch_size):
@@ -128,6 +127,16 @@ class ReadsLines(Model):
     def smallest_width(self) -> int:
         """Narrower images are padded to it."""
         return WIDTH_STEP_PX
+
+    def _outputs_of_lines(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+        """(B, T, …) outputs of lines in the order of their widths; those of narrower lines end in zeros."""
+        widths = self.padded_widths(np.array([image.shape[1] for image in images]))
+        groups = by_width(widths, len(images))
+        found = [one for group in groups for one in self.outputs(self._padded([images[place] for place in group]))]
+        padded = np.zeros((len(found), max(map(len, found)), *found[0].shape[1:]), found[0].dtype)
+        for row, one in zip(padded, found, strict=True):
+            row[: len(one)] = one
+        return padded
 
     def _padded(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(B, H, W, 1) of one padded width."""

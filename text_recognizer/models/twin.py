@@ -21,14 +21,16 @@ def can_run() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
-def twin_outputs(path: Path, data_spec: DataSpec) -> Outputs:
-    """A function of images (B, H, W, C) to logits (B, …).
+def twin_outputs(path: Path, data_spec: DataSpec, threads: int = 0) -> Outputs:
+    """A function of images (B, H, W, C) to logits (B, …), which several threads may call at once.
 
+    Args:
+        threads: that one call computes in; 0 takes as many as there are cores.
     Raises:
         DataError: the file is damaged, or its network is of other images or classes.
     """
     try:
-        outputs = session_outputs(path)
+        outputs = session_outputs(path, threads)
         height, width, channels = data_spec.input_shape
         found = outputs(np.zeros((1, height, width or 4 * height, channels), np.uint8)).shape
     except Exception as error:  # noqa: BLE001 - onnxruntime's own kinds of errors are no part of its interface
@@ -38,11 +40,12 @@ def twin_outputs(path: Path, data_spec: DataSpec) -> Outputs:
     return outputs
 
 
-def session_outputs(path: Path) -> Outputs:
+def session_outputs(path: Path, threads: int = 0) -> Outputs:
     """The same for any file that `exports.onnx` has written, unchecked."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     # Threads that wait for the next picture must not keep a core busy meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A network may name another file for its weights, in the working folder: below a file there is none.

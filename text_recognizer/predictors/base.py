@@ -20,23 +20,32 @@ class Predictor(ABC):
     """Reads images with one trained bundle.
 
     Args:
-        bundle: a bundle or its folder, a run folder, or the name of a promoted model.
+        bundle: a bundle or its folder, a run folder, or the name of a promoted model; None takes the shipped one.
         alternatives: readings to list for each image; None lists those that the model finds anyway.
+        threads: that one call computes in where a bundle has an ONNX twin; 0 takes as many as there are cores.
     Raises:
         DataError: there is no such bundle, it is damaged, or it reads something else.
     """
 
     target: ClassVar[str]  # what an image shows, as in DataSpec.target
+    shipped: ClassVar[str]
     _model: Model
 
-    def __init__(self, bundle: Bundle | str | Path, alternatives: int | None = None) -> None:
-        self.bundle = find_bundle(bundle)
+    def __init__(
+        self, bundle: Bundle | str | Path | None = None, alternatives: int | None = None, threads: int = 0
+    ) -> None:
+        self.bundle = find_bundle(self.shipped if bundle is None else bundle)
         found = self.bundle.data_spec.target
         if found != self.target:
             does = "finds lines on pages" if found == "pixels" else f"reads a {found}"
             raise DataError(f"the bundle {self.bundle.folder} {does}, it does not read a {self.target}.")
-        self._model = self.bundle.load_to_read()
+        self._model = self.bundle.load_to_read(threads)
         self._model.alternatives = alternatives
+
+    @property
+    def can_share_cores(self) -> bool:
+        """Whether several threads may read at once; TensorFlow takes all cores for itself."""
+        return self._model.runtime is not None
 
     def predict(self, image: ImageSource) -> Prediction:
         """The reading of one image: an array, a path, an open file or its bytes. Ink may be dark or light.

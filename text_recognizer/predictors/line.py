@@ -21,10 +21,13 @@ class LinePredictor(Predictor):
     """Reads text lines: `LinePredictor().predict("line.png").text`. Arguments as of Predictor."""
 
     target = "line"
+    shipped = DEFAULT_BUNDLE
     _model: ReadsLines
 
-    def __init__(self, bundle: Bundle | str | Path = DEFAULT_BUNDLE, alternatives: int | None = None) -> None:
-        super().__init__(bundle, alternatives)
+    def __init__(
+        self, bundle: Bundle | str | Path | None = None, alternatives: int | None = None, threads: int = 0
+    ) -> None:
+        super().__init__(bundle, alternatives, threads)
         self.form = LineForm.of(self.bundle.data_spec)
         height = self.bundle.data_spec.input_shape[0]
         stroke = np.full((height, 8 * height), 255, np.uint8)

@@ -11,8 +11,8 @@ from text_recognizer.predictors.line import LinePredictor
 PREDICTORS: dict[str, type[Predictor]] = {"character": CharacterPredictor, "line": LinePredictor}
 
 
-def load(bundle: Bundle | str | Path) -> Predictor:
-    """The predictor of a bundle.
+def load(bundle: Bundle | str | Path, threads: int = 0) -> Predictor:
+    """The predictor of a bundle; `threads` as of Predictor.
 
     Raises:
         DataError: there is no such bundle, it is damaged, or it finds lines and reads nothing.
@@ -24,4 +24,4 @@ def load(bundle: Bundle | str | Path) -> Predictor:
             f"the bundle {found.folder} works on images of {target} and reads no text. "
             f"Expected one that reads: {', '.join(PREDICTORS)}."
         )
-    return PREDICTORS[target](found)
+    return PREDICTORS[target](found, threads=threads)

@@ -80,7 +80,7 @@ class ParagraphTextRecognizer:
     Args:
         detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
             them without training.
-        reader: likewise; reads them. By default the reader that comes along.
+        reader: likewise, or a predictor; reads them. By default the reader that comes along.
         alternatives: readings to list for a line; see LinePredictor.
     Raises:
         DataError: a bundle is missing, or does something else.
@@ -89,13 +89,13 @@ class ParagraphTextRecognizer:
     def __init__(
         self,
         detector: Bundle | str | Path | None = None,
-        reader: Bundle | str | Path = DEFAULT_BUNDLE,
+        reader: LinePredictor | Bundle | str | Path = DEFAULT_BUNDLE,
         alternatives: int | None = None,
     ) -> None:
         self.detector = None if detector is None else find_bundle(detector)
         if self.detector is not None and self.detector.data_spec.target != "pixels":
             raise DataError(f"the bundle {self.detector.folder} does not find lines.")
-        self.reader = LinePredictor(reader, alternatives)
+        self.reader = reader if isinstance(reader, LinePredictor) else LinePredictor(reader, alternatives)
         alphabet = "".join(self.reader.bundle.data_spec.classes)
         self._right_to_left = has_right_to_left(alphabet) and runs_right_to_left(alphabet)
         model = self.detector.load_to_read() if self.detector else None

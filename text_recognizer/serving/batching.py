@@ -1,67 +1,82 @@
-"""Batcher: what many requests bring, read together by one thread."""
+"""Batcher: what many requests bring, read together by a few threads."""
 
+import heapq
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, eq=False)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    size: int
+    future: "Future[Result]" = field(default_factory=Future)
+
+
 class Batcher(Generic[Item, Result]):
-    """Reads whatever has gathered while the last batch was read: full batches under load, no waiting without.
+    """Reads whatever has gathered while the last batches were read: large batches under load, no waiting without.
+
+    A batch holds the item that has waited longest and those nearest to it in size, but leaves the other threads their
+    share: one that takes everything would let them, and whoever prepares the next items, idle.
 
     Args:
-        read: the results of items, in their order.
+        read: the results of items, in their order; called in all threads at once.
         most: items of a batch.
     """
 
-    def __init__(self, read: Callable[[Sequence[Item]], Sequence[Result]], most: int) -> None:
+    def __init__(self, read: Callable[[Sequence[Item]], Sequence[Result]], most: int, threads: int = 1) -> None:
         self._read = read
         self._most = most
-        self._waiting: SimpleQueue[tuple[Item, Future[Result]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
-        self._thread.start()
+        self._changed = threading.Condition()
+        self._waiting: list[_Waiting[Item, Result]] = []
+        self._is_closed = False
+        self._threads = [threading.Thread(target=self._work, name="batches", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, item: Item) -> "Future[Result]":
+    def submit(self, item: Item, size: int = 0) -> "Future[Result]":
         """The result of an item, later. The caller bounds how many wait."""
-        future: Future[Result] = Future()
-        self._waiting.put((item, future))
-        return future
+        waiting: _Waiting[Item, Result] = _Waiting(item, size)
+        with self._changed:
+            self._waiting.append(waiting)
+            self._changed.notify()
+        return waiting.future
 
     def close(self) -> None:
         """Reads what waits, then ends."""
-        self._waiting.put(None)
-        self._thread.join()
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
-        is_open = True
-        while is_open:
-            batch, is_open = self._next_batch()
-            chosen = [(item, future) for item, future in batch if future.set_running_or_notify_cancel()]
+        while batch := self._next_batch():
+            chosen = [one for one in batch if one.future.set_running_or_notify_cancel()]
             if not chosen:
                 continue
             try:
-                results = self._read([item for item, _ in chosen])
+                results = self._read([one.item for one in chosen])
             except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, and the thread go on
-                for _, future in chosen:
-                    future.set_exception(error)
+                for one in chosen:
+                    one.future.set_exception(error)
                 continue
-            for (_, future), result in zip(chosen, results, strict=True):
-                future.set_result(result)
+            for one, result in zip(chosen, results, strict=True):
+                one.future.set_result(result)
 
-    def _next_batch(self) -> tuple[list[tuple[Item, "Future[Result]"]], bool]:
-        """Waits for the first item only; and whether more may come."""
-        batch = []
-        entry = self._waiting.get()
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) == self._most:
-                return batch, True
-            try:
-                entry = self._waiting.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
+    def _next_batch(self) -> list[_Waiting[Item, Result]]:
+        """Waits for the first item only; nothing once the batcher is closed and all is read."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            if not self._waiting:
+                return []
+            first, share = self._waiting[0], -(-len(self._waiting) // len(self._threads))
+            batch = heapq.nsmallest(min(self._most, share), self._waiting, key=lambda one: abs(one.size - first.size))
+            taken = set(batch)
+            self._waiting = [one for one in self._waiting if one not in taken]
+            return batch

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import Bundle
+from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.load import load
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.promoted import ModelStore
 from text_recognizer.serving.metrics import Metrics
-from text_recognizer.serving.reading import ServedModel
+from text_recognizer.serving.reading import CORES, ServedModel
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import did_you_mean
 
@@ -33,9 +34,10 @@ class Maker:
     detector: Bundle | None = None
 
     def __call__(self, name: str, version: str, bundle: Bundle) -> ServedModel:
-        pages = ParagraphTextRecognizer(self.detector, bundle) if bundle.data_spec.target == "line" else None
-        predictor = load(bundle) if pages is None else pages.reader
-        return ServedModel(name, version, predictor, self.metrics, self.most_batch, pages)
+        predictor = load(bundle, threads=1)  # as many batches at once as there are cores take fewer turns than one
+        pages = ParagraphTextRecognizer(self.detector, predictor) if isinstance(predictor, LinePredictor) else None
+        threads = CORES if predictor.can_share_cores else 1
+        return ServedModel(name, version, predictor, self.metrics, self.most_batch, pages, threads)
 
 
 class Shelf:

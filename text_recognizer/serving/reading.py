@@ -25,8 +25,8 @@ Layout = Literal["line", "page"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 _Prepared = tuple[Grey, list[Box], list[Grey]]
 
-# As many as there are cores: a large page takes up to 1 GB while it is unpacked.
-_PREPARING = ThreadPoolExecutor(os.cpu_count(), "pictures")
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is unpacked
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ class ReadPicture:
 
 
 class ServedModel:
-    """Prepares pictures in a few threads and reads them in one, in batches.
+    """Prepares pictures in a few threads and reads them in others, in batches.
 
     Args:
         name: under which it is asked for.
         most_batch: lines or characters read at once; 1 reads one after the other.
         pages: finds the lines of pages, where the predictor reads lines.
+        threads: that read at once.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class ServedModel:
         metrics: Metrics,
         most_batch: int,
         pages: ParagraphTextRecognizer | None = None,
+        threads: int = 1,
     ) -> None:
         self.name = name
         self.version = version
@@ -104,7 +106,7 @@ class ServedModel:
         self._metrics = metrics
         self._users = 0
         self._is_retired = False
-        self._batcher = Batcher(self._read_batch, most_batch)
+        self._batcher = Batcher(self._read_batch, most_batch, threads)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -127,7 +129,8 @@ class ServedModel:
         try:
             prepare = self._prepared_page if layout == "page" else self._prepared
             page, boxes, prepared = await asyncio.get_running_loop().run_in_executor(_PREPARING, prepare, image)
-            predictions = await asyncio.gather(*(asyncio.wrap_future(self._batcher.submit(one)) for one in prepared))
+            waiting = [self._batcher.submit(one, one.shape[1]) for one in prepared]
+            predictions = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         finally:
             self._users -= 1
             self._close_if_unused()

@@ -177,6 +177,42 @@ def test_what_gathers_while_a_batch_is_read_is_the_next_batch():
     batcher.close()
 
 
+def test_a_batch_holds_what_has_waited_longest_and_those_of_like_size():
+    begun, go_on = threading.Event(), threading.Event()
+    batches = []
+
+    def read(items):
+        batches.append(sorted(items))
+        begun.set()
+        go_on.wait(PATIENCE_S)
+        return items
+
+    batcher = Batcher(read, most=2)
+    batcher.submit(0)
+    assert begun.wait(PATIENCE_S)
+    for size in (500, 90, 480, 100):
+        batcher.submit(size, size)
+    go_on.set()
+    batcher.close()
+    assert batches == [[0], [480, 500], [90, 100]]
+
+
+def test_a_thread_leaves_the_others_their_share_of_what_waits():
+    both, batches = threading.Barrier(2), []
+
+    def read(items):
+        batches.append(len(items))
+        if len(batches) <= 2:
+            both.wait(PATIENCE_S)  # passed only where two threads read at once
+        return items
+
+    batcher = Batcher(read, most=8, threads=2)
+    futures = [batcher.submit(item) for item in range(6)]
+    assert [future.result(PATIENCE_S) for future in futures] == list(range(6))
+    batcher.close()
+    assert max(batches) <= 3
+
+
 def test_a_batcher_that_is_closed_reads_what_waits_first():
     batcher: Batcher[int, int] = Batcher(lambda items: items, most=2)
     futures = [batcher.submit(item) for item in range(5)]

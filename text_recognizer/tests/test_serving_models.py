@@ -144,7 +144,7 @@ def test_a_model_that_is_replaced_finishes_what_it_reads():
         return await reading
 
     assert asyncio.run(replaced_while_reading()).confidence == 0.75
-    assert not model._batcher._thread.is_alive()
+    assert not any(thread.is_alive() for thread in model._batcher._threads)
 
 
 class PageFinder(ParagraphTextRecognizer):
