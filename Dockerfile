@@ -1,7 +1,7 @@
 # The prediction service. onnxruntime reads the ONNX twins of bundles: there is no TensorFlow in the image.
 #   tasks/build_api_docker.sh && tasks/run_api_docker.sh
 FROM python:3.11-slim
-RUN useradd --create-home api
+RUN useradd --create-home --uid 1000 api
 WORKDIR /repo
 # First what seldom changes, so that a change of the code installs nothing anew.
 COPY constraints.txt tasks/api_requirements.txt ./
@@ -12,7 +12,7 @@ COPY evaluation evaluation
 COPY training training
 COPY text_recognizer text_recognizer
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --no-deps .
-USER api
+USER 1000
 WORKDIR /home/api
 ENV PYTHONUNBUFFERED=1
 EXPOSE 8000

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style, types, shell scripts and known vulnerabilities. All checks run; the exit code is 1 when any of them failed.
+# Style, types, shell scripts, the Dockerfile and known vulnerabilities. All checks run; the exit code is 1 when any of them failed.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" || exit 1
 failed=0
@@ -11,5 +11,6 @@ check ruff check .
 check ruff format --check .
 check mypy
 check shellcheck --external-sources --source-path=SCRIPTDIR tasks/*.sh .ci/run
+check hadolint Dockerfile
 check tasks/audit.sh
 exit "$failed"

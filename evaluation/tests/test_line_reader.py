@@ -4,13 +4,23 @@ import json
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from evaluation.lines import pooled_rates
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, Font
+from text_recognizer.images.read import png_bytes
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
+from text_recognizer.serving.addresses import AllowList
+from text_recognizer.serving.app import make_app
+from text_recognizer.serving.fetching import Fetcher
+from text_recognizer.serving.metrics import Metrics
+from text_recognizer.serving.models import Shelf
+from text_recognizer.serving.reading import ServedModel
+from text_recognizer.serving.service import Service
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.file_server import FileServer
 
 TEXTS = ["The letter was written in Paris", "on the 12th of August 1914,", "and nobody has read it since."]
 HIGHEST_CHARACTER_ERROR_RATE = 0.2
@@ -33,6 +43,19 @@ def error_rate(readings):
 def test_lines_of_a_new_font_are_read_without_naming_a_bundle():
     readings = LinePredictor().predict_many([drawn(text) for text in TEXTS])
     assert error_rate([one.text for one in readings]) <= HIGHEST_CHARACTER_ERROR_RATE
+
+
+def test_the_request_of_an_older_client_is_answered_by_the_shipped_reader(recognizer):
+    # GET with image_url, each plus sign of the file's name percent-encoded.
+    path = "/emnist_lines/or+if+used+the+results.png"
+    model = ServedModel("line-reader", "1", recognizer.reader, Metrics(), 8)
+    with FileServer({path: png_bytes(drawn(TEXTS[0]))}) as server:
+        service = Service(Shelf(model), Metrics(), Fetcher(AllowList.of(["127.0.0.1"])))
+        with TestClient(make_app(service)) as client:
+            url = server.url(path.replace("+", "%2B"))
+            found = client.get(f"/v1/predict?image_url={url}").json()
+    assert pooled_rates(TEXTS[:1], [found["pred"]])["character_error_rate"] <= HIGHEST_CHARACTER_ERROR_RATE
+    assert 0 < found["conf"] < 1
 
 
 def test_a_page_is_read_without_naming_a_bundle(recognizer):

@@ -58,7 +58,9 @@ class Calibration:
 
     @classmethod
     def of_lines(cls, texts: Sequence[str], readings: Sequence[Prediction]) -> "Calibration":
-        """Learnt from lines as a model decodes them, and what they say."""
+        """Learnt from lines as a model decodes them, and what they say; nothing where it is sure of no number."""
+        if not all(np.isfinite([reading.confidence, *_parts(reading.characters)]).all() for reading in readings):
+            return cls()
         flags = [right_characters(*one) for one in zip(texts, readings, strict=True)]
         found = cls(character=_fitted([_parts(reading.characters) for reading in readings], flags))
         readings = [found.of_line(reading) for reading in readings]

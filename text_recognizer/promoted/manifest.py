@@ -16,7 +16,7 @@ from text_recognizer.whole_files import sha256_of
 
 MANIFEST = "promoted.json"
 FORMAT = 1
-MOST_BYTES, MOST_FILE_BYTES = 1 << 24, 1 << 32
+MOST_BYTES, MOST_BUNDLE_BYTES = 1 << 24, 1 << 33
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,10 +62,13 @@ class Manifest:
                 )
             found, problems = check_value(MANIFEST, cls, value)
             problems = problems or [
-                f"it names {name!r}, which is no file inside the bundle, too large, or without its hash."
+                f"it names {name!r}, which is no file inside the bundle, or without its hash or size."
                 for name, facts in found.files.items()
-                if not is_plain_name(name) or not is_digest(facts.sha256) or facts.size_bytes > MOST_FILE_BYTES
+                if not is_plain_name(name) or not is_digest(facts.sha256) or facts.size_bytes < 0
             ]
+            size_bytes = sum(facts.size_bytes for facts in found.files.values()) if not problems else 0
+            if size_bytes > MOST_BUNDLE_BYTES:
+                problems.append(f"its files have {size_bytes:,} bytes, at most {MOST_BUNDLE_BYTES:,} are kept.")
         except (ValueError, KeyError, TypeError) as error:
             found, problems = None, [f"{type(error).__name__}: {error}."]
         if found is None or problems:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest, is_plain_name
 from text_recognizer.settings import models_folder
@@ -64,12 +64,16 @@ class ModelStore:
         return sorted(path.parent.name for path in self._names.glob(f"*/{CURRENT}"))
 
     def state(self) -> tuple[tuple[str, int, int], ...]:
-        """Another value whenever a name came, went, or stands for another version; costs one look at each name."""
+        """Another value whenever a name came, went, stands for another version, or a file of its bundle has changed."""
         found = []
         for name in self.names():
-            with suppress(OSError):  # removed between the two looks, or out of reach for a moment
-                state = (self._names / name / CURRENT).stat()
-                found.append((name, state.st_ino, state.st_mtime_ns))
+            paths = [self._names / name / CURRENT]
+            with suppress(OSError, TextRecognizerError):  # a damaged record: there is no bundle to look at
+                paths += sorted(self.current(name).folder.iterdir())
+            for path in paths:
+                with suppress(OSError):  # removed between the two looks, or out of reach for a moment
+                    state = path.stat()
+                    found.append((str(path), state.st_ino, state.st_mtime_ns))
         return tuple(found)
 
     def versions(self, name: str) -> list[Version]:
@@ -158,7 +162,7 @@ class ModelStore:
             for path in folder.iterdir():
                 if path.is_file() and is_plain_name(path.name):  # not what file managers leave behind
                     shutil.copyfile(path, temporary / path.name)
-            manifest = Manifest.of(temporary, lineage)
+            manifest = Manifest.parse(Manifest.of(temporary, lineage).to_bytes(), str(folder))
             self.put(temporary, manifest)
             return self.keep(name, manifest)
 

@@ -71,11 +71,12 @@ async def page(request: Request) -> Response:
 
 async def predict(request: Request) -> Response:
     service = service_of(request)
-    with service.place():
-        if request.method == "POST":
-            asked = await asked_by_body(request)
-        else:
+    if request.method == "POST":
+        asked = await asked_by_body(request)  # before it takes a place: bodies may come slowly
+    else:
+        with service.fetches.one():
             asked = await asked_by_address(request, service.fetcher)
+    with service.predictions.one():
         model = service.shelf.get(asked.model)
         began = time.perf_counter()
         found = await model.read(asked.content, asked.layout)
@@ -103,7 +104,8 @@ async def models(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    return Response(service_of(request).metrics.text(), media_type=prometheus.CONTENT_TYPE)
+    service = service_of(request)
+    return Response(service.metrics.text(service.predictions.taken), media_type=prometheus.CONTENT_TYPE)
 
 
 async def openapi(request: Request) -> Response:

@@ -25,13 +25,23 @@ class Envelope:
     Args:
         most_bytes: of a request's body.
         body_timeout_s: in which the body must have come.
+        most_held_bytes: of the bodies of all requests that are not answered yet.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, most_bytes: int, body_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        most_bytes: int,
+        body_timeout_s: float = 30.0,
+        most_held_bytes: int = 1 << 30,
+    ) -> None:
         self.app = app
         self.metrics = metrics
         self.most_bytes = most_bytes
         self.body_timeout_s = body_timeout_s
+        self.most_held_bytes = most_held_bytes
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,7 +49,8 @@ class Envelope:
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "began": time.perf_counter()}
+        state = {**scope.get("state", {}), "request_id": request_id, "began": time.perf_counter(), "held_bytes": 0}
+        scope["state"] = state
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
 
         async def sending(message: Message) -> None:
@@ -54,14 +65,15 @@ class Envelope:
         try:
             await self.app(scope, self._bounded(scope, receive), sending)
         finally:
+            self._held_bytes -= state["held_bytes"]
             self._count(scope, request_id, status)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         until = asyncio.get_running_loop().time() + self.body_timeout_s
-        came_bytes, is_complete = 0, False
+        state, is_complete = scope["state"], False
 
         async def receiving() -> Message:
-            nonlocal came_bytes, is_complete
+            nonlocal is_complete
             if is_complete:
                 return await receive()  # it waits until the client leaves
             announced = Headers(scope=scope).get("content-length", "0")
@@ -72,13 +84,17 @@ class Envelope:
                 raise RefusedError(
                     HTTPStatus.REQUEST_TIMEOUT, f"the request's body did not come within {self.body_timeout_s:g} s."
                 ) from None
-            came_bytes += len(message.get("body", b""))
+            state["held_bytes"] += len(message.get("body", b""))
+            self._held_bytes += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
-            if max(came_bytes, int(announced) if announced.isdecimal() else 0) > self.most_bytes:
+            if max(state["held_bytes"], int(announced) if announced.isdecimal() else 0) > self.most_bytes:
                 raise RefusedError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     f"the request's body is too large: at most {self.most_bytes:,} bytes are read.",
                 )
+            if self._held_bytes > self.most_held_bytes:
+                reason = "the bodies of other requests take all the room there is. Try again in a second."
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
             return message
 
         return receiving

@@ -66,8 +66,8 @@ async def model(request: Request) -> Response:
 
 
 async def infer(request: Request) -> Response:
-    with service_of(request).place():
-        value, binary = _parts(await request.body(), request.headers.get(JSON_LENGTH))
+    value, binary = _parts(await request.body(), request.headers.get(JSON_LENGTH))
+    with service_of(request).predictions.one():
         found = _model(request)  # after the body has come: until then it may be another one
         images = _images(value, binary)
         outputs = _outputs_asked(value)

@@ -24,7 +24,6 @@ class Metrics:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._batches: Counter[str] = Counter()  # model
         self._images: Counter[str] = Counter()
-        self.in_flight = 0
 
     def count_request(self, route: str, method: str, status: int, duration_s: float) -> None:
         with self._lock:
@@ -37,12 +36,16 @@ class Metrics:
             self._batches[model] += 1
             self._images[model] += images
 
-    def text(self) -> str:
-        """The page that Prometheus reads."""
-        with self._lock:
-            return "".join(f"{line}\n" for line in self._lines())
+    def text(self, in_flight: int) -> str:
+        """The page that Prometheus reads.
 
-    def _lines(self) -> Iterator[str]:
+        Args:
+            in_flight: predictions that are being worked on.
+        """
+        with self._lock:
+            return "".join(f"{line}\n" for line in self._lines(in_flight))
+
+    def _lines(self, in_flight: int) -> Iterator[str]:
         yield from _head("text_recognizer_requests_total", "counter", "Answered requests.")
         for (route, method, status), count in sorted(self._requests.items()):
             yield f'text_recognizer_requests_total{{route="{route}",method="{method}",status="{status}"}} {count}'
@@ -62,7 +65,7 @@ class Metrics:
             yield from _head(name, "counter", what)
             yield from (f'{name}{{model="{_escaped(model)}"}} {count}' for model, count in sorted(counts.items()))
         yield from _head("text_recognizer_requests_in_flight", "gauge", "Predictions that are being worked on.")
-        yield f"text_recognizer_requests_in_flight {self.in_flight}"
+        yield f"text_recognizer_requests_in_flight {in_flight}"
 
 
 def _head(name: str, kind: str, what: str) -> tuple[str, str]:

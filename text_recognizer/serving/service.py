@@ -14,33 +14,46 @@ from text_recognizer.serving.refusals import RefusedError
 
 
 @dataclass
-class Service:
-    """What the handlers share.
+class Places:
+    """A bound on what is worked on at once.
 
     Args:
-        most_requests: predictions at once; those beyond are asked to come again.
+        noun: of what takes a place, in the plural.
     """
 
-    shelf: Shelf
-    metrics: Metrics
-    fetcher: Fetcher
-    most_requests: int = 64
+    most: int
+    noun: str
+    taken: int = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """One of the places for predictions.
+    def one(self) -> Iterator[None]:
+        """Takes a place while it is held.
 
         Raises:
             RefusedError: all are taken.
         """
-        if self.metrics.in_flight >= self.most_requests:
-            message = f"{self.most_requests} predictions are being worked on, which is the most. Try again in a second."
+        if self.taken >= self.most:
+            message = f"{self.most} {self.noun} are being worked on, which is the most. Try again in a second."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
-        self.metrics.in_flight += 1
+        self.taken += 1
         try:
             yield
         finally:
-            self.metrics.in_flight -= 1
+            self.taken -= 1
+
+
+class Service:
+    """What the handlers share.
+
+    Args:
+        most_requests: predictions at once, and pictures fetched at once; those beyond are asked to come again.
+    """
+
+    def __init__(self, shelf: Shelf, metrics: Metrics, fetcher: Fetcher, most_requests: int = 64) -> None:
+        self.shelf = shelf
+        self.metrics = metrics
+        self.fetcher = fetcher
+        self.predictions, self.fetches = Places(most_requests, "predictions"), Places(most_requests, "fetches")
 
 
 def service_of(request: Request) -> Service:

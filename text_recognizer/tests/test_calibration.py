@@ -50,6 +50,12 @@ def test_what_is_right_in_a_reading_is_found_by_the_fewest_edits():
     assert right_words("the cat sat", reading("the cut sat on")).tolist() == [True, False, True, False]
 
 
+def test_a_model_that_is_sure_of_no_number_gets_a_calibration_that_can_be_loaded(tmp_path):
+    found = Calibration.of_lines(["ab", "ab"], [reading("ab"), reading("ab", float("nan"))])
+    found.save(tmp_path)
+    assert Calibration.load(tmp_path) == found == Calibration()
+
+
 def test_characters_that_are_right_less_often_than_said_become_as_sure_as_they_are_right():
     # Said to be 90 % sure; two in five are wrong.
     lines = ["aaabb"] * 200

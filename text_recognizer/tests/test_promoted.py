@@ -10,6 +10,7 @@ import pytest
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import find_bundle
+from text_recognizer.promoted.manifest import FileFacts, Manifest
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 
@@ -113,7 +114,7 @@ def test_a_promoted_bundle_with_a_file_more_or_less_is_refused(store, bundle):
             "names '../x', which is no file inside the bundle",
         ),
         ({"files": {"x": {"sha256": "0", "size_bytes": 1}}}, "names 'x', which is no file .*or without its hash"),
-        ({"files": {"x": {"sha256": "0" * 64, "size_bytes": 1 << 40}}}, "names 'x', which is .* too large"),
+        ({"files": {"x": {"sha256": "0" * 64, "size_bytes": 1 << 40}}}, "at most .* are kept"),
         ({"more": 1}, "is not in the form in which it was written"),
         ({"files": []}, "is damaged"),
         ({"lineage": None}, "is damaged"),
@@ -161,6 +162,13 @@ def test_a_version_that_is_not_there_is_a_sentence(store, bundle):
         find_bundle("digits@7")
     with pytest.raises(DataError, match=r"no model 'digit' in .* Did you mean 'digits'\? See them: .*models list"):
         store.current("digit")
+
+
+def test_a_manifest_of_more_than_a_disk_should_hold_is_refused():
+    files = {f"part-{n}": FileFacts("0" * 64, 1 << 32) for n in range(3)}
+    content = Manifest(files, {}).to_bytes()
+    with pytest.raises(DataError, match=r"12,884,901,888 bytes, at most 8,589,934,592 are kept"):
+        Manifest.parse(content, "promoted.json")
 
 
 def test_damaged_records_are_sentences_with_a_remedy(store, bundle):

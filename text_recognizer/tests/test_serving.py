@@ -1,8 +1,11 @@
 """The prediction service: what is asked and answered over HTTP."""
 
+import asyncio
 import base64
+import json
 import threading
 
+import httpx
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -155,6 +158,43 @@ def test_requests_beyond_the_bound_are_asked_to_come_again():
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert answers[0].status_code == 200
         assert client.post("/v1/predict", json={"image": DATA_URL}).status_code == 200
+
+
+def read_while_another_body_comes(app):
+    """The answer to one request while the body of another has only begun, and then to that one."""
+    body = json.dumps({"image": DATA_URL}).encode()
+    headers = {"content-type": "application/json"}
+
+    async def both():
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow():
+            yield body[:20]
+            begun.set()
+            await go_on.wait()
+            yield body[20:]
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            first = asyncio.create_task(client.post("/v1/predict", content=slow(), headers=headers))
+            await begun.wait()
+            second = await client.post("/v1/predict", content=body, headers=headers)
+            go_on.set()
+            return second, await first
+
+    return asyncio.run(both())
+
+
+def test_a_slow_body_takes_no_place_from_those_that_have_come():
+    second, first = read_while_another_body_comes(grey_app(most_requests=1))
+    assert (second.status_code, first.status_code) == (200, 200)
+
+
+def test_bodies_together_take_no_more_than_their_room():
+    app = grey_app(most_requests=1)
+    app.most_held_bytes = 15 + len(json.dumps({"image": DATA_URL}))
+    second, first = read_while_another_body_comes(app)
+    assert (second.status_code, second.headers["retry-after"], first.status_code) == (503, "1", 200)
+    assert app._held_bytes == 0
 
 
 def test_what_gathers_while_a_batch_is_read_is_the_next_batch():

@@ -87,6 +87,18 @@ def test_a_promotion_that_cannot_be_loaded_leaves_the_earlier_version(store, pro
     assert (served(shelf), shelf.problems) == ({"digits": "3"}, [])
 
 
+def test_a_bundle_that_was_repaired_is_served(store, promote):
+    promote("digits", "one")
+    shelf = PromotedShelf(store.folder, make)
+    folder = promote("digits", "two").folder
+    lost = (folder / "model.weights.h5").rename(folder.parent / "weights")
+    shelf.refresh()
+    assert served(shelf) == {"digits": "1"}
+    lost.rename(folder / "model.weights.h5")
+    shelf.refresh()
+    assert (served(shelf), shelf.problems) == ({"digits": "2"}, [])
+
+
 def test_a_model_whose_own_code_fails_does_not_end_the_looking(store, promote):
     def failing(name, version, bundle):
         return 1 / 0 if name == "bad" else make(name, version, bundle)
