@@ -26,28 +26,60 @@ _NOT_THERE = ("NoSuchKey", "404")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
-class ObjectStore:
-    """Promoted models at an address, at Amazon's or any store that speaks its protocol (AWS_ENDPOINT_URL).
+class Place:
+    """Objects below an address, at Amazon's or any store that speaks its protocol (AWS_ENDPOINT_URL).
+
+    Args:
+        use: what such an address is for, for the message.
+    Raises:
+        SpecError: it is no such address.
+    """
+
+    def __init__(self, address: str, use: str) -> None:
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+            raise SpecError(f"{use} s3://bucket or s3://bucket/prefix. {received(address)}")
+        self.address = address.rstrip("/")
+        self.bucket, self.prefix = parts.netloc, f"{path}/" if (path := parts.path.strip("/")) else ""
+
+    @cached_property
+    def client(self) -> Any:
+        return s3_client()[0]
+
+    def entries(self, below: str = "") -> Iterator[dict[str, Any]]:
+        """Key, Size and ETag of each object."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + below)
+        return (entry for page in pages for entry in page.get("Contents", ()))
+
+    def open(self, key: str) -> Any:
+        return self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"]
+
+    @contextmanager
+    def told(self, what: str) -> Iterator[None]:
+        """Tells what fails, and what to check, in a sentence."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
+            raise DataError(
+                f"cannot {what}: {error}. Check the address, your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and "
+                f"AWS_ENDPOINT_URL where the store is not Amazon's."
+            ) from error
+
+
+class ObjectStore(Place):
+    """Promoted models at an address.
 
     Raises:
         SpecError: it is no such address.
     """
 
     def __init__(self, address: str) -> None:
-        try:
-            parts = urlsplit(address)
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise SpecError(
-                f"models are pushed to and pulled from s3://bucket or s3://bucket/prefix. {received(address)}"
-            )
-        self.address = address.rstrip("/")
-        self._bucket, self._prefix = parts.netloc, f"{path}/" if (path := parts.path.strip("/")) else ""
-
-    @cached_property
-    def _client(self) -> Any:
-        return s3_client()[0]
+        super().__init__(address, "models are pushed to and pulled from")
 
     def push(self, store: ModelStore, version: Version) -> int:
         """Copies a version's bundle there, where its name stands for it from now on; its number there.
@@ -56,12 +88,12 @@ class ObjectStore:
             DataError: the store refuses, or cannot be reached.
         """
         manifest = store.manifest(version)
-        with self._told(f"push {version} to {self.address}"):
+        with self.told(f"push {version} to {self.address}"):
             place = f"bundles/{version.digest}"
             if self._read(f"{place}/{MANIFEST}", MOST_BYTES) is None:  # it is written last
                 for name in (*manifest.files, MANIFEST):
                     with open(version.folder / name, "rb") as file:
-                        self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{place}/{name}", Body=file)
+                        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}{place}/{name}", Body=file)
             number = self._number(version)
             self._write(f"names/{version.name}/{CURRENT}", f"{number}\n")
         return number
@@ -76,7 +108,7 @@ class ObjectStore:
             DataError: there is no such model, it is damaged, or the store cannot be reached.
         """
         check_name(name)
-        with self._told(f"pull {name} from {self.address}"), store.changing():
+        with self.told(f"pull {name} from {self.address}"), store.changing():
             digest = self._digest(name, number)
             content = self._needed(f"bundles/{digest}/{MANIFEST}", MOST_BYTES)
             if digest_of(content) != digest:
@@ -104,10 +136,7 @@ class ObjectStore:
         raise DataError(f"others push '{version.name}' to {self.address} all the time. Push again.")
 
     def _versions(self, name: str) -> dict[int, str]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"{self._prefix}names/{name}/"
-        )
-        stems = [Path(entry["Key"]).stem for page in pages for entry in page.get("Contents", ())]
+        stems = [Path(entry["Key"]).stem for entry in self.entries(f"names/{name}/")]
         return {int(stem): self._digest(name, int(stem)) for stem in stems if stem.isdecimal()}
 
     def _digest(self, name: str, number: int | None) -> str:
@@ -135,7 +164,7 @@ class ObjectStore:
         from botocore.exceptions import ClientError
 
         try:
-            content: bytes = self._open(key).read(most_bytes + 1)
+            content: bytes = self.open(key).read(most_bytes + 1)
         except ClientError as error:
             if error.response["Error"]["Code"] in _NOT_THERE:
                 return None
@@ -144,12 +173,9 @@ class ObjectStore:
             raise DataError(f"{self.address}/{key} is larger than the {most_bytes:,} bytes that are read.")
         return content
 
-    def _open(self, key: str) -> Any:
-        return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
-
     def _fetch(self, key: str, path: Path, facts: FileFacts) -> None:
         """One file of a bundle; nothing is written beyond its size."""
-        body, hashed, left = self._open(key), hashlib.sha256(), facts.size_bytes
+        body, hashed, left = self.open(key), hashlib.sha256(), facts.size_bytes
         with open(path, "wb") as file:
             while left > 0 and (piece := body.read(min(left, PIECE_BYTES))):
                 hashed.update(piece)
@@ -167,21 +193,9 @@ class ObjectStore:
         from botocore.exceptions import ClientError
 
         try:
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=text.encode(), **conditions)
+            self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=text.encode(), **conditions)
         except ClientError as error:
             if conditions and error.response["Error"]["Code"] in _TAKEN:
                 return False
             raise
         return True
-
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
-            raise DataError(
-                f"cannot {what}: {error}. Check the address, your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and "
-                f"AWS_ENDPOINT_URL where the store is not Amazon's."
-            ) from error

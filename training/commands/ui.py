@@ -10,6 +10,7 @@ from training.runs.places import runs_folder
 EXAMPLES = """examples:
   text-recognizer ui
   text-recognizer ui copied-from-the-cluster/runs --port 8020
+  text-recognizer ui s3://bucket/runs
   text-recognizer ui --host 0.0.0.0 --no-browser      (for other machines; prints a token)
 """
 
@@ -19,9 +20,8 @@ class Ui(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
-        parser.add_argument(
-            "folder", nargs="?", type=Path, metavar="FOLDER", help="folder with run folders (default: your runs)"
-        )
+        help_of_folder = "folder with run folders (default: your runs), or s3://bucket/prefix"
+        parser.add_argument("folder", nargs="?", metavar="FOLDER", help=help_of_folder)
         parser.add_argument("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
         parser.add_argument(
             "--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default: %(default)s)"
@@ -33,7 +33,16 @@ class Ui(Command):
 def _run(arguments: argparse.Namespace) -> int:
     from training.ui.server import serve
 
-    folder = arguments.folder
-    if folder is not None and not folder.is_dir():
+    how = (arguments.host, arguments.port, not arguments.no_browser)
+    if arguments.folder is not None and arguments.folder.startswith("s3://"):
+        from training.ui.bucket import RunCopies
+
+        with RunCopies(arguments.folder) as copies:
+            print(f"copying the runs in {copies.place.address} ...", flush=True)
+            copies.refresh()
+            copies.keep_fresh()
+            return serve(copies.folder, *how, source=copies.place.address)
+    folder = runs_folder() if arguments.folder is None else Path(arguments.folder)
+    if arguments.folder is not None and not folder.is_dir():
         raise RunError(f"there is no folder {folder}. Name one that holds run folders.")
-    return serve(folder or runs_folder(), arguments.host, arguments.port, not arguments.no_browser)
+    return serve(folder, *how)

@@ -1,4 +1,4 @@
-"""Promoted models in an object store, against a real server of the protocol."""
+"""Promoted models and run folders in an object store, against a real server of the protocol."""
 
 import json
 import shutil
@@ -13,7 +13,12 @@ from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.promoted.object_store import ObjectStore
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
+from text_recognizer.spec import ExperimentSpec
 from training.cli import main as text_recognizer
+from training.runs.run import Run
+from training.ui import run_views
+from training.ui.bucket import RunCopies
+from training.ui.index import Index
 
 HERE, BUCKET = "s3://models/ours", "models"
 
@@ -179,3 +184,49 @@ def test_the_commands_push_and_pull(client, ours, theirs, monkeypatch, capfd):
     assert "pulled      digits@1" in capfd.readouterr().out
     assert find_bundle("digits").folder == theirs.current("digits").folder
     assert text_recognizer(["models", "pull", "digits@x", HERE]) == 2
+
+
+def test_the_page_shows_the_runs_in_a_bucket_and_what_comes_there_later(client, tmp_path):
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one", tmp_path)
+    run.log({"epoch": 1, "val_loss": 0.5})
+    run.set_state("finished", summary={"test_accuracy": 0.75})
+
+    def upload() -> None:
+        for path in run.folder.iterdir():
+            client.upload_file(str(path), BUCKET, f"runs/default/one/{path.name}")
+
+    upload()
+    for name in ("runs/../status.json", "runs/a/../../status.json", "runs//status.json", "runs/default/one/model.h5"):
+        client.put_object(Bucket=BUCKET, Key=name, Body=b"{}")
+    with RunCopies(f"s3://{BUCKET}/runs") as copies:
+        copies.refresh()
+        kept = {path.relative_to(copies.folder).as_posix() for path in copies.folder.rglob("*.*")}
+        assert kept == {f"default/one/{name}.json" for name in ("spec", "launch", "status")} | {
+            "default/one/metrics.jsonl"
+        }
+        index = Index(copies.folder, copies.place.address)
+        index.refresh()
+        assert [(key, row.value("test_accuracy")) for key, row in index.keyed()] == [("default/one", 0.75)]
+        shown = run_views.one(index, "default/one")
+        assert (shown["commands"], shown["reports"]["rows"]) == ([], [{"epoch": 1, "val_loss": 0.5}])
+
+        metrics = copies.folder / "default" / "one" / "metrics.jsonl"
+        seen = metrics.stat().st_ino
+        run.log({"epoch": 2, "val_loss": 0.25})
+        upload()
+        copies.refresh()
+        assert (metrics.read_bytes(), metrics.stat().st_ino) == ((run.folder / "metrics.jsonl").read_bytes(), seen)
+
+        for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
+            client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+        copies.refresh()
+        index.refresh()
+        assert index.keyed() == []
+    assert not copies.folder.exists()
+
+
+def test_a_bucket_that_cannot_be_read_is_told_before_the_page_is_served(client, capsys):
+    assert text_recognizer(["ui", "s3://missing/runs", "--no-browser"]) == 2
+    assert "cannot read the runs in s3://missing/runs" in capsys.readouterr().err
+    assert text_recognizer(["ui", "s3://?", "--no-browser"]) == 2
+    assert "runs are read from s3://bucket" in capsys.readouterr().err

@@ -26,10 +26,13 @@ class Index:
 
     Args:
         root: a folder of groups, a group, or one run.
+        source: what it is a copy of.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, source: str | None = None) -> None:
         self.root = root.resolve()
+        self.source = source
+        self.shown = source or str(self.root)
         self.unread = 0  # runs that were found, and not read yet
         self._lock = threading.Lock()
         self._rows: dict[str, RunRow] = {}

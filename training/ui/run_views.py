@@ -42,7 +42,7 @@ def table(
     if not columns:
         columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
     return {
-        "folder": str(index.root),
+        "folder": index.shown,
         "total": len(every) + index.unread,
         "unread": index.unread,
         "passed": len(rows),
@@ -74,7 +74,7 @@ def grouped(index: Index, filters: Sequence[str], sort: str | None, columns: Seq
         [_filter(by, groups[one][0]), "", one, str(len(groups[one])), *(str(means[one, name]) for name in wanted)]
         for one in order
     ]
-    return {"folder": str(index.root), "total": len(every), "columns": [by, "runs", *wanted], "rows": found, "by": by}
+    return {"folder": index.shown, "total": len(every), "columns": [by, "runs", *wanted], "rows": found, "by": by}
 
 
 def _filter(by: str, row: RunRow) -> str:
@@ -135,7 +135,7 @@ def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
         "shown": {name: shown(name, value) for name, value in row.summary.items()},
         "damage": row.damage or _damage(run),
         "ending": _ending(index, row),
-        "commands": _commands(row),
+        "commands": [] if index.source else _commands(row),
         **(_NOTHING if link_that_leads_out(row.folder, index.root) else _records(run)),
         **({} if is_brief else _files(row)),
     }

@@ -19,20 +19,23 @@ from training.ui.safety import Guard
 _LONGEST_GOODBYE_S = 3
 
 
-def serve(folder: Path, host: str, port: int, opens_browser: bool) -> int:
+def serve(folder: Path, host: str, port: int, opens_browser: bool, source: str | None = None) -> int:
     """Serves the page of the runs below a folder until Ctrl-C.
+
+    Args:
+        source: what the folder is a copy of.
 
     Raises:
         TextRecognizerError: the folder cannot be looked into, or the address cannot be had.
     """
-    index, guard = Index(folder), Guard(host)
+    index, guard = Index(folder, source), Guard(host)
     page = Page(index, Poller(index), guard)
     listening = _listen(host, port)
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not listened on
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}/"
     if not guard.is_local:
         address += f"?token={guard.token}"
-    print(f"the runs in {index.root}: {address}   (Ctrl-C ends it)", flush=True)
+    print(f"the runs in {index.shown}: {address}   (Ctrl-C ends it)", flush=True)
     if opens_browser and _has_display():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     _Server(page).run(sockets=[listening])

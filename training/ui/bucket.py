@@ -1,0 +1,96 @@
+"""RunCopies: the small files of the runs below an s3:// address, copied into a temporary folder and kept up to date."""
+
+import contextlib
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from text_recognizer.errors import DataError
+from text_recognizer.promoted.object_store import Place
+from text_recognizer.whole_files import replace_file
+from training.ui.index import DEEPEST
+
+EVERY_S = 20.0
+AT_ONCE = 16
+MOST_BYTES = 64 << 20
+SHOWN = {
+    *("spec.json", "status.json", "launch.json", "environment.json", "evaluation.json"),
+    *("metrics.jsonl", "predictions.jsonl", "log.txt"),
+    *("sweep.json", "sweep.yaml", "trials.jsonl", "control"),
+}
+
+
+class RunCopies:
+    """Copies what the page shows of runs; models and checkpoints stay where they are.
+
+    Args:
+        address: s3://bucket or s3://bucket/prefix.
+    Raises:
+        SpecError: it is no such address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.place = Place(address, "runs are read from")
+        self._temporary = tempfile.TemporaryDirectory(prefix="text-recognizer-runs-")
+        self.folder = Path(self._temporary.name)
+        self._copied: dict[str, str] = {}
+        self._over = threading.Event()
+
+    def __enter__(self) -> "RunCopies":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._temporary.cleanup()
+
+    def refresh(self) -> int:
+        """Copies what is new or has changed, and removes what is gone; the number of files there.
+
+        Raises:
+            DataError: the store refuses, or cannot be reached.
+        """
+        with self.place.told(f"read the runs in {self.place.address}"):
+            found = self._listed()
+            changed = [name for name, tag in found.items() if self._copied.get(name) != tag]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(self._copy, changed))
+        for name in self._copied.keys() - found.keys():
+            (self.folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other files are left there
+                (self.folder / name).parent.rmdir()
+        self._copied = found
+        return len(found)
+
+    def keep_fresh(self) -> None:
+        """Refreshes from time to time until this is closed."""
+        threading.Thread(target=self._keep_fresh, daemon=True).start()
+
+    def _keep_fresh(self) -> None:
+        while not self._over.wait(EVERY_S):
+            try:
+                self.refresh()
+            except (DataError, OSError) as error:
+                print(f"{error} What was copied before is shown.", file=sys.stderr, flush=True)
+
+    def _listed(self) -> dict[str, str]:
+        """ETags by name. An object whose name is no path below the folder is passed over."""
+        found = {}
+        for entry in self.place.entries():
+            *folders, name = parts = entry["Key"][len(self.place.prefix) :].split("/")
+            is_plain = all(part and not part.startswith(".") and "\0" not in part for part in parts)
+            if name in SHOWN and is_plain and len(folders) <= DEEPEST and entry["Size"] <= MOST_BYTES:
+                found["/".join(parts)] = entry["ETag"]
+        return found
+
+    def _copy(self, name: str) -> None:
+        content, path = self.place.open(name).read(), self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_bytes() if path.is_file() else b""
+        if before and content.startswith(before):  # it has grown: an open page is told only the rest
+            with open(path, "ab") as file:
+                file.write(content[len(before) :])
+        else:
+            replace_file(path, lambda file: file.write(content), durable=False)
