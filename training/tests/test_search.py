@@ -1,3 +1,4 @@
+import importlib.metadata
 import importlib.util
 import math
 
@@ -8,7 +9,7 @@ from training.sweeps.file.config import Metric
 from training.sweeps.plan_file import read_plan
 from training.sweeps.results.study import parameter_importance, study_of
 from training.sweeps.search.base import PastTrial, make_search
-from training.sweeps.search.bayes import BayesSearch, check_sampler
+from training.sweeps.search.bayes import TPE_SETTINGS, BayesSearch, check_sampler
 
 SPACE = """
 method: {method}
@@ -139,7 +140,7 @@ def test_a_very_long_history_is_thinned_but_keeps_the_best(search):
         point = made.space.random_point(0, number)
         made.tell(PastTrial(number, point, "finished", [worth(point)]))
     modelled = made._modelled()
-    assert 400 < len(modelled) <= 500
+    assert 200 < len(modelled) <= 250
     best = min(made._trials.values(), key=lambda trial: trial.values[0])
     assert best in modelled
 
@@ -202,3 +203,21 @@ def test_a_sweep_opens_as_an_optuna_study(search, tmp_path):
     loaded = optuna.load_study(study_name="mine", storage=url)
     assert [trial.state.name for trial in loaded.trials] == ["COMPLETE"] * 6 + ["FAIL", "PRUNED"]
     assert loaded.best_value == pytest.approx(min(trial.values[0] for trial in trials[:6]))
+
+
+def test_a_suggestion_names_the_version_and_the_settings_that_made_it(search):
+    made = search(SPACE.format(method="bayes"))
+    for number in range(1, 8):
+        made.tell(PastTrial(number, made.space.random_point(0, number), "finished", [number / 10]))
+    how = made.ask(8).how["bayes"]
+    assert how["optuna"] == importlib.metadata.version("optuna")
+    assert TPE_SETTINGS.items() <= how.items()
+
+
+def test_optuna_gets_no_copy_it_could_change_a_known_trial_by(search):
+    made = search(SPACE.format(method="bayes"))
+    for number in range(1, 8):
+        made.tell(PastTrial(number, made.space.random_point(0, number), "finished", [number / 10]))
+    before = [made.ask(8).point, made.ask(8).point]
+    assert before[0] == before[1]
+    assert [known.number for known in made._frozen.values()] == [-1] * 7

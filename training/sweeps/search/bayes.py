@@ -1,5 +1,7 @@
 """Bayesian search, by Optuna's samplers."""
 
+import copy
+import importlib.metadata
 import importlib.util
 import math
 from collections.abc import Sequence
@@ -23,8 +25,12 @@ _NEEDED_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
 # Random trials before the model is asked: fewer than Optuna's ten, since sweeps here are short; measured by
 # training/benchmarks/search_quality.py.
 STARTUP_TRIALS = 5
-# A model of more trials than this is no better, and asking it takes longer than a short trial does.
-MOST_MODELLED = 500
+# Written out, and kept in the journal with the version of Optuna, so that an upgrade changes no sweep unnoticed.
+TPE_SETTINGS: dict[str, Any] = {"multivariate": True, "group": False, "constant_liar": True, "n_ei_candidates": 24}
+# TPE takes the best tenth of the trials for good, but at most 25: with more trials, only the others become more.
+# With 100, suggestions were worse.
+MOST_MODELLED = 250
+FEW_NUMBERS = 64
 
 
 class BayesSearch(RandomSearch):
@@ -41,6 +47,8 @@ class BayesSearch(RandomSearch):
         assert plan.metric is not None  # W&B's schema requires one for bayes
         self._metric = plan.metric
         self._trials: dict[int, PastTrial] = {}
+        self._runs: dict[int, PastRun] = {}
+        self._unlisted = set[int]()  # trials with a value that the space does not list
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
         self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
         check_sampler(plan.sampler)
@@ -54,13 +62,22 @@ class BayesSearch(RandomSearch):
         for draw in range(self.MOST_PROPOSALS if ended >= STARTUP_TRIALS and self._axes else 0):
             point = self._propose(modelled, number, draw)
             if self.may_try(point):
-                how = {"sampler": self.plan.sampler, "rests_on": ended, "draw": draw + 1}
+                how = {"sampler": self.plan.sampler, **self._made_by(), "rests_on": ended, "draw": draw + 1}
                 return Suggestion(point, {"bayes": how})
         return super().suggest(number)
 
     def tell(self, trial: PastTrial) -> None:
         super().tell(trial)
         self._trials[trial.number] = trial
+        self._runs[trial.number] = PastRun(trial.point, trial.state, trial.values)
+        if any(map(math.isnan, encode(self.space, trial.point))):
+            self._unlisted.add(trial.number)
+
+    def _made_by(self) -> dict[str, Any]:
+        """The package that suggests, and the settings that it was given."""
+        package = "cmaes" if self._evolution is not None else "optuna"
+        settings = TPE_SETTINGS if self.plan.sampler == "tpe" else {}
+        return {package: importlib.metadata.version(package), **settings}
 
     def _modelled(self) -> list[PastTrial]:
         """The trials the model rests on: all, or of very many the best and an even sample of the others."""
@@ -71,7 +88,7 @@ class BayesSearch(RandomSearch):
         running = [trial for trial in trials if trial.state == "running"]
         ranked = sorted(
             (trial for trial in trials if trial.state != "running"),
-            key=lambda trial: (min((sign * value for value in trial.values), default=float("inf")), trial.number),
+            key=lambda trial: (self._runs[trial.number].best(sign), trial.number),
         )
         room = max(1, MOST_MODELLED - len(running))
         best, others = ranked[: room // 4], ranked[room // 4 :]
@@ -103,38 +120,46 @@ class BayesSearch(RandomSearch):
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         distributions = {name: axis.distribution for name, axis in self._axes.items()}
-        sampler = optuna.samplers.GPSampler if self.plan.sampler == "gp" else optuna.samplers.TPESampler
-        seed = (self.plan.seed * 1_000_003 + number * 1_009 + draw) % 2**32
-        study = optuna.create_study(sampler=sampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
+        seeded: dict[str, Any] = {
+            "seed": (self.plan.seed * 1_000_003 + number * 1_009 + draw) % 2**32,
+            "n_startup_trials": STARTUP_TRIALS,
+        }
+        sampler = (
+            optuna.samplers.GPSampler(**seeded, deterministic_objective=False)
+            if self.plan.sampler == "gp"
+            else optuna.samplers.TPESampler(**seeded, **TPE_SETTINGS)
+        )
+        study = optuna.create_study(sampler=sampler)
         for trial, value in self._observed(trials):
             state = TrialState.RUNNING if value is None else TrialState.COMPLETE
             known = self._frozen.get(trial.number)
             if known is None or (known.state, known.value) != (state, value):
                 params = {axis.parameter.name: axis.coordinate(value) for axis, value in self._placed(trial.point)}
                 known = optuna.trial.create_trial(params=params, distributions=distributions, value=value, state=state)
+                # A study copies each trial to number it; nothing in it is changed, so a shallow copy will do.
+                known.__deepcopy__ = lambda _memo, known=known: copy.copy(known)  # type: ignore[attr-defined]
                 self._frozen[trial.number] = known
             study.add_trial(known)
         return study.ask(distributions).params
 
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
         """Trials with their value, to be minimised, None while it is open; without those of unlisted values."""
-        runs = [PastRun(trial.point, trial.state, trial.values) for trial in trials]
+        runs = [self._runs[trial.number] for trial in trials]
         observed = zip(trials, observed_values(self._metric, runs), strict=True)
-        return [
-            (trial, value) for trial, value in observed if not any(map(math.isnan, encode(self.space, trial.point)))
-        ]
+        return [(trial, value) for trial, value in observed if trial.number not in self._unlisted]
 
 
 @dataclass(frozen=True)
 class _Axis:
     """How Optuna sees a parameter.
 
-    A list and whole numbers as they are, everything else as its share of the distribution, from 0 to 1, so that any
-    distribution of W&B's is sampled exactly.
+    A list and few whole numbers as they are, everything else as its share of the distribution, from 0 to 1, so that any
+    distribution of W&B's is sampled exactly. (Of many whole numbers, TPE would take half its time to weigh each.)
     """
 
     parameter: Parameter
     distribution: "optuna.distributions.BaseDistribution"
+    is_whole: bool = False
 
     @classmethod
     def of(cls, parameter: Parameter) -> "_Axis":
@@ -143,22 +168,22 @@ class _Axis:
         settings = parameter.settings
         if parameter.is_categorical:
             return cls(parameter, CategoricalDistribution(tuple(range(len(settings["values"])))))
-        if parameter.distribution == "int_uniform":
-            return cls(parameter, IntDistribution(int(settings["min"]), int(settings["max"])))
+        if parameter.distribution == "int_uniform" and settings["max"] - settings["min"] < FEW_NUMBERS:
+            return cls(parameter, IntDistribution(int(settings["min"]), int(settings["max"])), True)
         return cls(parameter, FloatDistribution(0.0, 1.0))
 
     def coordinate(self, value: Any) -> Any:
         if self.parameter.is_categorical:
             shares = [self.parameter.cdf(one) for one in self.parameter.settings["values"]]
             return shares.index(self.parameter.cdf(value))
-        if self.parameter.distribution == "int_uniform":
+        if self.is_whole:
             return int(value)
         return self.parameter.share_of(value)
 
     def value(self, coordinate: Any) -> Any:
         if self.parameter.is_categorical:
             return self.parameter.settings["values"][coordinate]
-        if self.parameter.distribution == "int_uniform":
+        if self.is_whole:
             return int(coordinate)
         return self.parameter.value_at(coordinate)
 

@@ -5,8 +5,10 @@ The encoding, the choice of a run's value and the imputation of missing ones are
 here.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from training.sweeps.file.config import Metric
@@ -34,6 +36,15 @@ class PastRun:
     history: Sequence[Any] = ()
     summary: Any = None
 
+    @cached_property
+    def values(self) -> list[float]:
+        """The finite numbers of history and summary."""
+        return usable_values([*self.history, self.summary])
+
+    def best(self, sign: int) -> float:
+        """The lowest value, of the negated ones where `sign` is -1; infinite where there is none."""
+        return min((sign * value for value in self.values), default=math.inf)
+
 
 def observed_values(metric: Metric, runs: Sequence[PastRun]) -> list[float | None]:
     """What each run is worth, to be minimised: negated where the goal is to maximize; None while that is open.
@@ -43,7 +54,7 @@ def observed_values(metric: Metric, runs: Sequence[PastRun]) -> list[float | Non
     """
     sign = -1 if metric.goal == "maximize" else 1
     ended = [run for run in runs if run.state in (*_FINISHED, *_FAILED)]
-    worst = max((value for run in ended for value in _signed_values(run, sign)), default=0.0)
+    worst = max((-run.best(-sign) for run in ended if run.values), default=0.0)
     return [_value(run, metric, sign, worst) for run in runs]
 
 
@@ -67,8 +78,7 @@ def _value(run: PastRun, metric: Metric, sign: int, worst: float) -> float | Non
         strategy = metric.impute_while_running
     else:
         return None
-    own = _signed_values(run, sign)
-    return min(own) if own else _imputed(run, strategy, sign, worst)
+    return run.best(sign) if run.values else _imputed(run, strategy, sign, worst)
 
 
 def _imputed(run: PastRun, strategy: str, sign: int, worst: float) -> float:
@@ -77,8 +87,4 @@ def _imputed(run: PastRun, strategy: str, sign: int, worst: float) -> float:
     if strategy == "latest":
         history = usable_values(run.history)
         return sign * history[-1] if history else 0.0
-    return min(_signed_values(run, sign), default=0.0)
-
-
-def _signed_values(run: PastRun, sign: int) -> list[float]:
-    return [sign * value for value in usable_values([*run.history, run.summary])]
+    return run.best(sign) if run.values else 0.0
