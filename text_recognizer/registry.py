@@ -90,6 +90,7 @@ BASES = {
 }
 RECIPES = ("optimizer", "schedule", "augmentation")
 
+_BY_PATH = r"\w+(\.\w+)*:\w+"
 PLURALS = {kind: f"{kind}s" for kind in BUILT_IN}
 # Arguments of constructors that come from the program, not from whoever names the part.
 GIVEN: dict[str, tuple[str, ...]] = dict.fromkeys(BUILT_IN, ()) | {"model": ("data_spec", "network")}
@@ -149,20 +150,28 @@ def _entry_points_on(_search_path: tuple[str, ...], group: str) -> "tuple[import
 
 
 def _load_by_path(kind: str, name: str, origin: str | None) -> Callable[..., Any]:
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+    if not re.fullmatch(_BY_PATH, name):
         raise SpecError(f"{kind} '{name}' is not a name like package.module:Name.")
     module = name.partition(":")[0]
-    if origin is not None and not is_trusted(module):
-        raise SpecError(
-            f"{kind} '{name}' is code from elsewhere: {origin} names it, and importing the module {module} "
-            f"({source_of(module) or 'not found from here'}) runs it. Look at it first; if you trust it, add "
-            f"--trust-code."
-        )
+    if origin is not None and (problem := code_from_elsewhere(kind, name, origin)) is not None:
+        raise SpecError(problem)
     sys.path[:] = import_path()
     found = _load(kind, name, name)
     if origin is None:
         remember(module)
     return found
+
+
+def code_from_elsewhere(kind: str, name: str, origin: str) -> str | None:
+    """Why a name that came from elsewhere is not loaded; None for one that may be, or that names no module."""
+    module = name.partition(":")[0]
+    if not re.match(_BY_PATH, name) or is_trusted(module):
+        return None
+    return (
+        f"{kind} '{name}' is code from elsewhere: {origin} names it, and importing the module {module} "
+        f"({source_of(module) or 'not found from here'}) runs it. Look at it first; if you trust it, add "
+        f"--trust-code."
+    )
 
 
 def _load(kind: str, name: str, target: str) -> Callable[..., Any]:

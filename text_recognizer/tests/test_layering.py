@@ -66,7 +66,7 @@ FLOORS = [
     {"training.run_experiment", "training.prepare_experiments"},
     {"training.run_sweep"},
     {"training.api"},
-    {"training.commands", "training.ui"},
+    {"training.commands", "training.ui", "training.mcp"},
     {"training.cli"},
     {"training.benchmarks"},  # measure everything from outside
 ]

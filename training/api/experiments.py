@@ -120,7 +120,7 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
         >>> result = tr.run_sweep("training/sweep_digits.yaml", jobs=2, run_cap=4)
         >>> result.best.summary
     """
-    path = _written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
+    path = written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
     parser = options.parser("run_sweep")
     argv = [str(path), *flags_of(parser, arguments)]
     plan: SweepPlan = options.checked_plan(parser.parse_args(argv))
@@ -131,7 +131,7 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     return SweepResult(folder)
 
 
-def _written(sweep: Mapping[str, Any], name: str | None) -> Path:
+def written(sweep: Mapping[str, Any], name: str | None) -> Path:
     """A sweep's content as a file beside the runs, so that the command line can resume it too."""
     import yaml
 

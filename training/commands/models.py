@@ -47,16 +47,21 @@ class Models(Command):
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    store = ModelStore()
-    rows = [_row(store, name) for name in store.names()]
+    rows = listed()
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return 0
     columns = [*COLUMNS, *(["damage"] if any("damage" in row for row in rows) else [])]
     print_table(columns, [[shown(_kind(column), row.get(column)) for column in columns] for row in rows])
     if not rows:
-        print(f"no model in {store.folder} yet: text-recognizer promote RUN --as NAME")
+        print(f"no model in {ModelStore().folder} yet: text-recognizer promote RUN --as NAME")
     return 0
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every name, and the version that it stands for."""
+    store = ModelStore()
+    return [_row(store, name) for name in store.names()]
 
 
 def _row(store: ModelStore, name: str) -> dict[str, Any]:

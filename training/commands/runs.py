@@ -23,6 +23,7 @@ from training.runs.find import find_run
 from training.runs.places import group_folder_name
 from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
+from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
 from training.terminal.tables import print_table, shown
@@ -118,20 +119,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
-    status, spec = run.status(), run.spec
-    rows, damage = run.rows(), run.damage()
     if arguments.json:
-        described = {
-            "id": run.id,
-            "folder": str(run.folder),
-            **asdict(status),
-            "damage": damage,
-            "spec": spec.to_json(),
-            "environment": run.read_json("environment.json") if run.has("environment.json") else None,
-            "rows": rows,
-        }
-        print(json.dumps(described, indent=2))
+        print(json.dumps({**described(run), "test_looks": looks_at(run.folder)}, indent=2))
         return 0
+    status, spec = run.status(), run.spec
+    rows, damage, looks = run.rows(), run.damage(), looks_in_words(run.folder)
     print(f"run         {run.id}   {status.state}" + (f": {status.error}" if status.error else ""))
     print(f"folder      {run.folder}")
     created = shown("created", status.times.get("created"))
@@ -141,6 +133,8 @@ def _show(arguments: argparse.Namespace) -> int:
         print(f"damage      {damage}")
     for name, value in status.summary.items():
         print(f"  {name:<24} {shown(name, value)}")
+    if looks is not None:
+        print(f"test looks  {looks}")
     if len(rows) > 1:
         print(draw_curves({run.id: rows}))
     for name in ("report.html", "log.txt", "model"):
@@ -149,6 +143,23 @@ def _show(arguments: argparse.Namespace) -> int:
     if status.state in ("stopped", "preempted", "died", "failed"):
         print(f"go on with  run_experiment --resume {run.folder}")
     return 0
+
+
+def described(run: Run) -> dict[str, Any]:
+    """Everything about one run.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    return {
+        "id": run.id,
+        "folder": str(run.folder),
+        **asdict(run.status()),
+        "damage": run.damage(),
+        "spec": run.spec.to_json(),
+        "environment": run.read_json("environment.json") if run.has("environment.json") else None,
+        "rows": run.rows(),
+    }
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -188,18 +199,25 @@ def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
     Raises:
         RunError: predictions cannot be read.
     """
+    predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
+    comparison = compare_predictions(*predictions) if len(rows) == 2 else None
+    return {
+        **differences(rows),
+        "test": None if comparison is None else asdict(comparison),
+        "in_words": None if comparison is None else comparison.in_words(),
+        "changes": {} if comparison is None else changes(*predictions),
+    }
+
+
+def differences(rows: Sequence[RunRow]) -> dict[str, Any]:
+    """Differing keys of the specs of runs, and their metrics."""
     flat = [flatten(row.spec) for row in rows]
     every = dict.fromkeys(key for one in flat for key in one)
     keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
     metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
-    predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
-    comparison = compare_predictions(*predictions) if len(rows) == 2 else None
     return {
         "differing": {key: [one.get(key) for one in flat] for key in keys},
         "metrics": {name: [row.value(name) for row in rows] for name in metrics},
-        "test": None if comparison is None else asdict(comparison),
-        "in_words": None if comparison is None else comparison.in_words(),
-        "changes": {} if comparison is None else changes(*predictions),
     }
 
 

@@ -10,6 +10,7 @@ _COMMANDS = {
     "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export, import"),
     "sweeps": ("Sweeps", "look at sweeps and control them: list, show, explain, pause, resume, stop, cancel, export"),
     "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
+    "mcp": ("Mcp", "tools for agents over the Model Context Protocol, within a budget"),
     "watch": ("Watch", "running runs and devices in the terminal, live"),
     "sync": ("Sync", "send offline runs and sweeps to W&B"),
     "predict": ("Predict", "read characters, lines or pages in images"),

@@ -347,6 +347,8 @@ def was_begun(folder: Path) -> bool:
     """Whether a run was begun in a folder, whatever is left of it."""
     try:
         return not _SIGNS_OF_A_RUN.isdisjoint(os.listdir(folder))  # noqa: PTH208 - only names
+    except FileNotFoundError:
+        return False
     except OSError:
         return True  # a folder without permission is reported, not passed over
 

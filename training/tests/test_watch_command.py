@@ -22,6 +22,7 @@ WITHOUT_TABLE = {
         "runs import",
         "sweeps export",
         "ui",
+        "mcp",
         "sync",
         "serve",
         "promote",

@@ -13,6 +13,7 @@ from text_recognizer.spec import flatten
 from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
+from training.runs.sealing import looks_in_words
 from training.terminal.tables import shown
 from training.ui.index import Index, link_that_leads_out
 from training.ui.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
@@ -141,7 +142,13 @@ def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
     }
 
 
-_NOTHING: dict[str, Any] = {"environment": None, "attempts": [], "figures": None, "has_predictions": False}
+_NOTHING: dict[str, Any] = {
+    "environment": None,
+    "attempts": [],
+    "figures": None,
+    "test_looks": None,
+    "has_predictions": False,
+}
 
 
 def _records(run: Run) -> dict[str, Any]:
@@ -149,6 +156,7 @@ def _records(run: Run) -> dict[str, Any]:
         "environment": _told(lambda: run.read_json("environment.json") if run.has("environment.json") else None),
         "attempts": _told(run.attempts),
         "figures": _told(lambda: figures(run.read_json("evaluation.json")) if run.has("evaluation.json") else None),
+        "test_looks": _told(lambda: looks_in_words(run.folder)),
         "has_predictions": (run.folder / "predictions.jsonl").is_file(),
     }
 

@@ -35,11 +35,15 @@ class Sweeps:
         return {key_below(root, path): SweepFolder(path) for path in sorted(found)}
 
     def table(self) -> dict[str, Any]:
-        rows = [(key, self._row(folder)) for key, folder in self.folders().items()]
-        rows.sort(key=lambda one: (-(one[1].created or 0.0), one[1].name))
+        rows = self.rows()
         columns = [*COLUMNS, *(["damage"] if any(row.damage for _, row in rows) else [])]
         cells = [[key, row.state, *(shown(name, row.value(name)) for name in columns)] for key, row in rows]
         return {"columns": columns, "rows": cells}
+
+    def rows(self) -> list[tuple[str, SweepRow]]:
+        """All sweeps by key, the newest first."""
+        rows = [(key, self._row(folder)) for key, folder in self.folders().items()]
+        return sorted(rows, key=lambda one: (-(one[1].created or 0.0), one[1].name))
 
     def view(self, key: str) -> "SweepView":
         """One sweep.

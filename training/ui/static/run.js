@@ -37,7 +37,7 @@ export async function run(place, params, change) {
       facts([
         ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
         ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`],
-        ["folder", shown.folder],
+        ["folder", shown.folder], ["looks at the test split", shown.test_looks?.problem ?? shown.test_looks],
       ]),
       ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
       commands.map(copyable));

@@ -1,0 +1,51 @@
+"""Keeper: a process between the server and what it started, which asks runs to stop when their minutes are over.
+
+Runs go on when the agent and its server have gone, and so does this.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from text_recognizer.errors import TextRecognizerError
+from training.runs.run import Run
+from training.runs.run_table import RunRow, read_row
+from training.sweeps.folder import SweepFolder
+from training.terminal.command_line import say
+from training.ui.index import AT_WORK, runs_below
+
+EVERY_S = 1.0
+
+
+def rows_at(place: Path) -> list[RunRow]:
+    """Of the runs in a folder, or of the run that it is, those that have started."""
+    rows = [row for folder in runs_below(place, {}) if (row := read_row(Path(folder))) is not None]
+    return [row for row in rows if row.duration_s is not None]
+
+
+def minutes_of(rows: list[RunRow]) -> float:
+    """How long runs have trained and evaluated, added up."""
+    return sum(row.duration_s or 0.0 for row in rows) / 60
+
+
+def keep(place: Path, minutes: float, process: "subprocess.Popen[bytes]") -> int:
+    """Waits for a process; its exit code."""
+    while True:
+        try:
+            return process.wait(EVERY_S)
+        except subprocess.TimeoutExpired:
+            rows = rows_at(place)
+        if minutes_of(rows) < minutes:
+            continue
+        try:
+            if (sweep := SweepFolder(place)).exists() and sweep.wish == "run":
+                sweep.set_wish("stop")
+            for run in (Run(row.folder) for row in rows if row.state in AT_WORK):
+                if run.stop_requested() is None:
+                    run.request_stop(f"the {minutes:g} minutes that its agent gave it are over")
+        except TextRecognizerError as error:  # the disk may be full for a moment
+            say(f"warning: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(keep(Path(sys.argv[1]), float(sys.argv[2]), subprocess.Popen([sys.executable, *sys.argv[3:]])))

@@ -1,0 +1,61 @@
+"""The tools as a server of the Model Context Protocol, on standard input and output."""
+
+import traceback
+from typing import Any
+
+import anyio
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+
+from text_recognizer import __version__
+from text_recognizer.errors import TextRecognizerError
+from training.mcp.tools import CHANGING, Tools
+from training.ui.events import json_of
+
+INSTRUCTIONS = (
+    "Experiments in handwriting recognition. run_experiment and run_sweep return at once: ask show_run or show_sweep "
+    "how it goes. Every answer says what is left of the budget. Choose by validation figures: the test split is "
+    "sealed, and test_figures, which opens the seal of one run, is counted and written into its folder."
+)
+
+
+def server_of(tools: Tools) -> Server[Any]:
+    async def listed(_context: Any, _params: Any) -> types.ListToolsResult:
+        found = [
+            types.Tool(
+                name=name,
+                description=meaning,
+                input_schema=schema,
+                annotations=types.ToolAnnotations(read_only_hint=name not in CHANGING, open_world_hint=False),
+            )
+            for name, meaning, schema in tools.described()
+        ]
+        return types.ListToolsResult(tools=found)
+
+    async def called(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        answer, refusal = await anyio.to_thread.run_sync(answered, tools, params.name, params.arguments or {})
+        content = types.TextContent(type="text", text=refusal or json_of(answer))
+        return types.CallToolResult(content=[content], structured_content=answer, is_error=refusal is not None)
+
+    settings: dict[str, Any] = {"version": __version__, "instructions": INSTRUCTIONS}
+    return Server("text-recognizer", on_list_tools=listed, on_call_tool=called, **settings)
+
+
+def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """What a tool answers; and the sentence that it refuses with."""
+    try:
+        return tools.call(name, arguments), None
+    except (TextRecognizerError, OSError) as error:
+        refusal = str(error)
+    except Exception:  # noqa: BLE001 - the agent goes on
+        traceback.print_exc()
+        refusal = "this is a bug in Text Recognizer; standard error of the server has the traceback."
+    return {"error": refusal, "budget": tools.budget.left()}, refusal
+
+
+async def serve(tools: Tools) -> None:
+    """Answers until the client goes. What was started goes on."""
+    server = server_of(tools)
+    async with stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
