@@ -8,6 +8,7 @@ from text_recognizer.registry import add_kind
 EXECUTORS = {
     "inline": "training.executors.in_process:InProcessExecutor",
     "local": "training.executors.local:LocalExecutor",
+    "ray": "training.executors.cluster.ray:RayExecutor",
     "slurm": "training.executors.cluster.slurm:SlurmExecutor",
 }
 add_kind("executor", EXECUTORS, "training.executors.base:Executor", given=("setting",))

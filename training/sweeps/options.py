@@ -41,9 +41,18 @@ _NO_EFFECT = {
 }
 LOCAL_ONLY = (
     *("base", "set", "enqueue", "when", "seed", "seeds", "search", "sampler", "stopping_rule", "executor", "run_cap"),
-    *("nodes", "partition", "time", "slurm"),
+    *("nodes", "partition", "time", "slurm", "ray_address"),
     *("retries", "trial_timeout", "allow_repeats", "reuse", "retry_failed", "isolation"),
 )
+
+# Flags that are arguments of some executors, under these names.
+_OF_CLUSTERS = {
+    "nodes": ("nodes", ("slurm", "ray")),
+    "partition": ("partition", ("slurm",)),
+    "time": ("time", ("slurm",)),
+    "slurm": ("options", ("slurm",)),
+    "ray_address": ("address", ("ray",)),
+}
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -62,10 +71,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
     add("--gpu-force", action="store_true", help="also use GPUs that are busy with other programs")
     add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials run (default: %(default)s)")
-    add("--nodes", type=int, metavar="N", help="with --executor slurm: agents, one a node (default: 1)")
+    add("--nodes", type=int, metavar="N", help="agents, one a node, of slurm (default: 1) or ray (default: all nodes)")
     add("--partition", metavar="P", help="with --executor slurm, as sbatch takes it")
     add("--time", metavar="T", help="with --executor slurm: limit of each agent, as sbatch takes it")
     add("--slurm", action="append", default=[], metavar="K=V", help="a further option of sbatch, like account=abc")
+    add("--ray-address", metavar="A", help="HOST:PORT of a Ray cluster, or auto: the one here, else a local one")
     add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="process of a trial; inline: none")
     add("--run-cap", type=int, metavar="N", help="maximum number of trials (default: run_cap in the file)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the search (default: 0)")
@@ -158,12 +168,15 @@ def executor_of(arguments: argparse.Namespace) -> NamedPart:
     if arguments.isolation == "inline" and asked not in ("local", "inline"):
         raise SpecError(f"--isolation inline and --executor {asked} exclude each other.")
     part = NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
-    flags = {name: getattr(arguments, name) for name in ("nodes", "partition", "time")}
-    flags = {name: value for name, value in flags.items() if value is not None}
-    if arguments.slurm:
-        flags["options"] = _pairs("--slurm", "account=abc", arguments.slurm)
-    if flags and part.name != "slurm":
-        raise SpecError(f"--{'slurm' if 'options' in flags else next(iter(flags))} needs --executor slurm.")
+    flags: dict[str, Any] = {}
+    for name, (key, executors) in _OF_CLUSTERS.items():
+        value = getattr(arguments, name)
+        if value in (None, []):
+            continue
+        if part.name not in executors:
+            needed = " or ".join(f"--executor {executor}" for executor in executors)
+            raise SpecError(f"--{name.replace('_', '-')} needs {needed}.")
+        flags[key] = _pairs("--slurm", "account=abc", value) if name == "slurm" else value
     return replace(part, arguments={**part.arguments, **flags})
 
 

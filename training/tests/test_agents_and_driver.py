@@ -14,6 +14,7 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
 from training.executors.cluster import mailbox, pool, turn
+from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, make_mailbox
 from training.executors.cluster.messages import (
     Message,
@@ -23,7 +24,7 @@ from training.executors.cluster.messages import (
     setting_to_json,
     versions,
 )
-from training.executors.cluster.pool import Agent, Cluster, Pool
+from training.executors.cluster.pool import Pool
 from training.executors.cluster.turn import Turn
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -33,7 +34,7 @@ from training.tests.executor_support import new_run
 FINISHED = asdict(Ended(0, "finished"))
 
 
-class ToldAgent(Agent):
+class ToldAgent(MailboxAgent):
     """Says what a test lets it say."""
 
     def __init__(self, name: str) -> None:
@@ -55,9 +56,6 @@ class ToldAgent(Agent):
         said, self.news = self.news, []
         return said
 
-    def why_gone(self) -> str | None:
-        return self.gone
-
     def forget(self) -> None:
         self.forgotten = True
 
@@ -65,12 +63,12 @@ class ToldAgent(Agent):
         return [Path(message["folder"]) for message in self.got if "run" in message]
 
 
-class ToldCluster(Cluster):
+class ToldCluster(FolderCluster):
     grace_s = 0.0
 
     def __init__(self) -> None:
-        self.coming: list[tuple[Agent, Mapping[int, Path]]] = []
-        self.refused: list[str] = []
+        self.coming: list[tuple[MailboxAgent, Mapping[int, Path]]] = []
+        self.useless: list[str] = []
         self.ended = False
         self.error: Exception | None = None
 
@@ -82,7 +80,7 @@ class ToldCluster(Cluster):
 
     def begin(self) -> None: ...
 
-    def new_agents(self) -> list[tuple[Agent, Mapping[int, Path]]]:
+    def new_agents(self) -> list[tuple[MailboxAgent, Mapping[int, Path]]]:
         coming, self.coming = self.coming, []
         return coming
 
@@ -90,8 +88,14 @@ class ToldCluster(Cluster):
         if self.error is not None:
             raise self.error
 
-    def refuse(self, why: str) -> None:
-        self.refused.append(why)
+    def refuse(self, agent: MailboxAgent, why: str) -> None:
+        self.useless.append(why)
+
+    def why_gone(self, agent: MailboxAgent) -> str | None:
+        assert isinstance(agent, ToldAgent)
+        return agent.gone
+
+    def end_agents(self) -> None: ...
 
     def waiting_for(self) -> str:
         return "waiting for a node"
@@ -230,9 +234,9 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_asked(cluster, dri
 def test_a_node_with_other_versions_gets_no_runs(cluster, driver):
     other = cluster.add("old", versions={**versions(), "keras": "3.0"})
     driver.begin()
-    wait_until(lambda: cluster.refused)
+    wait_until(lambda: cluster.useless)
     ours = versions()["keras"]
-    assert cluster.refused == [f"the node old has other versions: keras is 3.0 there and {ours} here"]
+    assert cluster.useless == [f"the node old has other versions: keras is 3.0 there and {ours} here"]
     assert {"leave": False} in other.got
 
 

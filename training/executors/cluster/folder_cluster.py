@@ -10,9 +10,10 @@ agents/*.txt            what agents printed
 import json
 import os
 import secrets
+import shlex
 import sys
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,47 +22,50 @@ from text_recognizer.errors import RunError
 from training.executors.base import Setting
 from training.executors.cluster.mailbox import Inbox, Outbox, Pulse
 from training.executors.cluster.messages import Message, setting_to_json
-from training.executors.cluster.pool import Agent, Cluster
 from training.executors.cluster.turn import Turn
 from training.executors.local import GRACE_S
+from training.executors.zygote.starting import python_path
 from training.files.safe_files import cannot_write, replace_file
+from training.terminal.command_line import say
 
 SETTING = "setting.json"
+EXIT_UNSEEN, EXIT_NO_PYTHON = 71, 72
+"""Of an agent that cannot begin: its host does not see the driver's folder, or lacks the driver's Python."""
+
 _OVER = "over"
 _SCAN_S = 0.1
 _PATIENCE_S = 600.0
 
 
-class MailboxAgent(Agent):
+class MailboxAgent:
     """The driver's end of a mailbox.
 
     Args:
         turn: of the driver.
     """
 
-    def __init__(self, mailbox: Path, cluster: "FolderCluster", turn: int) -> None:
+    def __init__(self, mailbox: Path, turn: int) -> None:
         self.id = mailbox.name
-        self.job: str | None = None
+        self.job: str | None = None  # what the cluster calls it, once it has said so
         self.mailbox = mailbox
         self.pulse = Pulse(mailbox / "beat")
-        self._cluster = cluster
         self._turn = turn
         self._orders, self._reports = Outbox(mailbox / "orders.jsonl"), Inbox(mailbox / "reports.jsonl")
 
     def send(self, message: Message) -> None:
+        """Gives it a message; a RunError where that cannot be written."""
         self._orders.send({**message, "turn": self._turn})
 
     def receive(self) -> list[Message]:
+        """What it has said since the last call."""
         messages = self._reports.receive()
         for message in messages:
             if "hello" in message:
                 self.job = message["hello"].get("job")
         return messages
 
-    def why_gone(self) -> str | None:
-        return self._cluster.why_gone(self)
-
     def forget(self) -> None:
+        """Nothing more is expected of it, whichever driver asks."""
         with suppress(OSError):
             (self.mailbox / _OVER).touch()
 
@@ -72,24 +76,28 @@ class MailboxAgent(Agent):
         return {one["run"]: Path(one["folder"]) for one in orders if "run" in one and one["run"] not in ended}
 
 
-class FolderCluster(Cluster):
-    """Everything but the starting of agents.
+class FolderCluster(ABC):
+    """Starts agents on nodes, and knows which of them are gone.
 
     Args:
         setting: of each agent; its folder is the sweep's.
+        nodes: agents wanted, one a node.
     """
 
-    def __init__(self, setting: Setting, grace_s: float = GRACE_S, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, setting: Setting, nodes: int, grace_s: float = GRACE_S, patience_s: float = _PATIENCE_S) -> None:
         assert setting.folder is not None, "agents meet in the folder of a sweep"
         self.folder = setting.folder.resolve() / "agents"
-        self.grace_s = grace_s
+        self.nodes = nodes
+        self.grace_s = grace_s  # what runs get to reach a checkpoint once their agent is gone
         self.agents: dict[str, MailboxAgent] = {}
+        self.refused: set[str | None] = set()  # jobs of agents that are of no use
         self._setting = setting
         self._patience_s = patience_s
         self._turn: Turn | None = None
         self._next_scan = 0.0
 
     def begin(self) -> None:
+        """Becomes the one driver. A TextRecognizerError where it cannot."""
         facts = {
             "setting": setting_to_json(self._setting),
             "grace_s": self.grace_s,
@@ -106,39 +114,81 @@ class FolderCluster(Cluster):
             raise cannot_write(self.folder, error) from error
         replace_file(self.folder / SETTING, json.dumps(facts, indent=2) + "\n")
 
-    @property
-    def sign(self) -> Path:
-        """The file by which an agent knows that it shares this folder with the driver."""
-        return next(self.folder.glob("shared.*"))
-
-    def new_agents(self) -> list[tuple[Agent, Mapping[int, Path]]]:
+    def new_agents(self) -> list[tuple[MailboxAgent, Mapping[int, Path]]]:
+        """Agents that were not known before, with the runs that an earlier driver gave them, by number."""
         assert self._turn is not None
         self._turn.beat()
         if time.monotonic() < self._next_scan:
             return []
         self._next_scan = time.monotonic() + _SCAN_S
-        found: list[tuple[Agent, Mapping[int, Path]]] = []
+        found: list[tuple[MailboxAgent, Mapping[int, Path]]] = []
         for entry in os.scandir(self.folder):
             mailbox = Path(entry.path)
             if entry.name[0] == "." or entry.name in self.agents or not entry.is_dir():
                 continue
-            agent = self.agents[entry.name] = MailboxAgent(mailbox, self, self._turn.number)
+            agent = self.agents[entry.name] = MailboxAgent(mailbox, self._turn.number)
             if not (mailbox / _OVER).exists():
                 found.append((agent, agent.given()))
         return found
 
+    def refuse(self, agent: MailboxAgent, why: str) -> None:
+        """Does without an agent that is of no use. A RunError where none would be."""
+        self.refused.add(agent.job)
+        if len(self.refused) >= self.nodes:
+            raise RunError(f"{why}. Install the same there, then give the same command again.")
+        say(f"{why}; it gets no trials")
+
     def end(self) -> None:
+        """Ends what has not left by itself."""
         if self._turn is not None and self._turn.is_ours():
             self.end_agents()
             self._turn.end()
 
     @abstractmethod
+    def keep_up(self) -> None:
+        """Starts agents where some are missing. A TextRecognizerError where there is no hope of that."""
+
+    @abstractmethod
     def why_gone(self, agent: MailboxAgent) -> str | None:
-        """See Agent.why_gone."""
+        """Why an agent executes nothing any more, or is about to be ended by the cluster; None while it may."""
+
+    @abstractmethod
+    def waiting_for(self) -> str:
+        """Why no agent is there yet, for people."""
 
     @abstractmethod
     def end_agents(self) -> None:
-        """See Cluster.end; only called while this is the one driver."""
+        """Only called while this is the one driver."""
 
-    def refuse(self, why: str) -> None:
-        raise RunError(why)
+    def script(self, job: str) -> str:
+        """A shell script that becomes an agent.
+
+        Args:
+            job: what the cluster calls it, as a shell reads it.
+        """
+        sign = next(self.folder.glob("shared.*"))
+        folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
+        return (
+            "#!/bin/sh\n"
+            f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}\n"
+            f"[ -x {python} ] || exit {EXIT_NO_PYTHON}\n"
+            f'exec > {folder}/"agent-{job}.txt" 2>&1\n'
+            f"export PYTHONPATH={shlex.quote(python_path())}\n"
+            f'exec {python} -P -m training.executors.cluster.serve {folder} "{job}"\n'
+        )
+
+    def why_failed(self, job: str, node: str, exit_code: int | None) -> str:
+        """Why an agent ended before it said anything. A RunError where another would end in the same way."""
+        if exit_code == EXIT_UNSEEN:
+            raise RunError(
+                f"{node} does not see {self.folder}: the folder of runs must be on a file system that all nodes "
+                f"share. Set TEXT_RECOGNIZER_RUNS to a folder on one."
+            )
+        if exit_code == EXIT_NO_PYTHON:
+            raise RunError(f"{node} has no {sys.executable}: the Python environment must be there too.")
+        try:
+            lines = (self.folder / f"agent-{job}.txt").read_text(errors="replace").split("\n")
+        except OSError:
+            lines = []
+        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+        return f"the agent on {node} ended before it was ready: {last[:300]}"

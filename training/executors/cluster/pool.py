@@ -2,7 +2,6 @@
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from training.executors.base import Ended, Job
+from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.messages import Message, difference, ended_from_json, versions
 from training.runs.causes import Cause
 from training.runs.run import Run, read_status
@@ -20,59 +20,6 @@ _POLL_S = 0.02
 # Beyond the grace of its runs: for the end of their processes to be seen from here.
 _MARGIN_S = 10.0
 _MOST_FAILURES = 3
-
-
-class Agent(ABC):
-    """One agent as its driver sees it."""
-
-    id: str
-
-    @abstractmethod
-    def send(self, message: Message) -> None:
-        """Gives it a message; a RunError where that cannot be written."""
-
-    @abstractmethod
-    def receive(self) -> list[Message]:
-        """What it has said since the last call."""
-
-    @abstractmethod
-    def why_gone(self) -> str | None:
-        """Why it executes nothing any more, or is about to be ended by the cluster; None while it may."""
-
-    @abstractmethod
-    def forget(self) -> None:
-        """Nothing more is expected of it, whichever driver asks."""
-
-
-class Cluster(ABC):
-    """What starts agents on nodes, and knows which of them are gone."""
-
-    grace_s: float
-    """What runs get to reach a checkpoint once their agent is gone."""
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Becomes the one driver. A TextRecognizerError where it cannot."""
-
-    @abstractmethod
-    def new_agents(self) -> list[tuple[Agent, Mapping[int, Path]]]:
-        """Agents that were not known before, with the runs that an earlier driver gave them, by number."""
-
-    @abstractmethod
-    def keep_up(self) -> None:
-        """Starts agents where some are missing. A TextRecognizerError where there is no hope of that."""
-
-    @abstractmethod
-    def refuse(self, why: str) -> None:
-        """Does without an agent that is of no use, for a reason. A TextRecognizerError where none would be."""
-
-    @abstractmethod
-    def waiting_for(self) -> str:
-        """Why no agent is there yet, for people."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """Ends what has not left by itself."""
 
 
 @dataclass(eq=False)
@@ -98,7 +45,7 @@ class _Member:
         number: of the last order.
     """
 
-    agent: Agent
+    agent: MailboxAgent
     work: dict[int, Job] = field(default_factory=dict)
     number: int = 0
     host: str = ""
@@ -109,7 +56,7 @@ class _Member:
 class Pool:
     """Jobs on one side, agents on the other. All methods but those of jobs belong to the pool's thread."""
 
-    def __init__(self, cluster: Cluster, most: int | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None]) -> None:
         self._cluster = cluster
         self._most = most
         self._tell = tell
@@ -246,7 +193,7 @@ class Pool:
             self._members.append(member)
 
     def _hear(self, member: _Member) -> None:
-        why = member.agent.why_gone()  # before its last messages are read
+        why = self._cluster.why_gone(member.agent)  # before its last messages are read
         for message in member.agent.receive():
             self._understand(member, message)
         if member.has_left or why is not None:
@@ -274,7 +221,7 @@ class Pool:
             member.capacity = int(hello["capacity"])
             return
         member.agent.send({"leave": False})
-        self._cluster.refuse(f"the node {member.host} has other versions: {different}")
+        self._cluster.refuse(member.agent, f"the node {member.host} has other versions: {different}")
 
     def _lose(self, member: _Member, why: str) -> None:
         self._members.remove(member)

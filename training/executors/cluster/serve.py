@@ -1,7 +1,8 @@
-"""An agent that meets its driver in a folder: `python -m training.executors.cluster.serve FOLDER`.
+"""An agent that meets its driver in a folder: `python -m training.executors.cluster.serve FOLDER JOB`.
 
-It outlives its driver: what runs goes on, and the next driver finds it. It leaves when it is told to, when its machine
-is wanted for something else (SIGTERM, SIGUSR1), and when it has nothing to do and no driver is at work.
+It may outlive its driver: what runs goes on, and the next driver finds it. It leaves when it is told to, when its
+machine is wanted for something else (SIGTERM, SIGUSR1), when the process that started it is gone, and when it has
+nothing to do and no driver is at work.
 """
 
 import os
@@ -15,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.executors.cluster.folder_cluster import SETTING
+from training.executors.cluster.folder_cluster import EXIT_UNSEEN, SETTING
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, make_mailbox
 from training.executors.cluster.messages import setting_from_json
 from training.executors.cluster.node_agent import NodeAgent
 from training.executors.cluster.turn import last_turn
 from training.files.json_objects import read_object
 from training.terminal.command_line import guarded
-
-EXIT_UNSEEN = 71
-"""This host does not see what the driver wrote: the folder is not on a file system that both share."""
 
 # With a free place an order may come at any moment; without, nothing is urgent.
 _POLL_S, _IDLE_POLL_S = 0.01, 0.25
@@ -38,14 +36,15 @@ class FolderAgent:
     Args:
         folder: the sweep's folder of agents.
         facts: what the driver wrote there for its agents.
-        place: what the scheduler calls this agent's job.
+        job: what the cluster calls this agent.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], place: str) -> None:
+    def __init__(self, folder: Path, facts: Mapping[str, Any], job: str) -> None:
+        self._job, self._parent = job, os.getppid()
         self._folder = folder
         self._patience_s = float(facts["patience_s"])
         self._agent = NodeAgent(setting_from_json(facts["setting"]), float(facts["grace_s"]))
-        mailbox = folder / f"{place}-{secrets.token_hex(3)}"
+        mailbox = folder / f"{job}-{secrets.token_hex(3)}"
         make_mailbox(mailbox)
         self._orders, self._reports = Inbox(mailbox / "orders.jsonl"), Outbox(mailbox / "reports.jsonl")
         self._beat = Beat(mailbox / "beat")
@@ -59,11 +58,13 @@ class FolderAgent:
         """Until it has left and everything has been reported."""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._report({**self._agent.hello["hello"], "job": os.environ.get("SLURM_JOB_ID")}, "hello")
+        self._report({**self._agent.hello["hello"], "job": self._job}, "hello")
         told = False
         while not self._agent.has_left:
             self._beat.beat()
             self._obey()
+            if os.getppid() != self._parent:
+                self._leave("the process that started it is gone")
             if self._agent.is_leaving and not told:
                 told = True
                 self._report({"leaving": self._why_left or "told to"})
@@ -103,16 +104,17 @@ class FolderAgent:
             if latest != self._driver.path:
                 self._driver = Pulse(latest)
         if self._driver.silent_s() > (self._patience_s if self._driver.is_there() else _LOOK_FOR_DRIVER_S):
-            self._why_left = "no driver is at work"
-            self._agent.leave()
+            self._leave("no driver is at work")
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self._why_left = f"received {signal.Signals(number).name}"
+        self._leave(f"received {signal.Signals(number).name}")
+
+    def _leave(self, why: str) -> None:
+        self._why_left = self._why_left or why
         self._agent.leave()
 
 
-def serve(folder: Path) -> int:
-    place = "_".join(os.environ[name] for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID") if name in os.environ)
+def serve(folder: Path, job: str) -> int:
     try:
         facts = read_object(folder / SETTING)
         os.chdir(facts["folder"])
@@ -120,9 +122,9 @@ def serve(folder: Path) -> int:
         print(f"error: this host has no {error.filename}", file=sys.stderr)
         return EXIT_UNSEEN
     sys.argv = facts["argv"]  # of the driver, for launch.json
-    FolderAgent(folder, facts, place or "agent").serve()
+    FolderAgent(folder, facts, job).serve()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: serve(Path(sys.argv[1]))))
+    sys.exit(guarded(lambda: serve(Path(sys.argv[1]), sys.argv[2])))

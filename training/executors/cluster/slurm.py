@@ -4,28 +4,17 @@ No server and no open port: what both see is the shared file system. The driver 
 another login node too; the agents go on meanwhile.
 """
 
-import shlex
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-from text_recognizer.errors import DeviceError, RunError, SpecError
-from text_recognizer.wording import counted, did_you_mean, received
-from training.executors.base import Executor, Job, Setting
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.wording import counted, did_you_mean
+from training.executors.base import Setting
+from training.executors.cluster.cluster_executor import ClusterExecutor, check_devices, check_nodes, share
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.mailbox import BEAT_S
-from training.executors.cluster.pool import Pool
 from training.executors.cluster.slurm_commands import Slurm, Task, job_name, partitions
-from training.executors.zygote.starting import python_path
-from training.runs.run import Run
-from training.terminal.command_line import say
 
-T = TypeVar("T")
-
-# Of the batch script of an agent, before Python has started.
-_EXIT_UNSEEN, _EXIT_NO_PYTHON = 71, 72
 _OURS = ("array", "job-name", "output", "error", "signal", "chdir", "requeue", "no-requeue", "parsable", "wrap")
 # Whoever says how much of a node an agent gets does not get the whole.
 _AMOUNTS = ("cpus-per-task", "exclusive", "gpus", "gpus-per-node", "gpus-per-task", "gres", "mem", "mem-per-cpu")
@@ -39,13 +28,11 @@ class SlurmCluster(FolderCluster):
     """Keeps as many agents in Slurm's queue as nodes are wanted."""
 
     def __init__(self, setting: Setting, nodes: int, flags: list[str]) -> None:
-        super().__init__(setting)
-        self._nodes = nodes
+        super().__init__(setting, nodes)
         self._slurm = Slurm(job_name(self.folder))
         self._flags = flags
         self._tasks: dict[str, Task] = {}
         self._failed: dict[str, str] = {}
-        self._refused = 0
         self._cancelled: set[str] = set()
         self._next_look = self._next_submission = 0.0
 
@@ -59,13 +46,13 @@ class SlurmCluster(FolderCluster):
 
     def keep_up(self) -> None:
         now = time.monotonic()
-        eager = len(self._alive()) < self._nodes or any(one.pulse.silent_s() > 3 * BEAT_S for one in self._present())
+        eager = len(self._alive()) < self.nodes or any(one.pulse.silent_s() > 3 * BEAT_S for one in self._present())
         if now >= self._next_look or (eager and now >= self._next_look - _LOOK_S + _CLOSE_LOOK_S):
             self._look()
-        missing = self._nodes - self._refused - len(self._alive())
+        missing = self.nodes - len(self.refused) - len(self._alive())
         if missing > 0 and now >= self._next_submission:
             self._next_submission = now + _SUBMIT_S
-            self._slurm.submit(self._script(), self._all_flags(missing))
+            self._slurm.submit(self.script("$SLURM_JOB_ID"), self._all_flags(missing))
             self._look()
 
     def why_gone(self, agent: MailboxAgent) -> str | None:
@@ -80,12 +67,6 @@ class SlurmCluster(FolderCluster):
         if (is_vague and silent_s > 3 * BEAT_S) or (task is not None and task.has_ended):
             return f"Slurm says that job {agent.job} is {'gone' if task is None else task.state}"
         return None
-
-    def refuse(self, why: str) -> None:
-        self._refused += 1
-        if self._refused >= self._nodes:
-            raise RunError(f"{why}. Install the same there, then give the same command again.")
-        say(f"{why}; it gets no trials")
 
     def waiting_for(self) -> str:
         waiting = [task for task in self._tasks.values() if task.state == "PENDING"]
@@ -114,35 +95,10 @@ class SlurmCluster(FolderCluster):
             self._failed.clear()
         for task in tasks.values():
             if task.has_failed and task.job not in known and task.job not in self._failed:
-                self._failed[task.job] = self._why_failed(task)
+                node = f"the node {task.node}" if task.node else "a node"
+                self._failed[task.job] = self.why_failed(task.job, node, self._slurm.exit_code(task.job))
         if len(self._failed) >= _MOST_FAILURES:
             raise RunError(list(self._failed.values())[-1])
-
-    def _why_failed(self, task: Task) -> str:
-        code = self._slurm.exit_code(task.job)
-        if code == _EXIT_UNSEEN:
-            raise RunError(
-                f"the node {task.node} does not see {self.folder}: the folder of runs must be on a file system that "
-                f"all nodes share. Set TEXT_RECOGNIZER_RUNS to a folder on one."
-            )
-        if code == _EXIT_NO_PYTHON:
-            raise RunError(f"the node {task.node} has no {sys.executable}: the Python environment must be there too.")
-        printed = sorted(self.folder.glob(f"slurm-{task.job}.txt"))
-        lines = printed[-1].read_text(errors="replace").split("\n") if printed else []
-        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-        return f"the agent on {task.node or 'a node'} ended before it was ready (Slurm says {task.state}): {last[:300]}"
-
-    def _script(self) -> str:
-        folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
-        return (
-            "#!/bin/sh\n"
-            f"[ -e {shlex.quote(str(self.sign))} ] || exit {_EXIT_UNSEEN}\n"
-            f"[ -x {python} ] || exit {_EXIT_NO_PYTHON}\n"
-            f'exec > {folder}/"slurm-$SLURM_JOB_ID.txt" 2>&1\n'
-            f"export PYTHONPATH={shlex.quote(python_path())}\n"
-            # Slurm's signals go to the batch script's own process.
-            f"exec {python} -P -m training.executors.cluster.serve {folder}\n"
-        )
 
     def _all_flags(self, count: int) -> list[str]:
         ours = [
@@ -153,11 +109,8 @@ class SlurmCluster(FolderCluster):
         return [*ours, *self._flags]
 
 
-class SlurmExecutor(Executor):
+class SlurmExecutor(ClusterExecutor):
     """Executes runs on the nodes of a Slurm cluster."""
-
-    def __init__(self, setting: Setting, cluster: SlurmCluster) -> None:
-        self._pool = Pool(cluster, setting.jobs, say)
 
     @classmethod
     def open(
@@ -176,7 +129,8 @@ class SlurmExecutor(Executor):
             options: further options of sbatch; without one that says how much of a node, an agent gets all of it.
         """
         given = {str(key): value for key, value in (options or {}).items()}
-        _check(setting, nodes, partition, given)
+        check_nodes(nodes)
+        check_devices(setting, _most_gpus(partition, given))
         given = {"partition": partition, "time": time, **given}
         flags = [
             f"--{key}" if value in (None, True, "") else f"--{key}={value}"
@@ -185,42 +139,13 @@ class SlurmExecutor(Executor):
         ]
         if not given.keys() & set(_AMOUNTS):
             flags += ["--exclusive", "--mem=0"]
-        each = setting if setting.jobs is None else _share(setting, nodes)
-        cluster = SlurmCluster(each, nodes, flags)
+        cluster = SlurmCluster(share(setting, nodes), nodes, flags)
         cluster.check()
         return cls(setting, cluster)
 
-    @property
-    def capacity(self) -> int:  # type: ignore[override]
-        return self._pool.capacity
 
-    def submit(self, run: Run, **launch: Any) -> Job:
-        return self._pool.submit(run, launch)
-
-    def rejoin(self, run: Run) -> Job | None:
-        return self._pool.rejoin(run)
-
-    def drive(self, loop: Callable[[], T]) -> T:
-        self._pool.begin()
-        return loop()
-
-    def kill(self) -> None:
-        self._pool.kill()
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-def _share(setting: Setting, nodes: int) -> Setting:
-    """An agent's part of the runs at once."""
-    assert setting.jobs is not None
-    return replace(setting, jobs=-(-setting.jobs // nodes))
-
-
-def _check(setting: Setting, nodes: int, partition: str | None, options: Mapping[str, object]) -> None:
-    """What can be known before anything is submitted."""
-    if nodes < 1:
-        raise SpecError(f"--nodes must be at least 1. {received(nodes)}")
+def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
+    """The most GPUs of a node that may be given; a SpecError for what can be known to be refused."""
     if owned := [key for key in options if key in _OURS]:
         raise SpecError(f"--slurm {owned[0]}: Text Recognizer sets this option of sbatch itself. Leave it out.")
     gpus = partitions()
@@ -229,7 +154,4 @@ def _check(setting: Setting, nodes: int, partition: str | None, options: Mapping
             f"there is no partition '{unknown[0]}' here.{did_you_mean(unknown[0], list(gpus))} "
             f"There are: {', '.join(sorted(gpus))}."
         )
-    asked = partition.split(",") if partition is not None else list(gpus)
-    most = max((gpus[name] for name in asked), default=0)
-    if setting.request.count > max(1, most) or (setting.request.shares and not most):
-        raise DeviceError(f"each trial asks for {setting.request.text}; a node has at most {most}. Ask for fewer.")
+    return max((gpus[name] for name in (partition.split(",") if partition is not None else gpus)), default=0)

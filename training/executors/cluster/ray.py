@@ -1,0 +1,267 @@
+"""RayExecutor: agents that Ray starts, one actor a node. Ray Core is the transport; runs and results are in the folder.
+
+An actor only starts the agent's process and waits for it. What driver and agent say to each other goes through the
+sweep's folder, as on Slurm, and runs write their logs and metrics there themselves.
+"""
+
+import os
+import secrets
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.errors import DeviceError, RunError, SpecError
+from text_recognizer.wording import received
+from training.executors.base import Setting
+from training.executors.cluster.cluster_executor import ClusterExecutor, check_devices, check_nodes, share
+from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
+from training.executors.cluster.mailbox import BEAT_S
+from training.terminal.command_line import say
+
+_CONNECT_S = 5.0
+_LOOK_S, _START_S, _SILENT_S = 0.5, 2.0, 60.0
+_MOST_FAILURES = 3
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a Ray cluster that is alive."""
+
+    id: str
+    host: str
+    gpus: int
+
+
+@dataclass(eq=False)
+class _Start:
+    """An agent that was started.
+
+    Args:
+        over: why its process has ended.
+    """
+
+    node: Node
+    actor: Any
+    result: Any
+    over: str | None = None
+    killed: bool = False
+
+
+class RayCluster(FolderCluster):
+    """Keeps an agent on each node of a Ray cluster that has something to compute with.
+
+    Args:
+        most: agents; None: one on each node, also on those that come later.
+    """
+
+    def __init__(self, setting: Setting, most: int | None) -> None:
+        super().__init__(setting, 1)
+        self._most = most
+        self._starts: dict[str, _Start] = {}  # by what the agent calls its job
+        self._failures: list[str] = []
+        self._agent_process = _agent_process()
+        self._next_look = self._next_start = 0.0
+
+    def keep_up(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_S
+        self._notice_ends()
+        nodes = self._nodes_to_use()
+        self.nodes = max(1, len(nodes) if self._most is None else min(self._most, len(nodes)))
+        at_work = {start.node.id for start in self._starts.values() if start.over is None}
+        useless = {start.node.id for job, start in self._starts.items() if job in self.refused}
+        free = [node for node in nodes if node.id not in at_work | useless]
+        missing = self.nodes - len(at_work | useless)
+        if missing > 0 and free and now >= self._next_start:
+            self._next_start = now + _START_S
+            for node in free[:missing]:
+                self._start(node)
+
+    def why_gone(self, agent: MailboxAgent) -> str | None:
+        silent_s = agent.pulse.silent_s()
+        if agent.job is None:
+            return "it never said who it is" if silent_s > _SILENT_S else None
+        start = self._starts.get(agent.job)
+        if start is not None and start.over is None:
+            if silent_s > _SILENT_S and not start.killed:
+                _ray().kill(start.actor)
+                start.killed = True
+            return None
+        # An agent whose actor is gone lives on until its runs have reached a checkpoint.
+        if silent_s <= 3 * BEAT_S:
+            return None
+        return "the driver that started it is gone" if start is None else start.over
+
+    def waiting_for(self) -> str:
+        return "waiting for an agent to start" if self._starts else "waiting for a node of the Ray cluster"
+
+    def end_agents(self) -> None:
+        for start in self._starts.values():
+            if start.over is None:
+                _ray().kill(start.actor)
+
+    def end(self) -> None:
+        super().end()
+        _ray().shutdown()  # with it ends the cluster, where it was started for this sweep
+
+    def _nodes_to_use(self) -> list[Node]:
+        request = self._setting.request
+        least_gpus = request.count if request.count > 1 or request.shares else 0
+        return [node for node in usable_nodes() if node.gpus >= least_gpus]
+
+    def _start(self, node: Node) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        job = f"{node.id[:8]}-{secrets.token_hex(3)}"
+        affinity = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        actor = self._agent_process.options(scheduling_strategy=affinity).remote()
+        self._starts[job] = _Start(node, actor, actor.run.remote(self.script(job)))
+
+    def _notice_ends(self) -> None:
+        """Learns which agents' processes have ended, and how."""
+        pending = {start.result: job for job, start in self._starts.items() if start.over is None}
+        if not pending:
+            return
+        ended, _ = _ray().wait(list(pending), num_returns=len(pending), timeout=0)
+        known = {agent.job for agent in self.agents.values()}
+        for result in ended:
+            self._note_end(pending[result], pending[result] in known)
+        if any(job in known for job, start in self._starts.items() if start.over is None):
+            self._failures.clear()
+        if len(self._failures) >= _MOST_FAILURES:
+            raise RunError(self._failures[-1])
+
+    def _note_end(self, job: str, was_ready: bool) -> None:
+        start = self._starts[job]
+        exit_code = None
+        try:
+            exit_code = _ray().get(start.result)
+            start.over = f"its process on {start.node.host} ended with exit code {exit_code}"
+        except _ray().exceptions.RayError as error:
+            start.over = f"Ray lost its actor on {start.node.host} ({type(error).__name__})"
+        _ray().kill(start.actor)
+        if not was_ready:
+            self._failures.append(self.why_failed(job, f"the node {start.node.host}", exit_code))
+
+
+class RayExecutor(ClusterExecutor):
+    """Executes runs on the nodes of a Ray cluster."""
+
+    @classmethod
+    def open(cls, setting: Setting, nodes: int | None = None, address: str = "auto") -> "RayExecutor":
+        """See Executor.open.
+
+        Args:
+            nodes: agents, one a node; None: on each node.
+            address: HOST:PORT of a cluster, or "auto": the one that runs here, else one is started for this sweep.
+        """
+        if nodes is not None:
+            check_nodes(nodes)
+        connect(address)
+        there = usable_nodes()
+        try:
+            check_devices(setting, max((node.gpus for node in there), default=0))
+        except DeviceError:
+            _ray().shutdown()
+            raise
+        least = min(nodes or len(there), len(there))
+        return cls(setting, RayCluster(share(setting, max(1, least)), nodes))
+
+
+def connect(address: str) -> None:
+    """Connects this process to a Ray cluster.
+
+    Raises:
+        SpecError: there is no Ray here, or none that answers, or another version of it.
+    """
+    ray = _ray()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from_environ = os.environ.pop("RAY_ADDRESS", None)  # Ray would prefer it to what was given
+    found = from_environ if address == "auto" else address
+    if found is not None:
+        _check_answers(found)
+    else:
+        found = _started_here()
+    try:
+        if found is not None:
+            ray.init(found, **_QUIET)
+            return
+        say("no Ray cluster runs here: one is started on this machine for this sweep")
+        ray.init("local", include_dashboard=False, **_QUIET)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SpecError(f"cannot connect to Ray at {found or 'this machine'}: {reason}") from error
+
+
+def usable_nodes() -> list[Node]:
+    """The nodes that are alive and have something to compute with; the head of a cluster often has not."""
+    found = []
+    for node in _ray().nodes():
+        cpus, gpus = (node["Resources"].get(name, 0) for name in ("CPU", "GPU"))
+        if node["Alive"] and (cpus or gpus):
+            found.append(Node(node["NodeID"], node["NodeManagerHostname"], int(gpus)))
+    return found
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes, and then end this process."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise SpecError(f"--ray-address must be auto or HOST:PORT, like 10.0.0.1:6379. {received(address)}")
+    if not _answers(host.strip("[]"), int(port)):
+        raise SpecError(
+            f"no Ray answers at {address}. Start its head with: ray start --head --port={port}, or leave "
+            f"--ray-address out."
+        )
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether a gRPC server, as the head of a cluster is one, greets back; a frame of type 4 holds its settings."""
+    try:
+        with socket.create_connection((host, port), _CONNECT_S) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            return connection.recv(4)[3:] == b"\4"
+    except OSError:
+        return False
+
+
+def _started_here() -> str | None:
+    """The address of the cluster that `ray start` started last on this machine, if it still answers."""
+    try:
+        address = (
+            (Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster")
+            .read_text()
+            .strip()
+        )
+        _check_answers(address)
+    except (OSError, SpecError):
+        return None
+    return address
+
+
+def _agent_process() -> Any:
+    """The class of the actors. Ray sends it by value: a node need have nothing of ours for it."""
+
+    class AgentProcess:
+        def run(self, script: str) -> int:
+            import subprocess
+
+            return subprocess.run(["/bin/sh", "-c", script], check=False).returncode
+
+    return _ray().remote(num_cpus=0)(AgentProcess)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise SpecError(
+            "there is no Ray here. Install it with: pip install 'text-recognizer[ray]', or leave --executor ray out."
+        ) from error
+    return ray

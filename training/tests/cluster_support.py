@@ -1,0 +1,76 @@
+"""Sweeps on clusters that run on this machine: one grid, and its driver as a process that can be killed."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.settings import REPOSITORY
+from text_recognizer.tests.waiting import PATIENCE_S
+from training.tests.sweep_support import journal
+
+GRID = """
+method: grid
+metric: {name: val_loss, goal: minimize}
+parameters:
+  dataset: {value: DigitsDataset}
+  dataset_args: {value: {subsample_fraction: 0.3}}
+  model: {value: CharacterModel}
+  network: {value: mlp}
+  network_args.layer_size: {values: [4, 8, 12, 16, 20, 24]}
+  train_args.batch_size: {value: 16}
+  train_args.epochs: {value: 12}
+  train_args.checkpoint_interval_s: {value: 0}
+"""
+
+
+class Driver:
+    """One start of run_sweep."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        (folder / "grid.yaml").write_text(GRID)
+        self.sweep = folder / "runs" / "grid"
+        self._output = folder / "output.txt"
+        command = [sys.executable, "-m", "training.run_sweep", "grid.yaml", "--nowandb", "--gpu=none", *options]
+        with open(self._output, "ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs"), "PYTHONPATH": str(REPOSITORY)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def finish(self) -> str:
+        assert self._process.wait(PATIENCE_S) == 0, self.output()
+        return self.output()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def ends(self) -> int:
+        assert self._process.poll() is None, self.output()
+        return sum(event["event"] == "end" for event in self.events())
+
+    def events(self) -> list[dict[str, Any]]:
+        return journal(self.sweep) if (self.sweep / "trials.jsonl").exists() else []
+
+    def table(self) -> list[dict[str, str]]:
+        with open(self.sweep / "leaderboard.csv") as file:
+            return [{key: value for key, value in row.items() if key != "run"} for row in csv.DictReader(file)]
+
+    def times_over(self) -> list[int]:
+        """How often the end of each trial was written down for good."""
+        events = self.events()
+        return list(Counter(one["run"] for one in events if one["event"] == "end" and one.get("over")).values())
+
+    def failures(self) -> set[str]:
+        return {event["failure"] for event in self.events() if "failure" in event}

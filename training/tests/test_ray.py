@@ -1,0 +1,117 @@
+"""Sweeps on a real Ray: three nodes on this machine, where Ray is installed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from text_recognizer.errors import DeviceError, SpecError
+from text_recognizer.tests.waiting import wait_until
+from training.devices.requests import DeviceRequest
+from training.executors.base import Setting
+from training.executors.cluster.ray import RayExecutor, connect
+from training.sweeps.options import executor_of, parser
+from training.tests.cluster_support import Driver
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(3):
+            cluster.add_node(num_cpus=2)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def agents(sweep: Path) -> dict[str, int]:
+    """The process of the actor of each agent that is there, by the node's id."""
+    found = subprocess.run(["pgrep", "-f", f"serve {sweep}/agents "], capture_output=True, text=True, check=False)
+    actors = {}
+    for pid in found.stdout.split():
+        try:
+            actors[Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2][:8]] = parent_of(int(pid))
+        except OSError:
+            continue  # it ended a moment ago
+    return actors
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(cluster, tmp_path, digits_prepared):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    here = Driver(tmp_path / "here", "--jobs=2")
+    here.finish()
+    options = ("--executor=ray", f"--ray-address={cluster.address}", "--nodes=2", "--retries=0")
+    driver = Driver(tmp_path / "there", *options)
+    wait_until(lambda: driver.ends() >= 1)
+    driver.kill()
+    driver = Driver(tmp_path / "there", *options)
+    wait_until(lambda: driver.ends() >= 2 and len(agents(driver.sweep)) == 2)
+    lost, killed = agents(driver.sweep).items()
+    cluster.remove_node(next(node for node in cluster.list_all_nodes() if node.node_id.startswith(lost[0])), False)
+    wait_until(lambda: driver.ends() >= 3)
+    os.kill(killed[1], signal.SIGKILL)
+    output = driver.finish()
+    assert driver.table() == here.table()
+    assert driver.times_over() == [1] * 6
+    assert driver.failures() <= {"preempted"}, output
+    wait_until(lambda: not agents(driver.sweep))
+
+
+def greet_as_ssh(server: socket.socket) -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+def test_an_address_where_no_ray_answers_is_refused_at_once():
+    pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(SpecError, match=rf"no Ray answers at 127\.0\.0\.1:{port}\. Start its head with: ray start"):
+        connect(f"127.0.0.1:{port}")
+    with socket.create_server(("127.0.0.1", 0)) as other:  # something else listens there
+        greeter = threading.Thread(target=greet_as_ssh, args=[other])
+        greeter.start()
+        with pytest.raises(SpecError, match="no Ray answers"):
+            connect(f"127.0.0.1:{other.getsockname()[1]}")
+        greeter.join()
+    with pytest.raises(SpecError, match="must be auto or HOST:PORT"):
+        connect("10.0.0.1")
+
+
+def test_more_gpus_than_a_node_has_are_refused_before_anything_starts(cluster, tmp_path):
+    setting = Setting(request=DeviceRequest(2), folder=tmp_path)
+    with pytest.raises(DeviceError, match="2 GPUs; a node has at most 0"):
+        RayExecutor.open(setting, address=cluster.address)
+
+
+def test_without_ray_the_package_to_install_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpecError, match=r"no Ray here.*text-recognizer\[ray\]"):
+        connect("auto")
+
+
+def test_flags_of_another_executor_are_refused():
+    arguments = parser("run_sweep").parse_args(["grid.yaml", "--executor=ray", "--partition=main"])
+    with pytest.raises(SpecError, match="--partition needs --executor slurm"):
+        executor_of(arguments)
+    arguments = parser("run_sweep").parse_args(["grid.yaml", "--nodes=2"])
+    with pytest.raises(SpecError, match="--nodes needs --executor slurm or --executor ray"):
+        executor_of(arguments)
