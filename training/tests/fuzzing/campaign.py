@@ -128,7 +128,13 @@ class Campaign:
         """The first are valid ones, so that a reader that refuses everything is noticed."""
         if index < len(self.seeds):
             return dict(self.seeds[index])
-        files = mutated(self.seeds, random.Random(f"{self.seed}/{self.target.name}/{index}"), self.target.kept)
+        draw = random.Random(f"{self.seed}/{self.target.name}/{index}")
+        files: Files = {}
+        for number in range(self.target.together):
+            one = mutated(self.seeds, draw, self.target.kept)
+            if self.target.together > 1:
+                one = {name.replace("damaged", f"damaged-{number:02}", 1): content for name, content in one.items()}
+            files |= one
         self.target.mend(files)
         return files
 
@@ -296,7 +302,7 @@ def _be_silent() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w", errors="backslashreplace")
     warnings.simplefilter("ignore")
 
 

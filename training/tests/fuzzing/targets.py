@@ -1,5 +1,6 @@
 """The table of targets: what reads an input, and where valid inputs come from."""
 
+import asyncio
 import contextlib
 import fcntl
 import functools
@@ -7,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import random
 import socket
 import sys
 import threading
@@ -17,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -80,6 +83,7 @@ class Target:
         read: reads an input, written into a folder, as a command would.
         kept: files whose names begin so are never changed.
         mend: makes right, in a changed input, what would hide the change: hashes.
+        together: inputs that are read at once, each with its own number in the name of its damaged folder.
         share: of the inputs asked for, where one takes long.
         tensorflow: `read` needs it, so workers inherit it and their address space is not limited.
     """
@@ -89,6 +93,7 @@ class Target:
     read: Callable[[Path], object]
     kept: str = "\0"
     mend: Callable[[Files], object] = lambda _: None
+    together: int = 1
     share: float = 1.0
     tensorflow: bool = False
 
@@ -261,9 +266,46 @@ def _no_json(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
 
 
+_HOSTILE_NAMES = ("<img src=x>", "a\nb", "a?b&run=#c%2e", "\udcff", "-f", "é\u0301\u202e", "x" * 240, "a@0-0")
+_MET = ("status.json", "spec.json", "metrics.jsonl", "log.txt", "evaluation.json", "predictions.jsonl", "circle")
+_TARGETS = (".", "..", "../..", "circle", "/etc", "/etc/passwd", "/dev/zero", "nowhere", "../healthy", "x" * 250)
+
+
+def _twist(runs: Path) -> None:
+    """Some folders get what no content of a file can be: hostile names, links in circles and out, pipes, folders."""
+    draw = random.Random(sum(path.stat().st_size for path in runs.rglob("*.json")))
+    for folder in runs.glob("*/damaged-*"):
+        path = folder / draw.choice(_MET)
+        chance = draw.random()
+        with contextlib.suppress(OSError):  # a name that is there already
+            if chance < 0.1:
+                folder.rename(folder.with_name(f"damaged-{draw.choice(_HOSTILE_NAMES)}"))
+            elif chance < 0.3:
+                path.unlink(missing_ok=True)
+                if chance < 0.22:
+                    path.symlink_to(draw.choice(_TARGETS))
+                elif chance < 0.26:
+                    path.mkdir()
+                else:
+                    os.mkfifo(path)
+            elif chance < 0.34:
+                (folder.parent / f"link-{chance}").symlink_to(draw.choice(_TARGETS))
+
+
 def _page(folder: Path) -> None:
     """Every view of the local page, as a browser asks for it: all are answered, with a reason where one is broken."""
-    from starlette.testclient import TestClient
+    os.environ["TEXT_RECOGNIZER_DATA"] = _digits_prepared()
+    _twist(folder / "runs")
+    with patch("asyncio.to_thread", _here):  # on a busy machine, changing threads takes most of the time
+        asyncio.run(_views(folder / "runs"))
+
+
+async def _here(call: Callable[..., Any], *arguments: Any) -> Any:
+    return call(*arguments)
+
+
+async def _views(runs: Path) -> None:
+    import httpx
 
     from training.ui.app import Page
     from training.ui.events import Feed, event
@@ -272,30 +314,32 @@ def _page(folder: Path) -> None:
     from training.ui.safety import Guard
     from training.ui.tails import Cursor
 
-    os.environ["TEXT_RECOGNIZER_DATA"] = _digits_prepared()
-    index = Index(folder / "runs")
+    index = Index(runs)
     page = Page(index, Poller(index), Guard("127.0.0.1"))
-    client = TestClient(page.app(), base_url="http://127.0.0.1")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(page.app()), base_url="http://127.0.0.1")
 
-    def asked(view: str, **params: Any) -> Any:
-        answer = client.get(f"/api/{view}", params=params)
+    async def asked(view: str, **params: Any) -> Any:
+        answer = await client.get(f"/api/{view}", params=params)
         assert answer.status_code in (200, 400, 404), answer.text
         return json.loads(answer.text, parse_constant=_no_json)
 
-    keys = [row[0] for row in asked("runs")["rows"]]
+    keys = [row[0] for row in (await asked("runs", first=5))["rows"]]
+    keys = [row[0] for row in (await asked("runs"))["rows"]]
     assert any("healthy" in key for key in keys), "a damaged run hides the others"
-    asked("runs", by="network", sort="-test_accuracy")
-    asked("columns")
-    for key in keys[:3]:
-        asked("run", run=key)
-        asked("samples", run=key, count=4)
-        asked("dataset", run=key)
-        assert client.get("/api/picture", params={"run": key, "position": 0}).status_code in (200, 404)
-    asked("compare", run=keys[:3])
-    asked("data")
-    for key in [row[0] for row in asked("sweeps")["rows"]]:
-        asked("sweep", sweep=key)
-    feed = Feed(index, page.poller, 0, dict.fromkeys(keys[:3], Cursor()), dict.fromkeys(keys[:1], Cursor()))
+    await asked("runs", by="network", sort="-test_accuracy")
+    await asked("columns")
+    for key in keys:
+        await asked("run", run=key)
+        await asked("samples", run=key, count=4)
+        await asked("dataset", run=key)
+        answer = await client.get("/api/picture", params={"run": key, "position": 0})
+        assert answer.status_code in (200, 404)
+    await asked("compare", run=keys[:20])
+    await asked("data")
+    for key in [row[0] for row in (await asked("sweeps"))["rows"]]:
+        await asked("sweep", sweep=key)
+        await asked("importance", sweep=key)
+    feed = Feed(index, page.poller, 0, dict.fromkeys(keys, Cursor()), dict.fromkeys(keys[:1], Cursor()))
     page.poller.sizes = dict.fromkeys(feed._reports.values(), (1, 1))
     for name, value in feed._news():
         event(name, value)
@@ -497,7 +541,7 @@ _TABLE = (
     Target("manifest", seeds.manifests, lambda folder: Manifest.parse(_only(folder).read_bytes(), "it")),
     Target("model_store", seeds.model_stores, _model_store),
     Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
-    Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2),
+    Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2, together=25),
     Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
     Target("foreign", seeds.foreign, _foreign, share=0.5),
     Target("resume", seeds.runs, _resume, kept="runs/group/healthy/", share=0.5),
