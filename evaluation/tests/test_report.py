@@ -6,6 +6,7 @@ import pytest
 
 from evaluation.characters import class_fields
 from evaluation.evaluate import Evaluation, evaluation_text, write_evaluation
+from evaluation.pages import TEMPLATES
 from evaluation.report import _read_lines, worst_classes, write_report
 from text_recognizer.datasets.characters.base import CharacterSplit
 
@@ -47,6 +48,13 @@ def test_the_report_shows_a_picture_of_each_confusion_and_the_fifty_worst_classe
     assert classes.count('<td class="number">2</td>') == 50
     first, second = classes.split("<tr><td>")[1:3]
     assert (first[0], second[0]) == (CLASSES[59], CLASSES[0])
+
+
+def test_the_reports_have_the_style_of_the_page_and_need_no_other_file(run_folder):
+    page = (run_folder / "report.html").read_text(encoding="utf-8")
+    assert f"<style>\n{(TEMPLATES / 'style.css').read_text(encoding='utf-8').strip()}" in page
+    assert page.count("<style>") == page.count("<title>") == page.count("</main>") == 1
+    assert [part for part in ('src="http', "href=", "url(", "<script", "@import") if part in page] == []
 
 
 def test_evaluation_json_has_a_line_for_each_class(run_folder):

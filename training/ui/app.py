@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # each view is imported by who asks for it first: the page it
     from training.ui.sweep_views import Sweeps, SweepView
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
+STYLE = "style.css"  # the reports have it too
 _MOST_BODY = 10_000
 FIRST_S = 0.3  # for reading new runs before the first rows are shown
 Answer = Callable[[Request], Any]
@@ -241,11 +242,12 @@ async def _not_found(request: Request, _: Exception) -> Response:
 def _static_files() -> list[str]:
     top = importlib.resources.files("training.ui") / "static"
     names = [f"{prefix}{entry.name}" for prefix in ("", "vendor/") for entry in (top / prefix).iterdir()]
-    return [name for name in names if name.rpartition(".")[2] in _TYPES and name != "index.html"]
+    return [STYLE, *(name for name in names if name.rpartition(".")[2] in _TYPES and name != "index.html")]
 
 
 def _content(name: str) -> bytes:
-    return (importlib.resources.files("training.ui") / "static").joinpath(name).read_bytes()
+    package, folder = ("evaluation", "templates") if name == STYLE else ("training.ui", "static")
+    return (importlib.resources.files(package) / folder).joinpath(name).read_bytes()
 
 
 def _json(value: Any, status: int = 200) -> Response:
