@@ -13,7 +13,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
-from training.executors.cluster import mailbox, pool, turn
+from training.executors.cluster import mailbox, pool, slurm, turn
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, make_mailbox
 from training.executors.cluster.messages import (
@@ -25,6 +25,7 @@ from training.executors.cluster.messages import (
     versions,
 )
 from training.executors.cluster.pool import Pool
+from training.executors.cluster.slurm import SlurmCluster
 from training.executors.cluster.turn import Turn
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -350,3 +351,33 @@ def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_d
     monkeypatch.setattr(turn, "time", SimpleNamespace(sleep=lambda _: None))
     assert Turn.take(tmp_path).number == 2
     assert (tmp_path / "driver.2").read_text().endswith(f" on {socket.gethostname()}")
+
+
+def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_path, monkeypatch, capsys):
+    bin_folder, now = tmp_path / "bin", [0.0]
+    bin_folder.mkdir()
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for name, does in {
+        "squeue": "exit 0",
+        "sbatch": f"echo x >> {tmp_path}/asked\n"
+        f"[ -e {tmp_path}/free ] || {{ echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }}",
+    }.items():
+        (bin_folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (bin_folder / name).chmod(0o755)
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    asked_at = []
+    for second in range(200):
+        now[0] = float(second)
+        before = (tmp_path / "asked").stat().st_size if second else 0
+        cluster.keep_up()
+        if (tmp_path / "asked").stat().st_size > before:
+            asked_at.append(second)
+    assert asked_at == [0, 4, 12, 28, 60, 120, 180]
+    assert "QOSMaxSubmitJobPerUserLimit" in cluster.waiting_for()
+    assert capsys.readouterr().err.count("It is asked again") == 1
+    (tmp_path / "free").touch()
+    now[0] = 240.0
+    cluster.keep_up()
+    assert cluster.waiting_for() == "waiting for an agent to start"

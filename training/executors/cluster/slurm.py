@@ -14,13 +14,14 @@ from training.executors.cluster.cluster_executor import ClusterExecutor, check_d
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.mailbox import BEAT_S
 from training.executors.cluster.slurm_commands import Slurm, Task, job_name, partitions
+from training.terminal.command_line import say
 
 _OURS = ("array", "job-name", "output", "error", "signal", "chdir", "requeue", "no-requeue", "parsable", "wrap")
 # Whoever says how much of a node an agent gets does not get the whole.
 _AMOUNTS = ("cpus-per-task", "exclusive", "gpus", "gpus-per-node", "gpus-per-task", "gres", "mem", "mem-per-cpu")
 _SILENT_S = 60.0
 _LOOK_S, _CLOSE_LOOK_S = 10.0, 0.5
-_SUBMIT_S = 2.0
+_SUBMIT_S, _MOST_PATIENCE_S = 2.0, 60.0
 _MOST_FAILURES = 3
 
 
@@ -35,6 +36,8 @@ class SlurmCluster(FolderCluster):
         self._failed: dict[str, str] = {}
         self._cancelled: set[str] = set()
         self._next_look = self._next_submission = 0.0
+        self._wait_s = _SUBMIT_S
+        self._refusal: str | None = None
 
     def check(self) -> None:
         """Has Slurm itself look at what will be submitted. A SpecError where it would refuse it."""
@@ -51,9 +54,19 @@ class SlurmCluster(FolderCluster):
             self._look()
         missing = self.nodes - len(self.refused) - len(self._alive())
         if missing > 0 and now >= self._next_submission:
-            self._next_submission = now + _SUBMIT_S
-            self._slurm.submit(self.script("$SLURM_JOB_ID"), self._all_flags(missing))
+            self._submit(missing)
+            self._next_submission = time.monotonic() + self._wait_s
             self._look()
+
+    def _submit(self, count: int) -> None:
+        """Where Slurm refuses what it has looked at before (see check), it may take it later."""
+        try:
+            self._slurm.submit(self.script("$SLURM_JOB_ID"), self._all_flags(count))
+            self._refusal, self._wait_s = None, _SUBMIT_S
+        except SpecError as error:
+            if str(error) != self._refusal:
+                say(f"{error} It is asked again, at least once a minute.")
+            self._refusal, self._wait_s = str(error), min(2 * self._wait_s, _MOST_PATIENCE_S)
 
     def why_gone(self, agent: MailboxAgent) -> str | None:
         silent_s = agent.pulse.silent_s()
@@ -72,6 +85,8 @@ class SlurmCluster(FolderCluster):
         waiting = [task for task in self._tasks.values() if task.state == "PENDING"]
         if waiting:
             return f"waiting for Slurm: {counted(len(waiting), 'job')} pending ({waiting[0].reason})"
+        if self._refusal is not None:
+            return f"waiting for Slurm to take an agent. {self._refusal}"
         return "waiting for an agent to start"
 
     def end_agents(self) -> None:
