@@ -27,6 +27,7 @@ class DataSpec:
         max_length: the most characters a line can have; None where unknown.
         normalization: of the texts of lines, as in text_recognizer.charset.
         preprocessing: what was done to the pictures of lines, in this order; see images.line_form.
+        straightened: whether lines that slope or bend were laid along their baseline, or cut out as they are.
     """
 
     input_shape: tuple[int, Any, int]
@@ -37,6 +38,7 @@ class DataSpec:
     max_length: int | None = None
     normalization: Normalization = "none"
     preprocessing: tuple[str, ...] = ()
+    straightened: bool = False
 
     @property
     def charset(self) -> Charset:

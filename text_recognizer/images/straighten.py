@@ -10,6 +10,7 @@ from text_recognizer.images.line_form import Grey
 Points = tuple[tuple[float, float], ...]
 Floats = NDArray[np.float64]
 
+_STEEP = 20.0  # degrees; at such an angle, nobody reads a line from its box
 _STRAIGHT = 0.1  # of a line's height: baselines that rise or fall by less are straight
 _KNOT_EVERY = 0.5  # heights of the line
 _MOST_AREA = 4  # times that of the outline's box; more only where a baseline runs to and fro
@@ -17,7 +18,7 @@ _SLENDER = 3.0  # times as far spread along as across: of less, the direction of
 _MOST_SLOPE_OF_OUTLINES = 45.0  # degrees; without a baseline, what is steeper may be a column of characters
 
 
-def bent_baseline(outline: Points, baseline: Points) -> Points:
+def bent_baseline(outline: Points, baseline: Points, steep_only: bool = False) -> Points:
     """The baseline along which a line must be laid straight; nothing where its box will do.
 
     Baselines are taken to run from left to right unless they are rather vertical: files of right-to-left scripts have
@@ -26,6 +27,7 @@ def bent_baseline(outline: Points, baseline: Points) -> Points:
     Args:
         outline: a polygon of at least three corners.
         baseline: of two points or more, or empty.
+        steep_only: for readers that learnt from boxes: what slopes or bends a little stays as it is.
     """
     course = np.array(baseline if len(baseline) > 1 else _middle(outline), np.float64).reshape(-1, 2)
     if len(course) < 2:
@@ -35,7 +37,7 @@ def bent_baseline(outline: Points, baseline: Points) -> Points:
         course = course[::-1]
     steps = np.hypot(*np.diff(course, axis=0).T)
     course = course[np.concatenate([[True], steps > 0])]
-    if len(course) < 2:
+    if len(course) < 2 or (steep_only and abs(down) < math.tan(math.radians(_STEEP)) * abs(across)):
         return ()
     height = _reach(np.array(outline), course[[0, -1]]).sum()
     if np.ptp(course[:, 1]) <= _STRAIGHT * height:

@@ -84,7 +84,8 @@ def _read_lines(
     given = page.text.lines
     samples = tuple(LineSample(line.name, "") for line in given)
     outlines, baselines = tuple(line.outline for line in given), tuple(line.baseline for line in given)
-    source = LinesOfPage(samples, page.image, outlines, page.text.width, page.text.height, True, baselines)
+    steep_only = not reader.bundle.data_spec.straightened  # else cut as in training
+    source = LinesOfPage(samples, page.image, outlines, page.text.width, page.text.height, True, baselines, steep_only)
     prepared, problems = {}, []
     for position, line in enumerate(given):
         try:

@@ -121,11 +121,11 @@ class ParagraphTextRecognizer:
 
     def prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
         """The lines of a page (H, W), each as its reader wants it."""
-        found = []
+        found, steep_only = [], not self.reader.bundle.data_spec.straightened  # else cut as in training
         for line in self.find_lines(page):
             outline = line.polygon or box_outline(*line.box)
             with suppress(DataError, UnfitImageError):  # a box without any ink
-                found.append((line, self.reader.prepared(cut_out(page, outline, baseline=line.baseline))))
+                found.append((line, self.reader.prepared(cut_out(page, outline, True, line.baseline, steep_only))))
         return found
 
     def find_lines(self, page: Grey) -> list[FoundLine]:

@@ -33,6 +33,7 @@ def folder(tmp_path):
 
 def prepared(folder, **args):
     dataset = AltoLinesDataset(str(folder), **(AS_IT_IS | args))
+    assert dataset.straightened
     dataset.prepare()
     return dataset
 

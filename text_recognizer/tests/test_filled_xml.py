@@ -3,11 +3,13 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.errors import DataError
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
@@ -31,6 +33,8 @@ def line_at(index: int, text: str) -> LineOfText:
 
 class Echo:
     """Reads every line as the same text."""
+
+    bundle = SimpleNamespace(data_spec=DataSpec((40, None, 1), ("", "a"), "line", straightened=True))
 
     def __init__(self, text: str) -> None:
         self.text = text

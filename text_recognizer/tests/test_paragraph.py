@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.images.polarity import with_dark_ink
-from text_recognizer.predictors.paragraph import as_square
+from text_recognizer.predictors.paragraph import ParagraphTextRecognizer, as_square
+from text_recognizer.tests.page_drawing import drawn_page
 
 
 def page(paper=255, ink=0, noise=0.0, lines=1):
@@ -35,3 +38,19 @@ def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
     square, scale, (left, top) = as_square(strip, DataSpec((100, 100, 1), ("a",), "pixels", "dark"))
     assert (scale, left, top) == (300.0, 0, 14_955)
     assert square[50, :50].min() > square[50, 51:].max()
+
+
+def heights_of_sloping_lines(straightened):
+    """Of the lines of a page that slopes by 8 degrees, as they reach a reader that learnt from such lines."""
+    data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=straightened)
+    recognizer = object.__new__(ParagraphTextRecognizer)
+    recognizer.reader = SimpleNamespace(bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image)
+    recognizer._model, recognizer._right_to_left = None, False
+    page = drawn_page([(60, 90 + 45 * row, "possede faite toute la maison") for row in range(4)], (600, 600), 8)
+    return [line.shape[0] for _, line in recognizer.prepared_lines(page)]
+
+
+def test_lines_of_pages_are_cut_out_as_those_that_the_reader_learnt_from():
+    straight, boxed = heights_of_sloping_lines(True), heights_of_sloping_lines(False)
+    assert len(straight) == len(boxed) == 4
+    assert max(straight) < min(boxed)

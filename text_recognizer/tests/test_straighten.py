@@ -37,6 +37,14 @@ def test_a_line_at_an_angle_is_read_upright_along_its_baseline(degrees):
     assert difference(line, cut_out(PAGE, OUTLINE)) < 0.06
 
 
+def test_readers_that_learnt_from_boxes_get_boxes_unless_lines_are_steep():
+    for degrees, is_straightened in ((5, False), (40, True)):
+        page = drawn_page([(LEFT, BASELINE, "possede faite")], (600, 600), degrees)
+        outline, course = turned(OUTLINE, degrees), turned(COURSE, degrees)
+        line = cut_out(page, outline, baseline=course, steep_only=True)
+        assert np.array_equal(line, cut_out(page, outline, baseline=course)) == is_straightened
+
+
 def test_the_slope_of_a_slender_outline_stands_for_a_baseline():
     page = drawn_page([(LEFT, BASELINE, "possede faite")], (600, 600), 15)
     assert difference(cut_out(page, turned(OUTLINE, 15)), cut_out(PAGE, OUTLINE)) < 0.06

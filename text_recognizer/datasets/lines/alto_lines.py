@@ -33,6 +33,7 @@ class AltoLinesDataset(LineDataset):
     """
 
     recipe_version = 3
+    straightened = True
 
     path: str
     image_folder: str | None = None

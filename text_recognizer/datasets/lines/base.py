@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,7 @@ class LineDataset(LineArgs, StoredDataset):
     """
 
     noun = "line"
+    straightened: ClassVar[bool] = False  # as in DataSpec
 
     def __post_init__(self) -> None:
         rule = self.unknown_characters
@@ -101,6 +102,7 @@ class LineDataset(LineArgs, StoredDataset):
             max_length=self.max_length or max_length,
             normalization=self.normalization,
             preprocessing=self.preprocessing,
+            straightened=self.straightened,
         )
 
     def scan(self) -> tuple[Charset, int]:

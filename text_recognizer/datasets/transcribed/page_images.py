@@ -26,6 +26,7 @@ class LinesOfPage(LineSource):
         width, height: of the page in those units; 0 when they are the image's pixels.
         along_outline: whiten what lies outside the polygon, or keep its whole box.
         baselines: one for each sample, empty where the file has none; or none at all.
+        steep_only: straightens what is steep and nothing else.
     """
 
     is_page = True
@@ -36,11 +37,13 @@ class LinesOfPage(LineSource):
     height: float = 0
     along_outline: bool = True
     baselines: tuple[Points, ...] = ()
+    steep_only: bool = False
 
     def read(self, position: int) -> Grey:
         scale = page_scale(self._image, self.width, self.height)
         baseline = in_pixels(self.baselines[position], scale) if self.baselines else ()
-        return cut_out(self._image, in_pixels(self.outlines[position], scale), self.along_outline, baseline)
+        outline = in_pixels(self.outlines[position], scale)
+        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only)
 
     @cached_property
     def _image(self) -> Grey:
@@ -85,14 +88,16 @@ def in_pixels(outline: Points, scale: float) -> Points:
     return tuple((x * scale, y * scale) for x, y in outline)
 
 
-def cut_out(image: Grey, outline: Points, along_outline: bool = True, baseline: Points = ()) -> Grey:
+def cut_out(
+    image: Grey, outline: Points, along_outline: bool = True, baseline: Points = (), steep_only: bool = False
+) -> Grey:
     """A line: the box around its polygon, or where it slopes or bends, its polygon laid along a straight baseline.
 
     What lies outside the polygon gets the median level of its inside.
 
     Args:
         baseline: from the first character to the last, in pixels; empty where it is not known.
-
+        steep_only: see `bent_baseline`.
     Raises:
         UnfitImageError: the polygon has no area or lies outside the image.
     """
@@ -104,7 +109,7 @@ def cut_out(image: Grey, outline: Points, along_outline: bool = True, baseline: 
     if x2 - x1 < 2 or y2 - y1 < 2:
         raise UnfitImageError("its polygon lies outside the image")
     box = image[y1:y2, x1:x2]
-    bent = bent_baseline(outline, baseline)
+    bent = bent_baseline(outline, baseline, steep_only)
     if bent or (along_outline and not _is_box(outline)):
         inside = _inside(outline, (x1, y1, x2, y2))
         paper = np.uint8(np.median(box[inside]))
