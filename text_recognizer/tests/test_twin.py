@@ -63,6 +63,7 @@ def test_a_twin_reads_as_its_network_does(digits, monkeypatch):
 
 def test_lines_of_any_width_are_read_by_a_twin(tmp_path, monkeypatch):
     pytest.importorskip("tf2onnx")
+    from text_recognizer.exports.onnx import OnnxExport
     from text_recognizer.exports.twin import add_twin
 
     data_spec = DataSpec((20, None, 1), ("", "a", "b"), "line", preprocessing=("contrast",))
@@ -80,6 +81,15 @@ def test_lines_of_any_width_are_read_by_a_twin(tmp_path, monkeypatch):
     by_keras = LinePredictor(folder).predict_many(lines)
     assert [one.text for one in by_twin] == [one.text for one in by_keras]
     assert np.allclose([one.confidence for one in by_twin], [one.confidence for one in by_keras], atol=1e-4)
+
+    # In bytes it is smaller, its LSTMs too, and about the same.
+    export, samples = OnnxExport("int8"), np.stack([np.pad(lines[0], ((0, 0), (0, 2)))] * 4)[..., None]
+    export.write(Bundle.read(folder).load(), Bundle.read(folder), tmp_path / "int8.onnx", samples)
+    assert b"DynamicQuantizeLSTM" in (tmp_path / "int8.onnx").read_bytes()
+    outputs = [
+        one.load(path)(samples) for one, path in ((OnnxExport(), folder / TWIN), (export, tmp_path / "int8.onnx"))
+    ]
+    assert np.abs(outputs[0] - outputs[1]).max() < 0.2 * np.ptp(outputs[0])
 
     # One that gives other logits is not kept, and the bundle is as before.
     monkeypatch.setattr("text_recognizer.exports.base.LARGEST_DIFFERENCE", -1.0)
