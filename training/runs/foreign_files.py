@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import math
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -10,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.spec import parse_value
+from text_recognizer.spec import flatten, parse_value
 from text_recognizer.yaml_source import YamlSource
 from training.files.json_objects import is_number, read_regular
 
 _STATES = {"3": "finished", "4": "failed", "FINISHED": "finished", "FAILED": "failed"}
+_NO_NUMBER = ("nan", "inf", "-inf", "na")  # as other programs write it into a table
 Rows = dict[int, dict[str, Any]]
 
 
@@ -25,23 +28,34 @@ class ForeignRun:
     Args:
         id: tells it from others of its kind.
         source: the file or folder that it was read from.
+        name: that its user gave it, which others may have too.
         rows: values by step, and by name.
         times: seconds since 1970, as in status.json.
+        summary: values that are of no step.
     """
 
     id: str
     kind: str
     source: Path
+    name: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     rows: Rows = field(default_factory=lambda: defaultdict(dict))
     state: str = "finished"
     times: dict[str, float] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
 
     def add(self, step: int, name: str, value: Any, when: float | None = None) -> None:
         if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= step < 10**9:
             self.rows[step][name] = value if is_number(value) else None
             if is_number(when):
                 self.rows[step]["time"] = when
+
+    def go_on(self, later: "ForeignRun") -> None:
+        """Adds what was recorded after the run was resumed."""
+        for mine, theirs in ((self.rows, later.rows), (self.params, later.params), (self.summary, later.summary)):
+            mine.update(theirs)  # type: ignore[arg-type]
+        self.state = later.state
+        self.times |= {name: when for name, when in later.times.items() if name == "ended"}
 
 
 def foreign_runs(path: Path) -> Iterator[ForeignRun]:
@@ -53,36 +67,57 @@ def foreign_runs(path: Path) -> Iterator[ForeignRun]:
     if path.is_file():
         yield from _csv(path)
         return
+    wandb: dict[str, ForeignRun] = {}
     for folder in sorted({path, *(one for one in path.rglob("*") if one.is_dir() and not one.is_symlink())}):
         if (folder / "meta.yaml").is_file() and (folder / "metrics").is_dir():
-            yield _mlflow(folder)
+            yield from _mlflow(folder)
         elif events := sorted(folder.glob("*tfevents*")):
             yield _tensorboard(folder, events)
         for log in sorted(folder.glob("run-*.wandb")):
-            yield _wandb(log)
+            run = _wandb(log)
+            if wandb.setdefault(run.id, run) is not run:
+                wandb[run.id].go_on(run)
+    yield from wandb.values()
 
 
 def _csv(path: Path) -> Iterator[ForeignRun]:
     """A row a report; "run" tells several runs apart, "step" or "epoch" orders them, columns of text are settings."""
     runs: dict[str, ForeignRun] = {}
     with open(path, newline="", encoding="utf-8-sig") as file:
-        for number, line in enumerate(csv.DictReader(file), start=1):
-            cells = {name: parse_value(text) for name, text in line.items() if name and isinstance(text, str) and text}
-            name = str(cells.pop("run", path.stem))
-            run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
-            step = cells.get("step", cells.get("epoch", number))
-            for column, value in cells.items():
-                if isinstance(value, str):
-                    run.params[column] = value
-                elif column != "step":
-                    run.add(step if isinstance(step, int) else number, column, value)
+        head = file.readline()
+        file.seek(0)
+        separator = max(",;\t", key=head.count)
+        lines = [_cells(line, separator) for line in csv.DictReader(file, delimiter=separator)]
+    metrics = {column for cells in lines for column, value in cells.items() if is_number(value)}
+    for number, cells in enumerate(lines, start=1):
+        name = str(cells.pop("run", path.stem))
+        run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
+        step = cells.get("step", cells.get("epoch", number))
+        for column, value in cells.items():
+            if isinstance(value, str) and column not in metrics and value.lower() not in _NO_NUMBER:
+                run.params[column] = value
+            elif column != "step":
+                run.add(
+                    step if isinstance(step, int) else number, column, math.nan if isinstance(value, str) else value
+                )
     yield from runs.values()
 
 
-def _mlflow(folder: Path) -> ForeignRun:
+def _cells(line: Mapping[str, Any], separator: str) -> dict[str, Any]:
+    """The values of a row; where no comma parts them, one may stand before decimals."""
+    texts = {name: text.strip() for name, text in line.items() if name and isinstance(text, str) and text.strip()}
+    if separator != ",":
+        texts = {name: re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", text) for name, text in texts.items()}
+    return {name: parse_value(text) for name, text in texts.items()}
+
+
+def _mlflow(folder: Path) -> Iterator[ForeignRun]:
+    """The run in a folder; none where its user deleted it."""
     found = YamlSource(read_regular(folder / "meta.yaml").decode(errors="replace"), str(folder / "meta.yaml")).data
     about = found if isinstance(found, dict) else {}
-    run = ForeignRun(folder.name, "mlflow", folder)
+    if about.get("lifecycle_stage") == "deleted":
+        return
+    run = ForeignRun(folder.name, "mlflow", folder, str(about.get("run_name") or "") or None)
     run.state = _STATES.get(str(about.get("status", 3)), "stopped")  # one that was at work will not go on here
     for ours, theirs in (("created", "start_time"), ("started", "start_time"), ("ended", "end_time")):
         if is_number(about.get(theirs)):
@@ -93,9 +128,9 @@ def _mlflow(folder: Path) -> ForeignRun:
     for path in _files_below(folder / "metrics"):
         for line in read_regular(path).decode(errors="replace").splitlines():
             with contextlib.suppress(ValueError, OverflowError):  # a line that was torn
-                when, value, step = line.split()
+                when, value, step, *_dataset = line.split()
                 run.add(int(step), path.relative_to(folder / "metrics").as_posix(), float(value), int(when) / 1000)
-    return run
+    yield run
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -147,12 +182,15 @@ def _wandb(path: Path) -> ForeignRun:
         except DecodeError:
             continue
         if record.HasField("run"):
+            run.name = record.run.display_name or None
             run.times = dict.fromkeys(("created", "started"), record.run.start_time.ToNanoseconds() / 1e9)
             _add_config(run, record.run.config.update)
         elif record.HasField("config"):
             _add_config(run, record.config.update)
         elif record.HasField("history"):
             _add_history(run, record.history)
+        elif record.HasField("summary"):
+            _add_summary(run, record.summary.update)
         elif record.HasField("exit"):
             run.state = "finished" if record.exit.exit_code == 0 else "failed"
             run.times["ended"] = run.times.get("created", 0.0) + record.exit.runtime
@@ -177,6 +215,14 @@ def _add_history(run: ForeignRun, history: Any) -> None:
     for name, value in values.items():
         if not name.startswith("_") and isinstance(step, int):
             run.add(step, name, value, when)
+
+
+def _add_summary(run: ForeignRun, items: Any) -> None:
+    for item in items:
+        with contextlib.suppress(ValueError):
+            name = item.key or ".".join(item.nested_key)
+            values = flatten({name: parse_json_text(item.value_json)})
+            run.summary |= {key: value for key, value in values.items() if not key.startswith("_")}
 
 
 def _history_value(item: Any) -> Any:
@@ -212,9 +258,9 @@ def _leveldb_records(content: bytes) -> Iterator[bytes]:
 
 
 def summary_of(run: ForeignRun) -> Mapping[str, float]:
-    """The last value of each metric."""
+    """The last value of each metric, and what its user wrote over it."""
     last: dict[str, float] = {}
-    for _, row in sorted(run.rows.items()):
+    for row in (*(row for _, row in sorted(run.rows.items())), run.summary):
         last |= {
             name: value for name, value in row.items() if is_number(value) and name not in ("time", "epoch", "step")
         }

@@ -61,7 +61,7 @@ def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
     if (place / name).exists():
         return None
     run = Run.create(spec, name, root)
-    run.write_json("launch.json", {"attempts": [], "imported": about})
+    run.write_json("launch.json", {"attempts": [], "imported": {**about, "name": found.name}})
     for step, row in sorted(found.rows.items()):
         epoch = row.pop("epoch", None)
         run.log({"epoch": epoch if is_count(epoch) else step, "step": step, **row})

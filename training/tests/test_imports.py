@@ -45,7 +45,7 @@ def test_runs_of_mlflow_are_imported_once_with_settings_metrics_and_times(place,
     assert run.status().summary == {"loss": 0.25, "val/cer": 0.125}
     assert run.status().times == {"created": 1.7e9, "started": 1.7e9, "ended": 1.7e9 + 60.5}
     assert run.spec.train_args == {"lr": 0.01, "net": "crnn"}
-    assert run.read_json("launch.json")["imported"]["kind"] == "mlflow"
+    assert run.read_json("launch.json")["imported"].items() >= {"kind": "mlflow", "name": "quick"}.items()
     assert text_recognizer(["runs", "list", "--json", "--filter", "train_args.lr=0.01", "--sort=id"]) == 0
     assert [(row["id"], row["state"]) for row in json.loads(capsys.readouterr().out)] == [
         ("mlflow-ab12", "finished"),
@@ -64,6 +64,53 @@ def test_a_csv_file_holds_a_run_or_several(place):
     assert made[1].spec.train_args == {"optimizer": "sgd"}
 
 
+def test_a_number_that_is_not_finite_or_missing_is_no_setting_of_a_csv_file(place):
+    """As Keras writes it where there was no validation, or the loss was lost."""
+    (place / "old.csv").write_text(
+        "epoch,loss,val_loss,cer,net\n0,0.5,NA,NA,crnn\n1,inf,0.25,NA,crnn\n2,nan,NaN,NA,crnn\n"
+    )
+    [run], _ = import_runs(place / "old.csv")
+    assert values(run, "loss") == [(0, 0.5), (1, None), (2, None)]
+    assert values(run, "val_loss") == [(0, None), (1, 0.25), (2, None)]
+    assert run.spec.train_args == {"net": "crnn"}
+
+
+@pytest.mark.parametrize(
+    "text", ["epoch;loss;net\n1;0,5;a,b\n2;-1,25;a,b\n", "epoch\tloss\tnet\n1\t0.5\ta,b\n2\t-1.25\ta,b\n"]
+)
+def test_a_table_parted_by_semicolons_or_tabs_is_read_too(place, text):
+    (place / "old.csv").write_text(text)
+    [run], _ = import_runs(place / "old.csv")
+    assert values(run, "loss") == [(1, 0.5), (2, -1.25)]
+    assert run.spec.train_args == {"net": "a,b"}
+
+
+def test_the_files_of_a_run_that_was_resumed_in_wandb_are_one_run(place):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for day, step in (("0101", 1), ("0102", 2)):
+        record = Record()
+        record.history.step.num = step
+        item = record.history.item.add()
+        item.key, item.value_json = "loss", str(1 / step)
+        data = record.SerializeToString()
+        folder = place / "wandb" / f"run-2026{day}_000000-abc"
+        folder.mkdir(parents=True)
+        (folder / "run-abc.wandb").write_bytes(b":W&B\xe1\xbe\x00" + struct.pack("<IHB", 0, len(data), 1) + data)
+    [run], known = import_runs(place / "wandb")
+    assert (values(run, "loss"), known) == ([(1, 1.0), (2, 0.5)], 0)
+
+
+def test_deleted_runs_of_mlflow_stay_away_and_values_on_a_dataset_come_along(place):
+    for name in ("ab12", "cd34"):
+        mlflow(place / "mlruns" / "0" / name)
+    with open(place / "mlruns" / "0" / "cd34" / "meta.yaml", "a") as file:
+        file.write("lifecycle_stage: deleted\n")
+    (place / "mlruns" / "0" / "ab12" / "metrics" / "cer").write_text("1700000003000 0.125 2 lines 5f2e\n")
+    [run], _ = import_runs(place / "mlruns")
+    assert (run.id, values(run, "cer")) == ("mlflow-ab12", [(2, 0.125)])
+
+
 def test_event_files_of_tensorboard_are_imported(place):
     from tensorboardX import SummaryWriter
 
@@ -80,9 +127,11 @@ def test_event_files_of_tensorboard_are_imported(place):
 
 WANDB_RUN = """
 import wandb
-run = wandb.init(mode="offline", id="abc", project="p", config={"lr": 0.5, "net": {"size": 8}})
+run = wandb.init(mode="offline", id="abc", name="quick", project="p", config={"lr": 0.5, "net": {"size": 8}})
 for step in range(3):
     run.log({"loss": 1 / (step + 1), "text": "x" * 40_000})
+run.summary["final"] = 0.75
+run.summary.update({"best": {"cer": 0.25}, "loss": 0.125})
 run.finish()
 """
 
@@ -95,6 +144,8 @@ def test_offline_runs_of_wandb_are_imported(place):
     assert values(run, "loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     assert run.spec.train_args == {"lr": 0.5, "net": '{"size": 8}'}
     assert run.status().state == "finished"
+    assert run.status().summary == {"loss": 0.125, "final": 0.75, "best.cer": 0.25}
+    assert run.read_json("launch.json")["imported"]["name"] == "quick"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n", b"a" * 200_000])
