@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
 def heights_of_sloping_lines(straightened):
     """Of the lines of a page that slopes by 8 degrees, as they reach a reader that learnt from such lines."""
     data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=straightened)
-    recognizer = object.__new__(ParagraphTextRecognizer)
+    recognizer: Any = object.__new__(ParagraphTextRecognizer)
     recognizer.reader = SimpleNamespace(bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image)
     recognizer._model, recognizer._right_to_left = None, False
     page = drawn_page([(60, 90 + 45 * row, "possede faite toute la maison") for row in range(4)], (600, 600), 8)
