@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
@@ -22,14 +21,11 @@ from training.cli import main as text_recognizer
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.runs.run_table import RunRow
-from training.ui.app import Page
+from training.tests.ui_support import OWN, client_of, page_of
 from training.ui.events import Feed, json_of
 from training.ui.index import Index
-from training.ui.poller import Poller
-from training.ui.safety import Guard
 from training.ui.tails import Cursor, read_tail
 
-OWN = "http://127.0.0.1:8017"
 FRONT = resources.files("training.ui") / "static"
 STYLE = resources.files("evaluation") / "templates" / "style.css"
 
@@ -54,13 +50,12 @@ def root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def page(root):
-    index = Index(root)
-    return Page(index, Poller(index), Guard("127.0.0.1", "the-token"))
+    return page_of(root)
 
 
 @pytest.fixture
 def client(page):
-    return TestClient(page.app(), base_url=OWN)
+    return client_of(page)
 
 
 def test_the_table_is_that_of_runs_list(root, client, capsys):
@@ -251,9 +246,7 @@ def test_actions_need_the_token_of_the_page(root, client):
 
 
 def test_other_machines_need_the_printed_token_once(root):
-    index = Index(root)
-    app = Page(index, Poller(index), Guard("0.0.0.0", "the-token")).app()
-    client = TestClient(app, base_url="http://192.168.0.7:8017")
+    client = client_of(page_of(root, "0.0.0.0"), "http://192.168.0.7:8017")
     assert client.get("/").status_code == client.get("/api/runs").status_code == 401
     assert client.get("/?token=guessed").status_code == 401
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421

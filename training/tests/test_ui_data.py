@@ -5,19 +5,15 @@ import json
 
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.devices.device import Device, Reading
 from training.devices.gpu_manager import GPUManager
 from training.runs.run import Run
-from training.ui.app import Page
+from training.tests.ui_support import client_of, page_of
 from training.ui.device_views import Devices
-from training.ui.index import Index
-from training.ui.poller import Poller
 from training.ui.run_views import mean_of
-from training.ui.safety import Guard
 
 
 @pytest.fixture
@@ -27,8 +23,7 @@ def root(tmp_path, digits_prepared):
 
 @pytest.fixture
 def client(root):
-    index = Index(root)
-    return TestClient(Page(index, Poller(index), Guard("127.0.0.1")).app(), base_url="http://127.0.0.1:8017")
+    return client_of(page_of(root))
 
 
 def finished(root, name: str, accuracy: float, **more) -> Run:

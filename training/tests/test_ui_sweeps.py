@@ -2,16 +2,15 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from starlette.testclient import TestClient
 
+from text_recognizer.tests.browser import Browser
+from text_recognizer.tests.waiting import wait_until
 from training.cli import main as text_recognizer
 from training.tests.sweep_support import SPACE, MadeUpExecutor, sweep_of
-from training.ui.app import Page
-from training.ui.index import Index
-from training.ui.poller import Poller
-from training.ui.safety import Guard
+from training.tests.ui_support import client_of, page_of, served
 from training.ui.sweep_views import SweepFeed
 
 STOPPED = {
@@ -40,13 +39,12 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def page(root):
-    index = Index(root)
-    return Page(index, Poller(index), Guard("127.0.0.1", "the-token"))
+    return page_of(root)
 
 
 @pytest.fixture
 def client(page):
-    return TestClient(page.app(), base_url="http://127.0.0.1:8017")
+    return client_of(page)
 
 
 def told(root, capsys, monkeypatch, *arguments: str) -> Any:
@@ -105,16 +103,54 @@ def test_a_sweep_is_steered_with_the_token_only(root, client):
         assert client.post("/api/steer", json=wrong, headers=with_token).status_code == 400
 
 
-def test_a_sweep_that_cannot_be_read_says_why(root, client, tmp_path, page):
+def test_a_sweep_that_cannot_be_read_says_why(root, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sweep.json").write_text("[]")
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "sweep.json").symlink_to(root / "digits" / "sweep.json")
-    index = Index(tmp_path)
-    client = TestClient(Page(index, Poller(index), page.guard).app(), base_url="http://127.0.0.1:8017")
+    client = client_of(page_of(tmp_path))
     assert {row[0]: row[1] for row in client.get("/api/sweeps").json()["rows"]} == {
         "broken": "damaged",
         "linked": "damaged",
     }
     assert "no JSON object" in client.get("/api/sweep", params={"sweep": "broken"}).json()["error"]
     assert "leads out of" in client.get("/api/sweep", params={"sweep": "linked"}).json()["error"]
+
+
+NAMELESS = """[...document.querySelectorAll("a, button, input, select, [role=region], [role=img], meter")].filter(
+  (one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML)"""
+
+
+@pytest.fixture
+def browser(tmp_path):
+    with Browser(tmp_path) as browser:
+        yield browser
+
+
+def test_every_view_is_shown_without_a_complaint_or_an_element_without_a_name(root, browser):
+    run = quote(next(path.parent for path in root.glob("digits/*/spec.json")).relative_to(root).as_posix())
+    views = ("runs", "sweeps", "sweep?sweep=digits", f"run?run={run}", f"compare?run={run}", "devices", "data")
+    with served(root) as address:
+        for width in (1280, 400):
+            for view in views:
+                browser.open("about:blank", width, 800)
+                browser.open(f"{address}#/{view}", width, 800)
+                wait_until(lambda: browser.value("!!document.querySelector('main h1')"))
+                assert browser.value("document.querySelector('main h1').textContent") != "This cannot be shown", view
+                assert browser.value(NAMELESS) == [], view
+                assert browser.value("document.documentElement.scrollWidth <= innerWidth"), view
+        asked = [url for url in browser.requested if not url.startswith((address, "data:", "about:"))]
+    assert (browser.complaints, asked) == ([], [])
+
+
+def test_why_a_trial_was_stopped_is_three_clicks_away(root, browser):
+    def click(text: str) -> None:
+        link = f"[...document.querySelectorAll('a')].find((one) => one.textContent === '{text}')"
+        wait_until(lambda: browser.value(f"!!{link}"))
+        browser.value(f"{link}.click()")
+
+    with served(root) as address:
+        browser.open(address, 1280, 800)
+        for text in ("Sweeps", "digits", "trial 2"):
+            click(text)
+        wait_until(lambda: STOPPED["text"] in browser.value("document.querySelector('main').textContent"))

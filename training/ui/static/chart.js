@@ -41,7 +41,8 @@ export function chart(title, large = false) {
   const place = el("div");
   const figure = el("figure", { class: large ? "chart large" : "chart" }, el("figcaption", {}, title), place);
   let plot = null, last = null;
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // Colours as drawn: what a variable of the style holds is no colour that a canvas knows.
+  const css = (element, property) => getComputedStyle(element)[property];
 
   function draw(series, { log = false, smoothing = 0, axis = "epoch", logX = false } = {}) {
     last = [series, { log, smoothing, axis, logX }];
@@ -62,7 +63,7 @@ export function chart(title, large = false) {
     const shape = JSON.stringify([lines.map((line) => [line.label, line.stroke]), log, axis, logX]);
     if (plot && plot.shape === shape) return plot.setData(data);
     plot?.destroy();
-    const line = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
+    const line = { stroke: css(place, "color"), grid: { stroke: css(figure, "borderTopColor"), width: 1 }, ticks: { stroke: css(figure, "borderTopColor"), width: 1 } };
     const options = {
       width: Math.max(place.clientWidth, 200),
       height: large ? 340 : 220,

@@ -57,7 +57,7 @@ export async function sweep(place, params, change) {
   // The decision that stopped it; of those that went on, nothing.
   function why(row) {
     const stop = row.decisions.find((one) => one.stop);
-    return [...(stop ? [stop.text] : []), ...row.why.filter((text) => !stop || !text.includes(stop.text))].join("; ");
+    return [...(stop ? [row.state === "finished" ? `it had finished when it was to be ${stop.text}` : stop.text] : []), ...row.why.filter((text) => !stop || !text.includes(stop.text))].join("; ");
   }
 
   function drawList() {
