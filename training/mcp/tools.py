@@ -237,7 +237,7 @@ class Tools:
         """
         if not re.fullmatch(r"[^\W_][\w.+=@-]*", name):
             raise RunError(f"a run is named by its id, the start of it, or last. {received(name)}")
-        if (key := self.index.key_of(find_run(name).folder)) is None:
+        if (key := self.index.key_of(find_run(name, self.index.root).folder)) is None:
             raise RunError(f"there is no run '{name}' in {self.index.root}.")
         row = self.index.row_inside(key)
         if row.damage is not None:

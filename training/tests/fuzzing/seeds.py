@@ -335,6 +335,7 @@ def run_files(spec: Mapping[str, Any], fingerprint: str) -> Files:
         "metrics.jsonl": b"".join(as_json(row) + b"\n" for row in rows),
         "predictions.jsonl": b"".join(as_json(row) + b"\n" for row in read),
         "log.txt": b"epoch 1\nepoch 2\n",
+        "test_looks.jsonl": as_json({"time": 1.7e9, "by": "mcp", "why": "the best"}) + b"\n",
         "checkpoints/last.npz": checkpoint.getvalue(),
     }
 
@@ -385,7 +386,13 @@ def foreign() -> list[Files]:
 
     config = wandb.ConfigRecord(update=[wandb.ConfigItem(key="lr", value_json="0.5")])
     history = wandb.HistoryRecord(item=[wandb.HistoryItem(nested_key=["loss"], value_json="0.25")])
-    records = [wandb.Record(config=config), wandb.Record(history=history), wandb.Record(exit=wandb.RunExitRecord())]
+    summary = wandb.SummaryRecord(update=[wandb.SummaryItem(key="best", value_json='{"cer": 0.25}')])
+    records = [
+        wandb.Record(config=config),
+        wandb.Record(history=history),
+        wandb.Record(summary=summary),
+        wandb.Record(exit=wandb.RunExitRecord()),
+    ]
     packed = [one.SerializeToString() for one in records]
     log = b":W&B\xe1\xbe\x00" + b"".join(struct.pack("<IHB", 0, len(one), 1) + one for one in packed)
     about = b"run_name: quick\nstatus: 3\nstart_time: 1700000000000\nend_time: 1700000060500\n"

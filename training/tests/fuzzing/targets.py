@@ -355,6 +355,34 @@ def _foreign(folder: Path) -> None:
     _told("runs", "list")
 
 
+def _agent_tools(folder: Path) -> None:
+    """Every view of an agent; none but `test_figures` shows a figure of the test split."""
+    from training.mcp.budget import Budget
+    from training.mcp.tools import Tools
+    from training.ui.events import json_of
+    from training.ui.index import Index
+
+    _twist(folder / "runs")
+    tools = Tools(Budget(), Index(folder / "runs"))
+
+    def asked(tool: str, **arguments: Any) -> dict[str, Any]:
+        with contextlib.suppress(TextRecognizerError):
+            answer = tools.call(tool, arguments)
+            text = json_of(answer)
+            json.loads(text, parse_constant=_no_json)
+            assert tool == "test_figures" or '"test_accuracy"' not in text
+            return answer
+        return {}
+
+    names = [row["id"] for row in asked("list_runs", limit=5)["runs"]]
+    for name in names:
+        asked("show_run", run=name, log_lines=9)
+        asked("test_figures", run=name, why="to see")
+    asked("compare_runs", runs=names)
+    for row in asked("list_sweeps")["sweeps"]:
+        asked("show_sweep", sweep=row["name"])
+
+
 def _resume(folder: Path) -> None:
     """A run goes on as far as it gets without TensorFlow."""
 
@@ -543,6 +571,8 @@ _TABLE = (
     Target("runs", seeds.runs, _runs, kept="runs/group/healthy/", share=0.2),
     Target("page", seeds.runs, _page, kept="runs/group/healthy/", share=0.2, together=25),
     Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
+    Target("agent_tools", seeds.runs, _agent_tools, kept="runs/group/healthy/", share=0.2),
+    Target("agent_sweeps", seeds.sweeps, _agent_tools, kept="runs/healthy/", share=0.2),
     Target("foreign", seeds.foreign, _foreign, share=0.5),
     Target("resume", seeds.runs, _resume, kept="runs/group/healthy/", share=0.5),
     Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/", share=0.3),
