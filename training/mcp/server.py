@@ -1,5 +1,6 @@
 """The tools as a server of the Model Context Protocol, on standard input and output."""
 
+import json
 import traceback
 from typing import Any
 
@@ -34,24 +35,29 @@ def server_of(tools: Tools) -> Server[Any]:
         return types.ListToolsResult(tools=found)
 
     async def called(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        answer, refusal = await anyio.to_thread.run_sync(answered, tools, params.name, params.arguments or {})
-        content = types.TextContent(type="text", text=refusal or json_of(answer))
-        return types.CallToolResult(content=[content], structured_content=answer, is_error=refusal is not None)
+        return await anyio.to_thread.run_sync(answered, tools, params.name, params.arguments or {})
 
     settings: dict[str, Any] = {"version": __version__, "instructions": INSTRUCTIONS}
     return Server("text-recognizer", on_list_tools=listed, on_call_tool=called, **settings)
 
 
-def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """What a tool answers; and the sentence that it refuses with."""
+def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
+    """What a tool answers, or the sentence that it refuses with."""
+    refusal = None
     try:
-        return tools.call(name, arguments), None
+        answer = tools.call(name, arguments)
     except (TextRecognizerError, OSError) as error:
         refusal = str(error)
     except Exception:  # noqa: BLE001 - the agent goes on
         traceback.print_exc()
         refusal = "this is a bug in Text Recognizer; standard error of the server has the traceback."
-    return {"error": refusal, "budget": tools.budget.left()}, refusal
+    if refusal is not None:
+        answer = {"error": refusal, "budget": tools.budget.left()}
+    # A name of a file may hold halves of characters, and a figure may be NaN: no JSON.
+    plain = json.dumps(json.loads(json_of(answer)), ensure_ascii=False).encode(errors="replace").decode()
+    answer = json.loads(plain)
+    content = types.TextContent(type="text", text=answer["error"] if refusal is not None else plain)
+    return types.CallToolResult(content=[content], structured_content=answer, is_error=refusal is not None)
 
 
 async def serve(tools: Tools) -> None:

@@ -77,13 +77,17 @@ class Tools:
     ) -> Answer:
         """Runs with their settings, state and validation figures, the newest first.
 
-        filters: conditions that all must hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet" (a
-        regular expression), "train_args.batch_size>=64". sort: such a column; "-val_accuracy" for descending.
+        filters: conditions that all must hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet"
+        (contains), "train_args.batch_size>=64". sort: such a column; "-val_accuracy" for descending.
         """
         rows, filters = self.index.rows(), filters or []
         for column in (re.match(r"-*([\w.]*)", text)[1] for text in [*filters, sort]):  # type: ignore[index]
             if is_test_figure(column) and any(column in row.summary for row in rows):
                 raise SpecError(_SEALED.format(column))
+        # As plain text: a regular expression may take for ever.
+        filters = [
+            re.sub(r"(?s)^([\w.]+\s*~)(.*)", lambda found: found[1] + re.escape(found[2]), one) for one in filters
+        ]
         found = select([sealed(row) for row in rows], filters, sort)
         return {"runs": [row.to_json() for row in found[:limit]], "found": len(found), "total": len(rows)}
 
@@ -133,12 +137,12 @@ class Tools:
     def list_parts(self, kind: Name = "networks") -> Answer:
         """What a spec can name, with all arguments: datasets, networks, models, optimizers, schedules, augmentations.
 
-        kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; "remote" for data that can be
-        fetched; or "promoted" for trained models that have a name.
+        kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; or "promoted" for trained models
+        that have a name.
         """
         from training.commands import parts
 
-        others = {"spec": parts.schema, "remote": _remote, "promoted": _promoted}
+        others = {"spec": parts.schema, "promoted": _promoted}
         if kind not in (known := [*parts.KINDS, "train_args", *others]):
             raise SpecError(f"there is no kind '{kind}'.{did_you_mean(kind, known)} There are: {', '.join(known)}.")
         return {kind: others[kind]() if kind in others else parts.entries(kind)}
@@ -297,10 +301,3 @@ def _promoted() -> list[dict[str, Any]]:
     from training.commands.models import listed
 
     return [{**row, "metrics": without_test(row.get("metrics", {}))} for row in listed()]
-
-
-def _remote() -> list[dict[str, Any]]:
-    from text_recognizer.datasets.remote.metadata import load_registry
-    from training.commands.datasets import describe_table
-
-    return [describe_table(table) for table in load_registry().values()]

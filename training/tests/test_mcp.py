@@ -19,7 +19,7 @@ from text_recognizer.tests.waiting import PATIENCE_S
 from training import cli
 from training.mcp import keeper
 from training.mcp.budget import Budget
-from training.mcp.server import server_of
+from training.mcp.server import answered, server_of
 from training.mcp.tools import Tools
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
@@ -179,7 +179,6 @@ def test_a_run_without_test_figures_is_not_counted_as_looked_at(tools, root):
         ("show_run", {}, "needs the argument 'run'"),
         ("show_sweep", {"sweep": "../runs"}, "there is no sweep"),
         ("compare_runs", {"runs": ["good"] * 1000}, "runs"),
-        ("list_runs", {"filters": ["id~("]}, "no valid regular expression"),
         ("list_runs", {"filters": ["colour=red"]}, "no run has the column 'colour'"),
         ("list_parts", {"kind": "network"}, "Did you mean 'networks'?"),
         ("stop", {"why": "x"}, "Give one of the two"),
@@ -192,6 +191,25 @@ def test_a_hostile_or_wrong_argument_is_refused_in_a_sentence(tools, name, argum
     assert isinstance(refusal, str)
     assert sentence in refusal
     assert len(refusal) < 1000
+
+
+def test_what_no_json_can_hold_is_told_in_its_nearest_form(tools, root):
+    (root / "default" / "idle").rename(root / "default" / "half\udcff")
+    (root / "default" / "good" / "environment.json").write_text('{"seed": NaN, "host": "\\ud800"}')
+    for name, arguments in (
+        ("list_runs", {}),
+        ("show_run", {"run": "good"}),
+        ("show_run", {"run": "half\udcff"}),
+        ("\udcff", {}),
+    ):
+        sent = json.loads(answered(tools, name, arguments).model_dump_json())
+        assert "NaN" not in sent["content"][0]["text"]
+        assert "bug" not in sent["content"][0]["text"]
+
+
+def test_a_filter_of_an_agent_is_plain_text(tools):
+    assert called(tools, "list_runs", filters=["id~oo"])["found"] == 1
+    assert called(tools, "list_runs", filters=["id~(x+x+)+y"])["found"] == 0
 
 
 def test_a_run_that_lies_elsewhere_is_not_read(tools, root, tmp_path):
