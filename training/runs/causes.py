@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 class Cause(StrEnum):
     """Why a run was stopped or failed.
 
-    A sweep that resumes also resumes runs that were `interrupted` or `preempted`, but none that was asked to stop.
+    A sweep that resumes also resumes runs that were `interrupted` or `preempted`, but none that was asked to stop. One
+    that its sweep `paused` goes on when it is among the best of those that came as far.
     """
 
     ASKED = "asked"
     INTERRUPTED = "interrupted"
     EARLY_TERMINATION = "early_termination"
+    PAUSED = "paused"
     AGENT = "agent"
     PREEMPTED = "preempted"
     REFUSED = "refused"

@@ -62,19 +62,33 @@ class Judge:
         if decision.band is None or (decision.band == live.band and not decision.stop):
             return
         live.band = decision.band
-        if any(earlier.get("stop") and earlier.get("run") == live.run.id for earlier in live.trial.decisions):
-            return
+        earlier = [one for one in live.trial.decisions if one["run"] == live.run.id]
+        if any(one["stop"] or one.get("band") == decision.band for one in earlier if one["stop"] or decision.pause):
+            return  # stopped already, or let pass at this band, perhaps before this driver began
         explained = decision.explain(self._metric)
-        facts = {
-            "stop": decision.stop,
-            "band": decision.band,
-            **decision.facts,
-            "text": explained,
-        }
-        self._folder.append("decision", trial=live.trial.number, run=live.run.id, **facts)
-        live.trial.decisions.append({"run": live.run.id, **facts})
+        self._write_down(live.trial, live.run, decision, decision.pause, explained)
         if decision.stop:
             live.cancel(kill=False, reason=f"early termination, {explained}", cause=Cause.EARLY_TERMINATION)
+        elif decision.pause:
+            live.cancel(kill=False, reason=explained, cause=Cause.PAUSED)
+
+    def promotes(self, trial: Trial, run: TrialRun, anyway: bool = False) -> bool:
+        """Whether a paused run goes on from now.
+
+        Args:
+            anyway: also when it is not among the best.
+        """
+        decision = self._rule.decide(run.id)
+        if decision.pause and not anyway:
+            return False
+        why = "goes on as the best of all paused runs; " if decision.pause else ""
+        self._write_down(trial, run, decision, False, why + decision.explain(self._metric))
+        return True
+
+    def _write_down(self, trial: Trial, run: TrialRun, decision: Decision, pause: bool, text: str) -> None:
+        facts = {"stop": decision.stop, "pause": pause, "band": decision.band, **decision.facts, "text": text}
+        self._folder.append("decision", trial=trial.number, run=run.id, **facts)
+        trial.decisions.append({"run": run.id, **facts})
 
 
 def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:

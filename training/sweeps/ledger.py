@@ -123,6 +123,13 @@ class Ledger:
         why = f" ({error})" if state == "stopped" and error else ""
         self.watcher.event(f"trial {trial.number} {state}{shown}{why}")
 
+    def pause(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any]) -> None:
+        """Writes down that a run waits at its checkpoint until it is among the best."""
+        facts = {"error": status.error, "cause": status.cause, "resources": dict(resources)}
+        self.folder.append("end", trial=trial.number, run=run.id, state=status.state, **facts)
+        self.tell(trial)
+        self.watcher.event(f"trial {trial.number} {status.error}")
+
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run's folder cannot be read: then it has failed, and the others go on."""
         row = read_row(run.folder)
@@ -166,8 +173,9 @@ class Ledger:
 
 
 def is_over(status: Status) -> bool:
-    """Whether a run finished or was stopped for good, not only because its driver was."""
-    return status.state == "finished" or (status.state == "stopped" and status.cause is not Cause.INTERRUPTED)
+    """Whether a run finished or was stopped for good, not only paused, or interrupted with its driver."""
+    goes_on = status.cause in (Cause.INTERRUPTED, Cause.PAUSED)
+    return status.state == "finished" or (status.state == "stopped" and not goes_on)
 
 
 def _status_once_left_alone(folder: Path) -> Status:

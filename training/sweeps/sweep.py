@@ -132,15 +132,27 @@ class Sweep:
     def _waiting_run(self) -> tuple[Trial, TrialRun] | None:
         """The next run to start: of a trial that is not over, else of a new one."""
         at_work = {live.run.folder for live in self.live}
-        for trial, run in self._unfinished():
-            if run.folder not in at_work:
+        waiting = [pair for pair in self._unfinished() if pair[1].folder not in at_work]
+        for trial, run in waiting:
+            if not trial.is_paused(run) or (self._judge is not None and self._judge.promotes(trial, run)):
                 self.ledger.make_folder(trial, run)
                 return trial, run
         suggestion = self._suggest()
         if suggestion is None:
-            return None
+            return self._last_paused(waiting)
         trial = self.ledger.begin(suggestion)
         return self._waiting_run() if trial.is_over else (trial, trial.runs[0])
+
+    def _last_paused(self, paused: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
+        """The best of the paused runs where no trial is left to compare it with, and none has come to its end."""
+        if self.live or self._judge is None or self._why_over is not None or self.history.counts()["finished"]:
+            return None
+        sign = -1 if self.history.metric.goal == "maximize" else 1
+        valued = [(sign * value, pair) for pair in paused if (value := self.history.run_value(pair[1])) is not None]
+        best = min(valued, key=lambda one: one[0], default=None)
+        if best is None or not self._judge.promotes(*best[1], anyway=True):
+            return None
+        return best[1]
 
     def _unfinished(self) -> list[tuple[Trial, TrialRun]]:
         trials = [trial for trial in self.trials.values() if trial.state != "failed"]
@@ -188,6 +200,8 @@ class Sweep:
             resources["place"] = live.job.place
         if is_over(status):
             self.ledger.end(trial, run, status, resources)
+        elif status.state == "stopped" and status.cause is Cause.PAUSED:
+            self.ledger.pause(trial, run, status, resources)
         elif self._interrupts or self.folder.wish == "cancel":  # it goes on when the sweep does
             self.folder.append("end", trial=trial.number, run=run.id, state=status.state, resources=resources)
         else:
@@ -250,9 +264,13 @@ class Sweep:
     def _nothing_left(self) -> bool:
         if self._why_over is not None:
             return True
-        return self.folder.wish != "pause" and not self._unfinished() and (self._exhausted or self._is_capped())
+        at_work = any(not trial.is_paused(run) for trial, run in self._unfinished())
+        return self.folder.wish != "pause" and not at_work and (self._exhausted or self._is_capped())
 
     def _result(self) -> SweepResult:
+        if self._why_over is None:  # nothing is left that they could be compared with
+            for trial, run in self._unfinished():
+                self.ledger.end(trial, run, Run.open(run.folder).status())
         counts = self.history.counts()
         over = self._why_over
         if over is None:

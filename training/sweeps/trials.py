@@ -54,6 +54,11 @@ class Trial:
     runs: list[TrialRun]
     decisions: list[Mapping[str, Any]] = field(default_factory=list)
 
+    def is_paused(self, run: TrialRun) -> bool:
+        """Whether the latest decision on a run is to pause it."""
+        decisions = [one for one in self.decisions if one["run"] == run.id]
+        return run.ended is None and bool(decisions) and decisions[-1].get("pause") is True
+
     def suggestion(self) -> dict[str, Any]:
         """What the journal says of it before anything starts."""
         runs = [run.id for run in self.runs]

@@ -198,6 +198,8 @@ def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path, warm):
     place.run().request_stop("worse than the others")
     assert process.wait(PATIENCE_S) == 0
     assert (place.run().status().state, place.run().status().error) == ("stopped", "worse than the others")
+    assert place.start("--resume", place.run().id).wait(PATIENCE_S) == 0  # as a sweep resumes a run that it paused
+    assert facts(place.run()) == facts(undisturbed)
 
 
 def test_changed_data_cannot_be_trained_on_half_way(tmp_path, undisturbed, warm):

@@ -12,10 +12,12 @@ class Decision(ABC):
 
     Args:
         stop: end the run at its next checkpoint.
+        pause: interrupt it there; it goes on when the rule no longer says so.
         band: where the run stands by the rule; a decision is written down when this changes. None: nothing to say yet.
     """
 
     stop: bool
+    pause: bool = False
     band: Any
 
     @abstractmethod

@@ -1,0 +1,77 @@
+"""Asynchronous successive halving that promotes: runs pause at a rung, and the best of them go on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from training.sweeps.stopping_rules.base import Decision, Goal, StoppingRule
+from training.sweeps.stopping_rules.hyperband import Hyperband
+
+
+class SuccessiveHalving(StoppingRule):
+    """Every run pauses at each rung unless it is among the best 1/eta of the runs that have reached it.
+
+    A paused run goes on from its checkpoint as soon as it is among them; W&B's hyperband stops runs for good.
+
+    Args:
+        min_iter: reports of the metric up to the first rung; each next one is eta times as far.
+        eta: one in eta runs goes on.
+    Source: Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning".
+    """
+
+    def __init__(
+        self, goal: Goal = "minimize", min_iter: Annotated[float, Ge(1)] = 1, eta: Annotated[float, Gt(1)] = 3
+    ) -> None:
+        self._rungs = Hyperband(goal, min_iter=min_iter, eta=eta)
+
+    def report(self, run_id: str, values: Iterable[Any]) -> None:
+        self._rungs.report(run_id, values)
+
+    def forget(self, run_id: str) -> None:
+        self._rungs.forget(run_id)
+
+    def decide(self, run_id: str) -> "RungDecision":
+        at, eta = self._rungs.decide(run_id), self._rungs.eta
+        if at.band is None or at.value is None:
+            return RungDecision(at.reports, eta)
+        values = self._rungs.values_at(at.band)
+        threshold = values[int(len(values) / eta) - 1] if len(values) >= eta else None
+        pause = threshold is None or self._rungs.sign * (at.value - threshold) > 0
+        return RungDecision(at.reports, eta, pause, at.band, at.value, threshold, len(values))
+
+    def describe(self) -> str:
+        rungs = ", ".join(f"{band:,}" for band in list(dict.fromkeys(self._rungs.bands))[:6])
+        return (
+            f"successive halving: after {rungs}, ... reports a run pauses; the best 1/{self._rungs.eta:g} of those "
+            "that came as far go on"
+        )
+
+
+@dataclass(frozen=True)
+class RungDecision(Decision):
+    """Where a run stands among those at its rung.
+
+    Args:
+        band: the last rung it has reached; None before the first.
+        threshold: the worst value that goes on; None while too few runs have reached the rung.
+    """
+
+    reports: int
+    eta: float
+    pause: bool = False
+    band: int | None = None
+    value: float | None = None
+    threshold: float | None = None
+    runs_at_band: int = 0
+    stop: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("value", "threshold", "runs_at_band", "reports")}
+
+    def explain(self, metric: str) -> str:
+        verdict = "paused" if self.pause else "goes on"
+        limit = "too few to compare" if self.threshold is None else f"the best 1/{self.eta:g} reach {self.threshold:g}"
+        return f"{verdict}: {metric} at rung {self.band} is {self.value:g} (of {self.runs_at_band} there, {limit})"
