@@ -92,9 +92,9 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, ca
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("file,label\na.png,a\n", "no column 'path'"),
-        ("path,label\na.png,\n", "line 2 has no label"),
-        ("path,label,split\na.png,a,exam\n", "train, validation or test"),
+        ("place,label,split\na.png,a,test\n", "begins with no header"),
+        ("path,label\na.png,\n", "line 2: its label is empty"),
+        ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\n", "there are no pictures"),
         ("path,label\na.png,a\n", "at least two are needed"),

@@ -1,6 +1,5 @@
 """Characters in one image file each: a folder for each class, or a table of files and characters."""
 
-import csv
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,23 +9,15 @@ from typing import Any, Literal
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
+from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.datasets.transcribed.alto_files import compiled_pattern
+from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, found_writer
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.images.grey import SUFFIXES, read_grey
-from text_recognizer.wording import did_you_mean, received
 
-SPLIT_FOLDERS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
 CHAR_DICT = "char_dict"
 _FILES_A_SOURCE = 256
 
@@ -73,7 +64,7 @@ class ImageFolderDataset(PictureDataset):
     >>> dataset = ImageFolderDataset("letters")  # letters/a/1.png, letters/a/2.png, letters/b/1.png, …
 
     Args:
-        path: of the folder; or of a table (.csv) with the columns path and label, and perhaps split and writer.
+        path: of the folder; or of a table (.csv, .tsv, .json) with path and label, and perhaps split and writer.
         char_dict: the file with the numbers of the characters; by default `char_dict` beside the classes.
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out.
@@ -134,7 +125,7 @@ class ImageFolderDataset(PictureDataset):
 
     def _in_folders(self) -> Iterator[_File]:
         folders = sorted(folder for folder in self._path.iterdir() if folder.is_dir())
-        splits = {folder: SPLIT_FOLDERS.get(folder.name.lower()) for folder in folders}
+        splits = {folder: SPLITS.get(folder.name.lower()) for folder in folders}
         has_splits = bool(folders) and all(splits.values())
         for split_folder in folders if has_splits else [self._path]:
             for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
@@ -143,32 +134,13 @@ class ImageFolderDataset(PictureDataset):
                     yield _File(path, text, self._writer(path), splits.get(split_folder))
 
     def _in_table(self) -> Iterator[_File]:
-        try:
-            with open(self._path, encoding="utf-8-sig", newline="") as opened:
-                rows = csv.DictReader(opened)
-                columns = [column.strip().lower() for column in rows.fieldnames or []]
-                for column in ("path", "label"):
-                    if column not in columns:
-                        raise DataError(
-                            f"{self.name}: {self._path} has no column '{column}'.{did_you_mean(column, columns)} "
-                            f"It has: {', '.join(columns) or 'none'}."
-                        )
-                rows.fieldnames = columns
-                for number, row in enumerate(rows, start=2):
-                    yield self._row(row, f"{self._path}, line {number}")
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise DataError(f"{self.name}: cannot read {self._path}: {reason}.") from None
-
-    def _row(self, row: dict[str, str | None], place: str) -> _File:
-        label, split = row["label"], (row.get("split") or "").strip().lower()
-        if not row["path"] or not label:
-            raise DataError(f"{self.name}: {place} has no {'path' if not row['path'] else 'label'}.")
-        if split and split not in SPLIT_FOLDERS:
-            raise DataError(f"{self.name}: {place}: split must be train, validation or test. {received(split)}")
-        path = self._path.parent / row["path"]
-        writer = row.get("writer") or self._writer(path)
-        return _File(path, unicodedata.normalize("NFC", label), writer, SPLIT_FOLDERS.get(split))
+        for number, line in enumerate(read_line_list(self._path).lines, start=2):
+            if line.problem or not line.text:
+                problem = line.problem or "its label is empty"
+                raise DataError(f"{self.name}: {self._path}, line {number}: {problem}.")
+            path = self._path.parent / line.file
+            writer = line.about.get("writer") or self._writer(path)
+            yield _File(path, unicodedata.normalize("NFC", line.text), writer, SPLITS.get(line.split))
 
     @cached_property
     def _ids(self) -> dict[str, int] | None:
@@ -196,7 +168,4 @@ class ImageFolderDataset(PictureDataset):
         return self._text_of_number[int(folder)]
 
     def _writer(self, path: Path) -> str:
-        found = self._pattern.search(path.stem) if self._pattern is not None else None
-        if found is None:
-            return ""
-        return found[1] if found.re.groups and found[1] is not None else found[0]
+        return found_writer(path.stem, self._pattern) or "" if self._pattern is not None else ""

@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030
 # Codecs of Python that are no encodings of text files; one takes quadratic time.
 _NO_TEXT_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 _ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
+_STEMS = ("sample", "samples", "lines", "line", "list", "images", "labels", "metadata", "index")
 _FILE_END = re.compile(f"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\\s|$)", re.IGNORECASE)
 
 
@@ -77,14 +78,15 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
         return [(path, "")]
     if not path.exists():
         raise DataError(f"there is no list of lines {path}.")
-    by_split = [
+    inside = sorted(path.iterdir())
+    by_split: list[tuple[Path, SplitName | str]] = [
         (folder / "sample.txt", SPLITS[folder.name.lower()])
-        for folder in sorted(path.iterdir())
+        for folder in inside
         if folder.name.lower() in SPLITS and (folder / "sample.txt").is_file()
     ]
     if by_split:
-        return list(by_split)
-    found = [one for one in sorted(path.iterdir()) if one.suffix.lower() in _ENDINGS and _looks_like_a_list(one)]
+        return by_split
+    found = [one for one in inside if one.suffix.lower() in _ENDINGS and one.stem.lower() in _STEMS]
     if len(found) != 1:
         listed = ", ".join(one.name for one in found) or "none"
         raise DataError(
@@ -102,15 +104,17 @@ def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
     """
     text = read_text(path, encoding, ENCODING_ADVICE)
     ending = path.suffix.lower()
-    if ending in (".json", ".jsonl"):
-        return LineList(path, tuple(_from_objects(_json_objects(text, path), path)))
-    if ending == ".csv":
-        return LineList(path, tuple(_from_table(_csv_rows(text, path), path)))
     rows = [row for row in _rows(text) if row.strip()]
-    if ending == ".tsv" or (rows and _is_header(rows[0].split("\t"))):
-        return LineList(path, tuple(_from_table([row.split("\t") for row in rows], path)))
-    by_tab = all("\t" in row for row in rows)
-    return LineList(path, tuple(_from_sample_row(row, by_tab) for row in rows))
+    if ending in (".json", ".jsonl"):
+        lines: Iterable[ListedLine] = _from_objects(_json_objects(text, rows, path), path)
+    elif ending == ".csv":
+        lines = _from_table(_csv_rows(text, path), path)
+    elif ending == ".tsv" or (rows and _is_header(rows[0].split("\t"))):
+        lines = _from_table([row.split("\t") for row in rows], path)
+    else:
+        by_tab = all("\t" in row for row in rows)
+        lines = (_from_sample_row(row, by_tab) for row in rows)
+    return LineList(path, tuple(lines))
 
 
 def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to UTF-8.") -> str:
@@ -228,17 +232,11 @@ def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> Liste
     )
 
 
-def _json_objects(text: str, path: Path) -> list[Any]:
+def _json_objects(text: str, rows: Sequence[str], path: Path) -> list[Any]:
     try:
-        if path.suffix.lower() == ".jsonl":
-            return [parse_json_text(row) for row in _rows(text) if row.strip()]
-        value = parse_json_text(text)
+        value = [*map(parse_json_text, rows)] if path.suffix.lower() == ".jsonl" else parse_json_text(text)
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}.") from None
     if not isinstance(value, list):
         raise DataError(f"{path} must hold a list of objects with file and text.")
     return value
-
-
-def _looks_like_a_list(path: Path) -> bool:
-    return path.stem.lower() in ("sample", "samples", "lines", "line", "list", "images", "labels", "metadata", "index")

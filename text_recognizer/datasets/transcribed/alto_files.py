@@ -128,13 +128,18 @@ def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
     """
     if pattern is None:
         return name
-    found = pattern.search(name)
-    if found is None:
+    writer = found_writer(name, pattern)
+    if writer is None:
         raise DataError(f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in its name.")
-    writer = found[1] if pattern.groups and found[1] is not None else found[0]
     if not writer:
         raise DataError(
             f"dataset_args.writer_pattern {pattern.pattern!r} finds an empty writer in its name: let it match at least "
             f"one character, for example with + instead of * or ?."
         )
     return writer
+
+
+def found_writer(name: str, pattern: re.Pattern[str]) -> str | None:
+    """The first group of a pattern in a name, or all that it matches; None where it matches nothing."""
+    found = pattern.search(name)
+    return found and (found[1] if pattern.groups and found[1] is not None else found[0])
