@@ -11,7 +11,7 @@ import pytest
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
 from text_recognizer.datasets.formats.alz import unpack_alz
-from text_recognizer.datasets.formats.gnt import Fault, find_records, map_file, write_gnt
+from text_recognizer.datasets.formats.gnt import CODE, HEADER, SHORT, find_records, map_file, write_gnt
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.line_form import UnfitImageError
@@ -63,7 +63,7 @@ def test_a_file_cut_short_gives_all_whole_records_and_says_where_it_ends():
     whole = b"".join(record(text, stroke(number)) for number, text in enumerate("一二三"))
     records = find_records(as_bytes(whole[:-100]))
     assert records.texts == ["一", "二"]
-    assert [(one.fault, one.offset) for one in records.damages] == [(Fault.SHORT, 2 * len(whole) // 3)]
+    assert [(one.fault, one.offset) for one in records.damages] == [(SHORT, 2 * len(whole) // 3)]
     assert str(records.damages[0]) == "the file ends within a record: byte 1,460, 630 bytes skipped"
 
 
@@ -73,9 +73,7 @@ def test_reading_goes_on_after_a_damaged_header():
     content[len(parts[0]) : len(parts[0]) + 4] = b"\xff\xff\xff\x7f"
     records = find_records(as_bytes(bytes(content)))
     assert records.texts == ["一", "三", "四", "五"]
-    assert [(one.fault, one.offset, one.length) for one in records.damages] == [
-        (Fault.HEADER, len(parts[0]), len(parts[1]))
-    ]
+    assert [(one.fault, one.offset, one.length) for one in records.damages] == [(HEADER, len(parts[0]), len(parts[1]))]
 
 
 def test_a_code_that_is_no_character_costs_its_record_only():
@@ -83,7 +81,7 @@ def test_a_code_that_is_no_character_costs_its_record_only():
     parts[1] = parts[1][:4] + b"\xff\xff" + parts[1][6:]
     records = find_records(as_bytes(b"".join(parts)))
     assert records.texts == ["一", "三"]
-    assert [one.fault for one in records.damages] == [Fault.CODE]
+    assert [one.fault for one in records.damages] == [CODE]
 
 
 @pytest.mark.parametrize("seed", range(200))

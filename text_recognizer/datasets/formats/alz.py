@@ -21,7 +21,6 @@ STORED, DEFLATED = 0, 2
 _FILE, _END = b"BLZ\1", (b"CLZ\1", b"CLZ\2", b"ELZ\1")
 _ENCRYPTED = 1
 _PIECE_BYTES = 1 << 20
-_SIZE_BYTES = (1, 2, 4, 8)
 _LONGEST_NAME_BYTES = 1024
 
 
@@ -43,7 +42,7 @@ def unpack_alz(file: IO[bytes], name: str, folder: Path, most_bytes: int) -> lis
         size_bytes = flags >> 4
         method = crc = packed_size = size = 0
         if size_bytes:
-            if size_bytes not in _SIZE_BYTES:
+            if size_bytes not in (1, 2, 4, 8):
                 raise DataError(f"{name} is damaged: a size of {size_bytes} bytes.")
             method, _, crc = struct.unpack("<BBI", _read(file, 6, name))
             packed_size, size = (int.from_bytes(_read(file, size_bytes, name), "little") for _ in range(2))

@@ -28,43 +28,36 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
         DataError: there is no such file, or it is damaged or no TrueType or OpenType font.
     """
     name = name or (str(source) if isinstance(source, Path) else "the font")
-    try:
-        content = _content(source) if isinstance(source, Path) else source
-    except FileNotFoundError:
-        raise DataError(f"there is no font file {name}.") from None
-    except OSError as error:
-        raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
+    content = source
+    if isinstance(content, Path):
+        try:
+            with open(content, "rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+        except FileNotFoundError:
+            raise DataError(f"there is no font file {name}.") from None
+        except OSError as error:
+            raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
+        if len(content) > _MOST_BYTES:
+            raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
     try:
         return frozenset(_characters(content))
-    except (struct.error, _NotAFontError) as error:
+    except (struct.error, ValueError) as error:
         raise DataError(f"{name} is damaged or no TrueType or OpenType font: {error}.") from None
-
-
-class _NotAFontError(Exception):
-    pass
-
-
-def _content(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
-    return content
 
 
 def _characters(content: bytes) -> set[int]:
     start = struct.unpack_from(">I", content, 12)[0] if content[:4] == _COLLECTION else 0
     if content[start : start + 4] not in _KINDS:
-        raise _NotAFontError(f"it begins with {content[:4].hex(' ') or 'nothing'}")
+        raise ValueError(f"it begins with {content[:4].hex(' ') or 'nothing'}")
     (count,) = struct.unpack_from(">H", content, start + 4)
     tables = [struct.unpack_from(">4sIII", content, start + 12 + 16 * index) for index in range(count)]
     end = max((offset + length for _, _, offset, length in tables), default=0)
     if end > len(content):
-        raise _NotAFontError(f"it is cut short: {len(content):,} of at least {end:,} bytes")
+        raise ValueError(f"it is cut short: {len(content):,} of at least {end:,} bytes")
     for tag, _, offset, length in tables:
         if tag == b"cmap":
             return _read_cmap(content[offset : offset + length])
-    raise _NotAFontError("it has no cmap table")
+    raise ValueError("it has no cmap table")
 
 
 def _read_cmap(table: bytes) -> set[int]:
@@ -78,7 +71,7 @@ def _read_cmap(table: bytes) -> set[int]:
         for size, codes in read(table, offset) if read else ():
             left -= size
             if left < 0:
-                raise _NotAFontError("the ranges of its cmap table overlap")
+                raise ValueError("the ranges of its cmap table overlap")
             found.update(codes)
     return found
 
@@ -111,5 +104,5 @@ def _read_groups(table: bytes, offset: int) -> Iterator[_Range]:
     for index in range(count):
         start, end, glyph = struct.unpack_from(">III", table, offset + 16 + 12 * index)
         if end > 0x10FFFF or start > end:
-            raise _NotAFontError(f"its cmap table has the range {start:X} to {end:X}")
+            raise ValueError(f"its cmap table has the range {start:X} to {end:X}")
         yield end + 1 - start, range(start + (glyph == 0), end + 1)

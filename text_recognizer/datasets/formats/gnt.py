@@ -13,11 +13,10 @@ and Offline Chinese Handwriting Databases", table 2.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,26 +36,23 @@ _SCAN_BYTES = 1 << 20
 Bytes = NDArray[np.uint8]
 
 
-class Fault(StrEnum):
-    """What is wrong with a part of a GNT file."""
-
-    SHORT = "the file ends within a record"
-    HEADER = "a record's size is not that of its picture"
-    CODE = "a record's code is no character of GB 18030"
+SHORT = "the file ends within a record"
+HEADER = "a record's size is not that of its picture"
+CODE = "a record's code is no character of GB 18030"
 
 
-@dataclass(frozen=True)
-class Damage:
+class Damage(NamedTuple):
     """Bytes of a file that are no record that can be read.
 
     Args:
         offset: of their first byte in the file.
         length: in bytes.
+        fault: SHORT, HEADER or CODE.
     """
 
     offset: int
     length: int
-    fault: Fault
+    fault: str
 
     def __str__(self) -> str:
         return f"{self.fault}: byte {self.offset:,}, {counted(self.length, 'byte')} skipped"
@@ -91,13 +87,8 @@ class Records:
     def rows(self, begin: int, end: int) -> "Records":
         """Some of the records; the damages of all."""
         part = slice(begin, end)
-        return replace(
-            self,
-            offsets=self.offsets[part],
-            codes=self.codes[part],
-            widths=self.widths[part],
-            heights=self.heights[part],
-        )
+        columns = self.offsets[part], self.codes[part], self.widths[part], self.heights[part]
+        return Records(*columns, self.damages)
 
     def picture(self, content: Bytes, row: int) -> Bytes:
         """(H, W) uint8 of one record: a view into the file's content."""
@@ -134,17 +125,10 @@ def find_records(content: Bytes) -> Records:
     sides = np.ascontiguousarray(headers[:, 2:]).view("<u2")
     readable = _characters()[codes] != ""
     sizes = HEADER_BYTES + sides[:, 0].astype(np.int64) * sides[:, 1]
-    undecoded = [
-        Damage(int(offset), int(size), Fault.CODE)
-        for offset, size in zip(offsets[~readable], sizes[~readable], strict=True)
-    ]
-    return Records(
-        offsets[readable],
-        codes[readable],
-        sides[readable, 0],
-        sides[readable, 1],
-        tuple(sorted([*broken, *undecoded], key=lambda damage: damage.offset)),
-    )
+    undecoded = zip(offsets[~readable].tolist(), sizes[~readable].tolist(), strict=True)
+    damages = sorted([*broken, *(Damage(*place, CODE) for place in undecoded)])
+    widths, heights = sides[readable].T
+    return Records(offsets[readable], codes[readable], widths, heights, tuple(damages))
 
 
 def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
@@ -174,18 +158,9 @@ def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
     return count
 
 
-def code_of(text: str) -> bytes | None:
-    """The two bytes that stand for a character; None where the format has none."""
-    try:
-        code = text.encode("gb18030")
-    except UnicodeEncodeError:
-        return None
-    return code.ljust(2, b"\0") if len(text) == 1 and len(code) <= 2 and code != b"\0" else None
-
-
 def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
-    code = code_of(text)
-    if code is None:
+    code = text.encode("gb18030", "replace")
+    if len(text) != 1 or len(code) > 2 or code == b"\0" or code.decode("gb18030") != text:
         raise DataError(
             f"{name}: a GNT file holds characters with a code of one or two bytes in GB 18030, not '{text}'."
         )
@@ -199,7 +174,7 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
             f"Received: {picture.dtype} of shape {picture.shape}."
         )
     height, width = picture.shape
-    return _HEADER.pack(HEADER_BYTES + width * height, code, width, height) + picture.tobytes()
+    return _HEADER.pack(HEADER_BYTES + width * height, code.ljust(2, b"\0"), width, height) + picture.tobytes()
 
 
 def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
@@ -216,7 +191,7 @@ def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
                 resumable = _resumable(content)
             following = resumable[np.searchsorted(resumable, at + 1) :]
             begin, at = at, int(following[0]) if len(following) else end
-            damages.append(Damage(begin, at - begin, Fault.SHORT if _is_cut(view, begin, at) else Fault.HEADER))
+            damages.append(Damage(begin, at - begin, SHORT if _is_cut(view, begin, at) else HEADER))
     return np.concatenate([*offsets, np.empty(0, np.int64)]), damages
 
 
@@ -255,12 +230,10 @@ def _resumable(content: Bytes) -> NDArray[np.int64]:
     for start in range(0, len(content) - HEADER_BYTES, _SCAN_BYTES):
         piece = content[start : start + _SCAN_BYTES + HEADER_BYTES].astype(np.int64)
         count = min(_SCAN_BYTES, len(piece) - HEADER_BYTES)
-
-        def number(byte: int, size: int, piece: NDArray[np.int64] = piece, count: int = count) -> NDArray[np.int64]:
-            return sum((piece[byte + i : byte + i + count] << 8 * i for i in range(size)), np.zeros(count, np.int64))
-
-        width, height = number(6, 2), number(8, 2)
-        sound = (number(0, 4) == HEADER_BYTES + width * height) & (width > 0) & (height > 0)
+        twos = piece[:-1] | piece[1:] << 8  # two bytes as a number, at every place
+        size = twos[:count] | twos[2 : 2 + count] << 16
+        width, height = twos[6 : 6 + count], twos[8 : 8 + count]
+        sound = (size == HEADER_BYTES + width * height) & (width > 0) & (height > 0)
         sound &= np.maximum(width, height) <= LONGEST_SIDE_PX
         places = np.flatnonzero(sound)
         found.append(np.stack([start + places, start + places + HEADER_BYTES + (width * height)[places]]))

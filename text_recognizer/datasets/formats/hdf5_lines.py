@@ -80,7 +80,8 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
     with opened(path) as file:
         pictures = rows(_columns(file, part, path)[0], first, end)
     upright = np.invert(pictures) if part in FSDL_PARTS else pictures.swapaxes(1, 2)
-    return [_trimmed(picture) for picture in upright]
+    ends = [np.flatnonzero((picture != WHITE).any(axis=0))[-1:] for picture in upright]  # of the ink; none in a blank
+    return [picture[:, : int(end.sum()) + 1] for picture, end in zip(upright, ends, strict=True)]
 
 
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
@@ -89,7 +90,9 @@ def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
 
     group, place = file[part], f"{path}, {part}"
     if part in FSDL_PARTS:
-        return _fsdl_columns(file, part, place)
+        pictures, texts = _fsdl_columns(file, part, place)
+        _check_sizes(pictures, texts, place)
+        return pictures, texts
     if not isinstance(group, h5py.Group):
         raise DataError(f"{place}: expected a group with the datasets dt and gt. It is {_described(group)}.")
     if "dt" not in group or "gt" not in group:
@@ -118,7 +121,6 @@ def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
             f"{place}: y{part[1:]} must be ids of characters (lines, length), or one-hot (lines, length, "
             f"{len(FSDL_SYMBOLS)}). Received: {_described(labels)}."
         )
-    _check_sizes(pictures, labels, place)
     return pictures, labels
 
 
@@ -186,8 +188,3 @@ def _texts_of_labels(labels: Any, place: str) -> Iterator[str]:
 
 def _described(found: Any) -> str:
     return f"{found.dtype} {found.shape}" if hasattr(found, "shape") else f"a {type(found).__name__.lower()}"
-
-
-def _trimmed(picture: Grey) -> Grey:
-    inked = np.flatnonzero((picture != WHITE).any(axis=0))
-    return picture[:, : inked[-1] + 1] if len(inked) else picture[:, :1]

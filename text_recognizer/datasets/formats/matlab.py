@@ -55,8 +55,12 @@ def read_variable(content: bytes, variable: str, name: str) -> Value:
             kind, data = elements.next()
             if kind == _COMPRESSED:
                 kind, data = _inflated(data, order, budget)
-            if kind == _MATRIX and _matrix_name(data, order) == variable:
-                return _matrix(data, order, 1, budget)
+            if kind == _MATRIX:
+                inside = _Elements(data, order)
+                inside.next(_UINT32)
+                inside.next(_INT32)
+                if bytes(inside.short(_INT8)).decode("latin-1") == variable:
+                    return _matrix(data, order, 1, budget)
     except _Damaged as error:
         raise DataError(f"{name} is damaged or not a MATLAB file of version 5 to 7: {error}.") from None
     raise DataError(f"{name} has no variable '{variable}'.")
@@ -150,13 +154,6 @@ def _inflated(data: memoryview, order: str, budget: _Budget) -> tuple[int, memor
     if not body or done < len(body) or not unpacker.eof:
         raise _Damaged("its packed data is cut short")
     return int(tag[0]), memoryview(body)
-
-
-def _matrix_name(data: memoryview, order: str) -> str:
-    elements = _Elements(data, order)
-    elements.next(_UINT32)
-    elements.next(_INT32)
-    return bytes(elements.short(_INT8)).decode("latin-1")
 
 
 def _matrix(data: memoryview, order: str, depth: int, budget: _Budget) -> Value:

@@ -82,8 +82,10 @@ def _read_alto(root: Element, path: Path) -> PageText:
     lines = []
     for line in page.iter("TextLine"):
         kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
+        text = " ".join(string.get("CONTENT", "") for string in line.iter("String"))
+        text += "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))  # stands for itself
         baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row
-        lines.append(PageLine(line.get("ID", ""), _alto_text(line), _alto_outline(line), kind, baseline))
+        lines.append(PageLine(line.get("ID", ""), text, _alto_outline(line), kind, baseline))
     width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
     unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
     if lines and not width and not height and unit.lower() not in ("pixel", ""):
@@ -93,12 +95,6 @@ def _read_alto(root: Element, path: Path) -> PageText:
             f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
         )
     return PageText(image.strip(), width, height, _with_unique_names(lines))
-
-
-def _alto_text(line: Element) -> str:
-    """Words with blanks between them; a hyphen at the end of the line stands for itself."""
-    words = " ".join(string.get("CONTENT", "") for string in line.iter("String"))
-    return words + "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))
 
 
 def _alto_outline(line: Element) -> Points:
@@ -114,20 +110,15 @@ def _alto_outline(line: Element) -> Points:
 
 def _read_page(root: Element, path: Path) -> PageText:
     page = _only_page(root.findall("Page"), path, "PAGE XML")
-    lines = [
-        PageLine(
-            line.get("id", ""), _page_text(line), _outline(line, "Coords"), _page_kind(line), _outline(line, "Baseline")
-        )
-        for line in page.iter("TextLine")
-    ]
+    lines = []
+    for line in page.iter("TextLine"):
+        text = _text_equivalent(line)
+        if text is None:
+            text = " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
+        outline, baseline = _outline(line, "Coords"), _outline(line, "Baseline")
+        lines.append(PageLine(line.get("id", ""), text, outline, _page_kind(line), baseline))
     width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
     return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines))
-
-
-def _page_text(line: Element) -> str:
-    """The line's own text, or that of its words."""
-    own = _text_equivalent(line)
-    return own if own is not None else " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
 
 
 def _text_equivalent(element: Element) -> str | None:
@@ -158,7 +149,7 @@ def _page_kind(line: Element) -> str:
 def _points(text: str) -> Points:
     """Corners written as "x,y x,y" or "x y x y"."""
     numbers = [_bounded(number) for number in _NUMBER.findall(text)]
-    return tuple(zip(numbers[::2], numbers[1::2], strict=False)) if len(numbers) >= 2 else ()
+    return tuple(zip(numbers[::2], numbers[1::2], strict=False))
 
 
 def _number(text: str | None) -> float:
