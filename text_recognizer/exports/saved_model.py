@@ -10,7 +10,7 @@ from annotated_types import Ge
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.exports.base import Images, ModelExport, Outputs
-from text_recognizer.images.read import INK_THRESHOLD
+from text_recognizer.images.character_form import INK_THRESHOLD
 from text_recognizer.models.base import Model, main_output
 from text_recognizer.models.bundle import Bundle
 

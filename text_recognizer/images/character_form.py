@@ -1,7 +1,8 @@
 """The picture of a character as a recogniser gets it: square, dark on white, its ink at full strength."""
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,38 +40,49 @@ class CharacterForm:
         Raises:
             UnfitImageError: the picture is empty or blank.
         """
-        from PIL import Image
-
-        height, width = picture.shape
         if 0 in picture.shape:
-            raise UnfitImageError(f"the picture is {width} x {height} pixels large")
+            raise UnfitImageError(f"the picture is {picture.shape[1]} x {picture.shape[0]} pixels large")
         darkest = int(picture.min())
         if PAPER - darkest < FAINTEST_INK:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
-        room = self.side - 2 * self.margin_px
-        scales = [room / width, room / height] if self.stretch else [room / max(height, width)] * 2
-        if not self.enlarge:
-            scales = [min(scale, 1.0) for scale in scales]
-        new = (max(1, round(width * scales[0])), max(1, round(height * scales[1])))
-        shrinks = new[0] <= width and new[1] <= height
-        # Pillow's box filter is the mean of an area when it shrinks, and no interpolation at all when it enlarges.
-        method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        resized = np.asarray(Image.fromarray(picture).resize(new, method))
+        fitted, place = fitted_box(picture, (self.side, self.side), self.margin_px, self.stretch, self.enlarge)
         placed = np.full((self.side, self.side), PAPER, np.uint8)
-        top, left = (self.side - new[1]) // 2, (self.side - new[0]) // 2
-        placed[top : top + new[1], left : left + new[0]] = _full_strength(darkest)[resized]
+        placed[place] = _full_strength(darkest)[fitted]
         return placed
 
 
-_STRENGTHS: dict[int, NDArray[np.uint8]] = {}
+def fitted_box(
+    box: NDArray[Any], shape: tuple[int, int], margin_px: int, stretch: bool, enlarge: bool
+) -> tuple[NDArray[Any], tuple[slice, slice]]:
+    """The box of a character (H, W), uint8 or float32, scaled for a picture of another shape, and its place there.
+
+    Args: see CharacterForm.
+    """
+    from PIL import Image
+
+    scales = [(side - 2 * margin_px) / of for side, of in zip(shape, box.shape, strict=True)]
+    scales = scales if stretch else [min(scales)] * 2
+    scales = scales if enlarge else [min(scale, 1.0) for scale in scales]
+    height, width = (max(1, round(of * scale)) for of, scale in zip(box.shape, scales, strict=True))
+    shrinks = height <= box.shape[0] and width <= box.shape[1]
+    # Pillow's box filter is the mean of an area when it shrinks, and no interpolation at all when it enlarges.
+    method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    place = slice(top, top + height), slice(left, left + width)
+    return np.asarray(Image.fromarray(box).resize((width, height), method)), place
 
 
+@lru_cache(maxsize=256)
 def _full_strength(darkest: int) -> NDArray[np.uint8]:
     """(256,) grey levels stretched so that `darkest` becomes black and paper stays white."""
-    if darkest not in _STRENGTHS:
-        levels = PAPER - (PAPER - np.arange(256)) * (PAPER / (PAPER - darkest))
-        _STRENGTHS[darkest] = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
-    return _STRENGTHS[darkest]
+    levels = PAPER - (PAPER - np.arange(256)) * (PAPER / (PAPER - darkest))
+    return np.asarray(np.rint(np.clip(levels, 0, 255)), np.uint8)
+
+
+def cut_to(marked: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns of the box around what is marked in a picture (H, W); it must be something."""
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:
@@ -91,9 +103,7 @@ def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "a
         background = PAPER - background
     # Off-white paper becomes white: what is left is ink.
     ink = np.clip(background - picture.astype(np.float32), 0, None) * (PAPER / max(background, 1.0))
-    strong = ink > INK_THRESHOLD * ink.max(initial=0.0)
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-    if not len(rows):
+    if not ink.any():
         return np.full_like(picture, PAPER)
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = ink[cut_to(ink > INK_THRESHOLD * ink.max())]
     return np.asarray(PAPER - np.rint(np.minimum(cut, PAPER)), np.uint8)

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
+from text_recognizer.images.character_form import INK_THRESHOLD, cut_to, fitted_box
 from text_recognizer.images.grey import KINDS, ImageFileError, as_grey, grey_of, how_to_shrink
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 
-# Of the range between background and strongest ink: what is fainter is paper.
-INK_THRESHOLD = 0.3
 _CHARACTER_PIXELS = 1 << 22  # a larger picture of one character is made smaller first
 
 
@@ -56,11 +55,23 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
         DataError: the image is blank.
     """
     height, width, _ = data_spec.input_shape
-    ink = _ink(_reduced(image, max(_CHARACTER_PIXELS, height * width)))
+    most_pixels = max(_CHARACTER_PIXELS, height * width)
+    small = image
+    if image.size > most_pixels:
+        from PIL import Image
+
+        small = np.asarray(Image.fromarray(image).reduce(math.ceil(math.sqrt(image.size / most_pixels))))
+    ink = _ink(small)
     if ink.max(initial=0.0) < 8 / 255:
         raise DataError(f"{name} is blank: nothing in it stands out from its background.")
     if image.shape != (height, width):
-        ink = _centred(ink, data_spec)
+        ink = ink / np.max(ink)
+        how = data_spec.preprocessing
+        box = ink[cut_to(ink > INK_THRESHOLD)]
+        shape, margin_px = (height, width), data_spec.margin_px
+        fitted, place = fitted_box(box, shape, margin_px, "stretch" in how, "keep_small" not in how)
+        ink = np.zeros(shape, np.float32)
+        ink[place] = fitted / fitted.max()
     levels = np.rint(255 * ink).astype(np.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]
 
@@ -95,14 +106,6 @@ def _grey_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     return as_grey(Image.fromarray(array))
 
 
-def _reduced(image: NDArray[np.uint8], most_pixels: int) -> NDArray[np.uint8]:
-    if image.size <= most_pixels:
-        return image
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).reduce(math.ceil(math.sqrt(image.size / most_pixels))))
-
-
 def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(H, W) strength of the ink, 0 to 1: the distance from the background, which is the border's median."""
     border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
@@ -112,27 +115,3 @@ def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     # The dataset's own images are not stretched: their darkest stroke may be grey on purpose.
     strength: NDArray[np.float32] = np.clip((levels - background) / (255 if lighter >= darker else -255), 0, 1)
     return strength
-
-
-def _centred(ink: NDArray[np.float32], data_spec: DataSpec) -> NDArray[np.float32]:
-    from PIL import Image
-
-    height, width, _ = data_spec.input_shape
-
-    ink = ink / np.max(ink)
-    rows = np.flatnonzero((ink > INK_THRESHOLD).any(axis=1))
-    columns = np.flatnonzero((ink > INK_THRESHOLD).any(axis=0))
-    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scales = [(side - 2 * data_spec.margin_px) / of for side, of in zip((height, width), box.shape, strict=True)]
-    if "stretch" not in data_spec.preprocessing:
-        scales = [min(scales)] * 2
-    if "keep_small" in data_spec.preprocessing:
-        scales = [min(scale, 1.0) for scale in scales]
-    size = (max(1, round(box.shape[1] * scales[1])), max(1, round(box.shape[0] * scales[0])))
-    resized = np.asarray(
-        Image.fromarray(box).resize(size, Image.Resampling.BOX if max(scales) <= 1 else Image.Resampling.BILINEAR)
-    )
-    placed = np.zeros((height, width), dtype=np.float32)
-    top, left = (height - size[1]) // 2, (width - size[0]) // 2
-    placed[top : top + size[1], left : left + size[0]] = resized / resized.max()
-    return placed

@@ -19,6 +19,7 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, 
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
+from text_recognizer.images.character_form import cut_to
 from text_recognizer.wording import counted
 
 CHARSETS = {"gb2312-1": GB2312_LEVEL_1}
@@ -56,7 +57,7 @@ class _Drawing(PictureSource):
                 continue
             for number in range(self.repetitions):
                 picture = clean if number == 0 else self._changed(clean, random)
-                yield CharacterSample(f"{group}/{text}/{number}", text, cut(np.invert(picture)), group)
+                yield CharacterSample(f"{group}/{text}/{number}", text, np.invert(picture[cut_to(picture > 0)]), group)
 
     def _changed(self, drawn: Grey, random: np.random.Generator) -> Grey:
         """Light ink on black: turned, slanted, with other strokes and noise."""
@@ -77,7 +78,9 @@ class _Drawing(PictureSource):
             image = changed if np.asarray(changed).max() > 127 else image  # never to nothing
         picture = np.asarray(image)
         if self.noise and random.random() < 0.5:
-            picture = with_noise(cut(picture, paper=0), self.noise[int(random.integers(len(self.noise)))], random)
+            picture = with_noise(
+                picture[cut_to(picture > 0)], self.noise[int(random.integers(len(self.noise)))], random
+            )
         return picture
 
 
@@ -163,20 +166,12 @@ class RenderedCharactersDataset(PictureDataset):
         return drawings
 
     def _fonts_of_splits(self) -> dict[SplitName | None, tuple[str, ...]]:
-        known_split: SplitName | None = "train" if self.test_fonts or self.validation_fonts else None
-        parts: dict[SplitName | None, tuple[str, ...]] = {
-            known_split: self._fonts,
-            "validation": _paths(self.validation_fonts),
-            "test": _paths(self.test_fonts),
+        held_out: dict[SplitName | None, tuple[str, ...]] = {
+            "validation": self.validation_fonts,
+            "test": self.test_fonts,
         }
-        return {split: paths for split, paths in parts.items() if paths}
-
-
-def cut(picture: Grey, paper: int = 255) -> Grey:
-    """A drawing without its margins."""
-    has_ink = picture != paper
-    rows, columns = np.flatnonzero(has_ink.any(axis=1)), np.flatnonzero(has_ink.any(axis=0))
-    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        parts = {split: _paths(fonts) for split, fonts in held_out.items() if fonts}
+        return {"train" if parts else None: self._fonts, **parts}
 
 
 def _paths(fonts: Sequence[str]) -> tuple[str, ...]:
