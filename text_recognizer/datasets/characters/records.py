@@ -6,12 +6,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from text_recognizer.arguments import to_json
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
-from text_recognizer.datasets.records.forms import RecordForm, form_as_json
+from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
@@ -86,7 +87,7 @@ class RecordsDataset(PictureDataset):
         return {
             "files": [str(file.absolute()) for file in files],
             "state": state_of_files(files),
-            "form": form_as_json(self._shards[0].form),
+            "form": to_json(self._shards[0].form),
             "texts": self._shards[0].texts,
             "source_ink": self.source_ink,
         }

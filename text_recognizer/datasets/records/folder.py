@@ -1,17 +1,17 @@
 """Makes a folder of shards: in parallel, resumable, the same whatever the number of workers."""
 
 import json
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from text_recognizer.arguments import to_json
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.tfrecord import write_record
-from text_recognizer.datasets.records.forms import RecordForm, form_as_json
+from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.label_files import LABELS, labels_json
 from text_recognizer.datasets.records.shards import INDEX, Record, Shard, records
 from text_recognizer.datasets.remote.fetch import one_process
@@ -25,21 +25,20 @@ _VERSION = 1
 _ONE_PROCESS = 4096  # examples; below, starting processes costs more than they save
 
 
-class ShardTask(ABC):
+@dataclass(frozen=True)
+class ShardTask:
     """A shard that is to be written; it is pickled and written in another process.
 
-    Attributes:
+    Args:
         file: its name.
         size: how many examples it will have, at least about.
+        examples: makes serialised Examples, always the same, and says what cannot be one.
     """
 
     file: str
     split: SplitName | None
     size: int
-
-    @abstractmethod
-    def examples(self) -> Iterator[bytes | Rejected]:
-        """Serialised Examples, always the same, and what cannot be one."""
+    examples: Callable[[], Iterator[bytes | Rejected]]
 
 
 class MadeShard(NamedTuple):
@@ -72,7 +71,7 @@ class Plan:
 
     @property
     def head(self) -> dict[str, Any]:
-        return {"version": _VERSION, "form": form_as_json(self.form), "labels": LABELS, **self.about}
+        return {"version": _VERSION, "form": to_json(self.form), "labels": LABELS, **self.about}
 
 
 def make_shards(
@@ -110,7 +109,7 @@ def make_shards(
 
 def _claim(folder: Path, plan: Plan) -> None:
     """Makes the folder ours, or finds it so."""
-    head = json.loads(json.dumps(plan.head))
+    head = plan.head
     if not (folder / INDEX).exists():
         if any(not file.name.startswith(".") and file.name != LABELS for file in folder.iterdir()):
             raise DataError(f"{folder} is not empty, and has no {INDEX}. Give another folder, or empty it.")
@@ -130,18 +129,18 @@ def _claim(folder: Path, plan: Plan) -> None:
 
 def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
     """Runs in a worker process."""
-    path, rejected, is_new = folder / task.file, [], False
+    path, rejected = folder / task.file, []
+
+    def write(file: BinaryIO) -> None:
+        for example in task.examples():
+            if isinstance(example, Rejected):
+                rejected.append(example)
+            else:
+                write_record(file, example)
+
     found = _read_again(path, form) if path.exists() else None
-    if found is None:
-        is_new = True
-
-        def write(file: BinaryIO) -> None:
-            for example in task.examples():
-                if isinstance(example, Rejected):
-                    rejected.append(example)
-                else:
-                    write_record(file, example)
-
+    is_new = found is None
+    if is_new:
         replace_file(path, write)
         found = _read_again(path, form)
     if found is None:

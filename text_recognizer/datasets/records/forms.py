@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
@@ -105,7 +105,3 @@ def form_named(name: str, changes: Mapping[str, Any] | None = None) -> RecordFor
     if not form.image or len(set(keys)) < len(keys):
         raise SpecError(f"a form of records needs a key for 'image', and no key twice. {received(', '.join(keys))}")
     return form
-
-
-def form_as_json(form: RecordForm) -> dict[str, Any]:
-    return {**asdict(form), "size": list(form.size) if form.size else None}

@@ -1,51 +1,19 @@
 """Old records with other labels, as new ones; everything else in an Example stays."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.tf_example import encode_example
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
-from text_recognizer.datasets.records.shards import Record, Shard, records
+from text_recognizer.datasets.records.shards import Shard, records
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.reading_order import visual_order
-
-
-@dataclass(frozen=True)
-class _OldShard(ShardTask):
-    """A shard and the right ids of its texts."""
-
-    file: str
-    split: SplitName | None
-    size: int
-    shard: Shard
-    ids: Mapping[str, int]
-
-    def examples(self) -> Iterator[bytes | Rejected]:
-        for record in records(self.shard):
-            if isinstance(record, Rejected):
-                yield record
-                continue
-            characters = self._characters(record)
-            if unknown := [one for one in characters if one not in self.ids]:
-                yield Rejected(record.place, f"there is no label for '{unknown[0]}'", record.text)
-            elif not characters:
-                yield Rejected(record.place, "it says no text, by which a label could be found")
-            else:
-                yield encode_example({**record.features, self.shard.form.label: [self.ids[one] for one in characters]})
-
-    def _characters(self, record: Record) -> list[str]:
-        """The texts that have ids, from the left end of a line."""
-        if len(record.label) <= 1 and record.text in self.ids:
-            return [record.text]
-        shown = visual_order(record.text)
-        return list(shown) if all(one in self.ids for one in shown) else graphemes(shown)
 
 
 def relabel_records(
@@ -69,8 +37,25 @@ def relabel_records(
         raise DataError(f"the labels do not count from 0 to {len(ids) - 1} without gaps.")
     tasks = [
         # About how many examples there are, to choose between one process and several.
-        _OldShard(shard.path.name, shard.split, shard.path.stat().st_size // 2048, shard, ids)
+        ShardTask(shard.path.name, shard.split, shard.path.stat().st_size // 2048, partial(_relabelled, shard, ids))
         for shard in shards
     ]
     about = {"relabelled": state_of_files(shard.path for shard in shards)}
     return make_shards(folder, Plan(shards[0].form, sorted(ids, key=ids.__getitem__), about), tasks, processes)
+
+
+def _relabelled(shard: Shard, ids: Mapping[str, int]) -> Iterator[bytes | Rejected]:
+    for record in records(shard):
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        characters = [record.text]
+        if len(record.label) > 1 or record.text not in ids:  # a line; its ids go from the left end
+            shown = visual_order(record.text)
+            characters = list(shown) if all(one in ids for one in shown) else graphemes(shown)
+        if unknown := [one for one in characters if one not in ids]:
+            yield Rejected(record.place, f"there is no label for '{unknown[0]}'", record.text)
+        elif not characters:
+            yield Rejected(record.place, "it says no text, by which a label could be found")
+        else:
+            yield encode_example({**record.features, shard.form.label: [ids[one] for one in characters]})

@@ -190,12 +190,11 @@ def _files(path: Path, form: RecordForm | None) -> list[Path]:
     if path.is_file():
         return [path]
     patterns = [one.file_pattern for one in ([form] if form else map(form_named, FORMS))]
-    files = [file for file in sorted(path.iterdir()) if file.name.isprintable() and not file.name.startswith(".")]
     found = [
         file
-        for file in files
-        if file.is_file()
-        and (file.suffix in (".tfrecord", ".tfrecords") or any(pattern.fullmatch(file.name) for pattern in patterns))
+        for file in sorted(path.iterdir())
+        if file.is_file() and file.name.isprintable() and not file.name.startswith(".")
+        if file.suffix in (".tfrecord", ".tfrecords") or any(pattern.fullmatch(file.name) for pattern in patterns)
     ]
     if not found:
         raise DataError(

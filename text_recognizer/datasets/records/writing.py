@@ -3,7 +3,8 @@
 import copy
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +21,6 @@ from text_recognizer.images.line_form import Grey
 SHARD_SIZE = 4096
 JPEG_QUALITY = 95
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class _SplitTask(ShardTask):
-    """Some samples of a split.
-
-    Args:
-        dataset: as it is before `prepare`, so that no arrays are sent.
-        positions: (n,) of the samples.
-    """
-
-    file: str
-    split: SplitName
-    size: int
-    dataset: Dataset
-    positions: NDArray[np.int64]
-    form: RecordForm
-    encoding: str
-
-    def examples(self) -> Iterator[bytes]:
-        self.dataset.prepare()
-        split, spec = self.dataset.split(self.split), self.dataset.data_spec
-        ids, groups = split.ids, split.groups
-        for begin in range(0, len(self.positions), _BATCH):
-            positions = self.positions[begin : begin + _BATCH]
-            shown = _shown(split, positions, spec.target)
-            for position, (picture, label) in zip(positions.tolist(), shown, strict=True):
-                dark = np.invert(picture) if spec.ink == "light" else picture
-                features = _picture_features(dark, self.form, self.encoding)
-                features[self.form.label] = label
-                features[self.form.text] = [split.text(position).encode()]
-                features[self.form.name] = [(ids[position] if ids else f"{self.split}:{position}").encode()]
-                features[self.form.group] = [groups[position].encode()] if groups else []
-                yield encode_example({key: values for key, values in features.items() if key})
 
 
 def write_records(
@@ -93,7 +60,7 @@ def write_records(
     prepared = copy.copy(dataset)
     prepared.prepare()
     tasks = [
-        _SplitTask(file, split, len(positions), dataset, positions, form, encoding)
+        ShardTask(file, split, len(positions), partial(_examples, dataset, split, positions, form, encoding))
         for split, size in prepared.sizes().items()
         for file, positions in _shards(form, split, size, shard_size, seed)
     ]
@@ -120,6 +87,28 @@ def _shards(
         fields = {"shard": number, "shards": len(parts), "begin": begin, "end": begin + len(part)}
         yield form.files.format(split=split, **fields), part
         begin += len(part)
+
+
+def _examples(
+    dataset: Dataset, name: SplitName, chosen: NDArray[np.int64], form: RecordForm, encoding: str
+) -> Iterator[bytes]:
+    """Serialised samples of a split.
+
+    Args:
+        dataset: as it is before `prepare`, so that no arrays are sent to the process that this runs in.
+    """
+    dataset.prepare()
+    split, spec = dataset.split(name), dataset.data_spec
+    ids, groups = split.ids, split.groups
+    for begin in range(0, len(chosen), _BATCH):
+        positions = chosen[begin : begin + _BATCH]
+        for position, (picture, label) in zip(positions.tolist(), _shown(split, positions, spec.target), strict=True):
+            features = _picture_features(np.invert(picture) if spec.ink == "light" else picture, form, encoding)
+            features[form.label] = label
+            features[form.text] = [split.text(position).encode()]
+            features[form.name] = [(ids[position] if ids else f"{name}:{position}").encode()]
+            features[form.group] = [groups[position].encode()] if groups else []
+            yield encode_example({key: values for key, values in features.items() if key})
 
 
 def _shown(split: Split, positions: NDArray[np.int64], target: str) -> Iterator[tuple[Grey, list[int]]]:
