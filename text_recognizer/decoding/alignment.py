@@ -38,7 +38,10 @@ def align(
     """
     if not len(labels):
         return []
-    spelled, lengths = _with_blanks(labels)  # (B, S), S = 2 L + 1
+    lengths = np.array([2 * len(label) + 1 for label in labels])
+    spelled = np.zeros((len(labels), lengths.max()), np.int64)  # (B, S), S = 2 L + 1: blanks around all characters
+    for row, label in zip(spelled, labels, strict=True):
+        row[1 : 2 * len(label) : 2] = label
     emitted = np.take_along_axis(log_probabilities, spelled[:, None, :], axis=2)  # (B, T, S)
     totals, best, steps = _forward(emitted, spelled, frames)
     found = []
@@ -55,15 +58,6 @@ def align(
         confidences = np.exp(np.array(peaks, np.float32))
         found.append(Alignment(total, first.astype(np.int32), last.astype(np.int32), confidences))
     return found
-
-
-def _with_blanks(labels: Sequence[NDArray[np.integer[Any]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels with a blank before, between and after their characters, padded with blanks; their lengths."""
-    lengths = np.array([2 * len(label) + 1 for label in labels])
-    spelled = np.zeros((len(labels), lengths.max()), np.int64)
-    for row, label in zip(spelled, labels, strict=True):
-        row[1 : 2 * len(label) : 2] = label
-    return spelled, lengths
 
 
 def _forward(

@@ -11,15 +11,31 @@ the logarithm of the scale beside them: that is as safe as adding logarithms, an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.decoding.scorers import Scorer
+States = NDArray[np.int64]
+Characters = NDArray[np.integer[Any]]
+Scores = NDArray[np.float64]
 
 _KEY_FACTOR, _KEY_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _MAX_EXPONENT = 600.0  # of scores: beyond, doubles overflow
+
+
+class Scorer(Protocol):
+    """What else than the image speaks for a reading: a score, larger is better and none is above 0, by character."""
+
+    @property
+    def start(self) -> int:
+        """The state before the first character."""
+
+    def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
+        """The states (N,) after one more character (N,) of class ids each, and what it adds to the score."""
+
+    def finish(self, states: States) -> Scores:
+        """(N,) what the end of the text adds to the score."""
 
 
 @dataclass(frozen=True)
@@ -124,25 +140,17 @@ class _Search:
         length_bonus: float,
     ) -> None:
         shape = (len(probabilities), beam_width)
-        self._probabilities = probabilities
-        self._candidates = candidates
-        self._scorers = scorers
-        self._length_bonus = length_bonus
+        self._probabilities, self._candidates = probabilities, candidates
+        self._scorers, self._length_bonus = scorers, length_bonus
         self._only_lose = bool(scorers) and all(weight >= 0 for _, weight in scorers)
         self._states = [np.full(shape, scorer.start, np.int64) for scorer, _ in scorers]
         self._log_scale = np.zeros(len(probabilities))
         self._history: list[tuple[NDArray[np.int64], NDArray[np.int64]] | None] = []
-        self._beams = _Beams(
-            blank=np.zeros(shape),
-            character=np.zeros(shape),
-            last=np.full(shape, -1, np.int64),
-            key=np.zeros(shape, np.uint64),
-            parent=np.zeros(shape, np.uint64),
-            bonus=np.zeros(shape),
-        )
-        self._beams.blank[:, 0] = 1.0
-        self._beams.last[:, 0] = 0
-        self._beams.key[:, 0] = 1
+        blank, character, bonus = np.zeros((3, *shape))
+        key, parent = np.zeros((2, *shape), np.uint64)
+        last = np.full(shape, -1, np.int64)
+        blank[:, 0], last[:, 0], key[:, 0] = 1.0, 0, 1  # the empty prefix
+        self._beams = _Beams(blank, character, last, key, parent, bonus)
 
     def step(self, frame: int, lines: int) -> None:
         """One more frame for the first so many lines."""

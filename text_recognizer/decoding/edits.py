@@ -41,13 +41,12 @@ class LineErrors:
         symbols = {word: chr(0x10000 + number) for number, word in enumerate({w for ws in text_words for w in ws})}
         other = chr(0xE000)  # words that no text has differ from all of them
         coded = [
-            ["".join(symbols.get(word, other) for word in words) for words in side]
-            for side in (text_words, reading_words)
+            ["".join(symbols.get(one, other) for one in ws) for ws in side] for side in (text_words, reading_words)
         ]
         return cls(
             character_errors=edit_distances(texts, readings),
             characters=np.fromiter(map(len, texts), np.int64, len(texts)),
-            word_errors=edit_distances(coded[0], coded[1]),
+            word_errors=edit_distances(*coded),
             words=np.fromiter(map(len, text_words), np.int64, len(texts)),
             wrong=np.fromiter((a != b for a, b in zip(texts, readings, strict=True)), np.bool_, len(texts)),
         )
@@ -55,12 +54,9 @@ class LineErrors:
     @property
     def parts(self) -> NDArray[np.float64]:
         """(n, 3, 2) errors and what they are counted of, of characters, words and lines."""
-        columns = (
-            (self.character_errors, self.characters),
-            (self.word_errors, self.words),
-            (self.wrong, np.ones(len(self.wrong))),
-        )
-        return np.array(columns, np.float64).transpose(2, 0, 1)
+        errors = (self.character_errors, self.word_errors, self.wrong)
+        wholes = (self.characters, self.words, np.ones(len(self.wrong)))
+        return np.array([errors, wholes], np.float64).transpose(2, 1, 0)
 
 
 def edit_distances(texts: Sequence[Any], readings: Sequence[Any]) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.decoding.beam import Characters, Scores, States
 from text_recognizer.decoding.ngrams import learn_ngrams
-from text_recognizer.decoding.scorers import Characters, Scores, States
 from text_recognizer.errors import DataError
 
 # Of each array: its kind, and what its length is.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.charset import Charset
-from text_recognizer.decoding.scorers import Characters, Scores, States
+from text_recognizer.decoding.beam import Characters, Scores, States
 from text_recognizer.reading_order import visual_order
 
 _OUTSIDE, _UNKNOWN = 0, -1
@@ -36,15 +36,8 @@ class Lexicon:
         self._is_letter = np.array(list(map(_is_letter, classes)))
         short = [word for word in self.words if len(word) <= LONGEST_WORD]
         capitals = [word[:1].upper() + word[1:] for word in short]
-        self._grow(*Charset.from_classes(classes).encode_all([*short, *capitals]))
-
-    def _grow(self, letters: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
-        """The beginnings of all words, one more letter of every word at a time.
-
-        Args:
-            letters: of all words, one after another; -1 for one that is not in the charset.
-            offsets: where each word begins, and the last one ends.
-        """
+        letters, offsets = Charset.from_classes(classes).encode_all([*short, *capitals])
+        # The beginnings of all words, one more letter of every word at a time.
         firsts, lengths = offsets[:-1], np.diff(offsets)
         lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # such words cannot be written
         nodes = np.full(len(lengths), _OUTSIDE)  # of each word, as far as it was looked at
@@ -71,21 +64,19 @@ class Lexicon:
         states = np.asarray(states, np.int64)
         letters = np.asarray(characters, np.int64)
         is_letter = self._is_letter[letters]
-        after = np.where(is_letter, self._children(states, letters), _OUTSIDE)
+        grown = np.full(len(states), _UNKNOWN, np.int64)
+        if len(self._keys):
+            wanted = states * self._count + letters
+            places = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+            found = (self._keys[places] == wanted) & (states != _UNKNOWN)
+            grown[found] = places[found] + 1  # nodes are numbered in the order of their keys
+        after = np.where(is_letter, grown, _OUTSIDE)
         lost = is_letter & (states != _UNKNOWN) & (after == _UNKNOWN)
         return after, -(lost | (~is_letter & self._is_unfinished(states))).astype(np.float64)
 
     def finish(self, states: States) -> Scores:
         """(N,) -1 for a word that is not known as it stands at the end."""
         return -self._is_unfinished(np.asarray(states)).astype(np.float64)
-
-    def _children(self, states: States, letters: NDArray[np.int64]) -> States:
-        if not len(self._keys):
-            return np.full(len(states), _UNKNOWN, np.int64)
-        wanted = states * self._count + letters
-        places = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-        found = (self._keys[places] == wanted) & (states != _UNKNOWN)
-        return np.where(found, places + 1, _UNKNOWN)  # nodes are numbered in the order of their keys
 
     def _is_unfinished(self, states: States) -> NDArray[np.bool_]:
         return (states > _OUTSIDE) & ~self._is_end[np.maximum(states, 0)]

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.decoding.alignment import Alignment, align
-from text_recognizer.decoding.beam import Hypothesis, beam_search
+from text_recognizer.decoding.beam import Hypothesis, Scorer, beam_search
 from text_recognizer.decoding.greedy import greedy_labels, log_softmax, softmax
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.decoding.lexicon import Lexicon
-from text_recognizer.decoding.scorers import Scorer
 from text_recognizer.decoding.tuning import DecodingWeights, tune_weights
 from text_recognizer.errors import DataError
 from text_recognizer.json_text import parse_json_text
@@ -95,10 +94,14 @@ class LineDecoder:
             found = self._search(np.exp(log_probabilities), frames, self.weights, top, thorough=asked)
         labels = [hypotheses[0].label for hypotheses in found] if searches else greedy_labels(outputs, frames)
         alignments = align(log_probabilities, frames, labels)
-        return [
-            Reading(label, alignment, _ranked(label, alignment, hypotheses, alternatives))
-            for label, alignment, hypotheses in zip(labels, alignments, found, strict=True)
-        ]
+        readings = []
+        for label, alignment, hypotheses in zip(labels, alignments, found, strict=True):
+            others = [one for one in hypotheses if not np.array_equal(one.label, label)]
+            ranked = [(label, alignment.log_probability), *((one.label, one.log_probability) for one in others)]
+            if alternatives is not None:
+                ranked.sort(key=lambda one: -one[1])
+            readings.append(Reading(label, alignment, tuple(ranked[:alternatives])))
+        return readings
 
     def learn(self, labels: Sequence[Label], texts: Sequence[str]) -> None:
         """Learns what it was asked to from labels and texts of training lines."""
@@ -183,13 +186,3 @@ class LineDecoder:
         return beam_search(
             probabilities, frames, max(width, top) if thorough else width, scorers, weights.length, top=top, **smallest
         )
-
-
-def _ranked(
-    chosen: Label, alignment: Alignment, hypotheses: Sequence[Hypothesis], alternatives: int | None
-) -> tuple[tuple[Label, float], ...]:
-    others = [one for one in hypotheses if not np.array_equal(one.label, chosen)]
-    ranked = [(chosen, alignment.log_probability), *((one.label, one.log_probability) for one in others)]
-    if alternatives is not None:
-        ranked.sort(key=lambda one: -one[1])
-    return tuple(ranked[:alternatives])

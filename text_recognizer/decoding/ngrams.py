@@ -74,10 +74,8 @@ class _Text:
     @classmethod
     def of(cls, labels: Sequence[NDArray[np.integer[Any]]], classes: int) -> "_Text":
         marked = [np.concatenate([[classes + 1], label, [classes]]).astype(np.int64) for label in labels]
-        none = np.zeros(0, np.int64)
-        return cls(
-            np.concatenate([none, *marked]), np.concatenate([none, *(np.arange(len(one)) for one in marked)]), classes
-        )
+        none, depths = np.zeros(0, np.int64), [np.arange(len(one)) for one in marked]
+        return cls(np.concatenate([none, *marked]), np.concatenate([none, *depths]), classes)
 
     def after(self, values: Places) -> Places:
         """What the place before each place has."""
@@ -130,9 +128,8 @@ def _smoothed_arcs(
     key, first, inverse, seen = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     owner = key // (text.classes + 1) - offset
     total = np.bincount(owner, seen, contexts).astype(np.float64)
-    kinds: NDArray[np.int64] = np.bincount(
-        owner, minlength=contexts
-    )  # different characters, as Witten and Bell count novelty
+    # Different characters, as Witten and Bell count novelty.
+    kinds: NDArray[np.int64] = np.bincount(owner, minlength=contexts)
     shorter = probability[places[first]]
     mixed = (seen + kinds[owner] * shorter) / (total + kinds)[owner]
     probability[places] = mixed[inverse]
