@@ -11,6 +11,8 @@ from text_recognizer.charset import Charset, Normalization
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+# The splits that must not have a sample of a split: those that measure it.
+LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
 Ink = Literal["light", "dark"]
 
 
@@ -72,7 +74,7 @@ class Split(ABC):
     @property
     def texts(self) -> list[str]:
         """(n,) what the samples say."""
-        return [self.text(position) for position in range(len(self))]
+        return list(map(self.text, range(len(self))))
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """The picture (H, W, C) of one sample, without padding."""

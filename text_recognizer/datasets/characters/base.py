@@ -108,13 +108,7 @@ class StoredCharacters(StoredDataset):
 
 @dataclass(eq=False, repr=False)
 class CharacterDataset(StoredCharacters):
-    """A dataset of single characters that are images of one size already; a subclass says where they come from.
-
-    Args:
-        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        validation_fraction: share of the training images held out to choose weights and settings by.
-        balance: use no more images of a class for training and validation than the mean class has.
-    """
+    """A dataset of single characters that are images of one size already; a subclass says where they come from."""
 
     @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:

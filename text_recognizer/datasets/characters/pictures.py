@@ -13,7 +13,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
+from text_recognizer.datasets.base import LATER, SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import (
     SPLIT_SEED,
     CharacterSplit,
@@ -47,7 +47,6 @@ _COLUMNS = {
     "names": "uint8",
     "names.offsets": "int64",
 }
-_LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
 
 
 class CharacterSample(NamedTuple):
@@ -125,10 +124,9 @@ class PictureDataset(StoredCharacters):
         stretch: scales height and width on their own; otherwise characters keep their proportions.
         enlarge: pictures smaller than the images are enlarged; false keeps their size, where all were scanned alike.
         test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
-        subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        validation_fraction: share of the training pictures (or of the writers) held out for validation.
-        balance: use no more images of a class for training and validation than the mean class has.
         processes: that convert the pictures; null takes as many as there are cores.
+        subsample_fraction, validation_fraction, balance: see datasets.characters.base.StoredCharacters; of writers,
+            where they are known, whole ones are held out.
     """
 
     noun = "picture"
@@ -184,8 +182,10 @@ class PictureDataset(StoredCharacters):
         for name, fraction in shares.items():
             if not len(members[name]):
                 members["train"], members[name] = self._parted(members["train"], fraction, random)
-        found = sum(map(len, members.values()))
-        members = _without_leaks(members, arrays["hashes"])
+        hashes, found = arrays["hashes"], sum(map(len, members.values()))
+        for name, others in LATER.items():
+            theirs = np.concatenate([hashes[members[other]] for other in others])
+            members[name] = members[name][~np.isin(hashes[members[name]], theirs)]
         if lost := found - sum(map(len, members.values())):
             sys.stderr.write(f"{self.name}: {counted(lost, 'picture')} left out: also in a later split.\n")
         if self.balance:
@@ -277,12 +277,3 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
         "names.offsets": packed_names.offsets[:-1],
     }
     return _Converted(columns, groups, rejected)
-
-
-def _without_leaks(members: dict[SplitName, Positions], hashes: NDArray[np.uint64]) -> dict[SplitName, Positions]:
-    """Takes pictures out of training and validation that are also in a later split."""
-    kept = dict(members)
-    for name, later in _LATER.items():
-        theirs = np.concatenate([hashes[kept[other]] for other in later])
-        kept[name] = kept[name][~np.isin(hashes[kept[name]], theirs)]
-    return kept

@@ -54,6 +54,7 @@ class Font:
     def __init__(self, path: str, size: int) -> None:
         self.path = path
         self.size = size
+        self._margin = max(2, size // 8)
         self._glyphs: dict[str, _Glyph] = {}
         self._kerning: dict[tuple[str, str], float] = {}
 
@@ -69,6 +70,7 @@ class Font:
             raise DataError(f"the font {self.path} makes lines {(ascent + descent) / self.size:g} times its size high.")
         return int(ascent + descent)
 
+    @lru_cache(maxsize=16)  # noqa: B019 - fonts are kept anyway, and the repetitions of a text follow one another
     def draws_nothing_for(self, text: str) -> list[str]:
         """The characters of a text, blanks apart, whose glyphs are empty although the font has them."""
         if any(map(needs_shaping, text)):
@@ -87,7 +89,11 @@ class Font:
         pen, starts = float(self._margin), []
         for previous, glyph in zip([None, *glyphs], glyphs, strict=False):
             if previous is not None and previous.kerns and glyph.kerns:
-                pen += self._kern(previous, glyph)
+                pair = (previous.text, glyph.text)
+                if pair not in self._kerning:  # how much nearer (negative) they stand than their widths say
+                    both = float(self._font.getlength("".join(pair)))
+                    self._kerning[pair] = both - previous.advance - glyph.advance
+                pen += self._kerning[pair]
             starts.append(max(0, round(pen) + glyph.left))
             pen += glyph.advance
         ends = [start + glyph.picture.shape[1] for start, glyph in zip(starts, glyphs, strict=True)]
@@ -139,18 +145,6 @@ class Font:
         # Ideographs do not kern, and there would be too many pairs of them to keep.
         kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
         return _Glyph(text, picture, int(left), advance, kerns, bool(picture.any()))
-
-    def _kern(self, first: _Glyph, second: _Glyph) -> float:
-        """How much nearer (negative) the second glyph stands to the first than their widths say."""
-        pair = (first.text, second.text)
-        if pair not in self._kerning:
-            both = float(self._font.getlength(first.text + second.text))
-            self._kerning[pair] = both - first.advance - second.advance
-        return self._kerning[pair]
-
-    @property
-    def _margin(self) -> int:
-        return max(2, self.size // 8)
 
     @cached_property
     def _font(self) -> Any:

@@ -42,12 +42,15 @@ def read_characters(path: Path) -> list[str]:
         )
     text = read_text(file)
     if file.suffix.lower() != ".json":
-        return _one_a_line(text, file)
+        lines = text.replace("\r\n", "\n").split("\n")
+        for number, character in enumerate(lines, start=1):
+            if len(character) > 8:
+                raise DataError(f"{file}, line {number}: expected one character a line. Received: '{character[:40]}'.")
+        return [line for line in lines if line]  # a line with a space alone is the space
     try:
-        value = parse_json_text(text)
+        return _characters_in(parse_json_text(text), file)
     except ValueError as error:
         raise DataError(f"{file} is not JSON: {error}.") from None
-    return _characters_in(value, file)
 
 
 def _characters_in(value: Any, file: Path) -> list[str]:
@@ -75,12 +78,3 @@ def _characters_of_bundle(data_spec: dict[str, Any], file: Path) -> list[str]:
             f"{file} is the bundle of a model of '{kind}' pictures, which has no charset. Give the bundle of a model "
             f"of lines."
         ) from None
-
-
-def _one_a_line(text: str, file: Path) -> list[str]:
-    lines = text.replace("\r\n", "\n").split("\n")
-    characters = [line for line in lines if line]  # a line with a space alone is the space
-    for number, character in enumerate(lines, start=1):
-        if len(character) > 8:
-            raise DataError(f"{file}, line {number}: expected one character a line. Received: '{character[:40]}'.")
-    return characters

@@ -95,9 +95,11 @@ class EmnistLinesDataset(LineDataset):
         return self.given_charset or Charset(sorted(FSDL_SYMBOLS[:-1])), self.longest
 
     def source(self) -> dict[str, Any]:
+        characters = self.scan()[0].characters
         return {
             "glyphs": self.glyphs.source(),
-            "characters": _charset_key(self.scan()[0]),
+            # Joined, characters of several code points could be mistaken for others.
+            "characters": "".join(characters) if max(map(len, characters), default=1) == 1 else list(characters),
             "max_length": self.max_length,
             "overlaps": self.overlaps,
             "counts": self.counts,
@@ -179,12 +181,6 @@ class _GlyphCase:
         glyphs[is_written] = self._written.batch(chosen[is_written])["image"][..., 0]
         glyphs[~is_written] = self._drawn[chosen[~is_written] - len(self._written)]
         return glyphs
-
-
-def _charset_key(charset: Charset) -> str | list[str]:
-    """Joined, characters of several code points could be mistaken for others."""
-    is_joined = all(len(character) == 1 for character in charset.characters)
-    return "".join(charset.characters) if is_joined else list(charset.characters)
 
 
 def joined_glyphs(glyphs: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:

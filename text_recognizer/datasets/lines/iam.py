@@ -1,6 +1,6 @@
 """IAM: 13,353 handwritten English lines of 657 writers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -160,12 +160,19 @@ class IamDataset(LineDataset):
             sample = LineSample(line.name, text, self._writers.get(line.form) or line.form)
             if images == "lines":
                 yield ImageFile((sample,), self.files.image(line.name))
-            else:
-                yield self._cut_from_form(sample, line)
+                continue
+            form = self._forms.get(line.form)
+            if line.box is None:
+                sample = replace(sample, problem="its box has no area")
+            size = (form.width, form.height) if form else (0, 0)
+            yield LinesOfPage((sample,), self.files.image(line.form), (form_outline(line.box),), *size)
 
     def given_splits(self, pool: LinePool | ListedLines) -> NDArray[np.int8]:
         if self.iam_split == "writers":
-            self._require_writers(pool.names)
+            self.files.require_writers()
+            unknown = [name for name in pool.names if not self._writers.get(name.rpartition("-")[0])]
+            files = "forms.txt" if self.texts == "ascii" and self.files.find("forms.txt") else "the XML files"
+            refuse_unknown_writers(self.label, "line", unknown, f"{files} in {self.files.root}")
             return np.full(len(pool), -1, np.int8)
         listed = self.files.split_names(self.iam_split)
         places = {name: SPLIT_NAMES.index(split) for split, names in listed.items() for name in names}
@@ -207,22 +214,9 @@ class IamDataset(LineDataset):
             return read_forms_txt(path)
         return {name: form.writer for name, form in self._forms.items()}
 
-    def _require_writers(self, names: Iterable[str]) -> None:
-        self.files.require_writers()
-        unknown = [name for name in names if not self._writers.get(name.rpartition("-")[0])]
-        files = "forms.txt" if self.texts == "ascii" and self.files.find("forms.txt") else "the XML files"
-        refuse_unknown_writers(self.label, "line", unknown, f"{files} in {self.files.root}")
-
     @cached_property
     def _forms(self) -> dict[str, IamForm]:
         return {form.name: form for form in self.files.forms} if self.files.form_files else {}
-
-    def _cut_from_form(self, sample: LineSample, line: IamLine) -> LineSource:
-        form = self._forms.get(line.form)
-        size = (form.width, form.height) if form else (0, 0)
-        if line.box is None:
-            sample = replace(sample, problem="its box has no area")
-        return LinesOfPage((sample,), self.files.image(line.form), (form_outline(line.box),), *size)
 
 
 def form_outline(box: Box | None) -> Points:

@@ -3,10 +3,10 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
@@ -37,17 +37,16 @@ _LIST_ENDINGS = (".txt", ".lst", ".uttlist", "")
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
 
 
-@dataclass(frozen=True)
-class IamLayout:
+class IamLayout(NamedTuple):
     """What a folder has, and so what is read where nothing else is asked for.
 
     IAM itself has lines.txt, a picture for each line and lists of its splits; the archive of the Full Stack Deep
     Learning recogniser XML files and JPEG pages at half size alone.
     """
 
-    texts: TextsOf = "ascii"
-    images: ImagesOf = "lines"
-    has_lists: bool = True
+    texts: TextsOf
+    images: ImagesOf
+    has_lists: bool
 
 
 class IamFiles:
@@ -129,22 +128,20 @@ class IamFiles:
         Raises:
             DataError: there is none.
         """
-        paths = self._paths.get(name)
-        if not paths:
+        path = self.find(name)
+        if path is None:
             raise DataError(f"there is no {name} in {self.root} or its folders. {self.how_to_get()}")
-        return paths[0]
+        return path
 
     def find(self, name: str) -> Path | None:
         return next(iter(self._paths.get(name, ())), None)
 
     def image(self, name: str) -> Path:
         """The image of a line or form; where it should be when there is none."""
-        found = next((path for ending in _IMAGE_ENDINGS if (path := self.find(f"{name}{ending}"))), None)
-        if found is not None:
-            return found
         parts = name.split("-")
         folder = self.root / "lines" / parts[0] / "-".join(parts[:2]) if len(parts) > 2 else self.root / "forms"
-        return folder / f"{name}.png"
+        found = (path for ending in _IMAGE_ENDINGS if (path := self.find(f"{name}{ending}")))
+        return next(found, folder / f"{name}.png")
 
     @cached_property
     def forms(self) -> list[IamForm]:
@@ -153,10 +150,9 @@ class IamFiles:
         Raises:
             DataError: there are none, or one is damaged.
         """
-        paths = self.form_files
-        if not paths:
+        if not self.form_files:
             raise DataError(f"there are no XML files of forms in {self.root}. {self.how_to_get()}")
-        return [read_form_xml(path) for path in paths]
+        return [read_form_xml(path) for path in self.form_files]
 
     @property
     def form_files(self) -> list[Path]:
@@ -203,7 +199,7 @@ class IamFiles:
         return {
             "root": str(self.root.absolute()),
             "texts": state_of_files([*texts, *self.form_files]),
-            "names": _digest(sorted(self._paths)),
+            "names": hashlib.sha256("\n".join(sorted(self._paths)).encode("utf-8", "replace")).hexdigest(),
         }
 
     def _task_list(self, name: str) -> Path:
@@ -277,7 +273,3 @@ def _same_list(paths: Sequence[Path]) -> Path:
                 f"meant."
             )
     return first
-
-
-def _digest(names: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode("utf-8", "replace")).hexdigest()

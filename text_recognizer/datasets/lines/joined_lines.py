@@ -1,7 +1,7 @@
 """Lines of several datasets as one: a reader of many hands learns from all that there are."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, cast
@@ -140,13 +140,17 @@ class JoinedLineSplit(LineSplit):
     ) -> None:
         self._numbers = [number for number, _ in numbered]
         self._splits = [split for _, split in numbered]
-        self._ids = [_new_ids(split.classes, data_spec.classes) for split in self._splits]
+        places = {text: place for place, text in enumerate(data_spec.classes)}
+        self._ids = [np.array([places[text] for text in split.classes], np.int32) for split in self._splits]
         self.ink = data_spec.ink
         self.classes = data_spec.classes
         allowed = [np.flatnonzero(~np.isin(split.digests, held_out)) for split in self._splits]
         self._of = np.repeat(np.arange(len(allowed)), list(map(len, allowed)))  # which of the splits has a line
         self._row = np.concatenate(allowed)  # and where
-        kept = _at_most(most, np.array(self._numbers)[self._of])
+        numbers = np.array(self._numbers)[self._of]
+        drawn = np.random.default_rng(SPLIT_SEED).permutation(len(numbers))
+        chosen = [drawn[numbers[drawn] == number][:count] for number, count in enumerate(most)]
+        kept = np.sort(np.concatenate(chosen))
         self._of, self._row = self._of[kept], self._row[kept]
 
     def __len__(self) -> int:
@@ -165,16 +169,14 @@ class JoinedLineSplit(LineSplit):
         }
 
     def image(self, position: int) -> NDArray[np.uint8]:
-        of, row = self._place(position)
-        return self._splits[of].image(row)
+        return self._splits[self._of[position]].image(int(self._row[position]))
 
     def text(self, position: int) -> str:
-        of, row = self._place(position)
-        return self._splits[of].text(row)
+        return self._splits[self._of[position]].text(int(self._row[position]))
 
     def label(self, position: int) -> NDArray[np.int32]:
-        of, row = self._place(position)
-        return self._ids[of][self._splits[of].label(row)]
+        of = self._of[position]
+        return self._ids[of][self._splits[of].label(int(self._row[position]))]
 
     @property
     def texts(self) -> list[str]:
@@ -182,13 +184,14 @@ class JoinedLineSplit(LineSplit):
 
     @property
     def ids(self) -> list[str]:
-        return self._all([[f"{number}/{one}" for one in split.ids] for number, split in self._pairs])
+        pairs = zip(self._numbers, self._splits, strict=True)
+        return self._all([[f"{number}/{one}" for one in split.ids] for number, split in pairs])
 
     @property
     def groups(self) -> list[str] | None:
         named = [
             [f"{number}/{group}" if group else "" for group in split.groups or [""] * len(split)]
-            for number, split in self._pairs
+            for number, split in zip(self._numbers, self._splits, strict=True)
         ]
         groups = self._all(named)
         return groups if any(groups) else None
@@ -201,23 +204,8 @@ class JoinedLineSplit(LineSplit):
     def digests(self) -> NDArray[np.uint64]:
         return np.array(self._all([split.digests for split in self._splits]), np.uint64)
 
-    @property
-    def _pairs(self) -> Iterable[tuple[int, LineSplit]]:
-        return zip(self._numbers, self._splits, strict=True)
-
-    def _place(self, position: int) -> tuple[int, int]:
-        return int(self._of[position]), int(self._row[position])
-
     def _all(self, values: Sequence[Any]) -> list[Any]:
         return [values[of][row] for of, row in zip(self._of.tolist(), self._row.tolist(), strict=True)]
-
-
-def _at_most(most: Sequence[int | None], numbers: Positions) -> Positions:
-    """The lines to keep, of the numbers of their datasets."""
-    random = np.random.default_rng(SPLIT_SEED)
-    drawn = random.permutation(len(numbers))
-    chosen = [drawn[numbers[drawn] == number][:count] for number, count in enumerate(most)]
-    return np.sort(np.concatenate(chosen))
 
 
 def _together(placed: list[tuple[Positions, NDArray[Any]]], count: int, fill: int) -> NDArray[Any]:
@@ -240,8 +228,3 @@ def _made(index: int, part: JoinedPart, problems: list[str]) -> Any:
     dataset, _ = make_part("dataset", part.dataset, part.dataset_args, found)
     problems += [Problem(f"{label}: {one}", f"{label}.{getattr(one, 'key', None) or 'dataset'}") for one in found]
     return dataset
-
-
-def _new_ids(theirs: tuple[str, ...], ours: tuple[str, ...]) -> NDArray[np.int32]:
-    places = {text: place for place, text in enumerate(ours)}
-    return np.array([places[text] for text in theirs], np.int32)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
+from text_recognizer.datasets.base import LATER, SPLIT_NAMES, SplitName
 from text_recognizer.datasets.lines.pool import LinePool
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
@@ -62,8 +62,7 @@ def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejec
     """Takes lines out of training and validation whose very picture is also in a later split."""
     rejected: list[Rejected] = []
     kept = dict(members)
-    later: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
-    for name, others in later.items():
+    for name, others in LATER.items():
         for other in others:
             mine, theirs = kept[name], kept[other]
             same = np.isin(pool.hashes[mine], pool.hashes[theirs])

@@ -83,17 +83,12 @@ class RenderedChunk(LineSource):
         return [one.problem or (self._picture(one, random) if one.is_wanted else "") for one in self.samples]
 
     def _picture(self, one: RenderedSample, random: np.random.Generator) -> Grey | str:
-        if empty := _empty_glyphs(one.text, self.rendering.face(one.font_path)):
+        if empty := self.rendering.face(one.font_path).draws_nothing_for(one.text):
             return f"its font draws nothing for some characters: {', '.join(map(describe, empty))}"
         return self.rendering.draw(one.text, one.font_path, one.is_noisy, random)
 
 
 @lru_cache(maxsize=16)  # the repetitions of a text follow one another
-def _empty_glyphs(text: str, face: Font) -> list[str]:
-    return face.draws_nothing_for(text)
-
-
-@lru_cache(maxsize=16)
 def _clean_line(text: str, font_path: str, size: int, height: int) -> Grey:
     line = centred(font(font_path, size).draw(text), height)
     line.flags.writeable = False

@@ -53,12 +53,22 @@ class LineSplit(Split):
         """
         rows = self.members[positions]
         widths = self._pool.widths[rows]
-        label, label_length = self._label_columns(rows)
+        height, pixels = self._pool.height, self._pool.pixels
+        shape = (len(rows), height, self._width or int(widths.max(initial=1)))
+        images = np.zeros(shape, np.uint8) if self.ink == "light" else np.full(shape, 255, np.uint8)
+        for image, start, width in zip(images, self._pool.starts[rows].tolist(), widths.tolist(), strict=True):
+            image[:, :width] = pixels[start : start + height * width].reshape(height, width)
+        starts = self._label_offsets[rows]
+        lengths = self._label_offsets[rows + 1] - starts
+        columns = np.arange(lengths.max(initial=0))
+        inside = columns < lengths[:, None]  # (B, L)
+        places = np.where(inside, starts[:, None] + columns, 0)
+        labels = np.where(inside, self._labels[places], 0) if len(self._labels) else np.zeros(inside.shape)
         return {
-            "image": self._image_column(rows, widths),
+            "image": images[..., None],
             "width": widths.astype(np.int32),
-            "label": label,
-            "label_length": label_length,
+            "label": labels.astype(np.int32),
+            "label_length": lengths.astype(np.int32),
         }
 
     def image(self, position: int) -> NDArray[np.uint8]:
@@ -99,20 +109,3 @@ class LineSplit(Split):
         """(L,) class ids of one line."""
         row = self.members[position]
         return self._labels[self._label_offsets[row] : self._label_offsets[row + 1]].astype(np.int32)
-
-    def _image_column(self, rows: Positions, widths: NDArray[np.int32]) -> NDArray[np.uint8]:
-        height, pixels = self._pool.height, self._pool.pixels
-        shape = (len(rows), height, self._width or int(widths.max(initial=1)))
-        images = np.zeros(shape, np.uint8) if self.ink == "light" else np.full(shape, 255, np.uint8)
-        for image, start, width in zip(images, self._pool.starts[rows].tolist(), widths.tolist(), strict=True):
-            image[:, :width] = pixels[start : start + height * width].reshape(height, width)
-        return images[..., None]
-
-    def _label_columns(self, rows: Positions) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        starts = self._label_offsets[rows]
-        lengths = self._label_offsets[rows + 1] - starts
-        columns = np.arange(lengths.max(initial=0))
-        inside = columns < lengths[:, None]
-        places = np.where(inside, starts[:, None] + columns, 0)
-        labels = np.where(inside, self._labels[places], 0) if len(self._labels) else np.zeros(inside.shape)
-        return labels.astype(np.int32), lengths.astype(np.int32)
