@@ -62,11 +62,8 @@ class ReadsLines(Model):
         ]
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:
-        found = (
-            _inverted(self.data_spec, lines_of(train)),
-            _unwritable(self.data_spec, lines_of(train), lines_of(validation)),
-        )
-        return [warning for warning in found if warning is not None]
+        lines = lines_of(train)
+        return [*_inverted(self.data_spec, lines), *_unwritable(self.data_spec, [*lines.texts, *validation.texts])]
 
     def calibrate(self, validation: Split) -> None:
         scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_LINES)))
@@ -113,10 +110,8 @@ class ReadsLines(Model):
         return np.maximum(stepped, self.smallest_width)
 
     def _errors(self, scored: ScoredBatch, readings: Sequence[Prediction] | None) -> LineErrors:
-        if readings is None:
-            found = self.texts(scored.outputs, scored.batch["width"])
-        else:
-            found = [reading.text for reading in readings]
+        widths = scored.batch["width"]
+        found = self.texts(scored.outputs, widths) if readings is None else [reading.text for reading in readings]
         return LineErrors.of([scored.split.text(position) for position in scored.positions.tolist()], found)
 
     def _text(self, label: Iterable[int]) -> str:
@@ -144,8 +139,7 @@ class ReadsLines(Model):
         width = int(self.padded_widths(np.array([max(widths)]))[0])
         if isinstance(images, np.ndarray) and images.shape[2] == width:
             return images
-        background = 0 if self.data_spec.ink == "light" else 255
-        padded = np.full((len(images), self.data_spec.input_shape[0], width, 1), background, np.uint8)
+        padded = np.full((len(images), self.data_spec.input_shape[0], width, 1), self.data_spec.background, np.uint8)
         for row, image in zip(padded, images, strict=True):
             row[:, : image.shape[1]] = image
         return padded
@@ -169,26 +163,24 @@ def _checked(parts: Sequence[ReadPart], right: NDArray[np.bool_]) -> list[list[f
     return [[round(part.confidence, 4), int(flag)] for part, flag in zip(parts, right.tolist(), strict=True)]
 
 
-def _inverted(data_spec: DataSpec, train: LineSplit) -> str | None:
-    """Whether most of the area of most lines is as bright as ink should be."""
+def _inverted(data_spec: DataSpec, train: LineSplit) -> Iterator[str]:
+    """Warns where most of the area of most lines is as bright as ink should be."""
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LINES_LOOKED_AT)).astype(int)
     light = np.mean([np.median(train.image(position)) > 127 for position in looked_at])
     ink = data_spec.ink
-    if (light if ink == "light" else 1 - light) < 0.5:
-        return None
-    return f"the ink is said to be {ink}, but most of each line is {ink}: is it inverted? See dataset_args.source_ink"
+    if (light if ink == "light" else 1 - light) >= 0.5:
+        said = f"the ink is said to be {ink}, but most of each line is {ink}: is it inverted?"
+        yield f"{said} See dataset_args.source_ink"
 
 
-def _unwritable(data_spec: DataSpec, train: LineSplit, validation: LineSplit) -> str | None:
-    """Characters that are in texts but not in the charset."""
-    texts = [visual_order(text) for text in (*train.texts, *validation.texts)]  # as labels are: brackets turn
+def _unwritable(data_spec: DataSpec, texts: Sequence[str]) -> Iterator[str]:
+    """Warns of characters that are in texts but not in the charset."""
+    shown = [visual_order(text) for text in texts]  # as labels are: brackets turn
     known = set("".join(data_spec.classes))
-    missing = sorted(set().union(*texts) - known) if texts else []
-    if not missing:
-        return None
-    shown = ", ".join(map(describe, missing[:5])) + (", …" if len(missing) > 5 else "")
-    lines = sum(not known.issuperset(text) for text in texts)
-    return (
-        f"{counted(len(missing), 'character')} of the texts are not in the charset and can never be read: {shown} "
-        f"(in {counted(lines, 'line')} of {len(texts):,})"
-    )
+    if missing := sorted(set().union(*shown) - known):
+        named = ", ".join(map(describe, missing[:5])) + (", …" if len(missing) > 5 else "")
+        lines = sum(not known.issuperset(text) for text in shown)
+        yield (
+            f"{counted(len(missing), 'character')} of the texts are not in the charset and can never be read: {named} "
+            f"(in {counted(lines, 'line')} of {len(texts):,})"
+        )

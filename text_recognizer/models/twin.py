@@ -1,4 +1,4 @@
-"""The ONNX twin of a bundle's network: the same logits without TensorFlow, for those who only read."""
+"""The ONNX twin of a bundle's network: the same logits without TensorFlow, for reading alone."""
 
 import importlib.util
 from collections.abc import Callable

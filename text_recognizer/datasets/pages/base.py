@@ -147,8 +147,8 @@ class ParagraphDataset(StoredDataset):
 
     def _fill(self, writer: StoreWriter) -> None:
         rejected: list[Rejected] = []
-        pages = list(self.pages())
         pictures: list[_Picture] = []
+        pages = list(self.pages())
         convert = partial(_convert, side=self.side, margin=self.margin, preprocessing=self.preprocessing)
         processes = 1 if len(pages) < FEW_PAGES else self.processes
         with progress(self.name, len(pages), "page") as done:
@@ -233,11 +233,9 @@ def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessin
     square_side = float(np.ceil(max(columns, right - left, bottom - top)))
     if square_side**2 > 2 * MOST_PIXELS:
         raise UnfitImageError(f"its page is too long for its width: {columns} x {rows} pixels")
-    square_left, square_top = (
-        float(round((left + right - square_side) / 2)),
-        float(round((top + bottom - square_side) / 2)),
-    )
-    shown = paragraph_square(image, (square_left, square_top, square_side), (left, top, right, bottom))
+    corner = np.round(((left + right - square_side) / 2, (top + bottom - square_side) / 2))  # of the square
+    square = (*corner.tolist(), square_side)
+    shown = paragraph_square(image, square, (left, top, right, bottom))
     shrink = side / square_side
     small = np.asarray(Image.fromarray(shown).resize((side, side), Image.Resampling.BOX))
     for step in preprocessing:
@@ -245,8 +243,7 @@ def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessin
     label = Image.new("L", (side, side))
     draw = ImageDraw.Draw(label)
     for number, outline in enumerate(outlines, start=1):
-        points = (outline - (square_left, square_top)) * shrink
+        points = (outline - corner) * shrink
         draw.polygon([(x, y) for x, y in points.tolist()], fill=1 if number % 2 else 2)
-    shifted = (boxes - [square_left, square_top, square_left, square_top]) * shrink
-    square = (square_left, square_top, square_side, left, top, right, bottom)
-    return _Picture(page, lost, np.invert(small), np.asarray(label), shifted.astype(np.float32), square)
+    shifted = ((boxes - [*corner, *corner]) * shrink).astype(np.float32)
+    return _Picture(page, lost, np.invert(small), np.asarray(label), shifted, (*square, left, top, right, bottom))

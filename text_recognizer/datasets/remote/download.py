@@ -1,6 +1,5 @@
 """Gets one address into one file (https, http, s3, file): resumed where it stopped, tried again where that may help."""
 
-import hashlib
 import json
 import shutil
 import urllib.request
@@ -22,6 +21,7 @@ from text_recognizer.datasets.remote.answers import (
     OutOfDate,
     size_in,
 )
+from text_recognizer.whole_files import sha256_of
 
 RETRIES = 3  # in a row without a megabyte gained: about three seconds of waiting
 GAIN_BYTES = 1 << 20
@@ -97,8 +97,7 @@ class Download:
         if self.size_bytes not in (None, size_bytes):
             self._discard()
             raise DownloadError(f"it has {size_bytes:,} bytes, expected {self.size_bytes:,} (download removed)")
-        with open(self._part, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(self._part)
 
     def _copy(self, url: str) -> None:
         path = Path(urllib.request.url2pathname(urlsplit(url).path))

@@ -1,6 +1,5 @@
 """Remote datasets on this machine: fetched once, verified by hash, into the data folder."""
 
-import hashlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from text_recognizer import whole_files
 from text_recognizer.datasets.remote.addresses import without_password
 from text_recognizer.datasets.remote.answers import DownloadError
 from text_recognizer.datasets.remote.download import Download, OnProgress, part_of
@@ -124,13 +124,12 @@ def progress(label: str, url: str, size_bytes: int | None) -> Iterator[OnProgres
 
 
 def _wrong_files(table: RemoteTable) -> list[RemoteFile]:
-    folder = raw_folder(table)
-    return [
-        file
-        for file in table.files
-        if not _is_there(folder / file.filename, file)
-        or (_expected(table, file) and sha256_of(folder / file.filename) != _expected(table, file))
-    ]
+    found = []
+    for file in table.files:
+        path, expected = raw_folder(table) / file.filename, _expected(table, file)
+        if not _is_there(path, file) or (expected and sha256_of(path) != expected):
+            found.append(file)
+    return found
 
 
 def _expected(table: RemoteTable, file: RemoteFile) -> str | None:
@@ -167,14 +166,9 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 hash of a file, in hexadecimal digits.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """The hash of a file; a DataError where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return whole_files.sha256_of(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 

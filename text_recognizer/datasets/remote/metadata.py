@@ -144,7 +144,11 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     Args:
         path: where the text is from, or will be.
     """
-    _refuse_what_takes_long(text, path)
+    if len(text) > _MOST_CHARACTERS:
+        raise DataError(f"{shown(path)} has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.")
+    # Python's tomllib takes quadratic time for names that are joined by dots.
+    if any(part.count(".") > _MOST_DOTS for part in _BETWEEN_NAMES.split(re.sub(r"[ \t]", "", text))):
+        raise DataError(f"{shown(path)} joins more than {_MOST_DOTS} names by dots.")
     try:
         document = tomllib.loads(text)
     except RecursionError:
@@ -159,14 +163,6 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
         separator = " " if len(problems) == 1 else "\n  - "
         raise DataError(f"{shown(path)}:{separator}" + "\n  - ".join(problems))
     return tables
-
-
-def _refuse_what_takes_long(text: str, path: Path) -> None:
-    """Python's tomllib takes quadratic time for names that are joined by dots."""
-    if len(text) > _MOST_CHARACTERS:
-        raise DataError(f"{shown(path)} has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.")
-    if any(part.count(".") > _MOST_DOTS for part in _BETWEEN_NAMES.split(re.sub(r"[ \t]", "", text))):
-        raise DataError(f"{shown(path)} joins more than {_MOST_DOTS} names by dots.")
 
 
 def is_one_table(document: Mapping[str, Any]) -> bool:

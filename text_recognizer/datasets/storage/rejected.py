@@ -1,6 +1,5 @@
 """What is not in a dataset, and why: in the store, as a table for people, and in one line."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.storage.strings import packed, unpacked
+from text_recognizer.whole_files import replace_file
 from text_recognizer.wording import counted
 
 
@@ -58,21 +58,15 @@ def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun:
     return f"{there} to convert" + (f". {summary(rejected, noun)}" if rejected else "")
 
 
-def rejected_table(rejected: Sequence[Rejected]) -> str:
-    """The rejected lines as tab-separated values."""
-    rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
-    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
-
-
 def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:
-    """rejected.tsv for people; None where there is nothing to write, or no place."""
+    """rejected.tsv, a tab-separated table; None where there is nothing to write, or no place."""
     path = folder / "rejected.tsv"
     if not rejected or path.exists():
         return path if rejected else None
-    temporary = folder / f".rejected.{os.getpid()}.tsv"
+    rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
+    table = "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
     try:
-        temporary.write_text(rejected_table(rejected), encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, table, durable=False)
     except OSError:
         return None
     return path

@@ -66,9 +66,8 @@ class StoreWriter:
             yield append
             with _writing(self._store):
                 file.seek(0)
-                _write_header(
-                    file, dtype, (length, *shape)
-                )  # of the same size: numpy leaves room for the length to grow
+                # Of the same size: numpy leaves room for the length to grow.
+                _write_header(file, dtype, (length, *shape))
             assert file.tell() == begin
         finally:
             with _writing(self._store):
@@ -145,14 +144,12 @@ def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWri
     """
     import filelock
 
-    found = find_store(folder)  # without the lock: a finished store may lie on a read-only disk
-    if found is not None:
+    if found := find_store(folder):  # without the lock: a finished store may lie on a read-only disk
         return found
     with _writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{folder}.lock"):
-            found = find_store(folder)
-            return found if found is not None else _convert(folder, key, convert)
+            return find_store(folder) or _convert(folder, key, convert)
 
 
 @contextmanager
@@ -175,7 +172,11 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
             raise DataError(
                 f"cannot convert what the dataset store {folder} is to be made of: {error}. Nothing was stored."
             ) from error
-        arrays = {path.stem: _describe(path) for path in sorted(temporary.glob("*.npy"))}
+        arrays = {}
+        for path in sorted(temporary.glob("*.npy")):
+            array, size_bytes = np.load(path, mmap_mode="r"), path.stat().st_size
+            about = {"dtype": str(array.dtype), "shape": list(array.shape), "size_bytes": size_bytes}
+            arrays[path.stem] = about | {"sha256": sha256_of(path)}
         content = "".join(f"{name} {described['sha256']}\n" for name, described in arrays.items())
         content_hash = hashlib.sha256(content.encode()).hexdigest()
         meta = {"format": FORMAT, "key": dict(key), "arrays": arrays, "content_hash": content_hash}
@@ -185,9 +186,3 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Store(folder)
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    array = np.load(path, mmap_mode="r")
-    size_bytes = path.stat().st_size
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "size_bytes": size_bytes, "sha256": sha256_of(path)}

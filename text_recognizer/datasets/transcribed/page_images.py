@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSource
@@ -110,25 +109,20 @@ def cut_out(
         raise UnfitImageError("its polygon lies outside the image")
     box = image[y1:y2, x1:x2]
     bent = bent_baseline(outline, baseline, steep_only)
-    if bent or (along_outline and not _is_box(outline)):
-        inside = _inside(outline, (x1, y1, x2, y2))
-        paper = np.uint8(np.median(box[inside]))
-        shown = np.where(inside, box, paper) if along_outline else box
-        straight = straightened(shown, _moved(outline, x1, y1), _moved(bent, x1, y1), int(paper)) if bent else None
-        return shown if straight is None else straight
-    return box
-
-
-def _inside(outline: Points, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-    """(H, W) which pixels of a box are inside a polygon."""
+    is_box = len(outline) == 4 and len({x for x, _ in outline}) == 2 and len({y for _, y in outline}) == 2
+    if not bent and (is_box or not along_outline):
+        return box
     from PIL import Image, ImageDraw
 
-    mask = Image.new("1", (box[2] - box[0], box[3] - box[1]))
-    ImageDraw.Draw(mask).polygon(_moved(outline, *box[:2]), fill=1, outline=1)
-    inside = np.asarray(mask)
+    mask = Image.new("1", (x2 - x1, y2 - y1))
+    ImageDraw.Draw(mask).polygon(_moved(outline, x1, y1), fill=1, outline=1)
+    inside = np.asarray(mask)  # (H, W) pixels of the box that are inside the polygon
     if not inside.any():
         raise UnfitImageError("its polygon lies outside the image")
-    return inside
+    paper = np.uint8(np.median(box[inside]))
+    shown = np.where(inside, box, paper) if along_outline else box
+    straight = straightened(shown, _moved(outline, x1, y1), _moved(bent, x1, y1), int(paper)) if bent else None
+    return shown if straight is None else straight
 
 
 def _moved(points: Points, left: float, top: float) -> Points:
@@ -185,7 +179,3 @@ def is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _is_box(outline: Points) -> bool:
-    return len(outline) == 4 and len({x for x, _ in outline}) == 2 and len({y for _, y in outline}) == 2
