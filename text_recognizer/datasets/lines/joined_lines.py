@@ -169,14 +169,16 @@ class JoinedLineSplit(LineSplit):
         }
 
     def image(self, position: int) -> NDArray[np.uint8]:
-        return self._splits[self._of[position]].image(int(self._row[position]))
+        of, row = self._place(position)
+        return self._splits[of].image(row)
 
     def text(self, position: int) -> str:
-        return self._splits[self._of[position]].text(int(self._row[position]))
+        of, row = self._place(position)
+        return self._splits[of].text(row)
 
     def label(self, position: int) -> NDArray[np.int32]:
-        of = self._of[position]
-        return self._ids[of][self._splits[of].label(int(self._row[position]))]
+        of, row = self._place(position)
+        return self._ids[of][self._splits[of].label(row)]
 
     @property
     def texts(self) -> list[str]:
@@ -203,6 +205,9 @@ class JoinedLineSplit(LineSplit):
     @property
     def digests(self) -> NDArray[np.uint64]:
         return np.array(self._all([split.digests for split in self._splits]), np.uint64)
+
+    def _place(self, position: int) -> tuple[int, int]:
+        return int(self._of[position]), int(self._row[position])
 
     def _all(self, values: Sequence[Any]) -> list[Any]:
         return [values[of][row] for of, row in zip(self._of.tolist(), self._row.tolist(), strict=True)]
