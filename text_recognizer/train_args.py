@@ -53,7 +53,8 @@ class TrainArgs:
         jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
             `deterministic` to be false, and CTC cannot be compiled.
         distribution: "mirrored" divides every batch among all leased GPUs, with one device's numbers up to rounding;
-            null does so where several GPUs are leased. Without a GPU it means the logical CPU devices.
+            null does so where several GPUs are leased. Without a GPU it means the logical CPU devices. "multi_worker"
+            divides it among the processes that TF_CONFIG or srun names; each runs the same command.
         checkpoint_interval_s: seconds of training that a crash may cost; 0 writes after every group of steps.
         examples_every: epochs between two example predictions with images, which trackers show; 0 for none.
         deterministic: same numbers on every run of the same machine; slower on some GPUs.
@@ -80,7 +81,7 @@ class TrainArgs:
     initial_weights: str | None = None
     mixed_precision: Literal["auto", "off", "bfloat16", "float16"] = "auto"
     jit_compile: bool = False
-    distribution: Literal["one_device", "mirrored"] | None = None
+    distribution: Literal["one_device", "mirrored", "multi_worker"] | None = None
     checkpoint_interval_s: Annotated[float, Ge(0)] = 60.0
     examples_every: Annotated[int, Ge(0)] = 1
     deterministic: bool = True

@@ -40,6 +40,7 @@ from text_recognizer.wording import received
 from training.attempts.attempt import attempt
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
+from training.attempts.peers import meeting
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, lost_files
@@ -261,12 +262,21 @@ def _train(
     """
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None
-    with _lease(arguments, run_id) as lease:
+    with _lease(arguments, run_id) as lease, meeting(experiment) as peers:
+        if peers is not None and not peers.is_chief:
+            from training.attempts.follow import follow
+
+            return follow(experiment, lease, peers)
         run = made()
         if link is not None and wandb_mode_of(trackers) != "disabled":
             link.write(run)
         origin: dict[str, Any] = {} if link is None else {"wandb_sweep": link.path}  # for launch.json
-        return attempt(run, lease, trackers, experiment, arguments.save, is_extension=is_extension, **origin)
+        code = attempt(
+            run, lease, trackers, experiment, arguments.save, is_extension=is_extension, peers=peers, **origin
+        )
+        if peers is not None:
+            peers.exit_code = code
+        return code
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:

@@ -14,6 +14,7 @@ from text_recognizer.experiment import Experiment, assemble
 from training.attempts.causes import cause_of
 from training.attempts.extension import extend, facts_of
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
+from training.attempts.peers import Peers
 from training.devices.gpu_manager import Lease
 from training.runs.checks import is_count
 from training.runs.environment import code_version, environment
@@ -32,6 +33,7 @@ def attempt(
     save: bool = False,
     stop_request_stands: bool = False,
     is_extension: bool = False,
+    peers: Peers | None = None,
     **launch: Any,
 ) -> int:
     """Trains, evaluates and finishes a run that no other process holds; resumes it where an earlier attempt ended.
@@ -43,6 +45,7 @@ def attempt(
         save: promote the model under its usual name.
         stop_request_stands: a stop request that is there already is meant for this attempt, not for an earlier one.
         is_extension: the experiment is the run's with a greater length.
+        peers: that share the training; this process is their chief.
         launch: further facts for launch.json, for example the sweep and trial this run belongs to.
     Returns:
         the exit code of the run: 0 also when it was asked to stop.
@@ -67,6 +70,10 @@ def attempt(
             run.write_text(LEFT_OUT, table)
         if not stop_request_stands:
             run.clear_stop_request()
+        if peers is not None:
+            threads = run.read_json("environment.json").get("threads")
+            environ = {_THREADS: str(threads)} if is_count(threads) else {}
+            peers.tell(run={"folder": str(run.folder.absolute()), "environ": environ})
     except BaseException as error:
         with contextlib.suppress(RunError):  # the folder may be what cannot be written
             if not is_extension or run.status().state != "finished":  # a refused extension leaves it as it was
@@ -76,7 +83,7 @@ def attempt(
     # The heavy part: whatever can be refused has been by now.
     from training.attempts.train_and_evaluate import train_and_evaluate
 
-    return train_and_evaluate(experiment, run, trackers, save)
+    return train_and_evaluate(experiment, run, trackers, save, peers)
 
 
 def _record_environment(run: Run, experiment: Experiment, devices: list[str]) -> None:

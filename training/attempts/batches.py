@@ -141,12 +141,13 @@ class GroupSize:
     WANTED_S = 0.05
     MOST = 64
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.steps = 1
+        self._most = most
         self._calls = 0
 
     def observe(self, steps: int, elapsed_s: float) -> None:
         """Learns from a call; the first two are dominated by tracing and warming up."""
         self._calls += 1
         if self._calls > 2 and elapsed_s > 0:
-            self.steps = int(np.clip(self.WANTED_S * steps / elapsed_s, 1, self.MOST))
+            self.steps = int(np.clip(self.WANTED_S * steps / elapsed_s, 1, self._most))

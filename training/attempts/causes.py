@@ -8,6 +8,7 @@ import errno
 import re
 
 from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecognizerError
+from training.attempts.peers import PeerLostError
 from training.runs.causes import Cause
 
 # For those who start runs: the same run can work elsewhere, or with less beside it.
@@ -38,6 +39,8 @@ def cause_of(error: BaseException) -> Cause:
         return Cause.INTERRUPTED
     if isinstance(error, DivergedError):
         return Cause.DIVERGED
+    if isinstance(error, PeerLostError):
+        return Cause.PREEMPTED
     # The cause too: one of our errors may have been raised from the system's.
     numbers = {getattr(one, "errno", None) for one in (error, error.__cause__)}
     if numbers & {errno.ENOSPC, errno.EDQUOT}:

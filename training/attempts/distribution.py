@@ -1,13 +1,18 @@
-"""One training on several devices of a machine: each takes a share of every batch, all keep the same weights."""
+"""One training on several devices, of one host or of several: each takes a share of every batch."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import counted
+from training.attempts.peers import Peers
+
+_GENERATOR = "global_seed_generator"  # of random operations that name none
 
 Sums = dict[str, Any]
 Step = Callable[[dict[str, Any], "Share"], Sums]
@@ -40,6 +45,13 @@ class OneDevice:
 
     devices = 1
 
+    def chiefs(self, value: Any) -> Any:
+        """What the chief of the training has as this value (plain JSON)."""
+        return value
+
+    def share_state(self, variables: Sequence[Any]) -> None:
+        """Gives all processes the chief's values of variables of Keras."""
+
     def scope(self) -> AbstractContextManager[Any]:
         """Where variables are made."""
         return nullcontext()
@@ -60,17 +72,22 @@ class Mirrored(OneDevice):
     """
 
     def __init__(self) -> None:
+        self._strategy = self._make_strategy()
+        self.devices = self._strategy.num_replicas_in_sync
+
+    def _make_strategy(self) -> Any:
         import tensorflow as tf
 
-        self._strategy = tf.distribute.MirroredStrategy([device.name for device in _logical_devices()])
-        self.devices = self._strategy.num_replicas_in_sync
+        return tf.distribute.MirroredStrategy([device.name for device in _logical_devices()])
 
     def scope(self) -> AbstractContextManager[Any]:
         return self._strategy.scope()  # type: ignore[no-any-return]
 
     def adapt(self, network: Any, optimizer: Any) -> None:
         import keras
+        from keras.src.random.seed_generator import global_seed_generator
 
+        global_seed_generator()  # made here, of one state for all devices
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
@@ -79,16 +96,70 @@ class Mirrored(OneDevice):
 
     def run(self, step: Step, batch: dict[str, Any]) -> Sums:
         import tensorflow as tf
+        from keras.src.backend.common import global_state
 
         size = tf.shape(next(iter(batch.values())))[0]
+        generator = global_state.get_global_attribute(_GENERATOR)
 
         def on_device(batch: dict[str, Any]) -> Sums:
+            global_state.set_global_attribute(_GENERATOR, generator)  # Keras has one for each thread
             share = _PartOfBatch(size, self.devices)
             return step({name: column[share.begin : share.end] for name, column in batch.items()}, share)
 
         with _dropout_of_whole_batches(size, self.devices):
             sums = self._strategy.run(on_device, args=(batch,))
         return {name: self._strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
+
+
+class MultiWorker(Mirrored):
+    """A step on all devices of several processes, by tf.distribute.MultiWorkerMirroredStrategy."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        super().__init__()
+
+    def _make_strategy(self) -> Any:
+        import tensorflow as tf
+        from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+        from tensorflow.python.eager import context
+
+        # Our own connections tell who has died. TensorFlow's service for that waits for ever for who does not come,
+        # and takes SIGTERM.
+        context.context().configure_coordination_service("")
+        CollectiveAllReduceExtended._enable_check_health = False
+        cluster = self._peers.cluster
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec({"worker": cluster.addresses}),
+                task_type="worker",
+                task_id=cluster.rank,
+                rpc_layer="grpc",
+            )
+        )
+
+    def chiefs(self, value: Any) -> Any:
+        if not self._peers.is_chief:
+            return self._peers.hear("value")
+        self._peers.tell(value=value)
+        return value
+
+    def share_state(self, variables: Sequence[Any]) -> None:
+        import keras
+        import tensorflow as tf
+
+        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        flat = np.concatenate([value.ravel().astype(np.float64) for value in values])  # holds all that they are exactly
+
+        def of_chief(mine: Any) -> Any:
+            here = tf.distribute.get_replica_context()
+            counts = tf.equal(here.replica_id_in_sync_group, 0)
+            return here.all_reduce("SUM", tf.where(counts, mine, tf.zeros_like(mine)))
+
+        run = tf.function(lambda mine: self._strategy.run(of_chief, args=(mine,)), autograph=False)
+        results = self._strategy.experimental_local_results(run(tf.constant(flat)))
+        parts = np.split(results[0].numpy(), np.cumsum([value.size for value in values])[:-1])
+        for variable, value, part in zip(variables, values, parts, strict=True):
+            variable.assign(part.reshape(value.shape).astype(value.dtype))
 
 
 class _PartOfBatch(Share):
@@ -131,9 +202,11 @@ class _PartOfBatch(Share):
         return [None if gradient is None else next(summed) for gradient in gradients]
 
 
-def chosen(args: TrainArgs) -> OneDevice:
+def chosen(args: TrainArgs, peers: Peers | None = None) -> OneDevice:
     """How a training is divided: as its spec says, otherwise over the GPUs that this process sees.
 
+    Args:
+        peers: the processes that share the training, for "multi_worker".
     Raises:
         RunError: a GPU was leased that TensorFlow cannot use.
         SpecError: the step is to be compiled for one device and shared by several.
@@ -144,8 +217,12 @@ def chosen(args: TrainArgs) -> OneDevice:
         import tensorflow as tf
 
         distribution = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
-    if distribution == "mirrored" and args.jit_compile:
+    if distribution != "one_device" and args.jit_compile:
         raise SpecError("train_args.jit_compile compiles for one device. Set it to false, or lease one GPU: --gpu=-1.")
+    if distribution == "multi_worker":
+        if peers is None:
+            raise SpecError("train_args.distribution 'multi_worker' is for run_experiment, not for sweeps.")
+        return MultiWorker(peers)
     return Mirrored() if distribution == "mirrored" else OneDevice()
 
 

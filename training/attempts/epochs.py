@@ -67,8 +67,17 @@ class Epochs:
         now = time.monotonic()
         self.seconds += now - self._counted_until
         self._counted_until = now
+        self.set_share(self.share_of_time)
+
+    @property
+    def share_of_time(self) -> float:
+        """That is over, where the length is in minutes."""
+        return 0.0 if self._budget_s is None else min(1.0, self.share(0))
+
+    def set_share(self, share: float) -> None:
+        """For a learning rate that follows the clock."""
         if self._share is not None:
-            self._share.assign(min(1.0, self.share(0)))
+            self._share.assign(share)
 
     def is_over(self, step: int) -> bool:
         """Whether the present epoch ends here."""

@@ -27,8 +27,9 @@ from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
 from training.attempts.checkpoint import Checkpoint, assign, read_checkpoint, write_checkpoint
 from training.attempts.display import Display
 from training.attempts.distribution import chosen
-from training.attempts.epochs import Epochs
+from training.attempts.epochs import ENDLESS, Epochs
 from training.attempts.learnability import data_warnings, progress_warning
+from training.attempts.peers import Peers
 from training.attempts.precision import choose_precision, dtype_policy
 from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop
@@ -48,6 +49,7 @@ class Training:
         log: takes one report an epoch.
         rows_logged: reports of earlier attempts; they are not logged twice.
         stop_asked: the reason to stop at the next checkpoint, if there is one by now.
+        peers: that share the training; only their chief has checkpoints.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Training:
         rows_logged: list[Row],
         display: Display,
         stop_asked: Callable[[], Stop | None],
+        peers: Peers | None = None,
     ) -> None:
         self.args = experiment.train_args
         self.spec = experiment.spec
@@ -74,7 +77,8 @@ class Training:
 
         self.order = self._order()
         self.epochs = Epochs(self.args, self.order.batches_per_pass)
-        self._group_size = GroupSize()
+        self._peers = peers
+        self._group_size = GroupSize(GroupSize.MOST if peers is None else 1)  # in step with each other
         self.step = 0
         self.ended: str | None = None
         monitor, reported = self.args.monitor, self.model.reported
@@ -87,8 +91,8 @@ class Training:
         self._decisions = {"best": self.best, "early_stop": self.early_stop, "plateau": self.plateau}
         self._best_weights: list[NDArray[Any]] | None = None
         self._warned_of_progress = False
-        self._begun = self._last_checkpoint()
-        self.devices = chosen(self.args)
+        self._begun = self._last_checkpoint() if peers is None or peers.is_chief else None
+        self.devices = chosen(self.args, peers)
         with self.devices.scope():
             self._build(experiment, schedule)
 
@@ -111,6 +115,7 @@ class Training:
         checkpoint has everything to go on.
         """
         self._resume()
+        self._share_state()
         self.epochs.start_clock()
         last_checkpoint = time.monotonic()
         with closing(GroupedBatches(self.train_split, self.order, self.model.arranged)) as batches:
@@ -125,6 +130,36 @@ class Training:
         self._finish()
         return None
 
+    def follow(self) -> None:
+        """Trains as the chief of the peers says, which has checkpoints, validates and decides."""
+        assert self._peers is not None
+        self._share_state()
+        with closing(GroupedBatches(self.train_split, self.order, self.model.arranged)) as batches:
+            order = self._peers.hear("order")
+            first_step = ENDLESS if order is None else order["step"]
+            for _, columns in batches.groups(first_step, ENDLESS, self._group_size):
+                if order is None:
+                    return
+                self.epochs.set_share(order["share"])
+                if self.plateau is not None:
+                    self.optimizer.learning_rate = order["learning_rate"]
+                self._step(columns)
+                order = self._peers.hear("order")
+
+    def _tell_order(self) -> None:
+        """The next step, and what it depends on beside the weights."""
+        if self._peers is not None:
+            rate = None if self.plateau is None else self._learning_rate()
+            self._peers.tell(order={"step": self.step, "learning_rate": rate, "share": self.epochs.share_of_time})
+
+    def _learning_rate(self) -> float:
+        import keras
+
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+
+    def _share_state(self) -> None:
+        self.devices.share_state([one for group in self._state_variables().values() for one in group])
+
     def _build(self, experiment: Experiment, schedule: Any) -> None:
         """Model, optimizer and the compiled step, all seeded by the spec."""
         import keras
@@ -135,7 +170,8 @@ class Training:
         keras.utils.set_random_seed(self.spec.seed)
         asked = self.args.mixed_precision
         begun = self._begun and self._begun[1].get("mixed_precision", asked)  # those of before "auto" say none
-        self.precision, warning = choose_precision(asked, begun)
+        precision, warning = choose_precision(asked, begun)
+        self.precision = self.devices.chiefs(precision)
         if warning is not None:
             self._display.warned(warning)
         keras.config.set_dtype_policy(dtype_policy(self.precision))
@@ -153,7 +189,7 @@ class Training:
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         # Only when training begins: a checkpoint has its own weights, and the bundle may be gone.
-        initial = self.args.initial_weights if self._begun is None else None
+        initial = self.args.initial_weights if self.devices.chiefs(self._begun is None) else None
         self.transfer = take_over_weights(self.model, find_bundle(initial)) if initial else None
         self.optimizer.build(self.network.trainable_variables)
         # One sample through the evaluation: what a model gets wrong there should not wait for the first epoch.
@@ -171,6 +207,7 @@ class Training:
             self._step.begin_epoch()
         for steps, columns in batches.groups(self.step, epochs.end_step, group_size):
             before = time.monotonic()
+            self._tell_order()
             self._step(columns)
             group_size.observe(steps, time.monotonic() - before)
             self.step += steps
@@ -189,7 +226,7 @@ class Training:
 
         epoch, steps_of_epoch = self.epochs.done + 1, self.step - self.epochs.first_step
         row: Row = {"epoch": epoch, "step": self.step, **self._step.means()}
-        learning_rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        learning_rate = self._learning_rate()
         images_per_s = self._step.samples * steps / steps_of_epoch / elapsed_s
         with self._step.averages.in_use():
             row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}

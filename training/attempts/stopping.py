@@ -66,6 +66,13 @@ class StopWatcher:
                 self._stop = Stop("stopped", request.reason, 0, request.cause)
         return self._stop
 
+    def stop_for(self, signal_elsewhere: str | None) -> None:
+        """Another process of the training received a signal."""
+        if signal_elsewhere is not None and self._stop is None:
+            number = 128 + signal.Signals[signal_elsewhere]
+            words = f"another process received {signal_elsewhere}"
+            self._stop = Stop("preempted", words, number, Cause.PREEMPTED)
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._stop is not None:
             raise KeyboardInterrupt

@@ -18,12 +18,13 @@ from training.attempts.examples import write_examples
 from training.attempts.extension import earlier_digests, lengths_of_extension
 from training.attempts.fit import Training
 from training.attempts.keras_alone import without_scikit_learn
+from training.attempts.peers import PeerLostError, Peers
 from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop, StopWatcher
 from training.devices.gpu_manager import MEMORY_VARIABLE
 from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.promotion import promote
-from training.runs.run import Run
+from training.runs.run import Run, State
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
 from training.tracking.choice import folder_name, tracker_choice
@@ -36,7 +37,9 @@ PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
 _CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 
-def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False) -> int:
+def train_and_evaluate(
+    experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False, peers: Peers | None = None
+) -> int:
     """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
     with contextlib.ExitStack() as stack:
         stack.callback(run.release)  # last, when the log is whole: whoever follows it waits for that
@@ -46,15 +49,15 @@ def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str]
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
             mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
-            exit_code = _run_steps(experiment, run, log, watcher, bool(mirrors))
+            exit_code = _run_steps(experiment, run, log, watcher, bool(mirrors), peers)
             if exit_code == 0 and save:
                 say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(experiment.spec))}")
         except BaseException as error:
             explained = out_of_memory(error) or refused_by_xla(error) or _folder_is_gone(run, error)
-            interrupted = isinstance(error, KeyboardInterrupt)
+            explained = (peers and peers.lost()) or explained
             with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
                 ended_by = explained or error
-                run.set_state("stopped" if interrupted else "failed", _in_words(ended_by), cause_of(ended_by))
+                run.set_state(_state_after(ended_by), _in_words(ended_by), cause_of(ended_by))
             if isinstance(error, (OSError, UnicodeError)):  # said in one line; the log tells where
                 with contextlib.suppress(OSError):
                     log.write(traceback.format_exc())
@@ -73,12 +76,14 @@ def train_and_evaluate(experiment: Experiment, run: Run, trackers: Sequence[str]
         return exit_code
 
 
-def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool) -> int:
+def _run_steps(
+    experiment: Experiment, run: Run, log: LogFile, watcher: StopWatcher, is_shown: bool, peers: Peers | None
+) -> int:
     print(f"run         {run.folder}")
     print(f"dataset     {experiment.dataset_in_words()}", flush=True)
     for key, (before, now) in lengths_of_extension(run).items():
         print(f"extended    from {before:g} to {now:g} {key}", flush=True)
-    _start_tensorflow(log.errors_to_log_only())
+    start_tensorflow(log.errors_to_log_only())
     args = experiment.train_args
 
     reported = experiment.model.reported
@@ -86,6 +91,9 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
 
     def stop_asked() -> Stop | None:
         run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
+        if peers is not None:
+            peers.check()
+            watcher.stop_for(peers.stop_signal)
         return watcher.stop()
 
     def report(row: Row) -> None:
@@ -97,7 +105,7 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
         # As the folder has them: arguments that came later do not make it another spec.
         digests = [run.spec.digest, *earlier_digests(run)]
         folder = run.folder / CHECKPOINT.parent
-        training = Training(experiment, digests, folder, report, run.rows(), display, stop_asked)
+        training = Training(experiment, digests, folder, report, run.rows(), display, stop_asked, peers)
         run.note(mixed_precision=training.precision)
         print(f"network     {experiment.network_in_words()}", flush=True)
         if training.devices.devices > 1:
@@ -120,7 +128,7 @@ def _run_steps(experiment: Experiment, run: Run, log: LogFile, watcher: StopWatc
     return 0
 
 
-def _start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
+def start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
     """Imports TensorFlow and keeps it to the memory that the lease grants on each device.
 
     Args:
@@ -179,6 +187,12 @@ def _folder_is_gone(run: Run, error: BaseException) -> RunError | None:
         except RunError as gone:
             return gone
     return None
+
+
+def _state_after(error: BaseException) -> State:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped"
+    return "preempted" if isinstance(error, PeerLostError) else "failed"
 
 
 def _in_words(error: BaseException) -> str:

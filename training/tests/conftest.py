@@ -15,6 +15,7 @@ LONGEST = (
     "test_docs",
     "test_sweep_faults",
     "test_experiment_files",
+    "test_multi_worker",
     "test_ci",
     "test_tracking",
     "test_sync",

@@ -1,0 +1,96 @@
+"""Cluster: the processes of one training by their addresses, from TF_CONFIG or from Slurm."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
+
+_EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
+# Below the ports that the kernel gives away; jobs that share a node get others.
+_FIRST_SLURM_PORT, _SLURM_PORTS, _PORTS_OF_A_JOB = 10_000, 20_000, 64
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes of one training; the first of them, rank 0, is its chief.
+
+    Args:
+        addresses: HOST:PORT of each.
+        rank: of this process.
+    """
+
+    addresses: tuple[str, ...]
+    rank: int
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Cluster":
+        """What TF_CONFIG says, otherwise the tasks of the Slurm step that this process belongs to.
+
+        Raises:
+            SpecError: neither is there, or TF_CONFIG is wrong.
+        """
+        if environ.get("TF_CONFIG"):
+            return _from_tf_config(environ["TF_CONFIG"])
+        if "SLURM_PROCID" in environ:
+            return _from_slurm(environ)
+        raise SpecError(
+            f"train_args.distribution 'multi_worker' needs TF_CONFIG in the environment, which names all processes and "
+            f"says which of them this is, or srun. Example: TF_CONFIG='{_EXAMPLE}'"
+        )
+
+    def host_and_port(self, rank: int) -> tuple[str, int]:
+        host, _, port = self.addresses[rank].rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def name(self, rank: int) -> str:
+        return f"process {rank} ({self.addresses[rank]})"
+
+
+def _from_tf_config(text: str) -> Cluster:
+    try:
+        value = json.loads(text)
+        jobs = dict(value["cluster"])
+        kind, index = value["task"]["type"], value["task"]["index"]
+        groups = {job: [str(address) for address in jobs.pop(job, ())] for job in ("chief", "worker")}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise SpecError(f"TF_CONFIG must be like {_EXAMPLE}. {received(text)}") from None
+    addresses = [*groups["chief"], *groups["worker"]]
+    for problem, is_so in {
+        f"names the jobs {', '.join(map(str, jobs))}; only 'chief' and 'worker' train": jobs,
+        "names several chiefs; there can be one": len(groups["chief"]) > 1,
+        "must give every process an address of its own, as HOST:PORT": len({*addresses}) < len(addresses)
+        or not all(map(_is_address, addresses)),
+        f"says that this is the task {kind!r} {index!r}, which its cluster has not": kind not in groups
+        or type(index) is not int
+        or not 0 <= index < len(groups[kind]),
+    }.items():
+        if is_so:
+            raise SpecError(f"TF_CONFIG {problem}. {received(text)}")
+    return Cluster(tuple(addresses), index + (len(groups["chief"]) if kind == "worker" else 0))
+
+
+def _is_address(address: str) -> bool:
+    found = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", address, re.ASCII)
+    return found is not None and 0 < int(found[1]) < 1 << 16
+
+
+def _from_slurm(environ: Mapping[str, str]) -> Cluster:
+    """One process for each task of the job step."""
+    from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
+
+    try:
+        rank, job = int(environ["SLURM_PROCID"]), int(environ["SLURM_JOB_ID"])
+        hosts = slurm.expand_hostlist(environ["SLURM_STEP_NODELIST"])
+        tasks = slurm.expand_tasks_per_node(environ["SLURM_STEP_TASKS_PER_NODE"])
+    except (ValueError, LookupError) as error:
+        raise SpecError(
+            f"the variables SLURM_PROCID, SLURM_JOB_ID, SLURM_STEP_NODELIST and SLURM_STEP_TASKS_PER_NODE do not say "
+            f"which processes train together: {error}. Start the run by srun, or set TF_CONFIG."
+        ) from None
+    first_port = _FIRST_SLURM_PORT + job * _PORTS_OF_A_JOB % _SLURM_PORTS
+    addresses = [f"{host}:{first_port + n}" for host, count in zip(hosts, tasks, strict=True) for n in range(count)]
+    return Cluster(tuple(addresses), rank)

@@ -1,0 +1,267 @@
+"""Peers: the processes of one training on several hosts, and what they say to each other beside the training itself.
+
+They meet before TensorFlow starts, so that a mistake is told within its first seconds. The connections to the chief
+stay open: the chief says what is next, and everyone notices when another one dies, which TensorFlow's collective
+operations may wait out for ever.
+"""
+
+import contextlib
+import errno
+import json
+import queue
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from text_recognizer.errors import RunError
+from text_recognizer.experiment import Experiment
+from training.attempts.cluster import Cluster
+from training.runs.environment import DECISIVE_PACKAGES, code_version, package_versions
+
+PATIENCE_S = 600.0
+_ANSWER_S = 10.0  # for a line of somebody who has connected
+_RETRY_S = 0.2
+_LONGEST_LINE = 1 << 16
+_UNAVAILABLE = 14
+
+Message = dict[str, Any]
+
+
+class PeerLostError(RunError):
+    """A process of the training has ended or cannot be reached; what was trained until the checkpoint is safe."""
+
+
+class Peers:
+    """The other processes, as one process sees them: all others for the chief, the chief alone for another.
+
+    Args:
+        links: open connections by rank.
+    """
+
+    def __init__(self, cluster: Cluster, links: Mapping[int, socket.socket]) -> None:
+        self.cluster = cluster
+        self._links = links
+        self._heard: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._closing = False
+        self._lost: str = ""
+        self.stop_signal: str | None = None  # received by another process
+        self.exit_code = RunError.exit_code  # of the chief, unless it gets as far as to know
+        for rank in links:
+            threading.Thread(target=self._listen, args=(rank,), daemon=True, name=f"rank {rank}").start()
+
+    @property
+    def is_chief(self) -> bool:
+        return self.cluster.rank == 0
+
+    def tell(self, **message: Any) -> None:
+        """Says something to all on the other side; one that is gone is found out by listening."""
+        for link in self._links.values():
+            with contextlib.suppress(OSError):
+                _send(link, message)
+
+    def hear(self, key: str) -> Any:
+        """The chief's next message, which has this key; None once it has ended.
+
+        Raises:
+            PeerLostError: the chief is gone.
+        """
+        message = self._heard.get()
+        self.check()
+        return message.get(key)
+
+    def check(self) -> None:
+        """Checks that nobody was lost.
+
+        Raises:
+            PeerLostError: a process has ended before its time.
+        """
+        if (lost := self.lost()) is not None:
+            raise lost
+
+    def lost(self) -> PeerLostError | None:
+        """The error for the user, if a process has ended before its time."""
+        if not self._lost:
+            return None
+        return PeerLostError(
+            f"{self._lost}, or its connection broke; its own output says why. Start all processes again, with --resume."
+        )
+
+    def close(self) -> None:
+        """Ends the training for all: the chief says how it ended."""
+        self._closing = True
+        if self.is_chief:
+            self.tell(exit_code=self.exit_code)
+        for link in self._links.values():
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+            link.close()
+
+    def _listen(self, rank: int) -> None:
+        with contextlib.suppress(OSError, ValueError), self._links[rank].makefile("rb") as lines:
+            for line in lines:
+                message = json.loads(line)
+                if "exit_code" in message:
+                    self.exit_code, self._closing = message["exit_code"], True
+                self.stop_signal = message.get("stop_signal", self.stop_signal)
+                self._heard.put(message)
+        if not self._closing:
+            self._lost = f"{self.cluster.name(rank)} of this training has ended"
+            self._heard.put({})
+            _abort_collective_operations(self._lost)
+
+
+@contextlib.contextmanager
+def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[Peers | None]:
+    """The other processes of the training, where its spec divides it among several; they have the same spec and code.
+
+    Args:
+        cluster: by default what the environment says.
+    Raises:
+        SpecError: the environment does not say which they are.
+        RunError: one does not come, or is not like the others.
+    """
+    if experiment.train_args.distribution != "multi_worker":
+        yield None
+        return
+    cluster = cluster or Cluster.from_environ()
+    facts = _facts(experiment, cluster)
+    peers = Peers(cluster, _await_others(cluster, facts) if cluster.rank == 0 else {0: _join_chief(cluster, facts)})
+    try:
+        yield peers
+    finally:
+        peers.close()
+
+
+def _facts(experiment: Experiment, cluster: Cluster) -> Message:
+    """What must be the same everywhere."""
+    code = {name: version for name, version in code_version(experiment.spec).items() if name != "working_folder"}
+    versions = {name: version for name, version in package_versions().items() if name in DECISIVE_PACKAGES}
+    return {
+        "cluster": list(cluster.addresses),
+        "spec": experiment.spec.digest,
+        "data": experiment.dataset.fingerprint,
+        "code": code,
+        "packages": versions,
+    }
+
+
+def _await_others(cluster: Cluster, facts: Message) -> dict[int, socket.socket]:
+    """The chief's connections to all others, by rank."""
+    links: dict[int, socket.socket] = {}
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        with _listening(cluster) as server:
+            while missing := [rank for rank in range(1, len(cluster.addresses)) if rank not in links]:
+                server.settimeout(max(0.001, deadline - time.monotonic()))
+                _let_in(server, missing, links, cluster, facts)
+    except RunError as error:
+        _answer(links, {"refused": str(error)})
+        for link in links.values():
+            link.close()
+        raise
+    _answer(links, {"refused": None})
+    return links
+
+
+def _let_in(
+    server: socket.socket, missing: list[int], links: dict[int, socket.socket], cluster: Cluster, facts: Message
+) -> None:
+    """Adds one link to those that are there."""
+    try:
+        link, _ = server.accept()
+    except TimeoutError:
+        raise RunError(
+            f"{', '.join(map(cluster.name, missing))} did not come within {PATIENCE_S:g} s. Start all processes of "
+            f"TF_CONFIG, and let them reach {cluster.addresses[0]}."
+        ) from None
+    hello = _receive(link)
+    rank = hello.get("rank")
+    if type(rank) is not int or not 0 < rank < len(cluster.addresses):  # it looks for open ports
+        link.close()
+        return
+    if rank in links:  # it was started again
+        links[rank].close()
+    links[rank] = link
+    differing = [name for name, value in facts.items() if hello.get(name) != value]
+    if differing:
+        raise RunError(
+            f"{cluster.name(rank)} and {cluster.name(0)} differ in {' and '.join(differing)}. Start all processes with "
+            f"the same spec, TF_CONFIG, code and packages, on the same data."
+        )
+
+
+def _listening(cluster: Cluster) -> socket.socket:
+    """The chief's own address for as long as the others come; it is TensorFlow's afterwards."""
+    address = cluster.host_and_port(0)
+    try:
+        try:
+            return socket.create_server(address)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:  # the name of a service stands for this host in some clusters
+                raise
+            return socket.create_server(("", address[1]))
+    except OSError as error:
+        raise RunError(
+            f"this is process 0 of TF_CONFIG, but cannot listen on {cluster.addresses[0]}: {error.strerror or error}."
+        ) from None
+
+
+def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            link = socket.create_connection(cluster.host_and_port(0), timeout=max(0.001, left_s))
+            _send(link, {"rank": cluster.rank, **facts})
+            answer = _receive(link, PATIENCE_S + _ANSWER_S)  # once all are there
+        except OSError as error:
+            if left_s <= 0:
+                raise RunError(
+                    f"{cluster.name(0)}, the chief, did not answer within {PATIENCE_S:g} s: "
+                    f"{error.strerror or error}. Start it, and let this host reach it."
+                ) from None
+            time.sleep(_RETRY_S)
+            continue
+        if "refused" in answer and answer["refused"] is None:
+            return link
+        link.close()
+        if "refused" in answer:
+            raise RunError(f"the chief does not train: {answer['refused']}")
+        time.sleep(_RETRY_S)  # it is starting again, or another program had the port
+
+
+def _answer(links: Mapping[int, socket.socket], message: Message) -> None:
+    for link in links.values():
+        with contextlib.suppress(OSError):
+            _send(link, message)
+
+
+def _send(link: socket.socket, message: Message) -> None:
+    link.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _receive(link: socket.socket, patience_s: float = _ANSWER_S) -> Message:
+    """A first message; empty for anything else."""
+    link.settimeout(patience_s)
+    line = b""
+    with contextlib.suppress(OSError, ValueError):
+        while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+            part = link.recv(1)  # byte by byte: what follows is for another reader
+            if not part:
+                break
+            line += part
+        message = json.loads(line)
+        link.settimeout(None)
+        return message if isinstance(message, dict) else {}
+    return {}
+
+
+def _abort_collective_operations(reason: str) -> None:
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.eager import context
+
+        with contextlib.suppress(AssertionError):  # not started yet
+            context.context().abort_collective_ops(_UNAVAILABLE, reason)
