@@ -261,6 +261,27 @@ def shards() -> list[Files]:
     return made
 
 
+def gnt() -> list[Files]:
+    """Two writers' files: two-byte and one-byte codes; the same in a zip archive."""
+    from text_recognizer.datasets.formats.gnt import write_gnt
+
+    def files(folder: Path) -> None:
+        for writer in (1, 2, 3):
+            write_gnt(folder / f"{writer}-c.gnt", [(text, picture(12)[:9, writer:12]) for text in "一丁a"])
+
+    plain = written(files)[0]
+    return [plain, {"files.zip": character_files.zip_bytes(plain)}]
+
+
+def tables_of_characters() -> list[Files]:
+    """Pictures of two characters in each split."""
+    splits = ("train", "validation", "test")
+    names = [f"{number}{text}" for number in range(len(splits)) for text in "ab"]
+    rows = [f"{name}.png,{name[1]},{splits[int(name[0])]},writer {name[0]}\r\n" for name in names]
+    pictures = {f"{name}.png": png_bytes(picture(12 + number)) for number, name in enumerate(names)}
+    return [{"table.csv": ("path,label,split,writer\r\n" + "".join(rows)).encode(), **pictures}]
+
+
 def zips() -> list[Files]:
     members = {"a/lines.txt": b"x" * 200, "b.txt": b"", "a/c/d.bin": bytes(range(256))}
     one = character_files.part([0, 1])

@@ -25,6 +25,8 @@ import numpy as np
 
 from text_recognizer import experiment
 from text_recognizer.datasets.characters.files import read_character_files
+from text_recognizer.datasets.characters.hwdb import HwdbDataset
+from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.drawing.fonts import Font
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
@@ -148,6 +150,10 @@ def _prepared(kind: Callable[..., Any], name: str, folder: Path) -> None:
         split = dataset.split(name)
         if len(split):
             split.batch(np.arange(len(split)))
+
+
+def _gnt(folder: Path) -> None:
+    _prepared(HwdbDataset, next((path.name for path in folder.glob("*.zip")), "."), folder)
 
 
 def _pages(folder: Path) -> None:
@@ -551,6 +557,8 @@ _TABLE = (
     Target("iam", partial(seeds.written, iam_files.write_iam), partial(_prepared, IamLinesDataset, "."), share=0.3),
     Target("line_list", seeds.line_lists, partial(_prepared, LineListDataset, "."), share=0.3),
     Target("csv", seeds.csv_lists, partial(_prepared, LineListDataset, "lines.csv"), share=0.3),
+    Target("character_table", seeds.tables_of_characters, partial(_prepared, ImageFolderDataset, "table.csv")),
+    Target("gnt", seeds.gnt, _gnt),
     Target("char_dict", partial(seeds.written, *_CHAR_DICTS), read_char_dict),
     Target("charset", seeds.charsets, lambda folder: read_charset(str(_only(folder)), "NFC", "dataset")),
     Target("lexicon", seeds.texts, lambda folder: read_lexicon(folder / "texts.txt")),
