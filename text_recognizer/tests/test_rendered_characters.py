@@ -1,5 +1,6 @@
 """Characters drawn with fonts, and the elastic changes of their training images."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from text_recognizer.augmentation.recipes import CharacterElastic
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.characters.rendered import RenderedCharactersDataset
+from text_recognizer.datasets.characters.rendered import RenderedCharactersDataset, _of_nine
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.gnt_files import stroke
@@ -91,3 +92,19 @@ def test_flips_are_off_unless_asked_for():
 def test_lines_are_refused():
     with pytest.raises(SpecError, match="single characters"):
         CharacterElastic().build(DataSpec((32, None, 1), ("", "a"), target="line"), seed=0)
+
+
+def test_strokes_grow_and_shrink_as_the_filters_of_pillow_do():
+    from PIL import Image, ImageFilter
+
+    drawn = np.pad(np.random.default_rng(0).integers(0, 256, (9, 7), np.uint8), 2)
+    for choose, kind in ((np.maximum, ImageFilter.MaxFilter), (np.minimum, ImageFilter.MinFilter)):
+        assert np.array_equal(_of_nine(choose, drawn), np.asarray(Image.fromarray(drawn).filter(kind(3)))[1:-1, 1:-1])
+
+
+def test_the_experiment_with_chinese_fonts_tests_on_fonts_that_it_does_not_train_on():
+    path = Path(__file__).parents[2] / "training" / "experiments" / "hanzi_fonts.json"
+    arguments = json.loads(path.read_text())["dataset_args"]
+    held_out = [*arguments["validation_fonts"], *arguments["test_fonts"]]
+    assert len(arguments["fonts"]) >= 8
+    assert len({*arguments["fonts"], *held_out}) == len(arguments["fonts"]) + len(held_out)
