@@ -3,10 +3,10 @@
 import json
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from text_recognizer.arguments import to_json
 from text_recognizer.errors import DataError
@@ -69,12 +69,13 @@ def _quantized(plain: Path, samples: Images) -> Path:
     """
     quantization = _package("onnxruntime.quantization")
 
+    batches = ({INPUT: batch} for batch in np.array_split(samples, -(-len(samples) // _CALIBRATION_BATCH)))
     prepared, convolutions, made = (plain.with_name(f"{name}.onnx") for name in ("prepared", "convolutions", "int8"))
     quantization.quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     quantization.quantize_static(
         str(prepared),
         str(convolutions),
-        _Batches(samples),
+        SimpleNamespace(get_next=lambda: next(batches, None)),
         op_types_to_quantize=["Conv"],
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
@@ -90,26 +91,12 @@ def _quantized(plain: Path, samples: Images) -> Path:
     return made
 
 
-class _Batches:
-    """What onnxruntime asks for samples: `get_next` until there is none."""
-
-    def __init__(self, samples: Images) -> None:
-        self._batches = iter(np.array_split(samples, -(-len(samples) // _CALIBRATION_BATCH)))
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
-
-
 def _rename(graph: Any) -> None:
     """Gives input and output of a graph names that do not depend on how many were built before."""
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
-    for value in (*graph.input, *graph.output):
-        value.name = names[value.name]
-    for node in graph.node:
-        for ends in (node.input, node.output):
-            for index, name in enumerate(ends):
-                ends[index] = names.get(name, name)
+    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+    for ends in (ends for node in graph.node for ends in (node.input, node.output)):
+        ends[:] = [names.get(name, name) for name in ends]
 
 
 def _package(name: str) -> Any:

@@ -1,6 +1,6 @@
 """SavedModel: a folder that TensorFlow Serving and any TensorFlow read without this package."""
 
-import io
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.exports.base import Images, ModelExport, Outputs
 from text_recognizer.images.character_form import INK_THRESHOLD
+from text_recognizer.images.read import png_bytes
 from text_recognizer.models.base import Model, main_output
 from text_recognizer.models.bundle import Bundle
 
@@ -77,13 +78,8 @@ class SavedModelExport(ModelExport):
             DataError: they are not.
         """
         import tensorflow as tf
-        from PIL import Image
 
-        files = []
-        for image in images:
-            file = io.BytesIO()
-            Image.fromarray(image[..., 0]).save(file, "PNG")
-            files.append(file.getvalue())
+        files = [png_bytes(image) for image in images]
         names = np.asarray(served.classes()["classes"])
         read = np.asarray(served.signatures[READ](images=tf.constant(files))["classes"])[:, 0]
         wrong = int((read != names[logits.argmax(axis=-1)]).sum())
@@ -110,8 +106,7 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
     background = (border[(count - 1) // 2] + border[count // 2]) / 2.0
     lighter, darker = tf.reduce_max(grey) - background, background - tf.reduce_min(grey)
     ink = tf.clip_by_value((grey - background) * tf.where(lighter >= darker, 1.0, -1.0) / 255.0, 0.0, 1.0)
-    is_fitted = tf.reduce_all(tf.shape(grey) == [height, width])
-    is_blank = tf.reduce_max(ink) < 8 / 255
+    is_fitted, is_blank = tf.reduce_all(tf.shape(grey) == [height, width]), tf.reduce_max(ink) < 8 / 255
 
     def centred() -> Any:
         strength = ink / tf.reduce_max(ink)
@@ -125,17 +120,12 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
         if "keep_small" in data_spec.preprocessing:
             scales = tf.minimum(scales, 1.0)
         size = tf.maximum(1, tf.cast(tf.round(tf.cast(tf.shape(box), tf.float32) * scales), tf.int32))
-        shrinks = tf.reduce_max(scales) < 1
-        resized = tf.cond(
-            shrinks,
-            lambda: tf.image.resize(box[..., None], size, "area"),
-            lambda: tf.image.resize(box[..., None], size, "bilinear"),
-        )
+        by_area, between = (partial(tf.image.resize, box[..., None], size, method) for method in ("area", "bilinear"))
+        resized = tf.cond(tf.reduce_max(scales) < 1, by_area, between)
         top, left = (height - size[0]) // 2, (width - size[1]) // 2
         padded = tf.pad(resized[..., 0], [[top, height - size[0] - top], [left, width - size[1] - left]])
         return padded / tf.reduce_max(padded)
 
-    blank = tf.zeros((height, width))
-    fitted = tf.cond(is_blank, lambda: blank, lambda: tf.cond(is_fitted, lambda: ink, centred))
+    fitted = tf.case([(is_blank, lambda: tf.zeros((height, width))), (is_fitted, lambda: ink)], default=centred)
     levels = tf.cast(tf.round(255.0 * tf.ensure_shape(fitted, (height, width))), tf.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]

@@ -4,16 +4,18 @@ Sources: "ALTO" 4.2 (Library of Congress); "PAGE" 2019-07-15 (PRImA, University 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from text_recognizer import __version__
 from text_recognizer.images.straighten import Points
+from text_recognizer.models.prediction import ReadPart
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
 
 ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+Placed = tuple[ReadPart, Box]
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -104,8 +106,39 @@ def corners(box: Box) -> Points:
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
-def confidence_text(confidence: float) -> str:
-    return f"{confidence:.4f}"
+def add_alto_words(row: Element, words: Sequence[Placed], prefix: str = "", name: str = "") -> None:
+    """Gives a TextLine its words.
+
+    Args:
+        prefix: before the names of elements, colon included.
+        name: of the line; without one, its words have none either.
+    """
+    if not words:
+        SubElement(row, f"{prefix}String", CONTENT="")  # a line must have one
+    for number, (word, box) in enumerate(words):
+        if number:
+            SubElement(row, f"{prefix}SP")
+        identity = {"ID": f"{name}_word_{number + 1}"} if name else {}
+        content = {"CONTENT": legal(word.text), "WC": f"{word.confidence:.4f}"}
+        SubElement(row, f"{prefix}String", {**identity, **content, **alto_place(box)})
+
+
+def add_page_word(
+    row: Element, name: str, word: ReadPart, box: Box, prefix: str = "", point_elements: bool = False
+) -> None:
+    """Gives a TextLine a word; `point_elements` as in versions of PAGE before 2013."""
+    part = SubElement(row, f"{prefix}Word", id=name)
+    points = {} if point_elements else {"points": page_points(corners(box))}
+    coordinates = SubElement(part, f"{prefix}Coords", points)
+    for x, y in corners(box) if point_elements else ():
+        SubElement(coordinates, f"{prefix}Point", x=str(x), y=str(y))
+    add_page_text(part, word.text, word.confidence, prefix)
+
+
+def add_page_text(element: Element, text: str, confidence: float | None, prefix: str = "") -> None:
+    sure = {} if confidence is None else {"conf": f"{confidence:.4f}"}
+    equivalent = SubElement(element, f"{prefix}TextEquiv", sure)
+    SubElement(equivalent, f"{prefix}Unicode").text = legal(text)
 
 
 def _alto_line(block: Element, name: str, line: LineOfText) -> None:
@@ -113,14 +146,7 @@ def _alto_line(block: Element, name: str, line: LineOfText) -> None:
     row = SubElement(block, "TextLine", {"ID": name, **alto_place(line.box), **baseline})
     if line.polygon:
         SubElement(SubElement(row, "Shape"), "Polygon", POINTS=_alto_points(line.polygon))
-    words = line.placed(line.prediction.words)
-    if not words:
-        SubElement(row, "String", CONTENT="")  # a line must have one
-    for number, (word, box) in enumerate(words):
-        if number:
-            SubElement(row, "SP")
-        content = {"CONTENT": legal(word.text), "WC": confidence_text(word.confidence)}
-        SubElement(row, "String", {"ID": f"{name}_word_{number + 1}", **content, **alto_place(box)})
+    add_alto_words(row, line.placed(line.prediction.words), name=name)
 
 
 def _page_line(region: Element, name: str, line: LineOfText) -> None:
@@ -129,15 +155,8 @@ def _page_line(region: Element, name: str, line: LineOfText) -> None:
     if len(line.baseline) > 1:
         SubElement(row, "Baseline", points=page_points(line.baseline))
     for number, (word, box) in enumerate(line.placed(line.prediction.words), start=1):
-        part = SubElement(row, "Word", id=f"{name}_word_{number}")
-        SubElement(part, "Coords", points=page_points(corners(box)))
-        _page_text(part, word.text, word.confidence)
-    _page_text(row, line.prediction.text, line.prediction.confidence)
-
-
-def _page_text(element: Element, text: str, confidence: float) -> None:
-    equivalent = SubElement(element, "TextEquiv", conf=confidence_text(confidence))
-    SubElement(equivalent, "Unicode").text = legal(text)
+        add_page_word(row, f"{name}_word_{number}", word, box)
+    add_page_text(row, line.prediction.text, line.prediction.confidence)
 
 
 def _alto_points(points: Points) -> str:

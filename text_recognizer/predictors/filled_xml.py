@@ -2,14 +2,14 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from text_recognizer.errors import DataError
-from text_recognizer.predictors.documents import alto_place, confidence_text, corners, legal, page_points
+from text_recognizer.predictors.documents import add_alto_words, add_page_text, add_page_word
 from text_recognizer.predictors.paragraph import Box, LineOfText
 
 # By format, what of a line holds its text, and what stands before that.
@@ -81,7 +81,9 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
         read = [lines[number] for number in region.lines]
         if region.texts and any(line is not None for line in read):
             whole = "\n".join(line.prediction.text for line in read if line is not None)
-            edits += _replaced(region, [_equivalent(region.prefix, whole, None)], text)
+            row = Element("region")
+            add_page_text(row, whole, None, region.prefix)
+            edits += _replaced(region, [tostring(row[0], encoding="unicode")], text)
     pieces, at = [], 0
     for start, end, new in sorted(edits):
         pieces += [text[at:start], new.encode()]
@@ -158,42 +160,18 @@ def _replaced(element: _Element, parts: list[str], text: bytes) -> Iterator[Edit
 
 
 def _line_parts(element: _Element, line: LineOfText, found: _Reader, unit_px: float) -> list[str]:
-    words = [(word.text, word.confidence, _in_units(box, unit_px)) for word, box in line.placed(line.prediction.words)]
+    """The children that hold a line's text."""
+    words = [(word, _in_units(box, unit_px)) for word, box in line.placed(line.prediction.words)]
     name = element.attributes.get("ID") or element.attributes.get("id") or f"line_{found.lines.index(element) + 1}"
+    row, prefix = Element("line"), element.prefix
     if found.root == "alto":
-        return list(_alto_parts(element.prefix, words))
-    return list(_page_parts(element, words, line, lambda number: _new_id(f"{name}_word_{number}", found.ids)))
-
-
-def _alto_parts(prefix: str, words: Sequence[tuple[str, float, Box]]) -> Iterator[str]:
-    if not words:
-        yield f'<{prefix}String CONTENT=""/>'
-    for number, (word, confidence, box) in enumerate(words):
-        if number:
-            yield f"<{prefix}SP/>"
-        places = "".join(f' {name}="{value}"' for name, value in alto_place(box).items())
-        yield f'<{prefix}String CONTENT={quoteattr(legal(word))} WC="{confidence_text(confidence)}"{places}/>'
-
-
-def _page_parts(
-    element: _Element, words: Sequence[tuple[str, float, Box]], line: LineOfText, new_id: Callable[[int], str]
-) -> Iterator[str]:
-    prefix = element.prefix
-    for number, (word, confidence, box) in enumerate(words, start=1):
-        points = "".join(f'<{prefix}Point x="{x}" y="{y}"/>' for x, y in corners(box))
-        coordinates = (
-            f"<{prefix}Coords>{points}</{prefix}Coords>"
-            if element.has_point_elements
-            else f'<{prefix}Coords points="{page_points(corners(box))}"/>'
-        )
-        text = _equivalent(prefix, word, confidence)
-        yield f"<{prefix}Word id={quoteattr(new_id(number))}>{coordinates}{text}</{prefix}Word>"
-    yield _equivalent(prefix, line.prediction.text, line.prediction.confidence)
-
-
-def _equivalent(prefix: str, text: str, confidence: float | None) -> str:
-    sure = "" if confidence is None else f' conf="{confidence_text(confidence)}"'
-    return f"<{prefix}TextEquiv{sure}><{prefix}Unicode>{escape(legal(text))}</{prefix}Unicode></{prefix}TextEquiv>"
+        add_alto_words(row, words, prefix)
+    else:
+        for number, (word, box) in enumerate(words, start=1):
+            identity = _new_id(f"{name}_word_{number}", found.ids)
+            add_page_word(row, identity, word, box, prefix, element.has_point_elements)
+        add_page_text(row, line.prediction.text, line.prediction.confidence, prefix)
+    return [tostring(child, encoding="unicode") for child in row]
 
 
 def _new_id(wanted: str, taken: set[str]) -> str:
