@@ -83,7 +83,7 @@ def test_a_run_can_begin_with_it_by_name():
 
 def test_it_is_small_and_names_what_it_was_trained_on():
     folder = find_bundle("line-reader").folder
-    assert sum(path.stat().st_size for path in folder.iterdir()) <= 5_000_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000  # its twin is half of it
     told = (folder / "README.md").read_text(encoding="utf-8")
     for name in ("CREMMA-AN-TestamentsDePoilus", "HN2021-Memorials_Jane_Lathrop_Stanford", "CC BY 4.0"):
         assert name in told

@@ -40,15 +40,16 @@ def rewritten(folder, content):
     return folder
 
 
-def test_the_shipped_reader_reads_without_tensorflow():
+@pytest.mark.parametrize(("bundle", "answer"), [(DEFAULT_BUNDLE, ": 7  "), ("line-reader", "7.png: ")])
+def test_the_shipped_readers_read_without_tensorflow(bundle, answer):
     code = f"""
 import sys
 from training.cli import main
-assert main(["predict", {str(IMAGES / "7.png")!r}]) == 0
+assert main(["predict", {str(IMAGES / "7.png")!r}, "--bundle", {bundle!r}]) == 0
 print(sorted({{"tensorflow", "keras", "h5py", "scipy", "onnx"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ": 7  " in done.stdout
+    assert answer in done.stdout
     assert done.stdout.endswith("[]\n")
 
 
