@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up, then train two small models and draw docs/pictures/ from their runs; some minutes. Needs chromium for the report.
+# Set up, then train two small models and run a sweep, and draw docs/pictures/ from them; some minutes. Needs chromium for
+# the report and the page.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 TEXT_RECOGNIZER_RUNS=$(mktemp -d)
@@ -7,4 +8,6 @@ export TEXT_RECOGNIZER_RUNS
 trap 'rm -rf "$TEXT_RECOGNIZER_RUNS"' EXIT
 run_experiment --experiment_group=pictures --id=characters --nowandb
 run_experiment docs/make/lines.json --id=lines --nowandb
-python docs/make/pictures.py "$TEXT_RECOGNIZER_RUNS/pictures/characters" "$TEXT_RECOGNIZER_RUNS/pictures/lines" docs/pictures
+run_sweep training/sweep_digits.yaml --jobs 2
+python docs/make/pictures.py "$TEXT_RECOGNIZER_RUNS/pictures/characters" "$TEXT_RECOGNIZER_RUNS/pictures/lines" \
+  "$TEXT_RECOGNIZER_RUNS/sweep_digits" docs/pictures

@@ -1,31 +1,54 @@
-"""Draws the pictures of the documentation from finished runs: pictures.py CHARACTERS_RUN LINES_RUN FOLDER."""
+"""Draws the pictures of the documentation from finished runs: pictures.py CHARACTERS_RUN LINES_RUN SWEEP FOLDER."""
 
 import shutil
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 import text_recognizer as tr
 from text_recognizer.experiment import assemble
+from text_recognizer.tests.browser import Browser
+from text_recognizer.tests.waiting import wait_until
+from training.tests.ui_support import served
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 COLORS = 48  # of a palette: a picture stays below 150 KB
 SHOWN_LINES, SHORTEST, ROW_PX, WIDTH_PX = 6, 18, 84, 640
 GREY, BLACK, RED = (110, 110, 110), (20, 20, 20), (190, 30, 30)
 
 
-def draw_report(run: tr.Run, path: Path) -> None:
-    """The top of a report, as a browser shows it."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        print(f"{path} is left as it is: there is no chromium to draw it with (on Debian: apt install chromium).")
+def draw_pages(run: tr.Run, sweep: Path, folder: Path) -> None:
+    """The top of a report, and the page with a sweep, some of its runs compared, and one of them."""
+    if shutil.which("chromium") is None:
+        print(
+            "the pages are left as they are: there is no chromium to draw them with (on Debian: apt install chromium)."
+        )
         return
-    page = (run.folder / "report.html").resolve().as_uri()
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu", "--window-size=720,592"]
-    subprocess.run([browser, *options, f"--screenshot={path}", page], check=True, capture_output=True)
-    _save(Image.open(path), path)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, Browser(Path(profile)) as browser:
+
+        def draw(name: str, address: str, size: tuple[int, int], ready: str) -> None:
+            browser.open("about:blank", *size)
+            browser.open(address, *size)
+            wait_until(lambda: browser.value(ready))
+            path = folder / f"{name}.png"
+            path.write_bytes(browser.picture())
+            _save(Image.open(path), path)
+
+        draw("report", (run.folder / "report.html").resolve().as_uri(), (720, 592), "true")
+        with served(sweep.parent) as page:
+            key = f"{sweep.name}/"
+            four = "&".join(f"run={key}{path.parent.name}" for path in sorted(sweep.glob("*/evaluation.json"))[:4])
+            drawn = "document.querySelectorAll('.chart canvas').length > 0"
+            draw("sweep", f"{page}#/sweep?sweep={sweep.name}", (900, 900), drawn)
+            draw("compare", f"{page}#/compare?{four}&metric=val_accuracy", (900, 620), drawn)
+            draw("run", f"{page}#/run?run={run.folder.parent.name}/{run.id}", (900, 760), drawn)
+            draw(
+                "runs",
+                f"{page}#/runs?sort=-val_accuracy",
+                (900, 420),
+                "document.querySelectorAll('tbody tr').length > 3",
+            )
 
 
 def draw_lines(run: tr.Run, path: Path) -> None:
@@ -58,6 +81,6 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    characters, lines, folder = sys.argv[1:]
-    draw_report(tr.Run(characters), Path(folder) / "report.png")
+    characters, lines, sweep, folder = sys.argv[1:]
+    draw_pages(tr.Run(characters), Path(sweep), Path(folder))
     draw_lines(tr.Run(lines), Path(folder) / "lines.png")

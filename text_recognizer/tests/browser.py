@@ -1,5 +1,6 @@
 """A headless Chromium that tests steer, over pipes: no driver, no port."""
 
+import base64
 import json
 import os
 import shutil
@@ -68,6 +69,11 @@ class Browser:
         found = self._ask("Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True})
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
+
+    def picture(self) -> bytes:
+        """What is in sight, as a PNG file."""
+        self._ask("Emulation.setScrollbarsHidden", {"hidden": True})
+        return base64.b64decode(self._ask("Page.captureScreenshot", {"format": "png"})["data"])
 
     def press(self, key: str) -> None:
         more = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "text": "\r" if key == "Enter" else ""}
