@@ -1,6 +1,8 @@
 """text-recognizer ui: runs, sweeps, devices and data in a browser."""
 
 import argparse
+import tempfile
+import threading
 from pathlib import Path
 
 from text_recognizer.errors import RunError
@@ -37,10 +39,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.folder is not None and arguments.folder.startswith("s3://"):
         from training.ui.bucket import RunCopies
 
-        with RunCopies(arguments.folder) as copies:
+        with tempfile.TemporaryDirectory(prefix="text-recognizer-runs-", ignore_cleanup_errors=True) as copied:
+            copies = RunCopies(arguments.folder, Path(copied))
             print(f"copying the runs in {copies.place.address} ...", flush=True)
             copies.refresh()
-            copies.keep_fresh()
+            threading.Thread(target=copies.keep_fresh, daemon=True).start()
             return serve(copies.folder, *how, source=copies.place.address)
     folder = runs_folder() if arguments.folder is None else Path(arguments.folder)
     if arguments.folder is not None and not folder.is_dir():

@@ -198,31 +198,28 @@ def test_the_page_shows_the_runs_in_a_bucket_and_what_comes_there_later(client, 
     upload()
     for name in ("runs/../status.json", "runs/a/../../status.json", "runs//status.json", "runs/default/one/model.h5"):
         client.put_object(Bucket=BUCKET, Key=name, Body=b"{}")
-    with RunCopies(f"s3://{BUCKET}/runs") as copies:
-        copies.refresh()
-        kept = {path.relative_to(copies.folder).as_posix() for path in copies.folder.rglob("*.*")}
-        assert kept == {f"default/one/{name}.json" for name in ("spec", "launch", "status")} | {
-            "default/one/metrics.jsonl"
-        }
-        index = Index(copies.folder, copies.place.address)
-        index.refresh()
-        assert [(key, row.value("test_accuracy")) for key, row in index.keyed()] == [("default/one", 0.75)]
-        shown = run_views.one(index, "default/one")
-        assert (shown["commands"], shown["reports"]["rows"]) == ([], [{"epoch": 1, "val_loss": 0.5}])
+    copies = RunCopies(f"s3://{BUCKET}/runs", tmp_path / "copies")
+    copies.refresh()
+    kept = {path.relative_to(copies.folder).as_posix() for path in copies.folder.rglob("*.*")}
+    assert kept == {f"default/one/{name}.json" for name in ("spec", "launch", "status")} | {"default/one/metrics.jsonl"}
+    index = Index(copies.folder, copies.place.address)
+    index.refresh()
+    assert [(key, row.value("test_accuracy")) for key, row in index.keyed()] == [("default/one", 0.75)]
+    shown = run_views.one(index, "default/one")
+    assert (shown["commands"], shown["reports"]["rows"]) == ([], [{"epoch": 1, "val_loss": 0.5}])
 
-        metrics = copies.folder / "default" / "one" / "metrics.jsonl"
-        seen = metrics.stat().st_ino
-        run.log({"epoch": 2, "val_loss": 0.25})
-        upload()
-        copies.refresh()
-        assert (metrics.read_bytes(), metrics.stat().st_ino) == ((run.folder / "metrics.jsonl").read_bytes(), seen)
+    metrics = copies.folder / "default" / "one" / "metrics.jsonl"
+    seen = metrics.stat().st_ino
+    run.log({"epoch": 2, "val_loss": 0.25})
+    upload()
+    copies.refresh()
+    assert (metrics.read_bytes(), metrics.stat().st_ino) == ((run.folder / "metrics.jsonl").read_bytes(), seen)
 
-        for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
-            client.delete_object(Bucket=BUCKET, Key=entry["Key"])
-        copies.refresh()
-        index.refresh()
-        assert index.keyed() == []
-    assert not copies.folder.exists()
+    for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    copies.refresh()
+    index.refresh()
+    assert index.keyed() == []
 
 
 def test_a_bucket_that_cannot_be_read_is_told_before_the_page_is_served(client, capsys):

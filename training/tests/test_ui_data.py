@@ -52,7 +52,7 @@ def test_samples_have_their_pictures_the_worst_first_with_the_edits_marked(root,
     picture = client.get("/api/picture", params={"run": "default/one", "position": 0})
     assert Image.open(io.BytesIO(picture.content)).size == (64, 64)
     for wrong in ({"position": 9999}, {"position": "x"}, {"position": 0, "split": "../x"}):
-        assert client.get("/api/picture", params={"run": "default/one", **wrong}).status_code == 404
+        assert client.get("/api/picture", params={"run": "default/one", **wrong}).status_code == 400
 
 
 def test_no_picture_stands_beside_what_it_is_not_of(root, client):

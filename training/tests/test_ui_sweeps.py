@@ -1,6 +1,7 @@
 """The page of a sweep says what the commands say of it, tells only what changed, and steers with its token."""
 
 import json
+import shutil
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from text_recognizer.tests.waiting import wait_until
 from training.cli import main as text_recognizer
 from training.tests.sweep_support import SPACE, MadeUpExecutor, sweep_of
 from training.tests.ui_support import client_of, page_of, served
+from training.ui.index import key_below
 from training.ui.sweep_views import SweepFeed
 
 STOPPED = {
@@ -117,6 +119,7 @@ def test_a_sweep_that_cannot_be_read_says_why(root, tmp_path):
     assert "leads out of" in client.get("/api/sweep", params={"sweep": "linked"}).json()["error"]
 
 
+HOSTILE = "<img src=x onerror=alert(1)>"
 NAMELESS = """[...document.querySelectorAll("a, button, input, select, [role=region], [role=img], meter")].filter(
   (one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML)"""
 
@@ -129,7 +132,9 @@ def browser(tmp_path):
 
 def test_every_view_is_shown_without_a_complaint_or_an_element_without_a_name(root, browser):
     run = quote(next(path.parent for path in root.glob("digits/*/spec.json")).relative_to(root).as_posix())
-    views = ("runs", "sweeps", "sweep?sweep=digits", f"run?run={run}", f"compare?run={run}", "devices", "data")
+    shutil.copytree(root / run, root / "other" / HOSTILE)
+    both = f"run={quote(key_below(root, root / 'other' / HOSTILE))}&run={run}"
+    views = ("runs", "sweeps", "sweep?sweep=digits", f"run?{both}", f"compare?{both}", "devices", "data")
     with served(root) as address:
         for width in (1280, 400):
             for view in views:
@@ -138,6 +143,7 @@ def test_every_view_is_shown_without_a_complaint_or_an_element_without_a_name(ro
                 wait_until(lambda: browser.value("!!document.querySelector('main h1')"))
                 assert browser.value("document.querySelector('main h1').textContent") != "This cannot be shown", view
                 assert browser.value(NAMELESS) == [], view
+                assert browser.value("document.querySelector('img[src=x]')") is None, view
                 assert browser.value("document.documentElement.scrollWidth <= innerWidth"), view
         asked = [url for url in browser.requested if not url.startswith((address, "data:", "about:"))]
     assert (browser.complaints, asked) == ([], [])

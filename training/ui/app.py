@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.wording import received
@@ -28,8 +29,6 @@ if TYPE_CHECKING:  # each view is imported by who asks for it first: the page it
     from training.ui.device_views import Devices
     from training.ui.sweep_views import Sweeps, SweepView
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "LICENSE": "text/plain"}
-STYLE = "style.css"  # the reports have it too
 _MOST_BODY = 10_000
 FIRST_S = 0.3  # for reading new runs before the first rows are shown
 Answer = Callable[[Request], Any]
@@ -70,16 +69,17 @@ class Page:
             "sweeps": lambda _: self._sweeps().table(),
             "sweep": lambda request: self._sweep(request).described(),
             "devices": lambda _: self.devices.described(),
+            "picture": self.picture,
             "data": self.data,
             "dataset": self.dataset,
             "importance": lambda request: self._sweep(request).importance(),
         }
-        routes = [Route(f"/api/{name}", partial(_answer, answer)) for name, answer in answers.items()]
+        routes: list[BaseRoute] = [Route(f"/api/{name}", partial(_answer, answer)) for name, answer in answers.items()]
         actions: dict[str, Callable[[dict[str, Any]], Any]] = {"stop": self.stop, "steer": self.steer}
         routes += [Route(f"/api/{name}", partial(_act, act), methods=["POST"]) for name, act in actions.items()]
-        routes.append(Route("/api/picture", partial(_picture, self.picture)))
         routes.append(Route("/api/events", self.events))
-        routes += [Route("/", self.front), *(Route(f"/{name}", partial(_static, name)) for name in _static_files())]
+        routes += [Route("/", self.front), Route("/style.css", _style)]
+        routes.append(Mount("/", StaticFiles(packages=[("training.ui", "static")])))
         return Guarded(Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found}), self.guard)
 
     def _fresh(self) -> Index:
@@ -169,7 +169,7 @@ class Page:
 
     async def front(self, request: Request) -> Response:
         """The one page. Its token goes only to who was let in."""
-        html = _content("index.html").decode().replace("{{ token }}", self.guard.token)
+        html = _content("training.ui", "static/index.html").decode().replace("{{ token }}", self.guard.token)
         response = Response(html, media_type="text/html")
         if self.guard.opens(request.url.query):
             response.set_cookie(COOKIE, self.guard.token, httponly=True, samesite="strict")
@@ -203,8 +203,13 @@ class Guarded:
 
 async def _answer(answer: Answer, request: Request) -> Response:
     """What a function of the disk says, or the sentence that it is refused with."""
+
+    def answered() -> Response:
+        value = answer(request)
+        return Response(value, media_type="image/png") if isinstance(value, bytes) else _json(value)
+
     try:
-        return await asyncio.to_thread(lambda: _json(answer(request)))
+        return await asyncio.to_thread(answered)
     except (TextRecognizerError, OSError) as error:
         return _json({"error": str(error)}, 400)
 
@@ -224,30 +229,17 @@ async def _act(act: Callable[[dict[str, Any]], Any], request: Request) -> Respon
     return await _answer(lambda _: act(asked), request)
 
 
-async def _picture(picture: Callable[[Request], bytes], request: Request) -> Response:
-    try:
-        return Response(await asyncio.to_thread(picture, request), media_type="image/png")
-    except (TextRecognizerError, OSError, ValueError) as error:
-        return _json({"error": str(error)}, 404)
-
-
-async def _static(name: str, _: Request) -> Response:
-    return Response(_content(name), media_type=_TYPES[name.rpartition(".")[2]])
+async def _style(_: Request) -> Response:
+    """The style of the reports, which the page has too."""
+    return Response(_content("evaluation", "templates/style.css"), media_type="text/css")
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
     return _json({"error": f"there is nothing at {request.url.path}."}, 404)
 
 
-def _static_files() -> list[str]:
-    top = importlib.resources.files("training.ui") / "static"
-    names = [f"{prefix}{entry.name}" for prefix in ("", "vendor/") for entry in (top / prefix).iterdir()]
-    return [STYLE, *(name for name in names if name.rpartition(".")[2] in _TYPES and name != "index.html")]
-
-
-def _content(name: str) -> bytes:
-    package, folder = ("evaluation", "templates") if name == STYLE else ("training.ui", "static")
-    return (importlib.resources.files(package) / folder).joinpath(name).read_bytes()
+def _content(package: str, name: str) -> bytes:
+    return importlib.resources.files(package).joinpath(name).read_bytes()
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -2,11 +2,9 @@
 
 import contextlib
 import sys
-import tempfile
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 
 from text_recognizer.errors import DataError
 from text_recognizer.promoted.object_store import Place
@@ -26,25 +24,14 @@ SHOWN = {
 class RunCopies:
     """Copies what the page shows of runs; models and checkpoints stay where they are.
 
-    Args:
-        address: s3://bucket or s3://bucket/prefix.
     Raises:
-        SpecError: it is no such address.
+        SpecError: the address is not s3://bucket or s3://bucket/prefix.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, folder: Path) -> None:
         self.place = Place(address, "runs are read from")
-        self._temporary = tempfile.TemporaryDirectory(prefix="text-recognizer-runs-")
-        self.folder = Path(self._temporary.name)
+        self.folder = folder
         self._copied: dict[str, str] = {}
-        self._over = threading.Event()
-
-    def __enter__(self) -> "RunCopies":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
-        self._temporary.cleanup()
 
     def refresh(self) -> int:
         """Copies what is new or has changed, and removes what is gone; the number of files there.
@@ -65,11 +52,9 @@ class RunCopies:
         return len(found)
 
     def keep_fresh(self) -> None:
-        """Refreshes from time to time until this is closed."""
-        threading.Thread(target=self._keep_fresh, daemon=True).start()
-
-    def _keep_fresh(self) -> None:
-        while not self._over.wait(EVERY_S):
+        """Refreshes from time to time, for as long as this process lives."""
+        while True:
+            time.sleep(EVERY_S)
             try:
                 self.refresh()
             except (DataError, OSError) as error:

@@ -164,12 +164,13 @@ def _records(run: Run) -> dict[str, Any]:
 def _files(row: RunRow) -> dict[str, Any]:
     if row.state == "damaged":
         return {"reports": {"rows": [], "cursor": str(Cursor())}, "log": {"text": "", "cursor": str(Cursor())}}
-    metrics = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
     log = read_tail(row.folder / "log.txt", Cursor(), LOG_BYTES)
-    return {
-        "reports": {"rows": reports(metrics), "cursor": str(metrics.cursor)},
-        "log": {"text": text_of(log), "cursor": str(log.cursor)},
-    }
+    return {"reports": _reports(row), "log": {"text": text_of(log), "cursor": str(log.cursor)}}
+
+
+def _reports(row: RunRow) -> dict[str, Any]:
+    tail = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
+    return {"rows": reports(tail), "cursor": str(tail.cursor)}
 
 
 def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
@@ -185,10 +186,8 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
         raise RunError(str(damaged.damage))
     runs = []
     for key, row in zip(keys, rows, strict=True):
-        tail = read_tail(row.folder / "metrics.jsonl", Cursor(), whole_lines=True)
-        curves = {"rows": reports(tail), "cursor": str(tail.cursor)}
         found = _told(lambda row=row: figures(Run(row.folder).read_json("evaluation.json")))  # type: ignore[misc]
-        runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": curves, "figures": found})
+        runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": _reports(row), "figures": found})
     from training.commands.runs import compared
 
     said = compared(rows)
@@ -196,10 +195,8 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
         said[part] = {name: [shown(name, value) for value in values] for name, values in said[part].items()}
     return {
         "runs": runs,
-        "differing": said["differing"],
-        "metrics": said["metrics"],
         "test": said["in_words"],
-        "changes": said["changes"],
+        **{name: said[name] for name in ("differing", "metrics", "changes")},
     }
 
 

@@ -79,19 +79,18 @@ def picture(row: RunRow, position: int, split: str = "test") -> bytes:
     Raises:
         TextRecognizerError: there is none, or why it cannot be had.
     """
+    from text_recognizer.images.read import png_bytes
+
     if split not in SPLIT_NAMES:
         raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(split)}")
     samples = prepared_split(dataset_of(row), split)
     if not 0 <= position < len(samples):
         raise DataError(f"the {split} split has {len(samples)} samples. Received: {position}.")
-    return png_of(samples, position)
-
-
-def png_of(split: Split, position: int) -> bytes:
-    from text_recognizer.images.read import png_bytes
-
     with _one_at_a_time:
-        image = split.image(position)
+        try:
+            image = samples.image(position)
+        except ValueError as error:
+            raise DataError(f"the picture {position} of the {split} split cannot be read: {error}") from error
     return png_bytes(image, max(1, HEIGHT_PX // image.shape[0]))
 
 
