@@ -1,7 +1,7 @@
-"""Sixteen short trials, two at a time, against the usual ways to run them; the peers get environments for themselves.
+"""Sixteen short trials, two at a time, against the usual ways to run them.
 
 Each trial trains an mlp for one epoch on the digits of scikit-learn. Peers: a shell loop of `python train.py`, Optuna
-with a subprocess a trial, Ray Tune with fresh processes, Ray Tune with reused actors.
+with a subprocess a trial, and, in an environment for it alone, Ray Tune with fresh processes and with reused actors.
 """
 
 import json
@@ -14,14 +14,11 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from text_recognizer.settings import REPOSITORY, data_folder
-from training.benchmarks.figures import Figure
-from training.benchmarks.shared_memory import smaps_mb
+from training.benchmarks.harness import Figure, memory_mb, own_folder
 
 TRIALS, JOBS, ROUNDS = 16, 2, 3
 
@@ -90,127 +87,91 @@ assert len(results) == TRIALS and not results.errors
 ray.shutdown()
 """
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What one way of running the trials took.
-
-    Args:
-        cpu_s: of all processes that were waited for; 0 where they are not our descendants.
-        peak_pss_mib: proportional memory of all processes below, at its highest.
-    """
-
-    wall_s: float
-    cpu_s: float
-    peak_pss_mib: float
+# What a way of running the trials took: wall and processor seconds, and the memory of all its processes at its highest.
+Cost = tuple[float, float, float]
+GOALS = {"shell loop": 3.5, "Optuna, subprocesses": 3.5, "Ray Tune": 5.0, "Ray Tune, reuse_actors": 1.7}
 
 
-def measure() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        optuna, ray = _environment("optuna", ["optuna>=5,<6"]), _environment("ray", ["ray[tune]==2.60.*"])
-        ways = _ways(place, optuna, ray)
+def many_trials() -> list[Figure]:
+    """Sixteen short trials, against a shell loop, Optuna and Ray Tune."""
+    ray = str(_environment_of_ray())
+    with own_folder() as place:
+        commands = {"run_sweep": [sys.executable, "-m", "training.run_sweep", "trials.json", f"--jobs={JOBS}"]}
+        commands["run_sweep"] += ["--nowandb", "--gpu=none"]
+        shell = f"seq 0 {TRIALS - 1} | xargs -P {JOBS} -I SEED {sys.executable} train.py SEED"
+        ways = [["sh", "-c", shell], [sys.executable, "optuna_trials.py"]]
+        commands |= zip(GOALS, [*ways, [ray, "ray_trials.py", "fresh"], [ray, "ray_trials.py", "reuse"]], strict=True)
+        _write_programs(place)
         # They take turns, so that a slow minute of the machine hits all of them.
-        rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
-    return _figures({name: [costs[name] for costs in rounds] for name in ways})
+        rounds = [{name: _cost(command, place) for name, command in commands.items()} for _ in range(ROUNDS)]
+    median = {
+        name: [statistics.median(values) for values in zip(*(costs[name] for costs in rounds), strict=True)]
+        for name in commands
+    }
+    wall_s, cpu_s, memory = median["run_sweep"]
+    _, shell_cpu_s, shell_memory = median["shell loop"]
+    return [
+        *(
+            Figure(f"{TRIALS} trials: {name} / run_sweep", median[name][0], wall_s, "s", f">= {goal}")
+            for name, goal in GOALS.items()
+        ),
+        Figure("CPU a trial: shell loop / run_sweep", shell_cpu_s / TRIALS, cpu_s / TRIALS, "s", ">= 4.5"),
+        Figure("peak memory: run_sweep / shell loop", memory, shell_memory, "MB PSS"),
+    ]
 
 
-def _ways(place: Path, optuna: Path, ray: Path) -> dict[str, Callable[[], Cost]]:
+def _write_programs(place: Path) -> None:
     (place / "train.py").write_text(TRAIN)
     (place / "optuna_trials.py").write_text(f"TRIALS, JOBS = {TRIALS}, {JOBS}\n{OPTUNA}")
     temporary = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # Ray's socket paths must be short
     facts = f"TRIALS, JOBS, FOLDER, TEMPORARY = {TRIALS}, {JOBS}, {str(place)!r}, {temporary!r}\n"
     (place / "ray_trials.py").write_text(facts + RAY)
-    spec = {
-        "dataset": "DigitsDataset",
-        "model": "CharacterModel",
-        "network": "mlp",
-        "train_args": {"epochs": 1, "batch_size": 64},
-    }
-    experiments = [{**spec, "seed": seed} for seed in range(TRIALS)]
+    spec = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
+    train_args = {"epochs": 1, "batch_size": 64}
+    experiments = [{**spec, "train_args": train_args, "seed": seed} for seed in range(TRIALS)]
     (place / "trials.json").write_text(json.dumps({"experiment_group": "trials", "experiments": experiments}))
-    shell = f"seq 0 {TRIALS - 1} | xargs -P {JOBS} -I SEED {optuna} train.py SEED"
-    sweep = [sys.executable, "-m", "training.run_sweep", "trials.json", "--jobs", str(JOBS), "--nowandb", "--gpu=none"]
-
-    def ours() -> Cost:
-        shutil.rmtree(place / "runs", ignore_errors=True)
-        return _cost(sweep, place, {"PYTHONPATH": str(REPOSITORY), "TEXT_RECOGNIZER_RUNS": str(place / "runs")})
-
-    return {
-        "run_sweep": ours,
-        "shell loop": lambda: _cost(["sh", "-c", shell], place),
-        "Optuna, subprocesses": lambda: _cost([str(optuna), "optuna_trials.py"], place),
-        "Ray Tune": lambda: _cost([str(ray), "ray_trials.py", "fresh"], place),
-        "Ray Tune, reuse_actors": lambda: _cost([str(ray), "ray_trials.py", "reuse"], place),
-    }
 
 
-def _figures(costs: dict[str, list[Cost]]) -> list[Figure]:
-    def median(name: str, what: str) -> float:
-        return float(statistics.median(getattr(cost, what) for cost in costs[name]))
-
-    wall = median("run_sweep", "wall_s")
-    goals = {"shell loop": 3.5, "Optuna, subprocesses": 3.5, "Ray Tune": 5.0, "Ray Tune, reuse_actors": 1.7}
-    figures = [
-        Figure(f"{TRIALS} trials: {name} / run_sweep", median(name, "wall_s"), wall, "s", f">= {goal}")
-        for name, goal in goals.items()
-    ]
-    ours_cpu, shell_cpu = median("run_sweep", "cpu_s") / TRIALS, median("shell loop", "cpu_s") / TRIALS
-    ours_memory, shell_memory = median("run_sweep", "peak_pss_mib"), median("shell loop", "peak_pss_mib")
-    return [
-        *figures,
-        Figure("CPU a trial: shell loop / run_sweep", shell_cpu, ours_cpu, "s", ">= 4.5"),
-        Figure("peak memory: run_sweep / shell loop", ours_memory, shell_memory, "MiB PSS", "<= 1.0"),
-    ]
-
-
-def _environment(name: str, packages: list[str]) -> Path:
-    """The Python of an environment with what a peer needs, made once in the data folder."""
-    folder = data_folder() / "benchmark_environments" / name
+def _environment_of_ray() -> Path:
+    """The Python of an environment with Ray Tune, made once in the data folder."""
+    folder = data_folder() / "benchmark_environments" / "ray"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
-        constraints = REPOSITORY / "constraints.txt"
-        base = ["tensorflow-cpu", "keras", "scikit-learn"]
-        install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints), *base, *packages]
+        options = ["--quiet", "--constraint", str(REPOSITORY / "constraints.txt")]
+        packages = ["tensorflow-cpu", "keras", "scikit-learn", "ray[tune]==2.60.*"]
+        install = [str(python), "-m", "pip", "install", *options, *packages]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "ready").touch()
     return python
 
 
-def _cost(command: list[str], folder: Path, environ: dict[str, str] | None = None) -> Cost:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, **(environ or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+def _cost(command: list[str], folder: Path) -> Cost:
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     with ThreadPoolExecutor(1) as watching:
-        peak = watching.submit(_peak_pss_mib, process)
+        peak = watching.submit(_peak_pss_mb, process)
         _, errors = process.communicate()
         wall_s = time.perf_counter() - started
     assert process.returncode == 0, errors.decode(errors="replace")[-3000:]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall_s, cpu_s, peak.result())
+    return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak.result()
 
 
-def _peak_pss_mib(process: "subprocess.Popen[bytes]") -> float:
+def _peak_pss_mb(process: "subprocess.Popen[bytes]") -> float:
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, sum(smaps_mb(pid, "Pss") for pid in _descendants(process.pid)) * 1e6 / 2**20)
+        peak = max(peak, sum(memory_mb(pid, "Pss") for pid in _descendants(process.pid)))
         time.sleep(0.3)
     return peak
 
 
 def _descendants(root: int) -> list[int]:
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
-                continue
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in map(str.split, listed.splitlines())}
     found = [root]
     for pid in found:
         found += [child for child, parent in parents.items() if parent == pid]

@@ -1,19 +1,31 @@
-"""Training through run_experiment, tracking on, against Keras alone on the same images."""
+"""Training through run_experiment, tracking on, against Keras alone on the same images; and the memory of several."""
 
-import tempfile
-from collections.abc import Callable, Mapping
+import gzip
+import hashlib
+import json
+import os
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from training.benchmarks.figures import Figure, medians, python, training_speed
-from training.benchmarks.made_data import write_emnist_like
+import numpy as np
+from numpy.typing import NDArray
 
-ROUNDS = 3
-TRAIN, TEST = 60_000, 1_000
-EPOCHS = 10
-BATCH_SIZE = 256
+from training.benchmarks.harness import Figure, medians, memory_mb, own_folder, python
 
-BASELINE = """
+TRAIN, EPOCHS, BATCH_SIZE = 60_000, 10, 256
+LINE_BATCH_SIZE, LINE_EPOCHS = 16, 4
+LINES_ARGS = {"num_texts": 200, "height": 40, "noise": ["gaussian"], "validation_fraction": 0.02}
+READERS, IMAGES = 4, 1_370_000  # of 784 bytes: 1 GB
+
+KERAS_ALONE = """
 import sys
 import time
 import numpy as np
@@ -53,15 +65,84 @@ def fit_on_floats():
     network.fit(images, labels[:steps * {batch}], batch_size={batch}, verbose=0)
     return steps * {batch} / (time.perf_counter() - started)
 """
+BARE_LINE_LOOP = """
+import time
+import keras
+import numpy as np
+import tensorflow as tf
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
+from text_recognizer.models.line_ctc import ctc_loss
+from text_recognizer.models.line_ctc import LineModelCtc
+from text_recognizer.networks.line_reader import LineReader
+from training.attempts.batches import BucketedOrder
+
+tf.config.experimental.enable_op_determinism()
+dataset = RenderedLinesDataset(**{dataset_args})
+dataset.prepare()
+split = dataset.split("train")
+order = BucketedOrder(split.widths, {batch}, seed=0)
+keras.utils.set_random_seed(0)
+model = LineModelCtc(dataset.data_spec, LineReader())
+network = model.keras_model
+optimizer = keras.optimizers.Adam()
+variables = network.trainable_variables
+optimizer.build(variables)
+
+def train_step(image, width, label, label_length):
+    with tf.GradientTape() as tape:
+        outputs = network(image, training=True)
+        frames = model.network.frames(width)
+        loss = tf.reduce_mean(ctc_loss(label, outputs["logits"], label_length, frames))
+        loss += 0.1 * tf.reduce_mean(ctc_loss(label, outputs["shortcut"], label_length, frames))
+    optimizer.apply(tape.gradient(loss, variables), variables)
+    return loss
+
+vector = tf.TensorSpec((None,), tf.int32)
+train_step = tf.function(train_step, autograph=False, input_signature=[
+    tf.TensorSpec((None, 40, None, 1), tf.uint8), vector, tf.TensorSpec((None, None), tf.int32), vector])
+
+def train(epoch):
+    seen = 0
+    started = time.perf_counter()
+    for step in range(epoch * order.batches_per_pass, (epoch + 1) * order.batches_per_pass):
+        batch = model.arranged(split.batch(order.positions(step)))
+        float(train_step(**batch))
+        seen += len(batch["image"])
+    return seen / (time.perf_counter() - started)
+
+print(np.median([train(epoch) for epoch in range({epochs})][{epochs} // 2:]))
+"""
+IMPORTS = """
+import sys
+import numpy
+from text_recognizer.datasets.characters.emnist import EmnistDataset
+from training.attempts.batches import BatchOrder
+"""
+PREPARE = f"{IMPORTS}dataset = EmnistDataset()\ndataset.prepare()\n"
+READ = f"""{PREPARE}
+split = dataset.split("train")
+order = BatchOrder(len(split), 256, seed={{}})
+for step in range(order.batches_per_pass):  # one whole pass, as an epoch reads it
+    split.batch(order.positions(step))
+"""
 
 
-def measure() -> list[Figure]:
+def training_speed() -> list[Figure]:
+    """Steps a second, against a bare Keras loop and against fit on float arrays."""
     figures = []
-    with tempfile.TemporaryDirectory() as folder:
-        environ = write_emnist_like(Path(folder), TRAIN, TEST)
+    with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, TRAIN)):
         for network, module, steps in (("Mlp", "mlp", 10_000), ("Lenet", "lenet", 40)):
-            code = BASELINE.format(network=network, module=module, steps=steps, batch=BATCH_SIZE)
-            ours, bare, floats = medians(ROUNDS, *_measurements(_spec(module, steps), code, environ))
+            code = KERAS_ALONE.format(network=network, module=module, steps=steps, batch=BATCH_SIZE)
+            per_epoch = min(steps, int(TRAIN * 0.9) // BATCH_SIZE)
+            parts = {"dataset": "EmnistDataset", "model": "CharacterModel", "network": module}
+            train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": per_epoch}
+            spec = {**parts, "dataset_args": {"mapping": "fsdl"}, "train_args": train_args}
+            ours, bare, floats = medians(
+                3,
+                lambda spec=spec: _images_a_second(spec),  # type: ignore[misc]
+                lambda code=code: _last_number(f"{code}print(bare_loop())"),  # type: ignore[misc]
+                lambda code=code: _last_number(f"{code}print(fit_on_floats())"),  # type: ignore[misc]
+            )
             what = f"{module}, batch {BATCH_SIZE}"
             figures.append(Figure(f"{what}: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"))
             if module == "mlp":
@@ -69,25 +150,84 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _measurements(spec: Mapping[str, Any], code: str, environ: Mapping[str, str]) -> list[Callable[[], float]]:
-    """Images a second of run_experiment, of a bare loop, and of fit."""
+def line_training_speed() -> list[Figure]:
+    """Training a reader of lines, against a bare loop over the same batches."""
+    parts = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc", "network": "line_reader"}
+    train_args = {"batch_size": LINE_BATCH_SIZE, "epochs": LINE_EPOCHS}
+    spec = {**parts, "dataset_args": LINES_ARGS, "train_args": train_args}
+    code = BARE_LINE_LOOP.format(dataset_args=LINES_ARGS, batch=LINE_BATCH_SIZE, epochs=LINE_EPOCHS)
+    with own_folder():
+        ours, bare = medians(3, lambda: _images_a_second(spec), lambda: _last_number(code))
+    what = f"line_reader, batch {LINE_BATCH_SIZE}: step of run_experiment / of a bare loop"
+    batch_ms = 1000 * LINE_BATCH_SIZE
+    return [Figure(what, batch_ms / ours, batch_ms / bare, "ms a step", "<= 1.05")]
 
-    def baseline(which: str) -> float:
-        return float(python(["-c", f"{code}print({which}())"], environ).splitlines()[-1])
 
-    return [
-        lambda: training_speed(spec, environ),
-        lambda: baseline("bare_loop"),
-        lambda: baseline("fit_on_floats"),
-    ]
+def shared_memory() -> list[Figure]:
+    """The memory of four readers of one 1 GB store, against the size of the store."""
+    with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, IMAGES)):
+        python("-c", PREPARE)
+        store = next(folder.glob("data/processed/*/train.images.npy"))
+        size_mb = store.stat().st_size / 1e6
+        *readers, idle = [_started(code) for code in [*map(READ.format, range(READERS)), IMPORTS]]
+        time.sleep(0.2)
+        mapped = sum(_store_pss_mb(reader.pid, str(store)) for reader in readers)
+        private = [memory_mb(one.pid, "Private_Clean", "Private_Dirty") for one in (*readers, idle)]
+        for process in (*readers, idle):
+            process.communicate()
+    # The mapped pages of the store, shared by all, and whatever the readers hold privately beyond an idle process.
+    together = mapped + max(0.0, sum(private[:-1]) - READERS * private[-1])
+    return [Figure(f"memory of {READERS} readers / size of the store", together, size_mb, "MB", "<= 1.1")]
 
 
-def _spec(network: str, steps: int) -> dict[str, Any]:
-    steps_per_epoch = min(steps, int(TRAIN * 0.9) // BATCH_SIZE)
-    return {
-        "dataset": "EmnistDataset",
-        "dataset_args": {"mapping": "fsdl"},
-        "model": "CharacterModel",
-        "network": network,
-        "train_args": {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": steps_per_epoch},
-    }
+def _images_a_second(spec: Mapping[str, Any]) -> float:
+    """Of the later epochs of run_experiment, once everything is compiled and started."""
+    python("-m", "training.run_experiment", json.dumps(spec), "--gpu=none", "--wandb=offline")
+    newest = max(Path(os.environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
+    rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]
+    speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
+    return float(statistics.median(speeds[len(speeds) // 2 :]))
+
+
+def _last_number(code: str) -> float:
+    return float(python("-c", code).split()[-1])
+
+
+def _write_emnist_like(folder: Path, train: int) -> str:
+    """Writes made-up images in the files of EMNIST, and the registry that names them; its path."""
+    random = np.random.default_rng(0)
+    tables = ['[emnist]\ntitle = "made up"\n']
+    for part, count in (("train", train), ("test", 1_000)):
+        labels = np.arange(count, dtype=np.int64) % 62
+        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        images[np.arange(count), labels % 28, labels // 28] = 255
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+            path = folder / f"emnist-byclass-{part}-{kind}-ubyte.gz"
+            path.write_bytes(_idx(array))
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            about = f'url = "{path.as_uri()}"\nfilename = "{path.name}"\nsha256 = "{digest}"\n'
+            tables.append(f"[[emnist.files]]\n{about}")
+    (folder / "metadata.toml").write_text("\n".join(tables), encoding="utf-8")
+    return str(folder / "metadata.toml")
+
+
+def _idx(array: NDArray[np.uint8]) -> bytes:
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return gzip.compress(header + array.tobytes(), compresslevel=0)
+
+
+def _started(code: str) -> "subprocess.Popen[bytes]":
+    """A process that has done its work and waits for the end of its input."""
+    command = [sys.executable, "-c", f"{code}\nprint('read', flush=True)\nsys.stdin.read()"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"read\n"
+    return process
+
+
+def _store_pss_mb(pid: int, path: str) -> float:
+    """This process's proportional share of the store's pages in memory."""
+    smaps = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8")
+    mappings = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", smaps, flags=re.MULTILINE)
+    found = [one for one in mappings if one.partition("\n")[0].endswith(path)]
+    return sum(int(number) for one in found for number in re.findall(r"^Pss: +(\d+)", one, re.MULTILINE)) * 1024 / 1e6

@@ -1,0 +1,196 @@
+"""Lines of text: found on pages, decoded, read, measured; against budgets."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.decoding.beam import beam_search
+from text_recognizer.decoding.edits import LineErrors
+from text_recognizer.decoding.greedy import greedy_labels, softmax
+from text_recognizer.decoding.language_model import CharacterLanguageModel
+from text_recognizer.models.bundle import write_bundle
+from text_recognizer.models.line_ctc import LineModelCtc
+from text_recognizer.networks.line_reader import LineReader
+from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.spec import ExperimentSpec
+from training.benchmarks.harness import Figure, medians, own_folder, seconds
+
+PAGES = Path("data/testaments/pages.json")
+MEASURED, CHARACTERS = 10_000, 45
+FRAMES, BEAM_WIDTH, DECODED = 128, 25, 64
+# Classes; the budget of a line in milliseconds; how many lines TensorFlow is given; by how much what is there stands
+# out, so that a frame has three to eight characters above a thousandth, as real readers of 80 to 94 classes have.
+CASES = ((98, 5.0, 16, 10.5), (3790, 10.0, 2, 12.0))
+READ, BATCHED_MS, FIRST_MS = 128, 10.0, 30.0
+
+
+def line_finding() -> list[Figure]:
+    """Lines found without training on the test pages of a list, against a wanted F1 and a second a page."""
+    from evaluation.found_lines import found_lines
+    from text_recognizer.datasets.pages.page_list import PageListDataset
+    from text_recognizer.layout.find_lines import find_lines
+
+    if not PAGES.exists():
+        print(f"skipped: {PAGES} is not on this machine")
+        return []
+    dataset = PageListDataset(str(PAGES), writer_pattern=r"^\w+?_\d+")
+    dataset.prepare()
+    began = time.process_time()
+    found = found_lines(dataset.split("test"), find_lines)
+    page_s = (time.process_time() - began) / len(found.pages)
+    for page in found.pages:
+        print(f"{page.page}: {page.matched} of {page.annotated} lines, {page.found} found")
+    print(f"F1 {found.f1:.3f}, precision {found.precision:.3f}, recall {found.recall:.3f}")
+    return [
+        Figure("F1 of lines on test pages / wanted", found.f1, 0.8, "", ">= 1"),
+        Figure("finding the lines of a page / budget", page_s, 1.0, "s"),
+    ]
+
+
+def line_metrics() -> list[Figure]:
+    """Error rates of ten thousand lines with intervals and confusions, against a budget."""
+    from evaluation.intervals import rate_intervals
+    from evaluation.lines import confusions
+
+    texts, readings = _made_pairs()
+    groups = [f"hand {index % 200}" for index in range(MEASURED)]
+
+    def measure(most: int, groups: list[str] | None) -> None:
+        rate_intervals(LineErrors.of(texts[:most], readings[:most]).parts, groups)
+        confusions(texts[:most], readings[:most])
+
+    measure(10, groups[:10])  # imports
+    ways = (None, groups)
+    by_line, by_hand = medians(5, *(partial(seconds, partial(measure, MEASURED, one)) for one in ways))
+    what = f"{MEASURED:,} lines: CER, WER, SER, confusions, intervals"
+    return [
+        Figure(f"{what} over lines / budget", by_line, 0.3, "s"),
+        Figure(f"{what} over hands / budget", by_hand, 0.3, "s"),
+    ]
+
+
+def _made_pairs() -> tuple[list[str], list[str]]:
+    """Texts, and readings with every tenth character wrong, left out or doubled."""
+    random = np.random.default_rng(0)
+    letters = np.array(list("eeeeetttaaooiinnsshhrrdlcumwfgypbvk     "))
+    lengths = random.integers(CHARACTERS // 2, CHARACTERS * 3 // 2, MEASURED)
+    texts = ["".join(random.choice(letters, length)) for length in lengths]
+    readings = []
+    for text in texts:
+        kinds = random.choice(4, len(text), p=[0.9, 0.04, 0.03, 0.03]).tolist()
+        readings.append("".join((one, "x", "", one + one)[kind] for one, kind in zip(text, kinds, strict=True)))
+    return texts, readings
+
+
+def line_decoding() -> list[Figure]:
+    """Beam search of 25 prefixes, with and without a language model, against its budget a line and TensorFlow's."""
+    figures = []
+    for classes, budget_ms, few, peak in CASES:
+        logits = _made_outputs(DECODED, classes, peak)
+        ours, listening, greedy, theirs = medians(
+            3,
+            partial(_ms_a_line, _ours, logits),
+            partial(_ms_a_line, partial(_ours, language=_made_language(classes)), logits),
+            partial(_ms_a_line, lambda some: greedy_labels(some, np.full(len(some), FRAMES)), logits),
+            partial(_ms_a_line, _theirs, logits[:few]),
+        )
+        what = f"beam {BEAM_WIDTH}, {FRAMES} frames, {classes:,} classes"
+        figures += [
+            Figure(f"{what}: ours / budget", ours, budget_ms, "ms a line"),
+            Figure(f"{what}, with 6-grams / budget", listening, budget_ms, "ms a line"),
+            Figure(f"{what}: ours / TensorFlow", ours, theirs, "ms a line", "<= 0.5"),
+            Figure(f"greedy, {classes:,} classes / beam", greedy, ours, "ms a line"),
+        ]
+    return figures
+
+
+def _made_outputs(lines: int, classes: int, peak: float) -> NDArray[np.float32]:
+    """Logits as a reader gives them: mostly blank, a character every three frames, every fourth of them in doubt."""
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1.5, (lines, FRAMES, classes)).astype(np.float32)
+    logits[:, :, 0] += peak
+    rows = np.arange(lines)
+    for frame in range(1, FRAMES, 3):
+        best, second = random.integers(1, classes, (2, lines))
+        logits[rows, frame, 0] -= peak
+        logits[rows, frame, best] += peak + 1
+        doubt = random.random(lines) < 0.25
+        logits[rows[doubt], frame, second[doubt]] += peak
+    return logits
+
+
+def _made_language(classes: int) -> CharacterLanguageModel:
+    """A model of character 6-grams as large as that of some thousand lines."""
+    random = np.random.default_rng(1)
+    odds = 1 / np.arange(1, classes)
+    labels = [random.choice(np.arange(1, classes), 40, p=odds / odds.sum()) for _ in range(3000)]
+    return CharacterLanguageModel.learn(labels, classes, 6)
+
+
+def _ms_a_line(decode: Any, logits: NDArray[np.float32]) -> float:
+    return seconds(lambda: decode(logits)) * 1000 / len(logits)
+
+
+def _ours(logits: NDArray[np.float32], language: CharacterLanguageModel | None = None) -> None:
+    scorers = [] if language is None else [(language, 0.5)]
+    size = 8 if logits.shape[2] > 1000 else len(logits)  # as LineModelCtc scores them
+    for start in range(0, len(logits), size):
+        part = logits[start : start + size]
+        beam_search(softmax(part), np.full(len(part), FRAMES), BEAM_WIDTH, scorers, 1.0 if scorers else 0.0)
+
+
+def _theirs(logits: NDArray[np.float32]) -> None:
+    import tensorflow as tf
+
+    blank_last = np.concatenate([logits[..., 1:], logits[..., :1]], axis=2).transpose(1, 0, 2)
+    tf.nn.ctc_beam_search_decoder(blank_last, np.full(len(logits), FRAMES, np.int32), BEAM_WIDTH)
+
+
+def line_reading() -> list[Figure]:
+    """The default reader in batches and alone, against what its user bears."""
+    lines = made_lines()
+    with own_folder() as folder:
+        write_reader(folder / "model")
+        predictor = LinePredictor(folder / "model")
+
+    def alone_ms(line: NDArray[np.uint8]) -> float:
+        return seconds(lambda: predictor.predict(line)) * 1000
+
+    first = alone_ms(sorted(lines, key=lambda line: line.shape[1])[READ // 2])
+    predictor.predict_many(lines)  # the kernels for each width
+    batched, alone = medians(
+        5,
+        lambda: seconds(lambda: predictor.predict_many(lines)) * 1000 / READ,
+        lambda: float(np.median(list(map(alone_ms, lines[:20])))),
+    )
+    return [
+        Figure(f"{READ} lines, greedy, from pictures to texts / budget", batched, BATCHED_MS, "ms a line"),
+        Figure("first line of a process that has its reader, of median width / budget", first, FIRST_MS, "ms"),
+        Figure("one line alone / budget", alone, FIRST_MS, "ms"),
+    ]
+
+
+def made_lines() -> list[NDArray[np.uint8]]:
+    """Dark strokes on light paper, 64 pixels high and 5 to 20 times as wide."""
+    random = np.random.default_rng(0)
+    lines = []
+    for width in random.integers(320, 1280, READ).tolist():
+        line = np.full((64, width), 235, np.uint8)
+        for left in range(8, width - 8, 14):
+            top = int(random.integers(8, 30))
+            line[top : top + 28, left : left + 4] = 30
+        lines.append(line)
+    return lines
+
+
+def write_reader(folder: Path) -> None:
+    """The bundle of an untrained reader, which reads no faster and no slower than a trained one."""
+    classes = ("", *map(chr, range(33, 33 + 97)))
+    data_spec = DataSpec((40, None, 1), classes, "line", preprocessing=("contrast",))
+    spec = ExperimentSpec("LineListDataset", "LineModelCtc", "line_reader")
+    write_bundle(folder, LineModelCtc(data_spec, LineReader()), spec, "made", {}, "none")

@@ -1,0 +1,178 @@
+"""Sweeps: how good a search is, and what a sweep costs beside its trials."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.benchmarks.harness import Figure, own_folder, seconds
+from training.sweeps.plan import SweepPlan
+from training.sweeps.plan_file import read_plan
+from training.sweeps.search.base import PastTrial, make_search
+from training.sweeps.stopping_rules.hyperband import Hyperband
+
+TRIALS, SEEDS = 50, 20
+SPACE = """
+method: {method}
+metric: {{name: val_loss, goal: minimize}}
+parameters:
+  dataset: {{value: DigitsDataset}}
+  model: {{value: CharacterModel}}
+  network: {{value: mlp}}
+  network_args.layer_size: {{{sizes}}}
+  network_args.num_layers: {{values: [1, 2, 3, 4, 5]}}
+  network_args.dropout_amount: {{{dropouts}}}
+  train_args.batch_size: {{values: [16, 32, 64, 128]}}
+"""
+# (method, trials so far, milliseconds a trial that one more may cost)
+BUDGETS = [
+    ("grid", 1_000, 20),
+    ("random", 1_000, 20),
+    ("bayes", 1_000, 20),
+    ("grid", 10_000, 50),
+    ("random", 10_000, 50),
+    ("bayes", 10_000, 50),
+]
+ASKED = 5
+Point = Mapping[str, Any]
+
+
+def branin(point: Point) -> float:
+    """Minimum 0.3979. Source: Branin (1972)."""
+    x, y = 15 * point["x0"] - 5, 15 * point["x1"]
+    parabola = y - 5.1 / (4 * math.pi**2) * x * x + 5 / math.pi * x - 6
+    return float(parabola**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10)
+
+
+_ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
+_A = np.array(
+    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+)
+_P = 1e-4 * np.array(
+    [
+        [1312, 1696, 5569, 124, 8283, 5886],
+        [2329, 4135, 8307, 3736, 1004, 9991],
+        [2348, 1451, 3522, 2883, 3047, 6650],
+        [4047, 8828, 8732, 5743, 1091, 381],
+    ]
+)
+
+
+def hartmann6(point: Point) -> float:
+    """Minimum -3.3224. Source: Hartmann (1973)."""
+    x = np.array([point[f"x{index}"] for index in range(6)])
+    return float(-(_ALPHA * np.exp(-(_A * (x - _P) ** 2).sum(axis=1))).sum())
+
+
+def mixed(point: Point) -> float:
+    """A category, a whole number and two numbers that depend on the category; minimum 0."""
+    offset = {"a": 0.0, "b": 0.6, "c": 1.2, "d": 0.3}[point["category"]]
+    bowl = 3 * (point["x0"] - 0.3) ** 2 + 3 * (point["x1"] - 0.7) ** 2 * (1 + (point["category"] == "a"))
+    return float(offset + 0.15 * abs(point["units"] - 7) + bowl)
+
+
+def bowl8(point: Point) -> float:
+    """Eight dimensions of falling weight; minimum 0. Noise is added to what the search sees."""
+    weights = (4.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
+    return float(sum(weight * (point[f"x{index}"] - 0.35) ** 2 for index, weight in enumerate(weights)))
+
+
+_FLOATS = [f"  x{index}: {{min: 0.0, max: 1.0}}\n" for index in range(8)]
+_MIXED = "  category: {values: [a, b, c, d]}\n  units: {min: 1, max: 12}\n"
+# The function, its space, the noise and its minimum.
+FUNCTIONS: dict[str, tuple[Callable[[Point], float], str, float, float]] = {
+    "Branin": (branin, "".join(_FLOATS[:2]), 0.0, 0.3979),
+    "Hartmann-6": (hartmann6, "".join(_FLOATS[:6]), 0.0, -3.3224),
+    "mixed": (mixed, _MIXED + "".join(_FLOATS[:2]), 0.0, 0.0),
+    "noisy bowl-8": (bowl8, "".join(_FLOATS), 0.05, 0.0),
+}
+
+
+def search_quality() -> list[Figure]:
+    """Bayes search after half the trials, against random search after all."""
+    figures = []
+    for name, (function, space, noise, lowest) in FUNCTIONS.items():
+        with own_folder() as folder:
+            bayes, random = (
+                [_best_after(function, space, noise, method, seed, folder / "sweep.yaml") for seed in range(SEEDS)]
+                for method in ("bayes", "random")
+            )
+        ours = statistics.median(best[TRIALS // 2 - 1] for best in bayes)
+        baseline = statistics.median(best[-1] for best in random)
+        # Distances to the minimum, so that a ratio makes sense where values are negative.
+        what = f"{name}: bayes after {TRIALS // 2} trials / random after {TRIALS}"
+        figures.append(Figure(what, ours - lowest, baseline - lowest, "above the minimum"))
+    return figures
+
+
+def _best_after(
+    function: Callable[[Point], float], space: str, noise: float, method: str, seed: int, file: Path
+) -> list[float]:
+    """The true value of the best point so far, as the search saw it, after each trial."""
+    random = np.random.default_rng(1_000 + seed)
+    file.write_text(f"method: {method}\nmetric: {{name: loss, goal: minimize}}\nparameters:\n{space}")
+    search = make_search(read_plan(file, base={}, seed=seed))
+    best_seen, best_true, found = math.inf, math.inf, []
+    for number in range(1, TRIALS + 1):
+        suggestion = search.ask(number)
+        assert suggestion is not None
+        true = function(suggestion.point)
+        seen = true + random.normal(0, noise) if noise else true
+        search.tell(PastTrial(number, suggestion.point, "finished", [seen]))
+        if seen < best_seen:
+            best_seen, best_true = seen, true
+        found.append(best_true)
+    return found
+
+
+def sweep_overhead() -> list[Figure]:
+    """What one more trial costs a sweep - asking, telling, early termination, checking -, against its budget."""
+    with own_folder() as folder:
+        figures = [
+            Figure(
+                f"{method}, {trials:,} trials so far: one more / budget",
+                _cost_ms(_plan(folder, method), trials),
+                budget_ms,
+                "ms",
+            )
+            for method, trials, budget_ms in BUDGETS
+        ]
+        grid = _plan(folder, "grid")
+        assert grid.size == 10_000
+        return [*figures, Figure("checking 10,000 points / budget", seconds(grid.check), 3.0, "s")]
+
+
+def _plan(folder: Path, method: str) -> SweepPlan:
+    sizes, dropouts = "min: 1, max: 1000000", "min: 0.0, max: 0.9"
+    if method == "grid":
+        sizes, dropouts = f"values: {list(range(1, 51))}", f"values: {[index / 100 for index in range(10)]}"
+    file = folder / f"{method}.yaml"
+    file.write_text(SPACE.format(method=method, sizes=sizes, dropouts=dropouts))
+    return read_plan(file)
+
+
+def _cost_ms(plan: SweepPlan, trials: int) -> float:
+    """Ask, tell and judge one more trial, after so many that have finished."""
+    assert plan.config is not None
+    search, rule, space = make_search(plan), Hyperband(min_iter=3), plan.config.space
+    past = trials - ASKED if plan.method == "grid" else trials
+    for number in range(1, past + 1):
+        point = space.grid[number - 1] if plan.method == "grid" else space.random_point(1, number)
+        values = [1.0 / epoch + number % 97 / 100 for epoch in range(1, 11)]
+        search.tell(PastTrial(number, point, "finished", values))
+        rule.report(str(number), values)
+    search.ask(past + 1)  # imports Optuna, once a sweep
+    started = time.process_time()
+    for number in range(past + 1, past + ASKED + 1):
+        suggestion = search.ask(number)
+        assert suggestion is not None
+        search.tell(PastTrial(number, suggestion.point, "running"))
+        for epoch in range(1, 11):
+            rule.report(str(number), [1.0 / epoch])
+            rule.decide(str(number))
+        search.tell(PastTrial(number, suggestion.point, "finished", [0.1]))
+    return (time.process_time() - started) / ASKED * 1_000
