@@ -21,9 +21,9 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted, did_you_mean
 from training.run_experiment import run as run_one
-from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
+from training.sweeps.limits import RetryPolicy
 from training.sweeps.options import LOCAL_ONLY, checked_plan, device_request, executor_of, flags_given, parser
 from training.sweeps.plan import SweepPlan
 from training.sweeps.plan_file import say_left_out

@@ -14,9 +14,8 @@ from training.devices import quarantine
 from training.devices.allocation import Wish, allocate
 from training.devices.decision import Decision, Kept, Ticket
 from training.devices.device import Device, Nvml, Reading
-from training.devices.holders import Holder
 from training.devices.lease_folder import LeaseFolder
-from training.devices.lease_records import Entry, Record
+from training.devices.lease_records import Entry, Holder, Record
 from training.devices.verdicts import Verdict, judge
 from training.files import lock_files
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from training.devices import quarantine
 from training.devices.allocation import Wish
 from training.devices.device import Device, Nvml
-from training.devices.holders import Holder
 from training.devices.lease_folder import LeaseFolder
-from training.devices.lease_records import DamagedEntry
+from training.devices.lease_records import DamagedEntry, Holder
 from training.devices.requests import visible_devices
 from training.devices.verdicts import judge
 

@@ -1,9 +1,15 @@
-"""What /proc says about the processes of this machine."""
+"""What /proc says about the processes of this machine; and sessions of them, to be killed whole.
 
+A session is what descends from a process that began one, unless it began another.
+"""
+
+import contextlib
 import functools
 import os
 import pwd
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -138,3 +144,54 @@ def _stat(pid: int) -> list[str]:
         return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+_PATIENCE_S, _TIME_TO_STOP_S = 5.0, 0.5
+
+
+def kill_session(leader: int) -> None:
+    """Kills all processes of a session, suspended ones and all process groups included.
+
+    The leader must be alive or not reaped yet: otherwise its number could be another process's by now.
+    """
+    _kill_sessions({leader})
+
+
+def kill_with_children(pid: int) -> None:
+    """Kills a process with its session, and those of its children. The same holds of it as of a leader."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)  # it starts no more, and reaps none, so that their numbers stay theirs
+    until = time.monotonic() + _TIME_TO_STOP_S
+    while state(pid) in ("R", "S") and time.monotonic() < until:
+        time.sleep(0.001)
+    _kill_sessions({pid, *(child for child, parent, _ in _alive() if parent == pid)})
+
+
+def _kill_sessions(leaders: Collection[int]) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while members := list(_members(leaders)):  # again: one may have forked between the look and the signal
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > until:  # in uninterruptible sleep: it dies when it wakes
+            return
+        time.sleep(0.001)
+
+
+def _members(leaders: Collection[int]) -> Iterator[int]:
+    if not PROC.exists():  # on this system the process groups have to do
+        for leader in leaders:
+            with contextlib.suppress(OSError):
+                os.killpg(leader, signal.SIGKILL)
+    return (pid for pid, _, session in _alive() if session in leaders)
+
+
+def _alive() -> Iterator[tuple[int, int, int]]:
+    """Number, parent and session of all processes but those that have ended and were not reaped."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir("/proc"):
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError), open(f"/proc/{entry.name}/stat", "rb") as file:
+                    state, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
+                    if state not in (b"Z", b"X"):
+                        yield int(entry.name), int(parent), int(session)

@@ -1,8 +1,42 @@
-"""What may change between two starts of a sweep, and how a start of it ended."""
+"""What may change between two starts of a sweep, why runs fail, and how a start ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from training.sweeps.failures import RetryPolicy
+from text_recognizer.errors import DivergedError, TextRecognizerError
+from training.executors.base import Ended
+from training.runs.causes import Cause
+from training.runs.run import Status
+
+Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often a run is started again, from its last checkpoint, after what kind of failure.
+
+    Args:
+        retries: after a crash or a time-out; half as often, at least once if at all, after running out of memory.
+        most_attempts: besides the retries, whatever happens: a run that takes its machine down must not do so for ever.
+        first_failures: the sweep ends when so many trials failed and none finished.
+    """
+
+    retries: int = 1
+    most_attempts: int = 20
+    first_failures: int = 3
+
+    def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
+        """Whether a run whose attempts failed in these ways is started again."""
+        if attempts >= self.most_attempts + self.retries:
+            return False
+        latest = failures[-1]
+        if latest in ("preempted", "device", "full disk"):
+            return True
+        if latest in ("spec", "diverged"):  # it would fail in the same way
+            return False
+        allowed = self.retries if latest != "out of memory" else (self.retries + 1) // 2
+        return sum(failure == latest for failure in failures) <= allowed
 
 
 @dataclass(frozen=True)
@@ -37,3 +71,30 @@ class SweepResult:
     complete: bool
     failed: bool
     exit_code: int
+
+
+def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:
+    """Why an attempt that neither finished nor was stopped has failed.
+
+    Args:
+        ended: how its process ended; None when that was not observed.
+    """
+    if timed_out:
+        return "time-out"
+    causes = (status.cause, ended.cause if ended is not None else None)
+    if Cause.FULL_DISK in causes:
+        return "full disk"
+    if (
+        status.state == "preempted"
+        or causes[1] is Cause.PREEMPTED
+        or ended is None
+        or (status.state == "died" and ended.signal is None)
+    ):
+        return "preempted"
+    if Cause.BROKEN_DEVICE in causes:
+        return "device"
+    if ended.out_of_memory:
+        return "out of memory"
+    if ended.exit_code == DivergedError.exit_code:
+        return "diverged"
+    return "spec" if ended.exit_code == TextRecognizerError.exit_code else "crash"

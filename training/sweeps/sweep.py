@@ -9,12 +9,11 @@ from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, first_ended
 from training.runs.causes import Cause
 from training.runs.run import Run
-from training.sweeps.failures import classify
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
 from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over
-from training.sweeps.limits import Limits, SweepResult
+from training.sweeps.limits import Limits, SweepResult, classify
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion

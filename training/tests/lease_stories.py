@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from training.devices.gpu_manager import GPUManager, Lease
-from training.devices.holders import Holder
+from training.devices.lease_records import Holder
 from training.devices.requests import DeviceRequest
 from training.tests.forked import Child, Line, Story
 

@@ -13,9 +13,8 @@ from training.attempts.causes import cause_in
 from training.executors.base import Ended, Executor, Job, Setting
 from training.runs.causes import Cause
 from training.runs.run import Run
-from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
-from training.sweeps.limits import Limits, SweepResult
+from training.sweeps.limits import Limits, RetryPolicy, SweepResult
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
 from training.sweeps.sweep import Sweep

@@ -29,7 +29,7 @@ from training.executors.cluster.slurm import SlurmCluster
 from training.executors.cluster.turn import Turn
 from training.runs.causes import Cause
 from training.runs.run import Run
-from training.sweeps.failures import classify
+from training.sweeps.limits import classify
 from training.tests.executor_support import new_run
 
 FINISHED = asdict(Ended(0, "finished"))

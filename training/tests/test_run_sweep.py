@@ -20,8 +20,8 @@ from training.run_sweep import main
 from training.runs.find import find_run
 from training.runs.run import Run
 from training.sweeps import options
-from training.sweeps.failures import RetryPolicy, classify
 from training.sweeps.folder import find_sweep
+from training.sweeps.limits import RetryPolicy, classify
 from training.tests.pausing_digits import PAUSING, pause
 
 SWEEP = """

@@ -11,12 +11,12 @@ import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.yaml_source import YamlSource
-from training.sweeps.failures import RetryPolicy
 from training.sweeps.file.command import fixed_arguments
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import violations
+from training.sweeps.limits import RetryPolicy
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search, make_search
 from training.sweeps.search.observations import PastRun

@@ -16,8 +16,7 @@ from training.devices.requests import DeviceRequest
 from training.executors import in_process
 from training.executors.in_process import InProcessExecutor
 from training.runs.run import Run
-from training.sweeps.failures import RetryPolicy
-from training.sweeps.limits import Limits
+from training.sweeps.limits import Limits, RetryPolicy
 from training.tests.sweep_support import SPACE, journal, sweep_of
 
 GRID = SPACE.format(method="grid")

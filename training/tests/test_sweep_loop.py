@@ -15,9 +15,8 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.run import Run
 from training.sweeps import ledger
-from training.sweeps.failures import RetryPolicy
 from training.sweeps.folder import SweepFolder
-from training.sweeps.limits import Limits
+from training.sweeps.limits import Limits, RetryPolicy
 from training.sweeps.results.leaderboard import write_leaderboard
 from training.sweeps.trials import read_trials
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of

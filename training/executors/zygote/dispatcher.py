@@ -17,9 +17,9 @@ from training.devices.gpu_manager import Lease
 from training.executors.base import Ended, Job
 from training.executors.zygote import endings
 from training.executors.zygote.channel import Message
+from training.executors.zygote.endings import POLL_S, Place
 from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
-from training.executors.zygote.places import POLL_S, Place
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.causes import Cause
 

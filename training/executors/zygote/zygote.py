@@ -25,9 +25,9 @@ from typing import Any, NoReturn
 
 from training.executors.zygote.channel import Channel
 from training.executors.zygote.order import Order
-from training.executors.zygote.sessions import kill_session
 from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial, zygote_command
 from training.files import processes
+from training.files.processes import kill_session
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 

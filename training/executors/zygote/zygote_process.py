@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from training.executors.zygote.channel import Channel, Message
-from training.executors.zygote.sessions import kill_with_children
 from training.executors.zygote.starting import python_path, zygote_command
+from training.files.processes import kill_with_children
 
 Isolation = Literal["fork", "exec"]
 

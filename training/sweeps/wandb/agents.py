@@ -13,7 +13,7 @@ from types import FrameType
 from text_recognizer.errors import DeviceError, RunError
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.executors.zygote.sessions import kill_session
+from training.files.processes import kill_session
 from training.runs.run import Run
 from training.sweeps.folder import Wish
 from training.sweeps.wandb.registration import steer, wandb_command, without_sweep
