@@ -45,11 +45,7 @@ class Tally:
         self._parts = np.zeros((len(split), len(self._names), 2))
 
     def add(self, scored: ScoredBatch, counts: dict[str, Counts]) -> None:
-        """Counts a batch in.
-
-        Raises:
-            SpecError: the model counts something else than the metrics it declares.
-        """
+        """Counts a batch in. Raises SpecError: the model counts something else than the metrics it declares."""
         check_counted(self._model, "counts", counts, self._names)
         self._losses[scored.positions] = scored.losses
         for place, name in enumerate(self._names):

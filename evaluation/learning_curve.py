@@ -47,11 +47,7 @@ class LearningCurve:
 
     @classmethod
     def fit(cls, points: Sequence[tuple[float, float]]) -> "LearningCurve":
-        """The curve through (samples, rate).
-
-        Raises:
-            DataError: too few points, or rates that do not fall.
-        """
+        """The curve through (samples, rate). Raises DataError: too few points, or rates that do not fall."""
         if len({samples for samples, _ in points}) < FEWEST_POINTS:
             raise DataError(
                 f"a learning curve needs at least {FEWEST_POINTS} runs with different numbers of training samples. "

@@ -81,11 +81,7 @@ class Output:
                 raise DataError(f"{path} is there already, beside what is read. Choose another --output folder.")
 
     def show(self, reading: Reading) -> None:
-        """Prints a reading or writes its file.
-
-        Raises:
-            DataError: the file cannot be written.
-        """
+        """Prints a reading or writes its file. Raises DataError: the file cannot be written."""
         content = self._content(reading)
         if self.folder is None:
             sys.stdout.flush()

@@ -55,11 +55,7 @@ class Source:
 
 
 def sources_of(asked: Sequence[str]) -> list[Source]:
-    """All that is to be read, folders with all that is in them.
-
-    Raises:
-        DataError: a folder holds nothing to read.
-    """
+    """All that is to be read, folders with all that is in them. Raises DataError: a folder holds nothing to read."""
     return [source for one in asked for source in _sources(one)]
 
 

@@ -294,11 +294,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 
 def _row(run: Run) -> RunRow:
-    """What the table of runs says of one.
-
-    Raises:
-        RunError: the run is damaged.
-    """
+    """What the table of runs says of one. Raises RunError: the run is damaged."""
     row = read_row(run.folder)
     if row is None or row.damage:
         raise RunError(str(row.damage) if row else f"{run.folder} is no longer a run folder.")

@@ -164,11 +164,7 @@ class GPUManager:
             quarantine.quarantine(decision.path, uuid, reason)
 
     def clear_quarantine(self, uuid: str) -> None:
-        """Gives a repaired device back to the others.
-
-        Raises:
-            DeviceError: it is not in quarantine.
-        """
+        """Gives a repaired device back to the others. Raises DeviceError: it is not in quarantine."""
         from training.devices import quarantine
 
         with self._folder().decision() as decision:

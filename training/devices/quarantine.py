@@ -24,11 +24,7 @@ def file_of(folder: Path, uuid: str, suffix: str) -> Path:
 
 
 def quarantine(folder: Path, uuid: str, reason: str) -> None:
-    """Keeps a device from being leased, with the reason.
-
-    Raises:
-        OSError: it cannot be written down.
-    """
+    """Keeps a device from being leased, with the reason. Raises OSError: it cannot be written down."""
     path = file_of(folder, uuid, ".quarantine")
     try:
         descriptor = _open_for_writing(path)

@@ -97,11 +97,7 @@ def _take_folder(folder: int) -> None:
 
 
 def holder_of(lock_file: Path) -> str | None:
-    """The process that holds a folder, for people; None when none does.
-
-    Raises:
-        RunError: this user may not look.
-    """
+    """The process that holds a folder, for people; None when none does. Raises RunError: this user may not look."""
     try:
         holder = _holder(lock_file)
     except OSError as error:

@@ -61,11 +61,7 @@ def any_row(_: Mapping[str, Any]) -> None:
 
 
 def examine(path: Path, check: Check = any_row) -> Journal:
-    """All of a journal as it is now; of one that is not there, nothing.
-
-    Raises:
-        RunError: it cannot be read.
-    """
+    """All of a journal as it is now; of one that is not there, nothing. Raises RunError: it cannot be read."""
     try:
         content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -135,11 +135,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """An existing run folder.
-
-        Raises:
-            RunError: there is none, it is damaged, or of a newer version.
-        """
+        """An existing run folder. Raises RunError: there is none, it is damaged, or of a newer version."""
         run = cls(folder)
         run._status = read_status(folder)
         return run
@@ -260,11 +256,7 @@ class Run:
         return damage and f"metrics.jsonl: {damage}"
 
     def attempts(self) -> list[dict[str, Any]]:
-        """What launch.json says of each start of the run.
-
-        Raises:
-            RunError: it is missing or damaged.
-        """
+        """What launch.json says of each start of the run. Raises RunError: it is missing or damaged."""
         launch = self.read_json("launch.json")
         fault = launch_fault(launch)
         if fault is not None:
@@ -287,11 +279,7 @@ class Run:
         (self.folder / "stop_request").unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of the JSON files of the folder.
-
-        Raises:
-            RunError: the file is missing or damaged.
-        """
+        """One of the JSON files of the folder. Raises RunError: the file is missing or damaged."""
         with _readable(self.folder, name) as path:
             return read_object(path)
 

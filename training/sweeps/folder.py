@@ -57,11 +57,7 @@ class SweepFacts:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
-        """The facts in the JSON of sweep.json.
-
-        Raises:
-            ValueError: what is wrong.
-        """
+        """The facts in the JSON of sweep.json. Raises ValueError: what is wrong."""
         if is_count(version := value.get("format", 0)) and version > FORMAT:
             raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
         metric, size, created = value.get("metric"), value.get("size"), value.get("created", -1)
@@ -151,11 +147,7 @@ class SweepFolder:
             self.write_text(name, plan.text)
 
     def facts(self) -> SweepFacts:
-        """What sweep.json says.
-
-        Raises:
-            RunError: it is missing, damaged, or of a newer version.
-        """
+        """What sweep.json says. Raises RunError: it is missing, damaged, or of a newer version."""
         path = self.path / "sweep.json"
         try:
             return SweepFacts.parse(read_object(path))
@@ -241,11 +233,7 @@ class SweepFolder:
 
 
 def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
-    """A sweep by its folder or name.
-
-    Raises:
-        RunError: there is none.
-    """
+    """A sweep by its folder or name. Raises RunError: there is none."""
     for path in (Path(name), (root or runs_folder()) / name, (root or runs_folder()) / group_folder_name(name)):
         if os.path.exists(path / "sweep.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
             return SweepFolder(path)

@@ -197,11 +197,7 @@ def _points(text: str) -> list[dict[str, Any]]:
 
 
 def device_request(arguments: argparse.Namespace) -> DeviceRequest:
-    """The devices of each trial.
-
-    Raises:
-        SpecError, DeviceError: they are asked for in another form, or twice.
-    """
+    """The devices of each trial. Raises SpecError, DeviceError: they are asked for in another form, or twice."""
     if arguments.gpus_per_trial is None:
         return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
     if arguments.gpu is not None:

@@ -35,11 +35,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
-        """From "network_args.num_layers:network=mlp,lenet".
-
-        Raises:
-            SpecError: another form.
-        """
+        """From "network_args.num_layers:network=mlp,lenet". Raises SpecError: another form."""
         parameter, colon, rest = text.partition(":")
         on, equals, values = rest.partition("=")
         if not (parameter and colon and on and equals and values):
@@ -118,11 +114,7 @@ class SweepPlan:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def specs(self, point: Point) -> list[ExperimentSpec]:
-        """The specs of a point, one a seed.
-
-        Raises:
-            SpecError: a value that no spec can have there.
-        """
+        """The specs of a point, one a seed. Raises SpecError: a value that no spec can have there."""
         if self.config is None:
             value: dict[str, Any] = dict(self.experiments[point["experiment"]])
         else:

@@ -11,11 +11,7 @@ WANDB = "wandb"
 
 
 def tracker_choice(text: str) -> NamedPart:
-    """A tracker with its arguments.
-
-    Raises:
-        SpecError: there is no such tracker, or it has no such argument.
-    """
+    """A tracker with its arguments. Raises SpecError: there is no such tracker, or it has no such argument."""
     return NamedPart.parse("tracker", text)
 
 

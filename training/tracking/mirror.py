@@ -189,11 +189,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _only_mirror(run: Run, folder: Path) -> Iterator[None]:
-    """Two mirrors of one run would send everything twice.
-
-    Raises:
-        RunError: another process mirrors the run.
-    """
+    """Two mirrors of one run would send everything twice. Raises RunError: another process mirrors the run."""
     with open(folder / LOCK_FILE, "a") as lock:
         until = time.monotonic() + PREDECESSOR_S  # one that was killed a moment ago may not be gone yet
         earlier = read_state(folder).get("process")

@@ -72,11 +72,7 @@ class SweepConfig:
 
     @classmethod
     def from_file(cls, path: Path) -> "SweepConfig":
-        """The configuration in a YAML file.
-
-        Raises:
-            SpecError: the file cannot be read, or as for `from_yaml`.
-        """
+        """The configuration in a YAML file. Raises SpecError: the file cannot be read, or as for `from_yaml`."""
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

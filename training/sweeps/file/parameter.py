@@ -35,11 +35,7 @@ class Parameter:
 
     @classmethod
     def from_config(cls, path: tuple[str, ...], config: Mapping[str, Any]) -> "Parameter":
-        """A parameter from its part of the YAML.
-
-        Raises:
-            SpecError: the configuration matches no form.
-        """
+        """A parameter from its part of the YAML. Raises SpecError: the configuration matches no form."""
         complete = filled(config)
         if complete is None:
             raise SpecError(f"parameter '{'.'.join(path)}' matches no form of a sweep parameter: {dict(config)!r}.")

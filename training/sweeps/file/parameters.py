@@ -52,11 +52,7 @@ class ParameterSpace:
 
     @cached_property
     def grid(self) -> Grid:
-        """All points of a grid search, in W&B's order.
-
-        Raises:
-            SpecError: a parameter cannot be on a grid.
-        """
+        """All points of a grid search, in W&B's order. Raises SpecError: a parameter cannot be on a grid."""
         return Grid(self.searchable, self.point)
 
     def values_of(self, point: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,7 @@ class SweepLink:
 
     @classmethod
     def parse(cls, path: str, values: Mapping[str, Any] | None = None) -> "SweepLink":
-        """From ENTITY/PROJECT/ID, PROJECT/ID or ID, as `wandb agent` takes it.
-
-        Raises:
-            SpecError: another form.
-        """
+        """From ENTITY/PROJECT/ID, PROJECT/ID or ID, as `wandb agent` takes it. Raises SpecError: another form."""
         parts = path.strip("/").split("/")
         if not all(parts) or len(parts) > 3:
             raise SpecError(f"a W&B sweep is named ENTITY/PROJECT/ID, PROJECT/ID or ID. Received: {path!r}.")
