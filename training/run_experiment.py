@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
@@ -30,8 +30,6 @@ from text_recognizer.spec import (
     flatten,
     is_met,
     override_json,
-    parse_json,
-    parse_value,
     read_spec,
     without_dotted_keys,
 )
@@ -49,14 +47,11 @@ from training.runs.places import new_run_id
 from training.runs.promotion import promote
 from training.runs.run import Run, is_made
 from training.sweeps.wandb.agent_trial import AgentTrial
-from training.terminal.command_line import guarded, say, split_overrides
+from training.terminal.command_line import guarded, read_overrides, say, split_overrides
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import Parser
 from training.terminal.tables import shown
 from training.tracking.choice import add_tracking_arguments, chosen_trackers, wandb_mode_of
-
-if TYPE_CHECKING:
-    from text_recognizer.yaml_source import YamlSource
 
 EXAMPLES = """examples:
   run_experiment                                      the default experiment: lenet on real handwritten digits
@@ -142,7 +137,7 @@ def spec_from(
         text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
         sweep: the group of a trial that W&B's agent starts; None for a run by itself.
     """
-    from_file = _read_overrides(overrides_file) if overrides_file else {}
+    from_file = read_overrides(overrides_file) if overrides_file else {}
     # An object before its own keys: in one file, both count wherever they stand.
     from_file = dict(sorted(from_file.items(), key=lambda item: item[0].count(".")))
     value, source = (base_spec({*from_file, *overrides}), None) if text is None else read_spec(text)
@@ -157,42 +152,8 @@ def spec_from(
     return with_weights_found(spec, in_sweep=sweep is not None)
 
 
-def _read_overrides(path: str) -> dict[str, Any]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise SpecError(f"cannot read the overrides '{path}': {reason}.") from None
-    if Path(path).suffix == ".json":
-        return parse_json(text, path)
-    from text_recognizer.yaml_source import YamlSource
-
-    document = YamlSource(text, path)
-    if not isinstance(document.data, dict) or not all(isinstance(key, str) for key in document.data):
-        raise SpecError(f"the overrides '{path}' must be an object of values by (dotted) key.")
-    return {key: _with_numbers(item, document, (key,)) for key, item in document.data.items()}
-
-
-def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> Any:
-    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are warned of."""
-    if isinstance(value, dict):
-        return {key: _with_numbers(item, document, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(item, document, (*path, index)) for index, item in enumerate(value)]
-    traps = document.traps(path)  # none of what is in quotes
-    if traps and isinstance(value, str) and isinstance(number := parse_value(value), (int, float)):
-        return number
-    for trap in traps:
-        say(f"warning: {trap}")
-    return value
-
-
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
-    """Prints what would run.
-
-    Args:
-        run: the run that would be resumed.
-    """
+    """Prints what would run, or of what run it would be the rest."""
     if run is not None:
         status = run.status()
         print(f"resume      {run.folder}: {status.state}, epoch {status.epoch} of {experiment.train_args.epochs}")
@@ -255,11 +216,7 @@ def _train(
     trial: AgentTrial | None = None,
     is_extension: bool = False,
 ) -> int:
-    """Waits for devices, then trains.
-
-    Args:
-        made: the run; it is made once there are devices.
-    """
+    """Waits for devices, makes the run, and trains."""
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None
     with _lease(arguments, run_id) as lease, meeting(experiment) as peers:
@@ -328,9 +285,8 @@ def _is_whole(run: Run) -> bool:
     lost = lost_files(run.folder, hashes=True)
     if not lost:
         return True
-    how = (
-        "from its last checkpoint" if (run.folder / CHECKPOINT).exists() else "by training again: it has no checkpoint"
-    )
+    is_lasting = (run.folder / CHECKPOINT).exists()
+    how = "from its last checkpoint" if is_lasting else "by training again: it has no checkpoint"
     say(f"the run {run.folder} was finished, but has lost {', '.join(lost)}. It is finished again {how}.")
     return False
 

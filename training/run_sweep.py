@@ -20,7 +20,7 @@ from typing import cast
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted, did_you_mean
-from training.run_experiment import run as run_one
+from training import run_experiment
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
 from training.sweeps.limits import RetryPolicy
@@ -40,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     """One sweep from its command line; errors are raised."""
     if AgentTrial.from_environ() is not None:
-        return run_one(argv, prog="run_experiment")
+        return run_experiment.run(argv)
     first = next((argument for argument in argv if not argument.startswith("-")), None)
     if first is None or "=" in first or not Path(first).suffix:
         rest, overrides = split_overrides(argv)
         if overrides and not any(not argument.startswith("-") for argument in rest):
             # As W&B's agent starts `program: training/run_sweep.py`, but without an agent.
-            return run_one(argv, prog="run_experiment")
+            return run_experiment.run(argv)
     command = parser(prog)
     arguments, unknown = command.parse_known_args(argv)
     if unknown:
@@ -105,11 +105,8 @@ def _drive(
     from training.sweeps.reuse import Reusable
     from training.sweeps.sweep import Sweep
 
-    search, folder, request = (
-        make_search(plan, arguments.allow_repeats),
-        SweepFolder.of(plan),
-        device_request(arguments),
-    )
+    search, folder = make_search(plan, arguments.allow_repeats), SweepFolder.of(plan)
+    request = device_request(arguments)
     _begin(plan, folder, experiments, arguments, folder.exists())
     setting = Setting(
         jobs=arguments.jobs,

@@ -52,7 +52,8 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
         return 0
     columns = [*COLUMNS, *(["damage"] if any("damage" in row for row in rows) else [])]
-    print_table(columns, [[shown(_kind(column), row.get(column)) for column in columns] for row in rows])
+    kinds = ["created" if column == "promoted" else column for column in columns]
+    print_table(columns, [list(map(shown, kinds, map(row.get, columns))) for row in rows])
     if not rows:
         print(f"no model in {ModelStore().folder} yet: text-recognizer promote RUN --as NAME")
     return 0
@@ -81,10 +82,6 @@ def _row(store: ModelStore, name: str) -> dict[str, Any]:
         }
     except (DataError, SpecError) as error:  # the others are listed
         return {"name": name, "damage": str(error)}
-
-
-def _kind(column: str) -> str:
-    return "created" if column == "promoted" else column
 
 
 def _show(arguments: argparse.Namespace) -> int:

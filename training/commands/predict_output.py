@@ -2,14 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.models.prediction import Prediction, ReadPart
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.documents import DOCUMENTS
 from text_recognizer.predictors.given_page import GivenPage
 from text_recognizer.predictors.paragraph import LineOfText, PageReading
@@ -130,8 +129,10 @@ class Output:
             yield f"{name}:"
         lines = reading.page.lines if reading.page is not None else ()
         for line in lines:
-            yield line.prediction.text + (f"  {_sureness(line.prediction)}" if self.confidence else "")
-            yield from self._details(line.prediction)
+            one = line.prediction
+            expected = "" if one.expected_cer is None else f", expected CER {one.expected_cer:.3f}"
+            yield one.text + (f"  {one.confidence:.3f}{expected}" if self.confidence else "")
+            yield from self._details(one)
         if not lines and self.folder is None:
             yield "(no lines found)"
 
@@ -142,32 +143,24 @@ class Output:
             yield from (f"  {word.confidence:.3f}\t{word.text}" for word in prediction.words)
 
 
-def _sureness(prediction: Prediction) -> str:
-    expected = prediction.expected_cer
-    return f"{prediction.confidence:.3f}" + (f", expected CER {expected:.3f}" if expected is not None else "")
-
-
 def _to_json(reading: Reading) -> dict[str, Any]:
     row: dict[str, Any] = {"image": reading.source.name}
     time = {"time_ms": round(reading.time_ms, 2)}
     if reading.prediction is not None:
-        return {**row, **_prediction_json(reading.prediction, _in_line), **time}
+        return {**row, **_prediction_json(reading.prediction), **time}
     assert reading.page is not None
     lines = [
-        {
-            "box": line.box,
-            "baseline": line.baseline,
-            "polygon": line.polygon,
-            **_prediction_json(line.prediction, partial(_on_page, line)),
-            **time,
-        }
+        {name: getattr(line, name) for name in ("box", "baseline", "polygon")}
+        | _prediction_json(line.prediction, line)
+        | time
         for line in reading.page.lines
     ]
     problems = {} if reading.given is None else {"problems": reading.given.problems}
     return {**row, "text": reading.page.text, "lines": lines, **problems}
 
 
-def _prediction_json(prediction: Prediction, place: Callable[[ReadPart], dict[str, Any]]) -> dict[str, Any]:
+def _prediction_json(prediction: Prediction, line: LineOfText | None = None) -> dict[str, Any]:
+    """What was read, with the place of each word and character: in its line, and on the page of a line of one."""
     row: dict[str, Any] = {
         "text": prediction.text,
         "confidence": prediction.confidence,
@@ -177,13 +170,10 @@ def _prediction_json(prediction: Prediction, place: Callable[[ReadPart], dict[st
         row["expected_cer"] = round(prediction.expected_cer, 6)
     for name, parts in (("words", prediction.words), ("characters", prediction.characters)):
         if parts:
-            row[name] = [{"text": one.text, "confidence": round(one.confidence, 6), **place(one)} for one in parts]
+            row[name] = [
+                {"text": one.text, "confidence": round(one.confidence, 6)}
+                | {"left_px": one.left_px, "right_px": one.right_px}
+                | ({} if line is None else {"box": line.placed([one])[0][1]})
+                for one in parts
+            ]
     return row
-
-
-def _in_line(part: ReadPart) -> dict[str, Any]:
-    return {"left_px": part.left_px, "right_px": part.right_px}
-
-
-def _on_page(line: LineOfText, part: ReadPart) -> dict[str, Any]:
-    return {**_in_line(part), "box": line.placed([part])[0][1]}

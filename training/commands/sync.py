@@ -48,7 +48,7 @@ def _sync(arguments: argparse.Namespace) -> int:
         raise SpecError("name runs or sweeps to send, or give --all. See text-recognizer sync --help.")
     if arguments.timeout < 1:
         raise SpecError(f"--timeout must be at least 1. {received(arguments.timeout)}")
-    sweeps, runs = _everything() if arguments.all else _named(arguments.names)
+    sweeps, runs = ([], _everything()) if arguments.all else _named(arguments.names)
     if arguments.register and len(sweeps) != 1:
         raise SpecError("--register takes the name of one sweep.")
     if not has_key():
@@ -106,10 +106,10 @@ def runs_of(sweep: SweepFolder) -> list[Run]:
     return [Run(folder) for folder in folders if is_made(folder)]
 
 
-def _everything() -> tuple[list[SweepFolder], list[Run]]:
+def _everything() -> list[Run]:
     """What may be sent, and damaged runs, which are reported."""
     rows = sorted(read_rows(), key=lambda row: (row.value("created") or 0.0, row.folder.name))
-    return [], [Run(row.folder) for row in rows if row.damage or _is_sendable(row)]
+    return [Run(row.folder) for row in rows if row.damage or _is_sendable(row)]
 
 
 def _is_sendable(row: RunRow) -> bool:

@@ -98,9 +98,8 @@ class LeaseFolder:
 
     def _check_permissions(self, about: os.stat_result) -> None:
         """Where all may write, or another user made it, it must be sticky, so that files are safe from other users."""
-        if about.st_mode & stat.S_ISVTX:
-            return
-        if about.st_mode & stat.S_IWOTH or about.st_uid not in (0, os.geteuid()):
+        is_open = about.st_mode & stat.S_IWOTH or about.st_uid not in (0, os.geteuid())
+        if is_open and not about.st_mode & stat.S_ISVTX:
             raise PermissionError(errno.EPERM, "it is not sticky", str(self.path))
 
     def _lock_mutex(self, until: float, on_wait: Callable[[str], None] | None) -> int:

@@ -57,16 +57,16 @@ class Record:
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 
+    @property
+    def is_from_here(self) -> bool:
+        """Whether the process that asked can be seen: another container has other process numbers."""
+        return self.namespace == processes.pid_namespace()
+
     def process_is_gone(self) -> bool:
-        """Whether the process that asked has ended, as far as can be seen from here."""
-        return self._is_visible() and not processes.is_running(self.pid, self.started)
+        return self.is_from_here and not processes.is_running(self.pid, self.started)
 
     def process_is_suspended(self) -> bool:
-        """Whether the process that asked was stopped (Ctrl-Z), as far as can be seen from here."""
-        return self._is_visible() and processes.is_suspended(self.pid)
-
-    def _is_visible(self) -> bool:
-        return self.namespace == processes.pid_namespace()
+        return self.is_from_here and processes.is_suspended(self.pid)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,13 @@ class Holder:
     @classmethod
     def of(cls, record: Record, memory_mib: int | None = None) -> "Holder":
         since = record.asked if record.since is None else record.since
-        return cls(record.pid, record.user, _process(record), record.label, since, record.wish.text, memory_mib)
+        if not record.is_from_here:
+            process = f"pid {record.pid} ({record.user}, in another container)"
+        elif record.process_is_gone():
+            process = f"a child of pid {record.pid} ({record.user})"
+        else:
+            process = processes.described(record.pid) + (", suspended," if record.process_is_suspended() else "")
+        return cls(record.pid, record.user, process, record.label, since, record.wish.text, memory_mib)
 
     @property
     def text(self) -> str:
@@ -194,11 +200,3 @@ class Holder:
     @property
     def purpose(self) -> str:
         return f" for '{self.label}'" if self.label else ""
-
-
-def _process(record: Record) -> str:
-    if record.namespace != processes.pid_namespace():
-        return f"pid {record.pid} ({record.user}, in another container)"
-    if record.process_is_gone():
-        return f"a child of pid {record.pid} ({record.user})"
-    return processes.described(record.pid) + (", suspended," if record.process_is_suspended() else "")

@@ -11,6 +11,11 @@ from training.devices.device import Device, DeviceProcess, Reading
 
 MIB = 1024 * 1024
 _UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+_COMPUTE_MODES = {
+    pynvml.NVML_COMPUTEMODE_PROHIBITED: "prohibited",
+    pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS: "exclusive process",
+    pynvml.NVML_COMPUTEMODE_EXCLUSIVE_THREAD: "exclusive process",
+}
 
 Value = TypeVar("Value")
 
@@ -138,7 +143,7 @@ def read(found: Found) -> Reading:
 
     memory = ask(_memory, found.handle)
     rates = ask(pynvml.nvmlDeviceGetUtilizationRates, found.handle)
-    mode = ask(_compute_mode, found.gpu_handle) or "default"
+    mode = _COMPUTE_MODES.get(ask(pynvml.nvmlDeviceGetComputeMode, found.gpu_handle), "default")
     faults.extend(fault for check in _HEALTH_CHECKS if (fault := ask(check, found.gpu_handle)))
     processes, cannot_tell, never_tells = _processes(found.handle, faults)
     return Reading(
@@ -169,15 +174,6 @@ def _processes(handle: Any, faults: list[str]) -> tuple[tuple[DeviceProcess, ...
     used = {process.pid: process.usedGpuMemory for process in listed}
     found = [DeviceProcess(pid, None if size is None else int(size) // MIB) for pid, size in used.items()]
     return tuple(found), None, False
-
-
-def _compute_mode(handle: Any) -> str:
-    names = {
-        pynvml.NVML_COMPUTEMODE_PROHIBITED: "prohibited",
-        pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS: "exclusive process",
-        pynvml.NVML_COMPUTEMODE_EXCLUSIVE_THREAD: "exclusive process",
-    }
-    return names.get(pynvml.nvmlDeviceGetComputeMode(handle), "default")
 
 
 def _fault_of(error: Exception) -> str | None:

@@ -85,7 +85,10 @@ class Waiter:
             # NVML is asked between two decisions: it takes too long to hold the mutex meanwhile.
             if self._turn_may_have_come() and (granted := self._take(self.nvml.readings())):
                 return granted
-            self._announce()
+            # Outside of any decision: writing to a terminal may block, and all others with it.
+            if self.on_wait is not None and (situation := self._situation()) != self._announced:
+                self._announced = situation
+                self.on_wait(f"waiting for {situation}")
             waited_s = time.monotonic() - began
             left_s = self._deadline - time.monotonic()
             if left_s <= 0:
@@ -124,7 +127,10 @@ class Waiter:
         with self._decision() as (decision, ticket):
             self._leases = decision.leases()
             self._judge(decision, readings)
-            self._check_hope()
+            final = [uuid for uuid in self.wish.candidates if self._verdict(uuid).is_final_for(self.wish)]
+            if len(self.wish.candidates) - len(final) < self.wish.count:
+                reasons = (f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self.wish)}" for uuid in final)
+                raise DeviceError(f"cannot lease {self.wish.text}: {'; '.join(reasons)}.")
             self._kept = decision.kept(self.wish.candidates, self._leases)
             while chosen := self._choose(decision, ticket):
                 locked = decision.lock_devices(chosen)
@@ -149,12 +155,6 @@ class Waiter:
             on_it = [entry for entry in self._leases if uuid in entry.holds]
             self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
 
-    def _check_hope(self) -> None:
-        final = [uuid for uuid in self.wish.candidates if self._verdict(uuid).is_final_for(self.wish)]
-        if len(self.wish.candidates) - len(final) < self.wish.count:
-            reasons = "; ".join(f"{self._names[uuid]} is {self._verdict(uuid).obstacle(self.wish)}" for uuid in final)
-            raise DeviceError(f"cannot lease {self.wish.text}: {reasons}.")
-
     def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
         # A request suspended over night would keep free devices from all others. It finds its place again.
         earlier = (entry.record for entry in decision.waiting(ticket.number))
@@ -163,17 +163,11 @@ class Waiter:
             (record.wish for record in earlier if not record.process_is_suspended()),
             (entry.holds for entry in self._leases),
             {uuid: verdict.spare_mib for uuid, verdict in self._verdicts.items()},
-            lambda uuid, wish: uuid not in self._kept and self._verdict(uuid).allows(wish),
+            lambda uuid, wish: uuid not in self._kept and self._verdict(uuid).obstacle(wish) is None,
         )
 
     def _verdict(self, uuid: str) -> Verdict:
         return self._verdicts.get(uuid, Verdict("gone: NVML does not list it any more", lasting=True))
-
-    def _announce(self) -> None:
-        # Outside of any decision: writing to a terminal may block, and all others with it.
-        if self.on_wait is not None and (situation := self._situation()) != self._announced:
-            self._announced = situation
-            self.on_wait(f"waiting for {situation}")
 
     def _situation(self) -> str:
         """What was wanted and, as of the last look, what keeps it."""
@@ -187,6 +181,4 @@ class Waiter:
         if (obstacle := self._verdict(uuid).obstacle(self.wish)) is not None:
             reasons.append(obstacle)
         reasons += [self._kept[uuid]] if uuid in self._kept else []
-        if reasons:
-            return ", ".join(reasons)
-        return "free, but not enough for this request or kept for an earlier one"
+        return ", ".join(reasons) or "free, but not enough for this request or kept for an earlier one"

@@ -107,16 +107,21 @@ def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence
         if twice := [device.uuid for device in candidates if candidates.count(device) > 1]:
             raise DeviceError(f"--gpu names {twice[0]} twice. {exists}")
     if request.count > 1:
-        candidates = _whole_gpus(request, candidates, exists)
+        whole = [device for device in candidates if device.parent is None]
+        if len(whole) < len(candidates) and len(whole) < request.count:
+            why = "a CUDA program can use one MIG instance at a time, so that several devices must be whole GPUs"
+            raise DeviceError(f"{request.text}: {why}. {exists}")
+        candidates = whole
     if len(candidates) < request.count:
-        raise DeviceError(
-            f"{request.text}: that many are not here: {counted(len(candidates), 'device')} to choose from. {exists}"
-        )
-    amounts = {
-        device.uuid: amount
-        for device in candidates
-        if (amount := _amount_mib(request, device)) is None or amount <= (device.memory_mib or 0)
-    }
+        choice = f"{counted(len(candidates), 'device')} to choose from"
+        raise DeviceError(f"{request.text}: that many are not here: {choice}. {exists}")
+    amounts: dict[str, int | None] = {}
+    for device in candidates:
+        available, amount = device.memory_mib or 0, request.memory_mib
+        if request.memory_share is not None:
+            amount = max(1, int(request.memory_share * available))
+        if amount is None or amount <= available:
+            amounts[device.uuid] = amount
     if len(amounts) < request.count:
         raise DeviceError(f"{request.text}: no device has so much memory, or too few have. {exists}")
     return Wish(request.count, amounts, request.force, request.text)
@@ -181,22 +186,6 @@ def _named(name: str, devices: Sequence[Device], visible: Sequence[Device], exis
     if any((device.parent or "").startswith(name) for device in devices):
         raise DeviceError(f"{name} is divided into MIG instances: name one of these. {exists}")
     raise DeviceError(f"there is no device {name}. {exists}")
-
-
-def _whole_gpus(request: DeviceRequest, candidates: list[Device], exists: str) -> list[Device]:
-    whole = [device for device in candidates if device.parent is None]
-    if len(whole) < len(candidates) and len(whole) < request.count:
-        raise DeviceError(
-            f"{request.text}: a CUDA program can use one MIG instance at a time, so that several devices must be "
-            f"whole GPUs. {exists}"
-        )
-    return whole
-
-
-def _amount_mib(request: DeviceRequest, device: Device) -> int | None:
-    if request.memory_share is not None:
-        return max(1, int(request.memory_share * (device.memory_mib or 0)))
-    return request.memory_mib
 
 
 def _what_exists(devices: Sequence[Device], visible: Sequence[Device]) -> str:

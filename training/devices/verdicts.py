@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.devices.allocation import Wish
-from training.devices.device import DeviceProcess, Reading
+from training.devices.device import Reading
 from training.devices.lease_records import Entry
 from training.files import processes
 
@@ -31,9 +31,6 @@ class Verdict:
     spare_mib: int = 0
     one_process: bool = False
 
-    def allows(self, wish: Wish) -> bool:
-        return self.obstacle(wish) is None
-
     def obstacle(self, wish: Wish) -> str | None:
         """Why a wish cannot have the device, leases aside."""
         if self.reason is not None and not (self.forcible and wish.force):
@@ -44,9 +41,8 @@ class Verdict:
 
     def is_final_for(self, wish: Wish) -> bool:
         """Whether a wish cannot have the device however long it waits."""
-        if self.reason is not None and not (self.forcible and wish.force):
-            return self.lasting
-        return not self.allows(wish)
+        obstacle = self.obstacle(wish)
+        return obstacle is not None and (self.lasting or obstacle != self.reason)
 
 
 def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) -> Verdict:
@@ -71,7 +67,9 @@ def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) ->
     foreign = [one for one in reading.processes if one.pid != os.getpid() and not is_covered(one.pid, leases)]
     if foreign:
         users = ", ".join(processes.described(process.pid) for process in foreign)
-        spare_mib = max(0, memory_mib - _taken_mib(foreign, reading))
+        amounts = [process.memory_mib for process in foreign]
+        taken_mib = (reading.used_mib or memory_mib) if None in amounts else sum(filter(None, amounts))
+        spare_mib = max(0, memory_mib - taken_mib)
         return Verdict(_forcible(f"used without a lease by {users}"), True, False, spare_mib, one_process)
     if not processes.sees_all_processes():
         return _judge_by_memory(reading, leases, memory_mib, one_process)
@@ -101,13 +99,6 @@ def _judge_by_memory(reading: Reading, leases: Sequence[Entry], memory_mib: int,
         reason = _forcible(f"used by processes that are not visible from this container ({unexplained_mib:,} MiB)")
         return Verdict(reason, True, False, max(0, memory_mib - unexplained_mib), one_process)
     return Verdict(None, spare_mib=memory_mib, one_process=one_process)
-
-
-def _taken_mib(foreign: Sequence[DeviceProcess], reading: Reading) -> int:
-    amounts = [process.memory_mib for process in foreign]
-    if None in amounts:
-        return reading.used_mib or reading.device.memory_mib or 0
-    return sum(amount or 0 for amount in amounts)
 
 
 def _forcible(reason: str) -> str:

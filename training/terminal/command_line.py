@@ -6,10 +6,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import TextRecognizerError
-from text_recognizer.spec import parse_value, typed_fields
+from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.spec import parse_json, parse_value, typed_fields
+
+if TYPE_CHECKING:
+    from text_recognizer.yaml_source import YamlSource
 
 EXIT_INTERRUPTED = 130
 # Set to anything, a traceback is printed for what the system refused, too.
@@ -93,3 +97,34 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         else:
             overrides[name] = True
     return rest, overrides
+
+
+def read_overrides(path: str) -> dict[str, Any]:
+    """Overrides of a spec in a JSON or YAML file, by (dotted) key. Raises SpecError: the file holds something else."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SpecError(f"cannot read the overrides '{path}': {reason}.") from None
+    if Path(path).suffix == ".json":
+        return parse_json(text, path)
+    from text_recognizer.yaml_source import YamlSource
+
+    document = YamlSource(text, path)
+    if not isinstance(document.data, dict) or not all(isinstance(key, str) for key in document.data):
+        raise SpecError(f"the overrides '{path}' must be an object of values by (dotted) key.")
+    return {key: _with_numbers(item, document, (key,)) for key, item in document.data.items()}
+
+
+def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> Any:
+    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are warned of."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(item, document, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item, document, (*path, index)) for index, item in enumerate(value)]
+    traps = document.traps(path)  # none of what is in quotes
+    if traps and isinstance(value, str) and isinstance(number := parse_value(value), (int, float)):
+        return number
+    for trap in traps:
+        say(f"warning: {trap}")
+    return value
