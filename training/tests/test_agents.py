@@ -59,6 +59,7 @@ note("end")
 
 @pytest.fixture
 def machine(monkeypatch):
+    monkeypatch.setattr(agents, "is_over", lambda _: False)
     with simulated_machine(monkeypatch) as simulated:
         yield simulated.with_gpus(2)
 
@@ -112,11 +113,18 @@ def test_wandb_hears_of_each_wish_once_and_a_refusal_ends_no_run(tmp_path, monke
 @needs_compiler
 def test_an_agent_that_always_breaks_down_is_given_up(tmp_path, monkeypatch, machine):
     count = tmp_path / "count"
-    (tmp_path / ".agents").mkdir()
-    (tmp_path / ".agents" / "agent-1.log").write_text("sweep abc is not running\n")  # of the day before
-    served, _ = serve(tmp_path, monkeypatch, machine, 1, f"open({str(count)!r}, 'a').write('x')\nraise SystemExit(1)\n")
-    assert len(count.read_text()) == 1 + RESTARTS
+    agent = f"print('sweep abc is not running')\nopen({str(count)!r}, 'a').write('x')\nraise SystemExit(1)\n"
+    served, _ = serve(tmp_path, monkeypatch, machine, 1, agent)
+    assert len(count.read_text()) == 1 + RESTARTS  # W&B is asked, whatever an agent says
     assert served.broken == 1
+
+
+@needs_compiler
+def test_an_agent_that_fails_because_the_sweep_is_over_is_not_followed_by_another(tmp_path, monkeypatch, machine):
+    monkeypatch.setattr(agents, "is_over", lambda sweep: sweep.id == "abc")
+    count = tmp_path / "count"
+    served, _ = serve(tmp_path, monkeypatch, machine, 1, f"open({str(count)!r}, 'a').write('x')\nraise SystemExit(1)\n")
+    assert (count.read_text(), served.broken) == ("x", 0)
 
 
 # What it leaves behind ends when the agent is gone.

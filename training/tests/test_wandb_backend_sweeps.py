@@ -8,15 +8,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from text_recognizer.tests.waiting import wait_until
+from training.sweeps.wandb.registration import is_over
 from training.tests import wandb_backend_sweeps as sweeps
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, run_script, script, wandb
 from training.tests.wandb_backend_records import RefusalError, StoredAgent, StoredRun, StoredSweep, UnknownRequestError
 from training.tests.wandb_backend_suggestions import suggest_grid, suggest_ours
+from training.tracking.wandb.sweep_link import SweepLink
 
 FOUR_RUNS = """
 program: train.py
@@ -358,6 +361,10 @@ def test_the_command_line_registers_and_steers_sweeps(backend):
     output = refused.ended()
     assert refused.returncode == 1
     assert "is not running" in output
+    with patch.dict(os.environ, backend.environ):
+        assert is_over(SweepLink.parse(sweep.path))
+        sweep.state = "PAUSED"
+        assert not is_over(SweepLink.parse(sweep.path))
 
 
 def test_the_public_interface_reads_runs_and_sweeps(backend):

@@ -16,7 +16,7 @@ from training.devices.requests import DeviceRequest
 from training.files.processes import kill_session
 from training.runs.run import Run
 from training.sweeps.folder import Wish
-from training.sweeps.wandb.registration import steer, wandb_command, without_sweep
+from training.sweeps.wandb.registration import is_over, steer, wandb_command, without_sweep
 from training.terminal.command_line import say
 from training.tracking.wandb.sweep_link import SweepLink
 
@@ -27,8 +27,6 @@ NEXT_TRY_S = 1.0
 RESTARTS = 3
 # How long the run of an agent that died has to reach a checkpoint.
 PREEMPTION_S = 30.0
-# What an agent writes when W&B has ended the sweep: its exit code does not tell that from a breakdown.
-_OVER = "is not running"
 
 
 class Agents:
@@ -89,11 +87,13 @@ class Agents:
         code = slot.exit_code()
         if code is None:
             return
-        if code == 0 or slot.said(_OVER):
+        if code == 0:
             slot.end()
         elif self._stopping or self.interrupted:  # told to leave while it started, it says that it broke down
             if not any(slot.runs()):  # one that it left behind comes to its end, or to a checkpoint
                 slot.end()
+        elif is_over(self._sweep):  # its exit code is that of a breakdown
+            slot.end()
         else:
             say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
             slot.preempt_and_wait()
@@ -155,7 +155,6 @@ class _Slot:
         self._sweep = sweep
         self._folder = folder
         self._lease: Lease | None = None
-        self._log_begin = 0
         self._told = False
         self._preempted: set[int] = set()
 
@@ -174,7 +173,6 @@ class _Slot:
         environ["WANDB_DIR"] = str(self.log.parent.resolve())
         environ["TEXT_RECOGNIZER_RUNS"] = str(self._folder.parent.resolve())
         with open(self.log, "ab") as log:
-            self._log_begin = log.tell()
             self.process = subprocess.Popen(
                 [*wandb_command(), "agent", self._sweep.path],
                 env=environ,
@@ -192,12 +190,6 @@ class _Slot:
         if ended is None:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-
-    def said(self, text: str) -> bool:
-        """Whether the agent that was started last said it; the log may hold messages of earlier ones."""
-        with open(self.log, "rb") as log:
-            log.seek(self._log_begin)
-            return text in log.read().decode(errors="replace")[-4000:]
 
     def take_no_more(self) -> None:
         """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""

@@ -84,6 +84,15 @@ def steer(link: SweepLink, wish: Wish) -> None:
     say(f"the sweep {link.path} is {_DONE[wish]} at W&B")
 
 
+def is_over(link: SweepLink) -> bool:
+    """Whether W&B has ended a sweep, as far as it answers. Another process asks, so that this one need not import."""
+    asking = "import sys, wandb; print(wandb.Api().sweep(sys.argv[1]).state)"
+    try:
+        return not {"FINISHED", "CANCELED"}.isdisjoint(_output([sys.executable, "-c", asking, link.path]).splitlines())
+    except RunError:
+        return False
+
+
 def _facts(folder: Path) -> dict[str, Any]:
     try:
         facts = read_object(folder / REGISTERED_FILE)
@@ -113,22 +122,25 @@ def without_sweep() -> dict[str, str]:
 
 
 def _wandb(*arguments: str) -> str:
-    command, out = [*wandb_command(), *arguments], subprocess.PIPE
+    return _output([*wandb_command(), *arguments])
+
+
+def _output(command: Sequence[str]) -> str:
+    """What a command prints. Raises RunError: it takes too long."""
     try:
         done = subprocess.run(
             command,
             env=without_sweep(),
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RunError(
-            f"W&B did not answer within {TIMEOUT_S} s. Is it reachable? WANDB_BASE_URL sets the server."
-        ) from None
+        late = f"W&B did not answer within {TIMEOUT_S} s. Is it reachable? WANDB_BASE_URL sets the server."
+        raise RunError(late) from None
     return done.stdout
 
 
