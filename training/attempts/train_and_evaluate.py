@@ -11,6 +11,7 @@ from evaluation.report import write_report
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import Bundle, usual_name, write_bundle
+from text_recognizer.named_part import NamedPart
 from text_recognizer.wording import counted
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
@@ -27,7 +28,7 @@ from training.runs.promotion import promote
 from training.runs.run import Run, State
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
-from training.tracking.choice import folder_name, tracker_choice
+from training.tracking.choice import folder_name
 from training.tracking.mirror import Mirror
 from training.tracking.wandb.mode import under_agent
 
@@ -48,7 +49,7 @@ def train_and_evaluate(
         mirrors: list[Mirror] = []
         try:
             run.set_state("running", epochs=experiment.train_args.epochs)
-            mirrors = [Mirror(run, tracker_choice(text)) for text in trackers]
+            mirrors = [Mirror(run, NamedPart.parse("tracker", text)) for text in trackers]
             exit_code = _run_steps(experiment, run, log, watcher, bool(mirrors), peers)
             if exit_code == 0 and save:
                 say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(experiment.spec))}")

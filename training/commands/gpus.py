@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
 from training.files.processes import printable
-from training.terminal.tables import wide_console
+from training.terminal.tables import show_live, wide_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.json:
         sys.stdout.write(json.dumps(as_json(manager.status()), indent=2) + "\n")
     elif args.watch:
-        _watch(manager, args.watch)
+        show_live(lambda: as_table(manager.status()), args.watch, console)
     else:
         console.print(as_table(manager.status()))
     return 0
@@ -102,18 +101,6 @@ def _seconds(text: str) -> float:
     if not 0.1 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"must be between 0.1 and 3600 seconds. {received(text)}")
     return seconds
-
-
-def _watch(manager: GPUManager, every_s: float) -> None:
-    from rich.live import Live
-
-    try:
-        with Live(as_table(manager.status()), auto_refresh=False, screen=False) as live:
-            while True:
-                time.sleep(every_s)
-                live.update(as_table(manager.status()), refresh=True)
-    except KeyboardInterrupt:
-        return
 
 
 def _device_table(devices: "list[DeviceStatus]") -> "Table":

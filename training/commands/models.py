@@ -8,7 +8,7 @@ from typing import Any
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.promoted.object_store import ObjectStore
-from text_recognizer.promoted.store import ModelStore, Version
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.wording import counted, received
 from training.commands.base import Command, add_action
 from training.terminal.tables import print_table, shown
@@ -86,7 +86,7 @@ def _row(store: ModelStore, name: str) -> dict[str, Any]:
 
 def _show(arguments: argparse.Namespace) -> int:
     store = ModelStore()
-    version = _version(store, arguments.name)
+    version = store.find(arguments.name) or store.current(arguments.name)
     manifest, bundle = store.manifest(version), Bundle.read(version.folder)
     bundle.check_files()
     versions, current = store.versions(version.name), store.current(version.name)
@@ -121,10 +121,6 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _version(store: ModelStore, address: str) -> Version:
-    return store.find(address) or store.current(address)
-
-
 def _print_lineage(lineage: Mapping[str, Any] | None) -> None:
     """The run, and under it what its weights come from, back to the first training."""
     label = "trained by"
@@ -152,7 +148,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 def _push(arguments: argparse.Namespace) -> int:
     store = ModelStore()
-    version = _version(store, arguments.name)
+    version = store.find(arguments.name) or store.current(arguments.name)
     Bundle.read(version.folder).check_files()
     there = ObjectStore(arguments.address)
     print(f"pushed      {version}, which is {version.name}@{there.push(store, version)} in {there.address}")

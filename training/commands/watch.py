@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.places import runs_folder
 from training.runs.run_table import RunRow, select
-from training.terminal.tables import shown, wide_console
+from training.terminal.tables import show_live, shown, wide_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,15 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.once or not console.is_terminal:
         console.print(drawn(rows(), manager.status()))
     else:
-        from rich.live import Live
-
-        try:
-            with Live(drawn(rows(), manager.status()), console=console, auto_refresh=False) as live:
-                while True:
-                    time.sleep(arguments.every)
-                    live.update(drawn(rows(), manager.status()), refresh=True)
-        except KeyboardInterrupt:
-            pass
+        show_live(lambda: drawn(rows(), manager.status()), arguments.every, console)
     return 0
 
 

@@ -57,7 +57,7 @@ class Journal:
 
 
 def any_row(_: Mapping[str, Any]) -> None:
-    """The check of a journal whose rows may hold anything."""
+    """The check of what may hold anything."""
 
 
 def examine(path: Path, check: Check = any_row) -> Journal:

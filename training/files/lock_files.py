@@ -86,15 +86,31 @@ def lock_within(descriptor: int, timeout_s: float) -> bool:
     Returns:
         False when that took too long; then the descriptor is no longer the caller's.
     """
-    pending = _PendingLock(descriptor)
+    # flock() waits for ever or not at all: another thread waits, and drops what comes too late.
+    taken, given_up, fate = threading.Event(), threading.Event(), threading.Lock()
+
+    def drop() -> None:
+        unlock(descriptor)
+        os.close(descriptor)
+
+    def take() -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with fate:
+            taken.set()
+            if given_up.is_set():
+                drop()
+
+    threading.Thread(target=take, daemon=True).start()
+    is_in_time = False
     try:
-        if pending.wait(timeout_s):
-            return True
-    except BaseException:
-        pending.give_up()
-        raise
-    pending.give_up()
-    return False
+        is_in_time = taken.wait(timeout_s)
+    finally:
+        if not is_in_time:
+            with fate:
+                given_up.set()
+                if taken.is_set():
+                    drop()
+    return is_in_time
 
 
 def unlock(descriptor: int) -> None:
@@ -145,37 +161,6 @@ def write(descriptor: int, content: bytes) -> None:
     # Truncating to nothing first would make some file systems (ext4) write to the disk at once, which takes 1 ms.
     if os.fstat(descriptor).st_size > len(content):
         os.ftruncate(descriptor, len(content))
-
-
-class _PendingLock:
-    """flock() waits for ever or not at all; in a thread of its own it can be given up."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._done = threading.Event()
-        self._state = threading.Lock()
-        self._given_up = False
-        threading.Thread(target=self._take, daemon=True).start()
-
-    def wait(self, timeout_s: float) -> bool:
-        return self._done.wait(timeout_s)
-
-    def give_up(self) -> None:
-        with self._state:
-            self._given_up = True
-            if self._done.is_set():
-                self._drop()
-
-    def _take(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        with self._state:
-            self._done.set()
-            if self._given_up:
-                self._drop()
-
-    def _drop(self) -> None:
-        unlock(self._descriptor)
-        os.close(self._descriptor)
 
 
 def patiently(open_file: Callable[[], T]) -> T:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from text_recognizer.wording import received
-from training.files.journals import Check
+from training.files.journals import Check, any_row
 from training.runs.checks import STATES
 from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_int
@@ -54,15 +54,11 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
 }
 
 
-def any_point(_: Point) -> None:
-    """Takes every point, where the plan of the sweep is not known."""
-
-
-def event_check(point_fault: Callable[[Point], str | None] = any_point) -> Check:
+def event_check(point_fault: Callable[[Point], str | None] = any_row) -> Check:
     """A check for one reading of a journal: a trial is suggested once, and no two have a run in common.
 
     Args:
-        point_fault: why a point is none of the sweep.
+        point_fault: why a point is none of the sweep; none is, where its plan is not known.
     """
     trials: set[int] = set()
     runs: set[str] = set()

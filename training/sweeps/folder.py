@@ -21,12 +21,12 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
-from training.files.journals import Journal, append_line, examine, open_journal, read_journal
+from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.checks import is_count, is_time
 from training.runs.places import group_folder_name, runs_folder
-from training.sweeps.events import any_point, event_check
+from training.sweeps.events import event_check
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
@@ -158,7 +158,7 @@ class SweepFolder:
         except ValueError as error:
             raise RunError(f"{path} is not of a sweep that can be read: {error}") from None
 
-    def hold(self, point_fault: Callable[[Point], str | None] = any_point) -> None:
+    def hold(self, point_fault: Callable[[Point], str | None] = any_row) -> None:
         """Becomes the one process that drives the sweep, and repairs its journal.
 
         Args:

@@ -113,15 +113,9 @@ class Ledger:
 
     def end(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any] | None = None) -> None:
         """Writes down that nothing more will be done with a run."""
-        state, error, cause, resources = status.state, status.error, status.cause, dict(resources or {})
-        value = self.history.run_value(run)
-        facts = {"value": value, "error": error, "cause": cause, "resources": resources}
-        self.folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
-        run.ended, run.error, run.cause, run.resources = state, error, cause, resources
+        said = write_end(self.folder, self.history, trial, run, status, resources=dict(resources or {}))
         self.tell(trial)
-        shown = f" {self.history.metric.name} {value:.4g}" if value is not None else ""
-        why = f" ({error})" if state == "stopped" and error else ""
-        self.watcher.event(f"trial {trial.number} {state}{shown}{why}")
+        self.watcher.event(said + (f" ({run.error})" if run.ended == "stopped" and run.error else ""))
 
     def pause(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any]) -> None:
         """Writes down that a run waits at its checkpoint until it is among the best."""
@@ -170,6 +164,15 @@ class Ledger:
             return
         if is_over(status):
             self.end(trial, run, status)
+
+
+def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun, status: Status, **more: Any) -> str:
+    """Writes down that nothing more will be done with a run; the same in words."""
+    value = history.run_value(run)
+    facts = {"state": status.state, "over": True, "value": value, "error": status.error, "cause": status.cause}
+    folder.append("end", trial=trial.number, run=run.id, **facts, **more)
+    run.ended, run.error, run.cause, run.resources = status.state, status.error, status.cause, more["resources"]
+    return f"trial {trial.number} {status.state}" + (f" {history.metric.name} {value:.4g}" if value is not None else "")
 
 
 def is_over(status: Status) -> bool:

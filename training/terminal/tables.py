@@ -1,13 +1,15 @@
 """Tables of plain text, for people and for cut, sort and grep."""
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -47,6 +49,16 @@ def wide_console() -> "Console":
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 200
     return console
+
+
+def show_live(draw: Callable[[], "RenderableType"], every_s: float, console: "Console") -> None:
+    """Shows what is drawn anew every so often, until Ctrl-C."""
+    from rich.live import Live
+
+    with contextlib.suppress(KeyboardInterrupt), Live(draw(), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(every_s)
+            live.update(draw(), refresh=True)
 
 
 def _is_number(text: str) -> bool:

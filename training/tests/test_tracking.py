@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from text_recognizer.errors import SpecError
+from text_recognizer.named_part import NamedPart
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.find import find_run
 from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
 from training.tracking.base import Facts, Tracker
-from training.tracking.choice import chosen_trackers, tracker_choice, wandb_mode_of
+from training.tracking.choice import chosen_trackers, wandb_mode_of
 from training.tracking.mirror import mirror, mirror_command, read_state
 from training.tracking.wandb.mode import wandb_mode
 
@@ -275,7 +276,7 @@ def test_tensorboard_opens_what_its_tracker_writes(tracked):
 
     run = Run.open(tracked[0].folder)
     for _ in range(2):  # made anew: a second mirror leaves nothing twice
-        facts = mirror(run, tracker_choice("tensorboard").make())
+        facts = mirror(run, NamedPart.parse("tracker", "tensorboard").make())
     events = EventAccumulator(facts.folder, {"images": 0}).Reload()
     curve = events.Scalars("val_loss")
     rows = [row for row in run.rows() if "val_loss" in row]
@@ -309,7 +310,7 @@ def test_trackers_are_chosen_by_name_with_their_arguments(track, wandb, chosen, 
     monkeypatch.syspath_prepend(str(PLUGIN))
     assert chosen_trackers(track, wandb) == chosen
     assert wandb_mode_of(chosen) == ("offline" if chosen and chosen[0].startswith("wandb") else "disabled")
-    assert tuple(str(tracker_choice(text)) for text in chosen) == chosen
+    assert tuple(str(NamedPart.parse("tracker", text)) for text in chosen) == chosen
 
 
 @pytest.mark.parametrize(

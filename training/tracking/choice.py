@@ -10,11 +10,6 @@ from training.tracking.wandb.mode import MODES, wandb_mode
 WANDB = "wandb"
 
 
-def tracker_choice(text: str) -> NamedPart:
-    """A tracker with its arguments. Raises SpecError: there is no such tracker, or it has no such argument."""
-    return NamedPart.parse("tracker", text)
-
-
 def folder_name(choice: NamedPart) -> str:
     """Of what a tracker keeps in a run folder."""
     return choice.name.rpartition(":")[2].lower()
@@ -40,7 +35,7 @@ def chosen_trackers(
     Raises:
         SpecError: one of them is wrong, or given twice.
     """
-    choices = [tracker_choice(text) for text in track]
+    choices = [NamedPart.parse("tracker", text) for text in track]
     names = [one.name for one in choices]
     for choice in choices:
         if names.count(choice.name) > 1:
@@ -55,5 +50,5 @@ def chosen_trackers(
 
 def wandb_mode_of(trackers: Sequence[str]) -> str:
     """Of chosen trackers: "online", "offline", or "disabled" where W&B is not among them."""
-    choices = [tracker_choice(text) for text in trackers]
+    choices = [NamedPart.parse("tracker", text) for text in trackers]
     return next((str(one.arguments["mode"]) for one in choices if one.name == WANDB), "disabled")

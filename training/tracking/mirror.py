@@ -30,7 +30,7 @@ from training.files.json_objects import read_object
 from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.tracking.base import Facts, Tracker
-from training.tracking.choice import folder_name, tracker_choice
+from training.tracking.choice import folder_name
 from training.tracking.examples import Examples
 
 POLL_S = 0.2
@@ -167,7 +167,7 @@ def main() -> int:
     parser.add_argument("--deadline", type=int, metavar="S", help="end after so many seconds, done or not")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
-    choice = tracker_choice(arguments.track)
+    choice = NamedPart.parse("tracker", arguments.track)
     folder = run.folder / folder_name(choice)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the run decides when it is over, its folder says so

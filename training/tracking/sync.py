@@ -4,7 +4,6 @@ import signal
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from text_recognizer.errors import RunError
@@ -77,9 +76,5 @@ def _send(run: Run, deadline_s: int) -> Sent:
         return Sent(run, outcome, str(state["error"]))
     if code == -signal.SIGALRM:
         return Sent(run, "refused", f"the time is up: W&B did not take all of it within {deadline_s} s")
-    return Sent(run, "failed", _last_line(folder))
-
-
-def _last_line(folder: Path) -> str:
     lines = (folder / "mirror.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"see {folder / 'mirror.log'}"
+    return Sent(run, "failed", lines[-1] if lines else f"see {folder / 'mirror.log'}")

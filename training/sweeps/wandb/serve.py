@@ -1,17 +1,17 @@
 """A sweep that W&B owns and this machine serves: registered once, with a folder like any other sweep's."""
 
 from pathlib import Path
-from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
-from training.runs.run import ENDED, Run, Status
+from training.runs.run import ENDED, Run
 from training.sweeps.file.command import DEFAULT_COMMAND
 from training.sweeps.file.config import SweepConfig
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
+from training.sweeps.ledger import write_end
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
@@ -117,19 +117,10 @@ class _Journal:
             run.attempts += 1
         status = Run.open(run.folder).status()
         if run.ended is None and status.state in ENDED and status.state != "preempted":
-            self._ended(trial, run, status)
-
-    def _ended(self, trial: Trial, run: TrialRun, status: Status) -> None:
-        value = self.history.run_value(run)
-        state, error, cause = status.state, status.error, status.cause
-        facts: dict[str, Any] = {"value": value, "error": error, "cause": cause, "resources": {}}
-        if cause is Cause.DIVERGED:
-            run.failures.append("diverged")
-            facts["failure"] = "diverged"
-        self._folder.append("end", trial=trial.number, run=run.id, state=state, over=True, **facts)
-        run.ended, run.error, run.cause = state, error, cause
-        shown = f" {self.history.metric.name} {value:.4g}" if value is not None else ""
-        print(f"trial {trial.number} {state}{shown}  {run.id}" + (f" ({error})" if error else ""), flush=True)
+            why = {"failure": "diverged"} if status.cause is Cause.DIVERGED else {}
+            run.failures += why.values()
+            said = write_end(self._folder, self.history, trial, run, status, resources={}, **why)
+            print(f"{said}  {run.id}" + (f" ({run.error})" if run.error else ""), flush=True)
 
 
 def _result(history: History, agents: Agents) -> SweepResult:
