@@ -69,7 +69,8 @@ def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         "coverage", "error" (pooled characters of lines, else samples), and "at_most": the largest doubt among them,
         which is the expected character error rate of a line, else 1 - confidence.
     """
-    doubts = np.array([_doubt(row) for row in rows])
+    expected = [row.get("expected_cer") for row in rows]
+    doubts = np.array([1 - row["confidence"] if one is None else one for row, one in zip(rows, expected, strict=True)])
     of_lines = "char_errors" in rows[0]
     errors = np.array([row["char_errors"] if of_lines else row["label"] != row["predicted"] for row in rows], float)
     sizes = np.array([len(row["label"]) if of_lines else 1 for row in rows], float)
@@ -104,8 +105,3 @@ def confidence_charts(evaluation: Mapping[str, Any]) -> list[str]:
         line_chart({"as it should be": [(0, 0), (1, 1)], **levels}, "confidence", "share that is right"),
         line_chart(risk, "share that is read unseen", "error"),
     ]
-
-
-def _doubt(row: Mapping[str, Any]) -> float:
-    expected = row.get("expected_cer")
-    return float(1 - row["confidence"] if expected is None else expected)

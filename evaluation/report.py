@@ -71,8 +71,11 @@ def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], spli
     Args:
         evaluation: as in evaluation.json.
     """
-    if evaluation["classes"]:
-        evaluation = {**evaluation, "confusions": _with_pictures(evaluation["confusions"], predictions, split)}
+    if evaluation["classes"]:  # a picture of one of each confusion
+        places = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
+        confusions = evaluation["confusions"]
+        pictured = [{**one, "png": _png(split, places[one["label"], one["predicted"]])} for one in confusions]
+        evaluation = {**evaluation, "confusions": pictured}
     chosen = np.random.default_rng(0).permutation(len(predictions))[:SHOWN]
     wrong = sum(row["label"] != row["predicted"] for row in predictions)
     return {
@@ -119,14 +122,6 @@ def worst_classes(classes: list[dict[str, Any]], most: int) -> list[dict[str, An
         return classes
     # F1 is null where nothing was read as the class: all of its images are wrong.
     return sorted((row for row in classes if row["count"]), key=lambda row: (row["f1"] or 0.0, -row["count"]))[:most]
-
-
-def _with_pictures(
-    confusions: list[dict[str, Any]], predictions: list[dict[str, Any]], test_split: Split
-) -> list[dict[str, Any]]:
-    """Confusions of characters, each with an image of one as "png"."""
-    positions = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
-    return [{**one, "png": _png(test_split, positions[one["label"], one["predicted"]])} for one in confusions]
 
 
 def _png(split: Split, position: int) -> str:

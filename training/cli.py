@@ -48,13 +48,9 @@ def _main(argv: list[str]) -> int:
     return code
 
 
-def _summaries() -> dict[str, str]:
-    """Of entry points it is known what they do only once they are imported."""
-    return {"run": RUN} | {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
-
-
 def _help() -> str:
-    commands = _summaries()
+    # What an entry point does is known only once it is imported.
+    commands = {"run": RUN} | {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
     width = max(map(len, commands))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in commands.items())
     return f"""usage: text-recognizer COMMAND …

@@ -114,8 +114,12 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
     tables = load_registry()
-    folders = _store_folders()
-    _refuse_unknown(args.names, {*tables, *names("dataset"), *(_dataset_of(folder) for folder in folders)})
+    folders = sorted(path for path in (data_folder() / "processed").glob("[!.]*") if path.is_dir())
+    known = {*tables, *names("dataset"), *map(_dataset_of, folders)}
+    for name in args.names:
+        if name not in known:
+            what = f"there is no table, dataset class or store called '{name}'.{did_you_mean(name, known)}"
+            raise DataError(f"{what} Known: {', '.join(sorted(known))}.")
     problems: list[str] = []
     file_count = store_count = 0
     for table in tables.values():
@@ -243,20 +247,6 @@ def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
         ]
         classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"], "\n".join(arguments))))
     wide_console().print(remote, classes)
-
-
-def _refuse_unknown(wanted: list[str], known: set[str]) -> None:
-    for name in wanted:
-        if name not in known:
-            raise DataError(
-                f"there is no table, dataset class or store called '{name}'.{did_you_mean(name, known)} "
-                f"Known: {', '.join(sorted(known))}."
-            )
-
-
-def _store_folders() -> list[Path]:
-    folder = data_folder() / "processed"
-    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
 def _dataset_of(store: Path) -> str:

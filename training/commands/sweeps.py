@@ -199,33 +199,23 @@ def _trials(folder: SweepFolder) -> dict[int, Trial]:
 
 def trial_rows(history: History) -> list[dict[str, Any]]:
     """The trials of a sweep, best first, each with what tells it from the others."""
-    rows = [_trial_facts(trial, history) for trial in sorted(history.trials.values(), key=history.by_value)]
-    _keep_what_differs(rows)
-    return rows
-
-
-def _trial_facts(trial: Trial, history: History) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "state": _state(trial.runs[0].folder, None) if trial.state == "pending" else trial.state,
-        "value": history.value(trial),
-        "attempts": sum(run.attempts for run in trial.runs),
-        "point": trial.point,
-        "run": trial.runs[0].id,
-    }
-
-
-def _keep_what_differs(rows: list[dict[str, Any]]) -> None:
-    """Leaves of every point only the values that tell the trials apart."""
-    flat = [flatten(row["point"]) for row in rows]
-    spelt = [{key: json.dumps(value) for key, value in one.items()} for one in flat]
+    trials = sorted(history.trials.values(), key=history.by_value)
+    points = [flatten(trial.point) for trial in trials]
+    spelt = [{key: json.dumps(value) for key, value in one.items()} for one in points]
     differing = {key for key in set().union(*spelt) if len({one.get(key) for one in spelt}) > 1}
-    for row, point in zip(rows, flat, strict=True):
-        row["point"] = {key: value for key, value in point.items() if key in differing}
+    return [
+        {
+            "trial": trial.number,
+            "state": _state(trial.runs[0].folder, None) if trial.state == "pending" else trial.state,
+            "value": history.value(trial),
+            "attempts": sum(run.attempts for run in trial.runs),
+            "point": {key: value for key, value in point.items() if key in differing},
+            "run": trial.runs[0].id,
+        }
+        for trial, point in zip(trials, points, strict=True)
+    ]
 
 
 def _state(run_folder: Path, ended: str | None) -> str:
-    if ended is not None:
-        return ended
-    row = read_row(run_folder)
-    return row.state if row is not None else "pending"
+    row = read_row(run_folder) if ended is None else None
+    return ended or (row.state if row is not None else "pending")

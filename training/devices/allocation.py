@@ -51,7 +51,7 @@ def allocate(
     for holding in held:
         board.take(holding)
     requests = iter(earlier)
-    while board.could_serve(wish):
+    while len(wish.candidates.keys() - board.closed) >= wish.count:
         other = next(requests, None)
         if other is None:
             return board.choose(wish)
@@ -70,12 +70,12 @@ class _Board:
         self._left_mib = dict(capacity_mib)
         self._usable = usable
         self._shared: set[str] = set()
-        self._closed: set[str] = set()
+        self.closed: set[str] = set()
 
     def take(self, holding: Holding) -> None:
         for uuid, memory_mib in holding.items():
             if memory_mib is None:
-                self._closed.add(uuid)
+                self.closed.add(uuid)
             else:
                 self._shared.add(uuid)
                 self._left_mib[uuid] = self._left_mib.get(uuid, 0) - memory_mib
@@ -84,10 +84,7 @@ class _Board:
         """Keeps a wish's devices for it, provided that leases are all that stands in its way."""
         hoped_for = [uuid for uuid in wish.candidates if self._usable(uuid, wish)]
         if len(hoped_for) >= wish.count:
-            self._closed.update(hoped_for)
-
-    def could_serve(self, wish: Wish) -> bool:
-        return len(wish.candidates.keys() - self._closed) >= wish.count
+            self.closed.update(hoped_for)
 
     def choose(self, wish: Wish) -> dict[str, int | None] | None:
         fitting = [uuid for uuid in wish.candidates if self._fits(uuid, wish) and self._usable(uuid, wish)]
@@ -100,6 +97,6 @@ class _Board:
 
     def _fits(self, uuid: str, wish: Wish) -> bool:
         memory_mib = wish.candidates[uuid]
-        if uuid in self._closed:
+        if uuid in self.closed:
             return False
         return uuid not in self._shared if memory_mib is None else memory_mib <= self._left_mib.get(uuid, 0)

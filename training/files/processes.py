@@ -121,12 +121,8 @@ def count_shared_locks(about: os.stat_result) -> int:
 
 def described_owners(inode: int) -> str:
     """The processes that locked a file, by its inode; their children may be the ones that hold it now."""
-    return ", ".join(map(described, lock_owners(inode))) or "an unknown process"
-
-
-def lock_owners(inode: int) -> list[int]:
-    """Numbers of the processes that took a kernel lock on a file, by its inode."""
-    return [int(parts[4]) for parts in _locks() if parts[5].endswith(f":{inode}")]
+    owners = (int(parts[4]) for parts in _locks() if parts[5].endswith(f":{inode}"))
+    return ", ".join(map(described, owners)) or "an unknown process"
 
 
 def _locks() -> list[list[str]]:

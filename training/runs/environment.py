@@ -69,16 +69,12 @@ def package_versions() -> dict[str, str]:
 
 def code_version(spec: ExperimentSpec) -> dict[str, Any]:
     """What a spec's run executes: the checkouts, and the modules of a user that it names ("own_modules")."""
-    own = own_modules(_modules_of(spec))
-    return {**checkouts(), **({"own_modules": own} if own else {})}
-
-
-def _modules_of(spec: ExperimentSpec) -> list[str]:
-    """The modules that the parts of a spec come from, without those of the built-in parts."""
     named = {kind: getattr(spec, kind) for kind in ("dataset", "model", "network")}
     named |= {kind: spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")}
     own = [(kind, name) for kind, name in named.items() if isinstance(name, str) and name not in BUILT_IN[kind]]
-    return [name.partition(":")[0] if ":" in name else resolve(kind, name).__module__ for kind, name in own]
+    modules = [name.partition(":")[0] if ":" in name else resolve(kind, name).__module__ for kind, name in own]
+    found = own_modules(modules)
+    return {**checkouts(), **({"own_modules": found} if found else {})}
 
 
 def own_modules(modules: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
@@ -52,7 +51,13 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
 
 
 def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
-    spec = ExperimentSpec(IMPORTED, IMPORTED, IMPORTED, train_args=_settings(found.params), experiment_group=group)
+    settings = {  # as plain JSON, dotted names as they are
+        name: value
+        if value is None or isinstance(value, str | bool) or is_number(value)
+        else json.dumps(value, default=str)
+        for name, value in found.params.items()
+    }
+    spec = ExperimentSpec(IMPORTED, IMPORTED, IMPORTED, train_args=settings, experiment_group=group)
     name = f"{found.kind}-{re.sub(r'[^A-Za-z0-9_.=-]+', '-', found.id).strip('-.')[-100:]}"
     place = (root or runs_folder()) / group_folder_name(group)
     about = {"kind": found.kind, "from": str(found.source.resolve()), "id": found.id}
@@ -88,12 +93,3 @@ def _is_of(folder: Path, about: dict[str, str]) -> bool:
         return True
     parts = ("id",) if about["kind"] in _UNIQUE else ("id", "from")
     return not isinstance(known, dict) or all(known.get(part, about[part]) == about[part] for part in parts)
-
-
-def _settings(params: dict[str, Any]) -> dict[str, Any]:
-    """Settings as plain JSON, dotted names as they are."""
-    plain = {}
-    for name, value in params.items():
-        is_plain = value is None or isinstance(value, str | bool) or is_number(value)
-        plain[name] = value if is_plain else json.dumps(value, default=str)
-    return plain

@@ -139,10 +139,10 @@ def select(
     for name in (*(name for name, _, _ in conditions), column):
         _check_column(name, rows)
     kept = [row for row in rows if all(_passes(row, *condition) for condition in conditions)]
-    having = [row for row in kept if row.value(column) is not None]
-    having.sort(key=lambda row: _sort_key(row.value(column)), reverse=descending)
-    ordered = having + [row for row in kept if row.value(column) is None]
-    return ordered[:limit]
+    # Numbers before texts; runs without a value last, whatever the direction.
+    keys = [(value, row) for row in kept if (value := row.value(column)) is not None]
+    keys.sort(key=lambda one: (0, one[0]) if isinstance(one[0], (int, float)) else (1, str(one[0])), reverse=descending)
+    return [*(row for _, row in keys), *(row for row in kept if row.value(column) is None)][:limit]
 
 
 def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
@@ -178,7 +178,3 @@ def _check_column(column: str, rows: Sequence[RunRow]) -> None:
         f"no run has the column '{column}'.{did_you_mean(column, [*known, *sorted(keys), *typed_fields()])} "
         f"There are: {', '.join(known)}, and the keys of a spec like train_args.batch_size."
     )
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    return (0, value) if isinstance(value, (int, float)) else (1, str(value))

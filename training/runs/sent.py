@@ -46,17 +46,12 @@ def synced(run_folder: Path, state: str) -> Synced:
     except OSError:
         return "no"
     sent = read_sent(run_folder) if SENT_FILE in names else {}
-    if not sent:
-        has_files = any(name.startswith("offline-run-") for name in names)
-        return "yes" if has_files and _sent_by_wandb_itself(run_folder) else "no"
+    if not sent:  # perhaps `wandb sync` took the newest offline files
+        offline = any(name.startswith("offline-run-") for name in names)
+        logs = sorted((run_folder / "wandb").glob("offline-run-*/run-*.wandb")) if offline else []
+        return "yes" if logs and logs[-1].with_name(f"{logs[-1].name}.synced").exists() else "no"
     try:
         reports = len(examine(run_folder / "metrics.jsonl", report_fault).rows)
     except RunError:
         return "partly"
     return "yes" if (sent.get("state"), sent.get("reports")) == (state, reports) else "partly"
-
-
-def _sent_by_wandb_itself(run_folder: Path) -> bool:
-    """Whether `wandb sync` took the newest offline files."""
-    logs = sorted((run_folder / "wandb").glob("offline-run-*/run-*.wandb"))
-    return bool(logs) and logs[-1].with_name(f"{logs[-1].name}.synced").exists()

@@ -188,16 +188,15 @@ def _status_once_left_alone(folder: Path) -> Status:
         RunError: it does not end.
     """
     until = time.monotonic() + ORPHANS_GRACE_S
-    while _is_at_work(folder, status := Run.open(folder).status()):
+    while True:
+        status = Run.open(folder).status()
+        # One that has said how it ended may still wait for its mirror.
+        is_held = status.state != "finished" and holder_of(folder / "run.lock") is not None
+        if status.state != "running" and not is_held:
+            return status
         if time.monotonic() > until:
             raise RunError(
                 f"the run {folder} is still at work for an earlier driver of this sweep. "
                 f"Wait for it, or stop it: text-recognizer runs stop {folder.name}"
             )
         time.sleep(POLL_S)
-    return status
-
-
-def _is_at_work(folder: Path, status: Status) -> bool:
-    """Whether a process still has the run: also one that has said how it ended, and waits for its mirror."""
-    return status.state == "running" or (status.state != "finished" and holder_of(folder / "run.lock") is not None)

@@ -89,7 +89,9 @@ def _from_experiments(
     valid, left_out = [], []
     for number, one in enumerate(experiments, start=1):
         try:
-            spec = _spec_json(one, overrides)
+            if not isinstance(one, dict):
+                raise SpecError(f"an experiment must be an object. {received(one)}")
+            spec = override_json(without_dotted_keys(one), overrides)  # dotted keys as run_experiment reads them
             if skip_invalid:
                 named = ExperimentSpec.parse({**spec, "experiment_group": name})
                 assemble(with_weights_found(named, in_sweep=True))
@@ -110,13 +112,6 @@ def _from_experiments(
         source=str(path),
         left_out=tuple(left_out),
     )
-
-
-def _spec_json(one: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment of a list, dotted keys in place as run_experiment reads them, under what holds for all."""
-    if not isinstance(one, dict):
-        raise SpecError(f"an experiment must be an object. {received(one)}")
-    return override_json(without_dotted_keys(one), overrides)
 
 
 def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:

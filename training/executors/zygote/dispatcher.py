@@ -89,7 +89,9 @@ class Dispatcher:
             while self.why_closed is None or self._zygote is not None or self._orphans:
                 self._start_jobs()
                 self._listen()
-                self._follow_orphans()
+                for orphan in [orphan for orphan in self._orphans if orphan.is_gone()]:
+                    self._orphans.remove(orphan)
+                    self._end(orphan, Ended(None, str(orphan.orphaned)))
         except BaseException as error:
             self._give_up(error)
             raise
@@ -274,11 +276,6 @@ class Dispatcher:
             next_one = "runs start as fresh interpreters from now on, which takes seconds each"
         self._say(f"the zygote {why}; {next_one}")
         self._start_zygote()
-
-    def _follow_orphans(self) -> None:
-        for orphan in [orphan for orphan in self._orphans if orphan.is_gone()]:
-            self._orphans.remove(orphan)
-            self._end(orphan, Ended(None, str(orphan.orphaned)))
 
     def _say(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a closed terminal is no reason to end the runs

@@ -85,7 +85,10 @@ def obstacle_to_forking() -> str | None:
     """
     if not Path("/proc/self/maps").exists():
         return "only Linux tells what a process has loaded"
-    return (_eager_context() if "tensorflow" in sys.modules else None) or _loaded_driver() or _threads()
+    if "tensorflow" in sys.modules and (context := _eager_context()) is not None:
+        return context
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        return "the CUDA driver loaded" if any("/libcuda.so" in line for line in file) else _threads()
 
 
 def _names(spec: ExperimentSpec) -> list[str]:
@@ -141,12 +144,6 @@ def _eager_context() -> str | None:
     except AttributeError:
         return "a TensorFlow that does not tell whether its eager context exists"
     return "an eager context of TensorFlow (an operation was executed, or a layer built)" if started else None
-
-
-def _loaded_driver() -> str | None:
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        loaded = any("/libcuda.so" in line for line in file)
-    return "the CUDA driver loaded" if loaded else None
 
 
 def _threads() -> str | None:

@@ -108,7 +108,8 @@ class SweepDisplay:
             elapsed = time.monotonic() - live.started if live.started is not None else None
             left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
             swept = sweep.plan.swept(live.trial.point).items()
-            what = " ".join(f"{name.rpartition('.')[2]}={_short(one)}" for name, one in swept)
+            short = {name.rpartition(".")[2]: f"{one:.4g}" if isinstance(one, float) else one for name, one in swept}
+            what = " ".join(f"{name}={one}" for name, one in short.items())
             number = f"{value:.4g}" if isinstance(value, (int, float)) else ""
             device = live.job.place or live.job.waiting_for or ""
             table.add_row(str(live.trial.number), live.run.id, device, f"{epoch}/{epochs}", number, left, what)
@@ -152,10 +153,6 @@ def epochs_of(plan: SweepPlan, point: Point) -> int:
 
 def epochs_reported(rows: Sequence[Mapping[str, Any]]) -> int:
     return sum("test_loss" not in row for row in rows)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 
 from text_recognizer.experiment import Experiment
-from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import counted
 from training.runs.run_table import read_rows
 from training.sweeps.plan import SweepPlan
@@ -54,16 +53,11 @@ def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], run_cap:
             per_epoch.append((times["ended"] - times["started"]) / epochs)
     trials = min((number for number in (plan.size, run_cap) if number is not None), default=None)
     epoch_s = sorted(per_epoch)[len(per_epoch) // 2] if per_epoch else None
-    trial_s = [_trial_seconds(experiment.train_args, epoch_s) for experiment in experiments]
-    if None in trial_s:
+    planned = [experiment.train_args for experiment in experiments]
+    if epoch_s is None and any(args.minutes is None for args in planned):
         return "unknown: no earlier run of this dataset and network to judge by"
     if trials is None:
         return "unlimited: give --run-cap"
-    seconds = sum(filter(None, trial_s)) / len(trial_s) * trials * plan.seeds / jobs
+    trial_s = [(epoch_s or 0.0) * args.epochs if args.minutes is None else 60 * args.minutes for args in planned]
+    seconds = sum(trial_s) / len(trial_s) * trials * plan.seeds / jobs
     return f"about {seconds / 60:.0f} min" if seconds > 90 else f"about {seconds:.0f} s"
-
-
-def _trial_seconds(args: TrainArgs, epoch_s: float | None) -> float | None:
-    if args.minutes is not None:
-        return 60 * args.minutes
-    return None if epoch_s is None else epoch_s * args.epochs

@@ -23,7 +23,7 @@ SAMPLERS = ("tpe", "gp", "cmaes")
 # What each sampler needs besides Optuna.
 _NEEDED_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
 # Random trials before the model is asked: fewer than Optuna's ten, since sweeps here are short; measured by
-# training/benchmarks/search_quality.py.
+# training/benchmarks/sweeps.py.
 STARTUP_TRIALS = 5
 # Written out, and kept in the journal with the version of Optuna, so that an upgrade changes no sweep unnoticed.
 TPE_SETTINGS: dict[str, Any] = {"multivariate": True, "group": False, "constant_liar": True, "n_ei_candidates": 24}

@@ -126,10 +126,8 @@ class Agents:
                 slot.take_no_more()
                 if self._interrupts:
                     slot.preempt()
-        self._tell_wandb(wish)  # last: it may take long to answer
-
-    def _tell_wandb(self, wish: Wish) -> None:
-        """Other machines may serve the sweep, too. Agents of a paused one keep asking, and W&B gives them nothing."""
+        # Other machines may serve the sweep too; agents of a paused one keep asking, and W&B gives them nothing. Last,
+        # since it may take long to answer.
         if wish != self._told:
             self._told = wish
             try:
