@@ -41,11 +41,11 @@ from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.runs.contents import CHECKPOINT, MODEL, lost_files
+from training.runs.contents import CHECKPOINT, MODEL, is_made, lost_files
 from training.runs.find import find_run, with_weights_found
 from training.runs.places import new_run_id
 from training.runs.promotion import promote
-from training.runs.run import Run, is_made
+from training.runs.run import Run
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, read_overrides, say, split_overrides
 from training.terminal.log_file import standard_error_off

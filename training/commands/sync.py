@@ -7,8 +7,9 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
+from training.runs.contents import is_made
 from training.runs.find import find_run
-from training.runs.run import Run, is_made
+from training.runs.run import Run
 from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.trials import read_trials

@@ -14,8 +14,8 @@ from text_recognizer.models.twin import TWIN
 from text_recognizer.promoted.manifest import MANIFEST, Manifest
 from text_recognizer.promoted.store import ModelStore, Version
 from text_recognizer.whole_files import sha256_of
-from training.runs.contents import MODEL
-from training.runs.run import Run, is_made
+from training.runs.contents import MODEL, is_made
+from training.runs.run import Run
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 

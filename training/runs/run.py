@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,19 +30,15 @@ from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
 from training.files.journals import append_line, examine, heal, open_journal, read_journal
-from training.files.json_objects import parse_object, read_object, read_regular
-from training.files.safe_files import cannot_write, is_blank, is_empty, replace_file, sync
+from training.files.json_objects import read_object
+from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
-from training.runs.checks import as_reported, launch_fault, report_fault, status_fault
+from training.runs.checks import as_reported, launch_fault, report_fault
+from training.runs.contents import FORMAT, NEEDED_TO_RESUME, SIGNS_OF_A_RUN, is_made, read_status, readable
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 
-FORMAT = 1
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
-# What a run needs to resume from a checkpoint, besides its status.
-_NEEDED_TO_RESUME = ("spec.json", "launch.json", "environment.json")
-# One of these is in every folder that a run was begun in.
-_SIGNS_OF_A_RUN = {name for needed in ("status.json", *_NEEDED_TO_RESUME) for name in (needed, f".{needed}.new")}
 _LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
 
 
@@ -74,8 +70,7 @@ class Run:
         self._lock: FolderLock | None = None
         self._journal: int | None = None
         self._status: dict[str, Any] = {}
-        self._rows_unsynced = False
-        self._start_synced = False
+        self._rows_unsynced = self._start_synced = False
 
     @property
     def id(self) -> str:
@@ -104,7 +99,7 @@ class Run:
                 raise exists
             if folder.exists():
                 names = {entry.name for entry in os.scandir(folder)}
-                if names and not names & _SIGNS_OF_A_RUN:
+                if names and not names & SIGNS_OF_A_RUN:
                     raise RunError(f"{folder} exists and is not a run folder. Move it away, or give another id.")
                 return cls._begin(folder, spec)
             unfinished.mkdir(parents=True, exist_ok=True)
@@ -146,9 +141,8 @@ class Run:
         Raises:
             RunError: another process holds it, or the folder cannot be written.
         """
-        self._lock = hold_folder(
-            self.folder / "run.lock", lambda holder: f"the run {self.folder} is in use by {holder}."
-        )
+        lock = self.folder / "run.lock"
+        self._lock = hold_folder(lock, lambda holder: f"the run {self.folder} is in use by {holder}.")
         try:
             heal(self.folder / "metrics.jsonl", report_fault)
         except RunError:
@@ -165,9 +159,8 @@ class Run:
 
     @property
     def spec(self) -> ExperimentSpec:
-        return ExperimentSpec.parse(
-            self.read_json("spec.json"), str(self.folder / "spec.json"), f"the run folder {self.folder}"
-        )
+        path = self.folder / "spec.json"
+        return ExperimentSpec.parse(self.read_json(path.name), str(path), f"the run folder {self.folder}")
 
     def replace_spec(self, spec: ExperimentSpec) -> None:
         """Gives the run another spec, and leaves it as old as it was."""
@@ -219,16 +212,13 @@ class Run:
     def sync(self) -> None:
         """Puts the reports so far, and what the run was started with, on the disk: a checkpoint may be written now.
 
-        Costs nothing when there was no report since the last time. A single report is not synced: it is worthless
-        without a checkpoint that is as far.
-
-        Raises:
-            RunError: the disk is full or broken, or the folder is no longer the one that this process holds.
+        A single report is not synced: it is worthless without a checkpoint that is as far. Raises RunError: the disk is
+        full or broken, or the folder is no longer the one that this process holds.
         """
         self.check_folder()
         if not self._start_synced:
             group = self.folder.parent
-            sync(*(self.folder / name for name in _NEEDED_TO_RESUME), self.folder, group, group.parent)
+            sync(*(self.folder / name for name in NEEDED_TO_RESUME), self.folder, group, group.parent)
             self._start_synced = True
         if self._rows_unsynced and self._journal is not None:
             try:
@@ -238,11 +228,7 @@ class Run:
             self._rows_unsynced = False
 
     def check_folder(self) -> None:
-        """Checks that the folder is still the one that this process holds.
-
-        Raises:
-            RunError: the folder is no longer the one that this process holds.
-        """
+        """Raises RunError: the folder is no longer the one that this process holds."""
         if self._lock is not None:
             self._lock.check_folder()
 
@@ -280,7 +266,7 @@ class Run:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """One of the JSON files of the folder. Raises RunError: the file is missing or damaged."""
-        with _readable(self.folder, name) as path:
+        with readable(self.folder, name) as path:
             return read_object(path)
 
     def has(self, name: str) -> bool:
@@ -303,60 +289,6 @@ class Run:
         return holder_of(self.folder / "run.lock") is not None
 
 
-def is_made(folder: Path) -> bool:
-    """Whether a folder holds a run: one whose making was not interrupted, with files that a power cut left whole."""
-    return not is_blank(folder / "status.json") and not is_blank(folder / "spec.json")
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """The content of a run's status.json. A power cut can leave it empty: then the run was at work, and no longer is.
-
-    Raises:
-        RunError: there is none, it is damaged, or of a newer version.
-    """
-    with _readable(folder, "status.json") as path:
-        content = read_regular(path)
-        if is_empty(content):
-            return {"format": FORMAT, "state": "running", "times": {"created": path.stat().st_mtime}}
-        value = parse_object(content)
-    version = value.get("format", 0)
-    if isinstance(version, int) and version > FORMAT:
-        raise RunError(
-            f"the run {folder} has format {version}; this version reads up to {FORMAT}. "
-            "Upgrade to the version that wrote it."
-        )
-    fault = status_fault(value)
-    if fault is not None:
-        raise RunError(f"{path} is not the status of a run: {fault}")
-    return {"times": {}, **value}
-
-
-def was_begun(folder: Path) -> bool:
-    """Whether a run was begun in a folder, whatever is left of it."""
-    try:
-        return not _SIGNS_OF_A_RUN.isdisjoint(os.listdir(folder))  # noqa: PTH208 - only names
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # a folder without permission is reported, not passed over
-
-
-@contextlib.contextmanager
-def _readable(folder: Path, name: str) -> Iterator[Path]:
-    """The path of a file to read; what fails while it is read is told as damage.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    path = folder / name
-    try:
-        yield path
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder} is not a run folder: it has no {name}.") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-
-
 @functools.cache  # once a process: a sweep makes many runs in one group, and looking through a large one takes a while
 def _remove_unfinished(group: Path) -> None:
     """Removes what is left of runs whose making was killed."""
@@ -364,5 +296,5 @@ def _remove_unfinished(group: Path) -> None:
         for entry in os.scandir(group):
             if entry.name.startswith(".") and entry.name.endswith(".new") and entry.is_dir(follow_symlinks=False):
                 names = {inside.name for inside in os.scandir(entry)}
-                if names <= _SIGNS_OF_A_RUN and time.time() - entry.stat().st_mtime > _LONGEST_MAKING_S:
+                if names <= SIGNS_OF_A_RUN and time.time() - entry.stat().st_mtime > _LONGEST_MAKING_S:
                     shutil.rmtree(entry.path, ignore_errors=True)

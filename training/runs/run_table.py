@@ -12,8 +12,9 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean
 from training.runs.checks import spec_fault
+from training.runs.contents import read_status, was_begun
 from training.runs.places import run_folders
-from training.runs.run import Run, read_status, was_begun
+from training.runs.run import Run
 from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")

@@ -8,8 +8,9 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, flatten, is_met
+from training.runs.contents import is_made
 from training.runs.places import new_run_id
-from training.runs.run import Run, is_made
+from training.runs.run import Run
 from training.sweeps.file.parameter import MISSING, Parameter, Point, look_up
 from training.sweeps.folder import SweepFolder
 from training.sweeps.plan import SweepPlan

@@ -9,9 +9,9 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from training.files.folder_lock import holder_of
 from training.runs.causes import Cause
-from training.runs.contents import CHECKPOINT, lost_files
+from training.runs.contents import CHECKPOINT, is_made, lost_files
 from training.runs.places import new_run_id
-from training.runs.run import Run, Status, is_made
+from training.runs.run import Run, Status
 from training.runs.run_table import read_row
 from training.sweeps.adopt import adopt_runs
 from training.sweeps.folder import SweepFolder

@@ -13,10 +13,10 @@ import pytest
 
 from text_recognizer.models.bundle import find_bundle
 from training.run_experiment import main
-from training.runs.contents import CHECKPOINT, contents, lost_files
+from training.runs.contents import CHECKPOINT, contents, lost_files, read_status
 from training.runs.find import find_run
 from training.runs.places import run_folders
-from training.runs.run import Run, read_status
+from training.runs.run import Run
 from training.tests.power_cut import Disk
 from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from text_recognizer.errors import RunError
-from training.runs.run import Run, was_begun
+from training.runs.contents import was_begun
+from training.runs.run import Run
 from training.runs.run_table import RunRow, read_row
 
 # Groups of runs are at the second level; copies from elsewhere may lie in folders of their own.

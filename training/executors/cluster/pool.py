@@ -14,7 +14,8 @@ from training.executors.base import Ended, Job
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.messages import Message, difference, ended_from_json, versions
 from training.runs.causes import Cause
-from training.runs.run import Run, read_status
+from training.runs.contents import read_status
+from training.runs.run import Run
 
 _POLL_S = 0.02
 # Beyond the grace of its runs: for the end of their processes to be seen from here.

@@ -10,8 +10,9 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.spec import flatten, read_spec
+from training.runs.contents import is_made
 from training.runs.places import group_folder_name, runs_folder
-from training.runs.run import Run, is_made
+from training.runs.run import Run
 from training.tracking.wandb.sweep_link import SweepLink
 
 VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
