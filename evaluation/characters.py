@@ -1,9 +1,7 @@
 """Single characters: figures of each class, and which classes are taken for which."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from evaluation.breakdown import by_group, folded
@@ -11,24 +9,6 @@ from text_recognizer.datasets.base import Split
 from text_recognizer.models.base import Model
 
 MOST_CONFUSIONS = 50
-
-
-@dataclass(frozen=True)
-class ClassFigures:
-    """How well one class is recognised.
-
-    Args:
-        count: images of the class.
-        precision: share of the images called this class that are; NaN when none is called so.
-        recall: share of the class's images that are found; NaN when there are none.
-        f1: harmonic mean of both; NaN when either is.
-    """
-
-    name: str
-    count: int
-    precision: float
-    recall: float
-    f1: float
 
 
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -52,8 +32,10 @@ def class_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dic
     return {"classes": class_figures(pairs, names), "confusions": confusions}
 
 
-def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) -> list[ClassFigures]:
-    """Precision, recall and F1 of every class.
+def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Of every class: its images ("count"), precision, recall and F1, the harmonic mean of both.
+
+    None where there is no such figure: no image is called so (precision), there is none (recall), or either (F1).
 
     Args:
         pairs: how often (right class, predicted class) occurs: of thousands of classes, few of all pairs do.
@@ -62,10 +44,14 @@ def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) ->
     for (label, predicted), times in pairs.items():
         counts[label] += times
         called[predicted] += times
-    return [_figures(name, pairs.get((name, name), 0), counts[name], called[name]) for name in names]
-
-
-def _figures(name: str, right: int, count: int, called: int) -> ClassFigures:
-    precision, recall = right / called if called else math.nan, right / count if count else math.nan
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall > 0 else precision + recall
-    return ClassFigures(name, count, precision, recall, f1)
+    figures = []
+    for name in names:
+        right, both = pairs.get((name, name), 0), counts[name] + called[name]
+        shares = {
+            "precision": right / called[name] if called[name] else None,
+            "recall": right / counts[name] if counts[name] else None,
+            "f1": 2 * right / both if called[name] and counts[name] else None,
+        }
+        rounded = {key: None if share is None else round(share, 6) for key, share in shares.items()}
+        figures.append({"class": name, "count": counts[name], **rounded})
+    return figures

@@ -38,24 +38,6 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
     }
 
 
-def pooled_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
-    """Error rates of the corpus profile: all errors over all characters, words or lines.
-
-    Summed before dividing, so long lines weigh more than short ones; the mean of per-line rates is another number.
-    Compared as given: no stripping, no case folding. Above 1 when insertions outnumber the text.
-
-    >>> pooled_rates(["ab", "abcdefgh"], ["ax", "abcdefgh"])["character_error_rate"]
-    0.1
-
-    Raises:
-        ValueError: the texts hold no characters at all.
-    """
-    totals = LineErrors.of(texts, readings).parts.sum(axis=0)  # (3, 2)
-    if not totals[0, 1]:
-        raise ValueError("the error rate of texts without characters is undefined.")
-    return {name: float(part / whole) for name, (part, whole) in zip(RATES, totals, strict=True)}
-
-
 def flor2020_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
     """Of each line: edits of lower-cased texts over the length of the longer one; then the mean over lines.
 

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluation.characters import ClassFigures
 from text_recognizer.wording import counted
 
 
@@ -17,7 +16,7 @@ class Evaluation:
         count: samples.
         metrics: by name; "loss" is the mean over samples.
         intervals: 95 % intervals of those metrics that are rates.
-        classes: figures of each class.
+        classes: figures of each class; see evaluation.characters.
         confusions: the most frequent (right, predicted, count), wrong ones only.
         predictions: one row a sample, as written to predictions.jsonl: "position", "label", "predicted", "confidence"
             and "loss", and what its kind of sample adds.
@@ -33,7 +32,7 @@ class Evaluation:
     count: int
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-    classes: list[ClassFigures] = field(default_factory=list)
+    classes: list[dict[str, Any]] = field(default_factory=list)
     confusions: list[tuple[str, str, int]] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     unit: str = "image"
@@ -49,11 +48,7 @@ class Evaluation:
             "count": self.count,
             "metrics": {name: _finite(value) for name, value in self.metrics.items()},
             "intervals_95": {name: list(interval) for name, interval in self.intervals.items()},
-            "classes": [
-                {"class": figures.name, "count": figures.count}
-                | {name: _finite(round(getattr(figures, name), 6)) for name in ("precision", "recall", "f1")}
-                for figures in self.classes
-            ],
+            "classes": self.classes,
             "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],
             **({} if self.unit == "image" else {"unit": self.unit}),
             **self.details,

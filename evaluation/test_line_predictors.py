@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import text_recognizer as tr
-from evaluation.lines import pooled_rates
+from evaluation.tests.rates import pooled_rates
 from evaluation.tests.speed import times_as_fast
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer

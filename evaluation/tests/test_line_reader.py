@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from evaluation.lines import pooled_rates
+from evaluation.tests.rates import pooled_rates
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, Font
 from text_recognizer.images.read import png_bytes
 from text_recognizer.models.bundle import find_bundle

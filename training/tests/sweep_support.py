@@ -13,6 +13,7 @@ from training.attempts.causes import cause_in
 from training.executors.base import Ended, Executor, Job, Setting
 from training.runs.causes import Cause
 from training.runs.run import Run
+from training.sweeps.file.schema import problems
 from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits, RetryPolicy, SweepResult
 from training.sweeps.plan_file import read_plan
@@ -148,3 +149,8 @@ def by_layer_size(spec: ExperimentSpec, attempt: int) -> Iterator[float]:
 
 def journal(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def violations(config: Any) -> list[str]:
+    """W&B's verdict on a configuration: one sentence a violation, none where its schema accepts it."""
+    return [problem.sentence for problem in problems(config) if not problem.beyond_schema]

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
-from training.sweeps.file.schema import problems, violations
+from training.sweeps.file.schema import problems
 from training.sweeps.numbers import usable_values
 from training.sweeps.stopping_rules.hyperband import Hyperband, bands_of, threshold_index
 from training.tests.hyperband_by_the_book import decision_by_the_book, threshold_by_the_book, told
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
+from training.tests.sweep_support import violations
 
 
 def sweep_with(early_terminate: Any) -> dict[str, Any]:

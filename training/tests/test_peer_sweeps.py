@@ -22,13 +22,14 @@ from training.sweeps.file.config import Metric
 from training.sweeps.file.forms import filled
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.file.schema import problems, violations
+from training.sweeps.file.schema import problems
 from training.sweeps.numbers import usable_values
 from training.sweeps.search.observations import PastRun
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.tests.hyperband_by_the_book import decision_by_the_book, threshold_by_the_book, told
 from training.tests.peer_cases import learned
 from training.tests.sweep_generator import Generator
+from training.tests.sweep_support import violations
 
 PEER = ["sweeps==0.2.0", "jsonref==1.1.0"]
 INSTALL_TIMEOUT_S = 40

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from text_recognizer.errors import SpecError
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.forms import filled
-from training.sweeps.file.schema import violations
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.tests.peer_cases import peer_cases
 from training.tests.sweep_generator import Generator
+from training.tests.sweep_support import violations
 
 # Cases that the engine suggests runs for, and that are refused here all the same: see the documented differences.
 REFUSED_BEYOND = ("early_terminate` needs `metric`",)

@@ -15,7 +15,6 @@ from training.sweeps.file.command import fixed_arguments
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.file.schema import violations
 from training.sweeps.limits import RetryPolicy
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search, make_search
@@ -23,6 +22,7 @@ from training.sweeps.search.observations import PastRun
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.wandb.serve import check_program
 from training.tests.peer_cases import learned
+from training.tests.sweep_support import violations
 
 RANDOM = "method: random\nmetric: {name: m}\nparameters: {a: {values: [1]}}\n"
 

@@ -64,11 +64,6 @@ _SCHEDULER = {"engine": _one_of("wandb"), "source": _TEXT, "optimizer": _TEXT, "
 _CONTROLLER_TYPE = _one_of("local", "cloud")
 
 
-def violations(config: Any) -> list[str]:
-    """W&B's verdict on a configuration: one sentence a violation, none where its schema accepts it."""
-    return [problem.sentence for problem in problems(config) if not problem.beyond_schema]
-
-
 def problems(config: Any) -> list[Problem]:
     """All that is wrong with a configuration, W&B's violations and what this project refuses beyond them."""
     if not isinstance(config, dict):
