@@ -376,6 +376,61 @@ def runs() -> list[Files]:
     return [files, {**files, "runs/group/damaged/status.json": as_json(at_work)}]
 
 
+# A line an argument; the first line is the command.
+ARGUMENTS = (
+    "runs list\n--filter=network=mlp\n--sort=-val_loss\n--columns=id,train_args.epochs\n--limit=3\n--json",
+    "runs list\n--filter\nid~heal.*\n--state=finished\n--group=group\n--format=csv",
+    "runs show\nhealthy\n--json",
+    "runs compare\nhealthy\ndamaged\n--curve=val_loss",
+    "runs tail\nhealthy\n--lines=3",
+    "sweeps list\n--json",
+    "sweeps show\nhealthy",
+    "sweeps explain\nhealthy\n--trial=1\n--json",
+    "list\nnetworks\n--json",
+    "datasets list\n--json",
+    "models show\nline-reader@2",
+    "gpus\n--json",
+    "watch\n--once\n--ended=3\n--every=2\n--filter=state=finished",
+    "run_sweep\nruns/sweep.yaml\n--name=widths\n--run-cap=3\n--jobs=2\n--set=train_args.epochs=3\n--gpus-per-trial=0.5",
+    "run_experiment\n--network=mlp\n--train_args.epochs=3\nnetwork_args.layer_size=8\n--gpu=none\n--id=one",
+)
+CALLS = (
+    ("list_runs", {"filters": ["val_loss<0.8", "id~heal"], "sort": "-val_loss", "limit": 3}),
+    ("show_run", {"run": "healthy", "reports": 3, "log_lines": 5}),
+    ("compare_runs", {"runs": ["healthy", "damaged"]}),
+    ("show_sweep", {"sweep": "healthy", "trials": 2}),
+    ("list_parts", {"kind": "networks"}),
+    ("stop", {"why": "it diverges", "run": "damaged"}),
+    ("test_figures", {"run": "healthy", "why": "at the end"}),
+    ("run_experiment", {"spec": {**SPEC, "experiment_group": "g", "seed": 3}, "minutes": 2.5}),
+    (
+        "run_sweep",
+        {
+            "sweep": {
+                "method": "random",
+                "metric": {"name": "val_loss", "goal": "minimize"},
+                "parameters": {"network_args.layer_size": {"min": 4, "max": 8}, "network": {"value": "mlp"}},
+            },
+            "name": "widths",
+            "runs": 2,
+            "minutes": 3,
+        },
+    ),
+)
+
+
+def arguments() -> list[Files]:
+    """Command lines, beside two runs, a sweep and a sweep file."""
+    places = runs()[0] | sweeps()[0] | {"runs/sweep.yaml": GRID.encode()}
+    return [{**places, "arguments": text.encode()} for text in ARGUMENTS]
+
+
+def calls() -> list[Files]:
+    """What an agent asks for, beside two runs and a sweep."""
+    places = runs()[1] | sweeps()[0]
+    return [{**places, "call.json": as_json({"tool": tool, "arguments": values})} for tool, values in CALLS]
+
+
 def checkpoints() -> list[Files]:
     from training.attempts.checkpoint import write_checkpoint
 

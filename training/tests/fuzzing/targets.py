@@ -66,9 +66,12 @@ from training.runs.environment import checkouts
 from training.runs.find import find_run
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
+from training.sweeps.options import checked_plan
+from training.sweeps.options import parser as options_parser
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
+from training.terminal.command_line import split_overrides
 from training.tests.fuzzing import seeds
 from training.tests.fuzzing.mutators import Files
 from training.tracking.base import Facts, Tracker
@@ -389,6 +392,34 @@ def _agent_tools(folder: Path) -> None:
         asked("show_sweep", sweep=row["name"])
 
 
+def _arguments(folder: Path) -> None:
+    """The command lines of what only looks, and of a run and a sweep until they would begin."""
+    command, *words = os.fsdecode((folder / "arguments").read_bytes().replace(b"\0", b"")).split("\n")
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):  # --help
+        if command == "run_sweep":
+            checked_plan(options_parser("run_sweep").parse_args(words)).check()
+        elif command == "run_experiment":
+            rest, overrides = split_overrides(words)
+            arguments = run_experiment.parser("run_experiment").parse_args(rest)
+            experiment.assemble(spec_from(arguments.spec, arguments.overrides, overrides))
+        elif f"{command}\n" in "".join(text.partition("\n")[0] + "\n" for text in seeds.ARGUMENTS):
+            cli._main([*command.split(), *words])
+
+
+def _call(folder: Path) -> None:
+    """One call of an agent, with a budget; what it would start is not started."""
+    from training.mcp.budget import Budget
+    from training.mcp.tools import Tools
+
+    try:
+        asked = json.loads((folder / "call.json").read_bytes())
+        tool, arguments = str(asked["tool"]), dict(asked["arguments"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DataError("the client's own library refuses it") from None
+    with patch.object(Budget, "start"):
+        Tools(Budget(5, 60)).call(tool, arguments)
+
+
 def _resume(folder: Path) -> None:
     """A run goes on as far as it gets without TensorFlow."""
 
@@ -581,6 +612,8 @@ _TABLE = (
     Target("page_of_sweeps", seeds.sweeps, _page, kept="runs/healthy/", share=0.1),
     Target("agent_tools", seeds.runs, _agent_tools, kept="runs/group/healthy/", share=0.2),
     Target("agent_sweeps", seeds.sweeps, _agent_tools, kept="runs/healthy/", share=0.2),
+    Target("arguments", seeds.arguments, _arguments, kept="runs/"),
+    Target("agent_call", seeds.calls, _call, kept="runs/"),
     Target("foreign", seeds.foreign, _foreign, share=0.5),
     Target("resume", seeds.runs, _resume, kept="runs/group/healthy/", share=0.5),
     Target("sweeps", seeds.sweeps, _sweeps, kept="runs/healthy/", share=0.3),
