@@ -109,7 +109,7 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
     try:
         as_json = json.dumps(value, allow_nan=False)
     except ValueError:
-        return value, [f"{label} must not hold NaN or infinity. {received(value)}"]
+        return value, [f"{label} must not hold NaN, infinity or a number of thousands of digits. {received(value)}"]
     except TypeError:
         return value, [f"{label} must be a JSON value. {received(value)}"]
     try:

@@ -19,7 +19,10 @@ def _did_you_mean(name: str, known: tuple[str, ...]) -> str:
 
 def received(value: object) -> str:
     """What came, shortened to fit a line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of so many digits
+        text = "a value that cannot be shown"
     return f"Received: {text if len(text) <= 80 else text[:77] + '...'}."
 
 

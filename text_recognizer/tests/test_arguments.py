@@ -87,6 +87,11 @@ def test_a_signature_without_annotations_accepts_any_value():
     assert check_arguments("x", Untyped, {"a": {"any": [1]}}) == ({"a": {"any": [1]}, "b": 1}, [])
 
 
+def test_a_number_that_python_cannot_write_is_refused_in_a_sentence():
+    _, [problem] = check_value("seed", int, 10**5000)
+    assert problem.startswith("seed must not hold NaN, infinity or a number of thousands of digits. Received: a value")
+
+
 def test_annotations_are_described_in_words():
     assert describe_annotation(Annotated[int, Ge(1)]) == "int >= 1"
     assert describe_annotation(Annotated[float, Ge(0), Lt(1)] | None) == "float >= 0 and < 1 or null"
