@@ -126,9 +126,12 @@ def test_confidences_of_a_run_are_drawn_where_its_evaluation_has_them(root, clie
 
 def test_compared_runs_show_what_differs_and_their_curves(root, client):
     for seed in (0, 1):
-        made(root, f"run-{seed}", 0.9, seed=seed)
+        run = made(root, f"run-{seed}", 0.9, seed=seed)
+        rows = [{"position": at, "label": "a", "predicted": "ab"[at * seed], "loss": 0.5} for at in (0, 1)]
+        (run.folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = client.get("/api/compare", params={"run": ["default/run-0", "default/run-1"]}).json()
     assert found["differing"] == {"seed": ["0", "1"]}
+    assert "exact McNemar test" in found["test"]
     assert [run["reports"]["rows"][1]["val_loss"] for run in found["runs"]] == [1 / 6, 1 / 6]
 
 
