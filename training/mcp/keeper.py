@@ -34,17 +34,22 @@ def keep(place: Path, minutes: float, process: "subprocess.Popen[bytes]") -> int
         try:
             return process.wait(EVERY_S)
         except subprocess.TimeoutExpired:
-            rows = rows_at(place)
-        if minutes_of(rows) < minutes:
-            continue
+            pass
         try:
-            if (sweep := SweepFolder(place)).exists() and sweep.wish == "run":
-                sweep.set_wish("stop")
-            for run in (Run(row.folder) for row in rows if row.state in AT_WORK):
-                if run.stop_requested() is None:
-                    run.request_stop(f"the {minutes:g} minutes that its agent gave it are over")
-        except TextRecognizerError as error:  # the disk may be full for a moment
+            _stop_what_is_over(place, minutes)
+        except (TextRecognizerError, OSError) as error:  # the disk may be full, or away, for a moment
             say(f"warning: {error}")
+
+
+def _stop_what_is_over(place: Path, minutes: float) -> None:
+    rows = rows_at(place)
+    if minutes_of(rows) < minutes:
+        return
+    if (sweep := SweepFolder(place)).exists() and sweep.wish == "run":
+        sweep.set_wish("stop")
+    for run in (Run(row.folder) for row in rows if row.state in AT_WORK):
+        if run.stop_requested() is None:
+            run.request_stop(f"the {minutes:g} minutes that its agent gave it are over")
 
 
 if __name__ == "__main__":

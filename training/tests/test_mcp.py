@@ -14,6 +14,7 @@ pytest.importorskip("mcp")
 
 from mcp import Client, StdioServerParameters
 
+from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training import cli
@@ -333,6 +334,22 @@ def test_a_run_is_asked_to_stop_when_its_minutes_are_over(root, monkeypatch):
     waits = f"import os, time\nwhile not os.path.exists({str(run.folder / 'stop_request')!r}): time.sleep(0.05)"
     assert keeper.keep(run.folder, 4, subprocess.Popen([sys.executable, "-c", waits])) == 0
     assert (run.folder / "stop_request").read_text().startswith("the 4 minutes that its agent gave it are over\n")
+
+
+def test_minutes_are_kept_to_after_a_moment_in_which_nothing_can_be_read(root, monkeypatch, capsys):
+    monkeypatch.setattr(keeper, "EVERY_S", 0.05)
+    looks = iter([RunError("the disk is away.")])
+
+    def rows_at(place):
+        for error in looks:
+            raise error
+        process.terminate()
+        return []
+
+    monkeypatch.setattr(keeper, "rows_at", rows_at)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    assert keeper.keep(root, 1, process) != 0
+    assert "the disk is away" in capsys.readouterr().err
 
 
 def test_a_sweep_starts_no_more_when_its_minutes_are_over(root, monkeypatch):
