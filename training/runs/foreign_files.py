@@ -17,6 +17,7 @@ from text_recognizer.yaml_source import YamlSource
 from training.files.json_objects import is_number, read_regular
 
 _STATES = {"3": "finished", "4": "failed", "FINISHED": "finished", "FAILED": "failed"}
+_OWN = ("run", "step", "epoch")  # columns of a table, in letters of any size
 _NO_NUMBER = ("nan", "inf", "-inf", "na")  # as other programs write it into a table
 Rows = dict[int, dict[str, Any]]
 
@@ -108,7 +109,11 @@ def _cells(line: Mapping[str, Any], separator: str) -> dict[str, Any]:
     texts = {name: text.strip() for name, text in line.items() if name and isinstance(text, str) and text.strip()}
     if separator != ",":
         texts = {name: re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", text) for name, text in texts.items()}
-    return {name: parse_value(text) for name, text in texts.items()}
+    cells = {name.lower() if name.lower() in _OWN else name: parse_value(text) for name, text in texts.items()}
+    for name in ("step", "epoch"):
+        if isinstance(value := cells.get(name), float) and value.is_integer():  # of a column with gaps, from pandas
+            cells[name] = int(value)
+    return cells
 
 
 def _mlflow(folder: Path) -> Iterator[ForeignRun]:

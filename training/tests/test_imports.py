@@ -75,6 +75,14 @@ def test_a_number_that_is_not_finite_or_missing_is_no_setting_of_a_csv_file(plac
     assert run.spec.train_args == {"net": "crnn"}
 
 
+@pytest.mark.parametrize("head", ["Wall time,Step,Value", "wall time,epoch,Value"])
+def test_tables_that_tensorboard_and_pandas_write_have_their_steps(place, head):
+    (place / "old.csv").write_text(f"{head}\n1.7e9,3.0,0.5\n1.7e9,12.0,0.25\n")
+    [run], _ = import_runs(place / "old.csv")
+    assert values(run, "Value") == [(3, 0.5), (12, 0.25)]
+    assert [row["epoch"] for row in run.rows()] == [3, 12]
+
+
 @pytest.mark.parametrize(
     "text", ["epoch;loss;net\n1;0,5;a,b\n2;-1,25;a,b\n", "epoch\tloss\tnet\n1\t0.5\ta,b\n2\t-1.25\ta,b\n"]
 )
