@@ -3,11 +3,28 @@
 #
 #   tasks/test_slurm.sh start FOLDER [NODES]   prints the path for SLURM_CONF
 #   tasks/test_slurm.sh stop FOLDER
+#   tasks/test_slurm.sh install                Debian's slurm-wlm, where that can be had; never fails
 #
-# It needs root and Debian's slurm-wlm: apt-get install slurm-wlm
+# It needs root.
 set -euo pipefail
 PATH=$PATH:/usr/sbin
-folder=$(realpath -m "$2") nodes=${3:-3}
+folder=$(realpath -m "${2:-.}") nodes=${3:-3}
+
+install() {
+  if command -v slurmctld > /dev/null; then return; fi
+  export DEBIAN_FRONTEND=noninteractive
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+    echo "test_slurm: no Slurm here, and only root with apt-get can install it; its tests are skipped" >&2
+  elif ! { apt_get install || { apt_get update && apt_get install; }; }; then
+    echo "test_slurm: slurm-wlm could not be installed; its tests are skipped" >&2
+  fi
+}
+
+apt_get() {
+  local package=()
+  if [ "$1" = install ]; then package=(slurm-wlm); fi
+  timeout 300 apt-get --quiet=2 --yes --no-install-recommends "$1" "${package[@]}" > /dev/null
+}
 
 stop() {
   for file in "$folder"/n*.pid "$folder/slurmctld.pid" "$folder/munged.pid"; do
@@ -49,9 +66,10 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 SlurmdTimeout=10
+GresTypes=gpu
 END
   for ((node = 1; node <= nodes; node++)); do
-    echo "NodeName=n$node NodeAddr=127.0.0.1 NodeHostname=$host Port=${ports[node]} CPUs=2 State=UNKNOWN"
+    echo "NodeName=n$node NodeAddr=127.0.0.1 NodeHostname=$host Port=${ports[node]} CPUs=2 Gres=gpu:2 State=UNKNOWN"
   done
   echo "PartitionName=main Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE State=UP"
 }
@@ -67,6 +85,7 @@ start() {
   munged --force --key-file="$folder/munge.key" --socket="$socket/s" --pid-file="$folder/munged.pid" \
     --log-file="$folder/log/munged.log" --seed-file="$folder/munge.seed" 2> "$folder/log/munged.out"
   configuration "$socket/s" > "$folder/slurm.conf"
+  echo "Name=gpu File=/dev/null,/dev/zero" > "$folder/gres.conf" # any devices do
   export SLURM_CONF=$folder/slurm.conf
   slurmctld -i &> "$folder/log/slurmctld.out"
   for ((node = 1; node <= nodes; node++)); do slurmd -N "n$node" &> "$folder/log/n$node.out"; done
@@ -81,4 +100,5 @@ case $1 in
     start
     ;;
   stop) stop ;;
+  install) install ;;
 esac
