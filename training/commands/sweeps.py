@@ -81,8 +81,9 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**summary.to_json(), "trials_shown": rows}, indent=1, default=str))
         return 0
-    holder = folder.holder()
-    print(f"sweep       {folder.path}   {summary.state}" + (f", driven by {holder}" if holder else ""))
+    holder = driver_of(folder)
+    state = "running" if holder and summary.state == "interrupted" else summary.state
+    print(f"sweep       {folder.path}   {state}" + (f", driven by {holder}" if holder else ""))
     print(f"created     {shown('created', facts.created)} from {facts.source}")
     print(f"search      {facts.method}, {metric.goal} {metric.name}")
     if summary.damage:
@@ -173,6 +174,13 @@ def _steer(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def driver_of(folder: SweepFolder) -> str | None:
+    """Who drives a sweep, on this host or on another one of a cluster."""
+    from training.executors.cluster.mailbox import driver_elsewhere
+
+    return folder.holder() or driver_elsewhere(folder.path / "agents")
+
+
 def steered(folder: SweepFolder, action: str) -> str:
     """Asks a sweep to pause, resume, stop or cancel; says what will come of it.
 
@@ -181,7 +189,7 @@ def steered(folder: SweepFolder, action: str) -> str:
     """
     wish, _ = _WISHES[action]
     folder.facts()  # a damaged sweep is not steered
-    link, holder, state = registered(folder), folder.holder(), sweep_state(folder, folder.events())
+    link, holder, state = registered(folder), driver_of(folder), sweep_state(folder, folder.events())
     if wish != "run" and link is None and holder is None and state in ("finished", "cancelled"):
         raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {action}.")
     folder.set_wish(wish)

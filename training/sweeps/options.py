@@ -114,7 +114,7 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
 
 
 def _plan(arguments: argparse.Namespace) -> SweepPlan:
-    for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1)):
+    for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1), ("nodes", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:
             raise SpecError(f"--{name.replace('_', '-')} must be at least {least}. Received: {value}.")

@@ -8,9 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from text_recognizer.settings import REPOSITORY
-from text_recognizer.tests.waiting import PATIENCE_S
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.sweep_support import journal
+
+_TASK = str(REPOSITORY / "tasks" / "test_slurm.sh")
 
 GRID = """
 method: grid
@@ -20,21 +24,56 @@ parameters:
   dataset_args: {value: {subsample_fraction: 0.3}}
   model: {value: CharacterModel}
   network: {value: mlp}
-  network_args.layer_size: {values: [4, 8, 12, 16, 20, 24]}
+  network_args.layer_size: {values: SIZES}
   train_args.batch_size: {value: 16}
   train_args.epochs: {value: 12}
   train_args.checkpoint_interval_s: {value: 0}
 """
 
 
+class SlurmNodes:
+    """A Slurm with three nodes on this machine, as long as the context lasts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> "SlurmNodes":
+        started = subprocess.run([_TASK, "start", str(self.folder)], capture_output=True, text=True, check=False)
+        assert started.returncode == 0, started.stderr
+        self._patch.setenv("SLURM_CONF", started.stdout.strip())
+        wait_until(lambda: commanded("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "3")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        commanded("scancel", "--user=root", "--quiet")
+        self._patch.undo()
+        subprocess.run([_TASK, "stop", str(self.folder)], check=False)
+
+
+def commanded(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def processes(pattern: str) -> list[int]:
+    """Those of which the command line has this pattern."""
+    return [int(pid) for pid in commanded("pgrep", "-f", pattern).split()]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 class Driver:
     """One start of run_sweep."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        (folder / "grid.yaml").write_text(GRID)
+    def __init__(self, folder: Path, *options: str, sizes: int = 6, host: str | None = None) -> None:
+        (folder / "grid.yaml").write_text(GRID.replace("SIZES", str([4 * size for size in range(1, sizes + 1)])))
         self.sweep = folder / "runs" / "grid"
         self._output = folder / "output.txt"
         command = [sys.executable, "-m", "training.run_sweep", "grid.yaml", "--nowandb", "--gpu=none", *options]
+        if host is not None:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -52,6 +91,9 @@ class Driver:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
 
     def output(self) -> str:
         return self._output.read_text()

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +16,9 @@ from text_recognizer.errors import RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
-from training.executors.cluster import mailbox, pool, slurm, turn
-from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
-from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, make_mailbox
+from training.executors.cluster import mailbox, pool, slurm
+from training.executors.cluster.folder_cluster import EXIT_UNSEEN, FolderCluster, MailboxAgent
+from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, Turn, driver_elsewhere, make_mailbox
 from training.executors.cluster.messages import (
     Message,
     difference,
@@ -24,9 +27,8 @@ from training.executors.cluster.messages import (
     setting_to_json,
     versions,
 )
-from training.executors.cluster.pool import Pool
+from training.executors.cluster.pool import ClusterExecutor
 from training.executors.cluster.slurm import SlurmCluster
-from training.executors.cluster.turn import Turn
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.limits import classify
@@ -65,8 +67,6 @@ class ToldAgent(MailboxAgent):
 
 
 class ToldCluster(FolderCluster):
-    grace_s = 0.0
-
     def __init__(self) -> None:
         self.coming: list[tuple[MailboxAgent, Mapping[int, Path]]] = []
         self.useless: list[str] = []
@@ -96,6 +96,9 @@ class ToldCluster(FolderCluster):
         assert isinstance(agent, ToldAgent)
         return agent.gone
 
+    def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
+        raise AssertionError("told agents have no beat")
+
     def end_agents(self) -> None: ...
 
     def waiting_for(self) -> str:
@@ -105,10 +108,17 @@ class ToldCluster(FolderCluster):
         self.ended = True
 
 
+class ToldExecutor(ClusterExecutor):
+    @classmethod
+    def open(cls, setting: Setting) -> "ToldExecutor":
+        raise NotImplementedError
+
+
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
     monkeypatch.setattr(pool, "_MARGIN_S", 0.0)
+    monkeypatch.setattr(pool, "GRACE_S", 0.0)
     return ToldCluster()
 
 
@@ -119,7 +129,7 @@ def said():
 
 @pytest.fixture
 def driver(cluster, said):
-    driver = Pool(cluster, None, said.append)
+    driver = ToldExecutor(cluster, None, said.append)
     yield driver
     driver.close()
     assert cluster.ended
@@ -128,7 +138,7 @@ def driver(cluster, said):
 def test_each_free_place_gets_one_run_and_the_next_when_it_has_ended(cluster, driver):
     one = cluster.add("one")
     driver.begin()
-    first, second = (driver.submit(new_run(), {"trial": number}) for number in (1, 2))
+    first, second = (driver.submit(new_run(), trial=number) for number in (1, 2))
     wait_until(one.orders)
     assert one.got[0] == {"run": 1, "folder": str(first.run.folder), "launch": {"trial": 1}}
     one.say({"running": 1, "place": "CPU 0"}, {"ended": 1, "how": FINISHED})
@@ -144,14 +154,14 @@ def test_the_emptiest_agent_is_next_and_capacity_is_what_agents_have(cluster, dr
     driver.begin()
     wait_until(lambda: driver.capacity == 4)
     for _ in range(3):
-        driver.submit(new_run(), {})
+        driver.submit(new_run())
     wait_until(lambda: len(large.orders()) == 2)
     assert len(small.orders()) == 1
 
 
 def test_no_more_runs_at_once_than_asked_for(cluster):
     cluster.add("large", capacity=8)
-    driver = Pool(cluster, 3, print)
+    driver = ToldExecutor(cluster, 3, print)
     driver.begin()
     wait_until(lambda: driver.capacity == 3)
     driver.close()
@@ -160,7 +170,7 @@ def test_no_more_runs_at_once_than_asked_for(cluster):
 def test_the_runs_of_a_lost_agent_end_as_preempted_once_their_processes_are_over(cluster, driver, said):
     one = cluster.add("one")
     driver.begin()
-    job = driver.submit(new_run(), {})
+    job = driver.submit(new_run())
     wait_until(one.orders)
     job.run.hold()  # the process of the run lives on for a moment
     job.run.set_state("running")
@@ -177,7 +187,7 @@ def test_the_runs_of_a_lost_agent_end_as_preempted_once_their_processes_are_over
 def test_what_an_agent_said_before_it_was_lost_counts(cluster, driver):
     one = cluster.add("one")
     driver.begin()
-    job = driver.submit(new_run(), {})
+    job = driver.submit(new_run())
     wait_until(one.orders)
     one.say({"ended": 1, "how": FINISHED})
     one.gone = "killed"
@@ -192,7 +202,7 @@ def test_runs_that_an_earlier_driver_gave_away_are_rejoined_not_started_again(cl
     job = driver.rejoin(Run(run.folder))
     assert job is not None
     assert driver.rejoin(new_run()) is None
-    driver.submit(new_run(), {})
+    driver.submit(new_run())
     one.say({"ended": 7, "how": FINISHED})
     assert job.wait(PATIENCE_S)
     wait_until(one.orders)
@@ -205,8 +215,8 @@ def test_a_run_of_which_nobody_wrote_the_end_waits_until_its_process_must_be_ove
     run = new_run()
     run.hold()
     run.set_state("running")  # by a process on another host, say
-    driver.submit(Run(run.folder), {})
-    other = driver.submit(new_run(), {})
+    driver.submit(Run(run.folder))
+    other = driver.submit(new_run())
     wait_until(one.orders)
     assert one.orders() == [other.run.folder]
     run.release()
@@ -217,14 +227,14 @@ def test_a_run_of_which_nobody_wrote_the_end_waits_until_its_process_must_be_ove
 
 def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_asked(cluster, driver, said):
     driver.begin()
-    waiting = driver.submit(new_run(), {})
+    waiting = driver.submit(new_run())
     wait_until(lambda: waiting.waiting_for)
     assert said == ["waiting for a node"]
     waiting.cancel(reason="enough")
     assert waiting.wait(PATIENCE_S)
     assert waiting.ended.reason == "enough, before it started"
     one = cluster.add("one")
-    running = driver.submit(new_run(), {})
+    running = driver.submit(new_run())
     wait_until(one.orders)
     running.cancel(reason="enough", cause=Cause.INTERRUPTED)
     wait_until(running.run.stop_requested)
@@ -253,20 +263,20 @@ def test_what_differs_between_nodes_is_named():
 
 def test_when_there_is_no_hope_of_agents_jobs_get_the_error(cluster, driver):
     driver.begin()
-    job = driver.submit(new_run(), {})
+    job = driver.submit(new_run())
     cluster.error = RunError("the node n1 does not see the folder")
     with pytest.raises(RunError, match="does not see"):
         job.future.result(PATIENCE_S)
     with pytest.raises(RunError, match="does not see"):
-        driver.submit(new_run(), {}).future.result(0)
+        driver.submit(new_run()).future.result(0)
 
 
 def test_closing_tells_agents_to_leave_and_waits_for_them(cluster, driver):
     one = cluster.add("one")
     driver.begin()
-    job = driver.submit(new_run(), {})
+    job = driver.submit(new_run())
     wait_until(one.orders)
-    waiting = driver.submit(new_run(), {})
+    waiting = driver.submit(new_run())
     one.say({"ended": 1, "how": FINISHED})
     assert job.wait(PATIENCE_S)
     driver.close()
@@ -343,14 +353,33 @@ def test_turns_count_up_and_an_earlier_driver_gives_up(tmp_path):
 
 
 def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_does_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(turn, "time", SimpleNamespace(sleep=lambda _: (tmp_path / "driver.1.beat").write_text("2")))
+    elsewhere = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: (tmp_path / "driver.1.beat").write_text("2"))
+    monkeypatch.setattr(mailbox, "time", elsewhere)
     (tmp_path / "driver.1").write_text("process 7 on elsewhere")
+    (tmp_path / "driver.1.beat").write_text("1")
+    assert driver_elsewhere(tmp_path) == "process 7 on elsewhere"
     (tmp_path / "driver.1.beat").write_text("1")
     with pytest.raises(RunError, match="driven by process 7 on elsewhere already"):
         Turn.take(tmp_path)
-    monkeypatch.setattr(turn, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(mailbox, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None))
     assert Turn.take(tmp_path).number == 2
     assert (tmp_path / "driver.2").read_text().endswith(f" on {socket.gethostname()}")
+
+
+def test_an_agent_gets_the_settings_of_its_driver_where_the_cluster_does_not_pass_them_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", "/shared/my data")
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$TEXT_RECOGNIZER_DATA|$*"\n')
+    (tmp_path / "python").chmod(0o755)
+    script = cluster.script("7").replace(sys.executable, str(tmp_path / "python"))
+    assert subprocess.run(["/bin/sh", "-c", script], env={}, check=True).returncode == 0
+    said = (tmp_path / "agents" / "agent-7.txt").read_text()
+    assert said == f"/shared/my data|-P -m training.executors.cluster.node_agent {tmp_path}/agents 7\n"
+    next((tmp_path / "agents").glob("shared.*")).unlink()  # as on a node without the shared folder
+    assert subprocess.run(["/bin/sh", "-c", script], env={}, check=False).returncode == EXIT_UNSEEN
+    with pytest.raises(RunError, match=r"node n1 does not see .*agents: .* Set TEXT_RECOGNIZER_RUNS"):
+        cluster.note_failure("7", "the node n1", EXIT_UNSEEN)
 
 
 def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
 from training.executors.cluster.ray import RayExecutor, connect
 from training.sweeps.options import executor_of, parser
-from training.tests.cluster_support import Driver
+from training.tests.cluster_support import Driver, parent_of, processes
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +38,13 @@ def cluster() -> Iterator[Any]:
 
 def agents(sweep: Path) -> dict[str, int]:
     """The process of the actor of each agent that is there, by the node's id."""
-    found = subprocess.run(["pgrep", "-f", f"serve {sweep}/agents "], capture_output=True, text=True, check=False)
     actors = {}
-    for pid in found.stdout.split():
+    for pid in processes(f"node_agent {sweep}/agents "):
         try:
-            actors[Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2][:8]] = parent_of(int(pid))
+            actors[Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2][:8]] = parent_of(pid)
         except OSError:
             continue  # it ended a moment ago
     return actors
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(cluster, tmp_path, digits_prepared):

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import pytest
 
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import wait_until
-from training.tests.cluster_support import Driver
+from training.tests.cluster_support import Driver, SlurmNodes, commanded
+from training.tests.simulated_nvml import needs_compiler, simulated_machine
 
 
 @pytest.fixture(scope="module")
@@ -18,22 +19,41 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     found = shutil.which("slurmctld", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None or os.geteuid() != 0:
         pytest.skip("needs root and a Slurm to start: apt-get install slurm-wlm")
-    folder = tmp_path_factory.mktemp("slurm")
-    task = str(REPOSITORY / "tasks" / "test_slurm.sh")
-    started = subprocess.run([task, "start", str(folder)], capture_output=True, text=True, check=False)
-    try:
-        assert started.returncode == 0, started.stderr
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SLURM_CONF", started.stdout.strip())
-            wait_until(lambda: commanded("sinfo", "-h", "-t", "idle", "-o", "%D").strip() == "3")
-            yield folder
-            commanded("scancel", "--user=root", "--quiet")
-    finally:
-        subprocess.run([task, "stop", str(folder)], check=False)
+    with SlurmNodes(tmp_path_factory.mktemp("slurm")) as nodes:
+        yield nodes.folder
 
 
-def commanded(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+LEASE = """
+from text_recognizer.errors import DeviceError
+from training.devices.gpu_manager import GPUManager
+from training.devices.requests import DeviceRequest
+
+with GPUManager().lease(DeviceRequest.parse("any")) as lease:
+    print([device.uuid for device in lease.devices])
+try:
+    GPUManager().lease(DeviceRequest.parse("2x"))
+except DeviceError as error:
+    print(error)
+"""
+
+
+@needs_compiler
+def test_an_experiment_in_a_job_of_its_own_leases_the_gpu_of_the_allocation_and_no_other(slurm, tmp_path, monkeypatch):
+    (tmp_path / "lease.py").write_text(LEASE)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    with simulated_machine(monkeypatch) as machine:
+        monkeypatch.setenv("LD_LIBRARY_PATH", machine.with_gpus(2).environ["LD_LIBRARY_PATH"])
+        # Another job has GPU 0, so that this one gets the second.
+        holder = commanded("sbatch", "--parsable", "--gres=gpu:1", "-w", "n1", "-o", "/dev/null", "--wrap=sleep 1000")
+        wait_until(lambda: holder.strip() in running_jobs())
+        said = tmp_path / "said.txt"
+        wrapped = f"--wrap={sys.executable} {tmp_path}/lease.py"
+        commanded("sbatch", "--wait", "--gres=gpu:1", "-w", "n1", "-o", str(said), wrapped)
+        commanded("scancel", holder.strip())
+    leased, refused = said.read_text().splitlines()
+    assert leased == f"['{machine.gpus[1].uuid}']"
+    assert "2 GPUs: that many are not here: 1 device to choose from" in refused
+    assert "CUDA_VISIBLE_DEVICES hides 1 more" in refused
 
 
 def running_jobs() -> list[str]:
@@ -51,7 +71,7 @@ def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(sl
     driver.kill()
     killed, warned = running_jobs()
     commanded("scancel", "--signal=KILL", "--batch", killed)  # the agent alone; its zygote and runs notice
-    driver = Driver(tmp_path / "there", *options)
+    driver = Driver(tmp_path / "there", *options, host="login2")
     wait_until(lambda: driver.ends() >= 3)
     commanded("scancel", "--signal=USR1", "--batch", warned)  # as at a time limit
     output = driver.finish()

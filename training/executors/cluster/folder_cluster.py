@@ -2,7 +2,7 @@
 
 agents/setting.json     what agents must know
 agents/shared.TOKEN     whoever sees it shares this folder with the driver
-agents/driver.N …       see Turn
+agents/driver.N …       see mailbox
 agents/NAME/            a mailbox of an agent; with a file `over` once nothing more is expected of it
 agents/*.txt            what agents printed
 """
@@ -16,14 +16,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import DeviceError, RunError
 from training.executors.base import Setting
-from training.executors.cluster.mailbox import Inbox, Outbox, Pulse
+from training.executors.cluster.mailbox import Inbox, Outbox, Pulse, Turn
 from training.executors.cluster.messages import Message, setting_to_json
-from training.executors.cluster.turn import Turn
-from training.executors.local import GRACE_S
 from training.executors.zygote.starting import python_path
 from training.files.safe_files import cannot_write, replace_file
 from training.terminal.command_line import say
@@ -32,9 +31,9 @@ SETTING = "setting.json"
 EXIT_UNSEEN, EXIT_NO_PYTHON = 71, 72
 """Of an agent that cannot begin: its host does not see the driver's folder, or lacks the driver's Python."""
 
-_OVER = "over"
 _SCAN_S = 0.1
-_PATIENCE_S = 600.0
+_SILENT_S = 60.0
+_MOST_FAILURES = 3
 
 
 class MailboxAgent:
@@ -67,13 +66,24 @@ class MailboxAgent:
     def forget(self) -> None:
         """Nothing more is expected of it, whichever driver asks."""
         with suppress(OSError):
-            (self.mailbox / _OVER).touch()
+            (self.mailbox / "over").touch()
 
     def given(self) -> dict[int, Path]:
         """The runs that it was ever given, by number, without those that it has reported to be over."""
         ended = {message["ended"] for message in Inbox(self.mailbox / "reports.jsonl").receive() if "ended" in message}
         orders = Inbox(self.mailbox / "orders.jsonl").receive()
         return {one["run"]: Path(one["folder"]) for one in orders if "run" in one and one["run"] not in ended}
+
+
+def check_devices(setting: Setting, most_gpus: int) -> None:
+    """Whether a node can have the devices of a run; one GPU may be the CPU instead."""
+    if setting.request.count > max(1, most_gpus) or (setting.request.shares and not most_gpus):
+        raise DeviceError(f"each trial asks for {setting.request.text}; a node has at most {most_gpus}. Ask for fewer.")
+
+
+def share(setting: Setting, nodes: int) -> Setting:
+    """What an agent needs to know: its part of the runs at once."""
+    return setting if setting.jobs is None else replace(setting, jobs=-(-setting.jobs // nodes))
 
 
 class FolderCluster(ABC):
@@ -84,27 +94,20 @@ class FolderCluster(ABC):
         nodes: agents wanted, one a node.
     """
 
-    def __init__(self, setting: Setting, nodes: int, grace_s: float = GRACE_S, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, setting: Setting, nodes: int) -> None:
         assert setting.folder is not None, "agents meet in the folder of a sweep"
         self.folder = setting.folder.resolve() / "agents"
         self.nodes = nodes
-        self.grace_s = grace_s  # what runs get to reach a checkpoint once their agent is gone
         self.agents: dict[str, MailboxAgent] = {}
         self.refused: set[str | None] = set()  # jobs of agents that are of no use
         self._setting = setting
-        self._patience_s = patience_s
+        self._failures: list[str] = []  # of agents that ended before they said anything, in a row
         self._turn: Turn | None = None
         self._next_scan = 0.0
 
     def begin(self) -> None:
         """Becomes the one driver. A TextRecognizerError where it cannot."""
-        facts = {
-            "setting": setting_to_json(self._setting),
-            "grace_s": self.grace_s,
-            "patience_s": self._patience_s,
-            "folder": str(Path.cwd()),
-            "argv": sys.argv,
-        }
+        facts = {"setting": setting_to_json(self._setting), "folder": str(Path.cwd()), "argv": sys.argv}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._turn = Turn.take(self.folder)
@@ -127,7 +130,7 @@ class FolderCluster(ABC):
             if entry.name[0] == "." or entry.name in self.agents or not entry.is_dir():
                 continue
             agent = self.agents[entry.name] = MailboxAgent(mailbox, self._turn.number)
-            if not (mailbox / _OVER).exists():
+            if not (mailbox / "over").exists():
                 found.append((agent, agent.given()))
         return found
 
@@ -148,9 +151,16 @@ class FolderCluster(ABC):
     def keep_up(self) -> None:
         """Starts agents where some are missing. A TextRecognizerError where there is no hope of that."""
 
-    @abstractmethod
     def why_gone(self, agent: MailboxAgent) -> str | None:
         """Why an agent executes nothing any more, or is about to be ended by the cluster; None while it may."""
+        silent_s = agent.pulse.silent_s()
+        if agent.job is not None:
+            return self.why_lost(agent.job, silent_s, silent_s > _SILENT_S)
+        return "it never said who it is" if silent_s > _SILENT_S else None
+
+    @abstractmethod
+    def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
+        """The same, of an agent that was silent for so long, by what the cluster calls it."""
 
     @abstractmethod
     def waiting_for(self) -> str:
@@ -168,17 +178,19 @@ class FolderCluster(ABC):
         """
         sign = next(self.folder.glob("shared.*"))
         folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
-        return (
-            "#!/bin/sh\n"
-            f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}\n"
-            f"[ -x {python} ] || exit {EXIT_NO_PYTHON}\n"
-            f'exec > {folder}/"agent-{job}.txt" 2>&1\n'
-            f"export PYTHONPATH={shlex.quote(python_path())}\n"
-            f'exec {python} -P -m training.executors.cluster.serve {folder} "{job}"\n'
-        )
+        ours = {key: value for key, value in os.environ.items() if key.startswith("TEXT_RECOGNIZER_")}
+        lines = [
+            "#!/bin/sh",
+            f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}",
+            f"[ -x {python} ] || exit {EXIT_NO_PYTHON}",
+            f'exec > {folder}/"agent-{job}.txt" 2>&1',
+            *(f"export {key}={shlex.quote(value)}" for key, value in {**ours, "PYTHONPATH": python_path()}.items()),
+            f'exec {python} -P -m training.executors.cluster.node_agent {folder} "{job}"',
+        ]
+        return "\n".join(lines) + "\n"
 
-    def why_failed(self, job: str, node: str, exit_code: int | None) -> str:
-        """Why an agent ended before it said anything. A RunError where another would end in the same way."""
+    def note_failure(self, job: str, node: str, exit_code: int | None) -> None:
+        """An agent ended before it said anything. A RunError where another would end in the same way."""
         if exit_code == EXIT_UNSEEN:
             raise RunError(
                 f"{node} does not see {self.folder}: the folder of runs must be on a file system that all nodes "
@@ -191,4 +203,6 @@ class FolderCluster(ABC):
         except OSError:
             lines = []
         last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-        return f"the agent on {node} ended before it was ready: {last[:300]}"
+        self._failures.append(f"the agent on {node} ended before it was ready: {last[:300]}")
+        if len(self._failures) >= _MOST_FAILURES:
+            raise RunError(self._failures[-1])

@@ -6,10 +6,16 @@ names appear by rename or O_EXCL; no lock is taken across hosts; no host's clock
 orders.jsonl    from the driver
 reports.jsonl   from the agent
 beat            a number that the agent changes as long as it lives
+
+Of several drivers, perhaps on different hosts, agents obey the latest; an earlier one gives up.
+
+driver.N        made with O_EXCL by the N-th driver; says where it is
+driver.N.beat   there and changing as long as that driver is at work
 """
 
 import contextlib
 import os
+import socket
 import time
 from collections import deque
 from pathlib import Path
@@ -18,6 +24,7 @@ from text_recognizer.errors import RunError
 from training.executors.cluster.messages import Message
 from training.files.journals import append_line, open_journal
 from training.files.json_objects import parse_object
+from training.files.safe_files import cannot_write
 
 BEAT_S = 1.0
 
@@ -142,4 +149,79 @@ def make_mailbox(folder: Path) -> None:
         (unfinished / "reports.jsonl").touch()
         unfinished.rename(folder)
     except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}.") from error
+        raise cannot_write(folder, error) from error
+
+
+class Turn:
+    """A driver's turn, from `take` to `end`."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        self._next = folder / f"driver.{number + 1}"
+        self._beat_file = folder / f"driver.{number}.beat"
+        self._beat = Beat(self._beat_file)
+
+    @classmethod
+    def take(cls, folder: Path) -> "Turn":
+        """The next turn.
+
+        Raises:
+            RunError: another driver is at work, or the folder cannot be written.
+        """
+        if (who := driver_elsewhere(folder)) is not None:
+            raise RunError(f"the sweep {folder.parent} is driven by {who} already.")
+        last = last_turn(folder)
+        try:
+            descriptor = os.open(folder / f"driver.{last + 1}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            os.close(descriptor)
+        except FileExistsError:
+            raise RunError(f"another driver of the sweep {folder.parent} was faster. Leave it to that one.") from None
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        turn = cls(folder, last + 1)
+        turn._beat.beat()
+        for name in (f"driver.{last}", f"driver.{last}.beat"):
+            (folder / name).unlink(missing_ok=True)
+        return turn
+
+    def beat(self) -> None:
+        """Shows that this driver is at work.
+
+        Raises:
+            RunError: another one has taken over.
+        """
+        if not self.is_ours():
+            raise RunError("another driver has taken this sweep over; this one ends and leaves it to that one.")
+        self._beat.beat()
+
+    def is_ours(self) -> bool:
+        return not os.path.exists(self._next)  # noqa: PTH110 - without an error where the server is away
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._beat_file.unlink()
+
+
+def last_turn(folder: Path) -> int:
+    """The number of the latest driver; 0 before the first."""
+    names = (entry.name.split(".") for entry in os.scandir(folder) if entry.name.startswith("driver."))
+    return max((int(name[1]) for name in names if name[1].isdecimal()), default=0)
+
+
+def driver_elsewhere(folder: Path) -> str | None:
+    """The driver on another host, if it is seen to be at work; on this host the lock of the sweep tells."""
+    try:
+        last = last_turn(folder)
+        who = (folder / f"driver.{last}").read_text()
+    except OSError:
+        return None
+    pulse = Pulse(folder / f"driver.{last}.beat")
+    if who.rpartition(" on ")[2] == socket.gethostname() or not pulse.is_there():
+        return None
+    pulse.has_changed()
+    for _ in range(20):  # four looks a beat
+        time.sleep(BEAT_S / 4)
+        if pulse.has_changed():
+            return who
+    return None

@@ -8,11 +8,12 @@ agent -> driver   {"hello": …}   {"running": number, "place": …}   {"ended":
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from text_recognizer import __version__
-from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
 from training.runs.causes import known_cause
 from training.runs.environment import DECISIVE_PACKAGES, checkouts, package_versions
@@ -31,33 +32,29 @@ def versions() -> dict[str, Any]:
     }
 
 
-def hello(capacity: int, setting: Mapping[str, Any]) -> Message:
-    """The first message of an agent."""
-    return {"host": socket.gethostname(), "capacity": capacity, "versions": versions(), "setting": setting}
+def hello(job: str, capacity: int) -> Message:
+    """How an agent introduces itself, with what the cluster calls it."""
+    return {"host": socket.gethostname(), "job": job, "capacity": capacity, "versions": versions()}
 
 
 def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
     """What a node has in another version than the driver, for people."""
-    different = [name for name in ours if theirs.get(name) != ours[name]]
-    if not different:
-        return None
-    name = different[0]
-    if isinstance(ours[name], dict) or isinstance(theirs.get(name), dict):
-        return f"{name} is not the driver's"
-    return f"{name} is {theirs.get(name) or 'not installed'} there and {ours[name] or 'not installed'} here"
+    for name in ours:
+        there, here = theirs.get(name), ours[name]
+        if there != here and isinstance(here, dict):
+            return f"{name} is not the driver's"
+        if there != here:
+            return f"{name} is {there or 'not installed'} there and {here or 'not installed'} here"
+    return None
 
 
 def setting_to_json(setting: Setting) -> dict[str, Any]:
     """A setting for an agent; what concerns the driver alone is left out."""
-    value = asdict(setting)
-    del value["folder"]
-    return value
+    return asdict(replace(setting, folder=None))
 
 
 def setting_from_json(value: Mapping[str, Any]) -> Setting:
-    request = dict(value["request"])
-    wanted = request.pop("wanted")
-    return Setting(**{**value, "request": DeviceRequest(**request, wanted=None if wanted is None else tuple(wanted))})
+    return TypeAdapter(Setting).validate_python(value)
 
 
 def ended_from_json(value: Mapping[str, Any]) -> Ended:

@@ -1,108 +1,160 @@
-"""NodeAgent: executes runs on one node, each in a fresh process from the node's zygote. It decides nothing."""
+"""NodeAgent: executes runs on one node, each in a fresh process from the node's zygote. It decides nothing.
 
+`python -m training.executors.cluster.node_agent FOLDER JOB` meets its driver in a folder. It may outlive its driver:
+what runs goes on, and the next driver finds it. It leaves when it is told to, when its machine is wanted for something
+else (SIGTERM, SIGUSR1), when the process that started it is gone, and when it is idle and no driver is at work.
+"""
+
+import os
+import secrets
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
-from text_recognizer.errors import TextRecognizerError
-from training.executors.base import Ended, Job, Setting, first_ended
-from training.executors.cluster.messages import Message, hello, setting_to_json
-from training.executors.local import GRACE_S, LocalExecutor
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.executors.base import Ended, Job, first_ended
+from training.executors.cluster.folder_cluster import EXIT_UNSEEN, SETTING
+from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, last_turn, make_mailbox
+from training.executors.cluster.messages import Message, hello, setting_from_json
+from training.executors.local import LocalExecutor
 from training.executors.zygote.zygote_process import Isolation
+from training.files.json_objects import read_object
 from training.runs.causes import Cause
 from training.runs.run import Run
+from training.terminal.command_line import guarded
 
 _NOT_STARTED = Ended(None, "not started: its agent is leaving", cause=Cause.PREEMPTED)
+# With a free place an order may come at any moment; without, nothing is urgent.
+_POLL_S, _IDLE_POLL_S = 0.01, 0.25
+_EAGER_S = 30.0
+_LOOK_FOR_DRIVER_S, _PATIENCE_S = 5.0, 600.0
 
 
 class NodeAgent:
-    """Owns this node's zygote and leases its devices, for one thread that passes messages in and out.
+    """Owns this node's zygote and leases its devices.
 
     Args:
-        setting: the runs at once and devices of each are of this node.
-        grace_s: what runs get to reach a checkpoint when the agent leaves, or dies.
+        folder: the sweep's folder of agents.
+        facts: what the driver wrote there for its agents.
+        job: what the cluster calls this agent.
     """
 
-    def __init__(self, setting: Setting, grace_s: float = GRACE_S) -> None:
+    def __init__(self, folder: Path, facts: Mapping[str, Any], job: str) -> None:
+        self._folder = folder
+        self._parent = os.getppid()
         self._said: SimpleQueue[str] = SimpleQueue()
+        setting = setting_from_json(facts["setting"])
         isolation: Isolation = "exec" if setting.fresh else "fork"
         self._executor = LocalExecutor(
-            setting.jobs, setting.request, isolation, setting.trackers, setting.modules, grace_s, self._said.put
+            setting.jobs, setting.request, isolation, setting.trackers, setting.modules, tell=self._said.put
         )
         self._jobs: dict[int, Job] = {}
         self._running: set[int] = set()
         self._closing: threading.Thread | None = None
-        self.hello: Message = {"hello": hello(self._executor.capacity, setting_to_json(setting))}
+        self._why_left = ""
+        mailbox = folder / f"{job}-{secrets.token_hex(3)}"
+        make_mailbox(mailbox)
+        self._orders, self._reports = Inbox(mailbox / "orders.jsonl"), Outbox(mailbox / "reports.jsonl")
+        self._beat = Beat(mailbox / "beat")
+        self._turn = 0
+        self._driver = Pulse(folder / "driver.0.beat")
+        self._look_for_driver_at = 0.0
+        self._eager_until = time.monotonic() + _EAGER_S
+        self._report({"hello": hello(job, self._executor.capacity)})
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._jobs
+    def serve(self) -> None:
+        """Until it has left and everything has been reported."""
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, lambda number, _: self._leave(f"received {signal.Signals(number).name}"))
+        told = False
+        while self._closing is None or self._closing.is_alive():
+            self._beat.beat()
+            self._obey()
+            if os.getppid() != self._parent:
+                self._leave("the process that started it is gone")
+            if self._closing is not None and not told:
+                told = True
+                self._report({"leaving": self._why_left})
+            self._report_news(self._pause_s())
+            if not self._jobs:
+                self._leave_without_driver()
+                time.sleep(self._pause_s())
+        self._report_news(0)
+        self._report({"left": self._why_left})
 
-    @property
-    def is_leaving(self) -> bool:
-        return self._closing is not None
+    def _obey(self) -> None:
+        for message in self._orders.receive():
+            if message.get("turn", 0) < self._turn:  # of a driver that another has replaced
+                continue
+            self._turn = message.get("turn", 0)
+            if "run" in message:
+                self._start(message["run"], message)
+            elif "kill" in message and (job := self._jobs.get(message["kill"])) is not None:
+                job.cancel(kill=True, reason="killed on request")
+            elif "leave" in message:
+                self._leave("told to", message["leave"])
 
-    @property
-    def has_left(self) -> bool:
-        """Whether all its runs have ended after it was told to leave."""
-        return self._closing is not None and not self._closing.is_alive()
+    def _start(self, number: int, message: Message) -> None:
+        if self._closing is not None:  # the order and the leaving crossed
+            self._report({"ended": number, "how": asdict(_NOT_STARTED)})
+            return
+        try:
+            run = Run.open(Path(message["folder"]))
+            self._jobs[number] = self._executor.start(run, **message["launch"])
+        except (TextRecognizerError, OSError) as error:
+            self._report({"ended": number, "how": asdict(Ended(None, f"not started: {error}"))})
 
-    def take(self, message: Message) -> list[Message]:
-        """Does what a driver's message says; what can be reported at once."""
-        if "run" in message:
-            return self._start(message)
-        if "kill" in message and (job := self._jobs.get(message["kill"])) is not None:
-            job.cancel(kill=True, reason="killed on request")
-        elif "leave" in message:
-            self.leave(message["leave"])
-        return []
-
-    def leave(self, kill: bool = False) -> None:
+    def _leave(self, why: str, kill: bool = False) -> None:
         """Starts no more runs and ends those at work, by default at a checkpoint if they reach one in time."""
+        self._why_left = self._why_left or why
         if kill:
             self._executor.kill()
         if self._closing is None:
             self._closing = threading.Thread(target=self._executor.close, name="closing", daemon=True)
             self._closing.start()
 
-    def reports(self, timeout_s: float) -> list[Message]:
+    def _report_news(self, timeout_s: float) -> None:
         """What has happened, after waiting for an end for a while."""
         ended = first_ended(self._jobs.values(), timeout_s) if self._jobs else set()
-        return [*self._notes(), *self._starts(), *self._ends(ended)]
-
-    def _start(self, message: Message) -> list[Message]:
-        number = message["run"]
-        if self._closing is not None:  # the order and the leaving crossed
-            return [{"ended": number, "how": asdict(_NOT_STARTED)}]
-        try:
-            run = Run.open(Path(message["folder"]))
-            self._jobs[number] = self._executor.start(run, **message["launch"])
-        except (TextRecognizerError, OSError) as error:
-            return [{"ended": number, "how": asdict(Ended(None, f"not started: {error}"))}]
-        return []
-
-    def _notes(self) -> Iterator[Message]:
         with suppress(Empty):
             while True:
-                yield {"said": self._said.get_nowait()}
-
-    def _starts(self) -> Iterator[Message]:
+                self._report({"said": self._said.get_nowait()})
         for number, job in self._jobs.items():
             if number not in self._running and job.state != "waiting":
                 self._running.add(number)
-                yield {"running": number, "place": job.place}
+                self._report({"running": number, "place": job.place})
+        for number in [number for number, job in self._jobs.items() if job in ended]:
+            job = self._jobs.pop(number)
+            error = job.future.exception()
+            how = job.ended if error is None else Ended(None, str(error))
+            self._report({"ended": number, "how": asdict(how if self._closing is None else _when_leaving(job, how))})
+            self._eager_until = time.monotonic() + _EAGER_S
 
-    def _ends(self, ended: set[Job]) -> Iterator[Message]:
-        for number, job in list(self._jobs.items()):
-            if job in ended:
-                del self._jobs[number]
-                error = job.future.exception()
-                how = job.ended if error is None else Ended(None, str(error))
-                yield {"ended": number, "how": asdict(how if self._closing is None else _when_leaving(job, how))}
+    def _report(self, message: Message) -> None:
+        with suppress(RunError, OSError):  # a full disk, a server that is away: it goes with the next one
+            self._reports.send(message)
+
+    def _pause_s(self) -> float:
+        return _POLL_S if time.monotonic() < self._eager_until else _IDLE_POLL_S
+
+    def _leave_without_driver(self) -> None:
+        now = time.monotonic()
+        if now < self._look_for_driver_at:
+            return
+        self._look_for_driver_at = now + _LOOK_FOR_DRIVER_S
+        with suppress(OSError):
+            latest = self._folder / f"driver.{last_turn(self._folder)}.beat"
+            if latest != self._driver.path:
+                self._driver = Pulse(latest)
+        if self._driver.silent_s() > (_PATIENCE_S if self._driver.is_there() else _LOOK_FOR_DRIVER_S):
+            self._leave("no driver is at work")
 
 
 def _when_leaving(job: Job, how: Ended) -> Ended:
@@ -112,3 +164,19 @@ def _when_leaving(job: Job, how: Ended) -> Ended:
     if how.signal is not None or how.exit_code == 128 + signal.SIGTERM:
         return replace(how, cause=Cause.PREEMPTED)
     return how
+
+
+def serve(folder: Path, job: str) -> int:
+    try:
+        facts = read_object(folder / SETTING)
+        os.chdir(facts["folder"])
+    except FileNotFoundError as error:
+        print(f"error: this host has no {error.filename}", file=sys.stderr)
+        return EXIT_UNSEEN
+    sys.argv = facts["argv"]  # of the driver, for launch.json
+    NodeAgent(folder, facts, job).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: serve(Path(sys.argv[1]), sys.argv[2])))

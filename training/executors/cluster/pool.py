@@ -1,32 +1,29 @@
-"""Pool: the driver's side of all agents, in one thread. It gives them runs, and takes back what a lost one had."""
+"""ClusterExecutor: gives runs to agents, and takes back what a lost one had. Its thread talks to all of them."""
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from text_recognizer.errors import RunError, TextRecognizerError
-from training.executors.base import Ended, Job
+from training.executors.base import Ended, Executor, Job
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.messages import Message, difference, ended_from_json, versions
+from training.executors.local import GRACE_S
 from training.runs.causes import Cause
 from training.runs.contents import read_status
 from training.runs.run import Run
+from training.terminal.command_line import say
+
+T = TypeVar("T")
 
 _POLL_S = 0.02
 # Beyond the grace of its runs: for the end of their processes to be seen from here.
 _MARGIN_S = 10.0
 _MOST_FAILURES = 3
-
-
-@dataclass(eq=False)
-class _Work:
-    job: Job
-    launch: dict[str, Any]
 
 
 @dataclass(eq=False)
@@ -40,29 +37,29 @@ class _Orphan:
 
 @dataclass(eq=False)
 class _Member:
-    """An agent and what it has.
-
-    Args:
-        number: of the last order.
-    """
+    """An agent and what it has."""
 
     agent: MailboxAgent
-    work: dict[int, Job] = field(default_factory=dict)
-    number: int = 0
+    work: dict[int, Job]
+    number: int  # of the last order
     host: str = ""
     capacity: int = 0
     has_left: bool = False
 
 
-class Pool:
-    """Jobs on one side, agents on the other. All methods but those of jobs belong to the pool's thread."""
+class ClusterExecutor(Executor):
+    """Jobs on one side, agents on the other. All methods that are not an executor's belong to its thread.
 
-    def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None]) -> None:
+    Args:
+        most: runs at once; None: as many as the agents execute.
+    """
+
+    def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None] = say) -> None:
         self._cluster = cluster
         self._most = most
         self._tell = tell
         self._members: list[_Member] = []
-        self._waiting: deque[_Work] = deque()
+        self._waiting: dict[Job, dict[str, Any]] = {}  # with what is to stand in the launch.json of each
         self._orphans: list[_Orphan] = []
         self._rejoined: dict[Path, Job] = {}
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -75,23 +72,27 @@ class Pool:
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
 
     @property
-    def capacity(self) -> int:
+    def capacity(self) -> int:  # type: ignore[override]
         """Runs at once: as many as the agents that are there execute; at first one, which waits for them."""
         there = max(1, sum(member.capacity for member in self._members))
         return there if self._most is None else min(self._most, there)
 
+    def drive(self, loop: Callable[[], T]) -> T:
+        """Finds the agents that work for this sweep, and starts others, before the loop."""
+        self.begin()
+        return loop()
+
     def begin(self) -> None:
-        """Finds the agents that work for this sweep, and starts others."""
         self._cluster.begin()
         self._meet()
         self._rejoined = {job.run.folder: job for member in self._members for job in member.work.values()}
         self._thread.start()
 
-    def submit(self, run: Run, launch: dict[str, Any]) -> Job:
+    def submit(self, run: Run, **launch: Any) -> Job:
         if self._error is not None:
             raise self._error
         run.clear_stop_request()
-        job = Job(run, lambda *what: self._commands.put(lambda: self._cancel(*what)))
+        job = self._job(run)
         self._commands.put(lambda: self._take(job, launch))
         if self._error is not None and not job.done():  # the thread ended between the two
             job.future.set_exception(self._error)
@@ -100,8 +101,7 @@ class Pool:
     def rejoin(self, run: Run) -> Job | None:
         return self._rejoined.get(run.folder.resolve())
 
-    def kill(self) -> None:
-        """For signal handlers: takes no lock."""
+    def kill(self) -> None:  # by signal handlers: takes no lock
         self._killing = self._closing = True
 
     def close(self) -> None:
@@ -131,11 +131,12 @@ class Pool:
     def _wind_up(self) -> None:
         """Until every agent has left, or its time is over."""
         self._step()
-        while self._waiting:
-            self._waiting.popleft().job.end(Ended(None, "not started: the executor was closed"))
+        for job in self._waiting:
+            job.end(Ended(None, "not started: the executor was closed"))
+        self._waiting.clear()
         self._tell_all({"leave": self._killing})
         killed = self._killing
-        until = time.monotonic() + self._cluster.grace_s + _MARGIN_S
+        until = time.monotonic() + GRACE_S + _MARGIN_S
         while self._members and time.monotonic() < until:
             if self._killing and not killed:
                 self._tell_all({"leave": True})
@@ -162,36 +163,31 @@ class Pool:
     def _take(self, job: Job, launch: dict[str, Any]) -> None:
         status = read_status(job.run.folder)
         if status["state"] == "running":  # nobody wrote how it ended: it may be at work where no lock tells
-            self._orphans.append(_Orphan(job, "", time.monotonic() + self._cluster.grace_s + _MARGIN_S))
-        self._waiting.append(_Work(job, launch))
+            self._orphans.append(_Orphan(job, "", time.monotonic() + GRACE_S + _MARGIN_S))
+        self._waiting[job] = launch
 
     def _cancel(self, job: Job, kill: bool, reason: str, cause: Cause) -> None:
-        for work in self._waiting:
-            if work.job is job:
-                self._waiting.remove(work)
-                job.end(Ended(None, f"{reason}, before it started", cause=cause))
-                return
-        if job.done():
-            return
-        if not kill:
+        if self._waiting.pop(job, None) is not None:
+            job.end(Ended(None, f"{reason}, before it started", cause=cause))
+        elif kill:
+            for member in self._members:
+                for number in (number for number, its in member.work.items() if its is job):
+                    member.agent.send({"kill": number})
+        elif not job.done():
             try:
                 job.run.request_stop(reason, cause)
             except (OSError, RunError) as error:
                 self._tell(f"cannot ask {job.run.id} to stop: {error}")
-            return
-        for member in self._members:
-            for number, its in member.work.items():
-                if its is job:
-                    member.agent.send({"kill": number})
 
     def _meet(self) -> None:
         for agent, given in self._cluster.new_agents():
-            member = _Member(agent, number=max(given, default=0))
-            for number, folder in given.items():
-                job = Job(Run(folder), lambda *what: self._commands.put(lambda: self._cancel(*what)))
+            work = {number: self._job(Run(folder)) for number, folder in given.items()}
+            for job in work.values():
                 job.state = "running"
-                member.work[number] = job
-            self._members.append(member)
+            self._members.append(_Member(agent, work, max(given, default=0)))
+
+    def _job(self, run: Run) -> Job:
+        return Job(run, lambda *what: self._commands.put(lambda: self._cancel(*what)))
 
     def _hear(self, member: _Member) -> None:
         why = self._cluster.why_gone(member.agent)  # before its last messages are read
@@ -220,9 +216,9 @@ class Pool:
         different = difference(hello["versions"], self._ours)
         if different is None:
             member.capacity = int(hello["capacity"])
-            return
-        member.agent.send({"leave": False})
-        self._cluster.refuse(member.agent, f"the node {member.host} has other versions: {different}")
+        else:
+            member.agent.send({"leave": False})
+            self._cluster.refuse(member.agent, f"the node {member.host} has other versions: {different}")
 
     def _lose(self, member: _Member, why: str) -> None:
         self._members.remove(member)
@@ -232,7 +228,7 @@ class Pool:
             self._lost_in_a_row += 1
         if self._lost_in_a_row >= _MOST_FAILURES and not member.host:
             raise RunError(f"agents end before they execute a run, {_MOST_FAILURES} in a row: {why}")
-        until = time.monotonic() + (0 if member.has_left else self._cluster.grace_s + _MARGIN_S)
+        until = time.monotonic() + (0 if member.has_left else GRACE_S + _MARGIN_S)
         self._orphans += [_Orphan(job, f"its agent is gone: {why}", until) for job in member.work.values()]
 
     def _release_orphans(self) -> None:
@@ -247,44 +243,30 @@ class Pool:
 
     def _assign(self) -> None:
         held_back = {orphan.job for orphan in self._orphans}
-        for work in [work for work in self._waiting if work.job not in held_back]:
+        for job in [job for job in self._waiting if job not in held_back]:
             free = [member for member in self._members if len(member.work) < member.capacity]
             if not free:
                 break
             # The emptiest first, so that a node's devices and cores are shared as late as possible.
-            self._give(min(free, key=lambda member: len(member.work) / member.capacity), work)
-        self._explain()
-
-    def _give(self, member: _Member, work: _Work) -> None:
-        self._waiting.remove(work)
-        member.number += 1
-        member.work[member.number] = work.job
-        run_folder = str(work.job.run.folder.resolve())
-        member.agent.send({"run": member.number, "folder": run_folder, "launch": work.launch})
-
-    def _explain(self) -> None:
-        if not self._waiting or any(member.capacity for member in self._members):
-            return
-        text = self._cluster.waiting_for()
-        self._waiting[0].job.waiting_for = text
-        if text != self._said:
-            self._said = text
-            self._tell(text)
+            member = min(free, key=lambda member: len(member.work) / member.capacity)
+            member.number += 1
+            member.work[member.number] = job
+            run_folder, launch = str(job.run.folder.resolve()), self._waiting.pop(job)
+            member.agent.send({"run": member.number, "folder": run_folder, "launch": launch})
+        if self._waiting and not any(member.capacity for member in self._members):
+            text = self._cluster.waiting_for()
+            next(iter(self._waiting)).waiting_for = text
+            if text != self._said:
+                self._said = text
+                self._tell(text)
 
     def _give_up(self, error: BaseException) -> None:
         self._error = error if isinstance(error, TextRecognizerError) else RunError(f"the executor failed: {error!r}")
-        jobs = [*(work.job for work in self._waiting), *(orphan.job for orphan in self._orphans)]
+        self._obey()  # what was submitted before the error was known
+        jobs = [*self._waiting, *(orphan.job for orphan in self._orphans)]
         for job in [*jobs, *(job for member in self._members for job in member.work.values())]:
             if not job.done():
                 job.future.set_exception(error)
-        while True:  # submitted before the error was known
-            try:
-                self._commands.get_nowait()()
-            except Empty:
-                break
-        for work in self._waiting:
-            if not work.job.done():
-                work.job.future.set_exception(error)
 
 
 def _condition(run: Run) -> tuple[bool, bool]:

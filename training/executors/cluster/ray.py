@@ -11,24 +11,22 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from text_recognizer.errors import DeviceError, RunError, SpecError
+from text_recognizer.errors import DeviceError, SpecError
 from text_recognizer.wording import received
 from training.executors.base import Setting
-from training.executors.cluster.cluster_executor import ClusterExecutor, check_devices, check_nodes, share
-from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
+from training.executors.cluster.folder_cluster import FolderCluster, check_devices, share
 from training.executors.cluster.mailbox import BEAT_S
+from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _CONNECT_S = 5.0
-_LOOK_S, _START_S, _SILENT_S = 0.5, 2.0, 60.0
-_MOST_FAILURES = 3
+_LOOK_S, _START_S = 0.5, 2.0
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A node of a Ray cluster that is alive."""
 
     id: str
@@ -38,17 +36,10 @@ class Node:
 
 @dataclass(eq=False)
 class _Start:
-    """An agent that was started.
-
-    Args:
-        over: why its process has ended.
-    """
-
     node: Node
     actor: Any
     result: Any
-    over: str | None = None
-    killed: bool = False
+    over: str | None = None  # why its process has ended
 
 
 class RayCluster(FolderCluster):
@@ -62,7 +53,6 @@ class RayCluster(FolderCluster):
         super().__init__(setting, 1)
         self._most = most
         self._starts: dict[str, _Start] = {}  # by what the agent calls its job
-        self._failures: list[str] = []
         self._agent_process = _agent_process()
         self._next_look = self._next_start = 0.0
 
@@ -72,7 +62,9 @@ class RayCluster(FolderCluster):
             return
         self._next_look = now + _LOOK_S
         self._notice_ends()
-        nodes = self._nodes_to_use()
+        request = self._setting.request
+        least_gpus = request.count if request.count > 1 or request.shares else 0
+        nodes = [node for node in usable_nodes() if node.gpus >= least_gpus]
         self.nodes = max(1, len(nodes) if self._most is None else min(self._most, len(nodes)))
         at_work = {start.node.id for start in self._starts.values() if start.over is None}
         useless = {start.node.id for job, start in self._starts.items() if job in self.refused}
@@ -83,15 +75,12 @@ class RayCluster(FolderCluster):
             for node in free[:missing]:
                 self._start(node)
 
-    def why_gone(self, agent: MailboxAgent) -> str | None:
-        silent_s = agent.pulse.silent_s()
-        if agent.job is None:
-            return "it never said who it is" if silent_s > _SILENT_S else None
-        start = self._starts.get(agent.job)
+    def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
+        start = self._starts.get(job)
         if start is not None and start.over is None:
-            if silent_s > _SILENT_S and not start.killed:
+            if hangs:
                 _ray().kill(start.actor)
-                start.killed = True
+                start.over = "it hangs"
             return None
         # An agent whose actor is gone lives on until its runs have reached a checkpoint.
         if silent_s <= 3 * BEAT_S:
@@ -102,18 +91,7 @@ class RayCluster(FolderCluster):
         return "waiting for an agent to start" if self._starts else "waiting for a node of the Ray cluster"
 
     def end_agents(self) -> None:
-        for start in self._starts.values():
-            if start.over is None:
-                _ray().kill(start.actor)
-
-    def end(self) -> None:
-        super().end()
-        _ray().shutdown()  # with it ends the cluster, where it was started for this sweep
-
-    def _nodes_to_use(self) -> list[Node]:
-        request = self._setting.request
-        least_gpus = request.count if request.count > 1 or request.shares else 0
-        return [node for node in usable_nodes() if node.gpus >= least_gpus]
+        _ray().shutdown()  # which ends a driver's actors, and the cluster that was started for it
 
     def _start(self, node: Node) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -130,24 +108,18 @@ class RayCluster(FolderCluster):
             return
         ended, _ = _ray().wait(list(pending), num_returns=len(pending), timeout=0)
         known = {agent.job for agent in self.agents.values()}
-        for result in ended:
-            self._note_end(pending[result], pending[result] in known)
         if any(job in known for job, start in self._starts.items() if start.over is None):
             self._failures.clear()
-        if len(self._failures) >= _MOST_FAILURES:
-            raise RunError(self._failures[-1])
-
-    def _note_end(self, job: str, was_ready: bool) -> None:
-        start = self._starts[job]
-        exit_code = None
-        try:
-            exit_code = _ray().get(start.result)
-            start.over = f"its process on {start.node.host} ended with exit code {exit_code}"
-        except _ray().exceptions.RayError as error:
-            start.over = f"Ray lost its actor on {start.node.host} ({type(error).__name__})"
-        _ray().kill(start.actor)
-        if not was_ready:
-            self._failures.append(self.why_failed(job, f"the node {start.node.host}", exit_code))
+        for job in map(pending.__getitem__, ended):
+            start, exit_code = self._starts[job], None
+            try:
+                exit_code = _ray().get(start.result)
+                start.over = f"its process on {start.node.host} ended with exit code {exit_code}"
+            except _ray().exceptions.RayError as error:
+                start.over = f"Ray lost its actor on {start.node.host} ({type(error).__name__})"
+            _ray().kill(start.actor)
+            if job not in known:
+                self.note_failure(job, f"the node {start.node.host}", exit_code)
 
 
 class RayExecutor(ClusterExecutor):
@@ -161,8 +133,6 @@ class RayExecutor(ClusterExecutor):
             nodes: agents, one a node; None: on each node.
             address: HOST:PORT of a cluster, or "auto": the one that runs here, else one is started for this sweep.
         """
-        if nodes is not None:
-            check_nodes(nodes)
         connect(address)
         there = usable_nodes()
         try:
@@ -170,8 +140,8 @@ class RayExecutor(ClusterExecutor):
         except DeviceError:
             _ray().shutdown()
             raise
-        least = min(nodes or len(there), len(there))
-        return cls(setting, RayCluster(share(setting, max(1, least)), nodes))
+        agents = max(1, min(nodes or len(there), len(there)))
+        return cls(RayCluster(share(setting, agents), nodes), setting.jobs)
 
 
 def connect(address: str) -> None:

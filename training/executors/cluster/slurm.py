@@ -1,28 +1,90 @@
-"""SlurmExecutor: agents that are tasks of one Slurm array job, and meet their driver in the sweep's folder.
+"""SlurmExecutor: agents that are tasks of a Slurm array job, and go on while their driver is away."""
 
-No server and no open port: what both see is the shared file system. The driver may die and be started again, on
-another login node too; the agents go on meanwhile.
-"""
-
+import hashlib
+import re
+import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted, did_you_mean
 from training.executors.base import Setting
-from training.executors.cluster.cluster_executor import ClusterExecutor, check_devices, check_nodes, share
-from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
+from training.executors.cluster.folder_cluster import FolderCluster, check_devices, share
 from training.executors.cluster.mailbox import BEAT_S
-from training.executors.cluster.slurm_commands import Slurm, Task, job_name, partitions
+from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _OURS = ("array", "job-name", "output", "error", "signal", "chdir", "requeue", "no-requeue", "parsable", "wrap")
 # Whoever says how much of a node an agent gets does not get the whole.
 _AMOUNTS = ("cpus-per-task", "exclusive", "gpus", "gpus-per-node", "gpus-per-task", "gres", "mem", "mem-per-cpu")
-_SILENT_S = 60.0
 _LOOK_S, _CLOSE_LOOK_S = 10.0, 0.5
 _SUBMIT_S, _MOST_PATIENCE_S = 2.0, 60.0
-_MOST_FAILURES = 3
+_TIMEOUT_S = 60
+_ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
+    *("REVOKED", "TIMEOUT"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of an array job, as squeue has it."""
+
+    job: str  # its number; that of the array as long as it waits
+    state: str
+    node: str
+    reason: str  # why it waits
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in _ENDED
+
+    @property
+    def has_failed(self) -> bool:
+        return self.has_ended and self.state not in ("COMPLETED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """The jobs of one name, which only those of one sweep have."""
+
+    name: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "Slurm":
+        return cls(f"{folder.parent.name[:40]}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}")
+
+    def submit(self, script: str, flags: Sequence[str]) -> None:
+        """Submits a script. A SpecError with Slurm's reason where it refuses."""
+        done = _run(["sbatch", "--parsable", *flags], script)
+        if done.returncode != 0:
+            why = " ".join(re.sub(r"(?m)^sbatch: error: (allocation failure: )?", "", done.stderr).split())
+            raise SpecError(f"Slurm refuses the agents: {why[:400] or 'it does not say why'}.")
+
+    def tasks(self) -> dict[str, Task] | None:
+        """All tasks that Slurm still knows; None when it does not answer."""
+        done = _run(["squeue", "--noheader", "--array", "--states=all", f"--name={self.name}", "--format=%A|%T|%N|%r"])
+        if done.returncode != 0:
+            return None
+        found = (Task(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3)
+        # Tasks of an array that waits share its number.
+        return {
+            f"{task.job}.{index}" if task.state == "PENDING" else task.job: task for index, task in enumerate(found)
+        }
+
+    def exit_code(self, job: str) -> int | None:
+        """Of a job that ended lately."""
+        done = _run(["scontrol", "--oneliner", "show", "job", job])
+        match = re.search(r"\bExitCode=(\d+):", done.stdout)
+        return int(match[1]) if match else None
+
+    def cancel(self, job: str) -> None:
+        _run(["scancel", job])
+
+    def cancel_all(self) -> None:
+        _run(["scancel", f"--name={self.name}", "--quiet"])
 
 
 class SlurmCluster(FolderCluster):
@@ -30,10 +92,10 @@ class SlurmCluster(FolderCluster):
 
     def __init__(self, setting: Setting, nodes: int, flags: list[str]) -> None:
         super().__init__(setting, nodes)
-        self._slurm = Slurm(job_name(self.folder))
+        self._slurm = Slurm.of(self.folder)
         self._flags = flags
         self._tasks: dict[str, Task] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: set[str] = set()
         self._cancelled: set[str] = set()
         self._next_look = self._next_submission = 0.0
         self._wait_s = _SUBMIT_S
@@ -49,7 +111,8 @@ class SlurmCluster(FolderCluster):
 
     def keep_up(self) -> None:
         now = time.monotonic()
-        eager = len(self._alive()) < self.nodes or any(one.pulse.silent_s() > 3 * BEAT_S for one in self._present())
+        present = [agent for agent in self.agents.values() if agent.job in self._tasks]
+        eager = len(self._alive()) < self.nodes or any(one.pulse.silent_s() > 3 * BEAT_S for one in present)
         if now >= self._next_look or (eager and now >= self._next_look - _LOOK_S + _CLOSE_LOOK_S):
             self._look()
         missing = self.nodes - len(self.refused) - len(self._alive())
@@ -68,17 +131,15 @@ class SlurmCluster(FolderCluster):
                 say(f"{error} It is asked again, at least once a minute.")
             self._refusal, self._wait_s = str(error), min(2 * self._wait_s, _MOST_PATIENCE_S)
 
-    def why_gone(self, agent: MailboxAgent) -> str | None:
-        silent_s = agent.pulse.silent_s()
-        if agent.job is None:
-            return "it never said who it is" if silent_s > _SILENT_S else None
-        task = self._tasks.get(agent.job)
-        if task is not None and task.may_run and silent_s > _SILENT_S and task.job not in self._cancelled:
-            self._cancelled.add(task.job)
-            self._slurm.cancel(task.job)
+    def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
+        task = self._tasks.get(job)
+        may_run = task is not None and not task.has_ended and task.state not in ("PENDING", "COMPLETING")
+        if may_run and hangs and job not in self._cancelled:
+            self._cancelled.add(job)
+            self._slurm.cancel(job)
         is_vague = task is None or task.state == "COMPLETING"  # news of Slurm may be older than the agent
         if (is_vague and silent_s > 3 * BEAT_S) or (task is not None and task.has_ended):
-            return f"Slurm says that job {agent.job} is {'gone' if task is None else task.state}"
+            return f"Slurm says that job {job} is {'gone' if task is None else task.state}"
         return None
 
     def waiting_for(self) -> str:
@@ -92,9 +153,6 @@ class SlurmCluster(FolderCluster):
     def end_agents(self) -> None:
         self._slurm.cancel_all()
 
-    def _present(self) -> list[MailboxAgent]:
-        return [agent for agent in self.agents.values() if agent.job in self._tasks]
-
     def _alive(self) -> list[Task]:
         return [task for task in self._tasks.values() if not task.has_ended]
 
@@ -107,21 +165,19 @@ class SlurmCluster(FolderCluster):
         self._tasks = tasks
         known = {agent.job for agent in self.agents.values()}
         if known & {task.job for task in self._alive()}:
-            self._failed.clear()
+            self._failures.clear()
         for task in tasks.values():
-            if task.has_failed and task.job not in known and task.job not in self._failed:
+            if task.has_failed and task.job not in known | self._failed:
+                self._failed.add(task.job)
                 node = f"the node {task.node}" if task.node else "a node"
-                self._failed[task.job] = self.why_failed(task.job, node, self._slurm.exit_code(task.job))
-        if len(self._failed) >= _MOST_FAILURES:
-            raise RunError(list(self._failed.values())[-1])
+                self.note_failure(task.job, node, self._slurm.exit_code(task.job))
 
     def _all_flags(self, count: int) -> list[str]:
-        ours = [
+        return [
             *(f"--array=0-{count - 1}", f"--job-name={self._slurm.name}", "--output=/dev/null"),
             # The driver submits others in the place of those that end.
-            *("--nodes=1", "--ntasks=1", "--no-requeue", "--signal=B:USR1@60"),
+            *("--nodes=1", "--ntasks=1", "--no-requeue", "--signal=B:USR1@60", *self._flags),
         ]
-        return [*ours, *self._flags]
 
 
 class SlurmExecutor(ClusterExecutor):
@@ -144,7 +200,6 @@ class SlurmExecutor(ClusterExecutor):
             options: further options of sbatch; without one that says how much of a node, an agent gets all of it.
         """
         given = {str(key): value for key, value in (options or {}).items()}
-        check_nodes(nodes)
         check_devices(setting, _most_gpus(partition, given))
         given = {"partition": partition, "time": time, **given}
         flags = [
@@ -156,7 +211,7 @@ class SlurmExecutor(ClusterExecutor):
             flags += ["--exclusive", "--mem=0"]
         cluster = SlurmCluster(share(setting, nodes), nodes, flags)
         cluster.check()
-        return cls(setting, cluster)
+        return cls(cluster, setting.jobs)
 
 
 def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
@@ -170,3 +225,34 @@ def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
             f"There are: {', '.join(sorted(gpus))}."
         )
     return max((gpus[name] for name in (partition.split(",") if partition is not None else gpus)), default=0)
+
+
+def partitions() -> dict[str, int]:
+    """Every partition, with the most GPUs that a node of it has.
+
+    Raises:
+        SpecError: there is no Slurm here, or it does not answer.
+    """
+    done = _run(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
+    if done.returncode != 0:
+        raise SpecError(f"Slurm does not answer: {done.stderr.strip()[:300]}.")
+    found: dict[str, int] = {}
+    for line in done.stdout.splitlines():
+        name, _, resources = line.partition("|")
+        gpus = sum(int(number) for number in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", resources))
+        found[name.strip()] = max(found.get(name.strip(), 0), gpus)
+    return found
+
+
+def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
+        )
+    except FileNotFoundError:
+        raise SpecError(
+            f"there is no Slurm here: the command {command[0]} is missing. Start the sweep on a login node of the "
+            f"cluster, or leave --executor slurm out."
+        ) from None
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"{command[0]} took longer than {_TIMEOUT_S} s")
