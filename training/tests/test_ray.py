@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from text_recognizer.errors import DeviceError, SpecError
 from text_recognizer.tests.waiting import wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
-from training.executors.cluster.ray import RayExecutor, connect
+from training.executors.cluster import ray
+from training.executors.cluster.ray import RayCluster, RayExecutor, connect
 from training.sweeps.options import executor_of, parser
 from training.tests.cluster_support import Driver, parent_of, processes
 
@@ -67,6 +69,51 @@ def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(clus
     assert driver.times_over() == [1] * 6
     assert driver.failures() <= {"preempted"}, output
     wait_until(lambda: not agents(driver.sweep))
+
+
+DEAD, LIVING = "d" * 56, "e" * 56
+
+
+class LostActors:
+    """A Ray that takes two nodes for alive, one of which is dead: each actor there is lost at once."""
+
+    def __init__(self) -> None:
+        self.exceptions = SimpleNamespace(RayError=ConnectionError)
+        self.started: list[str] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        facts = {"NodeManagerHostname": "vm", "Alive": True, "Resources": {"CPU": 1}}
+        return [{"NodeID": node, **facts} for node in (DEAD, LIVING)]
+
+    def remote(self, num_cpus: int) -> Any:
+        return lambda _: self
+
+    def options(self, scheduling_strategy: Any) -> Any:
+        self.started.append(scheduling_strategy.node_id)
+        run = SimpleNamespace(remote=lambda _script: scheduling_strategy.node_id)
+        return SimpleNamespace(remote=lambda: SimpleNamespace(run=run))
+
+    def wait(self, results: list[str], **_: Any) -> tuple[list[str], list[str]]:
+        return [result for result in results if result == DEAD], []
+
+    def get(self, result: str) -> int:
+        raise self.exceptions.RayError(result)
+
+    def kill(self, actor: Any) -> None: ...
+
+
+def test_a_node_that_loses_actors_before_ray_knows_it_dead_is_avoided_and_ends_no_sweep(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
+    lossy, now = LostActors(), [0.0]
+    monkeypatch.setattr(ray, "_ray", lambda: lossy)
+    monkeypatch.setattr(ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    cluster = RayCluster(Setting(folder=tmp_path), 1)
+    cluster.begin()
+    for second in range(60):
+        now[0] = float(second)
+        cluster.keep_up()
+    assert lossy.started == [DEAD, LIVING]
+    assert "Ray lost its actor on vm" in cluster.waiting_for()
 
 
 def greet_as_ssh(server: socket.socket) -> None:

@@ -205,8 +205,8 @@ class Turn:
 
 def last_turn(folder: Path) -> int:
     """The number of the latest driver; 0 before the first."""
-    names = (entry.name.split(".") for entry in os.scandir(folder) if entry.name.startswith("driver."))
-    return max((int(name[1]) for name in names if name[1].isdecimal()), default=0)
+    numbers = [entry.name.split(".")[1] for entry in os.scandir(folder) if entry.name.startswith("driver.")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def driver_elsewhere(folder: Path) -> str | None:

@@ -1,7 +1,6 @@
 """RayExecutor: agents that Ray starts, one actor a node. Ray Core is the transport; runs and results are in the folder.
 
-An actor only starts the agent's process and waits for it. What driver and agent say to each other goes through the
-sweep's folder, as on Slurm, and runs write their logs and metrics there themselves.
+An actor only starts the agent's process and waits for it. Driver and agent meet in the sweep's folder, as on Slurm.
 """
 
 import os
@@ -22,13 +21,11 @@ from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _CONNECT_S = 5.0
-_LOOK_S, _START_S = 0.5, 2.0
+_LOOK_S, _START_S, _AVOID_S = 0.5, 2.0, 10.0
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
-class Node(NamedTuple):
-    """A node of a Ray cluster that is alive."""
-
+class _Node(NamedTuple):
     id: str
     host: str
     gpus: int
@@ -36,7 +33,7 @@ class Node(NamedTuple):
 
 @dataclass(eq=False)
 class _Start:
-    node: Node
+    node: _Node
     actor: Any
     result: Any
     over: str | None = None  # why its process has ended
@@ -53,6 +50,7 @@ class RayCluster(FolderCluster):
         super().__init__(setting, 1)
         self._most = most
         self._starts: dict[str, _Start] = {}  # by what the agent calls its job
+        self._avoid: dict[str, float] = {}  # nodes that lost an actor, until when: a dead one is listed for a while
         self._agent_process = _agent_process()
         self._next_look = self._next_start = 0.0
 
@@ -68,7 +66,8 @@ class RayCluster(FolderCluster):
         self.nodes = max(1, len(nodes) if self._most is None else min(self._most, len(nodes)))
         at_work = {start.node.id for start in self._starts.values() if start.over is None}
         useless = {start.node.id for job, start in self._starts.items() if job in self.refused}
-        free = [node for node in nodes if node.id not in at_work | useless]
+        avoided = {node for node, until in self._avoid.items() if now < until}
+        free = [node for node in nodes if node.id not in at_work | useless | avoided]
         missing = self.nodes - len(at_work | useless)
         if missing > 0 and free and now >= self._next_start:
             self._next_start = now + _START_S
@@ -88,12 +87,13 @@ class RayCluster(FolderCluster):
         return "the driver that started it is gone" if start is None else start.over
 
     def waiting_for(self) -> str:
-        return "waiting for an agent to start" if self._starts else "waiting for a node of the Ray cluster"
+        lost = next((f" ({start.over})" for start in reversed(self._starts.values()) if start.over), "")
+        return f"waiting for an agent to start{lost}" if self._starts else "waiting for a node of the Ray cluster"
 
     def end_agents(self) -> None:
         _ray().shutdown()  # which ends a driver's actors, and the cluster that was started for it
 
-    def _start(self, node: Node) -> None:
+    def _start(self, node: _Node) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         job = f"{node.id[:8]}-{secrets.token_hex(3)}"
@@ -117,8 +117,9 @@ class RayCluster(FolderCluster):
                 start.over = f"its process on {start.node.host} ended with exit code {exit_code}"
             except _ray().exceptions.RayError as error:
                 start.over = f"Ray lost its actor on {start.node.host} ({type(error).__name__})"
+                self._avoid[start.node.id] = time.monotonic() + _AVOID_S
             _ray().kill(start.actor)
-            if job not in known:
+            if job not in known and exit_code is not None:
                 self.note_failure(job, f"the node {start.node.host}", exit_code)
 
 
@@ -169,13 +170,13 @@ def connect(address: str) -> None:
         raise SpecError(f"cannot connect to Ray at {found or 'this machine'}: {reason}") from error
 
 
-def usable_nodes() -> list[Node]:
-    """The nodes that are alive and have something to compute with; the head of a cluster often has not."""
+def usable_nodes() -> list[_Node]:
+    """The nodes that Ray believes alive, with something to compute with; the head of a cluster often has nothing."""
     found = []
     for node in _ray().nodes():
         cpus, gpus = (node["Resources"].get(name, 0) for name in ("CPU", "GPU"))
         if node["Alive"] and (cpus or gpus):
-            found.append(Node(node["NodeID"], node["NodeManagerHostname"], int(gpus)))
+            found.append(_Node(node["NodeID"], node["NodeManagerHostname"], int(gpus)))
     return found
 
 

@@ -105,10 +105,6 @@ class SlurmCluster(FolderCluster):
         """Has Slurm itself look at what will be submitted. A SpecError where it would refuse it."""
         self._slurm.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
 
-    def begin(self) -> None:
-        super().begin()
-        self._look()
-
     def keep_up(self) -> None:
         now = time.monotonic()
         present = [agent for agent in self.agents.values() if agent.job in self._tasks]
