@@ -28,7 +28,7 @@ from training.executors.cluster.messages import (
     versions,
 )
 from training.executors.cluster.pool import ClusterExecutor
-from training.executors.cluster.slurm import SlurmCluster
+from training.executors.cluster.slurm import Slurm, SlurmCluster, Task
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.limits import classify
@@ -410,3 +410,22 @@ def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_pa
     now[0] = 240.0
     cluster.keep_up()
     assert cluster.waiting_for() == "waiting for an agent to start"
+
+
+def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path, monkeypatch):
+    tasks = {str(job): Task(str(job), "NODE_FAIL", "n1", "") for job in range(5)}
+    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
+    monkeypatch.setattr(Slurm, "exit_code", lambda *_: 1)
+    monkeypatch.setattr(Slurm, "submit", lambda *_: None)
+    clock = [0.0]
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    cluster.keep_up()
+    tasks |= {str(job): Task(str(job), "FAILED", "n1", "") for job in range(5, 7)}
+    clock[0] = 20.0
+    cluster.keep_up()
+    tasks["7"] = Task("7", "FAILED", "n1", "")
+    clock[0] = 40.0
+    with pytest.raises(RunError, match="the agent on the node n1 ended before it was ready: it printed nothing"):
+        cluster.keep_up()

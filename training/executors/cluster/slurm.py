@@ -95,7 +95,7 @@ class SlurmCluster(FolderCluster):
         self._slurm = Slurm.of(self.folder)
         self._flags = flags
         self._tasks: dict[str, Task] = {}
-        self._failed: set[str] = set()
+        self._failed: set[str] | None = None
         self._cancelled: set[str] = set()
         self._next_look = self._next_submission = 0.0
         self._wait_s = _SUBMIT_S
@@ -159,6 +159,8 @@ class SlurmCluster(FolderCluster):
         if tasks is None:
             return
         self._tasks = tasks
+        if self._failed is None:  # what ended before this driver began is no failure of its own agents
+            self._failed = {task.job for task in tasks.values() if task.has_ended}
         known = {agent.job for agent in self.agents.values()}
         if known & {task.job for task in self._alive()}:
             self._failures.clear()
