@@ -28,6 +28,14 @@ def read_object(path: Path) -> dict[str, Any]:
     return parse_object(read_regular(path))
 
 
+def read_object_if_any(path: Path) -> dict[str, Any]:
+    """The same; empty where the file cannot be read or holds no JSON object."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError):
+        return {}
+
+
 def read_regular(path: Path) -> bytes:
     """The content of a file; a pipe or a device, which may have no end, is refused.
 

@@ -64,7 +64,7 @@ def was_begun(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def readable(folder: Path, name: str) -> Iterator[Path]:
+def readable(folder: Path, name: str, kind: str = "a run folder") -> Iterator[Path]:
     """The path of a file to read; what fails while it is read is told as damage.
 
     Raises:
@@ -74,9 +74,10 @@ def readable(folder: Path, name: str) -> Iterator[Path]:
     try:
         yield path
     except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder} is not a run folder: it has no {name}.") from None
+        raise RunError(f"{folder} is not {kind}: it has no {name}.") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        why = str(getattr(error, "strerror", None) or error).rstrip(".")
+        raise RunError(f"{path} cannot be read: {why}.") from None
 
 
 def contents(folder: Path) -> dict[str, dict[str, Any]]:

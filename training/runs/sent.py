@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError
 from training.files.journals import examine
-from training.files.json_objects import read_object
+from training.files.json_objects import read_object_if_any
 from training.runs.checks import report_fault
 from training.runs.run import Run
 
@@ -29,10 +29,7 @@ def note_sent(run: Run, facts: dict[str, Any]) -> None:
 
 def read_sent(run_folder: Path) -> dict[str, Any]:
     """What `note_sent` recorded; empty when nothing was sent."""
-    try:
-        return read_object(run_folder / "wandb" / SENT_FILE)
-    except (OSError, ValueError):
-        return {}
+    return read_object_if_any(run_folder / "wandb" / SENT_FILE)
 
 
 def synced(run_folder: Path, state: str) -> Synced:

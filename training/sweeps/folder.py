@@ -25,6 +25,7 @@ from training.files.journals import Journal, any_row, append_line, examine, open
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.checks import is_count, is_time
+from training.runs.contents import readable
 from training.runs.places import group_folder_name, runs_folder
 from training.sweeps.events import event_check
 from training.sweeps.file.config import Metric
@@ -61,12 +62,15 @@ class SweepFacts:
         if is_count(version := value.get("format", 0)) and version > FORMAT:
             raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
         metric, size, created = value.get("metric"), value.get("size"), value.get("created", -1)
+        is_metric = isinstance(metric, dict) and (
+            isinstance(metric.get("name"), str) and metric.get("goal") in ("minimize", "maximize")
+        )
         checks = {
             **{key: (isinstance(value.get(key), str), "text") for key in _TEXTS},
             "method": (value.get("method") in METHODS, f"one of {', '.join(METHODS)}"),
             "size": (size is None or (isinstance(size, int) and size >= 0), "a whole number or null"),
             "created": (is_time(created), "seconds since 1970"),
-            "metric": (metric is None or _is_metric(metric), "a name, and a goal to minimize or maximize"),
+            "metric": (metric is None or is_metric, "a name, and a goal to minimize or maximize"),
         }
         for key, (is_right, words) in checks.items():
             if not is_right:
@@ -74,11 +78,6 @@ class SweepFacts:
         texts = {key: value[key] for key in (*_TEXTS, "method")}
         named = None if metric is None else Metric(metric["name"], metric["goal"])
         return cls(**texts, size=size, metric=named, created=created)
-
-
-def _is_metric(value: Any) -> bool:
-    is_named = isinstance(value, dict) and isinstance(value.get("name"), str)
-    return is_named and value.get("goal") in ("minimize", "maximize")
 
 
 class SweepFolder:
@@ -148,15 +147,8 @@ class SweepFolder:
 
     def facts(self) -> SweepFacts:
         """What sweep.json says. Raises RunError: it is missing, damaged, or of a newer version."""
-        path = self.path / "sweep.json"
-        try:
+        with readable(self.path, "sweep.json", "the folder of a sweep") as path:
             return SweepFacts.parse(read_object(path))
-        except FileNotFoundError:
-            raise RunError(f"{self.path} is not the folder of a sweep: it has no sweep.json.") from None
-        except OSError as error:
-            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
-        except ValueError as error:
-            raise RunError(f"{path} is not of a sweep that can be read: {error}") from None
 
     def hold(self, point_fault: Callable[[Point], str | None] = any_row) -> None:
         """Becomes the one process that drives the sweep, and repairs its journal.

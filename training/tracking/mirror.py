@@ -26,7 +26,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.named_part import NamedPart
 from text_recognizer.whole_files import replace_file
 from training.files.journals import read_journal
-from training.files.json_objects import read_object
+from training.files.json_objects import read_object_if_any
 from training.files.processes import is_running
 from training.runs.run import ENDED, Run
 from training.tracking.base import Facts, Tracker
@@ -101,10 +101,7 @@ def _end_earlier_mirror(run: Run, folder: Path) -> None:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """What a mirror last wrote about itself into its tracker's folder; empty when nothing."""
-    try:
-        return read_object(folder / STATE_FILE)
-    except (OSError, ValueError):
-        return {}
+    return read_object_if_any(folder / STATE_FILE)
 
 
 def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> Facts:

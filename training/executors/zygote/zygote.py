@@ -88,7 +88,11 @@ class Zygote:
             timeout_s = None if due == float("inf") else max(0.0, due - time.monotonic())
             for key, _ in self._selector.select(timeout_s):
                 key.data()
-            self._kill_overdue()
+            for trial in self._trials.values():
+                if time.monotonic() >= trial.kill_at:
+                    trial.kill_at = float("inf")
+                    why = f"it came to no checkpoint within {self._grace_s:g} s of being asked to end"
+                    self._kill(trial, f"killed: {why}")
 
     def _read_channel(self) -> None:
         messages = self._channel.receive()
@@ -129,7 +133,9 @@ class Zygote:
             if self._ending:
                 raise InterruptedError("the zygote is ending")
             if self._forks:
-                pid = fork_trial(order, self._lifeline, self._own_descriptors())
+                own = [self._selector.fileno(), self._signals_end.fileno(), self._lifeline_end]
+                own += [key.fd for key in self._selector.get_map().values()]
+                pid = fork_trial(order, self._lifeline, own)
             else:
                 pid = execute_trial(order, descriptors, self._lifeline)
         except OSError as error:
@@ -141,10 +147,6 @@ class Zygote:
         shared_mib = _resident_mib(pid) if self._forks else 0.0
         self._trials[number] = _Trial(number, pid, started, shared_mib, oom_kills)
         self._report({"started": number, "pid": pid, "since": processes.started_at(pid)})
-
-    def _own_descriptors(self) -> list[int]:
-        watched = [key.fd for key in self._selector.get_map().values()]
-        return [*watched, self._selector.fileno(), self._signals_end.fileno(), self._lifeline_end]
 
     def _bury(self, trial: _Trial) -> None:
         """Reports the end of a run's process, after nothing of what it started is left."""
@@ -182,12 +184,6 @@ class Zygote:
             trial.kill_at = time.monotonic() + self._grace_s
             with contextlib.suppress(ProcessLookupError):
                 os.kill(trial.pid, signal.SIGTERM)
-
-    def _kill_overdue(self) -> None:
-        for trial in list(self._trials.values()):
-            if time.monotonic() >= trial.kill_at:
-                trial.kill_at = float("inf")
-                self._kill(trial, f"killed: it came to no checkpoint within {self._grace_s:g} s of being asked to end")
 
     def _kill(self, trial: _Trial, why: str) -> None:
         trial.killed = trial.killed or why

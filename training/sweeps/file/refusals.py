@@ -11,6 +11,8 @@ from training.sweeps.file.parameter_problems import Problem
 from training.sweeps.numbers import is_finite, is_int, is_number, is_whole
 from training.sweeps.stopping_rules.hyperband import bands_of
 
+_Refusal = tuple[YamlPath, str]
+
 
 def refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
     """Problems beyond W&B's schema that concern the sweep as a whole.
@@ -20,9 +22,6 @@ def refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterat
     found = [*_section_refusals(config), *_hyperband_refusals(config.get("early_terminate"))]
     yield from (Problem(path, sentence, beyond_schema=True) for path, sentence in found)
     yield from _parameter_refusals(config, parameters_are_right=parameters_are_right)
-
-
-_Refusal = tuple[YamlPath, str]
 
 
 def _section_refusals(config: Mapping[Any, Any]) -> Iterator[_Refusal]:
@@ -88,24 +87,18 @@ def _parameter_refusals(config: Mapping[Any, Any], *, parameters_are_right: bool
                 path, f"'{dotted}' is given twice, dotted and nested, and both mean the same place.", beyond_schema=True
             )
         first_of[dotted] = path
-        if method == "grid" and parameter["distribution"] not in GRID_DISTRIBUTIONS:
-            yield _off_the_grid(path, dotted, parameter["distribution"])
+        distribution = parameter["distribution"]
+        if method == "grid" and distribution not in GRID_DISTRIBUTIONS:
+            has_values = "values" in FORMS[distribution].required
+            remedy = "leave the probabilities out" if has_values else "list its `values`"
+            if distribution == "uniform":
+                remedy += ", or give it steps: `distribution: q_uniform` with `q`"
+            cannot = f"cannot be on a grid, which takes {', '.join(GRID_DISTRIBUTIONS)}"
+            yield Problem(path, f"parameter '{dotted}' ({distribution}) {cannot}: {remedy}.", beyond_schema=True)
     constant = all(parameter["distribution"] == "constant" for _, _, parameter in leaves)
     if method == "bayes" and parameters_are_right and constant:
         sentence = "`method: bayes` needs at least one parameter that is not constant."
         yield Problem(("parameters",), sentence, beyond_schema=True)
-
-
-def _off_the_grid(path: YamlPath, dotted: str, distribution: str) -> Problem:
-    remedy = "leave the probabilities out" if "values" in FORMS[distribution].required else "list its `values`"
-    if distribution == "uniform":
-        remedy += ", or give it steps: `distribution: q_uniform` with `q`"
-    return Problem(
-        path,
-        f"parameter '{dotted}' ({distribution}) cannot be on a grid, which takes {', '.join(GRID_DISTRIBUTIONS)}: "
-        f"{remedy}.",
-        beyond_schema=True,
-    )
 
 
 def _leaves(group: Any, path: YamlPath, names: tuple[str, ...]) -> Iterator[tuple[YamlPath, str, dict[str, Any]]]:

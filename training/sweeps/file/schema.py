@@ -87,9 +87,16 @@ def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
     if "metrics" in config:
         yield from _metrics_problems(config)
     if "early_terminate" in config:
-        yield from _hyperband_problems(config["early_terminate"])
-    if "controller" in config:
-        yield from _controller_problems(config["controller"])
+        rule, path = config["early_terminate"], ("early_terminate",)
+        needed = {"type": "`type: hyperband`"}
+        yield from _section_problems(rule, path, _HYPERBAND, "such as {type: hyperband, min_iter: 3}", needed)
+        if isinstance(rule, dict) and "min_iter" not in rule and not {"max_iter", "s"} <= rule.keys():
+            yield Problem(path, "`early_terminate` needs `min_iter`, or both `max_iter` and `s`.")
+    controller = config.get("controller", {"type": "local"})
+    if not isinstance(controller, dict):
+        yield Problem(("controller",), f"`controller` must be a mapping with `type`. {received(controller)}")
+    elif not _CONTROLLER_TYPE.accepts(controller.get("type")):
+        yield Problem(("controller", "type"), f"`controller` needs `type`, {_CONTROLLER_TYPE.words}.")
     if "scheduler" in config:
         yield from _scheduler_problems(config)
 
@@ -142,20 +149,6 @@ def _metrics_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield Problem(path, "a sweep has `metric` or `metrics`, not both.")
     elif method is not None and method != "custom":
         yield Problem(path, f"several `metrics` need `method: custom`. Received: {method!r}.")
-
-
-def _hyperband_problems(rule: Any) -> Iterator[Problem]:
-    path, needed = ("early_terminate",), {"type": "`type: hyperband`"}
-    yield from _section_problems(rule, path, _HYPERBAND, "such as {type: hyperband, min_iter: 3}", needed)
-    if isinstance(rule, dict) and "min_iter" not in rule and not {"max_iter", "s"} <= rule.keys():
-        yield Problem(path, "`early_terminate` needs `min_iter`, or both `max_iter` and `s`.")
-
-
-def _controller_problems(controller: Any) -> Iterator[Problem]:
-    if not isinstance(controller, dict):
-        yield Problem(("controller",), f"`controller` must be a mapping with `type`. {received(controller)}")
-    elif not _CONTROLLER_TYPE.accepts(controller.get("type")):
-        yield Problem(("controller", "type"), f"`controller` needs `type`, {_CONTROLLER_TYPE.words}.")
 
 
 def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:

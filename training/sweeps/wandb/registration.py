@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.files.json_objects import read_object
+from training.files.json_objects import read_object_if_any
 from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.sweeps.folder import SweepFolder, Wish
@@ -94,10 +94,7 @@ def is_over(link: SweepLink) -> bool:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    try:
-        facts = read_object(folder / REGISTERED_FILE)
-    except (OSError, ValueError):
-        return {}
+    facts = read_object_if_any(folder / REGISTERED_FILE)
     names = [facts.get(key) for key in ("project", "entity", "url")]
     right = isinstance(facts.get("id"), str) and all(isinstance(name, str | None) for name in names)
     return facts if right else {}

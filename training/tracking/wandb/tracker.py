@@ -132,7 +132,11 @@ class WandbTracker(Tracker):
         self._wandb.summary.update({**summary, "status": state})
         bundle = self._run.folder / "model"
         if bundle.exists():
-            self._log_model(bundle, summary)
+            import wandb
+
+            artifact = wandb.Artifact(name=f"model-{self._wandb.id}", type="model", metadata=dict(summary))
+            artifact.add_dir(str(bundle), policy="immutable")  # no copy: a finished bundle does not change
+            self._wandb.log_artifact(artifact, aliases=["best"])
         if state == "preempted":
             self._wandb.mark_preempting()
         facts = Facts(folder=str(Path(self._wandb.dir).parent), url=self._wandb.url)
@@ -173,13 +177,6 @@ class WandbTracker(Tracker):
         artifact.add_reference(Path(dataset.store_path).resolve().as_uri(), checksum=False)
         # use_artifact waits for the server, and refuses offline; this is the record it writes.
         self._wandb._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
-
-    def _log_model(self, bundle: Path, summary: Mapping[str, float]) -> None:
-        import wandb
-
-        artifact = wandb.Artifact(name=f"model-{self._wandb.id}", type="model", metadata=dict(summary))
-        artifact.add_dir(str(bundle), policy="immutable")  # no copy: a finished bundle does not change
-        self._wandb.log_artifact(artifact, aliases=["best"])
 
 
 def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
