@@ -46,7 +46,7 @@ def by_length(rows: Rows) -> list[dict[str, Any]]:
 
 
 def by_character(rows: Rows) -> list[dict[str, Any]]:
-    """Of each character of the texts, the commonest first: how often it is there, is lost, and is read in vain."""
+    """Of each character of the texts, the commonest first: how often it occurs, is missed, is read wrongly."""
     from rapidfuzz.distance import Levenshtein
 
     occurs, lost, invented = (Counter[str]() for _ in range(3))

@@ -38,7 +38,7 @@ def write_report(run_folder: Path, test_split: Split) -> None:
 
 
 def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, about: Mapping[str, Any]) -> None:
-    """Writes a page about one evaluation by itself.
+    """Writes a page about one evaluation, without a run.
 
     Args:
         about: "spec" and "run_id" of the bundle, "dataset" that was measured, "notes".

@@ -135,7 +135,7 @@ def spec_from(
 
     Args:
         text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
-        sweep: the group of a trial that W&B's agent starts; None for a run by itself.
+        sweep: the group of a trial that W&B's agent starts; None for a single run.
     """
     from_file = read_overrides(overrides_file) if overrides_file else {}
     # An object before its own keys: in one file, both count wherever they stand.

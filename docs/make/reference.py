@@ -1,4 +1,4 @@
-"""MkDocs hook: the pages of the reference that the program knows best, made anew with every build."""
+"""MkDocs hook: the pages of the reference that the program itself writes, at every build."""
 
 import io
 import json

@@ -152,7 +152,7 @@ def _theirs(logits: NDArray[np.float32]) -> None:
 
 
 def line_reading() -> list[Figure]:
-    """The default reader in batches and alone, against what its user bears."""
+    """The default reader in batches and alone, against budgets."""
     lines = made_lines()
     with own_folder() as folder:
         write_reader(folder / "model")

@@ -25,7 +25,7 @@ class Reading:
 
     Args:
         prediction: of one line or character; None for a page.
-        page: the lines of a page, or the one line as a page of its own; None for a character.
+        page: the lines of a page, or a page with the one line; None for a character.
         time_ms: that it took to read a line, or the character.
         given: the page whose lines are given.
     """
@@ -55,7 +55,7 @@ class Output:
     names_pages: bool = False
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Checks before anything is read that each source has a place of its own to be written to.
+        """Checks, before anything is read, that no two results go to the same file.
 
         Raises:
             SpecError: documents would be printed after one another.
@@ -76,7 +76,7 @@ class Output:
                     f"what is read in {source.name} would be written over {other}, as {path}. "
                     f"Choose another --output folder, or other names."
                 )
-            if path.resolve().parent in beside and path.exists():  # often what somebody has transcribed
+            if path.resolve().parent in beside and path.exists():  # often a transcription by hand
                 raise DataError(f"{path} is there already, beside what is read. Choose another --output folder.")
 
     def show(self, reading: Reading) -> None:

@@ -122,7 +122,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def explained(trial: Trial) -> dict[str, Any]:
-    """Why a trial was suggested, and what became of it."""
+    """Why a trial was suggested, and how its runs ended."""
     runs = [
         {
             "id": run.id,
@@ -182,7 +182,7 @@ def driver_of(folder: SweepFolder) -> str | None:
 
 
 def steered(folder: SweepFolder, action: str) -> str:
-    """Asks a sweep to pause, resume, stop or cancel; says what will come of it.
+    """Asks a sweep to pause, resume, stop or cancel; the answer for people.
 
     Raises:
         RunError: it is over, or damaged.

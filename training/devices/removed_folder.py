@@ -1,4 +1,4 @@
-"""Leases that are still held although their folder was removed, and perhaps made anew.
+"""Leases that are still held although their folder was removed, and perhaps made again.
 
 Besides the files in it, a lease locks one byte of the folder *around* the lock folder for each of its devices, for
 reading. No user can remove that lock. The byte's number encodes the lock folder's inode: a locked byte of another inode

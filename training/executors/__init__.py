@@ -1,4 +1,4 @@
-"""Where runs are executed: each in a process of its own, or, for a debugger, in this one.
+"""Where runs are executed: each in a separate process, or, for a debugger, in this one.
 
 A further executor is one file with a subclass of `Executor`, and one line here; or an entry point.
 """

@@ -1,4 +1,4 @@
-"""LocalExecutor: runs in processes of their own on this machine, forked from a zygote.
+"""LocalExecutor: runs in separate processes on this machine, forked from a zygote.
 
 The zygote has imported TensorFlow once, so that a run starts in milliseconds, and every run still has its own process:
 a crash, a leak or an out-of-memory kill takes down one run, and its device's memory is given back. The devices of a run

@@ -86,7 +86,7 @@ def lock_within(descriptor: int, timeout_s: float) -> bool:
     Returns:
         False when that took too long; then the descriptor is no longer the caller's.
     """
-    # flock() waits for ever or not at all: another thread waits, and drops what comes too late.
+    # flock() waits without limit or not at all: another thread waits, and drops a lock that comes too late.
     taken, given_up, fate = threading.Event(), threading.Event(), threading.Lock()
 
     def drop() -> None:

@@ -44,7 +44,7 @@ def is_running(pid: int, started: int | None) -> bool:
 
 
 def started_at(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot: with the number it names a process for ever. None: gone."""
+    """When a process started, in clock ticks since boot: with the number it identifies a process. None: gone."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 

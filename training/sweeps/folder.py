@@ -5,7 +5,7 @@ sweep.yaml/.json   the file as it was given
 trials.jsonl       journal: suggestions before they start, starts, ends, decisions of early termination
 control            what is asked of the sweep: run, pause, stop or cancel
 sweep.lock         held by the process that drives the sweep
-leaderboard.csv best_spec.json report.html     derived, made anew as the sweep goes on
+leaderboard.csv best_spec.json report.html     derived, rewritten as the sweep goes on
 <run id>/          the runs
 """
 
@@ -217,7 +217,7 @@ class SweepFolder:
         """Replaces a file; a reader sees the old or the new one, whole.
 
         Args:
-            durable: it is on the disk when this returns. Not needed for what can be made anew.
+            durable: it is on the disk when this returns. Not needed for what can be made again.
         Raises:
             RunError: it cannot be written.
         """

@@ -18,7 +18,7 @@ class RetryPolicy:
 
     Args:
         retries: after a crash or a time-out; half as often, at least once if at all, after running out of memory.
-        most_attempts: besides the retries, whatever happens: a run that takes its machine down must not do so for ever.
+        most_attempts: besides the retries, whatever the failure: one that takes its machine down must not go on.
         first_failures: the sweep ends when so many trials failed and none finished.
     """
 

@@ -89,7 +89,7 @@ class SweepPlan:
 
     @property
     def size(self) -> int | None:
-        """How many trials there are in all; None for a search that never ends by itself."""
+        """How many trials there are in all; None for a search without end."""
         if self.config is None:
             return len(self.experiments)
         return self.config.space.grid.size if self.config.method == "grid" else None

@@ -173,7 +173,7 @@ class Sweep:
         return self.limits.run_cap is not None and len(self.trials) >= self.limits.run_cap
 
     def _read_reports(self) -> None:
-        """Reads new reports and lets early termination judge every live run that reported or may be judged anew."""
+        """Reads new reports and lets early termination judge the live runs again."""
         changed = False
         for live in self.live:
             if live.started is None and live.job.state == "running":

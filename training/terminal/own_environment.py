@@ -9,7 +9,7 @@ _SOME_PACKAGES = ("keras", "optuna", "platformdirs", "pydantic", "wandb")
 
 
 def enter_own_environment() -> None:
-    """Returns where the packages of this project are installed; otherwise starts anew there, or says what to do."""
+    """Returns where the packages of this project are installed; otherwise starts again there, or says what to do."""
     if all(importlib.util.find_spec(name) is not None for name in _SOME_PACKAGES):
         return
     own = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "python"

@@ -52,7 +52,7 @@ def wide_console() -> "Console":
 
 
 def show_live(draw: Callable[[], "RenderableType"], every_s: float, console: "Console") -> None:
-    """Shows what is drawn anew every so often, until Ctrl-C."""
+    """Draws and shows something at intervals, until Ctrl-C."""
     from rich.live import Live
 
     with contextlib.suppress(KeyboardInterrupt), Live(draw(), console=console, auto_refresh=False) as live:

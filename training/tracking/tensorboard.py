@@ -17,7 +17,7 @@ IMAGES = 16
 class TensorboardTracker(Tracker):
     """Scalars over epochs, sample predictions as images, and the spec as hyper-parameters with the final metrics.
 
-    `tensorboard --logdir runs` shows all runs. The files are made anew from the whole folder when a run resumes.
+    `tensorboard --logdir runs` shows all runs. The files are rewritten from the whole folder when a run resumes.
     """
 
     def start(self, run: Run) -> None:

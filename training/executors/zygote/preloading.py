@@ -41,7 +41,7 @@ _OURS = (
 
 _ANY_SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
 
-# jemalloc's thread takes part in forks: the library starts it anew in the child.
+# jemalloc's thread takes part in forks: the library starts it again in the child.
 _HARMLESS_THREADS = ("jemalloc_bg_thd",)
 # A module that imports for so long waits for something.
 _LONGEST_IMPORT_S = 120
@@ -70,7 +70,7 @@ def preload(modules: Iterable[str]) -> list[str]:
         obstacle = _tried_in_a_child(name)
         if obstacle is None:
             importlib.import_module(name)
-            own_modules([name])  # as it was imported just now, whatever becomes of its file
+            own_modules([name])  # as it was imported, even if its file changes
         else:
             notes.append(f"every run imports {name} for itself, since {obstacle}")
     gc.collect()

@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 
 def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
     """Forks a run's process, which inherits the descriptors of its lease, but closes `not_to_keep`."""
-    # A signal that comes before the child has handlers of its own must not be lost in the zygote's.
+    # A signal that comes before the child has its own handlers must not be lost in the zygote's.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pid = os.fork()

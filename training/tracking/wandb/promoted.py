@@ -11,7 +11,7 @@ TIMEOUT_S = 30
 
 
 def name_at_wandb(run: Run, version: Version) -> str | None:
-    """What became of it, in words; None where W&B does not have the run, or must not be asked."""
+    """The name there, or why there is none; None where W&B does not have the run, or must not be asked."""
     place = read_sent(run.folder)
     if not place.get("entity") or os.environ.get("WANDB_MODE", "online") not in ("online", "run") or not has_key():
         return None

@@ -29,7 +29,7 @@ STOPPED_THERE = "stopped from W&B"
 class WandbTracker(Tracker):
     """One W&B run for one run folder, with the same id.
 
-    Offline, the W&B files are always made anew from the whole folder, so that nothing a killed process lost is missing;
+    Offline, the W&B files are always rewritten from the whole folder, so that nothing a killed process lost is missing;
     online, a resumed run continues after the last step the server has.
 
     Args:
