@@ -47,56 +47,38 @@ def allocate(
         capacity_mib: memory to share out, by device; 0 where it is unknown, then a device is only given whole.
         usable: whether a wish may use a device, leases aside.
     """
-    board = _Board(capacity_mib, usable)
-    for holding in held:
-        board.take(holding)
-    requests = iter(earlier)
-    while len(wish.candidates.keys() - board.closed) >= wish.count:
-        other = next(requests, None)
-        if other is None:
-            return board.choose(wish)
-        chosen = board.choose(other)
-        if chosen is not None:
-            board.take(chosen)  # it will be there at its next look
-        else:
-            board.reserve(other)
-    return None
+    left_mib, shared, closed = dict(capacity_mib), set[str](), set[str]()
 
-
-class _Board:
-    """The devices while they are shared out."""
-
-    def __init__(self, capacity_mib: Mapping[str, int], usable: Callable[[str, Wish], bool]) -> None:
-        self._left_mib = dict(capacity_mib)
-        self._usable = usable
-        self._shared: set[str] = set()
-        self.closed: set[str] = set()
-
-    def take(self, holding: Holding) -> None:
+    def take(holding: Holding) -> None:
         for uuid, memory_mib in holding.items():
-            if memory_mib is None:
-                self.closed.add(uuid)
-            else:
-                self._shared.add(uuid)
-                self._left_mib[uuid] = self._left_mib.get(uuid, 0) - memory_mib
+            (closed if memory_mib is None else shared).add(uuid)
+            left_mib[uuid] = left_mib.get(uuid, 0) - (memory_mib or 0)
 
-    def reserve(self, wish: Wish) -> None:
-        """Keeps a wish's devices for it, provided that leases are all that stands in its way."""
-        hoped_for = [uuid for uuid in wish.candidates if self._usable(uuid, wish)]
-        if len(hoped_for) >= wish.count:
-            self.closed.update(hoped_for)
+    def fits(uuid: str, memory_mib: int | None) -> bool:
+        has_room = uuid not in shared if memory_mib is None else memory_mib <= left_mib.get(uuid, 0)
+        return has_room and uuid not in closed
 
-    def choose(self, wish: Wish) -> dict[str, int | None] | None:
-        fitting = [uuid for uuid in wish.candidates if self._fits(uuid, wish) and self._usable(uuid, wish)]
+    def choose(wish: Wish) -> dict[str, int | None] | None:
+        fitting = [uuid for uuid, size in wish.candidates.items() if fits(uuid, size) and usable(uuid, wish)]
         if len(fitting) < wish.count:
             return None
         # The fullest device that still has room first: whole devices stay whole for those who need one.
-        fitting.sort(key=lambda uuid: 0 if wish.candidates[uuid] is None else self._left_mib.get(uuid, 0))
+        fitting.sort(key=lambda uuid: 0 if wish.candidates[uuid] is None else left_mib.get(uuid, 0))
         chosen = fitting[: wish.count]
         return {uuid: memory_mib for uuid, memory_mib in wish.candidates.items() if uuid in chosen}
 
-    def _fits(self, uuid: str, wish: Wish) -> bool:
-        memory_mib = wish.candidates[uuid]
-        if uuid in self.closed:
-            return False
-        return uuid not in self._shared if memory_mib is None else memory_mib <= self._left_mib.get(uuid, 0)
+    for holding in held:
+        take(holding)
+    requests = iter(earlier)
+    while len(wish.candidates.keys() - closed) >= wish.count:
+        other = next(requests, None)
+        if other is None:
+            return choose(wish)
+        if (chosen := choose(other)) is not None:
+            take(chosen)  # it will be there at its next look
+            continue
+        # Its devices are kept for it, provided that leases are all that stands in its way.
+        hoped_for = [uuid for uuid in other.candidates if usable(uuid, other)]
+        if len(hoped_for) >= other.count:
+            closed.update(hoped_for)
+    return None

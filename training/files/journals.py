@@ -23,37 +23,25 @@ _warned: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A line that cannot be read.
-
-    Args:
-        number: counted from 1.
-    """
-
-    number: int
-    line: bytes
-    why: str
-
-
-@dataclass(frozen=True)
 class Journal:
     """What a journal holds, without what was being written when its writer died.
 
     Args:
         lines: those of the rows, as they are in the file.
+        broken: of each line that cannot be read, its number counted from 1, the line, and why.
     """
 
     rows: list[dict[str, Any]]
     lines: list[bytes]
-    broken: list[Broken]
+    broken: list[tuple[int, bytes, str]]
 
     @property
     def damage(self) -> str | None:
         """What is wrong, for people."""
         if not self.broken:
             return None
-        first = self.broken[0]
-        return f"{counted(len(self.broken), 'line')} cannot be read, the first is line {first.number}: {first.why}"
+        number, _, why = self.broken[0]
+        return f"{counted(len(self.broken), 'line')} cannot be read, the first is line {number}: {why}"
 
 
 def any_row(_: Mapping[str, Any]) -> None:
@@ -86,7 +74,7 @@ def parse_journal(content: bytes, check: Check = any_row) -> Journal:
             rows.append(row)
             lines.append(line)
         else:
-            broken.append(Broken(number, line, why))
+            broken.append((number, line, why))
     return Journal(rows, lines, broken)
 
 
@@ -136,7 +124,7 @@ def heal(path: Path, check: Check = any_row) -> None:
     if not journal.broken:
         return
     damaged = path.with_name(f"{path.name}.damaged")
-    _keep([broken.line for broken in journal.broken], damaged)
+    _keep([line for _, line, _ in journal.broken], damaged)
     replace_file(path, b"".join(line + b"\n" for line in journal.lines).decode(), durable=True)
     say(f"warning: {path}: {journal.damage}. Set aside into {damaged.name}; the others count.")
 

@@ -104,14 +104,7 @@ def _from_experiments(
             left_out.append(f"experiment {number}: {error}")
     if left_out and not (skip_invalid and valid):
         raise SpecError(left_out, str(path))
-    return SweepPlan(
-        name=name,
-        experiments=tuple(valid),
-        seeds=seeds,
-        text=text,
-        source=str(path),
-        left_out=tuple(left_out),
-    )
+    return SweepPlan(name, text, str(path), experiments=tuple(valid), seeds=seeds, left_out=tuple(left_out))
 
 
 def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -88,7 +88,12 @@ class Dispatcher:
         try:
             while self.why_closed is None or self._zygote is not None or self._orphans:
                 self._start_jobs()
-                self._listen()
+                for key, _ in self._selector.select(POLL_S if self._orphans else None):
+                    if key.fileobj is self._bell_heard:
+                        self._bell_heard.recv(1 << 12)
+                    else:
+                        self._hear_zygote()
+                self._obey()
                 for orphan in [orphan for orphan in self._orphans if orphan.is_gone()]:
                     self._orphans.remove(orphan)
                     self._end(orphan, Ended(None, str(orphan.orphaned)))
@@ -155,14 +160,6 @@ class Dispatcher:
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # it rings already, or the thread has left
             self._bell.send(b"\0")
-
-    def _listen(self) -> None:
-        for key, _ in self._selector.select(POLL_S if self._orphans else None):
-            if key.fileobj is self._bell_heard:
-                self._bell_heard.recv(1 << 12)
-            else:
-                self._hear_zygote()
-        self._obey()
 
     def _obey(self) -> None:
         with contextlib.suppress(Empty):

@@ -153,18 +153,11 @@ class Zygote:
         del self._trials[trial.number]
         kill_session(trial.pid)
         _, status, usage = os.wait4(trial.pid, 0)
-        self._report(
-            {
-                "ended": trial.number,
-                "status": status,
-                "wall_s": time.monotonic() - trial.started,
-                "cpu_s": usage.ru_utime + usage.ru_stime,
-                "peak_memory_mib": usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
-                "shared_memory_mib": trial.shared_memory_mib,
-                "killed": trial.killed,
-                "killed_for_memory": self._was_killed_for_memory(trial, status),
-            }
-        )
+        wall_s, cpu_s = time.monotonic() - trial.started, usage.ru_utime + usage.ru_stime
+        peak_mib = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        memory = {"peak_memory_mib": peak_mib, "shared_memory_mib": trial.shared_memory_mib}
+        killed = {"killed": trial.killed, "killed_for_memory": self._was_killed_for_memory(trial, status)}
+        self._report({"ended": trial.number, "status": status, "wall_s": wall_s, "cpu_s": cpu_s, **memory, **killed})
 
     def _was_killed_for_memory(self, trial: _Trial, status: int) -> bool:
         """Whether the kernel killed it: a SIGKILL that we did not send, while the kernel's count of these rose."""

@@ -80,16 +80,12 @@ def study_of(
         state = states.get(trial.state, TrialState.FAIL)
         if state == TrialState.COMPLETE and not trial.values:
             state = TrialState.FAIL
-        has_value = trial.values and state in (TrialState.COMPLETE, TrialState.PRUNED)
-        frozen = create_trial(
-            params={
-                name: float(value) if isinstance(distributions[name], FloatDistribution) else str(value)
-                for name, value in row.items()
-            },
-            distributions={name: distributions[name] for name in row},
-            value=best(trial.values) if has_value else None,
-            state=state,
-            intermediate_values=dict(enumerate(trial.values, start=1)),
+        axes = {name: distributions[name] for name in row}
+        are_floats = {name: isinstance(axis, FloatDistribution) for name, axis in axes.items()}
+        params = {name: float(value) if are_floats[name] else str(value) for name, value in row.items()}
+        value = best(trial.values) if trial.values and state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+        reports = dict(enumerate(trial.values, start=1))
+        study.add_trial(
+            create_trial(params=params, distributions=axes, value=value, state=state, intermediate_values=reports)
         )
-        study.add_trial(frozen)
     return study

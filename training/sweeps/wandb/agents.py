@@ -82,7 +82,12 @@ class Agents:
 
     def _tend(self, slot: "_Slot") -> None:
         if slot.process is None:
-            self._begin(slot)
+            slot.over = slot.over or self._stopping or self.interrupted
+            if not slot.over and time.monotonic() >= self._next_try:
+                self._next_try = time.monotonic() + NEXT_TRY_S
+                with contextlib.suppress(DeviceError):  # none is free
+                    slot.start(self._lease(timeout_s=0))
+                    self._next_try = 0.0
             return
         code = slot.exit_code()
         if code is None:
@@ -103,14 +108,6 @@ class Agents:
             else:
                 self.broken += 1
                 slot.end()
-
-    def _begin(self, slot: "_Slot") -> None:
-        slot.over = slot.over or self._stopping or self.interrupted
-        if not slot.over and time.monotonic() >= self._next_try:
-            self._next_try = time.monotonic() + NEXT_TRY_S
-            with contextlib.suppress(DeviceError):  # none is free
-                slot.start(self._lease(timeout_s=0))
-                self._next_try = 0.0
 
     def _lease(self, timeout_s: float | None) -> Lease:
         waiting = say if timeout_s is None else None

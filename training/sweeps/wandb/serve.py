@@ -97,16 +97,16 @@ class _Journal:
         for path in sorted(self._folder.path.glob("*/wandb/sweep.json")):
             run = Run(path.parents[1])
             link = SweepLink.read(run)
-            if link is not None and link.id == self._link.id:
-                runs = {one.id: (trial, one) for trial in self.history.trials.values() for one in trial.runs}
-                self._follow(*(runs.get(run.id) or self._suggested(run, link)))
-
-    def _suggested(self, run: Run, link: SweepLink) -> tuple[Trial, TrialRun]:
-        number, how = next_number(self.history.trials), {"by": "W&B", "sweep": self._link.path}
-        trial = Trial(number, dict(link.values), how, [TrialRun(run.folder)])
-        self._folder.append("suggest", **trial.suggestion())
-        self.history.trials[trial.number] = trial
-        return trial, trial.runs[0]
+            if link is None or link.id != self._link.id:
+                continue
+            trials = self.history.trials
+            known = next((trial for trial in trials.values() if run.id in (one.id for one in trial.runs)), None)
+            if known is None:
+                how = {"by": "W&B", "sweep": self._link.path}
+                known = Trial(next_number(trials), dict(link.values), how, [TrialRun(run.folder)])
+                self._folder.append("suggest", **known.suggestion())
+                trials[known.number] = known
+            self._follow(known, known.runs[0])
 
     def _follow(self, trial: Trial, run: TrialRun) -> None:
         if len(Run(run.folder).attempts()) > run.attempts:
