@@ -50,10 +50,10 @@ class Datasets(Command):
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-        listing = add_action(commands, "list", run_list, "remote datasets with their state, and the dataset classes")
+        listing = add_action(commands, "list", _list, "remote datasets with their state, and the dataset classes")
         listing.add_argument("--json", action="store_true", help="print one JSON object")
 
-        showing = add_action(commands, "show", run_show, "draw samples of a dataset with their labels into a picture")
+        showing = add_action(commands, "show", _show, "draw samples of a dataset with their labels into a picture")
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
         showing.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
@@ -61,20 +61,16 @@ class Datasets(Command):
         picture = Path("samples.png")
         showing.add_argument("--output", type=Path, default=picture, metavar="FILE", help="(default: %(default)s)")
 
-        fetching = add_action(commands, "fetch", run_fetch, "download and verify; prints the paths")
-        verifying = add_action(
-            commands, "verify", run_verify, "compare everything fetched or converted with its hashes"
-        )
+        fetching = add_action(commands, "fetch", _fetch, "download and verify; prints the paths")
+        verifying = add_action(commands, "verify", _verify, "compare everything fetched or converted with its hashes")
         verifying.add_argument(
             "names", nargs="*", metavar="NAME", help="a name in the registry, or a dataset class (default: all)"
         )
-        updating = add_action(
-            commands, "update", run_update, "write hashes of files that have changed into the registry"
-        )
+        updating = add_action(commands, "update", _update, "write hashes of files that have changed into the registry")
         for action in (fetching, updating):
             action.add_argument("names", nargs="+", metavar="NAME", help="a name in the registry")
 
-        adding = add_action(commands, "add", run_add, "compute size and hash of files and write their table")
+        adding = add_action(commands, "add", _add, "compute size and hash of files and write their table")
         adding.add_argument("name", metavar="NAME", help="the new name in the registry")
         adding.add_argument("sources", nargs="+", metavar="URL|FILE", help="https, http, s3 or file address, or a path")
         for key in ABOUT_KEYS:
@@ -84,7 +80,7 @@ class Datasets(Command):
         adding.add_argument("--endpoint-url", metavar="URL", help="server for s3:// addresses (default: AWS)")
         adding.add_argument("--replace", action="store_true", help="replace the entry of this name")
 
-        exporting = add_action(commands, "export", run_export, "write a dataset of lines for other tools")
+        exporting = add_action(commands, "export", _export, "write a dataset of lines for other tools")
         for action in (showing, exporting):
             action.add_argument("dataset", metavar="DATASET", help="a dataset class")
             action.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
@@ -93,7 +89,7 @@ class Datasets(Command):
         exporting.add_argument("--as", dest="form", metavar="NAME[:ARGS]", default="hdf5", help=forms)
 
 
-def run_list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> int:
     tables = load_registry()
     described = {
         "remote": [describe_table(table) for table in tables.values()],
@@ -106,14 +102,14 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_fetch(args: argparse.Namespace) -> int:
+def _fetch(args: argparse.Namespace) -> int:
     for table in [find_table(name) for name in args.names]:
         for path in fetch(table).values():
             sys.stdout.write(f"{path}\n")
     return 0
 
 
-def run_verify(args: argparse.Namespace) -> int:
+def _verify(args: argparse.Namespace) -> int:
     tables = load_registry()
     folders = sorted(path for path in (data_folder() / "processed").glob("[!.]*") if path.is_dir())
     known = {*tables, *names("dataset"), *map(_dataset_of, folders)}
@@ -138,7 +134,7 @@ def run_verify(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def run_add(args: argparse.Namespace) -> int:
+def _add(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.remote.new_table import add_table
 
     table = add_table(
@@ -156,7 +152,7 @@ def run_add(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_update(args: argparse.Namespace) -> int:
+def _update(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.remote.new_table import update_table
 
     for name in args.names:
@@ -165,7 +161,7 @@ def run_update(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> int:
     from PIL import Image
 
     from text_recognizer.datasets.samples import draw_samples
@@ -183,7 +179,7 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_export(args: argparse.Namespace) -> int:
+def _export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.lines.base import LineDataset
     from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 

@@ -32,10 +32,10 @@ class Gpus(Command):
             "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="refresh until Ctrl-C"
         )
         forms.add_argument("--clear-quarantine", metavar="UUID", help="release a repaired GPU from quarantine")
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     manager, console = GPUManager(), wide_console()
     if args.clear_quarantine:
         manager.clear_quarantine(args.clear_quarantine)

@@ -38,7 +38,7 @@ class Records(Command):
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-        writing = add_action(commands, "write", run_write, "write a dataset as shards; goes on where it was stopped")
+        writing = add_action(commands, "write", _write, "write a dataset as shards; goes on where it was stopped")
         writing.add_argument("dataset", metavar="DATASET", help="a dataset class")
         writing.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the shards")
         writing.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
@@ -48,16 +48,16 @@ class Records(Command):
         )
         writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="seed of the shuffle (default: 1)")
 
-        reading = add_action(commands, "read", run_read, "list records, or extract pictures and a table")
+        reading = add_action(commands, "read", _read, "list records, or extract pictures and a table")
         reading.add_argument("--limit", type=_positive, default=20, metavar="N", help="rows (default: %(default)s)")
         reading.add_argument("--output", type=Path, metavar="FOLDER", help="write all images to this new folder")
 
-        checking = add_action(commands, "check", run_check, "read everything; name damage and labels that collide")
+        checking = add_action(commands, "check", _check, "read everything; name damage and labels that collide")
         checking.add_argument("--output", type=Path, metavar="FILE", help="write a sheet of sample images")
         checking.add_argument("--count", type=_positive, default=40, metavar="N", help="samples (default: %(default)s)")
         checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
 
-        mending = add_action(commands, "relabel", run_relabel, "write new shards with other labels")
+        mending = add_action(commands, "relabel", _relabel, "write new shards with other labels")
         for action in (reading, checking, mending):
             action.add_argument("records", type=Path, metavar="RECORDS", help="a folder of shards, or one shard")
         mending.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the new shards")
@@ -77,7 +77,7 @@ class Records(Command):
             action.add_argument("--processes", type=_positive, metavar="N", help="processes (default: one per core)")
 
 
-def run_write(args: argparse.Namespace) -> int:
+def _write(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.writing import write_records
 
     form = form_named(args.form or "default", parse_json(args.keys, "--keys"))
@@ -87,7 +87,7 @@ def run_write(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_read(args: argparse.Namespace) -> int:
+def _read(args: argparse.Namespace) -> int:
     shards = _shards(args)
     if args.output is not None:
         from text_recognizer.datasets.records.extracting import TABLE, extract_records
@@ -106,7 +106,7 @@ def run_read(args: argparse.Namespace) -> int:
     return _named(rejected)
 
 
-def run_check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.checking import check_records
 
     found = check_records(_shards(args), args.count if args.output else 0)
@@ -124,7 +124,7 @@ def run_check(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def run_relabel(args: argparse.Namespace) -> int:
+def _relabel(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.relabelling import relabel_records
 
     ids = read_labels(args.labels) if args.labels is not None else None
