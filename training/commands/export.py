@@ -37,18 +37,17 @@ class Export(Command):
             "  text-recognizer export runs/default/RUN --format onnx --quantize int8\n"
             "  text-recognizer export last --format saved_model --output digits"
         )
-        parser.add_argument("bundle", help="a bundle or run: folder, id, or last")
-        parser.add_argument(
+        add = parser.add_argument
+        add("bundle", help="a bundle or run: folder, id, or last")
+        add(
             "--format",
             required=True,
             metavar="NAME[:ARGS]",
             help=f"{', '.join(exports.MODEL_EXPORTS)}, or package.module:Class",
         )
-        parser.add_argument("--quantize", choices=("int8",), help="quantize weights and activations to 8 bits")
-        parser.add_argument(
-            "--output", type=Path, metavar="PATH", help="a new file or folder (default: named after the run)"
-        )
-        parser.add_argument("--trust-code", action=TrustCode)
+        add("--quantize", choices=("int8",), help="quantize weights and activations to 8 bits")
+        add("--output", type=Path, metavar="PATH", help="a new file or folder (default: named after the run)")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 

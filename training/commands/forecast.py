@@ -23,12 +23,11 @@ class Forecast(Command):
             "examples:\n  text-recognizer forecast few-lines more-lines all-lines --wanted 0.1\n"
             "  text-recognizer forecast 16=0.52 64=0.41 256=0.3 --wanted 0.1"
         )
-        parser.add_argument(
-            "points", nargs="+", metavar="RUN", help="folder, id, start of an id, last; or SAMPLES=RATE"
-        )
-        parser.add_argument("--wanted", type=float, required=True, metavar="RATE", help="error rate, like 0.1")
-        parser.add_argument("--metric", default=METRIC, help="metric to minimize (default: %(default)s)")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        add = parser.add_argument
+        add("points", nargs="+", metavar="RUN", help="folder, id, start of an id, last; or SAMPLES=RATE")
+        add("--wanted", type=float, required=True, metavar="RATE", help="error rate, like 0.1")
+        add("--metric", default=METRIC, help="metric to minimize (default: %(default)s)")
+        add("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 
 

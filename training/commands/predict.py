@@ -42,35 +42,32 @@ class Predict(Command):
             "  text-recognizer predict page.jpg --pages --format alto > page.xml\n"
             "  text-recognizer predict segmented/ --bundle READER_RUN --output read/    ALTO or PAGE XML with images"
         )
-        parser.add_argument(
+        add = parser.add_argument
+        add(
             "images",
             nargs="+",
             metavar="IMAGE",
             help="images of characters, lines or pages, as the bundle reads them; ALTO or PAGE XML; folders "
             "of these; http(s) addresses; - for standard input",
         )
-        parser.add_argument(
+        add(
             "--bundle",
             help=f"a bundle or run: folder, id, or last (default: one that reads digits; of pages, {LINE_READER})",
         )
-        parser.add_argument("--pages", action="store_true", help="find the lines of pages first")
-        parser.add_argument("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --pages)")
-        parser.add_argument(
-            "--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line"
-        )
-        parser.add_argument("--confidence", action="store_true", help="print the confidence of each line and word")
-        parser.add_argument(
+        add("--pages", action="store_true", help="find the lines of pages first")
+        add("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --pages)")
+        add("--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line")
+        add("--confidence", action="store_true", help="print the confidence of each line and word")
+        add(
             "--format",
             choices=FORMATS,
             help="text (the default), json (alternatives and positions too), alto, page (PAGE XML) "
             "or hocr; XML files are copied with the texts in their own lines, unless another format is given",
         )
-        parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
-        parser.add_argument("--output", type=Path, metavar="FOLDER", help="write one file per image into this folder")
-        parser.add_argument(
-            "--allow-host", action="append", default=[], metavar="HOST", help="as in serve, for image URLs"
-        )
-        parser.add_argument("--trust-code", action=TrustCode)
+        add("--json", action="store_const", const="json", dest="format", help="same as --format json")
+        add("--output", type=Path, metavar="FOLDER", help="write one file per image into this folder")
+        add("--allow-host", action="append", default=[], metavar="HOST", help="as in serve, for image URLs")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 

@@ -27,11 +27,10 @@ class Promote(Command):
             "  text-recognizer promote my-sweep --as line-reader      the best run of a sweep\n"
             "  text-recognizer predict line.png --bundle line-reader"
         )
-        parser.add_argument(
-            "source", metavar="RUN", help="a run, sweep or bundle: folder, id, start of an id, last, or a model's name"
-        )
-        parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="its name, like line-reader")
-        parser.add_argument("--trust-code", action=TrustCode)
+        add = parser.add_argument
+        add("source", metavar="RUN", help="a run, sweep or bundle: folder, id, start of an id, last, or a model's name")
+        add("--as", dest="name", required=True, metavar="NAME", help="its name, like line-reader")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 

@@ -29,25 +29,22 @@ class Serve(Command):
             "  text-recognizer serve --models ~/.local/share/text_recognizer/models\n"
             "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
         )
-        parser.add_argument("--bundle", help="a bundle or run: folder, id, or last; or the name of a model")
-        parser.add_argument("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
-        parser.add_argument(
-            "--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)"
-        )
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-        parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any free port)")
-        parser.add_argument(
+        add = parser.add_argument
+        add("--bundle", help="a bundle or run: folder, id, or last; or the name of a model")
+        add("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
+        add("--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)")
+        add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+        add("--port", type=int, default=8000, help="port (default: 8000; 0: any free port)")
+        add(
             "--allow-host",
             action="append",
             default=[],
             metavar="HOST",
             help="host or network that image_url may use although it is not public; may be repeated",
         )
-        parser.add_argument("--batch", type=int, default=32, metavar="N", help="maximum batch size (default: 32)")
-        parser.add_argument(
-            "--queue", type=int, default=64, metavar="N", help="predictions that may wait (default: 64)"
-        )
-        parser.add_argument("--trust-code", action=TrustCode)
+        add("--batch", type=int, default=32, metavar="N", help="maximum batch size (default: 32)")
+        add("--queue", type=int, default=64, metavar="N", help="predictions that may wait (default: 64)")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 

@@ -33,14 +33,15 @@ class Sync(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
-        parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep or run")
-        parser.add_argument("--all", action="store_true", help="all runs, except those made with --wandb disabled")
+        add = parser.add_argument
+        add("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep or run")
+        add("--all", action="store_true", help="all runs, except those made with --wandb disabled")
         target = parser.add_mutually_exclusive_group()
         target.add_argument("--attach", metavar="SWEEP_ID", help="send them as runs of this sweep at W&B")
         target.add_argument("--register", action="store_true", help="then register the sweep with these runs")
-        parser.add_argument("--again", action="store_true", help="also check runs that were already sent")
-        parser.add_argument("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
-        parser.add_argument("--trust-code", action=TrustCode)
+        add("--again", action="store_true", help="also check runs that were already sent")
+        add("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_sync)
 
 

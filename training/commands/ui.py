@@ -23,12 +23,11 @@ class Ui(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         help_of_folder = "folder with run folders (default: your runs), or s3://bucket/prefix"
-        parser.add_argument("folder", nargs="?", metavar="FOLDER", help=help_of_folder)
-        parser.add_argument("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
-        parser.add_argument(
-            "--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default: %(default)s)"
-        )
-        parser.add_argument("--no-browser", action="store_true", help="only print the address")
+        add = parser.add_argument
+        add("folder", nargs="?", metavar="FOLDER", help=help_of_folder)
+        add("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
+        add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default: %(default)s)")
+        add("--no-browser", action="store_true", help="only print the address")
         parser.set_defaults(run=_run)
 
 

@@ -31,14 +31,13 @@ class Watch(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
-        parser.add_argument(
-            "folder", nargs="?", type=Path, metavar="FOLDER", help="folder with run folders (default: your runs)"
-        )
-        parser.add_argument("--filter", action="append", default=[], metavar="COND", help="as in runs list")
-        parser.add_argument("--ended", type=int, default=5, metavar="N", help="also the last N that ended (default: 5)")
-        parser.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="(default: %(default)s)")
-        parser.add_argument("--once", action="store_true", help="print it once")
-        parser.add_argument("--json", action="store_true", help="print one JSON object, once")
+        add = parser.add_argument
+        add("folder", nargs="?", type=Path, metavar="FOLDER", help="folder with run folders (default: your runs)")
+        add("--filter", action="append", default=[], metavar="COND", help="as in runs list")
+        add("--ended", type=int, default=5, metavar="N", help="also the last N that ended (default: 5)")
+        add("--every", type=float, default=2.0, metavar="SECONDS", help="(default: %(default)s)")
+        add("--once", action="store_true", help="print it once")
+        add("--json", action="store_true", help="print one JSON object, once")
         parser.set_defaults(run=_run)
 
 
