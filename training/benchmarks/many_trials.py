@@ -1,9 +1,10 @@
 """Sixteen short trials, two at a time, against the usual ways to run them.
 
 Each trial trains an mlp for one epoch on the digits of scikit-learn. Peers: a shell loop of `python train.py`, Optuna
-with a subprocess a trial, and, in an environment for it alone, Ray Tune with fresh processes and with reused actors.
+with a subprocess a trial, and, where ray[tune] is installed, Ray Tune with fresh processes and with reused actors.
 """
 
+import importlib.util
 import json
 import os
 import resource
@@ -13,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from text_recognizer.settings import REPOSITORY, data_folder
+from text_recognizer.settings import REPOSITORY
 from training.benchmarks.harness import Figure, memory_mb, own_folder
 
 TRIALS, JOBS, ROUNDS = 16, 2, 3
@@ -94,13 +94,14 @@ GOALS = {"shell loop": 3.5, "Optuna, subprocesses": 3.5, "Ray Tune": 5.0, "Ray T
 
 def many_trials() -> list[Figure]:
     """Sixteen short trials, against a shell loop, Optuna and Ray Tune."""
-    ray = str(_environment_of_ray())
     with own_folder() as place:
         commands = {"run_sweep": [sys.executable, "-m", "training.run_sweep", "trials.json", f"--jobs={JOBS}"]}
         commands["run_sweep"] += ["--nowandb", "--gpu=none"]
         shell = f"seq 0 {TRIALS - 1} | xargs -P {JOBS} -I SEED {sys.executable} train.py SEED"
         ways = [["sh", "-c", shell], [sys.executable, "optuna_trials.py"]]
-        commands |= zip(GOALS, [*ways, [ray, "ray_trials.py", "fresh"], [ray, "ray_trials.py", "reuse"]], strict=True)
+        if all(map(importlib.util.find_spec, ("ray", "pandas", "pyarrow"))):
+            ways += [[sys.executable, "ray_trials.py", how] for how in ("fresh", "reuse")]
+        commands |= zip(GOALS, ways, strict=False)
         _write_programs(place)
         # They take turns, so that a slow minute of the machine hits all of them.
         rounds = [{name: _cost(command, place) for name, command in commands.items()} for _ in range(ROUNDS)]
@@ -114,6 +115,7 @@ def many_trials() -> list[Figure]:
         *(
             Figure(f"{TRIALS} trials: {name} / run_sweep", median[name][0], wall_s, "s", f">= {goal}")
             for name, goal in GOALS.items()
+            if name in median
         ),
         Figure("CPU a trial: shell loop / run_sweep", shell_cpu_s / TRIALS, cpu_s / TRIALS, "s", ">= 4.5"),
         Figure("peak memory: run_sweep / shell loop", memory, shell_memory, "MB PSS"),
@@ -130,21 +132,6 @@ def _write_programs(place: Path) -> None:
     train_args = {"epochs": 1, "batch_size": 64}
     experiments = [{**spec, "train_args": train_args, "seed": seed} for seed in range(TRIALS)]
     (place / "trials.json").write_text(json.dumps({"experiment_group": "trials", "experiments": experiments}))
-
-
-def _environment_of_ray() -> Path:
-    """The Python of an environment with Ray Tune, made once in the data folder."""
-    folder = data_folder() / "benchmark_environments" / "ray"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        options = ["--quiet", "--constraint", str(REPOSITORY / "constraints.txt")]
-        packages = ["tensorflow-cpu", "keras", "scikit-learn", "ray[tune]==2.60.*"]
-        install = [str(python), "-m", "pip", "install", *options, *packages]
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        (folder / "ready").touch()
-    return python
 
 
 def _cost(command: list[str], folder: Path) -> Cost:
