@@ -15,12 +15,7 @@ SHOWN_COVERAGE = 0.8
 
 
 def confidence_figures(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
-    """What evaluation.json says of confidences.
-
-    Args:
-        rows: of predictions.jsonl.
-        unit: what a sample is called.
-    """
+    """What evaluation.json says of confidences, from rows of predictions.jsonl; `unit` is what a sample is called."""
     if not rows or not all(math.isfinite(row["confidence"]) for row in rows):  # a diverged model is sure of nothing
         return {}
     whole = [[row["confidence"], row["label"] == row["predicted"]] for row in rows]

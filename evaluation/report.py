@@ -29,11 +29,7 @@ NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
 def write_report(run_folder: Path, test_split: Split) -> None:
-    """Writes report.html from the files of a finished evaluation; it is on the disk when this returns.
-
-    Args:
-        test_split: where the images of predictions.jsonl are.
-    """
+    """Writes report.html of a finished evaluation, with images of the test split; on the disk when this returns."""
     replace_file(run_folder / "report.html", render("run_report.html", **_content(run_folder, test_split)))
 
 
@@ -66,11 +62,7 @@ def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
 
 
 def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:
-    """What a page shows of an evaluation: its figures, and samples with their pictures.
-
-    Args:
-        evaluation: as in evaluation.json.
-    """
+    """What a page shows of an evaluation (as in evaluation.json): its figures, and samples with their pictures."""
     if evaluation["classes"]:  # a picture of one of each confusion
         places = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
         confusions = evaluation["confusions"]

@@ -138,11 +138,7 @@ def _drive(
 def _begin(
     plan: SweepPlan, folder: SweepFolder, experiments: Sequence[Experiment], arguments: argparse.Namespace, begun: bool
 ) -> None:
-    """Prepares the data and the sweep's folder.
-
-    Args:
-        begun: whether there is something to resume.
-    """
+    """Prepares the data and the sweep's folder; `begun` where there is something to resume."""
     if arguments.resume and not begun:
         raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():

@@ -1,10 +1,11 @@
 """draw_samples from Python: of a dataset by name, or of a run with what it read."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.datasets.base import Dataset
 from text_recognizer.datasets.samples import draw_samples as draw
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import DataError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
 from training.api.run import Run
@@ -50,3 +51,11 @@ def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
         raise SpecError(problems)
     assert isinstance(dataset, Dataset)
     return dataset
+
+
+def save_picture(picture: "Image.Image", path: Path) -> None:
+    """Raises DataError: it cannot be written, or not in the format that the name asks for."""
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write the picture {path}: {getattr(error, 'strerror', None) or error}.") from None

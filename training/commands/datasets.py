@@ -26,7 +26,7 @@ from text_recognizer.registry import names
 from text_recognizer.settings import data_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean, received
-from training.api.samples import dataset_named
+from training.api.samples import dataset_named, save_picture
 from training.commands.base import Command, add_action
 from training.terminal.tables import wide_console
 
@@ -169,11 +169,7 @@ def _show(args: argparse.Namespace) -> int:
     if Image.registered_extensions().get(args.output.suffix.lower()) not in Image.SAVE:
         raise SpecError(f"--output must be a picture file, like samples.png. {received(str(args.output))}")
     dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
-    picture = draw_samples(dataset, args.split, args.count, args.seed, args.font)
-    try:
-        picture.save(args.output)
-    except OSError as error:
-        raise DataError(f"cannot write the picture {args.output}: {error.strerror or error}.") from None
+    save_picture(draw_samples(dataset, args.split, args.count, args.seed, args.font), args.output)
     classes = f"{len(dataset.data_spec.classes):,} classes"
     sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")
     return 0

@@ -29,6 +29,7 @@ from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
 SEED = 0  # of the choice of --limit
+DECODERS = ("decoding", "beam_width", "language_model", "lexicon")  # arguments of a model that are options here
 
 
 class Evaluate(Command):
@@ -62,7 +63,7 @@ class Evaluate(Command):
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise SpecError(f"--limit must be at least 1, the number of samples to measure. {received(arguments.limit)}")
-    asked = _asked(arguments)
+    asked = {name: value for name in DECODERS if (value := getattr(arguments, name)) is not None}
     if arguments.gate and (asked or arguments.dataset or arguments.limit or arguments.split != "test"):
         raise SpecError("--gate is for the whole test split of the bundle's own dataset, decoded as it was trained to.")
     bundle = bundle_named(arguments.bundle)
@@ -113,12 +114,6 @@ def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool) -> i
     if failure is not None:
         say(f"the gate is closed: {failure}")
     return 0 if failure is None else 1
-
-
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of a model that the command line changes."""
-    names = ("decoding", "beam_width", "language_model", "lexicon")
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _decode_as_asked(

@@ -13,10 +13,9 @@ from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
 from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted
-from training.api.samples import dataset_named
+from training.api.samples import dataset_named, save_picture
 from training.commands.base import Command, add_action
 from training.terminal.tables import print_table
 
@@ -118,7 +117,9 @@ def _check(args: argparse.Namespace) -> int:
     else:
         _print_found(found, problems)
     if args.output is not None and found.samples:
-        _draw(found.samples, args.output, args.font)
+        from text_recognizer.datasets.samples import draw_pictures
+
+        save_picture(draw_pictures(found.samples, args.font), args.output)
         if not args.json:
             print(f"{args.output}: {counted(len(found.samples), 'sample')}")
     return 1 if problems else 0
@@ -206,12 +207,3 @@ def _named(rejected: Sequence[Rejected]) -> int:
     if rejected:
         sys.stderr.write(f"{counted(len(rejected), 'record')} left out.\n")
     return 1 if rejected else 0
-
-
-def _draw(samples: Sequence[tuple[Any, str]], output: Path, font: str) -> None:
-    from text_recognizer.datasets.samples import draw_pictures
-
-    try:
-        draw_pictures(samples, font).save(output)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot write the picture {output}: {getattr(error, 'strerror', None) or error}.") from None

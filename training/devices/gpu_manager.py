@@ -48,13 +48,7 @@ class Lease:
 
     @classmethod
     def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
-        """The lease under which a parent started this process, which must not wait for another; None without one.
-
-        Releasing an inherited lease does nothing: it lasts as long as the process.
-
-        Args:
-            environ: os.environ unless given.
-        """
+        """The lease under which a parent started this process, which must not wait for another; None without one."""
         path = (os.environ if environ is None else environ).get(LEASE_VARIABLE)
         if not path or not Path(path).exists():
             return None

@@ -119,11 +119,7 @@ def unlock(descriptor: int) -> None:
 
 
 def is_locked(path: Path, at_all: bool = False) -> bool:
-    """Whether some process holds the lock of a file alone; False also for a file that is gone.
-
-    Args:
-        at_all: count also a lock that processes share.
-    """
+    """Whether a process holds the lock of a file, alone or (`at_all`) with others; False for a file that is gone."""
     try:
         descriptor = open_at_once(path)
     except FileNotFoundError:

@@ -97,11 +97,7 @@ def _environment_of(bundle: Bundle) -> Mapping[str, Any]:
 
 
 def _initial_weights(bundle: Bundle, used: Any, ancestors: int) -> dict[str, Any] | None:
-    """What a training began with: of a bundle that is gone, or another by now, what the run has recorded.
-
-    Args:
-        used: hash of its description, as the run has it.
-    """
+    """What a training began with; of a bundle that is gone, or has another hash than `used`, what the run recorded."""
     name = bundle.spec.train_args.get("initial_weights")
     if name is None:
         return None

@@ -15,11 +15,7 @@ Synced = Literal["yes", "partly", "no"]
 
 
 def note_sent(run: Run, facts: dict[str, Any]) -> None:
-    """Records that W&B has the run as it is now, and keeps `wandb sync` from sending it again.
-
-    Args:
-        facts: where it is: project, entity, url.
-    """
+    """Records where W&B has the run as it is now (project, entity, url), and keeps `wandb sync` from resending it."""
     folder = run.folder / "wandb"
     note = {**facts, "state": run.status().state, "reports": len(run.rows()), "time": round(time.time(), 3)}
     run.write_json(f"wandb/{SENT_FILE}", note)
@@ -33,11 +29,7 @@ def read_sent(run_folder: Path) -> dict[str, Any]:
 
 
 def synced(run_folder: Path, state: str) -> Synced:
-    """Whether W&B has the run: all of it, an earlier part of it, or nothing.
-
-    Args:
-        state: of the run as it is now.
-    """
+    """Whether W&B has the run in its present state: all of it, an earlier part of it, or nothing."""
     try:
         names = [path.name for path in (run_folder / "wandb").iterdir()]  # one look: thousands are listed at once
     except OSError:

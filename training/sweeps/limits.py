@@ -74,11 +74,7 @@ class SweepResult:
 
 
 def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:
-    """Why an attempt that neither finished nor was stopped has failed.
-
-    Args:
-        ended: how its process ended; None when that was not observed.
-    """
+    """Why an attempt that neither finished nor was stopped has failed; `ended` is None when its end was not seen."""
     if timed_out:
         return "time-out"
     causes = (status.cause, ended.cause if ended is not None else None)

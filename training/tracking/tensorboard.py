@@ -49,15 +49,11 @@ class TensorboardTracker(Tracker):
     def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
         from tensorboardX.summary import hparams
 
-        spec = {key: _plain(value) for key, value in flatten(self._spec.to_json()).items()}
+        flat, kinds = flatten(self._spec.to_json()), (bool, int, float, str)  # that TensorBoard takes
+        spec = {key: value if isinstance(value, kinds) else str(value) for key, value in flat.items()}
         metrics = {name: value for name, value in summary.items() if value is not None}
         # Not add_hparams: it writes the metrics once more, as points of the curves at step 0.
         for part in hparams({**spec, "state": state}, metrics):
             self._writer.file_writer.add_summary(part)
         self._writer.close()
         return Facts(folder=str(self._folder))
-
-
-def _plain(value: Any) -> Any:
-    """A value as TensorBoard's hyper-parameters take it."""
-    return value if isinstance(value, (bool, int, float, str)) else str(value)

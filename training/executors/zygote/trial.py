@@ -27,11 +27,7 @@ _OOM_SCORE = 500
 
 
 def live(order: Order, lifeline: int) -> NoReturn:
-    """Executes a run and exits; what is printed goes into its log.
-
-    Args:
-        lifeline: a pipe whose other end is open as long as the zygote lives.
-    """
+    """Executes a run, printing into its log, and exits; `lifeline` is a pipe that stays open while the zygote lives."""
     code = 1
     try:
         code = guarded(lambda: _execute(order, lifeline))

@@ -49,12 +49,7 @@ class FixedArguments:
 def fixed_arguments(
     program: str | None, command: Sequence[Any] | None, environ: Mapping[str, str] = os.environ
 ) -> FixedArguments:
-    """The arguments that the agent gives to every run alike.
-
-    Args:
-        program, command: of the sweep.
-        environ: for ${envvar:NAME}.
-    """
+    """The arguments that the agent gives to every run alike; `environ` is for ${envvar:NAME}."""
     arguments = list(_without_macros(program, command or DEFAULT_COMMAND, environ))
     own = next((index for index, argument in enumerate(arguments) if _is_own(argument)), None)
     started = own if own is not None else _first_foreign(arguments, program)

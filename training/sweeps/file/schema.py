@@ -115,11 +115,7 @@ def _key_problems(section: Mapping[Any, Any], path: YamlPath, label: str, keys: 
 def _section_problems(
     section: Any, path: YamlPath, keys: Mapping[str, Key], example: str, needed: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """The problems of a section by its keys alone.
-
-    Args:
-        needed: what to write for each key that must be there.
-    """
+    """The problems of a section by its keys alone; `needed` has what to write for each key that must be there."""
     name = path[0] if path[0] != "metrics" else "metric"
     if not isinstance(section, dict):
         yield Problem(path, f"`{name}` must be a mapping {example}. {received(section)}")

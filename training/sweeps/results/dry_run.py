@@ -19,11 +19,7 @@ def show_plan(
     run_cap: int | None,
     jobs: int,
 ) -> int:
-    """Prints the plan, its first points and how long it will take; the exit code.
-
-    Args:
-        experiments: those that were checked.
-    """
+    """Prints the plan, its first points and how long the experiments, which were checked, will take; the exit code."""
     print(f"sweep       {plan.in_words()}")
     if run_cap is not None:
         print(f"run cap     {run_cap}")

@@ -50,11 +50,7 @@ def parameter_importance(space: ParameterSpace, metric: Metric, trials: Sequence
 def study_of(
     space: ParameterSpace, metric: Metric, trials: Sequence[PastTrial], storage: str | None = None, name: str = ""
 ) -> "optuna.Study":
-    """Trials as an Optuna study of their real values, for optuna-dashboard.
-
-    Args:
-        storage: an Optuna storage URL; in memory when None.
-    """
+    """Trials as an Optuna study of their real values, in the storage of a URL or in memory, for optuna-dashboard."""
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.trial import TrialState, create_trial

@@ -71,23 +71,20 @@ class AgentTrial:
         A group of parameters changes only the values it has, as a sweep here does it.
         """
         others = {name: value for name, value in given.items() if name not in self.values}
-        return {**others, **self._by_dotted_key()}
+        folder = self._folder_here()
+        if folder is not None:
+            from training.sweeps.file.config import SweepConfig
+
+            return others | SweepConfig.from_file(folder / "sweep.yaml").space.values_of(self.values)
+        # Where the sweep's file is not known, a mapping is taken for a group of parameters.
+        groups = {name: value for name, value in self.values.items() if isinstance(value, dict) and "." not in name}
+        plain = {name: value for name, value in self.values.items() if name not in groups}
+        return {**others, **flatten(groups), **plain}
 
     def earlier_run(self, experiment_group: str) -> Run | None:
         """The run, where an earlier agent began it."""
         folder = runs_folder() / group_folder_name(experiment_group) / str(self.run_id)
         return Run.open(folder) if is_made(folder) else None
-
-    def _by_dotted_key(self) -> dict[str, Any]:
-        """The values; where the sweep's file is not known, a mapping is taken for a group of parameters."""
-        folder = self._folder_here()
-        if folder is not None:
-            from training.sweeps.file.config import SweepConfig
-
-            return SweepConfig.from_file(folder / "sweep.yaml").space.values_of(self.values)
-        groups = {name: value for name, value in self.values.items() if isinstance(value, dict) and "." not in name}
-        plain = {name: value for name, value in self.values.items() if name not in groups}
-        return {**flatten(groups), **plain}
 
     def _folder_here(self) -> Path | None:
         if self.sweep_id is None or not any(runs_folder().glob("*/wandb.json")):
