@@ -7,7 +7,6 @@ import contextlib
 import functools
 import os
 import pwd
-import signal
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -155,6 +154,8 @@ def kill_session(leader: int) -> None:
 
 def kill_with_children(pid: int) -> None:
     """Kills a process with its session, and those of its children. The same holds of it as of a leader."""
+    import signal  # a list of runs kills nothing
+
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)  # it starts no more, and reaps none, so that their numbers stay theirs
     until = time.monotonic() + _TIME_TO_STOP_S
@@ -164,6 +165,8 @@ def kill_with_children(pid: int) -> None:
 
 
 def _kill_sessions(leaders: Collection[int]) -> None:
+    import signal
+
     until = time.monotonic() + _PATIENCE_S
     while members := list(_members(leaders)):  # again: one may have forked between the look and the signal
         for pid in members:
@@ -176,6 +179,8 @@ def _kill_sessions(leaders: Collection[int]) -> None:
 
 def _members(leaders: Collection[int]) -> Iterator[int]:
     if not PROC.exists():  # on this system the process groups have to do
+        import signal
+
         for leader in leaders:
             with contextlib.suppress(OSError):
                 os.killpg(leader, signal.SIGKILL)
