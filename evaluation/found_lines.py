@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.pages.pixel_split import PixelSplit
-from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.boxes import matched_boxes
 
 

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
-from text_recognizer.layout.found_line import FoundLine
-from text_recognizer.layout.ink import Mask, ink_of, upright_strokes
-from text_recognizer.layout.line_height import line_height
+from text_recognizer.layout.ink import Mask, ink_of, line_height, upright_strokes
 from text_recognizer.layout.ridges import find_ridges
-from text_recognizer.layout.shapes import line_shapes
+from text_recognizer.layout.shapes import FoundLine, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
 Grey = NDArray[np.uint8]
@@ -40,8 +38,7 @@ def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
         return []
     scale = min(1.0, math.sqrt(_FIRST_PIXELS / dark.size))
     strokes, height = _strokes(_scaled(dark, scale))
-    better = _better_scale(height, scale, dark.shape)
-    if better != scale:
+    if (better := _better_scale(height, scale, dark.shape)) != scale:
         scale = better
         strokes, height = _strokes(_scaled(dark, scale))
     picture = _scaled(dark, scale)

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.images.straighten import Points
-from text_recognizer.layout.found_line import FoundLine
 from text_recognizer.layout.ink import Mask
 from text_recognizer.layout.ridges import Ridge
 
@@ -27,6 +26,22 @@ _LEAST_INK = 0.3  # in squares of its height
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
 _LEAST_CONTRAST = 1.5  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
+
+
+@dataclass(frozen=True)
+class FoundLine:
+    """A line, in pixels of the page.
+
+    Args:
+        box: left, top, right, bottom around its ink, ends excluded.
+        baseline: on which its letters stand, in the direction of its characters from left to right; empty where
+            it is not known.
+        polygon: around its ink with a small margin; empty where only the box is known.
+    """
+
+    box: tuple[int, int, int, int]
+    baseline: Points = ()
+    polygon: Points = ()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 bundle.json         what it is: spec, run id, classes, image shape, metrics, versions, hashes of the other files
 model.onnx          optional, its ONNX twin: the network for readings without TensorFlow
-model.weights.h5    the weights; the file itself carries spec and run id too, as HDF5 attributes
-                    and what else a model has learnt: the language model and lexicon of a reader of lines
+model.weights.h5    the weights, with spec and run id as attributes; a language model and a lexicon are files beside it
 calibration.json    how often it is right when it is so and so sure; bundles of earlier versions have none
 """
 
@@ -13,6 +12,7 @@ import math
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,7 @@ from text_recognizer.strict_hdf5 import opened
 from text_recognizer.whole_files import replace_folder, sha256_of
 
 FORMAT = 1
-DESCRIPTION = "bundle.json"
-WEIGHTS = "model.weights.h5"
+DESCRIPTION, WEIGHTS = "bundle.json", "model.weights.h5"
 MOST_FILE_BYTES, MOST_DESCRIPTION_BYTES = 1 << 32, 1 << 24
 MOST_IMAGE_VALUES = 1 << 24  # of one image that a model reads
 
@@ -57,9 +56,7 @@ class Bundle:
     """A bundle's description. `load` builds the model.
 
     Args:
-        run_id: the run that trained it.
         metrics: what was measured on the validation and test split when it was made.
-        dataset_fingerprint: hash of the data it was trained on.
         hashes: SHA-256 of its other files, by name.
     """
 
@@ -91,7 +88,10 @@ class Bundle:
             if problems or (problems := _impossible(found.data_spec)):
                 raise DataError(f"{path} is damaged: {' '.join(problems)}")
             spec = ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}")
-            hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256, **_promoted_hashes(folder)}
+            hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256}
+            with suppress(FileNotFoundError):  # promoted, it has hashes of all files, the description too
+                manifest = _file_inside(folder, MANIFEST, MOST_DESCRIPTION_BYTES)
+                hashes |= Manifest.parse(manifest.read_bytes(), str(manifest)).hashes
             return cls(folder, spec, found.data_spec, found.run_id, metrics, found.dataset_fingerprint, hashes)
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
@@ -111,10 +111,9 @@ class Bundle:
             _build_within(model, weights)
             try:
                 model.keras_model.load_weights(weights)
-            except Exception as error:
-                # Deliberate: Keras and h5py raise errors of many kinds for what they did not write.
-                if isinstance(error, TextRecognizerError):
-                    raise
+            except TextRecognizerError:
+                raise
+            except Exception as error:  # Keras and h5py raise errors of many kinds for what they did not write
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
         return self._with_what_was_learnt(model)
 
@@ -126,17 +125,17 @@ class Bundle:
         Raises:
             DataError: as `load`.
         """
-        if TWIN not in self.hashes or not can_run():
-            if importlib.util.find_spec("keras") is None:
-                raise DataError(
-                    f"the bundle {self.folder} needs TensorFlow, which is not installed, or onnxruntime and a twin. "
-                    "text-recognizer promote makes the twin where TensorFlow and the extra 'export' are installed."
-                )
+        if TWIN in self.hashes and can_run():
+            self.check_files()
+            model = build_model(self.spec, self.data_spec)
+            model.runtime = twin_outputs(self.folder / TWIN, self.data_spec, threads)
+            return self._with_what_was_learnt(model)
+        if importlib.util.find_spec("keras") is not None:
             return self.load()
-        self.check_files()
-        model = build_model(self.spec, self.data_spec)
-        model.runtime = twin_outputs(self.folder / TWIN, self.data_spec, threads)
-        return self._with_what_was_learnt(model)
+        raise DataError(
+            f"the bundle {self.folder} needs TensorFlow, which is not installed, or onnxruntime and a twin. "
+            "text-recognizer promote makes the twin where TensorFlow and the extra 'export' are installed."
+        )
 
     def _with_what_was_learnt(self, model: Model) -> Model:
         model.read_files(self.folder)
@@ -165,11 +164,7 @@ class Bundle:
 
 
 def _build_within(model: Model, weights: Path) -> None:
-    """Builds the network of a model, unless it has more weights than a file can hold: it takes no memory before that.
-
-    Raises:
-        DataError: it has.
-    """
+    """Builds a model's network; a DataError if it has more weights than its file can hold, before it takes memory."""
     import keras
 
     try:
@@ -185,15 +180,6 @@ def _build_within(model: Model, weights: Path) -> None:
         raise
     with keras.StatelessScope():  # at its end, the weights get their memory
         pass
-
-
-def _promoted_hashes(folder: Path) -> Mapping[str, str]:
-    """Hashes of all files, the description too, where a bundle was promoted."""
-    try:
-        path = _file_inside(folder, MANIFEST, MOST_DESCRIPTION_BYTES)
-    except FileNotFoundError:
-        return {}
-    return Manifest.parse(path.read_bytes(), str(path)).hashes
 
 
 def _impossible(data_spec: DataSpec) -> list[str]:
@@ -275,13 +261,11 @@ def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
     problems: list[str] = []
     network, _ = make_part("network", spec.network, spec.network_args, problems, spec.origin)
     given = {"data_spec": data_spec, "network": network}
-    model: Model | None
-    model, _ = make_part(
-        "model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=network is not None
-    )
+    ready = network is not None
+    model, _ = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=ready)
     if model is None:
         raise SpecError(problems, spec.origin)
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def usual_name(spec: ExperimentSpec) -> str:
@@ -299,14 +283,13 @@ def find_bundle(name_or_path: Bundle | str | Path) -> Bundle:
     """
     if isinstance(name_or_path, Bundle):
         return name_or_path
-    for folder in (Path(name_or_path), Path(name_or_path) / "model"):
-        if (folder / DESCRIPTION).exists():
-            return Bundle.read(folder)
-    promoted = ModelStore().find(str(name_or_path))
-    folder = weights_folder() / name_or_path if promoted is None else promoted.folder
-    if (folder / DESCRIPTION).exists():
-        return Bundle.read(folder)
-    raise DataError(f"there is no bundle '{name_or_path}'. {_how_to_get_one()}")
+    found = [folder for folder in (Path(name_or_path), Path(name_or_path, "model")) if (folder / DESCRIPTION).exists()]
+    if not found:
+        promoted = ModelStore().find(str(name_or_path))
+        found = [weights_folder() / name_or_path if promoted is None else promoted.folder]
+    if not (found[0] / DESCRIPTION).exists():
+        raise DataError(f"there is no bundle '{name_or_path}'. {_how_to_get_one()}")
+    return Bundle.read(found[0])
 
 
 def _how_to_get_one() -> str:

@@ -18,7 +18,7 @@ from text_recognizer.images.polarity import median_of, with_dark_ink
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.images.straighten import Points
 from text_recognizer.layout.find_lines import find_lines
-from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.models.prediction import Prediction, ReadPart
@@ -137,9 +137,9 @@ class ParagraphTextRecognizer:
         grown = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
         inside = np.rint(np.clip(grown, 0, [width, height, width, height])).astype(int)
         return [
-            replace(line, box=(box[0], box[1], box[2], box[3]))
-            for line, box in zip(found, inside.tolist(), strict=True)
-            if box[2] > box[0] and box[3] > box[1]
+            replace(line, box=(left, top, right, bottom))
+            for line, (left, top, right, bottom) in zip(found, inside.tolist(), strict=True)
+            if right > left and bottom > top
         ]
 
     def _by_the_model(self, page: Grey) -> list[FoundLine]:

@@ -147,11 +147,11 @@ class ObjectStore(Place):
         key = f"names/{name}/{number}.json"
         try:
             digest = parse_json_text(self._needed(key, MOST_RECORD_BYTES).decode())["bundle"]
-            if is_digest(digest):
-                return str(digest)
         except (ValueError, KeyError, TypeError):
-            pass
-        raise DataError(f"{self.address}/{key} names no bundle: it is damaged. Push the model again.")
+            digest = None
+        if not is_digest(digest):
+            raise DataError(f"{self.address}/{key} names no bundle: it is damaged. Push the model again.")
+        return str(digest)
 
     def _needed(self, key: str, most_bytes: int) -> bytes:
         content = self._read(key, most_bytes)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import yaml
 from starlette.applications import Starlette
@@ -24,7 +23,6 @@ from text_recognizer.serving import metrics as prometheus
 from text_recognizer.serving.envelope import Envelope
 from text_recognizer.serving.models import Shelf
 from text_recognizer.serving.pictures import asked_by_address, asked_by_body
-from text_recognizer.serving.reading import ReadPicture
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.serving.service import Service, service_of
 
@@ -50,11 +48,7 @@ def make_app(service: Service) -> ASGIApp:
             Route("/openapi.json", openapi, include_in_schema=False),
             *inference_protocol.ROUTES,
         ],
-        exception_handlers={
-            TextRecognizerError: _refused,
-            HTTPException: _refused,
-            Exception: _broken,
-        },
+        exception_handlers={TextRecognizerError: _refused, HTTPException: _refused, Exception: _broken},
         lifespan=_lifespan,
     )
     app.state.service = service
@@ -80,15 +74,21 @@ async def predict(request: Request) -> Response:
         model = service.shelf.get(asked.model)
         began = time.perf_counter()
         found = await model.read(asked.content, asked.layout)
-        reading_ms = 1000 * (time.perf_counter() - began)
-    _log_figures(found)
+        done = time.perf_counter()
+    # What metric filters of log services look for, as the FSDL course's service writes it.
+    log.info("METRIC confidence %s", found.confidence)
+    log.info("METRIC mean_intensity %s", found.mean_intensity)
+    log.info("INFO pred %s", found.text.replace("\n", " "))
     return JSONResponse(
         {
             "pred": found.text,
             "conf": found.confidence,
-            "lines": [line.to_json() for line in found.lines],
+            "lines": found.lines_json(),
             "model": {"name": model.name, "version": model.version},
-            "timing_ms": {"reading": round(reading_ms, 3), "total": round(_age_ms(request), 3)},
+            "timing_ms": {
+                "reading": round(1000 * (done - began), 3),
+                "total": round(1000 * (done - request.state.began), 3),
+            },
             "request_id": request.state.request_id,
         }
     )
@@ -115,18 +115,6 @@ async def openapi(request: Request) -> Response:
     return JSONResponse(described)
 
 
-def _log_figures(found: ReadPicture) -> None:
-    """Lines that metric filters of log services look for, as the FSDL course's service writes them."""
-    log.info("METRIC confidence %s", found.confidence)
-    log.info("METRIC mean_intensity %s", found.mean_intensity)
-    log.info("INFO pred %s", found.text.replace("\n", " "))
-
-
-def _age_ms(request: Request) -> float:
-    began: float = request.state.began
-    return 1000 * (time.perf_counter() - began)
-
-
 def _refused(request: Request, error: Exception) -> Response:
     status, headers = HTTPStatus.UNPROCESSABLE_ENTITY.value, {}
     message = str(error)
@@ -134,16 +122,13 @@ def _refused(request: Request, error: Exception) -> Response:
         status, headers = error.status.value, error.headers
     elif isinstance(error, HTTPException):
         status, headers, message = error.status_code, dict(error.headers or {}), f"{error.detail}."
-    return JSONResponse(_error(request, message), status, headers)
+    return JSONResponse({"error": message, "request_id": request.state.request_id}, status, headers)
 
 
-def _broken(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the server logs it
+def _broken(request: Request, _: Exception) -> Response:  # the server logs it
     message = "this is a bug in Text Recognizer; its log says more under this request_id."
-    return JSONResponse(_error(request, message), HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _error(request: Request, message: str) -> dict[str, Any]:
-    return {"error": message, "request_id": request.state.request_id}
+    answer = {"error": message, "request_id": request.state.request_id}
+    return JSONResponse(answer, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ Source: https://github.com/kserve/open-inference-protocol and Triton's extension
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -29,24 +29,20 @@ from text_recognizer.wording import received
 MOST_IMAGES = 256
 MOST_SIZE = 1 << 31  # of an axis
 JSON_LENGTH = "inference-header-content-length"
-INPUT, OUTPUTS = "image", ("text", "confidence")
+INPUT, OUTPUTS = "image", {"text": "BYTES", "confidence": "FP32"}
 
 
-async def server(request: Request) -> Response:  # noqa: ARG001 - handlers of Starlette take it
-    return JSONResponse({"name": "text-recognizer", "version": __version__, "extensions": ["binary_tensor_data"]})
+def fixed(answer: Mapping[str, Any]) -> Callable[[Request], Awaitable[Response]]:
+    """A handler that always gives the same answer."""
 
+    async def handler(_: Request) -> Response:
+        return JSONResponse(answer)
 
-async def live(request: Request) -> Response:  # noqa: ARG001
-    return JSONResponse({"live": True})
-
-
-async def ready(request: Request) -> Response:  # noqa: ARG001 - models are loaded before the port is open
-    return JSONResponse({"ready": True})
+    return handler
 
 
 async def model_ready(request: Request) -> Response:
-    model = _model(request)
-    return JSONResponse({"name": model.name, "ready": True})
+    return JSONResponse({"name": _model(request).name, "ready": True})
 
 
 async def model(request: Request) -> Response:
@@ -57,10 +53,7 @@ async def model(request: Request) -> Response:
             "versions": [found.version],
             "platform": "text-recognizer",
             "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [
-                {"name": "text", "datatype": "BYTES", "shape": [-1]},
-                {"name": "confidence", "datatype": "FP32", "shape": [-1]},
-            ],
+            "outputs": [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in OUTPUTS.items()],
         }
     )
 
@@ -75,23 +68,21 @@ async def infer(request: Request) -> Response:
         if not isinstance(identity, str):
             raise bad_request(f"id must be text. {received(identity)}")
         readings = await asyncio.gather(*(found.read(image) for image in images), return_exceptions=True)
+    data: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
     for place, reading in enumerate(readings):
         if isinstance(reading, DataError):
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, f"image {place} of {len(images)}: {reading}")
         if isinstance(reading, BaseException):
             raise reading
-    read = [reading for reading in readings if not isinstance(reading, BaseException)]
-    tensors = {
-        "text": ("BYTES", [one.text for one in read]),
-        "confidence": ("FP32", [one.confidence for one in read]),
-    }
+        for name, values in data.items():
+            values.append(getattr(reading, name))
     return JSONResponse(
         {
             "model_name": found.name,
             "model_version": found.version,
             "id": identity,
             "outputs": [
-                {"name": name, "datatype": tensors[name][0], "shape": [len(images)], "data": tensors[name][1]}
+                {"name": name, "datatype": OUTPUTS[name], "shape": [len(images)], "data": data[name]}
                 for name in outputs
             ],
         }
@@ -99,9 +90,9 @@ async def infer(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/v2", server),
-    Route("/v2/health/live", live),
-    Route("/v2/health/ready", ready),
+    Route("/v2", fixed({"name": "text-recognizer", "version": __version__, "extensions": ["binary_tensor_data"]})),
+    Route("/v2/health/live", fixed({"live": True})),
+    Route("/v2/health/ready", fixed({"ready": True})),  # models are loaded before the port is open
     *(
         route
         for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
@@ -179,26 +170,21 @@ def _files(data: object, count: int) -> list[ImageSource]:
 def _pixels(data: object, shape: list[int]) -> Any:
     """Grey pictures (n, h, w)."""
     try:
-        if isinstance(data, bytes):
-            values = np.frombuffer(data, np.uint8)
-        else:
-            values = np.asarray(data)
-            if values.dtype.kind != "i" or values.min() < 0 or values.max() > 255:
-                raise ValueError
-        if values.size != math.prod(shape):
+        values = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data)
+        is_level = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 255
+        if not is_level or values.size != math.prod(shape):
             raise ValueError
+        return values.astype(np.uint8).reshape(*shape[:3])
     except ValueError:
         raise bad_request(f"data must hold {math.prod(shape):,} whole numbers from 0 to 255.") from None
-    return values.astype(np.uint8).reshape(shape[:3])
 
 
 def _outputs_asked(value: Mapping[str, Any]) -> list[str]:
     asked = value.get("outputs")
     if asked is None or asked == []:
         return list(OUTPUTS)
-    names = (
-        [str(one.get("name")) if isinstance(one, dict) else "" for one in asked] if isinstance(asked, list) else [""]
-    )
+    given = asked if isinstance(asked, list) else [None]
+    names = [str(one.get("name")) if isinstance(one, dict) else "" for one in given]
     if not all(name in OUTPUTS for name in names) or len(names) > len(OUTPUTS):
         raise bad_request(f"outputs must name some of {', '.join(OUTPUTS)}. {received(asked)}")
     return names

@@ -4,6 +4,7 @@ Counters and a histogram are three kinds of lines; a client library would add a 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
+import json
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -63,14 +64,13 @@ class Metrics:
             ("text_recognizer_images_total", self._images, "Characters or lines that a model has read."),
         ):
             yield from _head(name, "counter", what)
-            yield from (f'{name}{{model="{_escaped(model)}"}} {count}' for model, count in sorted(counts.items()))
+            yield from (
+                f"{name}{{model={json.dumps(model, ensure_ascii=False)}}} {count}"
+                for model, count in sorted(counts.items())
+            )
         yield from _head("text_recognizer_requests_in_flight", "gauge", "Predictions that are being worked on.")
         yield f"text_recognizer_requests_in_flight {in_flight}"
 
 
 def _head(name: str, kind: str, what: str) -> tuple[str, str]:
     return f"# HELP {name} {what}", f"# TYPE {name} {kind}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -57,8 +57,7 @@ async def asked_by_body(request: Request) -> Asked:
             fields = {name: value for name, value in form.items() if name != "image"}
             return Asked(await file.read(), **_options({**request.query_params, **fields}))
     raise RefusedError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        f"the body must be application/json or multipart/form-data. {received(kind)}",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be application/json or multipart/form-data. {received(kind)}"
     )
 
 

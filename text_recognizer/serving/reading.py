@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
-from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
+from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
 
-Box = tuple[int, int, int, int]
 Grey = NDArray[np.uint8]
 Layout = Literal["line", "page"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -30,53 +29,23 @@ _PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1
 
 
 @dataclass(frozen=True)
-class ReadLine:
-    """One line or character of a picture.
-
-    Args:
-        box: left, top, right, bottom in pixels of the picture, ends excluded.
-        px: pixels of the picture for one of the prepared line.
-    """
-
-    box: Box
-    prediction: Prediction
-    px: float
-
-    def to_json(self) -> dict[str, Any]:
-        read = self.prediction
-        row: dict[str, Any] = {"text": read.text, "confidence": read.confidence, "box": list(self.box)}
-        row["alternatives"] = [{"text": text, "confidence": value} for text, value in read.alternatives]
-        row["words"] = [self._placed(one) for one in read.words]
-        row["characters"] = [self._placed(one) for one in read.characters]
-        if read.expected_cer is not None:
-            row["expected_cer"] = read.expected_cer
-        return row
-
-    def _placed(self, part: ReadPart) -> dict[str, Any]:
-        left, top, _, bottom = self.box
-        box = [left + round(part.left_px * self.px), top, left + round(part.right_px * self.px), bottom]
-        return {"text": part.text, "confidence": part.confidence, "box": box}
-
-
-@dataclass(frozen=True)
-class ReadPicture:
-    """What is read in a picture; nothing on a blank page.
+class ReadPicture(PageReading):
+    """What is read in a picture; a single line or character has the whole picture for its box.
 
     Args:
         mean_intensity: of the grey picture, 0 to 255.
     """
 
-    lines: tuple[ReadLine, ...]
-    mean_intensity: float
-
-    @property
-    def text(self) -> str:
-        return "\n".join(line.prediction.text for line in self.lines)
+    mean_intensity: float = 0.0
 
     @property
     def confidence(self) -> float:
         """That of the least certain line; 0 where nothing is read."""
         return min((line.prediction.confidence for line in self.lines), default=0.0)
+
+    def lines_json(self) -> list[dict[str, Any]]:
+        """The lines with the places of their words and characters, in pixels of the picture."""
+        return [_line_json(line) for line in self.lines]
 
 
 class ServedModel:
@@ -134,8 +103,10 @@ class ServedModel:
         finally:
             self._users -= 1
             self._close_if_unused()
-        scales = [(box[2] - box[0]) / one.shape[1] for box, one in zip(boxes, prepared, strict=True)]
-        return ReadPicture(tuple(map(ReadLine, boxes, predictions, scales)), float(page.mean()))
+        found = zip(boxes, predictions, prepared, strict=True)
+        lines = tuple(LineOfText(box, prediction, line_px=one.shape[1]) for box, prediction, one in found)
+        height, width = page.shape
+        return ReadPicture(lines, width, height, float(page.mean()))
 
     def retire(self) -> None:
         """Ends its thread once nothing is being read; to be called where `read` is."""
@@ -160,3 +131,20 @@ class ServedModel:
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
         self._metrics.count_batch(self.name, len(prepared))
         return self.predictor.predict_prepared(prepared)
+
+
+def _line_json(line: LineOfText) -> dict[str, Any]:
+    def placed(parts: Sequence[ReadPart]) -> list[dict[str, Any]]:
+        found = line.placed(parts)
+        return [{"text": one.text, "confidence": one.confidence, "box": list(box)} for one, box in found]
+
+    read = line.prediction
+    return {
+        "text": read.text,
+        "confidence": read.confidence,
+        "box": list(line.box),
+        "alternatives": [{"text": text, "confidence": value} for text, value in read.alternatives],
+        "words": placed(read.words),
+        "characters": placed(read.characters),
+        **({} if read.expected_cer is None else {"expected_cer": read.expected_cer}),
+    }

@@ -4,7 +4,7 @@ import pytest
 from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
-from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.tests.page_drawing import drawn_page, paragraph, text_of
 
 

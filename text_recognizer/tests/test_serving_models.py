@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
-from text_recognizer.layout.found_line import FoundLine
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.promoted import ModelStore
 from text_recognizer.serving.app import make_app
