@@ -42,7 +42,7 @@ from training.attempts.peers import meeting
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, is_made, lost_files
-from training.runs.find import find_run, with_weights_found
+from training.runs.find import INITIAL, find_run, with_weights_found
 from training.runs.places import new_run_id
 from training.runs.promotion import promote
 from training.runs.run import Run
@@ -255,12 +255,20 @@ def _request(arguments: argparse.Namespace) -> DeviceRequest:
 def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
     """Refuses what --resume cannot do. What is not given, group and checkpoints included, is as the run has it."""
     theirs = flatten(run.spec.to_json())
+    found = theirs.get(INITIAL)
+
+    def as_then(key: str, value: Any) -> Any:  # which run was the last when it began
+        return found if key == INITIAL and value == "last" and found is not None else value
+
+    overrides = {key: as_then(key, value) for key, value in overrides.items()}
     if arguments.spec is None:
         value = run.spec.to_json()
     else:
         value = without_dotted_keys(read_spec(arguments.spec)[0])
         given = flatten(value)
         value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in given})
+        if INITIAL in given:
+            value = override_json(value, {INITIAL: as_then(INITIAL, given[INITIAL])})
     _refuse_another_spec(run, assemble(spec_from(json.dumps(value), arguments.overrides, overrides)).spec)
 
 

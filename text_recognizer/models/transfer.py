@@ -52,7 +52,7 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
     except (DataError, SpecError) as error:
         return [f"{label}: {error}"]
     theirs, ours = (to_json(network) for network in (bundle.spec.network_args, spec.network_args))
-    differing = sorted(key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key))
+    differing = sorted(key for key in theirs if theirs[key] != ours.get(key))  # later arguments are not in old bundles
     for kind in ("network", "model"):
         if (found := getattr(bundle.spec, kind)) != (wanted := getattr(spec, kind)):
             return [f"{label} is of {kind} '{found}', the spec's is '{wanted}'."]

@@ -14,8 +14,10 @@ class Bidirectional(keras.layers.Bidirectional):  # type: ignore[misc]
     numbers but for the last bits of float32.
     """
 
-    def __init__(self, units: int) -> None:
-        super().__init__(keras.layers.LSTM(units, return_sequences=True))
+    def __init__(self, units: int, l2: float = 0.0) -> None:
+        penalty = keras.regularizers.L2(l2) if l2 else None
+        both = {"kernel_regularizer": penalty, "recurrent_regularizer": penalty}
+        super().__init__(keras.layers.LSTM(units, return_sequences=True, **both))
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
         is_plain = initial_state is None and mask is None and self.compute_dtype == "float32"

@@ -23,12 +23,14 @@ class Crnn(FrameNetwork):
         dropout_amount: share of the units dropped after each LSTM while training.
         momentum: of batch normalisation. At 0.99, runs of a few hundred steps are validated with statistics that lag
             behind and look useless.
+        lstm_l2: weight of the sum of squares of the LSTMs' kernels in the loss; ucloud's crnn_chinese has 0.001.
     """
 
     smallest_height_px = 16
     units: Annotated[int, Ge(1)] = 256
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    lstm_l2: Annotated[float, Ge(0)] = 0.0
 
     def frames(self, width: Any) -> Any:
         return width // 2 // 2
@@ -53,6 +55,6 @@ class Crnn(FrameNetwork):
         x = convolution(x, 512, 2, (2, 1))
         x = columns_as_frames(x)  # (B, T, H/32 512)
         for _ in range(2):
-            x = Bidirectional(self.units)(x)
+            x = Bidirectional(self.units, self.lstm_l2)(x)
             x = keras.layers.Dropout(self.dropout_amount)(x)
         return keras.Model(image, keras.layers.Dense(output_shape[-1], dtype="float32")(x), name="crnn")

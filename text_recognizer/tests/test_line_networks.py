@@ -48,6 +48,15 @@ def test_crnn_has_about_the_parameters_of_the_older_system(classes, millions):
     assert round(model.count_params() / 1e6, 2) == millions
 
 
+def test_the_squares_of_the_lstm_weights_of_crnn_count_in_its_loss():
+    plain, model = (LineModelCtc(lines(32, None, 3), Crnn(units=2, lstm_l2=l2)).keras_model for l2 in (0.0, 0.001))
+    assert not plain.losses
+    kernels = [weight for weight in model.trainable_weights if "lstm" in weight.path and "bias" not in weight.path]
+    assert len(kernels) == 8
+    squares = sum(float(np.square(kernel).sum()) for kernel in kernels)
+    assert float(sum(model.losses)) == pytest.approx(0.001 * squares, rel=1e-5)
+
+
 def test_flor_trains_all_but_the_moving_averages():
     model = LineModelCtc(lines(128, 1024, 98), Flor()).keras_model
     assert sum(int(np.prod(variable.shape)) for variable in model.trainable_variables) == 822_770

@@ -1,7 +1,7 @@
 """Checkpoints: arrays and a JSON state in one file that is whole or not there."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,40 @@ from numpy.typing import NDArray
 
 from text_recognizer.errors import RunError
 from text_recognizer.whole_files import replace_file, sync
+from text_recognizer.wording import received
+from training.files.json_objects import is_number
+from training.runs.checks import is_count
 
 Arrays = Sequence[NDArray[Any]]
 Checkpoint = tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]  # groups of arrays, and the state
+
+
+def _holds(**kinds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether a value is null, or an object with values of these kinds."""
+    return lambda value: (
+        value is None
+        or (isinstance(value, dict) and all(name in value and is_kind(value[name]) for name, is_kind in kinds.items()))
+    )
+
+
+def _is_result(value: Any) -> bool:
+    return value is None or is_number(value)
+
+
+def _is_time(value: Any) -> bool:
+    return is_number(value) and value >= 0
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "digest": lambda value: isinstance(value, str),
+    "ended": lambda value: isinstance(value, str | None),
+    "step": is_count,
+    "seconds_trained": _is_time,
+    "epochs": _holds(done=is_count, first_step=is_count, began_s=_is_time),
+    "best": lambda value: value is not None and _holds(epoch=is_count, value=_is_result)(value),
+    "early_stop": _holds(best=_is_result, waited=is_count),
+    "plateau": _holds(best=_is_result, waited=is_count),
+}
 
 
 def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any]) -> None:
@@ -56,10 +87,13 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
         lacking = sorted(set(needed) - state.keys())
         if lacking:
             raise ValueError(f"its state has no {', '.join(lacking)}")
+        for name, is_kind in _KINDS.items():
+            if name in state and not is_kind(state[name]):
+                raise ValueError(f"its state has an impossible '{name}'. {received(state[name])}")
     except Exception as error:  # NumPy and its readers of zip files let through whatever they meet
         reason = (isinstance(error, OSError) and error.strerror) or error or type(error).__name__
         raise RunError(
-            f"the checkpoint {path} cannot be read: {reason}. "
+            f"the checkpoint {path} cannot be read: {str(reason).rstrip('.')}. "
             f"To train the run again from its start, remove the folder {path.parent}."
         ) from error
     return groups, state

@@ -94,10 +94,17 @@ class Epochs:
         self.state = _state(self.done + 1, step, 0.0 if self._budget_s is None else self.seconds)
 
     def resume(self, seconds: float, state: dict[str, Any] | None, step: int) -> None:
-        """Goes on at a checkpoint; those of before there was a clock have no state of epochs."""
+        """Goes on at a checkpoint; those of before there was a clock have no state of epochs.
+
+        Raises:
+            ValueError: no training comes to such numbers.
+        """
         done = step // self._steps
         self.state = state or _state(done, done * self._steps, 0.0)
         self.seconds = seconds
+        is_begin = self._budget_s is not None or self.first_step == self.done * self._steps
+        if not is_begin or not self.done <= self.first_step <= step <= self.end_step:
+            raise ValueError(f"step {step} is not of epoch {self.done + 1}, which began at step {self.first_step}")
 
     def build_rate(self, schedule: ScheduleRecipe, learning_rate: float) -> "Rate":
         """What an optimizer takes; with `minutes`, it follows the clock unless the schedule counts steps anyway."""

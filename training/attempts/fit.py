@@ -322,7 +322,10 @@ class Training:
         self.ended = None if is_extended else state["ended"]
         if is_extended and self.epochs.rate_follows_length:
             self._display.warned(f"the learning rate goes on as in a training of {self.epochs.length_in_words}")
-        self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
+        try:
+            self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
+        except ValueError as error:
+            raise RunError(f"the checkpoint {path} is damaged: {error}. Start a new run.") from None
         for name, decision in self._decisions.items():
             if decision is not None:
                 decision.state = state[name]

@@ -47,6 +47,12 @@ def test_what_was_written_is_read(tmp_path):
         (npz(state=text("[" * 100_000)), ""),
         (npz(state=text("5")), ""),
         (npz(state=text("{}")), "its state has no step"),
+        (npz(state=text('{"step": -1}')), "its state has an impossible 'step'. Received: -1"),
+        (npz(state=text('{"step": 1e300}')), "an impossible 'step'"),
+        (npz(state=text('{"step": 3, "epochs": {"done": 1, "first_step": "2", "began_s": 0}}')), "impossible 'epochs'"),
+        (npz(state=text('{"step": 3, "best": {"epoch": 10000000000, "value": 1}}')), "an impossible 'best'"),
+        (npz(state=text('{"step": 3, "seconds_trained": NaN}')), "an impossible 'seconds_trained'"),
+        (npz(state=text('{"step": 3, "early_stop": {"best": null}}')), "an impossible 'early_stop'"),
     ],
 )
 def test_what_is_no_checkpoint_is_an_error_in_words_with_what_to_do(content, reason, tmp_path):

@@ -53,6 +53,14 @@ def test_a_checkpoint_of_before_epochs_were_counted_goes_on_in_the_middle_of_one
     assert (epochs.done, epochs.first_step, epochs.end_step, epochs.seconds) == (2, 8, 12, 5)
 
 
+@pytest.mark.parametrize("state", [(2, 0), (1, 4), (2, 4), (0, 9), (10**9, 4 * 10**9)])
+def test_numbers_that_no_training_comes_to_are_refused(state, clock):
+    done, first_step = state
+    epochs = Epochs(TrainArgs(epochs=9, steps_per_epoch=4), 7)
+    with pytest.raises(ValueError, match="step 9 is not of epoch"):
+        epochs.resume(0.0, {"done": done, "first_step": first_step, "began_s": 0.0}, 9)
+
+
 def test_with_minutes_epochs_share_the_time_that_is_left_of_validations(clock):
     epochs = Epochs(TrainArgs(epochs=3, minutes=1), 7)
     ends = []

@@ -90,8 +90,14 @@ def test_the_run_to_begin_with_is_named_by_id_start_of_id_or_last(runs, tmp_path
     for name in (first.id, first.id[:-3], int(first.id[:8]), "last"):
         assert experiment(epochs=1, initial_weights=name) == 0
         assert find_run("last").spec.train_args["initial_weights"] == str(first.folder.resolve())
-        shutil.rmtree(find_run("last").folder)
+        if name != "last":
+            shutil.rmtree(find_run("last").folder)
+    begun_so = find_run("last").id
     assert experiment(epochs=1) == 0
+    again = ["--resume", begun_so, "--nowandb", "--gpu=none"]
+    assert main([*again, "--train_args.initial_weights=last"]) == 0  # what was the last when it began
+    assert main([find_run(begun_so).folder.joinpath("spec.json").as_posix(), *again]) == 0
+    shutil.rmtree(find_run(begun_so).folder)
     assert experiment(epochs=1, initial_weights="20") == 2
     assert "train_args.initial_weights: '20' could be any of 2 runs" in capfd.readouterr().err
 
