@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -116,7 +117,7 @@ class ClusterExecutor(Executor):
                 self._step()
                 self._cluster.keep_up()
                 self._assign()
-                time.sleep(_POLL_S)
+                self._obey(_POLL_S)  # what is submitted need not wait for the next turn
             self._wind_up()
         except BaseException as error:  # noqa: BLE001 - those who wait for a job get it
             self._give_up(error)
@@ -153,12 +154,11 @@ class ClusterExecutor(Executor):
         for member in self._members:
             member.agent.send(message)
 
-    def _obey(self) -> None:
-        try:
+    def _obey(self, timeout_s: float = 0) -> None:
+        with suppress(Empty):
             while True:
-                self._commands.get_nowait()()
-        except Empty:
-            return
+                self._commands.get(timeout=timeout_s)()
+                timeout_s = 0
 
     def _take(self, job: Job, launch: dict[str, Any]) -> None:
         status = read_status(job.run.folder)
