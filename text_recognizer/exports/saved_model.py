@@ -72,11 +72,7 @@ class SavedModelExport(ModelExport):
         return outputs
 
     def _check_reading(self, served: Any, images: Images, logits: Any) -> None:
-        """Pictures in files must be read as their pixels are.
-
-        Raises:
-            DataError: they are not.
-        """
+        """Pictures in files must be read as their pixels are. Raises DataError: they are not."""
         import tensorflow as tf
 
         files = [png_bytes(image) for image in images]

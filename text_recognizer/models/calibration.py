@@ -80,11 +80,7 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: Path) -> "Calibration":
-        """The inverse of `save`.
-
-        Raises:
-            DataError: the file is damaged.
-        """
+        """The inverse of `save`. Raises DataError: the file is damaged."""
         path = folder / CALIBRATION
         try:
             found, problems = check_value(CALIBRATION, cls, parse_json_text(path.read_text(encoding="utf-8")))

@@ -48,11 +48,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, content: bytes, origin: str) -> "Manifest":
-        """The manifest in the content of a promoted.json.
-
-        Raises:
-            DataError: it is of a newer version, or damaged.
-        """
+        """The manifest in the content of a promoted.json. Raises DataError: it is of a newer version, or damaged."""
         try:
             value = parse_json_text(content.decode())
             if value["format"] > FORMAT:

@@ -72,11 +72,7 @@ class Place:
 
 
 class ObjectStore(Place):
-    """Promoted models at an address.
-
-    Raises:
-        SpecError: it is no such address.
-    """
+    """Promoted models at an address. Raises SpecError: it is no such address."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address, "models are pushed to and pulled from")

@@ -87,11 +87,7 @@ class ModelStore:
         return [self._version(name, number) for number in numbers]
 
     def current(self, name: str) -> Version:
-        """The version that a name stands for.
-
-        Raises:
-            DataError: there is no such name, or its records are damaged.
-        """
+        """The version that a name stands for. Raises DataError: there is no such name, or its records are damaged."""
         path = self._names / name / CURRENT
         if not _NAME.fullmatch(name) or not path.exists():
             raise DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
@@ -101,11 +97,7 @@ class ModelStore:
         return self.version(name, int(text))
 
     def version(self, name: str, number: int) -> Version:
-        """One version of a name.
-
-        Raises:
-            DataError: there is none, or its record is damaged.
-        """
+        """One version of a name. Raises DataError: there is none, or its record is damaged."""
         if not (self._names / name / f"{number}.json").exists():
             known = ", ".join(str(one.number) for one in self.versions(name))
             raise DataError(f"the model '{name}' has no version {number}. It has: {known or 'none'}.")
@@ -242,11 +234,7 @@ class ModelStore:
 
 
 def check_name(name: str) -> None:
-    """Whether a model can have a name.
-
-    Raises:
-        SpecError: it cannot.
-    """
+    """Whether a model can have a name. Raises SpecError: it cannot."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise SpecError(
             f"a model's name must have at most 128 letters, digits, '_', '-', '+' and '.', and begin with a letter or "

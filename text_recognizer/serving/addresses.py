@@ -34,11 +34,7 @@ class WebAddress:
 
     @classmethod
     def parse(cls, url: str) -> "WebAddress":
-        """Takes an address apart.
-
-        Raises:
-            RefusedError: it cannot be read, or is none of http or https.
-        """
+        """Takes an address apart. Raises RefusedError: it cannot be read, or is none of http or https."""
         if len(url) > LONGEST_URL:
             raise _unfit(f"has {len(url):,} characters, at most {LONGEST_URL:,} are read")
         if any(character < " " or character in "\\\x7f" for character in url):

@@ -38,11 +38,7 @@ class Metrics:
             self._images[model] += images
 
     def text(self, in_flight: int) -> str:
-        """The page that Prometheus reads.
-
-        Args:
-            in_flight: predictions that are being worked on.
-        """
+        """The page that Prometheus reads; `in_flight` predictions are being worked on."""
         with self._lock:
             return "".join(f"{line}\n" for line in self._lines(in_flight))
 

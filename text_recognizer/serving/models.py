@@ -51,11 +51,7 @@ class Shelf:
         self.problems: list[str] = []
 
     def get(self, name: str | None, version: str | None = None) -> ServedModel:
-        """A model by its name.
-
-        Raises:
-            RefusedError: there is none, with what there is.
-        """
+        """A model by its name. Raises RefusedError: there is none, with what there is."""
         found = next(iter(self.models.values())) if name is None else self.models.get(name)
         if found is None or version not in (None, found.version):
             wanted = f"'{name}'" + (f" of version '{version}'" if version else "")

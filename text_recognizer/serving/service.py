@@ -15,11 +15,7 @@ from text_recognizer.serving.refusals import RefusedError
 
 @dataclass
 class Places:
-    """A bound on what is worked on at once.
-
-    Args:
-        noun: of what takes a place, in the plural.
-    """
+    """A bound on what is worked on at once; `noun` names what takes a place, in the plural."""
 
     most: int
     noun: str
@@ -27,11 +23,7 @@ class Places:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Takes a place while it is held.
-
-        Raises:
-            RefusedError: all are taken.
-        """
+        """Takes a place while it is held. Raises RefusedError: all are taken."""
         if self.taken >= self.most:
             message = f"{self.most} {self.noun} are being worked on, which is the most. Try again in a second."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
