@@ -119,9 +119,3 @@ class PromotedShelf(Shelf):
             return old
         self._store.manifest(version)
         return self._make(name, str(version.number), Bundle.read(version.folder))
-
-
-def name_of_bundle(folder: Path) -> str:
-    """The name of its folder, or of the run that it lies in."""
-    resolved = folder.resolve()
-    return resolved.parent.name if resolved.name == "model" else resolved.name

@@ -83,9 +83,8 @@ def _shelf(arguments: argparse.Namespace, make: "Maker") -> "Shelf":
 
 
 def _name_of(asked: str | None, bundle: "Bundle") -> str:
-    from text_recognizer.serving.models import name_of_bundle
-
     promoted = None if asked is None else ModelStore().find(asked)
     if promoted is not None and promoted.folder == bundle.folder:
         return promoted.name
-    return name_of_bundle(bundle.folder)
+    folder = bundle.folder.resolve()
+    return folder.parent.name if folder.name == "model" else folder.name  # "model" lies in a run
