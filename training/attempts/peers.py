@@ -20,9 +20,10 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from training.attempts.cluster import Cluster
 from training.runs.environment import DECISIVE_PACKAGES, code_version, package_versions
+from training.terminal.command_line import say
 
 PATIENCE_S = 600.0
-_ANSWER_S = 10.0  # for a line of somebody who has connected
+_ANSWER_S = 10.0  # for the first line of a connection
 _RETRY_S = 0.2
 _LONGEST_LINE = 1 << 16
 _UNAVAILABLE = 14
@@ -73,7 +74,7 @@ class Peers:
         return message.get(key)
 
     def check(self) -> None:
-        """Checks that nobody was lost.
+        """Checks that no process was lost.
 
         Raises:
             PeerLostError: a process has ended before its time.
@@ -128,6 +129,9 @@ def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[
         return
     cluster = cluster or Cluster.from_environ()
     facts = _facts(experiment, cluster)
+    others = range(1, len(cluster.addresses)) if cluster.rank == 0 else [0]
+    if others:
+        say(f"waiting for {', '.join(map(cluster.name, others))}")
     peers = Peers(cluster, _await_others(cluster, facts) if cluster.rank == 0 else {0: _join_chief(cluster, facts)})
     try:
         yield peers
@@ -205,7 +209,8 @@ def _listening(cluster: Cluster) -> socket.socket:
             return socket.create_server(("", address[1]))
     except OSError as error:
         raise RunError(
-            f"this is process 0 of TF_CONFIG, but cannot listen on {cluster.addresses[0]}: {error.strerror or error}."
+            f"this is process 0 of TF_CONFIG, but cannot listen on {cluster.addresses[0]}: "
+            f"{(error.strerror or str(error)).partition(' (while')[0]}. Give an address of this host, with a free port."
         ) from None
 
 
