@@ -7,3 +7,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 run_experiment training/experiments/line_reader_start.json --id line-reader-start "$@"
 run_experiment training/experiments/shipped_line_reader.json --id line-reader --train_args.initial_weights=line-reader-start "$@"
 text-recognizer promote line-reader --as line-reader
+# What ships is a copy of the promoted bundle at half its size: python tasks/pack_bundle.py FOLDER
