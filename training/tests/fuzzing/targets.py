@@ -395,7 +395,8 @@ def _agent_tools(folder: Path) -> None:
 def _arguments(folder: Path) -> None:
     """The command lines of what only looks, and of a run and a sweep until they would begin."""
     command, *words = os.fsdecode((folder / "arguments").read_bytes().replace(b"\0", b"")).split("\n")
-    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):  # --help
+    nothing = patch.object(sys, "stdin", io.StringIO())  # which "-" reads
+    with nothing, contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):  # --help
         if command == "run_sweep":
             checked_plan(options_parser("run_sweep").parse_args(words)).check()
         elif command == "run_experiment":
