@@ -67,7 +67,7 @@ def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(sl
     here.finish()
     options = ("--executor=slurm", "--nodes=2", "--slurm=comment=test", "--retries=0")
     driver = Driver(tmp_path / "there", *options)
-    wait_until(lambda: driver.ends() >= 1)
+    wait_until(lambda: driver.ends() >= 1 and len(running_jobs()) == 2)
     driver.kill()
     killed, warned = running_jobs()
     commanded("scancel", "--signal=KILL", "--batch", killed)  # the agent alone; its zygote and runs notice
