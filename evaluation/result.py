@@ -57,7 +57,7 @@ class Evaluation:
         }
 
     def headline(self) -> str:
-        """The main metric in words, with its interval."""
+        """The main metric as text, with its interval."""
         name = self.headline_metric
         text = f"{self.split} {name.replace('_', ' ')} {self.metrics[name]:.4f}"
         if name in self.intervals:

@@ -28,7 +28,7 @@ class Argument:
 
     Args:
         annotation: its type with ranges; typing.Any where the signature says nothing.
-        make_default: makes the default value anew each time, or returns REQUIRED.
+        make_default: makes a new default value each time, or returns REQUIRED.
     """
 
     name: str
@@ -140,7 +140,7 @@ def json_schema_of(target: Callable[..., Any], apart_from: Collection[str] = ())
 
 
 def describe_annotation(annotation: Any) -> str:
-    """An annotation in words, for listings: "int >= 1", "'a' or 'b'", "float or null"."""
+    """An annotation as text, for listings: "int >= 1", "'a' or 'b'", "float or null"."""
     adapter = _adapter(annotation)
     return _describe_schema(_inlined(adapter.json_schema())) if adapter is not None else "any"
 

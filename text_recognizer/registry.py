@@ -114,7 +114,7 @@ def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., An
     Args:
         kind: one of BUILT_IN's keys.
         name: a registered name, or "package.module:Name" for a class that is importable from here.
-        origin: the bundle or run folder that gave the name, in words; None when the user did.
+        origin: the bundle or run folder that gave the name, as text; None when the user did.
     Raises:
         SpecError: no such name; its module cannot be imported, with the reason; it is of another kind; or it would run
             code that came from elsewhere.

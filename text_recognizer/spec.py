@@ -35,7 +35,7 @@ class ExperimentSpec:
         train_args: see text_recognizer.train_args.TrainArgs.
         experiment_group: a label that runs are filed under.
         seed: of initial weights, order of the data, dropout and augmentation.
-        origin: the bundle or run folder that it was read from, in words; None for the user's own. Not part of it.
+        origin: the bundle or run folder that it was read from, as text; None for the user's own. Not part of it.
     """
 
     dataset: str
@@ -156,7 +156,7 @@ def read_spec(text: str) -> tuple[dict[str, Any], str]:
     """The JSON object of a spec given as inline JSON, a file, or "-" for standard input.
 
     Returns:
-        the object, and where it came from in words.
+        the object, and a description of where it came from.
     Raises:
         SpecError: no such file, or JSON that does not parse (with line and column).
     """

@@ -1,4 +1,4 @@
-"""The reader of lines that comes along: it reads what it was never shown, and says what it was made of."""
+"""The included line reader: it reads what it was never shown, and says what it was made of."""
 
 import json
 

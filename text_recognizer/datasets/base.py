@@ -131,7 +131,7 @@ class Dataset(ABC):
         """Whether `prepare` has nothing left to do; looks at the disk only."""
 
     def outlook(self) -> str | None:
-        """What `prepare` would convert, in words; None where that is not known at once."""
+        """What `prepare` would convert, as text; None where that is not known at once."""
         return None
 
     @abstractmethod

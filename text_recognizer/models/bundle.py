@@ -269,7 +269,7 @@ def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
 
 
 def usual_name(spec: ExperimentSpec) -> str:
-    """The name of a model that nobody gave one: one a model, dataset and network."""
+    """The default name of a model: from its model, dataset and network."""
     return "_".join(name.rpartition(":")[2] for name in (spec.model, spec.dataset, spec.network))
 
 

@@ -69,7 +69,7 @@ class LineDetectorModel(Model):
         pairs = list(zip(self.boxes(scored.outputs), _annotated(scored), strict=True))
         found, there = (np.array([len(pair[side]) for pair in pairs]) for side in (0, 1))
         matched = np.array([matched_boxes(*pair) for pair in pairs])
-        whole = ~_partly_annotated(scored)  # of the others, nobody knows what else is right
+        whole = ~_partly_annotated(scored)  # of the others, it is not known what else is right
         return {
             "line_f1": (2 * matched * whole, (found + there) * whole),
             "pixel_accuracy": (right, np.full(len(labels), labels[0].size)),

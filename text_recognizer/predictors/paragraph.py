@@ -80,7 +80,7 @@ class ParagraphTextRecognizer:
     Args:
         detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
             them without training.
-        reader: likewise, or a predictor; reads them. By default the reader that comes along.
+        reader: likewise, or a predictor; reads them. By default the included reader.
         alternatives: readings to list for a line; see LinePredictor.
     Raises:
         DataError: a bundle is missing, or does something else.

@@ -93,7 +93,7 @@ class ModelStore:
             raise DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
         text = path.read_bytes()[:10].strip()
         if not text.isdigit():
-            raise DataError(f"{path} is damaged. Set it anew: text-recognizer models rollback {name} --to VERSION")
+            raise DataError(f"{path} is damaged. Set it again: text-recognizer models rollback {name} --to VERSION")
         return self.version(name, int(text))
 
     def version(self, name: str, number: int) -> Version:

@@ -174,7 +174,7 @@ def test_a_manifest_of_more_than_a_disk_should_hold_is_refused():
 def test_damaged_records_are_sentences_with_a_remedy(store, bundle):
     store.add("digits", bundle, {})
     (store.folder / "names" / "digits" / "current").write_text("new")
-    with pytest.raises(DataError, match=r"current is damaged. Set it anew: .*rollback digits --to VERSION"):
+    with pytest.raises(DataError, match=r"current is damaged. Set it again: .*rollback digits --to VERSION"):
         find_bundle("digits")
     (store.folder / "names" / "digits" / "1.json").write_text("{}")
     with pytest.raises(DataError, match=r"1.json is damaged: KeyError.*Remove it, and promote again"):

@@ -196,7 +196,7 @@ def runs(
     Args:
         filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
         sort: a metric or a key of the spec; "-COLUMN" for descending.
-        limit: at most so many.
+        limit: at most this many.
         columns: of the printed table.
     Raises:
         SpecError: a filter that cannot be read, or a column that no run has.

@@ -100,7 +100,7 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
         path = run.folder / "environment.json"
         raise RunError(
             f"{path} does not say which data the run has: 'dataset_fingerprint' is missing. If the data is still the "
-            f"same, remove the file and resume the run: it is made anew. Otherwise start a new run."
+            f"same, remove the file and resume the run: it is rebuilt. Otherwise start a new run."
         )
     if fingerprint != recorded["dataset_fingerprint"]:
         raise RunError(

@@ -22,15 +22,15 @@ EXAMPLES = """examples:
   text-recognizer sweeps list
   text-recognizer sweeps show sweep_digits
   text-recognizer sweeps explain sweep_digits --trial 3
-  text-recognizer sweeps pause sweep_digits      (no new trials; those at work go on)
+  text-recognizer sweeps pause sweep_digits      (no new trials; running ones go on)
   text-recognizer sweeps export sweep_digits digits.db     then: optuna-dashboard sqlite:///digits.db
 """
 
 _WISHES: dict[str, tuple[Wish, str]] = {
-    "pause": ("pause", "start no new trials until it is resumed; those at work go on"),
+    "pause": ("pause", "start no new trials until it is resumed; running ones go on"),
     "resume": ("run", "go on after pause or stop; run_sweep must be running, or be started again"),
-    "stop": ("stop", "start no new trials, let those at work finish, and end"),
-    "cancel": ("cancel", "kill the trials at work, and end"),
+    "stop": ("stop", "start no new trials, let running ones finish, and end"),
+    "cancel": ("cancel", "kill the running trials, and end"),
 }
 
 

@@ -11,7 +11,7 @@ _COMMANDS = {
     "sweeps": ("Sweeps", "look at sweeps and control them: list, show, explain, pause, resume, stop, cancel, export"),
     "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
     "mcp": ("Mcp", "tools for agents over the Model Context Protocol, within a budget"),
-    "watch": ("Watch", "running runs and devices in the terminal, live"),
+    "watch": ("Watch", "active runs and devices in the terminal, live"),
     "sync": ("Sync", "send offline runs and sweeps to W&B"),
     "predict": ("Predict", "read characters, lines or pages in images"),
     "serve": ("Serve", "serve predictions over HTTP, with a page in the browser"),

@@ -27,7 +27,7 @@ _REPORTED = ("val_character_error_rate", "val_accuracy", "val_loss", "loss")
 
 
 class Watch(Command):
-    """Runs at work and devices in the terminal, live."""
+    """Active runs and devices in the terminal, live."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
-    """Runs at work, the newest first, then those that ended last."""
+    """Active runs, the newest first, then those that ended last."""
     at_work = [row for row in rows if row.state in ("created", "running")]
     others = [row for row in rows if row.state not in ("created", "running")]
     others.sort(key=lambda row: row.times.get("ended", row.times.get("created", 0.0)), reverse=True)

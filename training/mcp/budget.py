@@ -22,7 +22,7 @@ class Started:
 
     Args:
         place: its folder, which is there once it has its data and its devices.
-        runs, minutes: at most so many.
+        runs, minutes: the most it may use.
         output: what it prints.
     """
 

@@ -181,7 +181,7 @@ class Tools:
         """Starts a sweep and returns at once with its name; ask show_sweep how it goes.
 
         sweep: the content of a W&B sweep file (method, metric, parameters by dotted key like "train_args.batch_size",
-        early_terminate), or {"experiments": [spec, …]}. name: a new one. runs and minutes: at most so many in all,
+        early_terminate), or {"experiments": [spec, …]}. name: a new one. runs and minutes: the most in all,
         counted against the budget. jobs: trials at once.
         """
         from training.api.experiments import written

@@ -90,7 +90,7 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def lost_files(folder: Path, hashes: bool = False) -> list[str]:
-    """Files that a finished run has lost, in words: missing, or not as they were written.
+    """Files that a finished run has lost, as text: missing, or not as they were written.
 
     Of a run by an earlier version, which recorded nothing, only what a power cut emptied.
 

@@ -48,7 +48,7 @@ class Status:
 
     Args:
         times: seconds since 1970: "created", and "started" and "ended" when known.
-        error: why it failed or was stopped, in words.
+        error: why it failed or was stopped, as text.
         summary: the metrics to compare runs by.
         cause: the reason as data; None where there is none, or an earlier version wrote the status.
     """
@@ -237,7 +237,7 @@ class Run:
         return list(map(as_reported, read_journal(self.folder / "metrics.jsonl", report_fault)))
 
     def damage(self) -> str | None:
-        """Which reports cannot be read, in words."""
+        """Which reports cannot be read, as text."""
         damage = examine(self.folder / "metrics.jsonl", report_fault).damage
         return damage and f"metrics.jsonl: {damage}"
 

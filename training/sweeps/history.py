@@ -60,7 +60,7 @@ class History:
         return best if best is not None and self.value(best) is not None else None
 
     def ranked(self) -> list[Trial]:
-        """Finished trials by value, then stopped ones, those at work, and failed ones."""
+        """Finished trials by value, then stopped ones, running ones, and failed ones."""
         return sorted(self.trials.values(), key=lambda trial: (STATES.index(trial.state), *self.by_value(trial)))
 
     def by_value(self, trial: Trial) -> tuple[Any, ...]:

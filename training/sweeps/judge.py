@@ -1,4 +1,4 @@
-"""Judge: early termination of the runs at work, each decision of which is written down before it is carried out."""
+"""Judge: early termination of active runs, each decision of which is written down before it is carried out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

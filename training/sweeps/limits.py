@@ -19,7 +19,7 @@ class RetryPolicy:
     Args:
         retries: after a crash or a time-out; half as often, at least once if at all, after running out of memory.
         most_attempts: besides the retries, whatever the failure: one that takes its machine down must not go on.
-        first_failures: the sweep ends when so many trials failed and none finished.
+        first_failures: the sweep ends when this many trials failed and none finished.
     """
 
     retries: int = 1
@@ -44,7 +44,7 @@ class Limits:
     """What may change between two starts of a sweep.
 
     Args:
-        run_cap: at most so many trials in all.
+        run_cap: maximum number of trials.
         trial_timeout_s: an attempt at a run may take so long.
         retry_failed: start runs again that failed for good before.
         stopping_rule: another one than that of the file, by name with its arguments.

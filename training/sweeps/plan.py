@@ -15,7 +15,7 @@ from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_finite, is_int
 
-# Up to so many points of a grid every one is checked; of more, every corner of the space and a thousand others.
+# Up to this many points of a grid are all checked; of more, every corner of the space and a thousand others.
 MOST_CHECKED = 10_000
 # Of a YAML: what may change between two starts of one sweep.
 _NOT_IDENTITY = ("run_cap", "description")

@@ -1,4 +1,4 @@
-"""What all command lines share: errors in words, exit codes, overrides of a spec."""
+"""What all command lines share: error messages, exit codes, overrides of a spec."""
 
 import errno
 import io

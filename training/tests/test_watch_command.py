@@ -1,4 +1,4 @@
-"""text-recognizer watch shows runs at work and devices; every command that prints a table prints JSON too."""
+"""text-recognizer watch shows active runs and devices; every command that prints a table prints JSON too."""
 
 import argparse
 import json

@@ -161,7 +161,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mirror one run folder to a tracker.")
     parser.add_argument("run", type=Path)
     parser.add_argument("--track", required=True, metavar="NAME[:ARGS]")
-    parser.add_argument("--deadline", type=int, metavar="S", help="end after so many seconds, done or not")
+    parser.add_argument("--deadline", type=int, metavar="S", help="end after this many seconds, done or not")
     arguments = parser.parse_args()
     run = Run.open(arguments.run)
     choice = NamedPart.parse("tracker", arguments.track)

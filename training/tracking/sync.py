@@ -23,7 +23,7 @@ class Sent:
 
     Args:
         outcome: "refused" where the reason holds for all runs; "damaged" where the folder cannot be read.
-        why: in words; where the run is to be seen, when it was sent.
+        why: as text; the run's address, once it was sent.
     """
 
     run: Run

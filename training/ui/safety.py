@@ -80,7 +80,7 @@ class Guard:
             not self.is_local and name in (self.host, socket.gethostname(), socket.getfqdn())
         ):
             return True
-        return not self.is_local and _is_address(name)  # nobody can bend an address
+        return not self.is_local and _is_address(name)  # an address cannot be redirected
 
 
 def _is_address(name: str) -> bool:

@@ -174,6 +174,6 @@ class SweepFeed:
 
 
 def _link_out(folder: Path, root: Path) -> str | None:
-    """Why the files of a sweep are not read, in words."""
+    """Why the files of a sweep are not read, as text."""
     out = next((name for name in _READ if leads_out(folder / name, root)), None)
     return None if out is None else f"{folder / out} is a link that leads out of {root}."

@@ -77,5 +77,5 @@ def _normal(count: int, random: np.random.Generator) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _normal_bank() -> NDArray[np.float32]:
-    """Drawn once: drawing them anew for every line takes longer than the rest."""
+    """Drawn once: drawing them again for every line takes longer than the rest."""
     return np.random.default_rng(20_181_101).standard_normal(_BANK_SIZE + _LONGEST_RUN, dtype=np.float32)

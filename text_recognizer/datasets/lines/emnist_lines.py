@@ -41,7 +41,7 @@ class EmnistLinesDataset(LineDataset):
 
     Args:
         max_length: the most characters of a sentence; pictures are 28 times as wide.
-        min_overlap, max_overlap: share of its width by which a glyph reaches into the one before, drawn anew for every
+        min_overlap, max_overlap: share of its width by which a glyph reaches into the one before, drawn for every
             line.
         num_train, num_test, num_validation: lines of each split.
         source, orientation: the glyphs; see datasets.characters.emnist.EmnistDataset.
@@ -173,7 +173,7 @@ class _GlyphCase:
         self._split = charset.split
 
     def of(self, text: str, random: np.random.Generator) -> NDArray[np.uint8]:
-        """(characters, 28, 28) a glyph for each character, drawn anew."""
+        """(characters, 28, 28) a new glyph for each character."""
         rows = np.array([self._rows[character] for character in self._split(text)])
         chosen = self._members[self._first[rows] + random.integers(self._counts[rows])]
         glyphs = np.empty((len(chosen), SIDE, SIDE), np.uint8)

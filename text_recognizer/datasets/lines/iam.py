@@ -187,7 +187,7 @@ class IamDataset(LineDataset):
     @property
     def split_key(self) -> dict[str, Any]:
         lists = [path for paths in self.files.split_lists(self.iam_split).values() for path in paths]
-        # Splits that were stored before writers were required are made anew.
+        # Splits that were stored before writers were required are rebuilt.
         writers = {"writers": "required"} if self.iam_split == "writers" else {}
         return {"split": self.iam_split, "lists": state_of_files(lists), **writers}
 

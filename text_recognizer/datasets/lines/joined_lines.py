@@ -29,7 +29,7 @@ class JoinedPart:
     Args:
         dataset, dataset_args: as in a spec; the name of a registered dataset.
         train_only: all its lines are trained with, those of its validation and test split too.
-        train_lines: at most so many of them are trained with, chosen at random: 16 are among 64. null is all.
+        train_lines: at most this many of them are used for training, chosen at random: 16 are among 64. null is all.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, not a field

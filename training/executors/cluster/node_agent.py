@@ -112,7 +112,7 @@ class NodeAgent:
             self._report({"ended": number, "how": asdict(Ended(None, f"not started: {error}"))})
 
     def _leave(self, why: str, kill: bool = False) -> None:
-        """Starts no more runs and ends those at work, by default at a checkpoint if they reach one in time."""
+        """Starts no more runs and ends running ones, by default at a checkpoint if they reach one in time."""
         self._why_left = self._why_left or why
         if kill:
             self._executor.kill()

@@ -50,7 +50,7 @@ class SweepConfig:
 
     Args:
         space: the section `parameters`.
-        run_cap: at most so many runs; None for no limit.
+        run_cap: maximum number of runs; None for no limit.
         command: how W&B's agent starts a run, with macros; None for its default.
         warnings: what is allowed but probably not meant, one sentence each.
     """

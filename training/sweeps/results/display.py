@@ -17,7 +17,7 @@ QUIET_S = 30.0
 
 
 class SweepDisplay:
-    """Follows one sweep. Events are printed; on a terminal a table of the runs at work stays below them."""
+    """Follows one sweep. Events are printed; on a terminal a table of active runs stays below them."""
 
     def __init__(self) -> None:
         self._live: Any = None

@@ -36,7 +36,7 @@ FEW_NUMBERS = 64
 class BayesSearch(RandomSearch):
     """Optuna's samplers, or CMA-ES, over W&B's space.
 
-    An Optuna study is built anew from the trials so far for each suggestion.
+    An Optuna study is rebuilt from the trials so far for each suggestion.
     Trials that failed count as the metric's `impute` says; those still running keep others away (a constant liar).
     """
 

@@ -14,10 +14,10 @@ Told = tuple[tuple[float, ...], float]
 class Evolution:
     """Suggests points of the unit cube. Told the same trials it suggests the same, also after a restart.
 
-    Optuna's own sampler keeps the strategy's state in a study; a study that is made anew from its trials loses it.
+    Optuna's own sampler keeps the strategy's state in a study; a study that is rebuilt from its trials loses it.
 
     Args:
-        startup: so many trials come before the first generation; the best of them is its mean.
+        startup: number of trials before the first generation; the best of them is its mean.
     Source: Hansen (2016), "The CMA Evolution Strategy: A Tutorial", as implemented by the package cmaes.
     """
 

@@ -215,7 +215,7 @@ class _Slot:
         self._lease, self.over = None, True
 
     def runs(self) -> Iterator[int]:
-        """Processes of runs at work that this agent started."""
+        """Processes of active runs that this agent started."""
         if self.process is None:
             return
         for lock in self._folder.glob("*/run.lock"):

@@ -72,7 +72,7 @@ def registered(folder: SweepFolder) -> SweepLink | None:
 def steer(link: SweepLink, wish: Wish) -> None:
     """Tells W&B, and with it all agents wherever they are, what was asked of a sweep.
 
-    Paused or stopped, it gives out no more runs, and those at work go on; cancelled, agents kill theirs.
+    Paused or stopped, it gives out no more runs, and running ones go on; cancelled, agents kill theirs.
 
     Raises:
         RunError: W&B cannot be reached, or the sweep is over there.

@@ -42,7 +42,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
     """Registers the sweep, unless it is, and serves it until W&B has no more trials; the exit code.
 
     Args:
-        jobs: so many agents; None for one a device.
+        jobs: number of agents; None for one per device.
     Raises:
         RunError: W&B refuses the sweep.
     """
