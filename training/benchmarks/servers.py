@@ -52,7 +52,9 @@ def _serving(*arguments: str) -> Iterator[tuple[int, str]]:
         try:
             assert process.stdout is not None
             addresses = (re.search(r"http://[\d.]+:\d+", line) for line in process.stdout)
-            yield process.pid, next(found[0] for found in addresses if found)
+            address = next(found[0] for found in addresses if found)
+            threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop the server
+            yield process.pid, address
         finally:
             process.kill()
 
