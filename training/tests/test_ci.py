@@ -162,3 +162,13 @@ def test_pins_name_no_host_and_no_local_path():
         assert "://" not in line
         assert " @ " not in line
         assert "==" in line
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no repository to list")
+def test_nothing_stands_at_the_top_that_does_not_belong_there():
+    rooms = ".ci .circleci docs evaluation metadata tasks text_recognizer training"
+    files = (
+        ".dockerignore .gitignore CHANGELOG.md CONTRIBUTING.md Dockerfile LICENSE README.md constraints.txt mkdocs.yml"
+    )
+    kept = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert {path.partition("/")[0] for path in kept.splitlines()} == {*rooms.split(), *files.split(), "pyproject.toml"}
