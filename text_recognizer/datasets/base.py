@@ -148,6 +148,11 @@ class Dataset(ABC):
     def store_path(self) -> str:
         """The folder that holds the converted data, for people and trackers."""
 
+    @property
+    def store_paths(self) -> tuple[str, ...]:
+        """The folders that hold it, where there are several."""
+        return (self.store_path,)
+
     def sizes(self) -> dict[SplitName, int]:
         """Samples of each split. Needs `prepare` first."""
         return {name: len(self.split(name)) for name in SPLIT_NAMES}

@@ -309,7 +309,7 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
             def stop_later():
                 return Stop("stopped", "for the test", 3, Cause.ASKED) if next(steps) == 5 else stop_asked()
 
-            original(self, *others, stop_later, peers)
+            original(self, *[*others, stop_later, peers])
 
         patch.setattr(fit.Training, "__init__", stopping)
         halted = run(spec, code=3)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset, JoinedPart
 from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
@@ -21,6 +22,7 @@ from training.tracking.base import Facts, Tracker
 from training.tracking.choice import chosen_trackers, wandb_mode_of
 from training.tracking.mirror import mirror, mirror_command, read_state
 from training.tracking.wandb.mode import wandb_mode
+from training.tracking.wandb.tracker import refer_to
 
 PLUGIN = Path(__file__).with_name("plugin")
 SPEC = {
@@ -127,6 +129,23 @@ def test_dataset_model_and_sample_predictions_are_artifacts(tracked):
     assert content["columns"] == ["image", "position", "label", "predicted", "confidence", "loss", "rank_of_label"]
     assert len(content["data"]) == 32
     assert len(list(run.folder.glob("wandb/data/artifacts/staging/*"))) > 20
+
+
+def test_a_dataset_joined_from_several_is_referred_to_by_all_its_folders(tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    parts = [
+        JoinedPart("RenderedLinesDataset", {"num_texts": 30, "height": 20, "noise": [], "seed": seed})
+        for seed in (1, 2)
+    ]
+    dataset = JoinedLinesDataset(tuple(parts))
+    dataset.prepare()
+    artifact = wandb.Artifact("lines", type="dataset")
+    refer_to(artifact, dataset)
+    folders = {Path(entry).parts[0] for entry in artifact.manifest.entries}
+    assert folders == {Path(path).name for path in dataset.store_paths}
+    assert len(folders) == 2
 
 
 def test_a_resumed_run_has_the_same_id_and_no_step_twice(tmp_path, digits_prepared):

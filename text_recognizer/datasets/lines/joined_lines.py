@@ -118,7 +118,11 @@ class JoinedLinesDataset(Dataset):
 
     @property
     def store_path(self) -> str:
-        return ", ".join(dataset.store_path for dataset in self.joined)
+        return ", ".join(self.store_paths)
+
+    @property
+    def store_paths(self) -> tuple[str, ...]:
+        return tuple(path for dataset in self.joined for path in dataset.store_paths)
 
 
 class JoinedLineSplit(LineSplit):

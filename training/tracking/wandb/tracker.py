@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from text_recognizer.datasets.base import Dataset
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.metric import Metric
@@ -16,6 +17,9 @@ from training.runs.run import Run
 from training.runs.sent import note_sent, read_sent
 from training.tracking.base import Facts, Tracker
 from training.tracking.wandb.sweep_link import SweepLink, merged, swept_values
+
+if TYPE_CHECKING:
+    import wandb
 
 DEFAULT_PROJECT = "text-recognizer"
 # Of environment.json; W&B lists the packages itself, in requirements.txt.
@@ -173,8 +177,7 @@ class WandbTracker(Tracker):
             metadata={"fingerprint": environment["dataset_fingerprint"], "sizes": dataset.sizes()}
             | {"dataset_args": spec.dataset_args},
         )
-        # A reference: the files stay where they are, nothing of them is uploaded.
-        artifact.add_reference(Path(dataset.store_path).resolve().as_uri(), checksum=False)
+        refer_to(artifact, dataset)
         # use_artifact waits for the server, and refuses offline; this is the record it writes.
         self._wandb._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
@@ -189,3 +192,10 @@ def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
     except (OSError, ValueError, SpecError):
         return {}
     return config if isinstance(config, Mapping) else {}
+
+
+def refer_to(artifact: "wandb.Artifact", dataset: Dataset) -> None:
+    """Adds a dataset's folders as references: the files stay where they are, nothing of them is uploaded."""
+    for path in map(Path, paths := dataset.store_paths):
+        name = path.name if len(paths) > 1 else None  # files of several folders have the same names
+        artifact.add_reference(path.resolve().as_uri(), name=name, checksum=False)
