@@ -4,11 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,7 @@ from training.executors.cluster.messages import (
     setting_to_json,
     versions,
 )
+from training.executors.cluster.node_agent import NodeAgent
 from training.executors.cluster.pool import ClusterExecutor
 from training.executors.cluster.slurm import Slurm, SlurmCluster, Task
 from training.runs.causes import Cause
@@ -429,3 +432,18 @@ def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path
     clock[0] = 40.0
     with pytest.raises(RunError, match="the agent on the node n1 ended before it was ready: it printed nothing"):
         cluster.keep_up()
+
+
+def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    run = new_run()
+    agent: Any = object.__new__(NodeAgent)
+    reports: list[Message] = []
+
+    def start(_run, **_launch):
+        agent._closing = threading.current_thread()  # as the signal's handler does
+        raise RunError("cannot be executed: the executor was closed.")
+
+    agent._closing, agent._report, agent._executor = None, reports.append, SimpleNamespace(start=start)
+    agent._start(1, {"folder": str(run.folder), "launch": {}})
+    assert ended_from_json(reports[0]["how"]).cause is Cause.PREEMPTED

@@ -109,7 +109,9 @@ class NodeAgent:
             run = Run.open(Path(message["folder"]))
             self._jobs[number] = self._executor.start(run, **message["launch"])
         except (TextRecognizerError, OSError) as error:
-            self._report({"ended": number, "how": asdict(Ended(None, f"not started: {error}"))})
+            # A signal may have closed the executor since it was looked at above.
+            how = _NOT_STARTED if self._closing is not None else Ended(None, f"not started: {error}")
+            self._report({"ended": number, "how": asdict(how)})
 
     def _leave(self, why: str, kill: bool = False) -> None:
         """Starts no more runs and ends running ones, by default at a checkpoint if they reach one in time."""
