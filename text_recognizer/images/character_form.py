@@ -101,9 +101,10 @@ def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "a
     ):
         picture = np.invert(picture)
         background = PAPER - background
-    # Off-white paper becomes white: what is left is ink.
-    ink = np.clip(background - picture.astype(np.float32), 0, None) * (PAPER / max(background, 1.0))
-    if not ink.any():
+    # Off-white paper becomes white: what is left is ink. For each grey level, as a picture may be huge.
+    ink = np.clip(background - np.arange(256, dtype=np.float32), 0, None) * (PAPER / max(background, 1.0))
+    strongest = ink[picture.min()]
+    if not strongest:
         return np.full_like(picture, PAPER)
-    cut = ink[cut_to(ink > INK_THRESHOLD * ink.max())]
-    return np.asarray(PAPER - np.rint(np.minimum(cut, PAPER)), np.uint8)
+    cut = picture[cut_to((ink > INK_THRESHOLD * strongest)[picture])]
+    return np.asarray(PAPER - np.rint(np.minimum(ink, PAPER)), np.uint8)[cut]
