@@ -58,13 +58,16 @@ class Judge:
                 self._follow(live, self._rule.decide(live.run.id))
 
     def _follow(self, live: LiveRun, decision: Decision) -> None:
-        """Writes a decision down when it is the first at its band or says stop; and stops the run."""
+        """Writes a decision down when it is the first at its band or says stop; and stops or pauses the run."""
         if decision.band is None or (decision.band == live.band and not decision.stop):
             return
         live.band = decision.band
+        # Of this driver, or of an earlier one.
         earlier = [one for one in live.trial.decisions if one["run"] == live.run.id]
-        if any(one["stop"] or one.get("band") == decision.band for one in earlier if one["stop"] or decision.pause):
-            return  # stopped already, or let pass at this band, perhaps before this driver began
+        is_stopped = any(one["stop"] for one in earlier)
+        was_here = any(one.get("band") == decision.band for one in earlier)
+        if is_stopped or (decision.pause and was_here):  # it pauses once at a rung
+            return
         explained = decision.explain(self._metric)
         self._write_down(live.trial, live.run, decision, decision.pause, explained)
         if decision.stop:

@@ -95,9 +95,9 @@ class Hyperband(StoppingRule):
             self, signed > threshold, progress.reports, band, self.sign * signed, self.sign * threshold, len(at_band)
         )
 
-    def values_at(self, band: int) -> list[float]:
-        """The values of all runs at a band that they have reached, the best first."""
-        return [self.sign * signed for signed in self._at_band[band]]
+    def value_at(self, band: int, place: int) -> float:
+        """A value of the runs that have reached a band; that at place 0 is the best."""
+        return self.sign * self._at_band[band][place]
 
     def describe(self, most: int = 6) -> str:
         """The rule in one sentence, for a dry run and the sweep's log."""

@@ -36,10 +36,10 @@ class SuccessiveHalving(StoppingRule):
         at, eta = self._rungs.decide(run_id), self._rungs.eta
         if at.band is None or at.value is None:
             return RungDecision(at.reports, eta)
-        values = self._rungs.values_at(at.band)
-        threshold = values[int(len(values) / eta) - 1] if len(values) >= eta else None
+        going_on = int(at.runs_at_band / eta)
+        threshold = self._rungs.value_at(at.band, going_on - 1) if going_on else None
         pause = threshold is None or self._rungs.sign * (at.value - threshold) > 0
-        return RungDecision(at.reports, eta, pause, at.band, at.value, threshold, len(values))
+        return RungDecision(at.reports, eta, pause, at.band, at.value, threshold, at.runs_at_band)
 
     def describe(self) -> str:
         rungs = ", ".join(f"{band:,}" for band in list(dict.fromkeys(self._rungs.bands))[:6])
