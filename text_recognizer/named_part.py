@@ -35,7 +35,12 @@ class NamedPart:
             attribute, _, rest = rest.partition(":")
             name = f"{name}:{attribute}"
         own = [one for one in arguments_of(constructor_of(resolve(kind, name))) if one not in GIVEN[kind]]
-        found = dict(_argument(f"{kind} '{name}'", own, word) for word in rest.split(",") if word)
+        found = {}
+        for argument in filter(None, rest.split(",")):
+            key, equals, value = argument.partition("=")
+            if not equals and not own:
+                raise SpecError(f"{kind} '{name}' takes no arguments. Received: {argument!r}.")
+            found[key if equals else own[0]] = parse_value(value if equals else argument)
         part = cls(kind, name, found)
         part._checked()
         return part
@@ -63,12 +68,3 @@ class NamedPart:
 def constructor_of(target: Any) -> Callable[..., Any]:
     """What makes a part: its classmethod `open`, or the class itself."""
     return getattr(target, "open", target)  # type: ignore[no-any-return]
-
-
-def _argument(label: str, own: list[str], word: str) -> tuple[str, Any]:
-    name, equals, value = word.partition("=")
-    if equals:
-        return name, parse_value(value)
-    if not own:
-        raise SpecError(f"{label} takes no arguments. Received: {word!r}.")
-    return own[0], parse_value(name)

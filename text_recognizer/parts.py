@@ -1,6 +1,6 @@
 """The parts of a spec: the class that each name stands for, its arguments checked, and the object made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from text_recognizer.arguments import check_arguments
@@ -37,16 +37,13 @@ def make_part(
         return None, {}
     completed, found = check_arguments(label, target, arguments, apart_from=GIVEN[kind], key=key)
     problems += found
-    made = _made(label, key, problems, target, {**(given or {}), **completed}) if ready and not found else None
-    return made, completed
-
-
-def _made(label: str, key: str, problems: list[str], target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    if found or not ready:
+        return None, completed
     try:
-        return target(**arguments)
+        return target(**{**(given or {}), **completed}), completed
     except TextRecognizerError as error:
-        found = error.problems if isinstance(error, SpecError) else [Problem(str(error))]
-        problems += [problem.under(label, key) for problem in found]
+        refused = error.problems if isinstance(error, SpecError) else [Problem(str(error))]
+        problems += [problem.under(label, key) for problem in refused]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may refuse its arguments in any way
         problems.append(Problem(f"{label}: {type(error).__name__}: {error}", key))
-    return None
+    return None, completed

@@ -19,6 +19,7 @@ from text_recognizer.settings import state_folder
 # Modules that may be imported for any name, with commas between them; 1 stands for all. Child processes inherit it.
 VARIABLE = "TEXT_RECOGNIZER_TRUST_CODE"
 _ALL = "1"
+_RECORD = "own_modules.jsonl"
 
 
 class TrustCode(argparse.Action):
@@ -56,8 +57,8 @@ def remember(module: str) -> None:
     if source is None or str(source) in _remembered():
         return
     with contextlib.suppress(OSError):  # a home that cannot be written: later processes need the flag
-        _record().parent.mkdir(parents=True, exist_ok=True)
-        with open(_record(), "a", encoding="utf-8") as file:
+        state_folder().mkdir(parents=True, exist_ok=True)
+        with open(state_folder() / _RECORD, "a", encoding="utf-8") as file:
             file.write(json.dumps(str(source)) + "\n")
 
 
@@ -92,12 +93,8 @@ def _named() -> set[str]:
     return set(filter(None, os.environ.get(VARIABLE, "").split(",")))
 
 
-def _record() -> Path:
-    return state_folder() / "own_modules.jsonl"
-
-
 def _remembered() -> set[str]:
     try:
-        return {json.loads(line) for line in _record().read_text(encoding="utf-8").splitlines()}
+        return {json.loads(line) for line in (state_folder() / _RECORD).read_text(encoding="utf-8").splitlines()}
     except (OSError, ValueError, TypeError, RecursionError):
         return set()

@@ -55,9 +55,13 @@ class YamlSource:
         finally:
             if loader is not None:
                 loader.dispose()
-        if repeated:
-            raise SpecError(repeated, source)
-        self._refuse_what_json_cannot_say(source)
+        problems = repeated or [
+            f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
+            f"fails on it. {received(value)} Put dates and the like in quotes."
+            for path, value in _foreign(self.data, ())
+        ]
+        if problems:
+            raise SpecError(problems, source)
 
     def line_of(self, path: YamlPath) -> int:
         """The line, counted from 1, of the last key of a path that is there."""
@@ -79,15 +83,6 @@ class YamlSource:
             node = found[0]
         scalars = [one for one in _nodes(node) if isinstance(one, yaml.ScalarNode)]
         return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
-
-    def _refuse_what_json_cannot_say(self, source: str) -> None:
-        culprits = [
-            f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
-            f"fails on it. {received(value)} Put dates and the like in quotes."
-            for path, value in _foreign(self.data, ())
-        ]
-        if culprits:
-            raise SpecError(culprits, source)
 
 
 # Not the C loader: it composes in one go, out of reach of these bounds.
@@ -184,13 +179,11 @@ def _child(node: yaml.Node | None, part: Any) -> tuple[yaml.Node, int] | None:
     if isinstance(node, yaml.MappingNode):
         # From the end: what is merged in by << stands before the mapping's own keys, which win.
         for key, value in reversed(node.value):
-            if isinstance(key, yaml.ScalarNode) and (key.value == part or _constructed(key) == part):
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value == part or yaml.constructor.SafeConstructor().construct_object(key) == part:
                 return value, key.start_mark.line + 1
     return None
-
-
-def _constructed(key: yaml.ScalarNode) -> Any:
-    return yaml.constructor.SafeConstructor().construct_object(key)
 
 
 def _foreign(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Any]]:

@@ -24,10 +24,6 @@ class RandomCharacter(RandomLine):
 
     changes: CharacterElastic
 
-    def __init__(self, changes: CharacterElastic, background: int, seed: int) -> None:
-        super().__init__(changes, background, seed)
-        self.flip = changes.flip
-
     def call(self, images: Any, training: bool = False) -> Any:  # type: ignore[override]
         """(B, H, W, 1) uint8 to the same."""
         if not training:
@@ -35,7 +31,7 @@ class RandomCharacter(RandomLine):
         # As ink on nothing: what comes in from outside is then 0.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
         x = self.shaded(self.stroked(self._bent(x)))
-        if self.flip:
+        if self.changes.flip:
             mirrored = keras.random.uniform((keras.ops.shape(x)[0], 1, 1), seed=self.random) < 0.5
             x = keras.ops.where(mirrored, keras.ops.flip(x, axis=2), x)
         ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))

@@ -27,7 +27,10 @@ class RandomWornLine(RandomLine):
             x = x + amount * (soft - x)
         x = super().shaded(x)
         if self.changes.shade_fraction:
-            x = x + self.changes.shade_fraction * keras.ops.relu(self._course(x))
+            column = keras.ops.arange(keras.ops.shape(x)[2], dtype="float32")[None, None, :]
+            phase, waves = (drawn(x, most, self.random)[:, None, None] for most in (3.1416, 0.6))
+            course = keras.ops.sin(phase + waves * column / x.shape[1])  # (B, 1, W) a slow wave along the line
+            x = x + self.changes.shade_fraction * keras.ops.relu(course)
         if self.changes.stain_fraction:
             x = x + self._stain(x)
         return self._masked(x) if self.changes.mask_heights else x
@@ -47,21 +50,12 @@ class RandomWornLine(RandomLine):
             x = ops.maximum(x, ops.where(is_in, moved, 0.0))
         return x
 
-    def _course(self, x: Any) -> Any:
-        """(B, 1, W) a slow wave along the line, from -1 to 1."""
-        ops = keras.ops
-        column = ops.arange(ops.shape(x)[2], dtype="float32")[None, None, :]
-        phase, waves = (drawn(x, most, self.random)[:, None, None] for most in (3.1416, 0.6))
-        return ops.sin(phase + waves * column / x.shape[1])
-
     def _stain(self, x: Any) -> Any:
         """(B, H, W) a round stain on some lines."""
         ops = keras.ops
         height, width = x.shape[1], ops.shape(x)[2]
-        row, column = (
-            ops.arange(height, dtype="float32")[None, :, None],
-            ops.arange(width, dtype="float32")[None, None, :],
-        )
+        row = ops.arange(height, dtype="float32")[None, :, None]
+        column = ops.arange(width, dtype="float32")[None, None, :]
         middle, along, size = ((drawn(x, 0.5, self.random) + 0.5)[:, None, None] for _ in range(3))
         radius = height * (0.2 + size)
         away = ops.square(row - middle * height) + ops.square(column - along * ops.cast(width, "float32"))

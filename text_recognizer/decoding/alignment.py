@@ -49,12 +49,16 @@ def align(
         length, count = int(lengths[line]), int(frames[line])
         ends = slice(max(length - 2, 0), length)  # a path ends in the last character or in the blank after it
         total = float(np.logaddexp.reduce(totals[line, ends].astype(np.float64)))
-        places = _best_places(steps[:count, line], ends.start + int(np.argmax(best[line, ends])))
+        place = ends.start + int(np.argmax(best[line, ends]))
+        places = np.empty(count, np.int64)  # (T,) in the label with blanks, that the best path is at in each frame
+        for frame in range(count - 1, -1, -1):
+            places[frame] = place
+            place -= int(steps[frame, line, place])
         characters = 2 * np.arange(len(label)) + 1
         first = np.searchsorted(places, characters, side="left")
         last = np.searchsorted(places, characters, side="right") - 1
         spans = zip(first, last, characters, strict=True)
-        peaks = [emitted[line, start : end + 1, place].max() for start, end, place in spans]
+        peaks = [emitted[line, start : end + 1, at].max() for start, end, at in spans]
         confidences = np.exp(np.array(peaks, np.float32))
         found.append(Alignment(total, first.astype(np.int32), last.astype(np.int32), confidences))
     return found
@@ -95,13 +99,3 @@ def _arrivals(values: NDArray[np.float32], skips: NDArray[np.bool_], into: NDArr
     into[2, :, :2] = _NEVER
     into[2, :, 2:] = np.where(skips[:, 2:], values[:, :-2], _NEVER)
     return into
-
-
-def _best_places(steps: NDArray[np.int8], end: int) -> NDArray[np.int64]:
-    """(T,) the place in the label with blanks that the best path is at in each frame."""
-    places = np.empty(len(steps), np.int64)
-    place = end
-    for frame in range(len(steps) - 1, -1, -1):
-        places[frame] = place
-        place -= int(steps[frame, place])
-    return places

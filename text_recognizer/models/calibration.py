@@ -101,10 +101,13 @@ class Calibration:
         words = _with(words, _on(self.word, _parts(words)))
         confidence = float(_on(self.line, np.array([reading.confidence]))[0])
         doubt = float((1 - _parts(characters)).mean()) if characters else 1.0
+        # Alternatives get what is left of the probability, in the shares that the model gives them.
+        share = (1 - confidence) / max(1 - reading.confidence, _SURE)
+        others = [(text, min(share * value, confidence)) for text, value in reading.alternatives]
         return replace(
             reading,
             confidence=confidence,
-            alternatives=_shared_out(reading, confidence),
+            alternatives=tuple((text, confidence if text == reading.text else value) for text, value in others),
             characters=characters,
             words=words,
             expected_cer=min(self.errors_each * doubt, 1.0),
@@ -139,15 +142,6 @@ def _parts(parts: Sequence[ReadPart]) -> NDArray[np.float64]:
 
 def _with(parts: Sequence[ReadPart], confidences: NDArray[np.float64]) -> tuple[ReadPart, ...]:
     return tuple(replace(one, confidence=value) for one, value in zip(parts, confidences.tolist(), strict=True))
-
-
-def _shared_out(reading: Prediction, confidence: float) -> tuple[tuple[str, float], ...]:
-    """The alternatives with what is left of the probability, in the shares that the model gives them."""
-    share = (1 - confidence) / max(1 - reading.confidence, _SURE)
-    return tuple(
-        (text, confidence if text == reading.text else min(share * value, confidence))
-        for text, value in reading.alternatives
-    )
 
 
 def _log_odds(values: NDArray[np.float64]) -> NDArray[np.float64]:

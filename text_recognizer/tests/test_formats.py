@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
+from text_recognizer.datasets.characters.files import read_emnist_mat
 from text_recognizer.datasets.formats.idx import read_idx
 from text_recognizer.datasets.formats.matlab import read_variable
 from text_recognizer.errors import DataError

@@ -15,8 +15,15 @@ import pytest
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.characters.records import RecordsDataset
-from text_recognizer.datasets.formats.tf_example import decode_example, encode_example
-from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, find_frames, write_record
+from text_recognizer.datasets.formats.tfrecord import (
+    Damage,
+    Frame,
+    data_of,
+    decode_example,
+    encode_example,
+    find_frames,
+    write_record,
+)
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.records import folder as making
 from text_recognizer.datasets.records.checking import check_records

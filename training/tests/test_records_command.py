@@ -93,8 +93,7 @@ def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
 
 
 def write_foreign(folder):
-    from text_recognizer.datasets.formats.tf_example import encode_example
-    from text_recognizer.datasets.formats.tfrecord import write_record
+    from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
 
     path = folder / "foreign.tfrecord"
     with open(path, "wb") as file:

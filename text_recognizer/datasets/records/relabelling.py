@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.formats.tf_example import encode_example
+from text_recognizer.datasets.formats.tfrecord import encode_example
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
 from text_recognizer.datasets.records.shards import Shard, records

@@ -12,8 +12,7 @@ import numpy as np
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.line_lists import SPLITS
-from text_recognizer.datasets.formats.tf_example import decode_example
-from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, find_frames
+from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, decode_example, find_frames
 from text_recognizer.datasets.records.forms import FORMS, RecordForm, form_named
 from text_recognizer.datasets.records.label_files import LABELS, read_labels
 from text_recognizer.datasets.storage.rejected import Rejected

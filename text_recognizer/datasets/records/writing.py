@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split, SplitName
-from text_recognizer.datasets.formats.tf_example import encode_example
+from text_recognizer.datasets.formats.tfrecord import encode_example
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.errors import SpecError

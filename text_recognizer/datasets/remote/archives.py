@@ -1,6 +1,8 @@
 """Reads zip and tar archives, and refuses members that would land outside their folder."""
 
+import bz2
 import errno
+import gzip
 import lzma
 import os
 import shutil
@@ -16,29 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
-from text_recognizer.datasets.formats.packed import check_unpacked
-from text_recognizer.datasets.remote.packed_tar import MOST_TIMES, PackedTar
+from text_recognizer.datasets.formats.packed import check_unpacked, most_unpacked_bytes
 from text_recognizer.errors import DataError
 
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 # What the libraries raise besides: about encrypted members, names that are none, sizes that cannot be.
-_ODD = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    MemoryError,
-    struct.error,
-)
+_ODD = (RuntimeError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, MemoryError, struct.error)
 # Members in each other's way, places before the beginning of a file; a full disk is none of the archive's faults.
 _OF_THE_ARCHIVE = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EPERM)
 _ALWAYS_MEMBERS = 10_000
 _BYTES_A_MEMBER = 100  # of the archive, at least, where it has more of them
 _LONGEST_PART_BYTES, _MOST_PARTS = 255, 32  # of a member's name
 _LONGEST_LINK = 1024
+_MOST_TIMES = 100  # as large as the archive may all of its members be; XML comes to 30
+_LONGEST_HEADER_BYTES = 1 << 20
+_UNPACKERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 _Archive = zipfile.ZipFile | tarfile.TarFile
 
@@ -118,6 +113,49 @@ def extract(path: Path, folder: Path) -> Path:
     return folder
 
 
+class _PackedTar:
+    """What tarfile reads: it takes a header for as long as it says, and passes over a member by unpacking it.
+
+    Args:
+        in_headers: whether no member is read yet, only their headers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open(path, "rb") as file:
+            unpacker: Any = _UNPACKERS.get(file.read(2), open)
+        self._path = path
+        self._file = unpacker(path, "rb")
+        self._most_bytes = most_unpacked_bytes(path.stat().st_size, _MOST_TIMES)
+        self._header_bytes = 0
+        self.in_headers = True
+
+    def read(self, size: int) -> bytes:
+        self._header_bytes += size
+        if self.in_headers and self._header_bytes > _LONGEST_HEADER_BYTES:
+            raise DataError(f"{self._path} is damaged: the header of a member has more than a million bytes.")
+        content: bytes = self._file.read(size)
+        self._check(self.tell())
+        return content
+
+    def seek(self, position: int) -> None:
+        self._check(position)
+        self._file.seek(position)
+
+    def begin_member(self) -> None:
+        """Whatever is read from here on belongs to the next header."""
+        self._header_bytes = 0
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _check(self, position: int) -> None:
+        if position > self._most_bytes:
+            check_unpacked(str(self._path), position, self._path.stat().st_size, _MOST_TIMES)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[_Archive]:
     try:
@@ -126,7 +164,7 @@ def _opened(path: Path) -> Iterator[_Archive]:
                 if path.name.lower().endswith(".zip"):
                     archive: _Archive = stack.enter_context(zipfile.ZipFile(path))
                 else:
-                    unpacked: Any = stack.enter_context(closing(PackedTar(path)))
+                    unpacked: Any = stack.enter_context(closing(_PackedTar(path)))
                     archive = stack.enter_context(tarfile.open(fileobj=unpacked, mode="r:"))
             yield archive
     except (OSError, *_DAMAGES) as error:
@@ -159,7 +197,7 @@ def _members(path: Path, archive: _Archive) -> list[tuple[Member, Any]]:
         for info in infos:
             member = _tar_member(info) if isinstance(info, tarfile.TarInfo) else _zip_member(path, archive, info)
             total_bytes += member.size_bytes
-            check_unpacked(str(path), total_bytes, stored_bytes, MOST_TIMES)
+            check_unpacked(str(path), total_bytes, stored_bytes, _MOST_TIMES)
             if len(found) == most_members:
                 raise DataError(f"{path} has more than {most_members:,} members. Unpack it by hand if that is right.")
             _refuse_escape(path, member)

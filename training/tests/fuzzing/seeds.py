@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from text_recognizer.datasets.formats.tf_example import encode_example
-from text_recognizer.datasets.formats.tfrecord import write_record
+from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
 from text_recognizer.experiment import assemble
 from text_recognizer.images.read import png_bytes
 from text_recognizer.promoted.manifest import FileFacts, Manifest, digest_of
