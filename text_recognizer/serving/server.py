@@ -1,15 +1,51 @@
 """The service on a port, until it is told to stop."""
 
+import asyncio
 import logging
 import signal
 import socket
 import sys
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from text_recognizer.errors import DataError
 from text_recognizer.serving.app import make_app
 from text_recognizer.serving.service import Service
 
 STOP_TIMEOUT_S = 30  # for the requests that are being worked on
+HEAD_TIMEOUT_S = 15.0
+
+
+class Connection(H11Protocol):
+    """Closes when the headers of a request do not come in time; uvicorn only bounds the time between requests."""
+
+    head_timeout_s = HEAD_TIMEOUT_S
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget()
+
+    def _watch(self) -> None:
+        """From the first byte that is waited for: those that trickle in give no more time."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif self._limit is None:
+            self._limit = self.loop.call_later(self.head_timeout_s, self.transport.close)
+
+    def _forget(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
 
 def serve(service: Service, host: str, port: int) -> None:
@@ -18,8 +54,6 @@ def serve(service: Service, host: str, port: int) -> None:
     Raises:
         DataError: the port is taken, or the host is none of this machine.
     """
-    import uvicorn
-
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except (OSError, UnicodeError) as error:
@@ -35,6 +69,7 @@ def serve(service: Service, host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which uvicorn raises once more when it has stopped for it
     uvicorn.run(
         make_app(service),
+        http=Connection,
         host=host,
         port=port,
         access_log=False,  # the envelope has its own line a request

@@ -1,5 +1,8 @@
 """A predictor that knows no model, and an application around it."""
 
+import threading
+from contextlib import contextmanager
+
 import numpy as np
 
 from text_recognizer.errors import DataError
@@ -12,6 +15,7 @@ from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.models import Shelf
 from text_recognizer.serving.reading import ServedModel
 from text_recognizer.serving.service import Service
+from text_recognizer.tests.waiting import wait_until
 
 
 class GreyPredictor(Predictor):
@@ -49,3 +53,19 @@ def grey_service(fetcher=None, most_requests=64, most_batch=32):
 
 def grey_app(**given):
     return make_app(grey_service(**given))
+
+
+@contextmanager
+def on_a_port(app, **settings):
+    """The application on a free port of this machine."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, **settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

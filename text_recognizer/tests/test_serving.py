@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import socket
 import threading
 
 import httpx
@@ -15,8 +17,8 @@ from text_recognizer.serving.addresses import AllowList
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.tests.file_server import FileServer
-from text_recognizer.tests.serving_support import grey_app, grey_service
-from text_recognizer.tests.waiting import PATIENCE_S
+from text_recognizer.tests.serving_support import grey_app, grey_service, on_a_port
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 HALF = np.repeat(np.array([[40, 60]], np.uint8), 8, axis=0).repeat(8, axis=1)  # (8, 16), its mean is 50
 PICTURE = png_bytes(HALF)
@@ -187,6 +189,39 @@ def read_while_another_body_comes(app):
 def test_a_slow_body_takes_no_place_from_those_that_have_come():
     second, first = read_while_another_body_comes(grey_app(most_requests=1))
     assert (second.status_code, first.status_code) == (200, 200)
+
+
+def test_headers_that_trickle_in_close_the_connection_and_a_slow_body_does_not():
+    from text_recognizer.serving.server import Connection
+
+    made = []
+
+    class Watched(Connection):
+        def connection_made(self, transport):
+            made.append(self)
+            super().connection_made(transport)
+
+    app, body = grey_app(), json.dumps({"image": DATA_URL}).encode()
+    head = b"POST /v1/predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: "
+    head += b"%d\r\n\r\n" % len(body)
+    with on_a_port(app, http=Watched) as port, contextlib.ExitStack() as connections:
+
+        def connected():
+            return connections.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
+
+        slow_body = connected()
+        slow_body.sendall(head + body[:20])
+        wait_until(lambda: app._held_bytes)
+        assert made[0]._limit is None  # its headers have come: no time can be over
+        Watched.head_timeout_s = 0.05
+        silent, slow_head = connected(), connected()
+        slow_head.sendall(head[:30])
+        assert (silent.recv(1), slow_head.recv(1)) == (b"", b"")
+        slow_body.sendall(body[20:])
+        assert slow_body.recv(1000).startswith(b"HTTP/1.1 200")
+        slow_body.sendall(head[:30])  # the next request of a connection that is kept
+        while slow_body.recv(1000):
+            pass
 
 
 def test_bodies_together_take_no_more_than_their_room():

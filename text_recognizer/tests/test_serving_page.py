@@ -1,13 +1,11 @@
 """The page of the service, in a real browser of a phone's width, by keyboard and pen."""
 
-import threading
-
 import numpy as np
 import pytest
 
 from text_recognizer.images.read import png_bytes
 from text_recognizer.tests.browser import Browser
-from text_recognizer.tests.serving_support import grey_app
+from text_recognizer.tests.serving_support import grey_app, on_a_port
 from text_recognizer.tests.waiting import wait_until
 
 PHONE = (360, 800)
@@ -16,16 +14,8 @@ PHONE = (360, 800)
 @pytest.fixture(scope="module")
 def address():
     """A service on a free port of this machine."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(grey_app(), port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+    with on_a_port(grey_app()) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")
