@@ -5,7 +5,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-from text_recognizer.errors import RunError
 from training.commands.base import Command
 from training.runs.places import runs_folder
 
@@ -44,7 +43,4 @@ def _run(arguments: argparse.Namespace) -> int:
             copies.refresh()
             threading.Thread(target=copies.keep_fresh, daemon=True).start()
             return serve(copies.folder, *how, source=copies.place.address)
-    folder = runs_folder() if arguments.folder is None else Path(arguments.folder)
-    if arguments.folder is not None and not folder.is_dir():
-        raise RunError(f"there is no folder {folder}. Name one that holds run folders.")
-    return serve(folder, *how)
+    return serve(runs_folder(arguments.folder), *how)

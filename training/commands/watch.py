@@ -3,10 +3,9 @@
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.places import runs_folder
@@ -32,7 +31,7 @@ class Watch(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         add = parser.add_argument
-        add("folder", nargs="?", type=Path, metavar="FOLDER", help="folder with run folders (default: your runs)")
+        add("folder", nargs="?", metavar="FOLDER", help="folder with run folders (default: your runs)")
         add("--filter", action="append", default=[], metavar="COND", help="as in runs list")
         add("--ended", type=int, default=5, metavar="N", help="also the last N that ended (default: 5)")
         add("--every", type=float, default=2.0, metavar="SECONDS", help="(default: %(default)s)")
@@ -49,9 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise SpecError(f"--every must be between 0.2 and 3600 seconds. Received: {arguments.every}.")
     if arguments.ended < 0:
         raise SpecError(f"--ended must be at least 0. Received: {arguments.ended}.")
-    if arguments.folder is not None and not arguments.folder.is_dir():
-        raise RunError(f"there is no folder {arguments.folder}. Name one that holds run folders.")
-    index, manager, console = Index(arguments.folder or runs_folder()), GPUManager(), wide_console()
+    index, manager, console = Index(runs_folder(arguments.folder)), GPUManager(), wide_console()
 
     def rows() -> list[RunRow]:
         index.refresh()

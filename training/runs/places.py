@@ -15,9 +15,17 @@ from text_recognizer.spec import ExperimentSpec
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
 
 
-def runs_folder() -> Path:
-    """TEXT_RECOGNIZER_RUNS: where run folders go; by default runs/ in the current folder."""
-    return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
+def runs_folder(named: Path | str | None = None) -> Path:
+    """The folder that a user named, or TEXT_RECOGNIZER_RUNS, where run folders go: by default runs/.
+
+    Raises:
+        RunError: there is no folder of that name.
+    """
+    if named is None:
+        return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
+    if not os.path.isdir(named):  # noqa: PTH112 - a path asks the system, which refuses very long names
+        raise RunError(f"there is no folder {named}. Name one that holds run folders.")
+    return Path(named)
 
 
 def group_folder_name(experiment_group: str) -> str:
