@@ -128,7 +128,7 @@ def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., An
             return _load(kind, name, entry_point.value)
     known = names(kind)
     raise SpecError(
-        f"unknown {kind} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
+        f"unknown {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
         f'Your own: "package.module:Name".'
     )
 

@@ -24,10 +24,10 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.named_part import NamedPart
 from text_recognizer.registry import names
 from text_recognizer.settings import data_folder
-from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted, did_you_mean, received
 from training.api.samples import dataset_named, save_picture
 from training.commands.base import Command, add_action
+from training.terminal.parser import add_dataset_args
 from training.terminal.tables import wide_console
 
 EXAMPLES = """examples:
@@ -83,7 +83,7 @@ class Datasets(Command):
         exporting = add_action(commands, "export", _export, "write a dataset of lines for other tools")
         for action in (showing, exporting):
             action.add_argument("dataset", metavar="DATASET", help="a dataset class")
-            action.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+            add_dataset_args(action)
         exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
         forms = "a form of export; see text-recognizer list exports (default: %(default)s)"
         exporting.add_argument("--as", dest="form", metavar="NAME[:ARGS]", default="hdf5", help=forms)
@@ -168,7 +168,7 @@ def _show(args: argparse.Namespace) -> int:
 
     if Image.registered_extensions().get(args.output.suffix.lower()) not in Image.SAVE:
         raise SpecError(f"--output must be a picture file, like samples.png. {received(str(args.output))}")
-    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    dataset = dataset_named(args.dataset, args.dataset_args)
     save_picture(draw_samples(dataset, args.split, args.count, args.seed, args.font), args.output)
     classes = f"{len(dataset.data_spec.classes):,} classes"
     sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")
@@ -180,7 +180,7 @@ def _export(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 
     export = NamedPart.parse("export", args.form).make()
-    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    dataset = dataset_named(args.dataset, args.dataset_args)
     if not isinstance(dataset, (LineDataset, JoinedLinesDataset)):
         raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
     dataset.prepare()

@@ -20,13 +20,13 @@ from text_recognizer.experiment import assemble
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
-from text_recognizer.spec import parse_json
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
+from training.terminal.parser import add_dataset_args
 
 SEED = 0  # of the choice of --limit
 DECODERS = ("decoding", "beam_width", "language_model", "lexicon")  # arguments of a model that are options here
@@ -39,14 +39,14 @@ class Evaluate(Command):
         parser.epilog = (
             "examples:\n  text-recognizer evaluate\n  text-recognizer evaluate last --split validation --json\n"
             "  text-recognizer evaluate last --limit 5000 --report report.html\n"
-            '  text-recognizer evaluate line-reader --dataset LineListDataset --dataset_args \'{"path": "lines"}\'\n'
+            "  text-recognizer evaluate line-reader --dataset LineListDataset --dataset_args.path=lines\n"
             "  text-recognizer evaluate line-reader --decoding beam --language-model 6 --lexicon --texts letters.txt"
         )
         add = parser.add_argument
         add("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle, model or run: folder, name, id, or last")
         add("--split", choices=SPLIT_NAMES, default="test")
         add("--dataset", metavar="NAME", help="another dataset, in the format and alphabet of the bundle")
-        add("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        add_dataset_args(parser)
         add("--limit", type=int, metavar="N", help="evaluate only N random samples (always the same ones)")
         add("--decoding", choices=("greedy", "beam"), help="decoding of lines (default: that of the bundle)")
         add("--beam-width", type=int, metavar="N", help="number of hypotheses in beam search")
@@ -67,10 +67,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.gate and (asked or arguments.dataset or arguments.limit or arguments.split != "test"):
         raise SpecError("--gate is for the whole test split of the bundle's own dataset, decoded as it was trained to.")
     bundle = bundle_named(arguments.bundle)
-    dataset_args = parse_json(arguments.dataset_args, "--dataset_args")
     if arguments.dataset is not None:
-        dataset = fitting_dataset(bundle, arguments.dataset, dataset_args)
-    elif dataset_args:
+        dataset = fitting_dataset(bundle, arguments.dataset, arguments.dataset_args)
+    elif arguments.dataset_args:
         raise SpecError("--dataset_args are those of another dataset: give its name with --dataset.")
     else:
         dataset = assemble(bundle.spec).dataset

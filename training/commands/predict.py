@@ -103,7 +103,10 @@ class _Reader:
 
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
         is_of_pages = arguments.pages or arguments.detector is not None
-        bundle = bundle_named(arguments.bundle or (LINE_READER if is_of_pages or reads_xml else DEFAULT_BUNDLE))
+        reads_digits = not (arguments.bundle or is_of_pages or reads_xml)
+        if reads_digits:
+            say(f"note: each image is read as a digit. --bundle {LINE_READER} reads lines, --pages reads pages.")
+        bundle = bundle_named(arguments.bundle or (DEFAULT_BUNDLE if reads_digits else LINE_READER))
         self._allowed_hosts: list[str] = arguments.allow_host
         self._pages: ParagraphTextRecognizer | None = None
         if not is_of_pages:

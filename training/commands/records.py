@@ -17,6 +17,7 @@ from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted
 from training.api.samples import dataset_named, save_picture
 from training.commands.base import Command, add_action
+from training.terminal.parser import add_dataset_args
 from training.terminal.tables import print_table
 
 EXAMPLES = """examples:
@@ -40,7 +41,7 @@ class Records(Command):
         writing = add_action(commands, "write", _write, "write a dataset as shards; goes on where it was stopped")
         writing.add_argument("dataset", metavar="DATASET", help="a dataset class")
         writing.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the shards")
-        writing.add_argument("--dataset_args", default="{}", metavar="JSON", help="as in a spec")
+        add_dataset_args(writing)
         writing.add_argument("--encoding", choices=ENCODINGS, help="encoding of images (default: that of the form)")
         writing.add_argument(
             "--shard-size", type=_positive, default=4096, metavar="N", help="records per shard (default: %(default)s)"
@@ -80,7 +81,7 @@ def _write(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.writing import write_records
 
     form = form_named(args.form or "default", parse_json(args.keys, "--keys"))
-    dataset = dataset_named(args.dataset, parse_json(args.dataset_args, "--dataset_args"))
+    dataset = dataset_named(args.dataset, args.dataset_args)
     index, made = write_records(dataset, args.folder, form, args.encoding, args.shard_size, args.seed, args.processes)
     _print_made(args, index, made)
     return 0

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from text_recognizer.errors import SpecError
+from text_recognizer.spec import override_json, parse_json, parse_value
 from text_recognizer.wording import did_you_mean
+
+_DATASET_ARGS = "dataset_args"
+_ONE_OF_THEM = f"--{_DATASET_ARGS}."
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +30,11 @@ class Parser(argparse.ArgumentParser):
             SpecError: an argument that is unknown, missing, or not allowed.
         """
         found, unknown = self.parse_known_args(args, namespace)
+        if hasattr(found, _DATASET_ARGS):
+            parts = [token.partition("=") for token in unknown if token.startswith(_ONE_OF_THEM) and "=" in token]
+            values = {key.removeprefix("--"): parse_value(value) for key, _, value in parts}
+            found.dataset_args = override_json({_DATASET_ARGS: found.dataset_args}, values)[_DATASET_ARGS]
+            unknown = [token for token in unknown if token.partition("=") not in parts]
         if unknown:
             options = list(_options(self))
             raise SpecError(
@@ -46,6 +55,17 @@ class Parser(argparse.ArgumentParser):
             f"{self.prog}: unknown {name} '{value}'.{did_you_mean(str(value), choices)} "
             f"Expected one of: {', '.join(choices)}."
         )
+
+
+def add_dataset_args(parser: argparse.ArgumentParser) -> None:
+    """--dataset_args, a JSON object, and --dataset_args.KEY=VALUE; parsed by a Parser into `dataset_args`."""
+    parser.add_argument(
+        f"--{_DATASET_ARGS}",
+        default={},
+        type=lambda text: parse_json(text, f"--{_DATASET_ARGS}"),
+        metavar="JSON",
+        help=f"as in a spec; also --{_DATASET_ARGS}.KEY=VALUE",
+    )
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """The command `text-recognizer datasets`: list, fetch, verify, add."""
 
-import argparse
 import json
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.character_files import idx_files, part
 from text_recognizer.tests.file_server import FileServer, file_entry, sha256, write_registry
 from training.commands.datasets import Datasets
+from training.terminal.parser import Parser
 
 CONTENT = b"letters " * 1000
 REGISTRY = """\
@@ -64,7 +64,7 @@ def server() -> Iterator[FileServer]:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     Datasets().configure(parser)
     args = parser.parse_args(arguments)
     return int(args.run(args))
@@ -357,9 +357,10 @@ def test_without_a_command_the_help_says_what_there_is(capsys: pytest.CaptureFix
 
 def test_lines_are_written_for_other_tools_and_read_again(registry: Path, tmp_path: Path) -> None:
     arguments = json.dumps({"num_texts": 30, "height": 24})
+    dotted = "--dataset_args.num_texts=30", "--dataset_args.height=24"
     rendered = RenderedLinesDataset(num_texts=30, height=24)
     assert run("export", "RenderedLinesDataset", str(tmp_path / "a.hdf5"), "--dataset_args", arguments) == 0
-    assert run("export", "RenderedLinesDataset", str(tmp_path / "a"), "--dataset_args", arguments, "--as", "maps") == 0
+    assert run("export", "RenderedLinesDataset", str(tmp_path / "a"), *dotted, "--as", "maps") == 0
     for dataset in (
         rendered,
         Hdf5LinesDataset(str(tmp_path / "a.hdf5"), height=24),
@@ -376,6 +377,9 @@ def test_lines_are_written_for_other_tools_and_read_again(registry: Path, tmp_pa
         (("RenderedLinesDataset", "there"), "is there already"),
         (("RenderedLinesDataset", "new", "--dataset_args", '{"num_text": 3}'), "no argument 'num_text'"),
         (("RenderedLinesDataset", "new", "--dataset_args", "{"), "is not JSON"),
+        (("RenderedLinesDataset", "new", "--dataset_args.num_text=3"), "no argument 'num_text'"),
+        (("RenderedLinesDataset", "new", "--dataset_args.height"), "unknown argument '--dataset_args.height'"),
+        (("RenderedLinesDataset", "new", "--network=mlp"), "unknown argument '--network=mlp'"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(arguments, message, registry, tmp_path, monkeypatch) -> None:

@@ -133,6 +133,11 @@ def test_an_image_comes_from_an_address_that_may_be_asked(monkeypatch, capfd):
     assert json.loads(capfd.readouterr().out)["text"] == "3"
 
 
+def test_the_default_bundle_is_named_because_it_reads_digits_alone(capfd):
+    assert predict(DIGIT) == 0
+    assert capfd.readouterr().err.startswith("note: each image is read as a digit. --bundle line-reader reads lines")
+
+
 def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path, capfd):
     (tmp_path / "broken.png").write_bytes(b"no image")
     assert predict(tmp_path / "broken.png", DIGIT, "--json") == 2

@@ -1,6 +1,5 @@
 """The command `text-recognizer records`: write, read, check, relabel."""
 
-import argparse
 import json
 from typing import Any
 
@@ -9,12 +8,13 @@ from PIL import Image
 
 from text_recognizer.errors import DataError, SpecError
 from training.commands.records import Records
+from training.terminal.parser import Parser
 
 FEW = '{"subsample_fraction": 0.03}'
 
 
 def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     Records().configure(parser)
     args = parser.parse_args([str(one) for one in arguments])
     return int(args.run(args))
