@@ -17,7 +17,6 @@ from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
 from text_recognizer.models.base import Model, ScoredBatch, check_counted
 from text_recognizer.models.metric import Counts
-from text_recognizer.models.prediction import Prediction
 from text_recognizer.whole_files import replace_file
 
 __all__ = ["Evaluation", "evaluate", "measure", "write_evaluation"]
@@ -121,19 +120,18 @@ def prediction_rows(
         if tally is not None:
             tally.add(scored, model.counts(scored, readings))
         details = model.details(scored, readings)
-        for place, position in enumerate(scored.positions.tolist()):
-            name = {} if names is None else {"id": names[position]}
-            rows[position] = {"position": position} | name | _row(scored, place, readings[place]) | details[place]
+        columns = zip(scored.positions.tolist(), readings, scored.losses.tolist(), details, strict=True)
+        for position, reading, loss, more in columns:
+            rows[position] = {
+                "position": position,
+                **({} if names is None else {"id": names[position]}),
+                "label": scored.split.text(position),
+                "predicted": reading.text,
+                "confidence": float(f"{reading.confidence:.6g}"),  # that of a whole line may be tiny
+                "loss": round(loss, 6),
+                **more,
+            }
     return [rows[position] for position in sorted(rows)]
-
-
-def _row(scored: ScoredBatch, place: int, reading: Prediction) -> dict[str, Any]:
-    return {
-        "label": scored.split.text(int(scored.positions[place])),
-        "predicted": reading.text,
-        "confidence": float(f"{reading.confidence:.6g}"),  # that of a whole line may be tiny
-        "loss": round(float(scored.losses[place]), 6),
-    }
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -145,11 +143,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 def evaluation_text(figures: dict[str, Any]) -> str:
     """An evaluation as JSON that can be read: of its tables, each row on one line."""
-    lines = (f"  {json.dumps(name)}: {_value_text(value)}" for name, value in figures.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _value_text(value: Any) -> str:
-    if not (isinstance(value, list) and value and isinstance(value[0], dict)):
-        return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")
-    return "[\n" + ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in value) + "\n  ]"
+    parts = []
+    for name, value in figures.items():
+        text = json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in value) + "\n  ]"
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -54,14 +54,9 @@ def bootstrap_intervals(
     totals = resampled_totals(parts.reshape(len(parts), -1), resamples).reshape(resamples, *parts.shape[1:])
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = totals[..., 0] / totals[..., 1]  # (resamples, rates)
-    return [_percentiles(column[np.isfinite(column)]) for column in rates.T]
-
-
-def _percentiles(values: NDArray[np.float64]) -> Interval:
-    if not len(values):
-        return math.nan, math.nan
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    finite = [column[np.isfinite(column)] for column in rates.T]
+    pairs = [np.percentile(values, [2.5, 97.5]).tolist() if len(values) else (math.nan, math.nan) for values in finite]
+    return [(low, high) for low, high in pairs]
 
 
 def resampled_totals(values: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:

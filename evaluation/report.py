@@ -90,13 +90,12 @@ def _charts(rows: list[dict[str, Any]]) -> list[str]:
     curves += sorted(name for name in names if name.startswith("val_") and name[4:] not in names)
     charts = []
     for name in curves:
-        series = {curve: _points(rows, curve) for curve in dict.fromkeys((name, f"val_{name.removeprefix('val_')}"))}
-        charts.append(line_chart(series, "epoch", name))
+        pair = dict.fromkeys((name, f"val_{name.removeprefix('val_')}"))
+        points = {
+            one: [(row["epoch"], row[one]) for row in rows if isinstance(row.get(one), (int, float))] for one in pair
+        }
+        charts.append(line_chart(points, "epoch", name))
     return charts
-
-
-def _points(rows: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    return [(float(row["epoch"]), float(row[name])) for row in rows if isinstance(row.get(name), (int, float))]
 
 
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:

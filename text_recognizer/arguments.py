@@ -4,6 +4,7 @@ A signature is the only place where an argument is described. Annotations carry 
 ``Annotated[float, Ge(0), Lt(1)]`` (from annotated_types); pydantic applies them to values that came from JSON.
 """
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -117,10 +118,8 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
     except pydantic.ValidationError as error:
         # A sampler of whole numbers may say 64.0: the same number.
         if isinstance(value, float) and value.is_integer():
-            try:
+            with contextlib.suppress(pydantic.ValidationError):
                 return adapter.validate_json(json.dumps(int(value)), strict=True), []
-            except pydantic.ValidationError:
-                pass
         return value, _sentences(label, error)
 
 
@@ -160,19 +159,15 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
     try:
         return _cached_adapter(annotation)
     except TypeError:  # an annotation that cannot be hashed, for example with a list in it
-        return _new_adapter(annotation)
+        return _cached_adapter.__wrapped__(annotation)
 
 
-def _new_adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
-    if annotation is Any:
-        return None
+@functools.lru_cache(maxsize=1000)
+def _cached_adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
     try:
-        return pydantic.TypeAdapter(annotation)
+        return None if annotation is Any else pydantic.TypeAdapter(annotation)
     except pydantic.PydanticSchemaGenerationError:
         return None
-
-
-_cached_adapter = functools.lru_cache(maxsize=1000)(_new_adapter)
 
 
 _SENTENCES = {

@@ -41,11 +41,7 @@ class Charset:
 
     @classmethod
     def from_classes(cls, classes: Sequence[str], normalization: Normalization = "none") -> "Charset":
-        """The inverse of `classes`.
-
-        Raises:
-            DataError: the first class is not the blank.
-        """
+        """The inverse of `classes`. Raises DataError: the first class is not the blank."""
         if not classes or classes[0] != BLANK:
             raise DataError("the first class of a charset is the blank, an empty text. These classes have none.")
         return cls(classes[1:], normalization)

@@ -26,7 +26,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "Hdf5LinesDataset": "text_recognizer.datasets.lines.hdf5_lines:Hdf5LinesDataset",
         "HwdbDataset": "text_recognizer.datasets.characters.hwdb:HwdbDataset",
         "IamDataset": "text_recognizer.datasets.lines.iam:IamDataset",
-        "IamLinesDataset": "text_recognizer.datasets.lines.iam_lines:IamLinesDataset",
+        "IamLinesDataset": "text_recognizer.datasets.lines.iam:IamLinesDataset",
         "IamParagraphsDataset": "text_recognizer.datasets.pages.iam_paragraphs:IamParagraphsDataset",
         "ImageFolderDataset": "text_recognizer.datasets.characters.image_folder:ImageFolderDataset",
         "JoinedLinesDataset": "text_recognizer.datasets.lines.joined_lines:JoinedLinesDataset",

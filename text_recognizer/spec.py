@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +52,7 @@ class ExperimentSpec:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any], source: str | None = None, origin: str | None = None) -> "ExperimentSpec":
-        """A spec from its JSON object.
-
-        Raises:
-            SpecError: unknown, missing or mistyped keys, all at once.
-        """
+        """A spec from its JSON object. Raises SpecError: unknown, missing or mistyped keys, all at once."""
         kinds = typed_fields()
         problems = [Problem(_unknown_key(str(key)), str(key)) for key in value if key not in kinds]
         missing = [key for key in PARTS if key not in value]
@@ -127,11 +124,7 @@ def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 
 
 def without_dotted_keys(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's JSON object whose dotted keys, like "network_args.layer_size", stand where they lead to.
-
-    Raises:
-        SpecError: one that leads through something that is no object.
-    """
+    """A spec's JSON object whose dotted keys, like "network_args.layer_size", stand where they lead to."""
     plain = {key: item for key, item in value.items() if "." not in key}
     return override_json(plain, {key: item for key, item in value.items() if "." in key})
 
@@ -178,11 +171,7 @@ def read_spec(text: str) -> tuple[dict[str, Any], str]:
 
 
 def parse_json(text: str, source: str) -> dict[str, Any]:
-    """A JSON object, strictly: no NaN, no key twice.
-
-    Raises:
-        SpecError: with the position of the first mistake.
-    """
+    """A JSON object, strictly: no NaN, no key twice. Raises SpecError: with the position of the first mistake."""
     try:
         value = parse_json_text(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -217,12 +206,9 @@ def parse_value(text: str) -> Any:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise SpecError(f"the key '{key}' stands twice in one object.")
-        found[key] = value
-    return found
+    if repeated := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+        raise SpecError(f"the key '{repeated[0]}' stands twice in one object.")
+    return dict(pairs)
 
 
 def _no_constant(name: str) -> Any:

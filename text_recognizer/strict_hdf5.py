@@ -123,7 +123,9 @@ def _check_dataset(dataset: Any, place: str, size_bytes: int, chunked: bool) -> 
     layout = stored.get_layout()
     if stored.get_external_count() or layout == h5py.h5d.VIRTUAL:
         raise _RefusedError(f"the values of {place} lie in another file. Copy them into this one")
-    shape, item_bytes = dataset.shape or (), _item_bytes(dataset)
+    kind = dataset.get_type()
+    is_any_length = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+    item_bytes = _PLACE_OF_TEXT.itemsize if is_any_length else int(kind.get_size())
     most_packed = 1
     if layout == h5py.h5d.CHUNKED:
         if not chunked:
@@ -134,19 +136,11 @@ def _check_dataset(dataset: Any, place: str, size_bytes: int, chunked: bool) -> 
                 f"{place} has chunks of {chunk_bytes:,} bytes, at most {MOST_CHUNK_BYTES:,} are allowed. "
                 f"Write it in smaller ones"
             )
-        most_packed = max((_MOST_PACKED.get(kind, 1) for kind in _filters(stored, place)), default=1)
-    declared_bytes = math.prod(shape) * item_bytes if dataset.shape is not None else 0
+        most_packed = max((_MOST_PACKED.get(one, 1) for one in _filters(stored, place)), default=1)
+    declared_bytes = math.prod(dataset.shape) * item_bytes if dataset.shape is not None else 0
     found_bytes = min(dataset.get_storage_size(), size_bytes)
     if declared_bytes > most_packed * found_bytes:
         raise _RefusedError(f"{place} announces {declared_bytes:,} bytes, {found_bytes:,} cannot hold them")
-
-
-def _item_bytes(dataset: Any) -> int:
-    import h5py
-
-    kind = dataset.get_type()
-    is_any_length = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
-    return _PLACE_OF_TEXT.itemsize if is_any_length else int(kind.get_size())
 
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000  # as HDF5 numbers its filters

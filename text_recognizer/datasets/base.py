@@ -44,11 +44,7 @@ class DataSpec:
 
     @property
     def charset(self) -> Charset:
-        """Of lines: the characters behind the class ids.
-
-        Raises:
-            DataError: the classes are not those of lines.
-        """
+        """Of lines: the characters behind the class ids. Raises DataError: the classes are not those of lines."""
         return Charset.from_classes(self.classes, self.normalization)
 
     @property

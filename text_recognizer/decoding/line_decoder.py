@@ -145,11 +145,7 @@ class LineDecoder:
             (folder / LEXICON_FILE).write_text("".join(f"{word}\n" for word in self.lexicon.words), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """The inverse of `save`.
-
-        Raises:
-            DataError: a file is missing or damaged.
-        """
+        """The inverse of `save`. Raises DataError: a file is missing or damaged."""
         if self.beam_width is None or not (folder / WEIGHTS_FILE).exists():
             return
         try:

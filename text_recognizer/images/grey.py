@@ -41,11 +41,7 @@ class ImageFileError(Exception):
 
 
 def grey_of(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
-    """The grey image (H, W) of a file; see `as_grey`.
-
-    Raises:
-        ImageFileError: for whatever reason there is none.
-    """
+    """The grey image (H, W) of a file; see `as_grey`. Raises ImageFileError: for whatever reason there is none."""
     from PIL import Image, UnidentifiedImageError
 
     try:

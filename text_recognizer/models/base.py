@@ -162,11 +162,7 @@ class Model(ABC):
         """Writes what the model needs beside its weights into a bundle's folder."""
 
     def read_files(self, folder: Path) -> None:  # noqa: B027 - most have none
-        """The inverse of `write_files`.
-
-        Raises:
-            DataError: a file is missing or damaged.
-        """
+        """The inverse of `write_files`. Raises DataError: a file is missing or damaged."""
 
     @cached_property
     def keras_model(self) -> "keras.Model":

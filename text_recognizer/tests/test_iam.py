@@ -12,8 +12,7 @@ import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_form_xml, read_lines_txt
-from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset
-from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
+from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset, IamLinesDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.file_server import sha256, write_registry

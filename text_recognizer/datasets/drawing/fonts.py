@@ -165,11 +165,7 @@ def font(path: str, size: int) -> Font:
 
 @lru_cache(maxsize=64)
 def characters_of(path: str) -> frozenset[int]:
-    """The code points that a font has glyphs for.
-
-    Raises:
-        DataError: there is no such file, or it is no font.
-    """
+    """The code points that a font has glyphs for. Raises DataError: there is no such file, or it is no font."""
     if path == DEFAULT_FONT:
         return characters_of_font(_default_content(), "the font of Pillow")
     return characters_of_font(Path(path))

@@ -28,7 +28,6 @@ def unpack_alz(file: IO[bytes], name: str, folder: Path, most_bytes: int) -> lis
     """Writes the files of an archive into one folder, by the last part of their names.
 
     Args:
-        name: of the archive, for messages.
         most_bytes: that they may unpack to together.
     Raises:
         DataError: the archive is damaged, encrypted, packed by another method, or unpacks to too much.

@@ -19,28 +19,23 @@ _Range = tuple[int, Iterable[int]]  # its length, and those of its code points t
 
 
 def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
-    """The code points that a font has a glyph for; of a collection, those of its first font.
+    """The code points that a font (a file, or its content) has a glyph for; of a collection, those of its first font.
 
-    Args:
-        source: a file, or its content.
-        name: how messages name the font.
     Raises:
         DataError: there is no such file, or it is damaged or no TrueType or OpenType font.
     """
     name = name or (str(source) if isinstance(source, Path) else "the font")
-    content = source
-    if isinstance(content, Path):
-        try:
-            with open(content, "rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
-            raise DataError(f"there is no font file {name}.") from None
-        except OSError as error:
-            raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
-        if len(content) > _MOST_BYTES:
-            raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
     try:
-        return frozenset(_characters(content))
+        if isinstance(source, Path):
+            with open(source, "rb") as file:
+                source = file.read(_MOST_BYTES + 1)
+            if len(source) > _MOST_BYTES:
+                raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
+        return frozenset(_characters(source))
+    except FileNotFoundError:
+        raise DataError(f"there is no font file {name}.") from None
+    except OSError as error:
+        raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
     except (struct.error, ValueError) as error:
         raise DataError(f"{name} is damaged or no TrueType or OpenType font: {error}.") from None
 

@@ -35,7 +35,6 @@ _SCAN_BYTES = 1 << 20
 
 Bytes = NDArray[np.uint8]
 
-
 SHORT = "the file ends within a record"
 HEADER = "a record's size is not that of its picture"
 CODE = "a record's code is no character of GB 18030"
@@ -98,11 +97,7 @@ class Records:
 
 
 def map_file(path: Path) -> Bytes:
-    """The bytes of a file, mapped and not read.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """The bytes of a file, mapped and not read. Raises DataError: the file cannot be read."""
     try:
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
@@ -191,7 +186,11 @@ def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
                 resumable = _resumable(content)
             following = resumable[np.searchsorted(resumable, at + 1) :]
             begin, at = at, int(following[0]) if len(following) else end
-            damages.append(Damage(begin, at - begin, SHORT if _is_cut(view, begin, at) else HEADER))
+            is_cut = at == end and end - begin < HEADER_BYTES
+            if at == end and not is_cut:  # perhaps the first bytes of a sound record
+                size, _, width, height = _HEADER.unpack_from(view, begin)
+                is_cut = size == HEADER_BYTES + width * height and size > end - begin
+            damages.append(Damage(begin, at - begin, SHORT if is_cut else HEADER))
     return np.concatenate([*offsets, np.empty(0, np.int64)]), damages
 
 
@@ -212,16 +211,6 @@ def _sound_run(content: Bytes, view: memoryview, at: int) -> tuple[NDArray[np.in
     is_sound = (np.diff(begins) == HEADER_BYTES + sides[:, 0] * sides[:, 1]) & (begins[1:] <= len(content))
     count = len(is_sound) if is_sound.all() else int(is_sound.argmin())
     return begins[:count], found[count]
-
-
-def _is_cut(view: memoryview, begin: int, resumes: int) -> bool:
-    """Whether the bytes from `begin` to the end of a file are the first ones of a sound record."""
-    if resumes < len(view):
-        return False
-    if len(view) - begin < HEADER_BYTES:
-        return True
-    size, _, width, height = _HEADER.unpack_from(view, begin)
-    return bool(size == HEADER_BYTES + width * height and size > len(view) - begin)
 
 
 def _resumable(content: Bytes) -> NDArray[np.int64]:

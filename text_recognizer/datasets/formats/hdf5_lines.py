@@ -86,13 +86,15 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
 
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
     """The datasets dt and gt of a part."""
+    place = f"{path}, {part}"
+    pictures, texts = _fsdl_columns(file, part, place) if part in FSDL_PARTS else _flor_columns(file[part], place)
+    _check_sizes(pictures, texts, place)
+    return pictures, texts
+
+
+def _flor_columns(group: Any, place: str) -> tuple[Any, Any]:
     import h5py
 
-    group, place = file[part], f"{path}, {part}"
-    if part in FSDL_PARTS:
-        pictures, texts = _fsdl_columns(file, part, place)
-        _check_sizes(pictures, texts, place)
-        return pictures, texts
     if not isinstance(group, h5py.Group):
         raise DataError(f"{place}: expected a group with the datasets dt and gt. It is {_described(group)}.")
     if "dt" not in group or "gt" not in group:
@@ -102,7 +104,6 @@ def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
         raise DataError(f"{place}: dt must be uint8 (lines, width, height). Received: {_described(pictures)}.")
     if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or h5py.check_string_dtype(texts.dtype) is None:
         raise DataError(f"{place}: gt must be texts (lines,). Received: {_described(texts)}.")
-    _check_sizes(pictures, texts, place)
     return pictures, texts
 
 

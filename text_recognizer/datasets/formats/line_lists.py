@@ -104,9 +104,10 @@ def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
     """
     text = read_text(path, encoding, ENCODING_ADVICE)
     ending = path.suffix.lower()
-    rows = [row for row in _rows(text) if row.strip()]
+    # Not splitlines: texts may hold the other separators of Unicode.
+    rows = [row for row in re.split(r"\r\n|\n|\r", text) if row.strip()]
     if ending in (".json", ".jsonl"):
-        lines: Iterable[ListedLine] = _from_objects(_json_objects(text, rows, path), path)
+        lines: Iterable[ListedLine] = _from_json(text, rows, path)
     elif ending == ".csv":
         lines = _from_table(_csv_rows(text, path), path)
     elif ending == ".tsv" or (rows and _is_header(rows[0].split("\t"))):
@@ -140,11 +141,6 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
     except (LookupError, ValueError):  # base64 and the like; a name with a null character or half a surrogate pair
         shown = encoding[:40].encode("unicode_escape").decode()
         raise DataError(f"there is no encoding '{shown}'. Common ones: utf-8, gb18030, latin-1, utf-16.") from None
-
-
-def _rows(text: str) -> list[str]:
-    """Cut at line feeds and carriage returns alone: texts may hold the other separators of Unicode."""
-    return re.split(r"\r\n|\n|\r", text)
 
 
 def _csv_rows(text: str, path: Path) -> list[list[str]]:
@@ -201,7 +197,13 @@ def _is_header(cells: Sequence[str]) -> bool:
     return bool(names & set(FILE_KEYS)) and bool(names & set(TEXT_KEYS))
 
 
-def _from_objects(values: Sequence[Any], path: Path) -> Iterator[ListedLine]:
+def _from_json(text: str, rows: Sequence[str], path: Path) -> Iterator[ListedLine]:
+    try:
+        values = [*map(parse_json_text, rows)] if path.suffix.lower() == ".jsonl" else parse_json_text(text)
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(values, list):
+        raise DataError(f"{path} must hold a list of objects with file and text.")
     for number, value in enumerate(values, start=1):
         if not isinstance(value, dict):
             raise DataError(f"{path}, entry {number} is no object. Received: {str(value)[:80]}.")
@@ -230,13 +232,3 @@ def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> Liste
         {key: str(item) for key, item in value.items() if key not in named and isinstance(item, (str, int))},
         "" if text_key else "its entry has no text",
     )
-
-
-def _json_objects(text: str, rows: Sequence[str], path: Path) -> list[Any]:
-    try:
-        value = [*map(parse_json_text, rows)] if path.suffix.lower() == ".jsonl" else parse_json_text(text)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
-    if not isinstance(value, list):
-        raise DataError(f"{path} must hold a list of objects with file and text.")
-    return value

@@ -99,11 +99,10 @@ def _read_alto(root: Element, path: Path) -> PageText:
 
 def _alto_outline(line: Element) -> Points:
     polygon = line.find("Shape/Polygon")
-    if polygon is not None and (points := _points(polygon.get("POINTS", ""))):
-        return points
     sides = [line.get(key) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
-    if None in sides:
-        return ()
+    points = _points(polygon.get("POINTS", "")) if polygon is not None else ()
+    if points or None in sides:
+        return points
     x, y, width, height = map(_number, sides)
     return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
 
@@ -128,12 +127,10 @@ def _text_equivalent(element: Element) -> str | None:
 
 
 def _outline(line: Element, tag: str) -> Points:
-    coordinates = line.find(tag)
-    if coordinates is None:
+    if (coordinates := line.find(tag)) is None:
         return ()
-    if points := _points(coordinates.get("points", "")):
-        return points
-    return tuple((_number(point.get("x")), _number(point.get("y"))) for point in coordinates.findall("Point"))
+    points = tuple((_number(point.get("x")), _number(point.get("y"))) for point in coordinates.findall("Point"))
+    return _points(coordinates.get("points", "")) or points
 
 
 def _page_kind(line: Element) -> str:

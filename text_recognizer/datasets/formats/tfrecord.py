@@ -72,11 +72,7 @@ def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
 
 
 def data_of(content: NDArray[np.uint8], frame: Frame) -> bytes:
-    """The data of a record.
-
-    Raises:
-        ValueError: it does not agree with its checksum.
-    """
+    """The data of a record. Raises ValueError: it does not agree with its checksum."""
     begin, end = frame.offset + _HEAD_BYTES, frame.offset + _HEAD_BYTES + frame.size
     data = content[begin:end].tobytes()
     if end + _TAIL_BYTES > len(content):
@@ -165,11 +161,7 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
 
 
 def decode_example(data: bytes) -> dict[str, list[Any]]:
-    """The features of a serialised Example.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """The features of a serialised Example. Raises ValueError: it is none."""
     from google.protobuf.message import DecodeError
 
     try:

@@ -219,6 +219,57 @@ class IamDataset(LineDataset):
         return {form.name: form for form in self.files.forms} if self.files.form_files else {}
 
 
+class IamLinesDataset(IamDataset):
+    """IAM lines padded to one width, so that networks with a fixed number of outputs can read them.
+
+    The Full Stack Deep Learning recogniser trained on 7,101 lines, which are the 6,161 and 940 lines of training and
+    validation here, and chose its weights by the 1,861 test lines; here the test lines are left alone.
+
+    Args:
+        subsample_fraction: keep this share of the lines of every split, chosen at random.
+        path, split, filters, standardize, source: as of IamDataset.
+        height, width: of every picture, in pixels. A longer line is made smaller until it fits.
+        max_length: longer lines are rejected; the outputs of networks with one output a character.
+        ink, preprocessing, charset, normalization, unknown_characters: see datasets.lines.args.LineArgs.
+    """
+
+    usual_split = "fsdl"
+
+    def __init__(
+        self,
+        subsample_fraction: SubsampleFraction | None = None,
+        path: str | None = None,
+        split: IamSplit | None = None,
+        filters: tuple[IamFilter, ...] = (),
+        standardize: bool = False,
+        height: Height = 28,
+        width: Width = 952,
+        max_length: Length = LONGEST_LINE,
+        ink: Ink = "light",
+        preprocessing: tuple[Step, ...] = ("contrast",),
+        charset: Characters | None = None,
+        normalization: Normalization = "NFC",
+        unknown_characters: str = "error",
+        source: str | None = None,
+    ) -> None:
+        super().__init__(
+            path,
+            split=split,
+            filters=filters,
+            standardize=standardize,
+            height=height,
+            ink=ink,
+            preprocessing=preprocessing,
+            charset=charset,
+            normalization=normalization,
+            unknown_characters=unknown_characters,
+            max_length=max_length,
+            subsample_fraction=subsample_fraction,
+            source=source,
+        )
+        self.width = width
+
+
 def form_outline(box: Box | None) -> Points:
     """A box of a form's XML file as a polygon; empty without a box."""
     return () if box is None else box_outline(box[0], box[1], box[0] + box[2], box[1] + box[3])

@@ -123,11 +123,7 @@ class IamFiles:
         )
 
     def one(self, name: str) -> Path:
-        """The file of this name.
-
-        Raises:
-            DataError: there is none.
-        """
+        """The file of this name. Raises DataError: there is none."""
         path = self.find(name)
         if path is None:
             raise DataError(f"there is no {name} in {self.root} or its folders. {self.how_to_get()}")
@@ -145,11 +141,7 @@ class IamFiles:
 
     @cached_property
     def forms(self) -> list[IamForm]:
-        """All forms by name, from their XML files.
-
-        Raises:
-            DataError: there are none, or one is damaged.
-        """
+        """All forms by name, from their XML files. Raises DataError: there are none, or one is damaged."""
         if not self.form_files:
             raise DataError(f"there are no XML files of forms in {self.root}. {self.how_to_get()}")
         return [read_form_xml(path) for path in self.form_files]
@@ -159,11 +151,7 @@ class IamFiles:
         return [paths[0] for name, paths in sorted(self._paths.items()) if name.endswith(".xml")]
 
     def require_writers(self) -> None:
-        """For split "writers".
-
-        Raises:
-            DataError: no file is there that says who wrote a form.
-        """
+        """For split "writers". Raises DataError: no file is there that says who wrote a form."""
         if not self.find("forms.txt") and not self.form_files:
             raise DataError(
                 f"split 'writers' needs to know who wrote what, but {self.root} has neither forms.txt (of ascii.tgz) "

@@ -123,11 +123,7 @@ def _one_of(texts: Sequence[str], random: np.random.Generator) -> str:
 
 
 def words_of(path: Path, encoding: str = "utf-8") -> list[str]:
-    """The words of a text file, in order.
-
-    Raises:
-        DataError: it cannot be read, or holds none.
-    """
+    """The words of a text file, in order. Raises DataError: it cannot be read, or holds none."""
     words = tidy_text(read_text(path, encoding), "NFC").split()
     if not words:
         raise DataError(f"{path} holds no words.")

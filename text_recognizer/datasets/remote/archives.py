@@ -3,6 +3,7 @@
 import bz2
 import errno
 import gzip
+import itertools
 import lzma
 import os
 import shutil
@@ -254,14 +255,9 @@ def _wrong_name(name: str, is_folder: bool) -> str:
 
 def _stays_inside(name: str, base: str = ".") -> bool:
     windows = PureWindowsPath(name)
-    if name.startswith("/") or windows.root or windows.drive:
-        return False
-    depth = 0
-    for part in f"{base}/{name}".replace("\\", "/").split("/"):
-        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
-        if depth < 0:
-            return False
-    return True
+    steps = ({"..": -1, ".": 0, "": 0}.get(part, 1) for part in f"{base}/{name}".replace("\\", "/").split("/"))
+    is_absolute = name.startswith("/") or windows.root or windows.drive
+    return not is_absolute and min(itertools.accumulate(steps)) >= 0
 
 
 def _unpack(path: Path, archive: _Archive, member: Member, info: Any, folder: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,13 +132,11 @@ class Download:
                 retry = _wait(retry, interruption)
 
     def _resume_point(self, url: str) -> tuple[int, str | None]:
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             note = json.loads(self._note.read_text(encoding="utf-8"))
             validator = note["validator"]
             if note["url"] == url and (validator is None or (isinstance(validator, str) and validator.isascii())):
                 return self._part.stat().st_size, validator
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            pass
         return 0, None
 
     def _write(self, url: str, answer: Answer) -> None:
@@ -227,8 +225,7 @@ def _http_answer(response: Any, asked_start: int) -> Answer:
         if not unit_and_range.startswith(f"bytes {asked_start}-"):
             raise OutOfDate(f"it answered with the range '{unit_and_range}' instead of 'bytes {asked_start}-'")
         return Answer(pieces, asked_start, total_bytes, validator)
-    length = response.headers.get("Content-Length", "")
-    return Answer(pieces, 0, size_in(length), validator)
+    return Answer(pieces, 0, size_in(response.headers.get("Content-Length", "")), validator)
 
 
 def _in_words(error: BaseException) -> str:

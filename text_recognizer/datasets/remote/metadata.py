@@ -171,11 +171,7 @@ def is_one_table(document: Mapping[str, Any]) -> bool:
 
 
 def find_table(name: str, path: Path | None = None) -> RemoteTable:
-    """One table by name.
-
-    Raises:
-        DataError: the registry is wrong or has no such table.
-    """
+    """One table by name. Raises DataError: the registry is wrong or has no such table."""
     tables = load_registry(path)
     if name not in tables:
         places = ", ".join(map(shown, [path] if path else registry_files()))
@@ -196,17 +192,12 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+@dataclass(frozen=True)
 class _Reader:
-    """Reads one table and writes down what is wrong with it.
+    """Reads one table, or one of its files, and writes down what is wrong with it, with its place."""
 
-    Args:
-        place: how messages name the table, and later the file within it.
-        problems: where the sentences go.
-    """
-
-    def __init__(self, place: str, problems: list[str]) -> None:
-        self.place = place
-        self.problems = problems
+    place: str
+    problems: list[str]
 
     def table(self, name: str, value: Any, path: Path) -> RemoteTable:
         if not is_plain_name(name):
@@ -214,28 +205,25 @@ class _Reader:
         if not isinstance(value, dict):
             self.problem("must be a table with files", value)
             return RemoteTable(name, (), path)
-        many = "files" in value
-        self.unknown_keys(value, _TABLE_KEYS if many else (*_TABLE_KEYS, *_FILE_KEYS))
-        files = self.files(value["files"]) if many else (self.file(value),)
+        entries = value.get("files")
+        self.unknown_keys(value, _TABLE_KEYS if "files" in value else (*_TABLE_KEYS, *_FILE_KEYS))
+        if "files" not in value:
+            files = [self.file(value)]
+        elif not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+            self.problem("files must be one or several tables [[….files]]", entries)
+            files = []
+        else:
+            readers = [_Reader(f"{self.place} file {number}", self.problems) for number in range(1, len(entries) + 1)]
+            files = [reader.file(entry, _FILE_KEYS) for reader, entry in zip(readers, entries, strict=True)]
         filenames = [file.filename for file in files]
         for filename in sorted({filename for filename in filenames if filenames.count(filename) > 1}):
             self.problem("two files have the filename", filename)
         about = {key: self.text(value, key) or "" for key in ABOUT_KEYS}
-        endpoint_url = self.text(value, "endpoint_url")
-        return RemoteTable(name, files, path, **about, endpoint_url=endpoint_url)
+        return RemoteTable(name, tuple(files), path, **about, endpoint_url=self.text(value, "endpoint_url"))
 
-    def files(self, entries: Any) -> tuple[RemoteFile, ...]:
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            self.problem("files must be one or several tables [[….files]]", entries)
-            return ()
-        found = []
-        for number, entry in enumerate(entries, start=1):
-            reader = _Reader(f"{self.place} file {number}", self.problems)
-            reader.unknown_keys(entry, _FILE_KEYS)
-            found.append(reader.file(entry))
-        return tuple(found)
-
-    def file(self, value: Mapping[str, Any]) -> RemoteFile:
+    def file(self, value: Mapping[str, Any], known: tuple[str, ...] = ()) -> RemoteFile:
+        if known:
+            self.unknown_keys(value, known)
         filename = self.text(value, "filename", required=True) or ""
         if filename and not is_plain_name(filename):
             self.problem("filename must be a name without folders, of letters, digits, '.', '_' and '-'", filename)
@@ -259,10 +247,9 @@ class _Reader:
         if not listed and needed:
             self.problems.append(f"{self.place}: url is required (or login, for a file that needs a registration).")
         for url in listed:
-            problem = url_problem(url)
-            if problem:
+            if problem := url_problem(url):
                 self.problem(f"url {problem}", without_password(url) if isinstance(url, str) else url)
-        return tuple(str(url) for url in listed)
+        return tuple(map(str, listed))
 
     def text(self, value: Mapping[str, Any], key: str, required: bool = False) -> str | None:
         found = value.get(key)
@@ -270,15 +257,15 @@ class _Reader:
             self.problems.append(f"{self.place}: {key} is required.")
         elif found is not None and (not isinstance(found, str) or not found.strip()):
             self.problem(f"{key} must be text that is not empty", found)
-            found = None
+            return None
         return found
 
     def unknown_keys(self, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
-        for key in value:
-            if key not in known:
-                self.problems.append(
-                    f"{self.place}: there is no key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
-                )
+        self.problems.extend(
+            f"{self.place}: there is no key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
+            for key in value
+            if key not in known
+        )
 
     def problem(self, rule: str, value: object) -> None:
         self.problems.append(f"{self.place}: {rule}. {received(value)}")

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -114,15 +115,13 @@ def _check_request(name: str, sources: Sequence[str], sha256: Sequence[str]) -> 
             f"give one sha256 for each of {len(sources)} files, in their order, or none. Received: {len(sha256)}."
         )
     for source in sources:
-        if _is_address(source) and (problem := url_problem(source)):
-            raise DataError(f"the address {problem}. {received(without_password(source))}")
-    filenames = [_filename(source) for source in sources]
-    for source, filename in zip(sources, filenames, strict=True):
-        if not is_plain_name(filename):
-            raise DataError(
-                f"a file's name may hold only letters, digits, '.', '_' and '-'. {received(without_password(source))}"
-            )
-        if filenames.count(filename) > 1:
+        shown_source = received(without_password(source))
+        if "://" in source and (problem := url_problem(source)):
+            raise DataError(f"the address {problem}. {shown_source}")
+        if not is_plain_name(_filename(source)):
+            raise DataError(f"a file's name may hold only letters, digits, '.', '_' and '-'. {shown_source}")
+    for filename, count in Counter(map(_filename, sources)).items():
+        if count > 1:
             raise DataError(f"two of the files are called '{filename}'.")
 
 
@@ -144,27 +143,24 @@ def _text(path: Path) -> str:
         raise DataError(f"cannot read {shown(path)}: {error}.") from error
 
 
-def _is_address(source: str) -> bool:
-    return "://" in source
-
-
 def _filename(source: str) -> str:
-    return PurePosixPath(unquote(urlsplit(source).path)).name if _is_address(source) else Path(source).name
+    return PurePosixPath(unquote(urlsplit(source).path)).name if "://" in source else Path(source).name
 
 
 def _describe(
     source: str, folder: Path, sha256: str | None, login: str | None, endpoint_url: str | None
 ) -> dict[str, Any]:
-    url = source if _is_address(source) else Path(source).expanduser().resolve().as_uri()
+    is_address = "://" in source
+    url = source if is_address else Path(source).expanduser().resolve().as_uri()
     path = folder / _filename(source)
     with progress(path.name, url, None) as on_progress:
         try:
             found = Download(path, sha256, "--sha256", None, endpoint_url, on_progress).run(url)
         except DownloadError as error:
             raise DataError(f"cannot fetch {without_password(url)}: {error}.") from error
-    is_shared = _is_address(source) or login is None
     return {
-        "url": without_password(url) if is_shared else None,  # the registry is shared; .netrc holds passwords
+        # The registry is shared; .netrc holds passwords.
+        "url": without_password(url) if is_address or login is None else None,
         "filename": path.name,
         "sha256": found,
         "size_bytes": path.stat().st_size,

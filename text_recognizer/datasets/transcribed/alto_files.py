@@ -64,11 +64,7 @@ class AltoFiles:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The XML files by name, also those called .XML.
-
-        Raises:
-            DataError: there are none.
-        """
+        """The XML files by name, also those called .XML. Raises DataError: there are none."""
         if self.path.is_file():
             return [self.path]
         found = sorted(path for path in self.path.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
@@ -109,11 +105,7 @@ class AltoFiles:
 
 
 def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
-    """The argument writer_pattern of a dataset.
-
-    Raises:
-        SpecError: it is no regular expression.
-    """
+    """The argument writer_pattern of a dataset. Raises SpecError: it is no regular expression."""
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:

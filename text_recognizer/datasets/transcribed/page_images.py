@@ -77,11 +77,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
 
 
 def in_pixels(outline: Points, scale: float) -> Points:
-    """A polygon in pixels of its image.
-
-    Raises:
-        UnfitImageError: one of its points is nowhere.
-    """
+    """A polygon in pixels of its image. Raises UnfitImageError: one of its points is nowhere."""
     if not all(is_finite(value) for corner in outline for value in corner):
         raise UnfitImageError("its outline has a coordinate that is no finite number")
     return tuple((x * scale, y * scale) for x, y in outline)
@@ -130,11 +126,7 @@ def _moved(points: Points, left: float, top: float) -> Points:
 
 
 def visible_part(outline: Points, image: Grey, noun: str = "outline") -> Points:
-    """The part of a polygon (pixels) that lies inside an image.
-
-    Raises:
-        UnfitImageError: it has no area.
-    """
+    """The part of a polygon (pixels) that lies inside an image. Raises UnfitImageError: it has no area."""
     if not has_area(outline):
         raise UnfitImageError(f"its {noun} has no area")
     inside = inside_image(outline, image)

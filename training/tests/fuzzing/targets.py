@@ -36,7 +36,7 @@ from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
-from text_recognizer.datasets.lines.iam_lines import IamLinesDataset
+from text_recognizer.datasets.lines.iam import IamLinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.pages.page_list import PageListDataset
