@@ -1,5 +1,6 @@
 """The order of training batches: a function of (seed, step), never of how often a process was restarted."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -94,12 +95,16 @@ class GroupedBatches:
 
     Args:
         arranged: what a model makes of a batch of the split.
+
+    Attributes:
+        waited_s: how long training has waited for groups so far.
     """
 
     def __init__(self, split: Split, order: BatchOrder, arranged: Callable[[Batch], Batch] = lambda batch: batch):
         self._split = split
         self._order = order
         self._arranged = arranged
+        self.waited_s = 0.0
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
 
     def groups(self, first_step: int, end_step: int, largest_group: "GroupSize") -> Iterator[tuple[int, Batch]]:
@@ -108,7 +113,9 @@ class GroupedBatches:
         waiting: Future[tuple[int, Batch]] | None = None
         try:
             while step < end_step or waiting is not None:
+                before = time.monotonic()
                 current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
+                self.waited_s += time.monotonic() - before
                 step += current[0] if waiting is None else 0
                 waiting = None
                 if step < end_step:

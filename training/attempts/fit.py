@@ -201,7 +201,7 @@ class Training:
 
     def _train_epoch(self, batches: GroupedBatches) -> Iterator[Stop | None]:
         """Trains to the end of the current epoch; yields a Stop or None wherever a checkpoint may be written."""
-        started = time.monotonic()
+        started, waited_s = time.monotonic(), batches.waited_s
         step_at_start, epochs, group_size = self.step, self.epochs, self._group_size
         if self.step == epochs.first_step:
             self._step.begin_epoch()
@@ -214,13 +214,14 @@ class Training:
             epochs.count_time()
             self._display.steps_done(epochs.done + 1, epochs.share(self.step), self._step.mean_loss)
             if is_over := epochs.is_over(self.step):
-                self._end_epoch(self.step - step_at_start, time.monotonic() - started)
+                waited_s = batches.waited_s - waited_s
+                self._end_epoch(self.step - step_at_start, time.monotonic() - started, waited_s)
                 epochs.begin_next(self.step)
             yield self._stop_asked()
             if is_over:
                 return
 
-    def _end_epoch(self, steps: int, elapsed_s: float) -> None:
+    def _end_epoch(self, steps: int, elapsed_s: float, waited_s: float) -> None:
         """Validates, reports and decides what comes next."""
         import keras
 
@@ -231,7 +232,8 @@ class Training:
         with self._step.averages.in_use():
             row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
             weights = [keras.ops.convert_to_numpy(weight) for weight in self.network.weights]
-        row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1), "time": round(time.time(), 3)}
+        row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1)}
+        row |= {"input_wait": round(waited_s / elapsed_s, 4), "time": round(time.time(), 3)}
         self.epochs.count_time()
         diverged = not math.isfinite(row["loss"])
         if self.best.improved(epoch, row):
@@ -253,7 +255,7 @@ class Training:
 
     def _report(self, row: Row) -> None:
         """Logs a row, unless an earlier attempt did and got the same numbers."""
-        timing = dict.fromkeys(("images_per_s", "time"))
+        timing = dict.fromkeys(("images_per_s", "input_wait", "time"))
         if self._logged.get(row["epoch"], {}) | timing != json_row(row) | timing:
             self._log(json_row(row))
         self._display.epoch_done(row)

@@ -54,7 +54,10 @@ def long_run(**changes: Any) -> Run:
 
 def numbers(run: Run) -> dict[str, Any]:
     """All of a finished run that must not depend on how its process was started."""
-    rows = [{key: value for key, value in row.items() if key not in ("time", "images_per_s")} for row in run.rows()]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("time", "images_per_s", "input_wait")}
+        for row in run.rows()
+    ]
     with np.load(run.folder / "checkpoints" / "last.npz") as file:
         arrays = b"".join(file[name].tobytes() for name in file.files if name != "state")
     return {

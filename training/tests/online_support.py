@@ -69,5 +69,5 @@ def without_empty_mappings(value: Any) -> Any:
 
 def plain_rows(run: Run) -> list[dict[str, Any]]:
     """What a run reported, without what differs from time to time."""
-    differing = ("time", "images_per_s")
+    differing = ("time", "images_per_s", "input_wait")
     return [{name: value for name, value in row.items() if name not in differing} for row in run.rows()]

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,21 @@ def test_groups_are_the_same_batches_whatever_their_size(largest, samples, batch
     ]
     batches.close()
     assert seen == [order.positions(step).tolist() for step in range(1, end)]
+
+
+def test_the_time_that_training_waits_for_its_input_is_counted(monkeypatch):
+    now, slow = [10.0], split(4)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def takes_three_seconds(batch):
+        now[0] += 3.0
+        return batch
+
+    batches = GroupedBatches(slow, BatchOrder(4, 2, seed=0), takes_three_seconds)
+    for _ in batches.groups(0, 2, Fixed(2)):  # one group: nothing is gathered while it trains
+        now[0] += 5.0
+    batches.close()
+    assert batches.waited_s == 3.0
 
 
 def test_no_steps_are_no_groups():

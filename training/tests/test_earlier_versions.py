@@ -10,7 +10,7 @@ from training.run_experiment import main
 from training.runs.run import Run
 
 FIXTURES = Path(__file__).with_name("fixtures")
-TIMING = {"images_per_s", "time"}
+TIMING = {"images_per_s", "input_wait", "time"}
 
 
 def rows(path: Path) -> list[dict[str, float]]:

@@ -123,7 +123,10 @@ def undisturbed(tmp_path_factory, digits_prepared):
 
 def facts(run: Run) -> dict[str, object]:
     """Everything about a finished run that must not depend on how often it was started."""
-    rows = [{key: value for key, value in row.items() if key not in ("time", "images_per_s")} for row in run.rows()]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("time", "images_per_s", "input_wait")}
+        for row in run.rows()
+    ]
     with np.load(run.folder / "checkpoints" / "last.npz") as file:
         state = json.loads(file["state"].tobytes())
         arrays = b"".join(file[name].tobytes() for name in file.files if name != "state")

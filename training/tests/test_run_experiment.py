@@ -53,6 +53,7 @@ def test_a_run_leaves_a_folder_that_explains_itself(runs, capfd):
     assert made.spec.train_args["epochs"] == 2
     assert [row["epoch"] for row in made.rows()] == [1, 2, 2]
     assert set(made.rows()[0]) >= {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_s"}
+    assert all(0 <= row["input_wait"] <= 1 for row in made.rows()[:2])
     status = made.status()
     assert status.state == "finished"
     evaluation = json.loads((made.folder / "evaluation.json").read_text())
