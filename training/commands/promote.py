@@ -66,8 +66,7 @@ def _best_of(sweep: SweepFolder) -> Bundle:
         raise RunError(
             f"the sweep {sweep.path} has no finished trial with a {history.metric.name} yet. Promote it later."
         )
-    sign = -1 if history.metric.goal == "maximize" else 1
-    best = min(trial.runs, key=lambda run: sign * (history.run_value(run) or 0.0))
+    best = min(trial.runs, key=lambda run: history.metric.sign * (history.run_value(run) or 0.0))
     print(f"sweep       {sweep.name}: trial {trial.number}, {history.metric.name} {shown('', history.run_value(best))}")
     Run.open(best.folder)
     return find_bundle(best.folder / MODEL)

@@ -144,20 +144,24 @@ def _keep(lines: list[bytes], file: Path) -> None:
     sync(file.parent)
 
 
-def append_line(descriptor: int, row: Mapping[str, Any], durable: bool = False) -> None:
+def append_line(descriptor: int, row: Mapping[str, Any]) -> None:
     """One JSON object, one line, one write.
 
-    Args:
-        durable: it is on the disk when this returns, and so is every line before it.
     Raises:
         RunError: the disk is full; what was written before stays readable.
     """
     line = json.dumps(row).encode() + b"\n"
     try:
         written = os.write(descriptor, line)
-        if durable:
-            os.fdatasync(descriptor)
     except OSError as error:
         raise RunError(f"cannot append to a journal of the run: {error.strerror or error}.") from error
     if written != len(line):
         raise RunError("cannot append to a journal of the run: the disk is full.")
+
+
+def sync_lines(descriptor: int, path: Path) -> None:
+    """Puts the lines of a journal on the disk. Raises RunError: the disk is full or broken."""
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        raise cannot_write(path, error) from error

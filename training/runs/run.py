@@ -29,7 +29,7 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
-from training.files.journals import append_line, examine, heal, open_journal, read_journal
+from training.files.journals import append_line, examine, heal, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
@@ -81,12 +81,16 @@ class Run:
         return self.folder.parent.name
 
     @classmethod
-    def create(cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None) -> "Run":
+    def create(
+        cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None, durable: bool = True
+    ) -> "Run":
         """A new run folder, not held yet. It gets its name once it is whole.
 
         What is left of a folder that never became whole, or that a power cut emptied, becomes a run again: its
         checkpoints stay.
 
+        Args:
+            durable: the spec is on the disk when this returns. Not needed where it can be made again.
         Raises:
             RunError: the run exists already, something else has its name, or it cannot be written.
         """
@@ -101,10 +105,10 @@ class Run:
                 names = {entry.name for entry in os.scandir(folder)}
                 if names and not names & SIGNS_OF_A_RUN:
                     raise RunError(f"{folder} exists and is not a run folder. Move it away, or give another id.")
-                return cls._begin(folder, spec)
+                return cls._begin(folder, spec, durable)
             unfinished.mkdir(parents=True, exist_ok=True)
             _remove_unfinished(group)
-            run = cls._begin(unfinished, spec)
+            run = cls._begin(unfinished, spec, durable)
             unfinished.rename(folder)
         except OSError as error:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -118,14 +122,15 @@ class Run:
         return run
 
     @classmethod
-    def _begin(cls, folder: Path, spec: ExperimentSpec) -> "Run":
+    def _begin(cls, folder: Path, spec: ExperimentSpec, durable: bool) -> "Run":
         """The files of a run that has not started. Only the spec is worth waiting for the disk: all else follows."""
         run = cls(folder)
         run.write_json("spec.json", spec.to_json())
         if is_blank(folder / "launch.json"):
             run.write_json("launch.json", {"attempts": []})
         run.note(format=FORMAT, state="created", times={"created": time.time()})
-        sync(folder / "spec.json")
+        if durable:
+            sync(folder / "spec.json")
         return run
 
     @classmethod
@@ -221,10 +226,7 @@ class Run:
             sync(*(self.folder / name for name in NEEDED_TO_RESUME), self.folder, group, group.parent)
             self._start_synced = True
         if self._rows_unsynced and self._journal is not None:
-            try:
-                os.fdatasync(self._journal)
-            except OSError as error:
-                raise cannot_write(self.folder / "metrics.jsonl", error) from error
+            sync_lines(self._journal, self.folder / "metrics.jsonl")
             self._rows_unsynced = False
 
     def check_folder(self) -> None:

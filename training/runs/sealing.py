@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.wording import received
-from training.files.journals import append_line, open_journal, read_journal
+from training.files.journals import append_line, open_journal, read_journal, sync_lines
 from training.files.processes import printable
 from training.runs.checks import is_time
 from training.runs.run_table import RunRow
@@ -39,7 +39,8 @@ def note_look(folder: Path, by: str, why: str) -> int:
     """
     journal = open_journal(folder / LOOKS, _fault)
     try:
-        append_line(journal, {"time": round(time.time(), 3), "by": by, "why": why}, durable=True)
+        append_line(journal, {"time": round(time.time(), 3), "by": by, "why": why})
+        sync_lines(journal, folder / LOOKS)
     finally:
         os.close(journal)
     return len(looks_at(folder))

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
 from training.files.folder_lock import FolderLock, hold_folder, holder_of
-from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal
+from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, replace_file, sync
 from training.runs.checks import is_count, is_time
@@ -87,6 +87,7 @@ class SweepFolder:
         self.path = path
         self._lock: FolderLock | None = None
         self._journal: int | None = None
+        self._unsynced = False
 
     @property
     def name(self) -> str:
@@ -188,11 +189,18 @@ class SweepFolder:
         return examine(self.path / "trials.jsonl", event_check())
 
     def append(self, event: str, **facts: Any) -> None:
-        """Writes an event down; it is on the disk when this returns: a power cut must not undo what follows from it."""
+        """Writes an event down. `sync` before anything outside the journal follows from it."""
         assert self._journal is not None, "only the process that holds a sweep writes its journal"
         assert self._lock is not None
         self._lock.check_folder()
-        append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)}, durable=True)
+        append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)})
+        self._unsynced = True
+
+    def sync(self) -> None:
+        """Puts the events so far on the disk: a power cut must not undo what follows from them."""
+        if self._unsynced and self._journal is not None:
+            sync_lines(self._journal, self.path / "trials.jsonl")
+            self._unsynced = False
 
     @property
     def wish(self) -> Wish:

@@ -1,7 +1,7 @@
 """History: the trials of a sweep so far and what they are worth. The loop, tables, reports and commands read it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,46 @@ from training.sweeps.trials import Trial, TrialRun
 STATES = ("finished", "stopped", "pending", "failed")
 # A list of experiments names no metric; its tables show this one.
 USUAL_METRIC = Metric("val_loss")
+# Size and inode of a file of reports, its rows, and their values.
+_Read = tuple[tuple[int, int], list[dict[str, Any]], list[float]]
+_NOTHING: _Read = ((0, 0), [], [])
 
 
 class History:
     """The trials of a sweep so far.
 
+    A trial that is over is looked at once for the best and the counts: a sweep may have many thousands.
+
     Args:
         metric: of the sweep; the usual one where it names none.
-        trials: by number; the owner of the history adds to them.
+        trials: by number. Further ones are added by `add`; one that is over stays as it is.
     """
 
-    def __init__(self, metric: Metric | None, trials: dict[int, Trial]) -> None:
+    def __init__(self, metric: Metric | None, trials: Mapping[int, Trial]) -> None:
         self.metric = metric or USUAL_METRIC
-        self.trials = trials
+        self.trials: dict[int, Trial] = {}
+        self.next_number = 1  # the first that is free: a journal may have lost a line in its middle
         self.reports = Reports(self.metric.name)
         self._final_values: dict[int, list[float]] = {}
+        self._unfinished: dict[int, Trial] = {}
+        self._over: Counter[str] = Counter()
+        self._best: Trial | None = None
+        for trial in trials.values():
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        self.trials[trial.number] = self._unfinished[trial.number] = trial
+        while self.next_number in self.trials:
+            self.next_number += 1
+
+    def unfinished(self) -> list[Trial]:
+        """The trials that are not over."""
+        for trial in [trial for trial in self._unfinished.values() if trial.is_over]:
+            del self._unfinished[trial.number]
+            self._over[trial.state] += 1
+            if trial.state == "finished" and (self._best is None or self.by_value(trial) < self.by_value(self._best)):
+                self._best = trial
+        return list(self._unfinished.values())
 
     def values(self, trial: Trial) -> list[float]:
         """What a trial has reported of the metric, in order."""
@@ -44,20 +69,16 @@ class History:
 
     def value(self, trial: Trial) -> float | None:
         """What a trial is worth so far."""
-        return self._best_of(self.values(trial))
+        return self.metric.best(self.values(trial))
 
     def run_value(self, run: TrialRun) -> float | None:
         """What one run is worth so far."""
-        return self._best_of(self.reports.update(run)[0])
-
-    def _best_of(self, values: Sequence[float]) -> float | None:
-        return (max if self.metric.goal == "maximize" else min)(values, default=None)
+        return self.metric.best(self.reports.update(run)[0])
 
     def best(self) -> Trial | None:
         """The best trial that finished."""
-        finished = (trial for trial in self.trials.values() if trial.state == "finished")
-        best = min(finished, key=self.by_value, default=None)
-        return best if best is not None and self.value(best) is not None else None
+        self.unfinished()
+        return self._best if self._best is not None and self.value(self._best) is not None else None
 
     def ranked(self) -> list[Trial]:
         """Finished trials by value, then stopped ones, running ones, and failed ones."""
@@ -66,12 +87,11 @@ class History:
     def by_value(self, trial: Trial) -> tuple[Any, ...]:
         """A sort key: the best value first, those without one last."""
         value = self.value(trial)
-        sign = -1 if self.metric.goal == "maximize" else 1
-        return value is None, sign * value if value is not None else 0.0, trial.number
+        return value is None, self.metric.sign * (value or 0.0), trial.number
 
     def counts(self) -> Counter[str]:
         """How many trials are in each state."""
-        return Counter(trial.state for trial in self.trials.values())
+        return Counter(trial.state for trial in self.unfinished()) + self._over
 
     def broken(self) -> list[Trial]:
         """Trials that failed, but for those that diverged: that is a result."""
@@ -92,7 +112,7 @@ class Reports:
     def __init__(self, metric: str) -> None:
         self.damage: str | None = None
         self._metric = metric
-        self._read: dict[Path, tuple[tuple[int, int], list[dict[str, Any]]]] = {}
+        self._read: dict[Path, _Read] = {}
 
     def update(self, run: TrialRun) -> tuple[list[float], bool]:
         """The usable values of a run so far, in order, and whether that changed since the last time."""
@@ -102,24 +122,20 @@ class Reports:
             seen = (found.st_size, found.st_ino)  # a repair puts another file in its place
         except OSError:
             seen = (0, 0)
-        known, rows = self._read.get(path, ((0, 0), []))
-        before = self._values(rows)
+        known, _, before = self._read.get(path, _NOTHING)
         if seen == known:
             return before, False
         try:
             rows = Run(run.folder).rows()
         except RunError as error:  # the other runs count
             self.damage, rows = str(error), []
-        self._read[path] = (seen, rows)
-        values = self._values(rows)
+        # One value an epoch: where a resumed run reported one again, the later one counts.
+        by_epoch = {row.get("epoch"): row[self._metric] for row in rows if self._metric in row}
+        values = usable_values(by_epoch.values())
+        self._read[path] = (seen, rows, values)
         return values, values != before
 
     def rows(self, run: TrialRun) -> list[dict[str, Any]]:
         """All reports of a run, as read last."""
         self.update(run)
-        return self._read.get(run.folder / "metrics.jsonl", ((0, 0), []))[1]
-
-    def _values(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
-        """One value an epoch: where a resumed run reported one again, the later one counts."""
-        by_epoch = {row.get("epoch"): row[self._metric] for row in rows if self._metric in row}
-        return usable_values(by_epoch.values())
+        return self._read.get(run.folder / "metrics.jsonl", _NOTHING)[1]

@@ -14,7 +14,7 @@ from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.trials import Trial, TrialRun
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveRun:
     """A run that was given to the executor."""
 
@@ -91,6 +91,7 @@ class Judge:
     def _write_down(self, trial: Trial, run: TrialRun, decision: Decision, pause: bool, text: str) -> None:
         facts = {"stop": decision.stop, "pause": pause, "band": decision.band, **decision.facts, "text": text}
         self._folder.append("decision", trial=trial.number, run=run.id, **facts)
+        self._folder.sync()
         trial.decisions.append({"run": run.id, **facts})
 
 

@@ -1,7 +1,7 @@
 """Ledger: the trials of a sweep and their runs. Each change is written down before anything follows from it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from training.sweeps.history import History
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
-from training.sweeps.trials import Trial, TrialRun, next_number, read_trials
+from training.sweeps.trials import Trial, TrialRun, read_trials
 
 POLL_S = 0.1
 ORPHANS_GRACE_S = 60.0
@@ -68,10 +68,11 @@ class Ledger:
             retry_failed: start runs again that failed for good.
             rejoin: whether a run is still at work and will report its end itself.
         """
-        self.history.trials = read_trials(self.folder.events(), self.folder.path)
-        if adopt_runs(self.plan, self.folder, self.trials, self.watcher.event):
-            self.history.trials = read_trials(self.folder.events(), self.folder.path)
-        for trial in self.trials.values():
+        trials = read_trials(self.folder.events(), self.folder.path)
+        if adopt_runs(self.plan, self.folder, trials, self.watcher.event):
+            trials = read_trials(self.folder.events(), self.folder.path)
+        for trial in trials.values():
+            self.history.add(trial)
             for run in trial.runs:
                 if run.ended is None:
                     if not rejoin(trial, run):
@@ -82,8 +83,8 @@ class Ledger:
             self.tell(trial)
 
     def begin(self, suggestion: Suggestion) -> Trial:
-        """Writes a suggestion down, before anything of it starts."""
-        number = next_number(self.trials)
+        """Writes a suggestion down."""
+        number = self.history.next_number
         specs = self.plan.specs(suggestion.point)
         ids = [
             f"{new_run_id(spec)[:21]}-t{number:04d}" + (f"-s{index}" if len(specs) > 1 else "")
@@ -91,25 +92,26 @@ class Ledger:
         ]
         trial = Trial(number, suggestion.point, suggestion.how, [TrialRun(self.folder.path / run_id) for run_id in ids])
         self.folder.append("suggest", **trial.suggestion())
-        self.trials[number] = trial
+        self.history.add(trial)
         for run, spec in zip(trial.runs, specs, strict=True):
             earlier = self._reusable.find(spec) if self._reusable is not None else None
             if earlier is not None:
                 self.folder.append("reuse", trial=number, run=run.id, folder=str(earlier))
                 run.folder, run.reused, run.ended = earlier, True, "finished"
                 self.watcher.event(f"trial {number} is answered by the earlier run {earlier}")
-            self.make_folder(trial, run)
         self.tell(trial)
         return trial
 
-    def make_folder(self, trial: Trial, run: TrialRun) -> None:
-        if not run.reused and not is_made(run.folder):
-            spec = self.plan.specs(trial.point)[trial.runs.index(run)]
-            Run.create(assemble(spec).spec, run.id, self.folder.path.parent)
-
-    def start(self, trial: Trial, run: TrialRun) -> None:
-        self.folder.append("start", trial=trial.number, run=run.id)
-        run.attempts += 1
+    def start(self, runs: Sequence[tuple[Trial, TrialRun]]) -> None:
+        """Writes down that runs start, and makes their folders."""
+        for trial, run in runs:
+            self.folder.append("start", trial=trial.number, run=run.id)
+            run.attempts += 1
+        self.folder.sync()
+        for trial, run in runs:
+            if not is_made(run.folder):
+                spec = self.plan.specs(trial.point)[trial.runs.index(run)]
+                Run.create(assemble(spec).spec, run.id, self.folder.path.parent, durable=False)
 
     def end(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any] | None = None) -> None:
         """Writes down that nothing more will be done with a run."""

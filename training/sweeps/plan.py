@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from text_recognizer.errors import Problem, SpecError
@@ -145,11 +146,17 @@ class SweepPlan:
     def swept(self, point: Point) -> dict[str, Any]:
         """What tells this trial from the others, for tables."""
         if self.config is None:
-            flat = [flatten(experiment) for experiment in self.experiments]
-            own = flat[point["experiment"]]
-            return {key: value for key, value in own.items() if any(other.get(key) != value for other in flat)}
+            flat, varying = self._flat_experiments
+            return {key: value for key, value in flat[point["experiment"]].items() if key in varying}
         searched = {parameter.name for parameter in self.config.space.searchable}
         return {name: value for name, value in self.overrides(point).items() if name in searched}
+
+    @cached_property
+    def _flat_experiments(self) -> tuple[list[dict[str, Any]], set[str]]:
+        """The experiments of a list, and the keys in which they differ."""
+        flat = [flatten(experiment) for experiment in self.experiments]
+        keys = {key for experiment in flat for key in experiment}
+        return flat, {key for key in keys if any(other.get(key) != flat[0].get(key) for other in flat)}
 
     def check(self) -> list[Experiment]:
         """Puts every trial's spec together, or those at the corners of a large space.

@@ -2,11 +2,13 @@
 
 import signal
 import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
 from training.devices.gpu_manager import GPUManager
-from training.executors.base import Executor, first_ended
+from training.executors.base import Executor, Job
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
@@ -17,11 +19,13 @@ from training.sweeps.limits import Limits, SweepResult, classify
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
-from training.sweeps.trials import Trial, TrialRun, next_number
+from training.sweeps.trials import Trial, TrialRun
 from training.terminal.command_line import say
 
 INTERRUPTED = "the sweep was interrupted"
 FULL_DISK = "the disk is full; free some space and give the same command again"
+# They wait together for the disk; the first of them must not wait long for the last.
+_STARTS_AT_ONCE = 16
 _RESOURCES = ("wall_s", "cpu_s", "peak_memory_mib", "exit_code", "signal")
 
 
@@ -48,6 +52,8 @@ class Sweep:
         self._watcher = watcher
         rule = stopping_rule(plan, limits.stopping_rule)
         self._judge = Judge(rule, self.history.metric.name, folder) if rule is not None else None
+        self._ended: SimpleQueue[LiveRun] = SimpleQueue()
+        self._reports_due = 0.0
         self._interrupts = 0
         self._why_over: str | None = None
         self._exhausted = False
@@ -67,6 +73,7 @@ class Sweep:
         try:
             result = self.executor.drive(self._loop)
             self.folder.append("over", why=result.ended, complete=result.complete, wish=self.folder.wish)
+            self.folder.sync()
         finally:
             self.executor.close()
             for number, handler in earlier.items():
@@ -81,17 +88,15 @@ class Sweep:
                 self._judge.hear(run.id, self.history.reports.update(run)[0])
         while True:
             self._obey()
-            self._start_runs()
+            while self._start_runs():
+                pass
             if not self.live and self._nothing_left():
                 return self._result()
-            if self.live:
-                first_ended([live.job for live in self.live], POLL_S)
-            else:
-                time.sleep(POLL_S)
+            self.folder.sync()
             # Which jobs are over is noted before their reports are read: a run may write its last rows and end
             # between the two.
-            over = [live for live in self.live if live.job.done()]
-            self._read_reports()
+            over = self._wait_for_ends()
+            self._read_reports(over)
             for live in over:
                 self._settle(live)
             self._end_overdue()
@@ -101,8 +106,22 @@ class Sweep:
         """Whether a run that an earlier driver started is still in the hands of the executor."""
         job = self.executor.rejoin(Run(run.folder))
         if job is not None:
-            self.live.append(LiveRun(trial, run, job))
+            self._follow(trial, run, job)
         return job is not None
+
+    def _follow(self, trial: Trial, run: TrialRun, job: Job) -> None:
+        live = LiveRun(trial, run, job)
+        self.live.append(live)
+        job.future.add_done_callback(lambda _: self._ended.put(live))
+
+    def _wait_for_ends(self) -> list[LiveRun]:
+        """The runs whose jobs have ended, after a while at the latest."""
+        ended: list[LiveRun] = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=POLL_S))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
 
     def _obey(self) -> None:
         """Does what the sweep's control file and signals ask for."""
@@ -117,36 +136,39 @@ class Sweep:
             if self._interrupts:
                 live.cancel(kill=self._interrupts > 1, reason=INTERRUPTED, cause=Cause.INTERRUPTED)
 
-    def _start_runs(self) -> None:
-        """Gives the executor as many runs as it can execute at once."""
-        while len(self.live) < self.executor.capacity and self._why_over is None and self.folder.wish == "run":
-            waiting = self._waiting_run()
+    def _start_runs(self) -> bool:
+        """Gives the executor some of the runs that it can execute at once; whether it may take more."""
+        starting: list[tuple[Trial, TrialRun]] = []
+        free = min(_STARTS_AT_ONCE, self.executor.capacity - len(self.live))
+        while len(starting) < free and self._why_over is None and self.folder.wish == "run":
+            waiting = self._waiting_run(starting)
             if waiting is None:
-                return
-            trial, run = waiting
-            self.ledger.start(trial, run)
+                break
+            starting.append(waiting)
+        self.ledger.start(starting)
+        for trial, run in starting:
             job = self.executor.submit(Run.open(run.folder), sweep=self.folder.name, trial=trial.number)
-            self.live.append(LiveRun(trial, run, job))
+            self._follow(trial, run, job)
+        return len(starting) == _STARTS_AT_ONCE
 
-    def _waiting_run(self) -> tuple[Trial, TrialRun] | None:
+    def _waiting_run(self, starting: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
         """The next run to start: of a trial that is not over, else of a new one."""
-        at_work = {live.run.folder for live in self.live}
+        at_work = {live.run.folder for live in self.live} | {run.folder for _, run in starting}
         waiting = [pair for pair in self._unfinished() if pair[1].folder not in at_work]
         for trial, run in waiting:
             if not trial.is_paused(run) or (self._judge is not None and self._judge.promotes(trial, run)):
-                self.ledger.make_folder(trial, run)
                 return trial, run
         suggestion = self._suggest()
         if suggestion is None:
-            return self._last_paused(waiting)
+            return None if starting else self._last_paused(waiting)
         trial = self.ledger.begin(suggestion)
-        return self._waiting_run() if trial.is_over else (trial, trial.runs[0])
+        return self._waiting_run(starting) if trial.is_over else (trial, trial.runs[0])
 
     def _last_paused(self, paused: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
         """The best of the paused runs where no trial is left to compare it with, and none has come to its end."""
         if self.live or self._judge is None or self._why_over is not None or self.history.counts()["finished"]:
             return None
-        sign = -1 if self.history.metric.goal == "maximize" else 1
+        sign = self.history.metric.sign
         valued = [(sign * value, pair) for pair in paused if (value := self.history.run_value(pair[1])) is not None]
         best = min(valued, key=lambda one: one[0], default=None)
         if best is None or not self._judge.promotes(*best[1], anyway=True):
@@ -154,7 +176,7 @@ class Sweep:
         return best[1]
 
     def _unfinished(self) -> list[tuple[Trial, TrialRun]]:
-        trials = [trial for trial in self.trials.values() if trial.state != "failed"]
+        trials = [trial for trial in self.history.unfinished() if trial.state != "failed"]
         return [(trial, run) for trial in trials for run in trial.runs if run.ended is None]
 
     def _suggest(self) -> Suggestion | None:
@@ -165,17 +187,19 @@ class Sweep:
         if value is not None and metric.reached(value):
             self._why_over = self._why_over or f"{metric.name} reached its target: {value:g}"
             return None
-        suggestion = self._search.ask(next_number(self.trials))
+        suggestion = self._search.ask(self.history.next_number)
         self._exhausted = suggestion is None
         return suggestion
 
     def _is_capped(self) -> bool:
         return self.limits.run_cap is not None and len(self.trials) >= self.limits.run_cap
 
-    def _read_reports(self) -> None:
-        """Reads new reports and lets early termination judge the live runs again."""
-        changed = False
-        for live in self.live:
+    def _read_reports(self, over: list[LiveRun]) -> None:
+        """Reads new reports, from time to time of all, and lets early termination judge the live runs again."""
+        changed, is_due = False, time.monotonic() >= self._reports_due
+        if is_due:
+            self._reports_due = time.monotonic() + POLL_S
+        for live in self.live if is_due else over:
             if live.started is None and live.job.state == "running":
                 live.started = time.monotonic()
             values, is_new = self.history.reports.update(live.run)
@@ -242,11 +266,10 @@ class Sweep:
                 self._watcher.event(f"device {device} is in quarantine: {reason}")
 
     def _give_up_if_everything_fails(self) -> None:
-        counts, broken = self.history.counts(), self.history.broken()
-        enough = self.limits.policy.first_failures
+        counts, enough = self.history.counts(), self.limits.policy.first_failures
         if self.plan.size is not None:
             enough = min(enough, self.plan.size)
-        if not counts["finished"] + counts["stopped"] and len(broken) >= enough:
+        if not counts["finished"] + counts["stopped"] and len(broken := self.history.broken()) >= enough:
             self._why_over = f"the first {len(broken)} trials all failed: {broken[-1].error}"
 
     def _end_overdue(self) -> None:

@@ -114,11 +114,6 @@ def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, 
     return dict(sorted(trials.items()))
 
 
-def next_number(trials: Mapping[int, Trial]) -> int:
-    """The number of the next trial: the first that is free, since a journal may have lost a line in its middle."""
-    return next(number for number in range(1, len(trials) + 2) if number not in trials)
-
-
 def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
     if event["event"] == "reuse":
         run.folder, run.reused, run.ended = Path(event["folder"]), True, "finished"

@@ -19,6 +19,7 @@ from training.sweeps.limits import Limits, RetryPolicy, SweepResult
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
 from training.sweeps.sweep import Sweep
+from training.sweeps.trials import Trial
 
 # What a made-up run reports, one value of val_loss an epoch; or the error it fails with.
 Story = Callable[[ExperimentSpec, int], "Iterator[float] | str"]
@@ -139,6 +140,15 @@ def sweep_of(
 def run_sweep(text: str, root: Path, story: Story, **options: Any) -> tuple[Sweep, SweepResult]:
     sweep, _ = sweep_of(text, root, MadeUpExecutor(story), **options)
     return sweep, sweep.run()
+
+
+def begin_trial(sweep: Sweep) -> Trial:
+    """The next trial of a sweep that is held, as if its driver died just after."""
+    suggestion = sweep._suggest()
+    assert suggestion is not None
+    trial = sweep.ledger.begin(suggestion)
+    sweep.ledger.start([(trial, run) for run in trial.runs])
+    return trial
 
 
 def by_layer_size(spec: ExperimentSpec, attempt: int) -> Iterator[float]:

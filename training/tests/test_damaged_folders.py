@@ -23,7 +23,7 @@ from training.runs.run import Run
 from training.runs.run_table import read_rows
 from training.sweeps.folder import SweepFolder
 from training.sweeps.results.ending import finish_sweep
-from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
+from training.tests.sweep_support import SPACE, MadeUpExecutor, begin_trial, by_layer_size, run_sweep, sweep_of
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="g")
 GRID = SPACE.format(method="grid")
@@ -163,9 +163,9 @@ def test_events_of_a_sweep_are_on_the_disk_before_what_follows_from_them(tmp_pat
     assert synced == [tmp_path.name, ".sweep.yaml.new", "sweep", ".sweep.json.new", "sweep"]
     sweep.folder.hold()
     synced.clear()
-    sweep.folder.append("start", trial=1)
-    assert synced == ["trials.jsonl"]
-    sweep.folder.write_text("leaderboard.csv", "", durable=False)  # can be made anew
+    begin_trial(sweep)  # its suggestion, its start, and then its folder, which can be made anew
+    sweep.folder.sync()  # nothing new
+    sweep.folder.write_text("leaderboard.csv", "", durable=False)
     assert synced == ["trials.jsonl"]
     sweep.folder.release()
 
@@ -174,9 +174,7 @@ def test_events_of_a_sweep_are_on_the_disk_before_what_follows_from_them(tmp_pat
 def test_a_sweep_goes_on_with_runs_whose_files_a_power_cut_emptied(tmp_path, emptied):
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    trial = sweep.ledger.begin(suggestion)
+    trial = begin_trial(sweep)
     sweep.folder.release()
     for name in emptied:
         (trial.runs[0].folder / name).write_bytes(b"")
@@ -189,9 +187,7 @@ def test_a_sweep_goes_on_with_runs_whose_files_a_power_cut_emptied(tmp_path, emp
 def test_a_sweep_goes_on_after_the_making_of_a_run_was_interrupted(tmp_path, left):
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    folder = sweep.ledger.begin(suggestion).runs[0].folder
+    folder = begin_trial(sweep).runs[0].folder
     sweep.folder.release()
     (folder / "status.json").unlink()
     if left == "nothing":
@@ -342,9 +338,7 @@ def test_a_sweep_does_not_wait_for_a_pipe_in_its_folder(tmp_path, name):
 def test_a_sweep_goes_on_without_a_run_that_is_damaged(tmp_path, damaged):
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    trial = sweep.ledger.begin(suggestion)
+    trial = begin_trial(sweep)
     sweep.folder.release()
     (trial.runs[0].folder / damaged).write_text("[5]")
     again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))

@@ -8,18 +8,21 @@ import signal
 import threading
 import time
 import types
+from typing import Any
 
 import pytest
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.executors.base import Job
 from training.runs.run import Run
 from training.sweeps import ledger
 from training.sweeps.folder import SweepFolder
+from training.sweeps.history import History
 from training.sweeps.limits import Limits, RetryPolicy
 from training.sweeps.results.leaderboard import write_leaderboard
-from training.sweeps.trials import read_trials
-from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of
+from training.sweeps.trials import Trial, read_trials
+from training.tests.sweep_support import SPACE, MadeUpExecutor, begin_trial, by_layer_size, journal, run_sweep, sweep_of
 
 GRID = SPACE.format(method="grid")
 
@@ -233,9 +236,7 @@ def test_a_decision_written_down_before_the_driver_died_is_carried_out(tmp_path)
     text = GRID + "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"
     sweep, _ = sweep_of(text, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    trial = sweep.ledger.begin(suggestion)
+    trial = begin_trial(sweep)
     run = Run.open(trial.runs[0].folder)
     run.set_state("running")
     sweep.folder.append(
@@ -359,9 +360,7 @@ def test_a_run_of_a_sweep_that_somebody_stops_stays_stopped_whatever_the_reason_
 def test_a_run_that_waits_for_its_mirror_after_its_driver_died_is_waited_for(tmp_path, monkeypatch):
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    left_alone = Run.open(sweep.ledger.begin(suggestion).runs[0].folder)
+    left_alone = Run.open(begin_trial(sweep).runs[0].folder)
     sweep.folder.release()
     left_alone.hold()
     left_alone.set_state("preempted", "received SIGTERM")
@@ -409,3 +408,34 @@ def test_retries_asked_for_are_given_however_many_and_preemptions_have_an_end():
     assert not many.tries_again(["crash"] * 1001, 1001)
     assert one.tries_again(["preempted"] * 20, 20)
     assert not one.tries_again(["preempted"] * 21, 21)
+
+
+def test_a_run_is_given_away_once_all_that_was_written_down_before_is_on_the_disk(tmp_path, monkeypatch):
+    path, on_disk, seen = tmp_path / "sweep" / "trials.jsonl", [b""], []
+
+    def sync(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(path):
+            on_disk.append(path.read_bytes())
+
+    class Watching(MadeUpExecutor):
+        def submit(self, run: Run, **launch: Any) -> Job:
+            seen.append(on_disk[-1] == path.read_bytes())
+            return super().submit(run, **launch)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    sweep, _ = sweep_of(GRID, tmp_path, Watching(by_layer_size, capacity=6))
+    sweep.run()
+    assert seen == [True] * 6
+    assert on_disk[-1] == path.read_bytes()
+    assert on_disk[1].count(b'"start"') == 6, "they waited for the disk together"
+
+
+def test_a_trial_that_is_over_is_looked_at_once_for_the_best_and_the_counts(tmp_path, monkeypatch):
+    sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
+    history = History(sweep.plan.metric, sweep.trials)
+    best, looks = history.best(), list[Trial]()
+    assert best is min(sweep.trials.values(), key=history.by_value)
+    for name in ("state", "is_over"):
+        monkeypatch.setattr(Trial, name, property(looks.append))
+    assert (history.best(), history.counts(), history.next_number) == (best, {"finished": 6}, 7)
+    assert (history.unfinished(), looks) == ([], [])

@@ -10,7 +10,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.limits import Limits
 from training.sweeps.table import read_sweeps
 from training.sweeps.wandb import registration
-from training.tests.sweep_support import SPACE, MadeUpExecutor, by_layer_size, run_sweep, sweep_of
+from training.tests.sweep_support import SPACE, MadeUpExecutor, begin_trial, by_layer_size, run_sweep, sweep_of
 from training.tracking.wandb.sweep_link import SweepLink
 
 GRID = SPACE.format(method="grid")
@@ -25,9 +25,7 @@ def half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
     sweep.folder.hold()
     sweep.ledger.take_up(retry_failed=False)
-    suggestion = sweep._suggest()
-    assert suggestion is not None
-    sweep.ledger.begin(suggestion)
+    begin_trial(sweep)
     sweep.folder.release()
     return sweep.folder
 

@@ -1,7 +1,7 @@
 """SweepConfig: a sweep as W&B's YAML describes it, checked before anything runs."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,11 +37,17 @@ class Metric:
     impute: Strategy = "worst"
     impute_while_running: Strategy | Literal["false"] = "false"
 
+    @property
+    def sign(self) -> int:
+        """What a value is multiplied with so that lower is better."""
+        return -1 if self.goal == "maximize" else 1
+
+    def best(self, values: Iterable[float]) -> float | None:
+        return min(values, key=lambda value: self.sign * value, default=None)
+
     def reached(self, value: float) -> bool:
         """Whether a value reaches the target; never without a target."""
-        if self.target is None:
-            return False
-        return value <= self.target if self.goal == "minimize" else value >= self.target
+        return self.target is not None and self.sign * value <= self.sign * self.target
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class SweepDisplay:
         self._started = time.monotonic()
         self._remaining = RemainingTime(self._started)
         self._planned: dict[int, int] = {}  # epochs by trial
+        self._reported: dict[int, int] = {}  # the same
+        self._final = set[int]()  # trials of which these change no more
         if sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -51,7 +53,7 @@ class SweepDisplay:
     def update(self, sweep: Sweep) -> None:
         if time.monotonic() < self._next or isinstance(sweep.executor, InProcessExecutor):  # its runs have the screen
             return
-        over = sum(trial.is_over for trial in sweep.trials.values())
+        over = len(sweep.trials) - len(sweep.history.unfinished())
         if self._live is not None:
             self._next = time.monotonic() + REFRESH_S
             self._live.update(self._table(sweep, over), refresh=True)
@@ -66,8 +68,7 @@ class SweepDisplay:
         parts = [f"{over} of {total} trials done" if total is not None else f"{over} trials done"]
         if best is not None:
             parts.append(f"best {sweep.history.metric.name} {sweep.history.value(best):.4g} (trial {best.number})")
-        failed = sum(trial.state == "failed" for trial in sweep.trials.values())
-        if failed:
+        if failed := sweep.history.counts()["failed"]:
             parts.append(f"{failed} failed")
         if total is not None:
             seconds = self._remaining.after(*self._epochs(sweep, total), time.monotonic())
@@ -77,21 +78,28 @@ class SweepDisplay:
 
     def _epochs(self, sweep: Sweep, total: int) -> tuple[int, float]:
         """Epochs that all runs have reported, and those still to come, of trials not yet started too."""
-        done, left, planned = 0, 0, self._planned
+        left, planned = 0, self._planned
         for number, trial in sweep.trials.items():
-            planned.setdefault(number, epochs_of(sweep.plan, trial.point))
-            goes_on = not trial.is_over and trial.state != "failed"
-            for run in trial.runs:
-                reported = 0 if run.reused else epochs_reported(sweep.history.reports.rows(run))
-                done += reported
-                left += max(0, planned[number] - reported) if goes_on and run.ended is None else 0
+            if number in self._final:
+                continue
+            if number not in planned:
+                planned[number] = epochs_of(sweep.plan, trial.point)
+            reported = [0 if run.reused else epochs_reported(sweep.history.reports.rows(run)) for run in trial.runs]
+            self._reported[number] = sum(reported)
+            if trial.is_over:
+                self._final.add(number)
+            elif trial.state != "failed":
+                unfinished = [epochs for run, epochs in zip(trial.runs, reported, strict=True) if run.ended is None]
+                left += sum(max(0, planned[number] - epochs) for epochs in unfinished)
         to_come: float
         if sweep.plan.config is None:
             unstarted = set(range(1, total + 1)) - set(sweep.trials)
-            to_come = sum(epochs_of(sweep.plan, {"experiment": number - 1}) for number in unstarted)
+            for number in unstarted - set(planned):
+                planned[number] = epochs_of(sweep.plan, {"experiment": number - 1})
+            to_come = sum(map(planned.__getitem__, unstarted))
         else:
             to_come = max(0, total - len(sweep.trials)) * sum(planned.values()) / max(1, len(planned))
-        return done, left + to_come * sweep.plan.seeds
+        return sum(self._reported.values()), left + to_come * sweep.plan.seeds
 
     def _table(self, sweep: Sweep, over: int) -> Any:
         from rich.table import Table

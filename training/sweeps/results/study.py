@@ -32,12 +32,11 @@ def parameter_importance(space: ParameterSpace, metric: Metric, trials: Sequence
     from optuna.trial import create_trial
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    best = max if metric.goal == "maximize" else min
     axes = {parameter.name: FloatDistribution(0.0, 1.0) for parameter in space.searchable}
     study = optuna.create_study(direction=metric.goal)
     for trial in finished[:: -(-len(finished) // _MOST_WEIGHED)]:
         shares = dict(zip(axes, encode(space, trial.point), strict=True))
-        study.add_trial(create_trial(params=shares, distributions=dict(axes), value=best(trial.values)))
+        study.add_trial(create_trial(params=shares, distributions=dict(axes), value=metric.best(trial.values)))
     try:
         found = optuna.importance.get_param_importances(
             study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -57,7 +56,6 @@ def study_of(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=name or None, storage=storage, direction=metric.goal)
-    best = max if metric.goal == "maximize" else min
     rows = [
         (trial, {p.name: v for p in space.searchable if (v := space.values_of(trial.point).get(p.name)) is not None})
         for trial in trials
@@ -79,7 +77,7 @@ def study_of(
         axes = {name: distributions[name] for name in row}
         are_floats = {name: isinstance(axis, FloatDistribution) for name, axis in axes.items()}
         params = {name: float(value) if are_floats[name] else str(value) for name, value in row.items()}
-        value = best(trial.values) if trial.values and state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+        value = metric.best(trial.values) if state in (TrialState.COMPLETE, TrialState.PRUNED) else None
         reports = dict(enumerate(trial.values, start=1))
         study.add_trial(
             create_trial(params=params, distributions=axes, value=value, state=state, intermediate_values=reports)

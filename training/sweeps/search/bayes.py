@@ -84,11 +84,10 @@ class BayesSearch(RandomSearch):
         trials = [self._trials[number] for number in sorted(self._trials)]
         if len(trials) <= MOST_MODELLED:
             return trials
-        sign = -1 if self._metric.goal == "maximize" else 1
         running = [trial for trial in trials if trial.state == "running"]
         ranked = sorted(
             (trial for trial in trials if trial.state != "running"),
-            key=lambda trial: (self._runs[trial.number].best(sign), trial.number),
+            key=lambda trial: (self._runs[trial.number].best(self._metric.sign), trial.number),
         )
         room = max(1, MOST_MODELLED - len(running))
         best, others = ranked[: room // 4], ranked[room // 4 :]

@@ -52,10 +52,9 @@ def observed_values(metric: Metric, runs: Sequence[PastRun]) -> list[float | Non
     A finished run counts with its best value. One that failed, or never reported the metric, is imputed: with its own
     best or latest value, or the worst value that any run that has ended ever reported; with 0 where there is none.
     """
-    sign = -1 if metric.goal == "maximize" else 1
     ended = [run for run in runs if run.state in (*_FINISHED, *_FAILED)]
-    worst = max((-run.best(-sign) for run in ended if run.values), default=0.0)
-    return [_value(run, metric, sign, worst) for run in runs]
+    worst = max((-run.best(-metric.sign) for run in ended if run.values), default=0.0)
+    return [_value(run, metric, metric.sign, worst) for run in runs]
 
 
 def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:

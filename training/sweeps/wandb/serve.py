@@ -15,7 +15,7 @@ from training.sweeps.ledger import write_end
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
-from training.sweeps.trials import Trial, TrialRun, next_number, read_trials
+from training.sweeps.trials import Trial, TrialRun, read_trials
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
 from training.tracking.wandb.mode import has_key
@@ -57,6 +57,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
         agents.serve(journal.update, lambda: folder.wish)
         result = _result(journal.history, agents)
         folder.append("over", why=result.ended, complete=result.complete, wish=folder.wish)
+        folder.sync()
     finally:
         folder.release()
     return finish_sweep(plan, folder, journal.history, result)
@@ -99,14 +100,15 @@ class _Journal:
             link = SweepLink.read(run)
             if link is None or link.id != self._link.id:
                 continue
-            trials = self.history.trials
-            known = next((trial for trial in trials.values() if run.id in (one.id for one in trial.runs)), None)
+            trials = self.history.trials.values()
+            known = next((trial for trial in trials if run.id in (one.id for one in trial.runs)), None)
             if known is None:
                 how = {"by": "W&B", "sweep": self._link.path}
-                known = Trial(next_number(trials), dict(link.values), how, [TrialRun(run.folder)])
+                known = Trial(self.history.next_number, dict(link.values), how, [TrialRun(run.folder)])
                 self._folder.append("suggest", **known.suggestion())
-                trials[known.number] = known
+                self.history.add(known)
             self._follow(known, known.runs[0])
+        self._folder.sync()
 
     def _follow(self, trial: Trial, run: TrialRun) -> None:
         if len(Run(run.folder).attempts()) > run.attempts:
