@@ -18,6 +18,7 @@ _COMMANDS = {
     "evaluate": ("Evaluate", "evaluate a trained bundle on a split of a dataset"),
     "promote": ("Promote", "store the model of a run under a name for predict, evaluate and training"),
     "models": ("Models", "promoted models and their versions: list, show, rollback, push, pull"),
+    "pseudo-label": ("PseudoLabel", "read untranscribed lines and train on those read with confidence"),
     "forecast": ("Forecast", "estimate how many samples a target error rate needs"),
     "export": ("Export", "export a trained bundle as ONNX or SavedModel, and verify it"),
     "datasets": ("Datasets", "datasets: list, show, fetch, verify, add to the registry, export"),
@@ -26,5 +27,5 @@ _COMMANDS = {
     "list": ("ListNames", "list what a spec or command line can name, with arguments"),
 }
 SUMMARIES = {name: summary for name, (_, summary) in _COMMANDS.items()}
-COMMANDS = {name: f"training.commands.{name}:{command}" for name, (command, _) in _COMMANDS.items()}
+COMMANDS = {name: f"training.commands.{name.replace('-', '_')}:{command}" for name, (command, _) in _COMMANDS.items()}
 add_kind("command", COMMANDS, "training.commands.base:Command")

@@ -127,9 +127,13 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
                 text = "" if sample.problem else storable(sample.text)
                 rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text))
             else:
-                digest = int.from_bytes(blake2b(picture.data, digest_size=8).digest(), "little")
-                converted.append((sample, picture, digest))
+                converted.append((sample, picture, picture_hash(picture)))
     return converted, rejected
+
+
+def picture_hash(picture: Grey) -> int:
+    """The hash of a finished picture, as stores have it."""
+    return int.from_bytes(blake2b(np.ascontiguousarray(picture).data, digest_size=8).digest(), "little")
 
 
 def text_problem(sample: LineSample) -> str:

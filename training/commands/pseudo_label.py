@@ -1,0 +1,241 @@
+"""text-recognizer pseudo-label: a run's readings of untranscribed lines, as training data."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.arguments import to_json
+from text_recognizer.charset import tidy_text
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
+from text_recognizer.datasets.formats.line_lists import read_line_list
+from text_recognizer.datasets.lines.base import LineDataset
+from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset, JoinedPart
+from text_recognizer.datasets.lines.pool import picture_hash
+from text_recognizer.datasets.storage.parallel import progress
+from text_recognizer.errors import DataError, SpecError
+from text_recognizer.experiment import assemble
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import LineForm, UnfitImageError
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.trust import TrustCode
+from text_recognizer.whole_files import replace_file
+from text_recognizer.wording import counted, received
+from training.commands.base import Command
+from training.commands.predict_sources import sources_of
+from training.runs.find import bundle_named
+from training.terminal.command_line import say
+from training.terminal.log_file import standard_error_off
+
+LINES, LEFT_OUT, SPEC = "lines.json", "left_out.json", "spec.json"
+TOGETHER = 64  # pictures that are read at once
+FEWEST = 3  # lines of a dataset
+_MARK = "pseudo"  # the column by which lists of pseudo-labels are known
+_OF_FORM = ("height", "max_width", "width", "ink", "source_ink", "preprocessing", "normalization")
+
+
+class Reason(StrEnum):
+    """Why a line is left out."""
+
+    HELD_OUT = "held_out"  # it is in the validation or test split
+    TRANSCRIBED = "transcribed"  # it is in the training split
+    TWICE = "twice"
+    UNREADABLE = "unreadable"  # damaged or blank
+    NO_TEXT = "no_text"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A line that is not trained on, in detail: how confident its reading is, or why there is none."""
+
+    file: str
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PseudoLine:
+    """A line with its reading; `confidence` is the share of its characters that are expected to be right."""
+
+    file: str
+    text: str
+    confidence: float
+
+
+class PseudoLabel(Command):
+    """Read untranscribed lines, keep the confident readings, and write the spec of a run that trains on them too."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.epilog = (
+            "examples:\n  text-recognizer pseudo-label scans/lines --bundle last --coverage 0.5 --output pseudo\n"
+            "  run_experiment pseudo/spec.json\n\n"
+            f"FOLDER gets {LINES} (file, text, confidence of each line kept), {LEFT_OUT} (the others, with reasons) "
+            f"and\n{SPEC} (the run's spec with these lines as a part that is trained on only, from the run's weights)."
+        )
+        add = parser.add_argument
+        add("images", nargs="+", metavar="IMAGE", help="images of one line each, or folders of them")
+        add("--bundle", required=True, help="the run that reads them, trained on the transcribed lines")
+        how = parser.add_mutually_exclusive_group(required=True)
+        how.add_argument(
+            "--keep-above",
+            type=float,
+            metavar="P",
+            help="keep lines of whose characters at least this share is expected to be right, by the run's calibration",
+        )
+        how.add_argument("--coverage", type=float, metavar="SHARE", help="keep this share of the lines, the surest")
+        add("--output", type=Path, required=True, metavar="FOLDER")
+        add("--trust-code", action=TrustCode)
+        parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    for option in ("keep_above", "coverage"):
+        value = getattr(arguments, option)
+        if value is not None and not 0 < value <= 1:
+            raise SpecError(f"--{option.replace('_', '-')} must be above 0 and at most 1. {received(value)}")
+    folder: Path = arguments.output.absolute()
+    if (folder / LINES).exists():
+        raise DataError(f"{folder} holds pseudo-labels already, which a run may need. Choose another --output.")
+    paths = [_file(source.path, source.name) for source in sources_of(arguments.images)]
+    bundle = bundle_named(arguments.bundle)
+    dataset, parts = _transcribed(bundle)
+    with standard_error_off():  # TensorFlow's start-up notes
+        predictor = LinePredictor(bundle)
+    found = list(_read(paths, predictor, _first(dataset).form, _known(dataset)))
+    kept, left_out = _chosen(found, arguments.coverage, arguments.keep_above)
+    rows = [{**asdict(one), "split": "train", _MARK: True, "reader": bundle.run_id} for one in kept]
+    spec = _spec(bundle, dataset, parts, folder).to_json()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((LEFT_OUT, [asdict(one) for one in left_out]), (SPEC, spec), (LINES, rows)):
+        replace_file(folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    say(f"kept {counted(len(kept), 'line')} of {len(paths):,}, confidence {kept[-1].confidence:.3f} or more")
+    say(f"left out: {_counted(left_out)}")
+    say(f"train: run_experiment {folder / SPEC}")
+    return 0
+
+
+def _chosen(
+    found: Sequence[PseudoLine | LeftOut], coverage: float | None, keep_above: float | None
+) -> tuple[list[PseudoLine], list[LeftOut]]:
+    """The surest lines, surest first, and all others.
+
+    Raises:
+        DataError: there are too few to keep.
+    """
+    read = sorted((one for one in found if isinstance(one, PseudoLine)), key=lambda one: -one.confidence)
+    if coverage is not None:
+        kept = read[: round(coverage * len(read))]
+    else:
+        kept = [one for one in read if one.confidence >= (keep_above or 0)]
+    unsure = [LeftOut(one.file, Reason.UNSURE, f"confidence {one.confidence:.4f}") for one in read[len(kept) :]]
+    left_out = [*(one for one in found if isinstance(one, LeftOut)), *unsure]
+    if len(kept) < FEWEST:
+        best = f"; the surest has a confidence of {read[0].confidence:.3f}" if read else ""
+        raise DataError(
+            f"only {len(kept)} of {counted(len(found), 'line')} can be kept, at least {FEWEST} are needed (left out: "
+            f"{_counted(left_out)}){best}. Nothing was written."
+        )
+    return kept, left_out
+
+
+def _counted(left_out: Sequence[LeftOut]) -> str:
+    counts = Counter(one.reason for one in left_out)
+    return ", ".join(f"{counts[reason]:,} {reason}" for reason in Reason if counts[reason]) or "none"
+
+
+def _file(path: Path | None, name: str) -> Path:
+    if path is None or path.suffix.lower() == ".xml":
+        raise DataError(f"'{name}' is no image file of one line. Cut lines out of pages first.")
+    return path.absolute()
+
+
+def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
+    """The transcribed lines that a bundle was trained on, and the parts that they are; earlier pseudo-labels left out.
+
+    Raises:
+        DataError: its data is not here or has changed, or it reads no lines.
+        SpecError: its dataset is from another package.
+    """
+    if bundle.data_spec.target != "line":
+        raise DataError(f"the bundle {bundle.folder} reads no lines: it works on images of {bundle.data_spec.target}.")
+    if ":" in bundle.spec.dataset:
+        raise SpecError(
+            f"its dataset '{bundle.spec.dataset}' cannot be joined with others: register it by an entry point."
+        )
+    dataset: Dataset = assemble(bundle.spec).dataset
+    dataset.prepare()
+    if dataset.fingerprint != bundle.dataset_fingerprint:
+        raise DataError(
+            f"the data of {bundle.folder} has changed since it was trained, and its validation and test splits "
+            f"with it. Train again first."
+        )
+    if not isinstance(dataset, JoinedLinesDataset):
+        return dataset, [{"dataset": bundle.spec.dataset, "dataset_args": bundle.spec.dataset_args}]
+    parts = tuple(part for part in dataset.parts if not _is_pseudo(part))
+    return JoinedLinesDataset(parts), [to_json(part) for part in parts]
+
+
+def _is_pseudo(part: JoinedPart) -> bool:
+    path = Path(str(part.dataset_args.get("path", "")))
+    return part.train_only and path.name == LINES and _MARK in read_line_list(path).columns
+
+
+def _known(dataset: Dataset) -> dict[int, Reason]:
+    """The hashes of transcribed pictures."""
+    splits = {name: dataset.split(name) for name in SPLIT_NAMES}
+    return {
+        digest: Reason.TRANSCRIBED if name == "train" else Reason.HELD_OUT
+        for name, split in splits.items()
+        for digest in split.digests.tolist()  # type: ignore[attr-defined]
+    }
+
+
+def _first(dataset: Dataset) -> LineDataset:
+    first = dataset.joined[0] if isinstance(dataset, JoinedLinesDataset) else dataset
+    assert isinstance(first, LineDataset)
+    return first
+
+
+def _read(
+    paths: Sequence[Path], predictor: LinePredictor, form: LineForm, known: dict[int, Reason]
+) -> Iterator[PseudoLine | LeftOut]:
+    with progress("pseudo-label", len(paths), "line") as done:
+        for start in range(0, len(paths), TOGETHER):
+            prepared: dict[str, NDArray[np.uint8]] = {}
+            some = paths[start : start + TOGETHER]
+            for path in some:
+                try:
+                    image = read_grey(path)
+                    digest = picture_hash(form.apply(image))
+                    prepared[str(path)] = predictor.prepared(image)
+                except (DataError, UnfitImageError) as error:
+                    yield LeftOut(str(path), Reason.UNREADABLE, str(error))
+                    continue
+                if digest in known:
+                    del prepared[str(path)]
+                    yield LeftOut(str(path), known[digest])
+                known.setdefault(digest, Reason.TWICE)
+            for file, reading in zip(prepared, predictor.predict_prepared(list(prepared.values())), strict=True):
+                if reading.expected_cer is None:
+                    raise DataError(f"the bundle {predictor.bundle.folder} has no calibration. Train it again.")
+                text = tidy_text(reading.text)
+                yield PseudoLine(file, text, 1 - reading.expected_cer) if text else LeftOut(file, Reason.NO_TEXT)
+            done(len(some))
+
+
+def _spec(bundle: Bundle, dataset: Dataset, parts: list[dict[str, Any]], folder: Path) -> ExperimentSpec:
+    form = {name: to_json(getattr(_first(dataset), name)) for name in _OF_FORM}
+    pseudo = {"dataset": "LineListDataset", "dataset_args": {"path": str(folder / LINES), **form}, "train_only": True}
+    train_args = {**bundle.spec.train_args, "initial_weights": str(bundle.folder.absolute())}
+    joined = {"parts": [*parts, pseudo]}
+    return replace(bundle.spec, dataset="JoinedLinesDataset", dataset_args=joined, train_args=train_args)
