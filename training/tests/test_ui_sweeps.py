@@ -94,6 +94,22 @@ def test_a_page_of_a_sweep_is_told_of_the_trials_that_changed_only(root, page):
     assert (name, [row["trial"] for row in rows]) == ("trials", [changed])
 
 
+def test_a_page_of_a_sweep_is_told_when_it_was_asked_to_pause(root, page):
+    page.poller.refresh()
+    view = page.sweeps.view("digits")
+    feed = SweepFeed(view)
+    assert [*feed.news()] == []
+    view.folder.hold()
+    try:
+        assert [*feed.news()] == [("trials", [])]
+        view.folder.set_wish("pause")
+        assert [*feed.news()] == [("trials", [])]
+        assert [*feed.news()] == []
+    finally:
+        view.folder.set_wish("run")
+        view.folder.release()
+
+
 def test_a_sweep_is_steered_with_the_token_only(root, client):
     asked = {"sweep": "digits", "action": "pause"}
     assert client.post("/api/steer", json=asked).status_code == 403
@@ -160,3 +176,47 @@ def test_why_a_trial_was_stopped_is_three_clicks_away(root, browser):
         for text in ("Sweeps", "digits", "trial 2"):
             click(text)
         wait_until(lambda: STOPPED["text"] in browser.value("document.querySelector('main').textContent"))
+
+
+def test_every_trial_is_a_point_of_the_scatter_also_beside_others_at_its_place(root, browser):
+    with served(root) as address:
+        browser.open(f"{address}#/devices", 1280, 800)
+        wait_until(lambda: browser.value("typeof uPlot === 'function'"))
+        browser.value(
+            "window.drawn = []; uPlot = new Proxy(uPlot, {construct: (made, [how, data, place]) => {"
+            "drawn.push([how.axes[0].label, data]); return new made(how, data, place); }}); 0"
+        )
+        for name in ("network_args.layer_size", "network_args.num_layers"):
+            browser.value(f"location.hash = '#/sweep?sweep=digits&across={name}'")
+            points = f"drawn.filter(([axis]) => axis === '{name}').at(-1)?.[1][0].length"
+            wait_until(lambda points=points: browser.value(points))
+            assert browser.value(points) == 6, name
+
+
+MANY_ROWS = """window.fetch = async (path) => new Response(JSON.stringify(String(path).includes("/api/runs") ?
+  {tick: 1, folder: "f", total: 9000, unread: 0, passed: 9000, columns: ["id"],
+   rows: [...Array(9000).keys()].map((at) => [`g/${at}`, "finished", `run ${at}`])} : {})); 0"""
+PRINTED = "[document.querySelectorAll('tbody tr').length, document.documentElement.dataset.theme]"
+SCROLLED = """(async () => {
+  const box = document.querySelector(".scroll.tall"), { left, top, height } = box.getBoundingClientRect();
+  let changes = 0;
+  new MutationObserver((all) => (changes += all.length)).observe(box.querySelector("tbody"), { childList: true });
+  box.scrollTop += PIXELS;
+  for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame);
+  return [changes, document.elementFromPoint(left + 90, top + height / 2).textContent];
+})()"""
+
+
+def test_scrolling_draws_rows_only_when_those_drawn_run_out_and_printing_draws_more(root, browser):
+    with served(root) as address:
+        browser.open(f"{address}#/devices", 1280, 800)
+        wait_until(lambda: browser.value("!!document.querySelector('main h1')"))
+        browser.value(MANY_ROWS)
+        browser.value("location.hash = '#/runs'")
+        wait_until(lambda: browser.value("document.querySelectorAll('tbody tr').length > 20"))
+        assert browser.value(SCROLLED.replace("PIXELS", "96"))[0] == 0
+        assert "run 62" in browser.value(SCROLLED.replace("PIXELS", "200_000"))[1]
+        for event, rows, theme in (("beforeprint", 1000, "light"), ("afterprint", None, "")):
+            browser.value(f"dispatchEvent(new Event('{event}'))")
+            count, named = browser.value(PRINTED)
+            assert (count == rows if rows else count < 100, named) == (True, theme)

@@ -9,7 +9,7 @@ from text_recognizer.errors import RunError, TextRecognizerError
 from training.commands.sweeps import explained, trial_rows
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
-from training.sweeps.table import COLUMNS, SweepRow, read_sweep
+from training.sweeps.table import COLUMNS, SweepRow, read_sweep, sweep_state
 from training.sweeps.trials import Trial, read_trials
 from training.terminal.tables import shown
 from training.ui.index import Index, key_below, leads_out
@@ -97,6 +97,9 @@ class SweepView:
             "trials_shown": self.trials(),
         }
 
+    def state(self) -> str:
+        return sweep_state(self.folder, self.folder.journal().rows)
+
     def trials(self) -> list[dict[str, Any]]:
         """Best first."""
         with self._lock:
@@ -156,21 +159,22 @@ class SweepView:
 
 
 class SweepFeed:
-    """What a page of one sweep is told: the trials that are not as they were."""
+    """What a page of one sweep is told: the trials that are not as they were; none when only its state is another."""
 
     def __init__(self, view: SweepView) -> None:
         self._view = view
+        self._state = ""
         self._told: dict[int, dict[str, Any]] | None = None
 
     def news(self) -> Iterator[tuple[str, Any]]:
         try:
-            trials = {row["trial"]: row for row in self._view.trials()}
+            trials, state = {row["trial"]: row for row in self._view.trials()}, self._view.state()
         except TextRecognizerError:  # it is away for a moment
             return
         changed = [row for number, row in trials.items() if self._told is None or self._told.get(number) != row]
-        if self._told is not None and changed:
+        if self._told is not None and (changed or state != self._state):
             yield "trials", changed
-        self._told = trials
+        self._told, self._state = trials, state
 
 
 def _link_out(folder: Path, root: Path) -> str | None:

@@ -36,7 +36,7 @@ function smoothed(values, weight) {
   });
 }
 
-// series: [{label, points, colour, dashed, band: [[x, low, high]]}]
+// series: [{label, points, colour, dashed, dots, bars: [[x, low, high]]}]; names: what stands at 0, 1, … in place of numbers
 export function chart(title, large = false) {
   const place = el("div");
   const figure = el("figure", { class: large ? "chart large" : "chart" }, el("figcaption", {}, title), place);
@@ -44,11 +44,11 @@ export function chart(title, large = false) {
   // Colours as drawn: what a variable of the style holds is no colour that a canvas knows.
   const css = (element, property) => getComputedStyle(element)[property];
 
-  function draw(series, { log = false, smoothing = 0, axis = "epoch", logX = false } = {}) {
-    last = [series, { log, smoothing, axis, logX }];
+  function draw(series, { log = false, smoothing = 0, axis = "epoch", logX = false, names = null } = {}) {
+    last = [series, { log, smoothing, axis, logX, names }];
     const keep = (y) => (y !== null && Number.isFinite(y) && (!log || y > 0) ? y : null);
     const tables = series.map((one) => [one.points.map((p) => p[0]), one.points.map((p) => keep(p[1]))]);
-    const [xs, ...columns] = tables.length ? uPlot.join(tables) : [[]];
+    const [xs, ...columns] = tables.length > 1 ? uPlot.join(tables) : tables[0] ?? [[]]; // joined, only one point stays of those at a place
     const lines = [], data = [xs];
     series.forEach((one, at) => {
       const style = { stroke: one.colour, dash: one.dashed ? [5, 4] : undefined, spanGaps: true, points: { show: one.dots || xs.length < 2, size: one.dots ? 7 : 5 }, ...(one.dots ? { paths: () => null } : {}) };
@@ -60,7 +60,7 @@ export function chart(title, large = false) {
       lines.push({ ...style, label: one.label, value, width: 1.7 });
       data.push(smoothing ? smoothed(columns[at], smoothing) : columns[at]);
     });
-    const shape = JSON.stringify([lines.map((line) => [line.label, line.stroke]), log, axis, logX]);
+    const shape = JSON.stringify([lines.map((line) => [line.label, line.stroke]), log, axis, logX, names]);
     if (plot && plot.shape === shape) return plot.setData(data);
     plot?.destroy();
     const line = { stroke: css(place, "color"), grid: { stroke: css(figure, "borderTopColor"), width: 1 }, ticks: { stroke: css(figure, "borderTopColor"), width: 1 } };
@@ -68,7 +68,7 @@ export function chart(title, large = false) {
       width: Math.max(place.clientWidth, 200),
       height: large ? 340 : 220,
       scales: { x: { time: false, ...(logX ? { distr: 3 } : {}) }, y: log ? { distr: 3 } : {} },
-      axes: [{ ...line, label: axis, labelSize: 18, size: 34 }, { ...line, size: 64 }],
+      axes: [{ ...line, label: axis, labelSize: 18, size: 34, ...(names ? { values: (_, at) => at.map((one) => names[one] ?? "") } : {}) }, { ...line, size: 64 }],
       series: [{ label: axis }, ...lines],
       legend: { live: true },
       hooks: { draw: [(shown) => drawBars(shown, last[0])] },
@@ -84,7 +84,12 @@ export function chart(title, large = false) {
     if (plot && place.clientWidth && Math.abs(place.clientWidth - plot.width) > 2) plot.setSize({ width: place.clientWidth, height: plot.height });
   });
   observer.observe(place);
-  return { figure, draw, redraw: () => last && draw(...last) };
+  figure.redraw = () => {
+    plot?.destroy();
+    plot = null;
+    if (last) draw(...last);
+  };
+  return { figure, draw };
 }
 
 // Intervals of points: [x, low, high] each.

@@ -50,13 +50,21 @@ function change(name, params, changes) {
 }
 
 const root = document.documentElement;
-root.dataset.theme = localStorage.getItem("theme") || "";
+const usual = () => localStorage.getItem("theme") || "";
+root.dataset.theme = usual();
+
+// Charts have the colours in them that they were drawn with, and a long table only rows that are in sight.
+function paint(theme, isPrinted = false) {
+  root.dataset.theme = theme;
+  for (const one of document.querySelectorAll(".chart, .virtual")) one.redraw(isPrinted);
+}
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("theme", root.dataset.theme);
-  show();
+  localStorage.setItem("theme", dark ? "light" : "dark");
+  paint(usual());
 });
+addEventListener("beforeprint", () => paint("light", true));
+addEventListener("afterprint", () => paint(usual()));
 addEventListener("hashchange", () => {
   if (location.hash === "#main") return;
   show();

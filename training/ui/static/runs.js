@@ -5,12 +5,14 @@ import { get, listen, query } from "./api.js";
 
 const ROW_PX = 32;
 const FIRST = 100;
+const MOST_PRINTED = 1000;
+const BEYOND = 15; // rows that are drawn above and below those in sight
 const STATES = ["", "running", "finished", "stopped", "failed", "preempted", "died", "created", "damaged"];
 
 export async function runs(place, params, change) {
   const ticked = new Set();
   let shown = { columns: [], rows: [], total: 0, tick: 0 };
-  let again = null, loads = 0;
+  let again = null, loads = 0, drawn = { first: 0, last: 0 };
 
   const message = el("p", { class: "soft", role: "status" });
   const problem = el("p", { class: "error", role: "alert" });
@@ -31,8 +33,12 @@ export async function runs(place, params, change) {
   const body = el("tbody");
   const head = el("thead");
   const grid = el("table", { class: "virtual" }, head, body);
+  grid.redraw = draw;
   const scroll = el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Runs" }, grid);
-  scroll.addEventListener("scroll", () => requestAnimationFrame(draw));
+  scroll.addEventListener("scroll", () => requestAnimationFrame(() => {
+    const top = Math.floor(scroll.scrollTop / ROW_PX);
+    if (top < drawn.first || Math.min(top + inSight(), shown.rows.length) > drawn.last) draw();
+  }));
   place.append(el("h1", {}, "Runs"), el("div", { class: "bar" }, filterForm, states, columnForm, byForm, compare), known, chips, problem, message, scroll);
   for (const input of [condition, columns, by]) input.addEventListener("focus", knowColumns, { once: true });
 
@@ -95,9 +101,12 @@ export async function runs(place, params, change) {
       })));
   }
 
-  function draw() {
-    const first = Math.max(0, Math.floor(scroll.scrollTop / ROW_PX) - 10);
-    const last = Math.min(shown.rows.length, first + Math.ceil(scroll.clientHeight / ROW_PX) + 25);
+  const inSight = () => Math.ceil(scroll.clientHeight / ROW_PX) + 1;
+
+  function draw(isPrinted = false) {
+    const first = isPrinted ? 0 : Math.max(0, Math.floor(scroll.scrollTop / ROW_PX) - BEYOND);
+    const last = Math.min(shown.rows.length, isPrinted ? MOST_PRINTED : first + inSight() + 2 * BEYOND);
+    drawn = { first, last };
     const pad = (count) => {
       const cell = el("td", { colspan: shown.columns.length + 1 });
       cell.style.height = `${count * ROW_PX}px`;
@@ -105,7 +114,7 @@ export async function runs(place, params, change) {
     };
     const focused = document.activeElement?.dataset?.key;
     const made = shown.rows.slice(first, last).map(line);
-    body.replaceChildren(...(first ? [pad(first)] : []), ...made, ...(last < shown.rows.length ? [pad(shown.rows.length - last)] : []));
+    body.replaceChildren(...(first ? [pad(first)] : []), ...made, ...(last < shown.rows.length && !isPrinted ? [pad(shown.rows.length - last)] : []));
     grid.setAttribute("aria-rowcount", shown.rows.length + 1);
     if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }

@@ -21,9 +21,9 @@ export async function sweep(place, params, change) {
 
   const top = el("div"), list = el("div"), rungs = el("div"), importance = el("div");
   const best = chart("Best so far"), scatter = chart("Scatter");
-  const numbers = () => [...new Set([...trials.values()].flatMap((row) => Object.entries(row.point).filter(([, value]) => typeof value === "number").map(([name]) => name)))];
+  const parameters = () => [...new Set([...trials.values()].flatMap((row) => Object.keys(row.point)))];
   const measures = () => [shown.metric, ...new Set([...trials.values()].flatMap((row) => Object.keys(row.tested)))];
-  let across = params.get("across") || numbers()[0] || "", up = params.get("up") || shown.metric;
+  let across = params.get("across") || parameters()[0] || "", up = params.get("up") || shown.metric;
   const choice = el("div", { class: "bar" });
   const lines = parallel((test) => { within = test; drawList(); });
   place.append(top, section("Trials", lines.element, list), section("What the parameters do", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
@@ -74,16 +74,20 @@ export async function sweep(place, params, change) {
     const steps = over.map((row) => [(row.ended - over[0].ended) / 60, (record = record === null || better(row.value, record) ? row.value : record)]);
     const each = over.map((row) => [(row.ended - over[0].ended) / 60, row.value]);
     best.draw([{ label: "best so far", points: steps, colour: colour(0) }, { label: "each trial", points: each, colour: colour(1), dots: true }], { axis: "minutes" });
-    const dots = [...trials.values()].map((row) => [row.point[across], up === shown.metric ? row.value : row.tested[up]])
-      .filter(([x, y]) => typeof x === "number" && typeof y === "number").sort((a, b) => a[0] - b[0]);
-    const bars = up === shown.metric ? [...trials.values()].filter((row) => typeof row.half === "number" && typeof row.point[across] === "number")
-      .map((row) => [row.point[across], row.value - row.half, row.value + row.half]) : [];
-    scatter.draw([{ label: up, points: dots, colour: colour(2), dots: true, bars }], { axis: across, logX: dots.length > 1 && dots[0][0] > 0 && dots.at(-1)[0] / dots[0][0] >= 100 });
+    const value = (row) => (up === shown.metric ? row.value : row.tested[up]);
+    const drawn = [...trials.values()].filter((row) => row.point[across] !== undefined && typeof value(row) === "number");
+    const isScale = drawn.every((row) => typeof row.point[across] === "number");
+    const names = isScale ? null : [...new Set(drawn.map((row) => text(row.point[across])))].sort();
+    const x = (row) => (isScale ? row.point[across] : names.indexOf(text(row.point[across])));
+    drawn.sort((a, b) => x(a) - x(b));
+    const bars = drawn.filter((row) => up === shown.metric && typeof row.half === "number").map((row) => [x(row), row.value - row.half, row.value + row.half]);
+    const logX = isScale && drawn.length > 1 && x(drawn[0]) > 0 && x(drawn.at(-1)) / x(drawn[0]) >= 100;
+    scatter.draw([{ label: up, points: drawn.map((row) => [x(row), value(row)]), colour: colour(2), dots: true, bars }], { axis: across, logX, names });
     scatter.figure.querySelector("figcaption").textContent = `${up} by ${across}`;
   }
 
   function drawChoice() {
-    fill(choice, select("Across", numbers(), across, (name) => { across = name; change({ across }); drawCharts(); }),
+    fill(choice, select("Across", parameters(), across, (name) => { across = name; change({ across }); drawCharts(); }),
       select("Up", measures(), up, (name) => { up = name; change({ up }); drawCharts(); }));
   }
 
@@ -118,7 +122,7 @@ export async function sweep(place, params, change) {
   return listen(() => ({ sweep: key }), {
     trials: async (changed) => {
       for (const row of changed) trials.set(row.trial, row);
-      if (changed.some((row) => row.state !== "running")) Object.assign(shown, await get("sweep", { sweep: key, brief: 1 }));
+      if (!changed.length || changed.some((row) => row.state !== "running")) Object.assign(shown, await get("sweep", { sweep: key, brief: 1 }));
       draw();
     },
   });
