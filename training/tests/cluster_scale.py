@@ -1,6 +1,6 @@
-"""The driver's own cost with agents that only pretend to work: python -m training.tests.cluster_scale TRIALS AGENTS
+"""The driver's own cost with agents that only pretend to work; everything but the work is real.
 
-Everything but the work is real: sweep, journals, run folders, mailboxes.
+python -m training.tests.cluster_scale TRIALS AGENTS [random|grid|bayes]
 """
 
 import json
@@ -25,13 +25,13 @@ from training.runs.run import Run
 
 PROCESSES, CAPACITY = 2, 4
 SWEEP = """
-method: random
+method: METHOD
 metric: {name: val_loss, goal: minimize}
 parameters:
   dataset: {value: DigitsDataset}
   model: {value: CharacterModel}
   network: {value: mlp}
-  network_args.layer_size: {min: 1, max: 1000000}
+  network_args.layer_size: {SIZES}
   train_args.epochs: {value: 1}
 """
 
@@ -95,10 +95,11 @@ def pretend(folder: Path, index: int, count: int) -> None:
         time.sleep(0.01)
 
 
-def main(trials: int, agents: int) -> None:
+def main(trials: int, agents: int, method: str = "random") -> None:
+    sizes = f"values: {list(range(1, trials + 1))}" if method == "grid" else "min: 1, max: 1000000"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TEXT_RECOGNIZER_RUNS"] = folder
-        (Path(folder) / "scale.yaml").write_text(SWEEP)
+        (Path(folder) / "scale.yaml").write_text(SWEEP.replace("METHOD", method).replace("SIZES", sizes))
         began = time.monotonic()
         options = ["--nowandb", "--gpu=none", f"--run-cap={trials}"]
         executor = f"--executor={__spec__.name}:PretendingExecutor:agents={agents}"
@@ -117,4 +118,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "agents":
         pretend(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     else:
-        main(int(sys.argv[1]), int(sys.argv[2]))
+        main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -4,6 +4,7 @@ import copy
 import importlib.metadata
 import importlib.util
 import math
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ class BayesSearch(RandomSearch):
         self._metric = plan.metric
         self._trials: dict[int, PastTrial] = {}
         self._runs: dict[int, PastRun] = {}
+        self._running = set[int]()
+        self._ranked: list[tuple[float, int]] = []  # best value and number of the others, the best first
         self._unlisted = set[int]()  # trials with a value that the space does not list
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
         self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
@@ -68,10 +71,20 @@ class BayesSearch(RandomSearch):
 
     def tell(self, trial: PastTrial) -> None:
         super().tell(trial)
+        if trial.number in self._runs and trial.number not in self._running:
+            self._ranked.remove(self._rank(trial.number))
         self._trials[trial.number] = trial
         self._runs[trial.number] = PastRun(trial.point, trial.state, trial.values)
+        if trial.state == "running":
+            self._running.add(trial.number)
+        else:
+            self._running.discard(trial.number)
+            insort(self._ranked, self._rank(trial.number))
         if any(map(math.isnan, encode(self.space, trial.point))):
             self._unlisted.add(trial.number)
+
+    def _rank(self, number: int) -> tuple[float, int]:
+        return self._runs[number].best(self._metric.sign), number
 
     def _made_by(self) -> dict[str, Any]:
         """The package that suggests, and the settings that it was given."""
@@ -81,18 +94,13 @@ class BayesSearch(RandomSearch):
 
     def _modelled(self) -> list[PastTrial]:
         """The trials the model rests on: all, or of very many the best and an even sample of the others."""
-        trials = [self._trials[number] for number in sorted(self._trials)]
-        if len(trials) <= MOST_MODELLED:
-            return trials
-        running = [trial for trial in trials if trial.state == "running"]
-        ranked = sorted(
-            (trial for trial in trials if trial.state != "running"),
-            key=lambda trial: (self._runs[trial.number].best(self._metric.sign), trial.number),
-        )
-        room = max(1, MOST_MODELLED - len(running))
-        best, others = ranked[: room // 4], ranked[room // 4 :]
-        step = -(-len(others) // max(1, room - len(best)))
-        return sorted([*running, *best, *others[::step]], key=lambda trial: trial.number)
+        ended = [number for _, number in self._ranked]
+        if len(self._trials) > MOST_MODELLED:
+            room = max(1, MOST_MODELLED - len(self._running))
+            best, others = ended[: room // 4], ended[room // 4 :]
+            step = -(-len(others) // max(1, room - len(best)))
+            ended = [*best, *others[::step]]
+        return [self._trials[number] for number in sorted([*self._running, *ended])]
 
     def _propose(self, modelled: Sequence[PastTrial], number: int, draw: int) -> Point:
         if self._evolution is None:
