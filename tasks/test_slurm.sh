@@ -88,7 +88,12 @@ start() {
   echo "Name=gpu File=/dev/null,/dev/zero" > "$folder/gres.conf" # any devices do
   export SLURM_CONF=$folder/slurm.conf
   slurmctld -i &> "$folder/log/slurmctld.out"
-  for ((node = 1; node <= nodes; node++)); do slurmd -N "n$node" &> "$folder/log/n$node.out"; done
+  # What runs on a node finds the others by their names, where a private /etc/hosts can be had.
+  { cat /etc/hosts && for ((node = 1; node <= nodes; node++)); do echo "127.0.0.1 n$node"; done; } > "$folder/hosts"
+  for ((node = 1; node <= nodes; node++)); do
+    unshare --mount sh -c 'mount --bind "$0/hosts" /etc/hosts; exec slurmd -N "$1"' "$folder" "n$node" &> "$folder/log/n$node.out" ||
+      slurmd -N "n$node" &> "$folder/log/n$node.out"
+  done
   echo "$SLURM_CONF"
 }
 

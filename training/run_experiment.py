@@ -36,6 +36,7 @@ from text_recognizer.spec import (
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.attempts.attempt import attempt
+from training.attempts.cluster import Cluster
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
@@ -60,10 +61,14 @@ EXAMPLES = """examples:
   run_experiment spec.json --dry-run                  what would run: completed spec, parameters, images
   run_experiment --resume last                        resume the newest run
   run_experiment --resume last --extend epochs=20     extend a finished run to 20 epochs in total
+  run_experiment spec.json --nodes 2                  one training on two nodes of a Slurm cluster
   run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
 
 any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
 """
+
+
+_DISTRIBUTION = "train_args.distribution"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,6 +81,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         description="Train, evaluate and track one experiment.",
         epilog=EXAMPLES,
         hint="Values of the spec are set by their key, like --train_args.batch_size=64.",
+        parents=[_node_options()],
     )
     add = parser.add_argument
     add("spec", nargs="?", metavar="SPEC", help="inline JSON, a file, or - for standard input")
@@ -89,10 +95,19 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--id", metavar="ID", help="id of the new run (default: built from the time and the network)")
     add("--save", action="store_true", help="promote the model as MODEL_DATASET_NETWORK")
     add_tracking_arguments(parser)
+    add("--hosts", metavar="A,B", help="one training on these hosts: start the same command on each")
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     add("--trust-code", action=TrustCode)
     add("--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop")
     return parser
+
+
+def _node_options() -> argparse.ArgumentParser:
+    """The options that each of the processes on several nodes does without."""
+    options = Parser(prog="", add_help=False)
+    options.add_argument("--nodes", type=int, metavar="N", help="one training on N nodes of Slurm, by srun")
+    options.add_argument("--slurm", action="append", metavar="K=V", help="an option of srun, like partition=main")
+    return options
 
 
 def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
@@ -100,6 +115,13 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     trial = AgentTrial.from_environ()
     rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
     arguments = parser(prog).parse_args(rest)
+    arguments.of_each = _node_options().parse_known_args(argv)[1]
+    if arguments.nodes is not None or arguments.hosts is not None:
+        overrides[_DISTRIBUTION] = "multi_worker"
+    if arguments.nodes is None and arguments.slurm:
+        raise SpecError("--slurm needs --nodes N.")
+    if arguments.nodes is not None and (arguments.hosts is not None or arguments.spec == "-"):
+        raise SpecError("--nodes needs SPEC as a file or inline JSON, and no --hosts.")
     if arguments.schema:
         from training.commands.parts import schema
 
@@ -216,10 +238,18 @@ def _train(
     trial: AgentTrial | None = None,
     is_extension: bool = False,
 ) -> int:
-    """Waits for devices, makes the run, and trains."""
+    """Waits for devices, makes the run, and trains; or has that done on several nodes."""
+    if arguments.nodes is not None:
+        from training.executors.cluster.slurm import start_on_nodes
+        from training.sweeps.options import key_values
+
+        options = key_values("--slurm", "partition=main", arguments.slurm or [])
+        command = [sys.executable, "-m", "training.run_experiment", *arguments.of_each]
+        start_on_nodes(arguments.nodes, options, [*command, f"--{_DISTRIBUTION}=multi_worker"])
+    cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None
-    with _lease(arguments, run_id) as lease, meeting(experiment) as peers:
+    with _lease(arguments, run_id) as lease, meeting(experiment, cluster) as peers:
         if peers is not None and not peers.is_chief:
             from training.attempts.follow import follow
 

@@ -3,13 +3,15 @@
 import json
 import os
 import re
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
+_USUAL_PORT = 12345
 # Below the ports that the kernel gives away; jobs that share a node get others.
 _FIRST_SLURM_PORT, _SLURM_PORTS, _PORTS_OF_A_JOB = 10_000, 20_000, 64
 
@@ -39,8 +41,27 @@ class Cluster:
             return _from_slurm(environ)
         raise SpecError(
             f"train_args.distribution 'multi_worker' needs TF_CONFIG in the environment, which names all processes and "
-            f"says which of them this is, or srun. Example: TF_CONFIG='{_EXAMPLE}'"
+            f"says which of them this is, or --nodes, --hosts or srun. Example: TF_CONFIG='{_EXAMPLE}'"
         )
+
+    @classmethod
+    def of_hosts(cls, text: str) -> "Cluster":
+        """One process on each of some hosts, from HOST[:PORT],…; this is that of the host that it is on.
+
+        Raises:
+            SpecError: not every one is a host, or this is not one of them.
+        """
+        addresses = [one if _is_address(one) else f"{one}:{_USUAL_PORT}" for one in text.split(",")]
+        if not all(map(_is_address, addresses)) or len({*addresses}) < len(addresses):
+            raise SpecError(f"--hosts takes HOST,… or HOST:PORT,…, each once. {received(text)}")
+        cluster = cls(tuple(addresses), 0)
+        here = [rank for rank in range(len(addresses)) if _is_here(cluster.host_and_port(rank)[0])]
+        if len(here) != 1:
+            raise SpecError(
+                f"--hosts must have one name or address of this host, {socket.gethostname()}; {len(here)} are. "
+                f"{received(text)}. Where names say nothing, set TF_CONFIG instead."
+            )
+        return replace(cluster, rank=here[0])
 
     def host_and_port(self, rank: int) -> tuple[str, int]:
         host, _, port = self.addresses[rank].rpartition(":")
@@ -73,6 +94,14 @@ def _from_tf_config(text: str) -> Cluster:
     return Cluster(tuple(addresses), index + (len(groups["chief"]) if kind == "worker" else 0))
 
 
+def _is_here(host: str) -> bool:
+    try:
+        socket.create_server((host, 0)).close()
+    except OSError:  # another's address, or no name of a host
+        return False
+    return True
+
+
 def _is_address(address: str) -> bool:
     found = re.fullmatch(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", address, re.ASCII)
     return found is not None and 0 < int(found[1]) < 1 << 16
@@ -84,7 +113,7 @@ def _from_slurm(environ: Mapping[str, str]) -> Cluster:
 
     try:
         rank, job = int(environ["SLURM_PROCID"]), int(environ["SLURM_JOB_ID"])
-        hosts = slurm.expand_hostlist(environ["SLURM_STEP_NODELIST"])
+        nodes = slurm.expand_hostlist(environ["SLURM_STEP_NODELIST"])
         tasks = slurm.expand_tasks_per_node(environ["SLURM_STEP_TASKS_PER_NODE"])
     except (ValueError, LookupError) as error:
         raise SpecError(
@@ -92,5 +121,7 @@ def _from_slurm(environ: Mapping[str, str]) -> Cluster:
             f"which processes train together: {error}. Start the run by srun, or set TF_CONFIG."
         ) from None
     first_port = _FIRST_SLURM_PORT + job * _PORTS_OF_A_JOB % _SLURM_PORTS
-    addresses = [f"{host}:{first_port + n}" for host, count in zip(hosts, tasks, strict=True) for n in range(count)]
+    hosts = [node for node, count in zip(nodes, tasks, strict=True) for _ in range(count)]
+    # Each another port: several nodes may be one host.
+    addresses = [f"{host}:{first_port + n % _PORTS_OF_A_JOB}" for n, host in enumerate(hosts)]
     return Cluster(tuple(addresses), rank)

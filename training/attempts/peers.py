@@ -202,11 +202,14 @@ def _listening(cluster: Cluster) -> socket.socket:
     address = cluster.host_and_port(0)
     try:
         try:
-            return socket.create_server(address)
+            server = socket.create_server(address)
+            if server.getsockname()[0] != "127.0.1.1":  # Debian's for the name of a host; others cannot reach it
+                return server
+            server.close()
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:  # the name of a service stands for this host in some clusters
                 raise
-            return socket.create_server(("", address[1]))
+        return socket.create_server(("", address[1]))
     except OSError as error:
         raise RunError(
             f"this is process 0 of TF_CONFIG, but cannot listen on {cluster.addresses[0]}: "

@@ -125,7 +125,7 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
         raise SpecError(
             f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
         )
-    settings = _pairs("--set", "train_args.epochs=3", arguments.set)
+    settings = key_values("--set", "train_args.epochs=3", arguments.set)
     return read_plan(
         arguments.file,
         name=arguments.name,
@@ -176,11 +176,12 @@ def executor_of(arguments: argparse.Namespace) -> NamedPart:
         if part.name not in executors:
             needed = " or ".join(f"--executor {executor}" for executor in executors)
             raise SpecError(f"--{name.replace('_', '-')} needs {needed}.")
-        flags[key] = _pairs("--slurm", "account=abc", value) if name == "slurm" else value
+        flags[key] = key_values("--slurm", "account=abc", value) if name == "slurm" else value
     return replace(part, arguments={**part.arguments, **flags})
 
 
-def _pairs(flag: str, example: str, texts: Sequence[str]) -> dict[str, str]:
+def key_values(flag: str, example: str, texts: Sequence[str]) -> dict[str, str]:
+    """From KEY=VALUE, each. Raises SpecError: one has another form."""
     pairs = [text.partition("=") for text in texts]
     if wrong := [text for text, (key, equals, _) in zip(texts, pairs, strict=True) if not (key and equals)]:
         raise SpecError(f"{flag} takes KEY=VALUE, like {example}. Received: {wrong[0]!r}.")

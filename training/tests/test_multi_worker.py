@@ -1,6 +1,7 @@
 """One training on two processes gives the numbers of one, and survives the death of either."""
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -16,8 +17,10 @@ from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.line_samples import write_lines
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training import run_experiment
 from training.attempts import peers
 from training.attempts.cluster import Cluster
+from training.runs.run import Run
 from training.tests.pausing_digits import pause
 from training.tests.test_resume import Workplace, facts
 
@@ -55,8 +58,8 @@ def start_both(place: Workplace, *arguments: str, **of_chief: str) -> Any:
         return [place.start(*arguments, SHARED, **environ) for environ in environs]
 
 
-def losses(place: Workplace) -> Any:
-    return np.array([[row["loss"], row["val_loss"]] for row in place.run().rows() if "loss" in row])
+def losses(run: Run) -> Any:
+    return np.array([[row["loss"], row["val_loss"]] for row in run.rows() if "loss" in row])
 
 
 @pytest.mark.parametrize("network", ["lenet", "line_reader", "crnn"])
@@ -75,7 +78,13 @@ def test_two_processes_give_the_losses_of_one(network, tmp_path, warm, digits_pr
     processes = [*start_both(both, text), one.start(text)]
     assert [process.wait(PATIENCE_S) for process in processes] == [0, 0, 0], both.output() + one.output()
     assert "process 1 of 2" in (both.run().folder / "log-1.txt").read_text()
-    assert losses(both) == pytest.approx(losses(one), rel=1e-3)
+    assert losses(both.run()) == pytest.approx(losses(one.run()), rel=1e-3)
+    if network == "lenet":  # what two have begun, one goes on with
+        longer = ("--resume", "last", "--extend", "epochs=3")
+        processes = [both.start(*longer, TF_CONFIG=tf_config(["127.0.0.1:1"], 0)), one.start(*longer)]
+        assert [process.wait(PATIENCE_S) for process in processes] == [0, 0], both.output() + one.output()
+        assert len(losses(one.run())) == 3
+        assert losses(both.run()) == pytest.approx(losses(one.run()), rel=1e-3)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -142,12 +151,57 @@ def test_the_tasks_of_a_slurm_step_are_the_processes_of_a_training():
     }
     cluster = Cluster.from_environ(environ)
     assert cluster.rank == 2
-    assert cluster.addresses == ("node08:14192", "node08:14193", "node09:14192", "gpu1:14192")
+    assert cluster.addresses == ("node08:14192", "node08:14193", "node09:14194", "gpu1:14195")
     del environ["SLURM_STEP_NODELIST"]
     with pytest.raises(SpecError, match="SLURM_STEP_NODELIST.*Start the run by srun"):
         Cluster.from_environ(environ)
     with pytest.raises(SpecError, match="needs TF_CONFIG in the environment"):
         Cluster.from_environ({})
+
+
+def test_this_process_is_that_of_the_host_it_is_on():
+    cluster = Cluster.of_hosts("192.0.2.7,127.0.0.1:2222,[2001:db8::7]:3333")  # two addresses of nobody
+    assert (cluster.rank, cluster.addresses) == (1, ("192.0.2.7:12345", "127.0.0.1:2222", "[2001:db8::7]:3333"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("192.0.2.7", "must have one name or address of this host, .*; 0 are"),
+        ("127.0.0.1:1,127.0.0.1:2", "; 2 are.*set TF_CONFIG instead"),
+        ("a,,b", "takes HOST,… or HOST:PORT,…"),
+        ("a,a:12345", "each once"),
+        ("a:0", "takes HOST"),
+    ],
+)
+def test_a_wrong_list_of_hosts_is_refused_in_a_sentence(text, said):
+    with pytest.raises(SpecError, match=said):
+        Cluster.of_hosts(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hosts=192.0.2.7"], "--hosts must have one name or address of this host"),
+        (["--nodes=2"], "there is no Slurm here: the command s[a-z]+ is missing"),
+        (["--nodes=2", "--hosts=a"], "no --hosts"),
+        (["--slurm=partition=main"], "--slurm needs --nodes"),
+    ],
+)
+def test_what_cannot_be_started_on_several_hosts_is_refused_before_a_run_is_made(
+    options, said, tmp_path, monkeypatch, capsys, digits_prepared
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    spec = json.dumps({**DIGITS, "network": "mlp"})
+    assert run_experiment.main([spec, "--gpu=none", "--nowandb", *options]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_chief_whose_name_stands_for_loopback_listens_to_other_hosts_all_the_same():
+    with peers._listening(Cluster(("127.0.1.1:0", "127.0.0.1:1"), 0)) as server:
+        assert server.getsockname()[0] == "0.0.0.0"
 
 
 def experiment(**changes: Any) -> Any:

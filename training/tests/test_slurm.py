@@ -1,7 +1,9 @@
 """Sweeps on a real Slurm: three nodes on this machine, where slurm-wlm is installed and the tests are root's."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import wait_until
+from training.runs.run import Run
 from training.tests.cluster_support import Driver, SlurmNodes, commanded
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
 
@@ -54,6 +57,26 @@ def test_an_experiment_in_a_job_of_its_own_leases_the_gpu_of_the_allocation_and_
     assert leased == f"['{machine.gpus[1].uuid}']"
     assert "2 GPUs: that many are not here: 1 device to choose from" in refused
     assert "CUDA_VISIBLE_DEVICES hides 1 more" in refused
+
+
+def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
+    slurm, tmp_path, monkeypatch, digits_prepared
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    spec = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
+    short = {"network": "mlp", "train_args": {"batch_size": 7, "epochs": 1, "steps_per_epoch": 2}}
+    (tmp_path / "spec.json").write_text(json.dumps(spec | short))
+    command = [sys.executable, "-m", "training.run_experiment", "--nodes=2", "--nowandb", "--gpu=none"]
+    said = tmp_path / "said.txt"
+    wrapped = f"--wrap={' '.join(command)} {tmp_path}/spec.json --id=two"
+    commanded("sbatch", "--wait", "--nodes=2", "-o", str(said), wrapped)
+    assert Run.open(tmp_path / "runs" / "default" / "two").status().state == "finished", said.read_text()
+    assert "process 1 of 2" in said.read_text()
+    assert "devices     2, which share every batch" in said.read_text()
+    outside = subprocess.run([*command, "--resume=two", "--extend=epochs=2"], capture_output=True, text=True)
+    assert "extended    from 1 to 2 epochs" in outside.stdout, outside.stderr
+    assert outside.returncode == 0
 
 
 def running_jobs() -> list[str]:

@@ -1,12 +1,14 @@
 """SlurmExecutor: agents that are tasks of a Slurm array job, and go on while their driver is away."""
 
 import hashlib
+import os
 import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted, did_you_mean
@@ -199,17 +201,41 @@ class SlurmExecutor(ClusterExecutor):
         """
         given = {str(key): value for key, value in (options or {}).items()}
         check_devices(setting, _most_gpus(partition, given))
-        given = {"partition": partition, "time": time, **given}
-        flags = [
-            f"--{key}" if value in (None, True, "") else f"--{key}={value}"
-            for key, value in given.items()
-            if not (key in ("partition", "time") and value is None)
-        ]
-        if not given.keys() & set(_AMOUNTS):
-            flags += ["--exclusive", "--mem=0"]
+        named = {"partition": partition, "time": time}
+        flags = _flags({**{key: value for key, value in named.items() if value is not None}, **given})
         cluster = SlurmCluster(share(setting, nodes), nodes, flags)
         cluster.check()
         return cls(cluster, setting.jobs)
+
+
+def start_on_nodes(nodes: int, options: Mapping[str, str], command: Sequence[str]) -> NoReturn:
+    """Becomes srun, which executes a command once on each of several nodes of the job that this is, else of a new one.
+
+    Args:
+        options: of srun.
+    Raises:
+        SpecError: there is no Slurm here, or it is known to refuse this.
+    """
+    there = int(os.environ.get("SLURM_JOB_NUM_NODES", 0))
+    if not 1 <= nodes <= (there or nodes):
+        most = f" and at most {there}, which this job has" if there else ""
+        raise SpecError(f"--nodes must be at least 1{most}. Received: {nodes}.")
+    step = ["srun", f"--nodes={nodes}", "--ntasks-per-node=1"]
+    if there:
+        flags = [f"--{key}={value}" for key, value in options.items()]
+    else:
+        _most_gpus(options.get("partition"), options)
+        flags = ["--signal=TERM@60", *_flags(options)]
+    try:
+        os.execvp("srun", [*step, *flags, *command])  # noqa: S606, S607 - it is in the PATH, as sbatch is
+    except FileNotFoundError:
+        raise _no_slurm("srun") from None
+
+
+def _flags(options: Mapping[str, object]) -> list[str]:
+    """Options of a job, which gets whole nodes where none says how much of them."""
+    flags = [f"--{key}" if value in (None, True, "") else f"--{key}={value}" for key, value in options.items()]
+    return flags if options.keys() & set(_AMOUNTS) else [*flags, "--exclusive", "--mem=0"]
 
 
 def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
@@ -248,9 +274,13 @@ def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess
             command, input=text, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
         )
     except FileNotFoundError:
-        raise SpecError(
-            f"there is no Slurm here: the command {command[0]} is missing. Start the sweep on a login node of the "
-            f"cluster, or leave --executor slurm out."
-        ) from None
+        raise _no_slurm(command[0]) from None
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", f"{command[0]} took longer than {_TIMEOUT_S} s")
+
+
+def _no_slurm(program: str) -> SpecError:
+    return SpecError(
+        f"there is no Slurm here: the command {program} is missing. Do this on a login node of the cluster, or leave "
+        f"--executor slurm and --nodes out."
+    )
