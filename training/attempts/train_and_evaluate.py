@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,10 +98,16 @@ def _run_steps(
             watcher.stop_for(peers.stop_signal)
         return watcher.stop()
 
+    noted: dict[str, int] = {}
+
     def report(row: Row) -> None:
         if is_shown:  # before the row: a mirror looks for them when it has read it
             write_examples(run, experiment, row["epoch"])
         run.log(row)
+        used = _peak_memory_mib()
+        if any(mib > 1.1 * noted.get(name, 0) for name, mib in used.items()):
+            noted.update(used)
+            run.note(peak_memory_mib=used)
 
     with Display(args.epochs, args.monitor, reported, log) as display:
         # As the folder has them: arguments that came later do not make it another spec.
@@ -148,6 +155,20 @@ def start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
                 limit_mib = max(_SMALLEST_POOL_MIB, int(share_mib) - _CONTEXT_MIB)
                 limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
                 tf.config.set_logical_device_configuration(device, [limit])
+
+
+def _peak_memory_mib() -> dict[str, int]:
+    """The most that this process, and what TensorFlow on each GPU, has held so far."""
+    import resource
+
+    import tensorflow as tf
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    gpus = [device.name.partition("device:")[2] for device in tf.config.list_logical_devices("GPU")]
+    return {
+        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit,
+        **{gpu: tf.config.experimental.get_memory_info(gpu)["peak"] // 2**20 for gpu in gpus},
+    }
 
 
 def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, times: dict[str, float]) -> Evaluation:

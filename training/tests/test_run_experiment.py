@@ -56,6 +56,7 @@ def test_a_run_leaves_a_folder_that_explains_itself(runs, capfd):
     assert all(0 <= row["input_wait"] <= 1 for row in made.rows()[:2])
     status = made.status()
     assert status.state == "finished"
+    assert made.read_json("status.json")["peak_memory_mib"]["process"] > 100
     evaluation = json.loads((made.folder / "evaluation.json").read_text())
     assert evaluation["count"] == len((made.folder / "predictions.jsonl").read_text().splitlines())
     assert status.summary["test_accuracy"] == evaluation["metrics"]["accuracy"] == made.rows()[-1]["test_accuracy"]

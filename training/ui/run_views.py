@@ -137,18 +137,10 @@ def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
         "damage": row.damage or _damage(run),
         "ending": _ending(index, row),
         "commands": [] if index.source else _commands(row),
-        **(_NOTHING if link_that_leads_out(row.folder, index.root) else _records(run)),
+        "memory": row.status.get("peak_memory_mib"),
+        **({} if link_that_leads_out(row.folder, index.root) else _records(run)),
         **({} if is_brief else _files(row)),
     }
-
-
-_NOTHING: dict[str, Any] = {
-    "environment": None,
-    "attempts": [],
-    "figures": None,
-    "test_looks": None,
-    "has_predictions": False,
-}
 
 
 def _records(run: Run) -> dict[str, Any]:

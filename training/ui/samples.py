@@ -149,7 +149,4 @@ def edits(label: str, predicted: str) -> list[list[str]]:
 
 def _plain(one: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("position", "label", "predicted", "confidence", "loss", "char_errors")
-    found = {name: one[name] for name in kept if name in one}
-    return {
-        name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in found.items()
-    }
+    return {name: one[name] for name in kept if name in one}

@@ -36,7 +36,7 @@ export async function run(place, params, change) {
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       facts([
         ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
-        ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`],
+        ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`], ["memory at most", memory(shown.memory)],
         ["folder", shown.folder], ["looks at the test split", shown.test_looks?.problem ?? shown.test_looks],
       ]),
       ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
@@ -98,6 +98,8 @@ export async function run(place, params, change) {
   log.scrollTop = log.scrollHeight;
   return listen(() => ({ run: `${key}@${cursor}`, log: `${key}@${logCursor}` }), { reports: addReports, log: addLog, touched });
 }
+
+const memory = (most) => (most && typeof most === "object" ? Object.entries(most).map(([name, mib]) => `${name} ${mib} MiB`).join(", ") : null);
 
 // Without what colours a terminal; of a line that was written over, what stood there last.
 const plain = (text) => text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replace(/[^\n]*\r(?!\n)/g, "");
