@@ -56,6 +56,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "line_lstm_ctc": "text_recognizer.networks.line_lstm_ctc:LineLstmCtc",
         "line_reader": "text_recognizer.networks.line_reader:LineReader",
         "mlp": "text_recognizer.networks.mlp:Mlp",
+        "page_net": "text_recognizer.networks.page_net:PageNet",
         "puigcerver": "text_recognizer.networks.puigcerver:Puigcerver",
     },
     "optimizer": {

@@ -1,6 +1,6 @@
 """The strokes of each line: its box, its baseline, its outline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class LineShape:
 
     Args:
         box: left, top, right, bottom.
-        columns: (k,) where the three courses are known.
+        columns: (k,) where the three courses are known; (0,) where only the box is.
         baseline, above, below: (k,) rows.
     """
 
@@ -59,6 +59,11 @@ class LineShape:
     baseline: Floats
     above: Floats
     below: Floats
+
+    @classmethod
+    def of_box(cls, box: Sequence[float]) -> "LineShape":
+        left, top, right, bottom = box
+        return cls((left, top, right, bottom), *np.zeros((4, 0)))
 
     def on_page(self, to_page: Callable[[Floats], Floats], shape: tuple[int, ...]) -> FoundLine:
         """The line in pixels of the page (H, W); `to_page` moves points (n, 2) of the picture there."""
@@ -167,8 +172,8 @@ def _courses(
         for share in (_OUTLIERS, 1 - _OUTLIERS)
     )
     above, below = (_without_gaps(course) for course in (above, below))
-    feet = _feet(columns, offsets, places, height)
-    baseline = middle + feet
+    standing = feet(columns, offsets, places, height)
+    baseline = middle + standing
     margin = _MARGIN * height
     return (
         places,
@@ -178,14 +183,14 @@ def _courses(
     )
 
 
-def _feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:
+def feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:
     """How far below the ridge's middle letters stand, by the lowest strokes of columns, descenders cut off."""
     order = np.lexsort((offsets, columns))
     columns, offsets = columns[order], offsets[order]
     lowest = np.append(np.flatnonzero(np.diff(columns)), len(columns) - 1)
-    feet = np.minimum(offsets[lowest], _BESIDE * height)
+    ends = np.minimum(offsets[lowest], _BESIDE * height)
     where = columns[lowest]
-    near = [feet[np.abs(where - place) <= 1.5 * height] for place in places]
+    near = [ends[np.abs(where - place) <= 1.5 * height] for place in places]
     course = _without_gaps(np.array([np.quantile(one, _STANDING) if len(one) else np.nan for one in near]))
     return np.convolve(np.pad(course, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
 

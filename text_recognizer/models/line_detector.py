@@ -1,5 +1,6 @@
 """LineDetectorModel: which pixels of a page belong to which line, and the boxes of the lines."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.pages.pixel_split import PixelSplit
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
+from text_recognizer.layout.cores import CONFIDENT, CORE_CLASSES, lines_of, shapes_of
+from text_recognizer.layout.shapes import LineShape
 from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, right_classes
 from text_recognizer.models.boxes import Boxes, line_boxes, matched_boxes
 from text_recognizer.models.metric import Counts, Metric
@@ -21,7 +24,9 @@ PIXEL_ACCURACY = Metric("pixel_accuracy", larger_is_better=True)
 
 
 class LineDetectorModel(Model):
-    """A class for every pixel: background, odd line, even line. Neighbouring lines so never run into each other.
+    """A class for every pixel: background, odd line, even line; or background, line, core of a line.
+
+    So neighbouring lines never run into each other. Where cores are found, lines have baselines and outlines too.
 
     Raises:
         SpecError: the dataset has other classes than these three.
@@ -99,11 +104,27 @@ class LineDetectorModel(Model):
 
     def boxes(self, outputs: NDArray[Any]) -> list[Boxes]:
         """The lines of each page from top to bottom: (lines, 4) left, top, right, bottom in pixels, ends excluded."""
-        return [line_boxes(classes) for classes in np.argmax(outputs, axis=-1)]
+        if not self._finds_cores:
+            return [line_boxes(classes) for classes in np.argmax(outputs, axis=-1)]
+        found = (lines_of(page) for page in _cores(outputs))
+        return [np.array([line.box for line in lines], np.float32).reshape(-1, 4) for lines in found]
 
-    def find_lines(self, images: NDArray[np.uint8]) -> list[Boxes]:
-        """The lines of pages (B, H, W, 1) that look like the dataset's."""
-        return self.boxes(self.outputs(images))
+    def find_lines(self, images: NDArray[np.uint8]) -> list[list[LineShape]]:
+        """The lines of pages (B, H, W, 1) that look like the dataset's; where cores are found, with their courses."""
+        outputs = self.outputs(images)
+        if self._finds_cores:
+            dark = images[..., 0] if self.data_spec.ink == "dark" else np.invert(images[..., 0])
+            return [shapes_of(lines_of(cores), page) for cores, page in zip(_cores(outputs), dark, strict=True)]
+        return [[LineShape.of_box(box) for box in boxes.tolist()] for boxes in self.boxes(outputs)]
+
+    @property
+    def _finds_cores(self) -> bool:
+        return self.data_spec.classes == CORE_CLASSES
+
+
+def _cores(outputs: NDArray[Any]) -> NDArray[np.bool_]:
+    """(B, H, W) the pixels of lines' cores."""
+    return log_softmax(outputs)[..., CORE_CLASSES.index("line core")] > math.log(CONFIDENT)
 
 
 def _annotated(scored: ScoredBatch) -> list[Boxes]:

@@ -17,6 +17,7 @@ from text_recognizer.images.line_form import STEPS, UnfitImageError
 from text_recognizer.images.polarity import median_of, with_dark_ink
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.images.straighten import Points
+from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.bundle import Bundle, find_bundle
@@ -147,8 +148,13 @@ class ParagraphTextRecognizer:
         if dark_on_light is None or self.detector is None or self._model is None:
             return []
         small, scale, (left, top) = as_square(dark_on_light, self.detector.data_spec)
-        boxes = self._model.find_lines(small[None])[0] * scale - [left, top, left, top]
-        return [FoundLine((box[0], box[1], box[2], box[3])) for box in boxes.tolist()]
+
+        def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            placed: NDArray[np.float64] = points * scale - [left, top]
+            return placed
+
+        shapes = in_reading_order(self._model.find_lines(small[None])[0], self._right_to_left)
+        return [shape.on_page(on_page, page.shape) for shape in shapes]
 
 
 def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, int]]:

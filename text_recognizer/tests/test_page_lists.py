@@ -127,3 +127,16 @@ def test_a_strip_whose_square_would_not_fit_into_memory_is_no_page(tmp_path):
     dataset = PageListDataset(str(tmp_path / "pages.json"), side=64)
     dataset.prepare()
     assert reasons(dataset) == {"strip": "its page is too long for its width: 20000 x 2 pixels"}
+
+
+def test_pages_can_be_marked_with_the_cores_of_their_lines(tmp_path):
+    dataset = prepared(tmp_path, {"p": {"lines": [line(20, 20, 180, 60)]}}, side=200, margin=0, marks="cores")
+    assert dataset.data_spec.classes == ("background", "line", "line core")
+    split, place = found(dataset, "p")
+    label = split.batch(np.array([place]))["label"][0]
+    left, top, right, bottom = split.line_boxes(place)[0]
+    rows, columns = np.nonzero(label == 2)
+    assert (top + bottom) / 2 == pytest.approx(rows.mean() + 0.5, abs=1)
+    assert np.ptp(rows) + 1 == pytest.approx(0.35 * (bottom - top), abs=2)
+    assert (columns.min() > left, columns.max() < right) == (True, True)
+    assert "marks" not in prepared(tmp_path / "as before", {}).recipe  # stores of earlier versions stay valid

@@ -430,6 +430,7 @@ class Told:
     """In place of a detector: says where the ink is, as a trained one would."""
 
     def find_lines(self, images):
+        from text_recognizer.layout.shapes import LineShape
         from text_recognizer.models.boxes import line_boxes
 
         found = []
@@ -442,7 +443,7 @@ class Told:
                 if rows[row]:
                     columns = np.flatnonzero(image[row] > 100)
                     classes[row, columns.min() : columns.max() + 1] = 1 + (number - 1) % 2
-            found.append(line_boxes(classes))
+            found.append([LineShape.of_box(box) for box in line_boxes(classes).tolist()])
         return found
 
 

@@ -14,7 +14,7 @@ class AltoParagraphsDataset(ParagraphDataset):
 
     Args:
         path, image_folder, line_types, writer_pattern: see datasets.lines.alto_lines.AltoLinesDataset.
-        side, margin, preprocessing, validation_fraction, test_fraction, subsample_fraction, partial_pages: see
+        side, margin, preprocessing, marks, validation_fraction, test_fraction, subsample_fraction, partial_pages: see
             datasets.pages.base.ParagraphDataset.
     """
 

@@ -28,11 +28,13 @@ from text_recognizer.datasets.transcribed.page_images import in_pixels, page_sca
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import STEPS, UnfitImageError
+from text_recognizer.layout.cores import CORE_CLASSES, core_map
 
 Side = Annotated[int, Ge(32), Le(4096)]
 Margin = Annotated[int, Ge(0), Le(1000)]
 PageStep = Literal["illumination", "contrast"]
-CLASSES = ("background", "odd line", "even line")
+Marks = Literal["lines", "cores"]
+CLASSES: dict[Marks, tuple[str, ...]] = {"lines": ("background", "odd line", "even line"), "cores": CORE_CLASSES}
 FEW_PAGES = 8  # below, starting processes costs more than they save
 
 
@@ -71,12 +73,15 @@ class _Picture:
 class ParagraphDataset(StoredDataset):
     """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
 
-    Pictures have light ink; a pixel is background (0), or of an odd (1) or even line (2).
+    Pictures have light ink; a pixel is background (0), or of an odd (1) or even line (2), or with marks "cores" of a
+    line (1) or its core (2).
 
     Args:
         side: of a picture, in pixels.
         margin: of page shown around the lines, in pixels of the page.
         preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
+        marks: what a pixel says: in which of "lines" it is, by turns, or whether in one, and whether in its core, the
+            middle half that never touches another's ("cores").
         validation_fraction, test_fraction: of the training pages held out, whole writers where they are known, where
             the files have no validation or test split.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
@@ -88,6 +93,7 @@ class ParagraphDataset(StoredDataset):
     side: Side = 256
     margin: Margin = 50
     preprocessing: tuple[PageStep, ...] = ("contrast",)
+    marks: Marks = "lines"
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     subsample_fraction: SubsampleFraction | None = None
@@ -104,7 +110,9 @@ class ParagraphDataset(StoredDataset):
     @property
     def data_spec(self) -> DataSpec:
         shape = (self.side, self.side, 1)
-        return DataSpec(input_shape=shape, classes=CLASSES, target="pixels", preprocessing=self.preprocessing)
+        return DataSpec(
+            input_shape=shape, classes=CLASSES[self.marks], target="pixels", preprocessing=self.preprocessing
+        )
 
     def outlook(self) -> str | None:
         with suppress(DataError):  # its files are not here
@@ -143,13 +151,16 @@ class ParagraphDataset(StoredDataset):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing)}
+        marks = {} if self.marks == "lines" else {"marks": self.marks}  # stores of before had no others
+        return {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing), **marks}
 
     def _fill(self, writer: StoreWriter) -> None:
         rejected: list[Rejected] = []
         pictures: list[_Picture] = []
         pages = list(self.pages())
-        convert = partial(_convert, side=self.side, margin=self.margin, preprocessing=self.preprocessing)
+        convert = partial(
+            _convert, side=self.side, margin=self.margin, preprocessing=self.preprocessing, marks=self.marks
+        )
         processes = 1 if len(pages) < FEW_PAGES else self.processes
         with progress(self.name, len(pages), "page") as done:
             for page, picture in zip(pages, in_processes(convert, pages, processes), strict=True):
@@ -184,12 +195,14 @@ def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[
     }
 
 
-def _convert(page: PageSource, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture | str:
+def _convert(
+    page: PageSource, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
+) -> _Picture | str:
     """The picture of a page, or why there is none. Runs in a worker process."""
     try:
         if page.problem:
             raise UnfitImageError(page.problem)
-        return _picture(page, read_grey(page.path), side, margin, preprocessing)
+        return _picture(page, read_grey(page.path), side, margin, preprocessing, marks)
     except (DataError, UnfitImageError) as error:
         return storable(str(error)).rstrip(".")
 
@@ -217,9 +230,11 @@ def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], 
     return replace(page, lines=tuple(kept)), outlines, rejected
 
 
-def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...]) -> _Picture:
+def _picture(
+    page: PageSource, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
+) -> _Picture:
     """The lines of a page with a margin around them, paper beyond it, in a square as wide as the page or wider."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     page, shapes, lost = _on_image(page, image)
     rows, columns = image.shape
@@ -240,10 +255,17 @@ def _picture(page: PageSource, image: Grey, side: int, margin: int, preprocessin
     small = np.asarray(Image.fromarray(shown).resize((side, side), Image.Resampling.BOX))
     for step in preprocessing:
         small = STEPS[step](small)
+    drawn = [(outline - corner) * shrink for outline in outlines]
+    label = core_map(drawn, side) if marks == "cores" else _line_map(drawn, side)
+    shifted = ((boxes - [*corner, *corner]) * shrink).astype(np.float32)
+    return _Picture(page, lost, np.invert(small), label, shifted, (*square, left, top, right, bottom))
+
+
+def _line_map(outlines: Sequence[NDArray[np.float64]], side: int) -> Grey:
+    from PIL import Image, ImageDraw
+
     label = Image.new("L", (side, side))
     draw = ImageDraw.Draw(label)
     for number, outline in enumerate(outlines, start=1):
-        points = (outline - corner) * shrink
-        draw.polygon([(x, y) for x, y in points.tolist()], fill=1 if number % 2 else 2)
-    shifted = ((boxes - [*corner, *corner]) * shrink).astype(np.float32)
-    return _Picture(page, lost, np.invert(small), np.asarray(label), shifted, (*square, left, top, right, bottom))
+        draw.polygon([(x, y) for x, y in outline.tolist()], fill=1 if number % 2 else 2)
+    return np.asarray(label)

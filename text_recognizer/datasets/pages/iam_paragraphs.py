@@ -14,7 +14,7 @@ from text_recognizer.datasets.formats.iam import read_form_xml
 from text_recognizer.datasets.lines.iam import form_outline
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, refuse_unknown_writers
 from text_recognizer.datasets.lines.members import UNUSED
-from text_recognizer.datasets.pages.base import Margin, PageSource, PageStep, ParagraphDataset, Side
+from text_recognizer.datasets.pages.base import Margin, Marks, PageSource, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.errors import DataError
 
@@ -29,8 +29,8 @@ class IamParagraphsDataset(ParagraphDataset):
         subsample_fraction: keep this share of the forms of every split, chosen at random.
         path, source: of IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
         split: see datasets.lines.iam.IamDataset; "writers" holds out whole writers at random.
-        side, margin, preprocessing, validation_fraction, test_fraction: see datasets.pages.base.ParagraphDataset; the
-            fractions are for split "writers".
+        side, margin, preprocessing, marks, validation_fraction, test_fraction: see
+            datasets.pages.base.ParagraphDataset; the fractions are for split "writers".
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class IamParagraphsDataset(ParagraphDataset):
         validation_fraction: Fraction = 0.1,
         test_fraction: Fraction = 0.2,
         source: str | None = None,
+        marks: Marks = "lines",
     ) -> None:
         super().__init__(
             side=side,
             margin=margin,
             preprocessing=preprocessing,
+            marks=marks,
             validation_fraction=validation_fraction,
             test_fraction=test_fraction,
             subsample_fraction=subsample_fraction,

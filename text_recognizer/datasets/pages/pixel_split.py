@@ -16,7 +16,7 @@ Grey = NDArray[np.uint8]
 
 
 class PixelSplit(Split):
-    """Square pictures of one size; every pixel is background (0), an odd (1) or an even line (2) counted from 1.
+    """Square pictures of one size; of every pixel the class, as the dataset marks lines; 0 is background.
 
     Args:
         members: (n,) which of the stored pictures belong to this split, in order.
