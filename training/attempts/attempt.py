@@ -115,6 +115,14 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
 
 def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch: dict[str, Any]) -> None:
     attempts = run.attempts() if run.has("launch.json") else []
+    if attempts:  # status.json will tell of this attempt
+        before = run.status()
+        attempts[-1]["ended"] = {
+            "state": "died" if before.state == "running" else before.state,
+            "time": before.times.get("ended"),
+            "error": before.error,
+            "cause": before.cause,
+        }
     this = {
         "time": time.time(),
         "process": os.getpid(),

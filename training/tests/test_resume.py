@@ -172,6 +172,7 @@ def test_killed_again_and_again_it_ends_with_the_same_numbers_bit_for_bit(undist
     assert len(list((tmp_path / "runs" / "default").iterdir())) == 1
     assert facts(place.run()) == facts(undisturbed)
     assert place.attempts() >= 4
+    assert [one["ended"]["state"] for one in place.run().attempts()[:3]] == ["died"] * 3
 
 
 @pytest.mark.parametrize(
