@@ -1,5 +1,6 @@
 """A dataset that a bundle was not trained on, in the form in which the bundle reads it."""
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -70,43 +71,19 @@ def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Sp
         raise DataError(
             f"the classes of {dataset.name} are not those of the bundle {bundle.folder}{lacks}. {_remedy(bundle)}"
         )
-    return RelabelledSplit(split, np.array([ours.index(text) for text in theirs], np.int32)), None
+    return relabelled(split, np.array([ours.index(text) for text in theirs], np.int32)), None
 
 
-class RelabelledSplit(Split):
-    """A split whose classes have other ids.
+def relabelled(split: Split, ids: NDArray[np.int32]) -> Split:
+    """A split whose classes have other ids: `ids` (classes,) has that of each."""
+    other = copy.copy(split)
 
-    Args:
-        ids: (classes,) the other id of each.
-    """
+    def batch(positions: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
+        found = split.batch(positions)
+        return {**found, "label": ids[found["label"]]}
 
-    def __init__(self, split: Split, ids: NDArray[np.int32]) -> None:
-        self._split, self._ids = split, ids
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def batch(self, positions: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
-        found = self._split.batch(positions)
-        return {**found, "label": self._ids[found["label"]]}
-
-    def text(self, position: int) -> str:
-        return self._split.text(position)
-
-    def image(self, position: int) -> NDArray[np.uint8]:
-        return self._split.image(position)
-
-    @property
-    def ids(self) -> list[str] | None:
-        return self._split.ids
-
-    @property
-    def groups(self) -> list[str] | None:
-        return self._split.groups
-
-    @property
-    def widths(self) -> NDArray[np.int32] | None:
-        return self._split.widths
+    other.batch = batch  # type: ignore[method-assign]
+    return other
 
 
 def _unwritable(bundle: Bundle, split: Split, name: str) -> str | None:

@@ -65,7 +65,11 @@ def draw_samples(
     for position in sorted(among[index] for index in chosen.tolist()):
         row = rows.get(position, {})
         picture = _picture(dataset, samples, position, row.get("boxes", ()))
-        cells.append(_cell(picture, _captions(dataset, samples, position, row), font))
+        label = samples.text(position) if has_texts else (samples.ids or [])[position]
+        captions = [(label, BLACK)]
+        if "predicted" in row:
+            captions.append((f"read: {row['predicted']}", RED if has_texts and row["predicted"] != label else BLACK))
+        cells.append(_cell(picture, captions, font))
     return _flowed(cells)
 
 
@@ -105,18 +109,6 @@ def _enlarged(picture: "Image.Image") -> "Image.Image":
 
     scale = min(math.ceil(LEAST_HEIGHT_PX / picture.height), max(1, WIDTH_PX // picture.width))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-
-
-def _captions(
-    dataset: Dataset, samples: Split, position: int, row: Mapping[str, Any]
-) -> list[tuple[str, tuple[int, int, int]]]:
-    """What stands below a picture: what it is, and what was read."""
-    is_page = dataset.data_spec.target == "pixels"
-    label = (samples.ids or [])[position] if is_page else samples.text(position)
-    captions = [(label, BLACK)]
-    if "predicted" in row:
-        captions.append((f"read: {row['predicted']}", BLACK if is_page or row["predicted"] == label else RED))
-    return captions
 
 
 def _cell(picture: "Image.Image", captions: Sequence[tuple[str, tuple[int, int, int]]], font: str) -> "Image.Image":

@@ -21,7 +21,11 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
         classes: of the charset, the blank included; `classes` is the end mark, `classes` + 1 the begin mark.
     """
     text = _Text.of(labels, classes)
-    singles = _single_probabilities(text)
+    # Of each character without a context: its share, mixed with an even chance for all.
+    counts = np.bincount(text.symbols[text.depth > 0], minlength=classes + 1).astype(np.float64)
+    kinds = max(int(np.count_nonzero(counts)), 1)
+    singles = (counts + kinds / classes) / (counts.sum() + kinds)  # (classes + 1,)
+    singles[0] = np.finfo(np.float32).tiny  # the blank is no character
     probability = np.where(text.depth > 0, singles[np.minimum(text.symbols, classes)], 1.0)
     states = [np.zeros(len(text.symbols), np.int64)]  # of each length: the context that ends at each place
     backoff_scores, backoff_states = [np.zeros(1)], [np.zeros(1, np.int64)]
@@ -97,15 +101,6 @@ class _Arcs:
     probability: NDArray[np.float64]
     place: Places
     backoff_scores: NDArray[np.float64]
-
-
-def _single_probabilities(text: _Text) -> NDArray[np.float64]:
-    """(classes + 1,) of each character without a context: its share, mixed with an even chance for all."""
-    counts = np.bincount(text.symbols[text.depth > 0], minlength=text.classes + 1).astype(np.float64)
-    kinds = max(int(np.count_nonzero(counts)), 1)
-    mixed: NDArray[np.float64] = (counts + kinds / text.classes) / (counts.sum() + kinds)
-    mixed[0] = np.finfo(np.float32).tiny  # the blank is no character
-    return mixed
 
 
 def _number_contexts(text: _Text, shorter: Places, length: int, offset: int) -> tuple[Places, Places]:

@@ -44,7 +44,11 @@ class OnnxExport(ModelExport):
             network(np.zeros((1, *samples.shape[1:]), np.uint8))  # Keras exports what was called
             network.export(plain, format="onnx", verbose=False, input_signature=signature)
             written = onnx.load(plain)
-            _rename(written.graph)
+            graph = written.graph  # its names shall not depend on how many were built before
+            names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+            graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+            for ends in (ends for node in graph.node for ends in (node.input, node.output)):
+                ends[:] = [names.get(name, name) for name in ends]
             about = {
                 "classes": list(model.data_spec.classes),
                 "data_spec": to_json(model.data_spec),
@@ -89,14 +93,6 @@ def _quantized(plain: Path, samples: Images) -> Path:
         weight_type=quantization.QuantType.QInt8,
     )
     return made
-
-
-def _rename(graph: Any) -> None:
-    """Gives input and output of a graph names that do not depend on how many were built before."""
-    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
-    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
-    for ends in (ends for node in graph.node for ends in (node.input, node.output)):
-        ends[:] = [names.get(name, name) for name in ends]
 
 
 def _package(name: str) -> Any:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from text_recognizer.datasets.base import DataSpec
-from text_recognizer.exports.base import Images, check_same
+from text_recognizer.exports.base import check_same
 from text_recognizer.exports.onnx import OnnxExport
 from text_recognizer.models.bundle import DESCRIPTION, Bundle
 from text_recognizer.models.twin import TWIN
@@ -28,7 +27,10 @@ def add_twin(folder: Path) -> float:
     """
     bundle, path, export = Bundle.read(folder), folder / f".{TWIN}.new", OnnxExport()
     model = bundle.load()
-    checked = _made_images(model.data_spec)
+    height, width, channels = model.data_spec.input_shape
+    random = np.random.default_rng(0)  # noise reaches every part of a network
+    widths = [times * height for times in WIDTHS] if width is None else [width]
+    checked = [random.integers(0, 256, (CHECKED_IMAGES, height, one, channels), np.uint8) for one in widths]
     try:
         export.write(model, bundle, path, checked[0])
         outputs = export.load(path)
@@ -40,11 +42,3 @@ def add_twin(folder: Path) -> float:
     described["files_sha256"] = {**described.get("files_sha256", {}), TWIN: sha256_of(folder / TWIN)}
     replace_file(folder / DESCRIPTION, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     return difference
-
-
-def _made_images(data_spec: DataSpec) -> list[Images]:
-    """Noise reaches every part of a network; of lines, in several widths."""
-    height, width, channels = data_spec.input_shape
-    random = np.random.default_rng(0)
-    widths = [times * height for times in WIDTHS] if width is None else [width]
-    return [random.integers(0, 256, (CHECKED_IMAGES, height, one, channels), np.uint8) for one in widths]

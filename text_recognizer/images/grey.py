@@ -3,8 +3,7 @@
 import math
 import warnings
 from os import PathLike
-from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,24 +25,19 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
 
 
-class ImageFileError(Exception):
-    """An image file that cannot be read.
+class _TooLargeError(Exception):
+    """By its header, an image has more pixels than are read; the message says how many."""
 
-    Args:
-        kind: "foreign" is none of the kinds of images that are read.
-        detail: what is damaged or how large it is; empty for the other two.
+
+def read_grey(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
+    """The grey image (H, W) of a file; see `as_grey`.
+
+    Raises:
+        DataError: no such file, no image, or one that is too large or cut short.
     """
-
-    def __init__(self, kind: Literal["missing", "foreign", "large", "damaged"], detail: str = "") -> None:
-        self.kind = kind
-        self.detail = detail
-        super().__init__(f"{kind}: {detail}")
-
-
-def grey_of(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
-    """The grey image (H, W) of a file; see `as_grey`. Raises ImageFileError: for whatever reason there is none."""
     from PIL import Image, UnidentifiedImageError
 
+    where = f": {source}" if isinstance(source, (str, PathLike)) else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its limit is another one
@@ -51,15 +45,18 @@ def grey_of(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
                 image.draft("L", image.size)  # a JPEG decoder can leave out the colours
                 return as_grey(image)
     except FileNotFoundError:
-        raise ImageFileError("missing") from None
+        raise DataError(f"the image file is missing{where}.") from None
     except UnidentifiedImageError:
-        raise ImageFileError("foreign") from None
-    except Image.DecompressionBombError:
-        raise ImageFileError("large", f"more than {MOST_PIXELS:,} pixels") from None
-    except ImageFileError:
-        raise
+        raise DataError(f"the file is no image that can be read ({KINDS} can){where}.") from None
+    except (Image.DecompressionBombError, _TooLargeError) as error:
+        pixels = str(error) if isinstance(error, _TooLargeError) else f"more than {MOST_PIXELS:,}"
+        raise DataError(
+            f"the image is too large{where}: {pixels} pixels. At most {MOST_PIXELS:,} can be read (WebP: half of "
+            f"that): make it smaller, or cut it into pages."
+        ) from None
     except Exception as error:
-        raise ImageFileError("damaged", str(error) or type(error).__name__) from error
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        raise DataError(f"the image cannot be read{where}: {reason}.") from error
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:
@@ -80,29 +77,6 @@ def as_grey(image: Any) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(turned))
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
-    """A grey image (H, W) of a dataset; see `as_grey`.
-
-    Raises:
-        DataError: no such file, no image, or one that is cut short. The message is about what the image shows.
-    """
-    try:
-        return grey_of(path)
-    except ImageFileError as error:
-        reason = {
-            "missing": f"its image file is missing: {path}",
-            "foreign": f"its file is no image that can be read ({KINDS} can): {path}",
-            "large": f"its image is too large: {path}: {error.detail}. {how_to_shrink()}",
-            "damaged": f"its image is damaged: {path}: {error.detail}",
-        }[error.kind]
-        raise DataError(f"{reason.rstrip('.')}.") from error
-
-
-def how_to_shrink() -> str:
-    """What to do with an image that is too large."""
-    return f"At most {MOST_PIXELS:,} pixels can be read (WebP: half of that): make it smaller, or cut it into pages."
-
-
 def _opened(source: str | PathLike[str] | IO[bytes]) -> Any:
     from PIL import Image
 
@@ -120,7 +94,7 @@ def _check(image: Any) -> None:
     pixels = image.width * image.height
     most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
     if pixels > most_pixels:
-        raise ImageFileError("large", f"{image.width:,} x {image.height:,} pixels")
+        raise _TooLargeError(f"{image.width:,} x {image.height:,}")
     if image.format in ("JPEG", "MPO") and _count(image.fp, b"\xff\xda") > _MOST_SCANS:
         raise ValueError(f"it has more than {_MOST_SCANS} scans")
     if image.format == "TIFF":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import INK_THRESHOLD, cut_to, fitted_box
-from text_recognizer.images.grey import KINDS, ImageFileError, as_grey, grey_of, how_to_shrink
+from text_recognizer.images.grey import as_grey, read_grey
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 
@@ -29,17 +29,7 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
     """
     if isinstance(source, np.ndarray):
         return _grey_array(source)
-    name = str(source) if isinstance(source, (str, PathLike)) else "the image"
-    try:
-        return grey_of(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except ImageFileError as error:
-        sentence = {
-            "missing": f"there is no image file {name}",
-            "foreign": f"{name} is not an image that can be read ({KINDS} can)",
-            "large": f"{name} is too large: {error.detail}. {how_to_shrink()}",
-            "damaged": f"{name} cannot be read as an image: {error.detail}",
-        }[error.kind]
-        raise DataError(f"{sentence.rstrip('.')}.") from error
+    return read_grey(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
 def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
 
@@ -65,7 +66,9 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
         DataError: the file has other lines.
     """
     content = path.read_bytes()
-    encoding = _encoding(content)
+    declared = _DECLARED.match(content)
+    usual = declared[1].decode("ascii") if declared else "utf-8"
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), usual)
     try:
         text = content.decode(encoding).encode()
         found = _Reader(text)
@@ -161,34 +164,18 @@ def _replaced(element: _Element, parts: list[str], text: bytes) -> Iterator[Edit
 
 def _line_parts(element: _Element, line: LineOfText, found: _Reader, unit_px: float) -> list[str]:
     """The children that hold a line's text."""
-    words = [(word, _in_units(box, unit_px)) for word, box in line.placed(line.prediction.words)]
+    placed = line.placed(line.prediction.words)
+    words = [(word, cast(Box, tuple(round(value / unit_px) for value in box))) for word, box in placed]
     name = element.attributes.get("ID") or element.attributes.get("id") or f"line_{found.lines.index(element) + 1}"
     row, prefix = Element("line"), element.prefix
     if found.root == "alto":
         add_alto_words(row, words, prefix)
     else:
         for number, (word, box) in enumerate(words, start=1):
-            identity = _new_id(f"{name}_word_{number}", found.ids)
+            identity = f"{name}_word_{number}"
+            while identity in found.ids:
+                identity += "_"
+            found.ids.add(identity)
             add_page_word(row, identity, word, box, prefix, element.has_point_elements)
         add_page_text(row, line.prediction.text, line.prediction.confidence, prefix)
     return [tostring(child, encoding="unicode") for child in row]
-
-
-def _new_id(wanted: str, taken: set[str]) -> str:
-    while wanted in taken:
-        wanted += "_"
-    taken.add(wanted)
-    return wanted
-
-
-def _in_units(box: Box, unit_px: float) -> Box:
-    left, top, right, bottom = (round(value / unit_px) for value in box)
-    return left, top, right, bottom
-
-
-def _encoding(content: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return encoding
-    declared = _DECLARED.match(content)
-    return declared[1].decode("ascii") if declared else "utf-8"

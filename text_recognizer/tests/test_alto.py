@@ -139,7 +139,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
         "wrong#l2": "its label is empty",
         "wrong#l3": "it has no outline",
         "wrong#l4": "its polygon has no area",
-        "noimage#l0": f"its image file is missing: {folder / 'noimage.jpg'}",
+        "noimage#l0": f"the image file is missing: {folder / 'noimage.jpg'}",
         "mets": f"its file is neither ALTO nor PAGE XML: {folder / 'mets.xml'} begins with <mets>",
         "turned#l0": "its image does not fit its page: 200 x 120 pixels, but the file says 120 x 200",
     }

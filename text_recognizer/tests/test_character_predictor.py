@@ -46,7 +46,7 @@ def test_an_image_of_the_datasets_size_is_read_as_the_dataset_holds_it(predictor
 def test_a_blank_or_missing_image_is_named(predictor):
     with pytest.raises(DataError, match="blank"):
         predictor.predict(np.zeros((50, 50), dtype=np.uint8))
-    with pytest.raises(DataError, match=r"no image file .*nothing\.png"):
+    with pytest.raises(DataError, match=r"the image file is missing: .*nothing\.png"):
         predictor.predict("nothing.png")
 
 

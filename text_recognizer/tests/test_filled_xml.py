@@ -162,7 +162,7 @@ def test_boxes_are_written_in_the_units_of_the_file(tmp_path):
         (archive_pages.alto(""), "gives no lines"),
         ("<html/>", "neither ALTO nor PAGE XML"),
         ("<alto", "its XML file is damaged"),
-        (archive_pages.alto(image="none.png"), "its image file is missing"),
+        (archive_pages.alto(image="none.png"), "the image file is missing"),
         (archive_pages.alto(size='WIDTH="900" HEIGHT="120"'), "its image does not fit its page"),
     ],
 )

@@ -329,7 +329,7 @@ def test_a_missing_or_damaged_picture_is_rejected_by_name(iam):
     names["a01-000u-01"].unlink()
     names["c03-000a-00"].write_bytes(names["c03-000a-00"].read_bytes()[:60])
     reasons = {one.name: one.reason.partition(":")[0] for one in prepared(iam).rejected}
-    assert reasons == {"a01-000u-01": "its image file is missing", "c03-000a-00": "its image is damaged"}
+    assert reasons == {"a01-000u-01": "the image file is missing", "c03-000a-00": "the image cannot be read"}
 
 
 @pytest.mark.parametrize(

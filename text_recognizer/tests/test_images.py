@@ -57,9 +57,9 @@ def test_a_photograph_that_was_taken_sideways_is_set_upright():
 @pytest.mark.parametrize(
     ("source", "part"),
     [
-        ("nowhere.png", "there is no image file nowhere.png"),
-        (b"text", "is not an image that can be read"),
-        (as_file(NOISE)[:600], "cannot be read"),
+        ("nowhere.png", "the image file is missing: nowhere.png"),
+        (b"text", "the file is no image that can be read"),
+        (as_file(NOISE)[:600], "the image cannot be read"),
         (np.zeros((2, 2), np.int64), "must be uint8 or floats"),
         (np.full((2, 2), 1.5), "values from 0 to 1"),
         (np.full((2, 2), np.nan), "values from 0 to 1"),
@@ -84,12 +84,9 @@ def test_kinds_of_images_that_other_programs_or_rare_codecs_read_are_refused_by_
         paths.append(tmp_path / f"{kind}.png")
         Image.fromarray(np.full((32, 32), 9, np.uint8)).save(paths[-1], format=kind)
     for path in paths:
-        with pytest.raises(
-            DataError, match=r"not an image that can be read \(PNG, JPEG, TIFF, BMP, GIF, WebP, PNM can"
-        ):
-            read_image(path)
-        with pytest.raises(DataError, match="its file is no image that can be read"):
-            read_grey(path)
+        for read in (read_image, read_grey):
+            with pytest.raises(DataError, match=r"no image that can be read \(PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"):
+                read(path)
 
 
 def test_portable_pixmaps_of_every_kind_are_read():
@@ -124,10 +121,10 @@ def png_header(width, height):
     [(13_000, 13_000, "13,000 x 13,000 pixels"), (10_001, 12_000, "10,001 x 12,000"), (2**30, 2**30, "more than 120,")],
 )
 def test_an_image_of_too_many_pixels_is_refused_by_what_its_header_says(width, height, part):
-    expected = f"the image is too large: {part}.* At most 120,000,000 pixels can be read .*: make it smaller, or cut it"
+    expected = f"the image is too large: {part}.* At most 120,000,000 can be read .*: make it smaller, or cut it"
     with pytest.raises(DataError, match=expected):
         read_image(png_header(width, height))
-    with pytest.raises(DataError, match="cannot be read as an image"):  # of an allowed size, but without pixels
+    with pytest.raises(DataError, match="the image cannot be read"):  # of an allowed size, but without pixels
         read_image(png_header(10_000, 10))
 
 
@@ -176,7 +173,7 @@ def test_whatever_a_codec_raises_becomes_a_sentence(monkeypatch, error):
         raise error("codec")
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
-    with pytest.raises(DataError, match="the image cannot be read as an image: .*codec"):
+    with pytest.raises(DataError, match="the image cannot be read: .*codec"):
         read_image(as_file(GREY))
 
 

@@ -231,9 +231,9 @@ def test_every_line_that_cannot_be_used_is_rejected_by_name_and_reason(tmp_path,
     path.write_text(path.read_text() + "good.png\tagain\n" + "short.png\n")
     dataset = prepared(path)
     reasons = {one.name: one.reason for one in dataset.rejected}
-    assert reasons["cut.png"].startswith(f"its image is damaged: {folder / 'cut.png'}: ")
-    assert reasons["text.png"].startswith("its file is no image that can be read")
-    assert reasons["missing.png"] == f"its image file is missing: {folder / 'missing.png'}"
+    assert reasons["cut.png"].startswith(f"the image cannot be read: {folder / 'cut.png'}: ")
+    assert reasons["text.png"].startswith("the file is no image that can be read")
+    assert reasons["missing.png"] == f"the image file is missing: {folder / 'missing.png'}"
     assert reasons["white.png"] == "the picture is blank: nothing in it stands out from its background"
     assert reasons["empty.png"] == "its label is empty"
     assert reasons["good.png"] == "another line before it has the same name"
@@ -255,7 +255,7 @@ def test_a_list_of_which_nothing_is_left_says_why(tmp_path):
     path = write_list(tmp_path / "lines", [("a.png", "ab"), ("b.png", "b")])
     for name in ("a.png", "b.png"):
         (tmp_path / "lines" / name).unlink()
-    expected = r"none of its lines can be used. 2 lines rejected: 2 x its image file is missing \('a.png'\)\."
+    expected = r"none of its lines can be used. 2 lines rejected: 2 x the image file is missing \('a.png'\)\."
     with pytest.raises(DataError, match=expected):
         prepared(path)
 

@@ -55,7 +55,9 @@ def with_noise(line: Grey, kind: Noise, random: np.random.Generator) -> Grey:
         places = random.integers(noisy.size, size=int(noisy.size * _SPECKS))
         noisy[places] = 0 if kind == "salt" else 255  # white paper in the ink, black specks on the paper
         return noisy.reshape(line.shape)
-    normal = _normal(line.size, random).reshape(line.shape)
+    begin, bank = int(random.integers(_BANK_SIZE)), _normal_bank()
+    run = bank[begin : begin + line.size] if line.size <= _LONGEST_RUN else np.resize(bank, line.size)
+    normal = run.reshape(line.shape)
     if kind == "gaussian":
         deviation = np.float32(random.uniform(*_GAUSSIAN_DEVIATION))
         return _clipped(line + normal * deviation)
@@ -69,13 +71,7 @@ def _clipped(levels: NDArray[np.float32]) -> Grey:
     return levels.astype(np.uint8)
 
 
-def _normal(count: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Standard normal numbers: a run of the bank from a random place."""
-    begin = int(random.integers(_BANK_SIZE))
-    return _normal_bank()[begin : begin + count] if count <= _LONGEST_RUN else np.resize(_normal_bank(), count)
-
-
 @lru_cache(maxsize=1)
 def _normal_bank() -> NDArray[np.float32]:
-    """Drawn once: drawing them again for every line takes longer than the rest."""
+    """Standard normal numbers, drawn once: drawing them again for every line takes longer than the rest."""
     return np.random.default_rng(20_181_101).standard_normal(_BANK_SIZE + _LONGEST_RUN, dtype=np.float32)

@@ -17,7 +17,7 @@ from text_recognizer.datasets.records.forms import FORMS, RecordForm, form_named
 from text_recognizer.datasets.records.label_files import LABELS, read_labels
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.images.grey import MOST_PIXELS, ImageFileError, grey_of
+from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import Grey
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.reading_order import logical_order
@@ -147,9 +147,9 @@ def _picture(features: Mapping[str, list[Any]], form: RecordForm) -> Grey:
     if _one(features, form.encoding, bytes, b"raw" if form.raw_height else b"") == b"raw":
         return _raw(features, form, content)
     try:
-        return grey_of(io.BytesIO(content))
-    except ImageFileError as error:
-        raise ValueError(f"its picture cannot be read: {error}") from None
+        return read_grey(io.BytesIO(content))
+    except DataError as error:
+        raise ValueError(f"its picture cannot be read: {str(error).rstrip('.')}") from None
 
 
 def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) -> Grey:

@@ -63,7 +63,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
         UnfitImageError: one of the two is negative or no finite number; page and image are of different proportions,
             so one was turned or cut.
     """
-    if not (is_finite(width) and is_finite(height) and width >= 0 and height >= 0):
+    if not (math.isfinite(width) and math.isfinite(height) and width >= 0 and height >= 0):
         size = f"{str(width)[:20]} x {str(height)[:20]}"
         raise UnfitImageError(f"its file gives the page a size that cannot be: {size}")
     rows, columns = image.shape
@@ -78,7 +78,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
 
 def in_pixels(outline: Points, scale: float) -> Points:
     """A polygon in pixels of its image. Raises UnfitImageError: one of its points is nowhere."""
-    if not all(is_finite(value) for corner in outline for value in corner):
+    if not all(math.isfinite(value) for corner in outline for value in corner):
         raise UnfitImageError("its outline has a coordinate that is no finite number")
     return tuple((x * scale, y * scale) for x, y in outline)
 
@@ -163,11 +163,3 @@ def has_area(outline: Points) -> bool:
     following = (*outline[1:], *outline[:1])
     twice = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(outline, following, strict=True))
     return abs(twice) >= 1
-
-
-def is_finite(value: float) -> bool:
-    """Whether a number, which may be a whole one of any length, is an ordinary one."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
