@@ -4,7 +4,7 @@ And what is left of its errors when letters count as equal that differ in case o
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Rows = Sequence[Mapping[str, Any]]
@@ -47,21 +47,25 @@ def by_length(rows: Rows) -> list[dict[str, Any]]:
 
 def by_character(rows: Rows) -> list[dict[str, Any]]:
     """Of each character of the texts, the commonest first: how often it occurs, is missed, is read wrongly."""
-    from rapidfuzz.distance import Levenshtein
-
     occurs, lost, invented = (Counter[str]() for _ in range(3))
     for row in rows:
-        text, reading = row["label"], row["predicted"]
-        occurs.update(text)
-        for edit in Levenshtein.editops(text, reading) if text != reading else ():
-            if edit.tag != "insert":
-                lost[text[edit.src_pos]] += 1
-            if edit.tag != "delete":
-                invented[reading[edit.dest_pos]] += 1
+        occurs.update(row["label"])
+        for right, read in edits(row["label"], row["predicted"]):
+            lost[right] += 1
+            invented[read] += 1
     return [
         {"character": one, "count": count, "lost": lost[one], "invented": invented[one], "rate": lost[one] / count}
         for one, count in sorted(occurs.items(), key=lambda item: (-item[1], item[0]))[:MOST_CHARACTERS]
     ]
+
+
+def edits(text: str, reading: str) -> Iterator[tuple[str, str]]:
+    """What each edit replaces, and by what; "" stands for a character that was left out or added."""
+    from rapidfuzz.distance import Levenshtein
+
+    for edit in Levenshtein.editops(text, reading) if text != reading else ():
+        right = "" if edit.tag == "insert" else text[edit.src_pos]
+        yield right, "" if edit.tag == "delete" else reading[edit.dest_pos]
 
 
 def _totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -46,12 +46,14 @@ def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) ->
         called[predicted] += times
     figures = []
     for name in names:
-        right, both = pairs.get((name, name), 0), counts[name] + called[name]
-        shares = {
-            "precision": right / called[name] if called[name] else None,
-            "recall": right / counts[name] if counts[name] else None,
-            "f1": 2 * right / both if called[name] and counts[name] else None,
-        }
-        rounded = {key: None if share is None else round(share, 6) for key, share in shares.items()}
-        figures.append({"class": name, "count": counts[name], **rounded})
+        right, count, times = pairs.get((name, name), 0), counts[name], called[name]
+        figures.append(
+            {
+                "class": name,
+                "count": count,
+                "precision": round(right / times, 6) if times else None,
+                "recall": round(right / count, 6) if count else None,
+                "f1": round(2 * right / (count + times), 6) if times and count else None,
+            }
+        )
     return figures

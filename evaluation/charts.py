@@ -27,9 +27,8 @@ def line_chart(series: Mapping[str, Points], x_label: str, title: str) -> str:
     (x_ticks, x_of), (y_ticks, y_of) = _scale(xs, LEFT, WIDTH - RIGHT), _scale(ys, HEIGHT - BOTTOM, TOP)
     parts = [f"<title>{html.escape(title)}</title>"]
     for value in y_ticks:
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_of(value):.1f}" y2="{y_of(value):.1f}" class="grid"/>'
-        )
+        y = f"{y_of(value):.1f}"
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" class="grid"/>')
         parts.append(_text(LEFT - 6, y_of(value) + 4, f"{value:.4g}", "end"))
     parts += [_text(x_of(value), HEIGHT - BOTTOM + 15, f"{value:.4g}", "middle") for value in x_ticks]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
@@ -121,11 +120,11 @@ class _Axis:
         if len(numeric) == len(values) and len(set(numeric)) > 1 and all(map(math.isfinite, numeric)):
             low, high = float(min(numeric)), float(max(numeric))
             return cls(name, (low, high), low > 0 and high / low >= 100)
-        return cls(name, None, listed=tuple(sorted({_as_text(value) for value in values})))
+        return cls(name, None, listed=tuple(sorted({"-" if value is None else str(value) for value in values})))
 
     def y(self, value: Any) -> float:
         if self.numbers is None:
-            place = self.listed.index(_as_text(value))
+            place = self.listed.index("-" if value is None else str(value))
             return 250 - (place + 0.5) / len(self.listed) * 210
         low, high, at = (math.log(number) if self.logarithmic else number for number in (*self.numbers, float(value)))
         return 250 - (at - low) / (high - low) * 210
@@ -147,10 +146,6 @@ def _svg(width: int, height: int, parts: Iterable[str]) -> str:
 def _text(x: float, y: float, text: str, anchor: str = "start", colour: str | None = None) -> str:
     style = f' style="fill:{colour}"' if colour else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{html.escape(text)}</text>'
-
-
-def _as_text(value: Any) -> str:
-    return "-" if value is None else str(value)
 
 
 def _shortened(text: str, most: int) -> str:

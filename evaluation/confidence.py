@@ -44,11 +44,8 @@ def reliability(pairs: NDArray[np.float64]) -> dict[str, Any]:
         count.
     """
     places = np.minimum((pairs[:, 0] * BINS).astype(int), BINS - 1)
-    bins = []
-    for place in np.unique(places):
-        inside = pairs[places == place]
-        confidence, right = np.round(inside.mean(axis=0), 6).tolist()
-        bins.append((confidence, right, len(inside)))
+    inside = [pairs[places == place] for place in np.unique(places)]
+    bins = [(*np.round(one.mean(axis=0), 6).tolist(), len(one)) for one in inside]
     error = sum(abs(confidence - right) * count for confidence, right, count in bins) / len(pairs)
     return {"count": len(pairs), "expected_calibration_error": round(error, 6), "bins": bins}
 

@@ -90,8 +90,5 @@ class LearningCurve:
             low, high = (b - root) / a, (b + root) / a
         else:  # within its error, the line may be level
             low, high = c / (b + root) if b > 0 and root > 0 else -math.inf, math.inf
-        return Forecast(_samples(best), _samples(self.middle + low), _samples(self.middle + high))
-
-
-def _samples(logarithm: float) -> float:
-    return math.inf if logarithm > math.log(MOST_SAMPLES) else math.exp(logarithm)
+        logarithms = (best, self.middle + low, self.middle + high)
+        return Forecast(*(math.inf if one > math.log(MOST_SAMPLES) else math.exp(one) for one in logarithms))

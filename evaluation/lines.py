@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.breakdown import by_character, by_group, by_length, folded
+from evaluation.breakdown import by_character, by_group, by_length, edits, folded
 from evaluation.intervals import rate_intervals
 from text_recognizer.datasets.base import Split
 from text_recognizer.decoding.edits import RATES, LineErrors, edit_distances
@@ -85,14 +85,7 @@ PROFILES: dict[str, Callable[[Sequence[str], Sequence[str]], dict[str, float]]] 
 
 def confusions(texts: Sequence[str], readings: Sequence[str], most: int = 20) -> list[tuple[str, str, int]]:
     """The most frequent (right, read, count) of the edits; "" stands for a character that was left out or added."""
-    from rapidfuzz.distance import Levenshtein
-
-    counts: Counter[tuple[str, str]] = Counter()
-    for text, reading in zip(texts, readings, strict=True):
-        for edit in Levenshtein.editops(text, reading) if text != reading else ():
-            right = "" if edit.tag == "insert" else text[edit.src_pos]
-            read = "" if edit.tag == "delete" else reading[edit.dest_pos]
-            counts[right, read] += 1
+    counts = Counter(pair for both in zip(texts, readings, strict=True) for pair in edits(*both))
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return [(right, read, count) for (right, read), count in ranked]
 

@@ -39,10 +39,9 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
     dataset, _ = make_part("dataset", name, {**filled, **dataset_args}, problems)
     if dataset is None:
         raise SpecError(problems)
-    differing = {key: (getattr(dataset.data_spec, key), getattr(spec, key)) for key in _FORM}
-    for key, pair in differing.items():
-        if pair[0] != pair[1]:
-            theirs, ours = (json.dumps(to_json(one)) for one in pair)
+    for key in _FORM:
+        theirs, ours = (json.dumps(to_json(getattr(one, key))) for one in (dataset.data_spec, spec))
+        if theirs != ours:
             raise SpecError(
                 f"the bundle {bundle.folder} does not fit dataset '{name}': it wants {key} {ours}, the dataset has "
                 f"{theirs}. Set --dataset_args so that they agree, or choose another dataset."

@@ -46,7 +46,7 @@ class Evaluation:
         return {
             "split": self.split,
             "count": self.count,
-            "metrics": {name: _finite(value) for name, value in self.metrics.items()},
+            "metrics": {name: value if math.isfinite(value) else None for name, value in self.metrics.items()},
             "intervals_95": {name: list(interval) for name, interval in self.intervals.items()},
             "classes": self.classes,
             "confusions": [{"label": a, "predicted": b, "count": count} for a, b, count in self.confusions],
@@ -66,7 +66,3 @@ class Evaluation:
         if "profile" in self.details:
             text += f", {self.details['profile']} profile, interval over {self.details['resampled']}"
         return text
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
