@@ -1,6 +1,5 @@
 """Finds and reads the images and labels among a table's files: idx, idx in an archive, MATLAB in an archive."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.idx import read_idx
-from text_recognizer.datasets.formats.matlab import Value, read_variable
 from text_recognizer.datasets.formats.packed import check_unpacked, most_unpacked_bytes
 from text_recognizer.datasets.remote.archives import is_archive, members, open_member
 from text_recognizer.errors import DataError
@@ -94,39 +93,3 @@ def _missing(part: str, kind: str, stem: str, entries: list[_Entry]) -> str:
         f"found no {part} {kind}: expected a file like '{beginning}{part}-{kind}-idx{dimensions}-ubyte.gz'{matlab}. "
         f"There are: {there}."
     )
-
-
-def read_emnist_mat(content: bytes, name: str) -> Parts:
-    """The parts "train" and "test" of a MATLAB file of EMNIST: one struct with train and test, each images and labels.
-
-    An image lies in its row column by column, so rows and columns are swapped here, as in the idx files of EMNIST.
-
-    Args:
-        name: how messages name the file.
-    Raises:
-        DataError: the file is damaged or has another layout.
-    """
-    dataset = read_variable(content, "dataset", name)
-    return {part: _read_part(dataset, part, f"{name}, {part}") for part in ("train", "test")}
-
-
-def _read_part(dataset: Value, part: str, place: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images, labels = (_bytes_in(dataset, part, kind, place) for kind in ("images", "labels"))
-    side = math.isqrt(images.shape[1])
-    if side * side != images.shape[1] or not images.size:
-        raise DataError(f"{place}: {images.shape[0]:,} images of {images.shape[1]:,} pixels each are not square.")
-    if labels.size != len(images):
-        raise DataError(f"{place}: {len(images):,} images but {labels.size:,} labels.")
-    return images.reshape(-1, side, side), labels.reshape(-1)
-
-
-def _bytes_in(value: Value, part: str, kind: str, place: str) -> NDArray[np.uint8]:
-    for field in (part, kind):
-        value = value.get(field) if isinstance(value, dict) else None
-    if not isinstance(value, np.ndarray) or value.ndim != 2:
-        raise DataError(f"{place}: the file has no matrix dataset.{part}.{kind}.")
-    with np.errstate(invalid="ignore"):
-        as_bytes = value.astype(np.uint8, copy=False)
-    if value.dtype != np.uint8 and not np.array_equal(value, as_bytes):
-        raise DataError(f"{place}: {kind} must be whole numbers from 0 to 255.")
-    return as_bytes

@@ -24,11 +24,12 @@ from unittest.mock import patch
 import numpy as np
 
 from text_recognizer import experiment
-from text_recognizer.datasets.characters.files import read_character_files, read_emnist_mat
+from text_recognizer.datasets.characters.files import read_character_files
 from text_recognizer.datasets.characters.hwdb import HwdbDataset
 from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.drawing.fonts import Font
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
+from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.formats.page_xml import read_page
@@ -596,7 +597,7 @@ _TABLE = (
     Target("sentences", seeds.texts, _sentences),
     *_images(),
     Target("hdf5", seeds.hdf5, partial(_prepared, Hdf5LinesDataset, "lines.hdf5")),
-    Target("matlab", seeds.matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), "emnist.mat")),
+    Target("matlab", seeds.matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), ""), share=0.2),
     Target("idx", seeds.idx, lambda folder: read_character_files({path.name: path for path in folder.iterdir()})),
     Target("records", seeds.shards, _records),
     Target("zip", seeds.zips, _archive),
