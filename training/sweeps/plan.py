@@ -18,6 +18,7 @@ from training.sweeps.numbers import is_finite, is_int
 
 # Up to this many points of a grid are all checked; of more, every corner of the space and a thousand others.
 MOST_CHECKED = 10_000
+RANDOM_POINTS_CHECKED = 1000
 # Of a YAML: what may change between two starts of one sweep.
 _NOT_IDENTITY = ("run_cap", "description")
 
@@ -192,7 +193,7 @@ class SweepPlan:
             listed = parameter.settings.get("values")
             for share in (0.0, 0.5, 1.0) if listed is None else map(parameter.share_of, listed):
                 yield space.sample(lambda name, one=parameter.name, share=share: share if name == one else 0.5)  # type: ignore[misc]
-        for trial in range(1000):
+        for trial in range(RANDOM_POINTS_CHECKED):
             yield space.random_point(self.seed, trial)
 
     def _located(self, problem: Problem, point: Point, number: int) -> str:

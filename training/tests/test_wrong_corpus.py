@@ -11,6 +11,7 @@ import pytest
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
+from training.sweeps import plan
 from training.sweeps.plan_file import read_plan
 
 SWEEP = """method: bayes
@@ -180,7 +181,8 @@ def test_the_corpus_is_large_and_what_it_is_made_from_is_right(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", SWEEPS, ids=[wrong.what for wrong in SWEEPS])
-def test_a_wrong_sweep_is_refused_with_its_line_and_a_suggestion(wrong, tmp_path):
+def test_a_wrong_sweep_is_refused_with_its_line_and_a_suggestion(wrong, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "RANDOM_POINTS_CHECKED", 20)  # what is wrong is so at every one
     file = tmp_path / "sweep.yaml"
     file.write_text(wrong.text)
     with pytest.raises(SpecError) as caught:
