@@ -48,7 +48,7 @@ export function chart(title, large = false) {
     last = [series, { log, smoothing, axis, logX, names }];
     const keep = (y) => (y !== null && Number.isFinite(y) && (!log || y > 0) ? y : null);
     const tables = series.map((one) => [one.points.map((p) => p[0]), one.points.map((p) => keep(p[1]))]);
-    const [xs, ...columns] = tables.length > 1 ? uPlot.join(tables) : tables[0] ?? [[]]; // joined, only one point stays of those at a place
+    const [xs, ...columns] = tables.length ? uPlot.join(tables) : [[]];
     const lines = [], data = [xs];
     series.forEach((one, at) => {
       const style = { stroke: one.colour, dash: one.dashed ? [5, 4] : undefined, spanGaps: true, points: { show: one.dots || xs.length < 2, size: one.dots ? 7 : 5 }, ...(one.dots ? { paths: () => null } : {}) };

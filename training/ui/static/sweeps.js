@@ -80,9 +80,10 @@ export async function sweep(place, params, change) {
     const names = isScale ? null : [...new Set(drawn.map((row) => text(row.point[across])))].sort();
     const x = (row) => (isScale ? row.point[across] : names.indexOf(text(row.point[across])));
     drawn.sort((a, b) => x(a) - x(b));
+    const beside = drawn.length ? 1e-9 * (x(drawn.at(-1)) - x(drawn[0]) || 1) : 0; // of points at one x, only the last would be shown
     const bars = drawn.filter((row) => up === shown.metric && typeof row.half === "number").map((row) => [x(row), row.value - row.half, row.value + row.half]);
     const logX = isScale && drawn.length > 1 && x(drawn[0]) > 0 && x(drawn.at(-1)) / x(drawn[0]) >= 100;
-    scatter.draw([{ label: up, points: drawn.map((row) => [x(row), value(row)]), colour: colour(2), dots: true, bars }], { axis: across, logX, names });
+    scatter.draw([{ label: up, points: drawn.map((row, at) => [x(row) + at * beside, value(row)]), colour: colour(2), dots: true, bars }], { axis: across, logX, names });
     scatter.figure.querySelector("figcaption").textContent = `${up} by ${across}`;
   }
 
