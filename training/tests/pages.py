@@ -25,8 +25,12 @@ PAGES = [
 ]
 # Tasks are run by CI itself, and there is no W&B to send anything to.
 NOT_RUN = ("#", "tasks/", "wandb sync")
-# The sweep of the documents, with fewer and shorter trials.
-SMALLER = {"run_cap: 20": "run_cap: 4", "min_iter: 4": "min_iter: 2", "value: 24": "value: 6"}
+# What documents train, smaller: fewer and shorter trials, a network that is quickly built, fewer and shorter lines.
+SMALLER = {
+    "training/sweep_digits.yaml": {"run_cap: 20": "run_cap: 4", "min_iter: 4": "min_iter: 2", "value: 24": "value: 6"},
+    "training/experiments/records.json": {'"hanzi_net"': '"lenet"'},
+    "make_pages.py": {"range(10)": "range(3)", "rng.randint(4, 6)": "rng.randint(1, 2)"},
+}
 Arrays = dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]
 
 
@@ -66,10 +70,11 @@ def make_place(folder: Path, page: str) -> None:
     experiments, and some foreign files.
     """
     (folder / "text_recognizer").symlink_to(REPOSITORY / "text_recognizer")
-    (folder / "training").mkdir()
-    for entry in (REPOSITORY / "training").iterdir():
-        (folder / "training" / entry.name).symlink_to(entry)
-    _make_smaller(folder / "training" / "sweep_digits.yaml")
+    for room in ("training", "training/experiments"):
+        (folder / room).unlink(missing_ok=True)
+        (folder / room).mkdir()
+        for entry in (REPOSITORY / room).iterdir():
+            (folder / room / entry.name).symlink_to(entry)
     images, labels = part([index % 10 for index in range(40)])
     (folder / "letters-images-idx3-ubyte.gz").write_bytes(idx_bytes(images))
     (folder / "letters-labels-idx1-ubyte.gz").write_bytes(idx_bytes(labels.astype(np.uint8)))
@@ -82,6 +87,9 @@ def make_place(folder: Path, page: str) -> None:
         if block.title:
             (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(block.text, encoding="utf-8")
+    for name in SMALLER:
+        if (folder / name).exists():
+            make_smaller(folder, name)
 
 
 def environ_of(folder: Path) -> dict[str, str]:
@@ -95,13 +103,14 @@ def environ_of(folder: Path) -> dict[str, str]:
     }
 
 
-def _make_smaller(sweep: Path) -> None:
-    text = sweep.read_text(encoding="utf-8")
-    sweep.unlink()  # the link to it
-    for value, smaller in SMALLER.items():
+def make_smaller(folder: Path, name: str) -> None:
+    path = folder / name
+    text = path.read_text(encoding="utf-8")
+    path.unlink()  # it may be a link
+    for value, smaller in SMALLER[name].items():
         assert value in text
         text = text.replace(value, smaller)
-    sweep.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def _publish(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from text_recognizer.decoding import tuning
 from text_recognizer.tests.character_files import idx_files
 from text_recognizer.tests.file_server import file_entry, write_registry
 from text_recognizer.tests.line_samples import write_lines, write_pages
@@ -106,7 +107,9 @@ def test_each_file_is_a_plan(name, places):
 
 
 @pytest.mark.parametrize("experiment", with_something_new())
-def test_an_experiment_trains_on_a_few_samples(experiment, places):
+def test_an_experiment_trains_on_a_few_samples(experiment, places, monkeypatch):
+    monkeypatch.setattr(tuning, "LANGUAGE_WEIGHTS", (0.0, 1.0))  # each is a search in every line
+    monkeypatch.setattr(tuning, "WORD_WEIGHTS", (0.0, 1.0))
     spec = with_few_samples(experiment, places)
     assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) == 0
     made = find_run("last")

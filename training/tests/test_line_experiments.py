@@ -33,20 +33,22 @@ QUICK = [
     "--train_args.batch_size=2",
 ]
 SMALL_READER = ["--network_args.filters=4", "--network_args.units=8", "--network_args.layers=1"]
+# All files of characters name the network of "hwdb", which takes seconds to build.
+QUICKLY_BUILT = ["--network=mlp"]
 SPECS = {
     "alto_lines": [*SMALL_READER, "--dataset_args.height=32"],
     "alto_paragraphs": ["--dataset_args.side=32"],
     "emnist_lines": ["--dataset_args.num_train=8", "--dataset_args.num_validation=2", "--dataset_args.num_test=2"],
     "hwdb": ["--dataset_args.side=16"],
-    "image_folder": ["--dataset_args.side=16"],
+    "image_folder": ["--dataset_args.side=16", *QUICKLY_BUILT],
     "hdf5_lines": ["--network=line_lstm_ctc"],  # its own takes seconds to build, and is in line_networks.json too
     "iam": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0", "--train_args.batch_size=1"],
     "iam_lines": ["--dataset_args.subsample_fraction=1.0", "--network_args.window_stride=1"],
     "iam_paragraphs": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32", "--train_args.batch_size=1"],
     "line_list": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0"],
     "page_list": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32"],
-    "records": ["--dataset_args.side=16"],
-    "rendered_characters": ["--dataset_args.side=16", "--dataset_args.repetitions=4", "--train_args.batch_size=16"],
+    "records": ["--dataset_args.side=16", *QUICKLY_BUILT],
+    "rendered_characters": ["--dataset_args.side=16", "--dataset_args.repetitions=4", *QUICKLY_BUILT],
     "rendered_lines": ["--network_args.units=8", "--dataset_args.num_texts=10"],
 }
 REAL = {
