@@ -172,7 +172,10 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
         raise SpecError(
             f"its dataset '{bundle.spec.dataset}' cannot be joined with others: register it by an entry point."
         )
-    dataset: Dataset = assemble(bundle.spec).dataset
+    spec = bundle.spec.override(
+        {"train_args.initial_weights": None}
+    )  # they may be gone, and the bundle's own take over
+    dataset: Dataset = assemble(spec).dataset
     dataset.prepare()
     if dataset.fingerprint != bundle.dataset_fingerprint:
         raise DataError(

@@ -47,7 +47,9 @@ def bundle(tmp_path, monkeypatch):
     args = {"path": str(tmp_path / "old"), "height": 20}
     dataset = LineListDataset(str(tmp_path / "old"), height=20)
     dataset.prepare()
-    spec = ExperimentSpec("LineListDataset", "LineModelCtc", "line_reader", dataset_args=args)
+    spec = ExperimentSpec(
+        "LineListDataset", "LineModelCtc", "line_reader", dataset_args=args, train_args={"initial_weights": "gone"}
+    )
     made = Bundle(tmp_path / "run", spec, dataset.data_spec, "first", {}, dataset.fingerprint, {})
     monkeypatch.setattr(pseudo_label, "bundle_named", lambda name: made)
     monkeypatch.setattr(pseudo_label, "LinePredictor", Reader)
