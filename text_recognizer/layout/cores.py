@@ -1,4 +1,4 @@
-"""Cores: the middle thirds of lines, which never touch each other; drawn for training, and turned back into lines."""
+"""Cores: the middle halves of lines, which never touch each other; drawn for training, and turned back into lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from text_recognizer.layout.ink import Grey, Mask, ink_of, upright_strokes
 from text_recognizer.layout.shapes import Floats, LineShape, feet
 
 CORE_CLASSES = ("background", "line", "line core")
-CONFIDENT = 0.7  # the least probability of a core's pixel; chosen on validation pages
-_SHARE = 0.35  # of a line's height that its core has, and how much of that is cut off at both of its ends
+DRAWN = 0.5  # the share of a line's height that its core has, and how much of that is cut off at both of its ends
+# What a detector is sure of is less: chosen on validation pages.
+CONFIDENT = 0.7  # the least probability of a core's pixel
+FOUND = 0.35  # the share of a line's height that has it
 _SMOOTH = 2.0  # heights of the line, over which the edges of its outline are averaged
 _SMALLEST_PX, _SHORTEST = 3, 2.0  # height of a core in pixels; its width in heights of it
 _LARGEST_GAP, _MOST_STEP = 2.0, 0.5  # in heights of a line, between two pieces of one core
@@ -51,9 +53,9 @@ def core_map(outlines: Sequence[NDArray[np.floating[Any]]], side: int) -> NDArra
         nearest[block][nearer] = away[nearer]
         owner[block][nearer] = number
     for number, one in enumerate(courses, start=1):
-        cut = round(_SHARE * one.height / 2)
+        cut = round(DRAWN * one.height / 2)
         left, right = int(one.columns[0]) + cut, int(one.columns[-1]) + 1 - cut
-        inside = (owner[:, left:right] == number) & (nearest[:, left:right] <= _SHARE)
+        inside = (owner[:, left:right] == number) & (nearest[:, left:right] <= DRAWN)
         label[:, left:right][inside] = 2
     # Where cores of two lines meet, neither has the seam.
     seam = (owner[1:] != owner[:-1]) & (label[1:] == 2) & (label[:-1] == 2)
@@ -61,8 +63,8 @@ def core_map(outlines: Sequence[NDArray[np.floating[Any]]], side: int) -> NDArra
     return label
 
 
-def lines_of(cores: NDArray[np.bool_]) -> list[Course]:
-    """The lines (H, W) whose cores are shown."""
+def lines_of(cores: NDArray[np.bool_], share: float = DRAWN) -> list[Course]:
+    """The lines (H, W) whose cores are shown; `share` is that of their heights."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(cores, np.ones((3, 3)))
@@ -71,7 +73,7 @@ def lines_of(cores: NDArray[np.bool_]) -> list[Course]:
         for number, place in enumerate(ndimage.find_objects(parts), start=1)
         if place[0].stop - place[0].start >= _SMALLEST_PX
     ]
-    lines = [_grown(piece) for piece in _joined(pieces)]
+    lines = [_grown(piece, share) for piece in _joined(pieces, share)]
     return [line for line in lines if len(line.columns) >= _SHORTEST * line.height]
 
 
@@ -125,11 +127,11 @@ def _piece(mask: NDArray[np.bool_], place: tuple[slice, slice]) -> Course:
     return Course(np.arange(place[1].start, place[1].stop), top, bottom)
 
 
-def _joined(pieces: list[Course]) -> list[Course]:
+def _joined(pieces: list[Course], share: float) -> list[Course]:
     """Pieces that go on where another ends, as one."""
     lines: list[Course] = []
     for piece in sorted(pieces, key=lambda piece: int(piece.columns[0])):
-        before = [line for line in lines if _goes_on(line, piece)]
+        before = [line for line in lines if _goes_on(line, piece, share)]
         if before:
             last = max(before, key=lambda line: int(line.columns[-1]))
             lines = [line for line in lines if line is not last]
@@ -141,20 +143,20 @@ def _joined(pieces: list[Course]) -> list[Course]:
     return lines
 
 
-def _goes_on(line: Course, piece: Course) -> bool:
-    height = max(line.height, piece.height) / _SHARE
+def _goes_on(line: Course, piece: Course, share: float) -> bool:
+    height = max(line.height, piece.height) / share
     gap = (int(piece.columns[0]) - int(line.columns[-1])) / height
     middles = [(one.top[end] + one.bottom[end]) / 2 for one, end in ((line, -1), (piece, 0))]
     return 0 < gap <= _LARGEST_GAP and abs(middles[0] - middles[1]) <= _MOST_STEP * height
 
 
-def _grown(core: Course) -> Course:
+def _grown(core: Course, share: float) -> Course:
     """The line of a core."""
     from scipy import ndimage
 
     size = max(1, int(_SMOOTH * core.height))
     middle, half = (core.top + core.bottom) / 2, (core.bottom - core.top) / 2
-    middle, half = (ndimage.uniform_filter1d(one, size, mode="nearest") for one in (middle, half / _SHARE))
+    middle, half = (ndimage.uniform_filter1d(one, size, mode="nearest") for one in (middle, half / share))
     cut = round(core.height / 2)
     columns = np.arange(core.columns[0] - cut, core.columns[-1] + cut + 1)
     middle, half = (np.pad(one, cut, mode="edge") for one in (middle, half))

@@ -11,7 +11,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.pages.pixel_split import PixelSplit
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
-from text_recognizer.layout.cores import CONFIDENT, CORE_CLASSES, lines_of, shapes_of
+from text_recognizer.layout.cores import CONFIDENT, CORE_CLASSES, FOUND, lines_of, shapes_of
 from text_recognizer.layout.shapes import LineShape
 from text_recognizer.models.base import Batch, Model, ScoredBatch, cross_entropy, right_classes
 from text_recognizer.models.boxes import Boxes, line_boxes, matched_boxes
@@ -106,7 +106,7 @@ class LineDetectorModel(Model):
         """The lines of each page from top to bottom: (lines, 4) left, top, right, bottom in pixels, ends excluded."""
         if not self._finds_cores:
             return [line_boxes(classes) for classes in np.argmax(outputs, axis=-1)]
-        found = (lines_of(page) for page in _cores(outputs))
+        found = (lines_of(page, FOUND) for page in _cores(outputs))
         return [np.array([line.box for line in lines], np.float32).reshape(-1, 4) for lines in found]
 
     def find_lines(self, images: NDArray[np.uint8]) -> list[list[LineShape]]:
@@ -114,7 +114,7 @@ class LineDetectorModel(Model):
         outputs = self.outputs(images)
         if self._finds_cores:
             dark = images[..., 0] if self.data_spec.ink == "dark" else np.invert(images[..., 0])
-            return [shapes_of(lines_of(cores), page) for cores, page in zip(_cores(outputs), dark, strict=True)]
+            return [shapes_of(lines_of(cores, FOUND), page) for cores, page in zip(_cores(outputs), dark, strict=True)]
         return [[LineShape.of_box(box) for box in boxes.tolist()] for boxes in self.boxes(outputs)]
 
     @property

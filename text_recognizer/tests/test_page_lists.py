@@ -137,6 +137,6 @@ def test_pages_can_be_marked_with_the_cores_of_their_lines(tmp_path):
     left, top, right, bottom = split.line_boxes(place)[0]
     rows, columns = np.nonzero(label == 2)
     assert (top + bottom) / 2 == pytest.approx(rows.mean() + 0.5, abs=1)
-    assert np.ptp(rows) + 1 == pytest.approx(0.35 * (bottom - top), abs=2)
+    assert np.ptp(rows) + 1 == pytest.approx(0.5 * (bottom - top), abs=2)
     assert (columns.min() > left, columns.max() < right) == (True, True)
     assert "marks" not in prepared(tmp_path / "as before", {}).recipe  # stores of earlier versions stay valid
