@@ -25,7 +25,7 @@ class StoredDataset(Dataset):
     _store: Store | None = None
 
     @abstractmethod
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         """What the stored arrays depend on: files, options. Raises DataError where the files are not there."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class StoredDataset(Dataset):
 
     @cached_property
     def _key(self) -> dict[str, Any]:
-        return {"version": self.recipe_version, **self.recipe, **self.source()}
+        return {"version": self.recipe_version, **self.recipe, **self.depends_on()}
 
     @property
     def _folder(self) -> Path:

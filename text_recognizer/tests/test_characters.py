@@ -96,7 +96,7 @@ def test_a_stratified_sample_keeps_at_least_one_of_each_class():
 
 def test_images_and_labels_that_do_not_fit_are_refused():
     class Wrong(DigitsDataset):
-        def source(self):
+        def depends_on(self):
             return {"wrong": True}
 
         def read(self):

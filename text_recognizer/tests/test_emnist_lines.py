@@ -150,7 +150,7 @@ def test_a_charset_without_the_blank_and_with_characters_of_two_code_points_make
 
 
 def test_charsets_that_look_alike_when_joined_have_stores_of_their_own(glyphs):
-    keys = [EmnistLinesDataset(source="mine", charset=one).source()["characters"] for one in (["ch"], ["c", "h"])]
+    keys = [EmnistLinesDataset(source="mine", charset=one).depends_on()["characters"] for one in (["ch"], ["c", "h"])]
     assert keys == [["ch"], "ch"]
 
 

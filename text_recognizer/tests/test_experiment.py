@@ -70,7 +70,7 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch
             from text_recognizer.datasets.characters.base import CharacterDataset
             class TinyDataset(CharacterDataset):
                 data_spec = DataSpec((4, 9, 1), ("a", "b"))
-                def source(self): return {}
+                def depends_on(self): return {}
                 def read(self): return {"all": (np.zeros((20, 4, 9), np.uint8), np.arange(20) % 2)}
             class Windowed:
                 pass

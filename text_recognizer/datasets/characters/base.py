@@ -88,12 +88,12 @@ class StoredCharacters(StoredDataset):
     @cached_property
     def members(self) -> Mapping[str, Positions]:
         """The positions of every split's samples in the part they are stored in."""
-        key = {**self._members_key, "table": self.source().get("table")}
+        key = {**self._members_key, "table": self.depends_on().get("table")}
         return self.derived_arrays(key, lambda: {name: rows.astype(np.int32) for name, rows in self.assign().items()})
 
     @property
     def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
-        return {"version": self.recipe_version, **self.recipe, **self.source()}
+        return {"version": self.recipe_version, **self.recipe, **self.depends_on()}
 
     @property
     def _members_key(self) -> dict[str, Any]:

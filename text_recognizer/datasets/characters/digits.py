@@ -29,7 +29,7 @@ class DigitsDataset(CharacterDataset):
     def data_spec(self) -> DataSpec:
         return DataSpec(input_shape=(8, 8, 1), classes=tuple("0123456789"))
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {"package": "scikit-learn"}
 
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:

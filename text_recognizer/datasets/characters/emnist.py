@@ -88,7 +88,7 @@ class EmnistDataset(CharacterDataset):
         symbols = FSDL_SYMBOLS if self.mapping == "fsdl" else CLASSES[self.emnist_split]
         return DataSpec(input_shape=(28, 28, 1), classes=tuple(symbols), margin_px=2)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {
             "table": self.table,
             "files": find_table(self.table).hashes,

@@ -122,7 +122,7 @@ class HwdbDataset(PictureDataset):
         files = tuple(file for path in self._paths().values() for file in gnt_files(path))
         return _characters_in(files, state_of_files(files))
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         if self.path is None:
             return {"table": self.table, "files": find_table(self.table).hashes}
         files = {str(split): gnt_files(path) for split, path in self._paths().items()}

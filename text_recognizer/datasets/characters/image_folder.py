@@ -89,7 +89,7 @@ class ImageFolderDataset(PictureDataset):
             raise DataError(f"{self.name}: {self._path} has pictures of {len(found)} classes; at least two are needed.")
         return tuple(found)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {
             "path": str(self._path.absolute()),
             "char_dict": self._ids,

@@ -36,7 +36,7 @@ class MnistDataset(CharacterDataset):
     def data_spec(self) -> DataSpec:
         return DataSpec(input_shape=(28, 28, 1), classes=tuple("0123456789"), margin_px=4)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {"table": self.table, "files": find_table(self.table).hashes}
 
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:

@@ -82,7 +82,7 @@ class RecordsDataset(PictureDataset):
             raise DataError(f"{self.name}: {self.path} has {counted(len(found), 'character')}; two are needed.")
         return found
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         files = [shard.path for shard in self._shards]
         return {
             "files": [str(file.absolute()) for file in files],

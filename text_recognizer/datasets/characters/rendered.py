@@ -133,7 +133,7 @@ class RenderedCharactersDataset(PictureDataset):
             return CHARSETS[self.charset]
         return given_classes(self.charset, self.name)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         parts = self._fonts_of_splits()
         return {
             "fonts": {str(split): list(paths) for split, paths in parts.items()},

@@ -45,7 +45,7 @@ class AltoLinesDataset(LineDataset):
         super().__post_init__()
         self.files = AltoFiles(self.path, self.image_folder, self.line_types, self.writer_pattern)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state, "crop": self.crop}
 
     @property

@@ -117,8 +117,8 @@ class LineDataset(LineArgs, StoredDataset):
 
     @property
     def texts_key(self) -> dict[str, Any]:
-        """What the texts depend on; cheaper than `source` where the pictures are many files."""
-        return self.source()
+        """What the texts depend on; cheaper than `depends_on` where the pictures are many files."""
+        return self.depends_on()
 
     @cached_property
     def given_charset(self) -> Charset | None:

@@ -94,10 +94,10 @@ class EmnistLinesDataset(LineDataset):
     def scan(self) -> tuple[Charset, int]:
         return self.given_charset or Charset(sorted(FSDL_SYMBOLS[:-1])), self.longest
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         characters = self.scan()[0].characters
         return {
-            "glyphs": self.glyphs.source(),
+            "glyphs": self.glyphs.depends_on(),
             # Joined, characters of several code points could be mistaken for others.
             "characters": "".join(characters) if max(map(len, characters), default=1) == 1 else list(characters),
             "max_length": self.max_length,

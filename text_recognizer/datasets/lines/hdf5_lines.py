@@ -48,7 +48,7 @@ class Hdf5LinesDataset(LineDataset):
         super().__post_init__()
         self._path = Path(self.path).expanduser()
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         if not self._path.is_file():
             raise DataError(f"there is no file {self._path}.")
         return {"file": state_of_files([self._path.absolute()])}

@@ -144,7 +144,7 @@ class IamDataset(LineDataset):
             return super().scan()
         return Charset(CHARACTERS, self.normalization), LONGEST_LINE
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {
             **self.files.state,
             "texts_of": self.texts,

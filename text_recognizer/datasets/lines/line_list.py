@@ -62,7 +62,7 @@ class LineListDataset(LineDataset):
         self._path = Path(self.path).expanduser()
         self._given_folder = Path(self.image_folder).expanduser() if self.image_folder else None
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {**self.texts_key, "pictures": state_of_files(source.path for source in self.sources())}
 
     @property

@@ -81,7 +81,7 @@ class RenderedLinesDataset(LineDataset):
         self._fonts = tuple(str(Path(path).expanduser()) for path in self.fonts) or (DEFAULT_FONT,)
         self.rendering = Rendering(self.height, self.font_size, self.rotation_deg, self.noise, self.ink)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         rendering = self.rendering
         return {
             **self.texts_key,

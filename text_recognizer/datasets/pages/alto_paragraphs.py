@@ -26,7 +26,7 @@ class AltoParagraphsDataset(ParagraphDataset):
     def __post_init__(self) -> None:
         self.files = AltoFiles(self.path, self.image_folder, self.line_types, self.writer_pattern)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state}
 
     def pages(self) -> Iterator[PageSource]:

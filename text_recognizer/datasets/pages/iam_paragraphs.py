@@ -68,7 +68,7 @@ class IamParagraphsDataset(ParagraphDataset):
     def iam_split(self) -> IamSplit:
         return self._given_split or ("lwitlrt" if self.files.layout.has_lists else "writers")
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return self.files.state
 
     def pages(self) -> Iterator[PageSource]:

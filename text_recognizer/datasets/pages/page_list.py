@@ -43,7 +43,7 @@ class PageListDataset(ParagraphDataset):
         self._path = Path(self.path).expanduser()
         self._pattern = compiled_pattern(self.writer_pattern)
 
-    def source(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, Any]:
         return {
             "list": str(self._path.absolute()),
             "files": state_of_files([self._path, *(page.path for page in self.pages())]),
