@@ -2,7 +2,7 @@
 
 A foreign file may name other files of this computer, whose content would then pass as its data; it may announce
 terabytes that it does not hold. Where one is damaged, the library takes whatever lies in memory for the end of a chunk
-that unpacks too short, and reads some heaps of texts for ever; so it finds the pieces here, and no more.
+that unpacks too short, and never stops reading some heaps of texts; so the library only locates the pieces here.
 """
 
 import math

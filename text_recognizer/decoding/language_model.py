@@ -73,7 +73,6 @@ class CharacterLanguageModel:
 
     @property
     def contexts(self) -> int:
-        """How many contexts the model tells apart."""
         return len(self.backoff_scores)
 
     def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
@@ -129,11 +128,7 @@ class CharacterLanguageModel:
         return model
 
     def _check(self, classes: int) -> None:
-        """Makes sure that every step ends and finds what it looks for.
-
-        Raises:
-            ValueError: something points nowhere, or in a circle.
-        """
+        """Raises a ValueError unless every step ends and finds what it looks for."""
         _expect(self.classes == classes, f"it is of {self.classes} classes, the charset has {classes}")
         _expect(1 <= self.order <= LONGEST_ORDER, f"its order is {self.order}")
         lengths = {"arcs": len(self.arcs), "contexts": self.contexts, "characters": classes + 1}
@@ -148,11 +143,8 @@ class CharacterLanguageModel:
                 inside = not len(array) or (array.min() >= 0 and array.max() < self.contexts)
                 _expect(bool(inside), f"'{name}' leads to contexts that there are not")
         _expect(0 <= self.start < self.contexts, f"it starts in the context {self.start}")
-        keys = self.arcs
-        in_order = not len(keys) or (
-            keys[0] >= 0 and keys[-1] < self.contexts * (classes + 1) and np.all(keys[1:] > keys[:-1])
-        )
-        _expect(bool(in_order), "'arcs' is not sorted, or of contexts that there are not")
+        keys = np.concatenate([[-1], self.arcs, [self.contexts * (classes + 1)]])
+        _expect(bool(np.all(keys[1:] > keys[:-1])), "'arcs' is not sorted, or of contexts that there are not")
         left: NDArray[Any] = np.arange(self.contexts)
         for _ in range(self.order - 1):  # each step back leaves a shorter context
             left = self.backoff_states[left]

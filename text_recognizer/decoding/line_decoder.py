@@ -44,7 +44,7 @@ class Reading:
 
 
 class LineDecoder:
-    """Reads greedily until `learn` or `load` has told it what else it needs; then as it was asked to.
+    """Decodes greedily until `learn` or `load` has given it what its search needs.
 
     Args:
         classes: the text of each class id; the first is the blank.

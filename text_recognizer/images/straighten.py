@@ -10,7 +10,7 @@ from text_recognizer.images.line_form import Grey
 Points = tuple[tuple[float, float], ...]
 Floats = NDArray[np.float64]
 
-_STEEP = 20.0  # degrees; at such an angle, nobody reads a line from its box
+_STEEP = 20.0  # degrees; at such an angle, a line cannot be read from its box
 _STRAIGHT = 0.1  # of a line's height: baselines that rise or fall by less are straight
 _KNOT_EVERY = 0.5  # heights of the line
 _MOST_AREA = 4  # times that of the outline's box; more only where a baseline runs to and fro

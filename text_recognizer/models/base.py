@@ -122,7 +122,7 @@ class Model(ABC):
         """
 
     def auxiliary_loss(self, batch: Batch, outputs: Any) -> Any | None:  # noqa: ARG002 - most have none
-        """(B,) what is added to the loss while training but is no measure of the model; None for nothing."""
+        """(B,) a further term of the training loss, which is not reported; None for none."""
         return None
 
     def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -138,21 +138,17 @@ class Model(ABC):
         return np.ones(len(split), bool)
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:  # noqa: ARG002 - most have none
-        """What of the data will be hard to learn, in sentences."""
+        """One sentence about each thing that will make the data hard to learn from."""
         return []
 
     def check_texts(self) -> None:  # noqa: B027 - most need none
-        """Checks before training begins that the texts which `finish` learns from besides can be read.
-
-        Raises:
-            DataError: they cannot.
-        """
+        """Checks, before training begins, that the files `finish` reads are there. Raises DataError: one is not."""
 
     def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
-        """Called once, when the weights are chosen: what else is learnt from data."""
+        """Called once the weights are chosen: learns what is not in the weights, such as a language model."""
 
-    def calibrate(self, validation: Split) -> None:  # noqa: B027 - some models are sure of nothing
-        """Called after `finish`: learns how often readings are right that the model is so and so sure of."""
+    def calibrate(self, validation: Split) -> None:  # noqa: B027 - some models have no confidences
+        """Called after `finish`: learns how often readings of each confidence are right."""
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         """What `decode` makes of outputs, with calibrated confidences."""
@@ -241,11 +237,7 @@ class Model(ABC):
 
 
 def check_counted(model: Model, method: str, counted: Collection[str], declared: Sequence[str]) -> None:
-    """Checks that a model counts exactly the metrics that it declares.
-
-    Raises:
-        SpecError: a model counts something else than the metrics that it declares.
-    """
+    """Raises a SpecError unless a model counts exactly the metrics that it declares."""
     if set(counted) != set(declared):
         raise SpecError(
             f"model '{type(model).__name__}': {method}() must return the metrics that the model declares: "
@@ -254,7 +246,7 @@ def check_counted(model: Model, method: str, counted: Collection[str], declared:
 
 
 def main_output(outputs: Any) -> Any:
-    """What counts of a network's outputs once it is trained; the others help while it learns."""
+    """The output that predictions are made of; auxiliary outputs only help training."""
     return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 

@@ -3,7 +3,7 @@
 bundle.json         what it is: spec, run id, classes, image shape, metrics, versions, hashes of the other files
 model.onnx          optional, its ONNX twin: the network for readings without TensorFlow
 model.weights.h5    the weights, with spec and run id as attributes; a language model and a lexicon are files beside it
-calibration.json    how often it is right when it is so and so sure; bundles of earlier versions have none
+calibration.json    how often readings of each confidence are right; bundles of earlier versions have none
 """
 
 import importlib.util
@@ -41,7 +41,7 @@ MOST_IMAGE_VALUES = 1 << 24  # of one image that a model reads
 
 @dataclass(frozen=True)
 class _Description:
-    """bundle.json; keys that it has besides are passed over."""
+    """bundle.json; unknown keys are ignored."""
 
     run_id: str
     spec: dict[str, Any]
@@ -143,11 +143,7 @@ class Bundle:
         return model
 
     def check_files(self) -> None:
-        """Nothing of a bundle is read that leads out of it, could be read for ever, or is not what was written.
-
-        Raises:
-            DataError: something is.
-        """
+        """Checks every file before any is read. Raises DataError: one leads out of it, is too large, or changed."""
         for name in {*self.hashes, *(entry.name for entry in self.folder.iterdir() if not entry.is_dir())}:
             try:
                 path = _file_inside(self.folder, name, MOST_FILE_BYTES)
@@ -183,7 +179,7 @@ def _build_within(model: Model, weights: Path) -> None:
 
 
 def _impossible(data_spec: DataSpec) -> list[str]:
-    """Why there can be no model of such images."""
+    """What no model can be built for."""
     height, width, channels = data_spec.input_shape
     sizes = [height, channels, *([] if width is None else [width])]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or math.prod(sizes) > MOST_IMAGE_VALUES:
@@ -191,7 +187,7 @@ def _impossible(data_spec: DataSpec) -> list[str]:
     if not data_spec.classes or not 0 <= data_spec.margin_px <= height:
         return ["data_spec has no classes, or a margin larger than the image."]
     if data_spec.target == "line":
-        _ = data_spec.charset  # says itself what is wrong with it
+        _ = data_spec.charset  # raises what is wrong with it
     return []
 
 

@@ -1,4 +1,4 @@
-"""Calibration: how often a model is right when it is so and so sure, learnt from readings whose texts are known."""
+"""Calibration: maps a model's confidences to how often it is right, fitted to readings of known texts."""
 
 import json
 import math
@@ -28,7 +28,7 @@ AS_IT_IS: Curve = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Curves from what a model says to how often it is right.
+    """Curves from a model's confidences to how often it is right.
 
     Source: Platt (1999), "Probabilistic outputs for support vector machines and comparisons to regularized likelihood
     methods"; of the temperature Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks".
@@ -47,7 +47,7 @@ class Calibration:
 
     @classmethod
     def of_classes(cls, logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> "Calibration":
-        """Learnt from logits (n, classes) and the right classes (n,)."""
+        """Fitted to logits (n, classes) and the right classes (n,)."""
         from scipy.optimize import minimize_scalar
 
         def loss(log_temperature: float) -> float:
@@ -58,7 +58,7 @@ class Calibration:
 
     @classmethod
     def of_lines(cls, texts: Sequence[str], readings: Sequence[Prediction]) -> "Calibration":
-        """Learnt from lines as a model decodes them, and what they say; nothing where it is sure of no number."""
+        """Fitted to decoded lines and their texts; the identity where a confidence is not finite."""
         if not all(np.isfinite([reading.confidence, *_parts(reading.characters)]).all() for reading in readings):
             return cls()
         flags = [right_characters(*one) for one in zip(texts, readings, strict=True)]
@@ -95,7 +95,7 @@ class Calibration:
         return found  # type: ignore[no-any-return]
 
     def of_line(self, reading: Prediction) -> Prediction:
-        """The reading of a line with confidences that hold."""
+        """The reading of a line with calibrated confidences."""
         characters = _with(reading.characters, _on(self.character, _parts(reading.characters)))
         words = words_of(characters)
         words = _with(words, _on(self.word, _parts(words)))

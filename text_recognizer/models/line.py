@@ -93,7 +93,7 @@ class LineModel(ReadsLines):
                 for one in np.argsort(-position)[:count]
             )
             labels = heapq.nlargest(count, longer, key=lambda found: found[1])
-        by_text: dict[str, float] = {}  # class 0 anywhere spells nothing
+        by_text: dict[str, float] = {}  # class 0 stands for no character, wherever it is
         for label, value in labels:
             by_text[self._text(label)] = by_text.get(self._text(label), 0.0) + float(np.exp(value))
         return tuple(sorted(by_text.items(), key=lambda one: -one[1]))

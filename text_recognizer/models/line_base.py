@@ -146,7 +146,7 @@ class ReadsLines(Model):
 
 
 def lines_of(split: Split) -> LineSplit:
-    """A split of a dataset whose target is "line", as what it is."""
+    """A split of a dataset whose target is "line", with that type."""
     return cast(LineSplit, split)
 
 

@@ -200,7 +200,7 @@ class LineModelCtc(ReadsLines):
         return keras.ops.clip(frames, 0, keras.ops.shape(logits)[1])
 
     def _check_frames(self) -> None:
-        """Of datasets whose lines have one width, all is known before there are any data."""
+        """Where all lines have one width, what fits is known before there are any data."""
         width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
         if width is None or longest is None or (frames := int(self.network.frames(width))) >= longest:
             return

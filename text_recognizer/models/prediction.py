@@ -17,8 +17,8 @@ class Prediction:
         alternatives: the best readings with their probabilities, best first, `text` included.
         characters: of a line, each character from left to right with its own confidence and place.
         words: of a line, in the order in which they are read; what white space parts.
-        expected_cer: of a line, the character error rate that readings this sure have; None where the bundle holds
-            no calibration.
+        expected_cer: of a line, the character error rate of readings with such confidences; None where the bundle
+            holds no calibration.
     """
 
     text: str

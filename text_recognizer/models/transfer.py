@@ -24,8 +24,8 @@ class Transfer:
     """What a model took over.
 
     Args:
-        known: classes that the bundle has too; their outputs begin as they were there.
-        new: classes that it has not; their outputs begin afresh.
+        known: classes that the bundle has too; their outputs keep its weights.
+        new: classes that it lacks; their outputs begin with random weights.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Promoted bundles: trained models that have a name, kept for ever, and shared through an object store."""
+"""Promoted bundles: trained models with names and versions, kept and shared through an object store."""
 
 from text_recognizer.promoted.store import ModelStore, Version
 

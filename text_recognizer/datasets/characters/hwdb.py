@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
-
-from annotated_types import Ge
+from typing import Any
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, SidePx
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.alz import unpack_alz
 from text_recognizer.datasets.formats.gnt import Records, find_records, map_file
 from text_recognizer.datasets.formats.packed import most_unpacked_bytes
@@ -64,6 +61,7 @@ class GntSource(PictureSource):
             yield CharacterSample(name, text, self.records.picture(content, row), self.path.stem)
 
 
+@dataclass(eq=False, repr=False)
 class HwdbDataset(PictureDataset):
     """Handwritten Chinese characters of CASIA HWDB1.1: 3,755 classes, 240 writers to train on and 60 others to test.
 
@@ -81,37 +79,14 @@ class HwdbDataset(PictureDataset):
             datasets.characters.pictures.PictureDataset.
     """
 
-    def __init__(
-        self,
-        path: str | None = None,
-        test_path: str | None = None,
-        source: str = "hwdb1.1",
-        charset: list[str] | str | None = None,
-        side: SidePx = 64,
-        stretch: bool = False,
-        enlarge: bool = True,
-        test_fraction: Fraction = 0.2,
-        validation_fraction: Fraction = 0.1,
-        subsample_fraction: SubsampleFraction | None = None,
-        balance: bool = False,
-        processes: Annotated[int, Ge(1)] | None = None,
-    ) -> None:
-        super().__init__(
-            side=side,
-            stretch=stretch,
-            enlarge=enlarge,
-            test_fraction=test_fraction,
-            subsample_fraction=subsample_fraction,
-            validation_fraction=validation_fraction,
-            balance=balance,
-            processes=processes,
-        )
-        if test_path is not None and path is None:
+    path: str | None = None
+    test_path: str | None = None
+    source: str = "hwdb1.1"
+    charset: list[str] | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.test_path is not None and self.path is None:
             raise SpecError(["dataset 'HwdbDataset': test_path needs path too, the files to train on."])
-        self.path = Path(path).expanduser() if path is not None else None
-        self.test_path = Path(test_path).expanduser() if test_path is not None else None
-        self.table = source
-        self.charset = charset
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -124,7 +99,7 @@ class HwdbDataset(PictureDataset):
 
     def depends_on(self) -> dict[str, Any]:
         if self.path is None:
-            return {"table": self.table, "files": find_table(self.table).hashes}
+            return {"table": self.source, "files": find_table(self.source).hashes}
         files = {str(split): gnt_files(path) for split, path in self._paths().items()}
         return {
             "files": {split: [str(file.absolute()) for file in found] for split, found in files.items()},
@@ -142,14 +117,15 @@ class HwdbDataset(PictureDataset):
     def _paths(self) -> dict[SplitName | None, Path]:
         """Where the files of each split are; None is to be parted here."""
         if self.path is not None:
-            return {"train": self.path, "test": self.test_path} if self.test_path else {None: self.path}
-        fetched = fetch(find_table(self.table))
+            train = Path(self.path).expanduser()
+            return {"train": train, "test": Path(self.test_path).expanduser()} if self.test_path else {None: train}
+        fetched = fetch(find_table(self.source))
         found: dict[SplitName | None, Path] = {}
         for split, mark in (("train", TRAIN_MARK), ("test", TEST_MARK)):
             marked = [path for name, path in fetched.items() if mark in name]
             if len(marked) != 1:
                 raise DataError(
-                    f"{self.name}: the table '{self.table}' must have one file with '{mark}' in its name. "
+                    f"{self.name}: the table '{self.source}' must have one file with '{mark}' in its name. "
                     f"It has: {', '.join(fetched)}."
                 )
             found[split] = marked[0]  # type: ignore[index]

@@ -1,17 +1,19 @@
 """MNIST, and any other ten digits in its file layout."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
+from text_recognizer.datasets.characters.base import CharacterDataset
 from text_recognizer.datasets.characters.files import read_character_files
 from text_recognizer.datasets.remote.fetch import fetch
 from text_recognizer.datasets.remote.metadata import find_table
 
 
+@dataclass(eq=False, repr=False)
 class MnistDataset(CharacterDataset):
     """70,000 handwritten digits of 28 x 28 pixels, light on dark; the 10,000 of the test split as published.
 
@@ -23,21 +25,15 @@ class MnistDataset(CharacterDataset):
         validation_fraction: share of the training images held out for validation.
     """
 
-    def __init__(
-        self,
-        source: str = "mnist",
-        subsample_fraction: SubsampleFraction | None = None,
-        validation_fraction: Fraction = 0.1,
-    ) -> None:
-        super().__init__(subsample_fraction, validation_fraction)
-        self.table = source
+    source: str = "mnist"
+    balance: bool = field(default=False, init=False)
 
     @property
     def data_spec(self) -> DataSpec:
         return DataSpec(input_shape=(28, 28, 1), classes=tuple("0123456789"), margin_px=4)
 
     def depends_on(self) -> dict[str, Any]:
-        return {"table": self.table, "files": find_table(self.table).hashes}
+        return {"table": self.source, "files": find_table(self.source).hashes}
 
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
-        return dict(read_character_files(fetch(find_table(self.table))))
+        return dict(read_character_files(fetch(find_table(self.source))))

@@ -1,6 +1,6 @@
 """The MATLAB files of EMNIST: one struct with train and test, each with images and labels.
 
-scipy reads them, in a process of its own: it crashes on some damaged files (scipy 1.17), and takes whatever memory a
+scipy reads them, in a separate process: it crashes on some damaged files (scipy 1.17), and takes whatever memory a
 file asks for.
 """
 

@@ -192,10 +192,11 @@ class IamFiles:
 
     def _task_list(self, name: str) -> Path:
         paths = [path for path in self._paths.get(name, ()) if not self._is_in("aachen", path)]
-        if self._has_task_folder:  # lists of the same names elsewhere are of something else
+        has_task_folder = any(self._is_in(TASK, path) for one in TASK_LISTS for path in self._paths.get(one, ()))
+        if has_task_folder:  # lists of the same names elsewhere are of something else
             paths = [path for path in paths if self._is_in(TASK, path)]
         if not paths:
-            where = self.root / TASK if self._has_task_folder else f"{self.root} or its folders"
+            where = self.root / TASK if has_task_folder else f"{self.root} or its folders"
             raise DataError(f"there is no {name} in {where}. {self.how_to_get()}")
         return _same_list(paths)
 
@@ -214,10 +215,6 @@ class IamFiles:
     def _has_texts(self) -> bool:
         return bool("lines.txt" in self._paths or self.form_files)
 
-    @property
-    def _has_task_folder(self) -> bool:
-        return any(self._is_in(TASK, path) for name in TASK_LISTS for path in self._paths.get(name, ()))
-
     def _is_in(self, folder: str, path: Path) -> bool:
         """Whether a folder above a file has this name or one that holds it."""
         return folder.lower() in path.parent.relative_to(self.root).as_posix().lower()
@@ -235,11 +232,7 @@ class IamFiles:
 
 
 def refuse_unknown_writers(label: str, noun: str, unknown: Sequence[str], files: str) -> None:
-    """For split "writers": without its writer, a sample could come into another split than others of the same hand.
-
-    Raises:
-        DataError: there are samples of an unknown writer.
-    """
+    """For split "writers": raises a DataError where the writer of a sample, and so its split, is unknown."""
     if unknown:
         raise DataError(
             f"{label}: split 'writers' needs the writer of every {noun}, but {files} name none for "

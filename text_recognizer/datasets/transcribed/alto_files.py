@@ -80,11 +80,7 @@ class AltoFiles:
     def _page(self, file: Path) -> ArchivePage:
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
         try:
-            text, problem = read_page(file), ""
-        except DataError as error:
-            text, problem = PageText("", 0, 0, ()), str(error)
-        try:
-            writer = "" if problem else writer_of(file.stem, self.writer_pattern)  # mets.xml has no writer
+            text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
         except DataError as error:
             text, writer, problem = PageText("", 0, 0, ()), "", str(error)
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
