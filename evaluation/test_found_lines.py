@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.found_lines import found_lines
+from evaluation.tests.found_lines import found_lines
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.tests.conftest import shared_data

@@ -65,24 +65,17 @@ class SavedModelExport(ModelExport):
 
         def outputs(images: Images) -> Any:
             logits = np.asarray(served.logits(tf.constant(images)))
-            if READ in served.signatures:
-                self._check_reading(served, images, logits)
+            if READ in served.signatures:  # pictures in files must be read as their pixels are
+                files = tf.constant([png_bytes(image) for image in images])
+                names = np.asarray(served.classes()["classes"])
+                read = np.asarray(served.signatures[READ](images=files)["classes"])[:, 0]
+                if wrong := int((read != names[logits.argmax(axis=-1)]).sum()):
+                    raise DataError(
+                        f"the signature '{READ}' reads {wrong} of {len(images)} images otherwise than their pixels."
+                    )
             return logits
 
         return outputs
-
-    def _check_reading(self, served: Any, images: Images, logits: Any) -> None:
-        """Pictures in files must be read as their pixels are. Raises DataError: they are not."""
-        import tensorflow as tf
-
-        files = [png_bytes(image) for image in images]
-        names = np.asarray(served.classes()["classes"])
-        read = np.asarray(served.signatures[READ](images=tf.constant(files))["classes"])[:, 0]
-        wrong = int((read != names[logits.argmax(axis=-1)]).sum())
-        if wrong:
-            raise DataError(
-                f"the signature '{READ}' reads {wrong} of {len(images)} images otherwise than their pixels."
-            )
 
 
 def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:

@@ -31,7 +31,7 @@ READ, BATCHED_MS, FIRST_MS = 128, 10.0, 30.0
 
 def line_finding() -> list[Figure]:
     """Lines found without training on the test pages of a list, against a wanted F1 and a second a page."""
-    from evaluation.found_lines import found_lines
+    from evaluation.tests.found_lines import found_lines
     from text_recognizer.datasets.pages.page_list import PageListDataset
     from text_recognizer.layout.find_lines import find_lines
 

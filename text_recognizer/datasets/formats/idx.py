@@ -20,7 +20,6 @@ def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> 
     """An array from an open idx file, which may be compressed with gzip and may lie in an archive.
 
     Args:
-        name: how messages name the file.
         dimensions: 3 for images, 1 for labels.
         stored_bytes: size of the file on the disk, or of the archive that it lies in.
     Raises:

@@ -17,7 +17,6 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
     Args:
         given: a list of characters; or the path of a bundle or its bundle.json, of a JSON file with "characters", of a
             char_dict*.json with its ord map beside it, or of a text file with one character a line.
-        label: what wants it, for messages.
     Raises:
         DataError: there is no such file, or no charset in it; characters that the normalisation changes.
     """

@@ -30,7 +30,6 @@ def completed_splits(
     Args:
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
         fractions: of all training lines, for "validation" and "test".
-        label: the name of the dataset, for messages.
     Returns:
         (N,) positions in SPLIT_NAMES, UNUSED where that was given.
     Raises:

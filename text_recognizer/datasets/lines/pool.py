@@ -27,8 +27,6 @@ def fill_pool(
 ) -> None:
     """Converts all lines and writes them; the result does not depend on the number of processes.
 
-    Args:
-        label: the name of the dataset, for messages.
     Raises:
         DataError: no line is left.
     """
