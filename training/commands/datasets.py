@@ -9,6 +9,7 @@ from typing import Any
 import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
+from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.remote.addresses import without_password
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
 from text_recognizer.datasets.remote.metadata import (
@@ -80,7 +81,7 @@ class Datasets(Command):
         adding.add_argument("--endpoint-url", metavar="URL", help="server for s3:// addresses (default: AWS)")
         adding.add_argument("--replace", action="store_true", help="replace the entry of this name")
 
-        exporting = add_action(commands, "export", _export, "write a dataset of lines for other tools")
+        exporting = add_action(commands, "export", _export, "write a dataset for other tools")
         for action in (showing, exporting):
             action.add_argument("dataset", metavar="DATASET", help="a dataset class")
             add_dataset_args(action)
@@ -176,16 +177,16 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from text_recognizer.datasets.lines.base import LineDataset
-    from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
-
-    export = NamedPart.parse("export", args.form).make()
+    export: DatasetExport = NamedPart.parse("export", args.form).make()
     dataset = dataset_named(args.dataset, args.dataset_args)
-    if not isinstance(dataset, (LineDataset, JoinedLinesDataset)):
-        raise SpecError(f"dataset '{args.dataset}' has no text lines; only datasets of lines can be exported.")
+    if (target := dataset.data_spec.target) != export.target:
+        raise SpecError(
+            f"--as {args.form} writes datasets of {export.target}s; '{args.dataset}' shows {target}s. "
+            f"See text-recognizer list exports."
+        )
     dataset.prepare()
     export.write(dataset, args.output)
-    sys.stdout.write(f"{args.output}: {_sizes(dataset)} lines of {args.dataset}\n")
+    sys.stdout.write(f"{args.output}: {_sizes(dataset)} {target}s of {args.dataset}\n")
     return 0
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
@@ -370,10 +372,21 @@ def test_lines_are_written_for_other_tools_and_read_again(registry: Path, tmp_pa
         assert sorted(dataset.split("test").texts) == sorted(rendered.split("test").texts)
 
 
+def test_characters_are_written_in_numbered_folders_and_read_again(registry: Path, tmp_path: Path) -> None:
+    few = "--dataset_args.subsample_fraction=0.1"
+    assert run("export", "DigitsDataset", str(tmp_path / "a"), few, "--as", "numbered_folders") == 0
+    assert (tmp_path / "a" / "train" / "00007").is_dir()
+    digits, again = DigitsDataset(subsample_fraction=0.1), ImageFolderDataset(str(tmp_path / "a"), side=8)
+    digits.prepare()
+    again.prepare()
+    assert again.classes == digits.data_spec.classes
+    assert sorted(again.split("test").texts) == sorted(digits.split("test").texts)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("DigitsDataset", "new"), "has no text lines"),
+        (("DigitsDataset", "new"), "--as hdf5 writes datasets of lines; 'DigitsDataset' shows characters"),
         (("RenderedLinesDataset", "there"), "is there already"),
         (("RenderedLinesDataset", "new", "--dataset_args", '{"num_text": 3}'), "no argument 'num_text'"),
         (("RenderedLinesDataset", "new", "--dataset_args", "{"), "is not JSON"),

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.exports.base import DatasetExport
+from text_recognizer.datasets.exports.base import DatasetExport, refuse_existing
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
@@ -29,10 +29,7 @@ class MapsExport(DatasetExport):
     def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
         from PIL import Image
 
-        if output.exists() and not output.is_dir():
-            raise DataError(f"{output} is there already. Give another name, or remove it.")
-        if output.exists() and any(output.iterdir()):
-            raise DataError(f"{output} is not empty. Give another folder, or empty it.")
+        refuse_existing(output)
         try:
             characters = dataset.data_spec.charset.characters
             write_char_dict(output / "char_dict", characters, self.form)
