@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -189,7 +190,7 @@ def test_every_trial_is_a_point_of_the_scatter_also_beside_others_at_its_place(r
         for name in ("network_args.layer_size", "network_args.num_layers"):
             browser.value(f"location.hash = '#/sweep?sweep=digits&across={name}'")
             points = f"new Set(drawn.filter(([axis]) => axis === '{name}').at(-1)?.[1][0]).size"
-            wait_until(lambda points=points: browser.value(points))
+            wait_until(partial(browser.value, points))
             assert browser.value(points) == 6, name
 
 
