@@ -223,6 +223,10 @@ def test_the_stream_ends_when_the_server_does(root, page):
         ({"host": "[::1"}, 421),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-dest": "iframe"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}, 200),  # a link to the page
+        ({"sec-fetch-site": "same-origin", "sec-fetch-dest": "empty"}, 200),
     ],
 )
 def test_only_this_machine_under_its_own_name_is_answered(root, client, headers, status):

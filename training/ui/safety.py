@@ -53,6 +53,9 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
             return 403, f"requests from {origin} are not answered."
+        from_elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if from_elsewhere and headers.get("sec-fetch-dest") != "document":  # an image's request has no origin
+            return 403, "requests of another page are not answered."
         if not self.is_local and not self._is_known(headers, query):
             return 401, "the address lacks the token that text-recognizer ui printed: ?token=…"
         if method not in ("GET", "HEAD") and not self._matches(headers.get(TOKEN_HEADER, "")):
