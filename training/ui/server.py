@@ -1,5 +1,6 @@
 """Serving the page: an address, and a loop until Ctrl-C."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -51,6 +52,11 @@ class _Server(uvicorn.Server):
             uvicorn.Config(page.app(), timeout_graceful_shutdown=_LONGEST_GOODBYE_S, **settings)  # type: ignore[arg-type]
         )
         self._poller = page.poller
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks five times as often: most of what an idle page would take."""
+        while not await self.on_tick(0):
+            await asyncio.sleep(0.5)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._poller.close()
