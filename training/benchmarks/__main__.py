@@ -11,12 +11,12 @@ BENCHMARKS = {
     name: module
     for module, functions in {
         "starting": "start_up trial_start logging_cost run_list",
-        "training_speed": "training_speed line_training_speed shared_memory",
+        "training_speed": "training_speed line_training_speed",
         "sweeps": "search_quality sweep_overhead",
         "many_trials": "many_trials",
         "line_data": "line_rendering iam_preparation",
         "character_data": "hwdb records",
-        "lines": "line_finding line_metrics line_decoding line_reading",
+        "lines": "line_decoding line_reading",
         "servers": "ui serving",
     }.items()
     for name in functions.split()

@@ -1,6 +1,5 @@
-"""Lines of text: found on pages, decoded, read, measured; against budgets."""
+"""Lines of text, decoded and read; against budgets."""
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.decoding.beam import beam_search
-from text_recognizer.decoding.edits import LineErrors
 from text_recognizer.decoding.greedy import greedy_labels, softmax
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.models.bundle import write_bundle
@@ -20,90 +18,28 @@ from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
 from training.benchmarks.harness import Figure, medians, own_folder, seconds
 
-PAGES = Path("data/testaments/pages.json")
-MEASURED, CHARACTERS = 10_000, 45
 FRAMES, BEAM_WIDTH, DECODED = 128, 25, 64
-# Classes; the budget of a line in milliseconds; how many lines TensorFlow is given; by how much what is there stands
-# out, so that a frame has three to eight characters above a thousandth, as real readers of 80 to 94 classes have.
-CASES = ((98, 5.0, 16, 10.5), (3790, 10.0, 2, 12.0))
+# Classes; the budget of a line in milliseconds; by how much what is there stands out, so that a frame has three to
+# eight characters above a thousandth, as real readers of 80 to 94 classes have.
+CASES = ((98, 5.0, 10.5), (3790, 10.0, 12.0))
 READ, BATCHED_MS, FIRST_MS = 128, 10.0, 30.0
 
 
-def line_finding() -> list[Figure]:
-    """Lines found without training on the test pages of a list, against a wanted F1 and a second a page."""
-    from evaluation.tests.found_lines import found_lines
-    from text_recognizer.datasets.pages.page_list import PageListDataset
-    from text_recognizer.layout.find_lines import find_lines
-
-    if not PAGES.exists():
-        print(f"skipped: {PAGES} is not on this machine")
-        return []
-    dataset = PageListDataset(str(PAGES), writer_pattern=r"^\w+?_\d+")
-    dataset.prepare()
-    began = time.process_time()
-    found = found_lines(dataset.split("test"), find_lines)
-    page_s = (time.process_time() - began) / len(found.pages)
-    for page in found.pages:
-        print(f"{page.page}: {page.matched} of {page.annotated} lines, {page.found} found")
-    print(f"F1 {found.f1:.3f}, precision {found.precision:.3f}, recall {found.recall:.3f}")
-    return [
-        Figure("F1 of lines on test pages / wanted", found.f1, 0.8, "", ">= 1"),
-        Figure("finding the lines of a page / budget", page_s, 1.0, "s"),
-    ]
-
-
-def line_metrics() -> list[Figure]:
-    """Error rates of ten thousand lines with intervals and confusions, against a budget."""
-    from evaluation.intervals import rate_intervals
-    from evaluation.lines import confusions
-
-    texts, readings = _made_pairs()
-    groups = [f"hand {index % 200}" for index in range(MEASURED)]
-
-    def measure(most: int, groups: list[str] | None) -> None:
-        rate_intervals(LineErrors.of(texts[:most], readings[:most]).parts, groups)
-        confusions(texts[:most], readings[:most])
-
-    measure(10, groups[:10])  # imports
-    ways = (None, groups)
-    by_line, by_hand = medians(5, *(partial(seconds, partial(measure, MEASURED, one)) for one in ways))
-    what = f"{MEASURED:,} lines: CER, WER, SER, confusions, intervals"
-    return [
-        Figure(f"{what} over lines / budget", by_line, 0.3, "s"),
-        Figure(f"{what} over hands / budget", by_hand, 0.3, "s"),
-    ]
-
-
-def _made_pairs() -> tuple[list[str], list[str]]:
-    """Texts, and readings with every tenth character wrong, left out or doubled."""
-    random = np.random.default_rng(0)
-    letters = np.array(list("eeeeetttaaooiinnsshhrrdlcumwfgypbvk     "))
-    lengths = random.integers(CHARACTERS // 2, CHARACTERS * 3 // 2, MEASURED)
-    texts = ["".join(random.choice(letters, length)) for length in lengths]
-    readings = []
-    for text in texts:
-        kinds = random.choice(4, len(text), p=[0.9, 0.04, 0.03, 0.03]).tolist()
-        readings.append("".join((one, "x", "", one + one)[kind] for one, kind in zip(text, kinds, strict=True)))
-    return texts, readings
-
-
 def line_decoding() -> list[Figure]:
-    """Beam search of 25 prefixes, with and without a language model, against its budget a line and TensorFlow's."""
+    """Beam search of 25 prefixes, with and without a language model, against its budget a line."""
     figures = []
-    for classes, budget_ms, few, peak in CASES:
+    for classes, budget_ms, peak in CASES:
         logits = _made_outputs(DECODED, classes, peak)
-        ours, listening, greedy, theirs = medians(
+        ours, listening, greedy = medians(
             3,
             partial(_ms_a_line, _ours, logits),
             partial(_ms_a_line, partial(_ours, language=_made_language(classes)), logits),
             partial(_ms_a_line, lambda some: greedy_labels(some, np.full(len(some), FRAMES)), logits),
-            partial(_ms_a_line, _theirs, logits[:few]),
         )
         what = f"beam {BEAM_WIDTH}, {FRAMES} frames, {classes:,} classes"
         figures += [
             Figure(f"{what}: ours / budget", ours, budget_ms, "ms a line"),
             Figure(f"{what}, with 6-grams / budget", listening, budget_ms, "ms a line"),
-            Figure(f"{what}: ours / TensorFlow", ours, theirs, "ms a line", "<= 0.5"),
             Figure(f"greedy, {classes:,} classes / beam", greedy, ours, "ms a line"),
         ]
     return figures
@@ -142,13 +78,6 @@ def _ours(logits: NDArray[np.float32], language: CharacterLanguageModel | None =
     for start in range(0, len(logits), size):
         part = logits[start : start + size]
         beam_search(softmax(part), np.full(len(part), FRAMES), BEAM_WIDTH, scorers, 1.0 if scorers else 0.0)
-
-
-def _theirs(logits: NDArray[np.float32]) -> None:
-    import tensorflow as tf
-
-    blank_last = np.concatenate([logits[..., 1:], logits[..., :1]], axis=2).transpose(1, 0, 2)
-    tf.nn.ctc_beam_search_decoder(blank_last, np.full(len(logits), FRAMES, np.int32), BEAM_WIDTH)
 
 
 def line_reading() -> list[Figure]:

@@ -48,26 +48,6 @@ def branin(point: Point) -> float:
     return float(parabola**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10)
 
 
-_ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
-_A = np.array(
-    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
-)
-_P = 1e-4 * np.array(
-    [
-        [1312, 1696, 5569, 124, 8283, 5886],
-        [2329, 4135, 8307, 3736, 1004, 9991],
-        [2348, 1451, 3522, 2883, 3047, 6650],
-        [4047, 8828, 8732, 5743, 1091, 381],
-    ]
-)
-
-
-def hartmann6(point: Point) -> float:
-    """Minimum -3.3224. Source: Hartmann (1973)."""
-    x = np.array([point[f"x{index}"] for index in range(6)])
-    return float(-(_ALPHA * np.exp(-(_A * (x - _P) ** 2).sum(axis=1))).sum())
-
-
 def mixed(point: Point) -> float:
     """A category, a whole number and two numbers that depend on the category; minimum 0."""
     offset = {"a": 0.0, "b": 0.6, "c": 1.2, "d": 0.3}[point["category"]]
@@ -86,7 +66,6 @@ _MIXED = "  category: {values: [a, b, c, d]}\n  units: {min: 1, max: 12}\n"
 # The function, its space, the noise and its minimum.
 FUNCTIONS: dict[str, tuple[Callable[[Point], float], str, float, float]] = {
     "Branin": (branin, "".join(_FLOATS[:2]), 0.0, 0.3979),
-    "Hartmann-6": (hartmann6, "".join(_FLOATS[:6]), 0.0, -3.3224),
     "mixed": (mixed, _MIXED + "".join(_FLOATS[:2]), 0.0, 0.0),
     "noisy bowl-8": (bowl8, "".join(_FLOATS), 0.05, 0.0),
 }

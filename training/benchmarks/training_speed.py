@@ -1,16 +1,13 @@
-"""Training through run_experiment, tracking on, against Keras alone on the same images; and the memory of several."""
+"""Training through run_experiment, tracking on, against Keras alone on the same images."""
 
 import gzip
 import hashlib
 import json
 import os
-import re
 import statistics
 import struct
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,15 +15,13 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from training.benchmarks.harness import Figure, medians, memory_mb, own_folder, python
+from training.benchmarks.harness import Figure, medians, own_folder, python
 
 TRAIN, EPOCHS, BATCH_SIZE = 60_000, 10, 256
 LINE_BATCH_SIZE, LINE_EPOCHS = 16, 4
 LINES_ARGS = {"num_texts": 200, "height": 40, "noise": ["gaussian"], "validation_fraction": 0.02}
-READERS, IMAGES = 4, 1_370_000  # of 784 bytes: 1 GB
 
 KERAS_ALONE = """
-import sys
 import time
 import numpy as np
 import keras
@@ -37,33 +32,23 @@ from text_recognizer.networks.{module} import {network}
 dataset = EmnistDataset(mapping="fsdl")
 dataset.prepare()
 split = dataset.split("train")
-labels = split.labels
 keras.utils.set_random_seed(0)
 model = CharacterModel(dataset.data_spec, {network}()).keras_model
 steps = min({steps}, len(split) // {batch})
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile("adam", loss, metrics=["accuracy"])
+model.make_train_function()
+order = np.random.default_rng(0).permutation(len(split))
 
-def bare_loop():
-    model.compile("adam", loss, metrics=["accuracy"])
-    model.make_train_function()
-    order = np.random.default_rng(0).permutation(len(split))
-    def train(first, last):
-        for step in range(first, last):
-            batch = split.batch(order[step * {batch}:(step + 1) * {batch}])
-            model.train_function(iter([(batch["image"], batch["label"])]))
-    train(0, 10)
-    started = time.perf_counter()
-    train(0, steps)
-    return steps * {batch} / (time.perf_counter() - started)
+def train(first, last):
+    for step in range(first, last):
+        batch = split.batch(order[step * {batch}:(step + 1) * {batch}])
+        model.train_function(iter([(batch["image"], batch["label"])]))
 
-def fit_on_floats():
-    network = {network}().build((28, 28, 1), (80,))
-    network.compile("adam", loss, metrics=["accuracy"])
-    images = split.batch(np.arange(steps * {batch}))["image"].astype("float32") / 255
-    network.fit(images[:10 * {batch}], labels[:10 * {batch}], batch_size={batch}, verbose=0)
-    started = time.perf_counter()
-    network.fit(images, labels[:steps * {batch}], batch_size={batch}, verbose=0)
-    return steps * {batch} / (time.perf_counter() - started)
+train(0, 10)
+started = time.perf_counter()
+train(0, steps)
+print(steps * {batch} / (time.perf_counter() - started))
 """
 BARE_LINE_LOOP = """
 import time
@@ -112,23 +97,10 @@ def train(epoch):
 
 print(np.median([train(epoch) for epoch in range({epochs})][{epochs} // 2:]))
 """
-IMPORTS = """
-import sys
-import numpy
-from text_recognizer.datasets.characters.emnist import EmnistDataset
-from training.attempts.batches import BatchOrder
-"""
-PREPARE = f"{IMPORTS}dataset = EmnistDataset()\ndataset.prepare()\n"
-READ = f"""{PREPARE}
-split = dataset.split("train")
-order = BatchOrder(len(split), 256, seed={{}})
-for step in range(order.batches_per_pass):  # one whole pass, as an epoch reads it
-    split.batch(order.positions(step))
-"""
 
 
 def training_speed() -> list[Figure]:
-    """Steps a second, against a bare Keras loop and against fit on float arrays."""
+    """Steps a second, against a bare Keras loop."""
     figures = []
     with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, TRAIN)):
         for network, module, steps in (("Mlp", "mlp", 10_000), ("Lenet", "lenet", 40)):
@@ -137,16 +109,9 @@ def training_speed() -> list[Figure]:
             parts = {"dataset": "EmnistDataset", "model": "CharacterModel", "network": module}
             train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": per_epoch}
             spec = {**parts, "dataset_args": {"mapping": "fsdl"}, "train_args": train_args}
-            ours, bare, floats = medians(
-                3,
-                lambda spec=spec: _images_a_second(spec),  # type: ignore[misc]
-                lambda code=code: _last_number(f"{code}print(bare_loop())"),  # type: ignore[misc]
-                lambda code=code: _last_number(f"{code}print(fit_on_floats())"),  # type: ignore[misc]
-            )
-            what = f"{module}, batch {BATCH_SIZE}"
-            figures.append(Figure(f"{what}: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"))
-            if module == "mlp":
-                figures.append(Figure(f"{what}: run_experiment / fit on floats", ours, floats, "images/s", ">= 1.2"))
+            ours, bare = medians(3, partial(_images_a_second, spec), partial(_last_number, code))
+            what = f"{module}, batch {BATCH_SIZE}: run_experiment / bare Keras loop"
+            figures.append(Figure(what, ours, bare, "images/s", ">= 0.97"))
     return figures
 
 
@@ -161,23 +126,6 @@ def line_training_speed() -> list[Figure]:
     what = f"line_reader, batch {LINE_BATCH_SIZE}: step of run_experiment / of a bare loop"
     batch_ms = 1000 * LINE_BATCH_SIZE
     return [Figure(what, batch_ms / ours, batch_ms / bare, "ms a step", "<= 1.05")]
-
-
-def shared_memory() -> list[Figure]:
-    """The memory of four readers of one 1 GB store, against the size of the store."""
-    with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, IMAGES)):
-        python("-c", PREPARE)
-        store = next(folder.glob("data/processed/*/train.images.npy"))
-        size_mb = store.stat().st_size / 1e6
-        *readers, idle = [_started(code) for code in [*map(READ.format, range(READERS)), IMPORTS]]
-        time.sleep(0.2)
-        mapped = sum(_store_pss_mb(reader.pid, str(store)) for reader in readers)
-        private = [memory_mb(one.pid, "Private_Clean", "Private_Dirty") for one in (*readers, idle)]
-        for process in (*readers, idle):
-            process.communicate()
-    # The mapped pages of the store, shared by all, and whatever the readers hold privately beyond an idle process.
-    together = mapped + max(0.0, sum(private[:-1]) - READERS * private[-1])
-    return [Figure(f"memory of {READERS} readers / size of the store", together, size_mb, "MB", "<= 1.1")]
 
 
 def _images_a_second(spec: Mapping[str, Any]) -> float:
@@ -214,20 +162,3 @@ def _write_emnist_like(folder: Path, train: int) -> str:
 def _idx(array: NDArray[np.uint8]) -> bytes:
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return gzip.compress(header + array.tobytes(), compresslevel=0)
-
-
-def _started(code: str) -> "subprocess.Popen[bytes]":
-    """A process that has done its work and waits for the end of its input."""
-    command = [sys.executable, "-c", f"{code}\nprint('read', flush=True)\nsys.stdin.read()"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"read\n"
-    return process
-
-
-def _store_pss_mb(pid: int, path: str) -> float:
-    """This process's proportional share of the store's pages in memory."""
-    smaps = Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8")
-    mappings = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", smaps, flags=re.MULTILINE)
-    found = [one for one in mappings if one.partition("\n")[0].endswith(path)]
-    return sum(int(number) for one in found for number in re.findall(r"^Pss: +(\d+)", one, re.MULTILINE)) * 1024 / 1e6
