@@ -1,8 +1,5 @@
 #!/usr/bin/env python3
-"""run_experiment: the story of one run, and its command line.
-
-run_experiment '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp"}' --gpu=1
-"""
+"""run_experiment: the story of one run, and its command line."""
 
 import sys
 from pathlib import Path
@@ -16,7 +13,7 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +48,7 @@ from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, read_overrides, say, split_overrides
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import Parser
-from training.terminal.tables import shown
+from training.terminal.tables import test_results
 from training.tracking.choice import add_tracking_arguments, chosen_trackers, wandb_mode_of
 
 EXAMPLES = """examples:
@@ -143,10 +140,8 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     experiment = assemble(spec_from(arguments.spec, arguments.overrides, overrides, sweep))
     if arguments.dry_run:
         return _dry_run(experiment)
-    if trial is not None:
-        earlier = trial.earlier_run(experiment.spec.experiment_group)
-        if earlier is not None:
-            return _resume_trial(earlier, experiment, arguments, trial)
+    if trial is not None and (earlier := trial.earlier_run(experiment.spec.experiment_group)) is not None:
+        return _resume_trial(earlier, experiment, arguments, trial)
     return _start(experiment, arguments, trial)
 
 
@@ -197,7 +192,7 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
     experiment.check_sizes()
     check_learnable(experiment)
     run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
-    return _train(run_id, lambda: Run.create(experiment.spec, run_id), experiment, arguments, trial)
+    return _train(run_id, experiment, arguments, trial)
 
 
 def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
@@ -211,7 +206,7 @@ def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespac
             say(f"W&B: {sent.outcome} {sent.why}")
         return 0
     experiment.dataset.prepare()
-    return _train(run.id, lambda: run, experiment, arguments, trial)
+    return _train(run, experiment, arguments, trial)
 
 
 def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
@@ -227,18 +222,17 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
         return 0
     experiment = longer or experiment
     experiment.dataset.prepare()
-    return _train(run.id, lambda: run, experiment, arguments, is_extension=longer is not None)
+    return _train(run, experiment, arguments, is_extension=longer is not None)
 
 
 def _train(
-    run_id: str,
-    made: Callable[[], Run],
+    run: Run | str,
     experiment: Experiment,
     arguments: argparse.Namespace,
     trial: AgentTrial | None = None,
     is_extension: bool = False,
 ) -> int:
-    """Waits for devices, makes the run, and trains; or has that done on several nodes."""
+    """Waits for devices, makes the run where there is only an id, and trains; or has that done on several nodes."""
     if arguments.nodes is not None:
         from training.executors.cluster.slurm import start_on_nodes
         from training.sweeps.options import key_values
@@ -249,18 +243,18 @@ def _train(
     cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None
-    with _lease(arguments, run_id) as lease, meeting(experiment, cluster) as peers:
+    label = run if isinstance(run, str) else run.id
+    with _lease(arguments, label) as lease, meeting(experiment, cluster) as peers:
         if peers is not None and not peers.is_chief:
             from training.attempts.follow import follow
 
             return follow(experiment, lease, peers)
-        run = made()
+        run = Run.create(experiment.spec, run) if isinstance(run, str) else run
         if link is not None and wandb_mode_of(trackers) != "disabled":
             link.write(run)
-        origin: dict[str, Any] = {} if link is None else {"wandb_sweep": link.path}  # for launch.json
-        code = attempt(
-            run, lease, trackers, experiment, arguments.save, is_extension=is_extension, peers=peers, **origin
-        )
+        how: dict[str, Any] = {"is_extension": is_extension, "peers": peers}
+        how |= {} if link is None else {"wandb_sweep": link.path}  # for launch.json
+        code = attempt(run, lease, trackers, experiment, arguments.save, **how)
         if peers is not None:
             peers.exit_code = code
         return code
@@ -268,13 +262,11 @@ def _train(
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:
     """The devices to train on: those of the process that started this one, else what was asked for."""
-    inherited = Lease.inherited()
-    if inherited is not None:
+    if (inherited := Lease.inherited()) is not None:
         return inherited
     lease = GPUManager().lease(_request(arguments), on_wait=say, label=label)
-    if arguments.gpu is not None:
-        for notice in lease.notices:
-            say(notice)
+    for notice in lease.notices if arguments.gpu is not None else ():
+        say(notice)
     return lease
 
 
@@ -285,10 +277,9 @@ def _request(arguments: argparse.Namespace) -> DeviceRequest:
 def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
     """Refuses what --resume cannot do. What is not given, group and checkpoints included, is as the run has it."""
     theirs = flatten(run.spec.to_json())
-    found = theirs.get(INITIAL)
 
     def as_then(key: str, value: Any) -> Any:  # which run was the last when it began
-        return found if key == INITIAL and value == "last" and found is not None else value
+        return theirs.get(key) or value if key == INITIAL and value == "last" else value
 
     overrides = {key: as_then(key, value) for key, value in overrides.items()}
     if arguments.spec is None:
@@ -320,19 +311,17 @@ def _is_whole(run: Run) -> bool:
     """Whether a run is finished and holds what it made; reports what is lost."""
     if run.status().state != "finished":
         return False
-    lost = lost_files(run.folder, hashes=True)
-    if not lost:
+    if not (lost := lost_files(run.folder, hashes=True)):
         return True
-    is_lasting = (run.folder / CHECKPOINT).exists()
-    how = "from its last checkpoint" if is_lasting else "by training again: it has no checkpoint"
+    how = (
+        "from its last checkpoint" if (run.folder / CHECKPOINT).exists() else "by training again: it has no checkpoint"
+    )
     say(f"the run {run.folder} was finished, but has lost {', '.join(lost)}. It is finished again {how}.")
     return False
 
 
 def _say_finished(run: Run, save: bool) -> None:
-    summary = run.status().summary
-    results = ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
-    print(f"the run {run.folder} is finished already: {results}")
+    print(f"the run {run.folder} is finished already: {test_results(run.status().summary)}")
     if save:
         say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(run.spec))}")
 

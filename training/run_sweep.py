@@ -19,11 +19,10 @@ from typing import cast
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
-from text_recognizer.wording import counted, did_you_mean
+from text_recognizer.wording import counted
 from training import run_experiment
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
-from training.sweeps.limits import RetryPolicy
 from training.sweeps.options import LOCAL_ONLY, checked_plan, device_request, executor_of, flags_given, parser
 from training.sweeps.plan import SweepPlan
 from training.sweeps.plan_file import say_left_out
@@ -47,14 +46,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         if overrides and not any(not argument.startswith("-") for argument in rest):
             # As W&B's agent starts `program: training/run_sweep.py`, but without an agent.
             return run_experiment.run(argv)
-    command = parser(prog)
-    arguments, unknown = command.parse_known_args(argv)
-    if unknown:
-        known = [option for action in command._actions for option in action.option_strings]
-        raise SpecError(
-            f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], known)} "
-            f"Values for all trials are set with --set train_args.epochs=3. See run_sweep --help."
-        )
+    arguments = parser(prog).parse_args(argv)
     plan = checked_plan(arguments)
     for warning in plan.warnings():
         say(f"warning: {warning}")
@@ -119,7 +111,7 @@ def _drive(
     limits = Limits(
         run_cap=run_cap,
         trial_timeout_s=arguments.trial_timeout,
-        policy=RetryPolicy(retries=arguments.retries),
+        retries=arguments.retries,
         retry_failed=arguments.retry_failed,
         stopping_rule=arguments.stopping_rule,
     )

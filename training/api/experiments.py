@@ -1,8 +1,18 @@
-"""run_experiment and run_sweep from Python."""
+"""run_experiment and run_sweep from Python: keyword arguments become the command line's, in a separate process.
 
+A separate process, because TensorFlow keeps its GPU memory until its process ends, and a run must end the same way
+however it was started. What is printed appears as it is printed, in a terminal and in a notebook.
+"""
+
+import argparse
+import contextlib
 import csv
 import json
-from collections.abc import Mapping
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,8 +20,8 @@ from typing import Any
 from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, typed_fields
+from text_recognizer.wording import did_you_mean, received
 from training import run_experiment as experiment_command
-from training.api.command import flags_of, run_command, text_of
 from training.api.run import Run, Table
 from training.files.safe_files import replace_file
 from training.runs.places import group_folder_name, new_run_id, runs_folder
@@ -49,18 +59,18 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
             raise SpecError(f"run_experiment takes no argument '{name}' from Python.")
     if "resume" in flags:
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
-    argv = flags_of(experiment_command.parser("run_experiment"), flags)
+    argv = _flags_of(experiment_command.parser("run_experiment"), flags)
     experiment = assemble(experiment_command.spec_from(_text_of_spec(spec), None, overrides))
     run_id = new_run_id(experiment.spec)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
     argv += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]
-    return _ended(folder, run_command("training.run_experiment", argv, show))
+    return _ended(folder, _run_command("training.run_experiment", argv, show))
 
 
 def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
     """Resumes a run; see `Run.resume`."""
-    argv = flags_of(experiment_command.parser("run_experiment"), {**arguments, "resume": str(run.folder)})
-    return _ended(run.folder, run_command("training.run_experiment", argv, show))
+    argv = _flags_of(experiment_command.parser("run_experiment"), {**arguments, "resume": str(run.folder)})
+    return _ended(run.folder, _run_command("training.run_experiment", argv, show))
 
 
 class SweepResult(Table):
@@ -81,11 +91,7 @@ class SweepResult(Table):
 
     @property
     def best_spec(self) -> ExperimentSpec:
-        """The spec of the best trial, which `run_experiment` takes.
-
-        Raises:
-            RunError: no trial has a value.
-        """
+        """The spec of the best trial, which `run_experiment` takes. Raises RunError: no trial has a value."""
         path = self.folder / "best_spec.json"
         if not path.exists():
             raise RunError(f"no trial of the sweep {self.folder} has a value yet.")
@@ -122,9 +128,9 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     """
     path = written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
     parser = options.parser("run_sweep")
-    argv = [str(path), *flags_of(parser, arguments)]
+    argv = [str(path), *_flags_of(parser, arguments)]
     plan: SweepPlan = options.checked_plan(parser.parse_args(argv))
-    code, errors = run_command("training.run_sweep", argv, show)
+    code, errors = _run_command("training.run_sweep", argv, show)
     folder = runs_folder() / group_folder_name(plan.name)
     if code:
         raise RunError(f"the sweep {folder} failed with exit code {code}. {_last_error(errors)}".rstrip())
@@ -149,7 +155,7 @@ def _text_of_spec(spec: Spec | None) -> str | None:
         return json.dumps(spec.to_json())
     if isinstance(spec, Mapping):
         return json.dumps({name: _named(value) for name, value in spec.items()})
-    return None if spec is None else text_of(spec)
+    return None if spec is None else _text_of(spec)
 
 
 def _named(value: Any) -> Any:
@@ -169,11 +175,7 @@ def _named(value: Any) -> Any:
 
 
 def _ended(folder: Path, ended: tuple[int, str]) -> Run:
-    """The run that a command leaves behind.
-
-    Raises:
-        TextRecognizerError: it failed.
-    """
+    """The run that a command leaves behind. Raises TextRecognizerError: it failed."""
     code, errors = ended
     if code == 0:
         return Run(folder)
@@ -189,3 +191,88 @@ def _ended(folder: Path, ended: tuple[int, str]) -> Run:
 def _last_error(errors: str) -> str:
     lines = [line for line in errors.strip().splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list[str]:
+    """Keyword arguments as the flags of the same names.
+
+    Args:
+        given: None and False leave a flag out, True gives it, a list gives it several times; what is no text is JSON.
+    Raises:
+        SpecError: there is no such flag.
+    """
+    actions: dict[str, argparse.Action] = {}
+    for action in parser._actions:
+        if action.option_strings:
+            actions.setdefault(action.dest, action)  # --nowandb is another way to say --wandb disabled
+    flags: list[str] = []
+    for name, value in given.items():
+        if name not in actions:
+            raise SpecError(
+                f"there is no argument '{name}'.{did_you_mean(name, actions)} There are: {', '.join(sorted(actions))}."
+            )
+        flag = next(option for option in actions[name].option_strings if option.startswith("--"))
+        takes_value = actions[name].nargs != 0
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is None or one is False:
+                continue
+            if not takes_value and one is not True:
+                raise SpecError(f"{name} is given by True. {received(one)}")
+            flags.append(f"{flag}={_text_of(one)}" if takes_value else flag)
+    return flags
+
+
+def _text_of(value: Any) -> str:
+    """A value as the command line takes it: texts and paths as they are, everything else as JSON."""
+    return str(value) if isinstance(value, (str, os.PathLike)) else json.dumps(value)
+
+
+def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:
+    """Runs `python -m MODULE ARGUMENTS` to its end; its exit code, and what it last printed to standard error.
+
+    An interrupt is passed on, so that the command can write a checkpoint; a second one kills it.
+
+    Args:
+        show: print what the command prints.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=None if show and _is_the_terminal(sys.stdout) else subprocess.PIPE,
+        stderr=subprocess.PIPE if not show else (None if _is_the_terminal(sys.stderr) else subprocess.STDOUT),
+        text=True,
+        errors="replace",
+        bufsize=1,
+        start_new_session=True,  # Ctrl-C reaches it once: by us
+    )
+    try:
+        return _followed(process, show)
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            _followed(process, show)
+        except KeyboardInterrupt:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
+
+
+def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
+    if show and process.stdout is not None:
+        last = ""
+        with process.stdout:
+            for line in process.stdout:
+                sys.stdout.write(line)
+                last = line
+        return process.wait(), last
+    _, errors = process.communicate()
+    return process.returncode, errors or ""
+
+
+def _is_the_terminal(stream: Any) -> bool:
+    """Whether what a child prints appears where `stream` is printed: not in a notebook, nor while output is caught."""
+    try:
+        return stream.fileno() in (1, 2) and os.isatty(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -95,11 +95,7 @@ class Run:
         return load_predictor(self)
 
     def resume(self, **arguments: Any) -> "Run":
-        """Resumes from the last checkpoint; arguments as of `run_experiment`.
-
-        Raises:
-            RunError: it failed.
-        """
+        """Resumes from the last checkpoint; arguments as of `run_experiment`. Raises RunError: it failed."""
         from training.api.experiments import resume
 
         return resume(self, **arguments)
@@ -118,13 +114,11 @@ class Run:
         return render("api_run.html", run=self, words=self._in_words(), summary=self.summary, spec=spec)
 
     def _in_words(self) -> str:
-        from training.terminal.tables import shown
+        from training.terminal.tables import test_results
 
         status = self._run.status()
-        words = [f"{name} {shown(name, value)}" for name, value in status.summary.items() if name.startswith("test_")]
-        if not words and status.epochs:
-            words = [f"epoch {status.epoch} of {status.epochs}"]
-        return ", ".join([status.state, *words, *([status.error] if status.error else [])])
+        words = test_results(status.summary) or (f"epoch {status.epoch} of {status.epochs}" if status.epochs else "")
+        return ", ".join(filter(None, (status.state, words, status.error)))
 
 
 class Table(ABC):

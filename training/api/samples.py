@@ -40,11 +40,7 @@ def draw_samples(
 
 
 def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
-    """A dataset with its arguments.
-
-    Raises:
-        SpecError: there is no such dataset, or what is wrong with its arguments.
-    """
+    """A dataset with its arguments. Raises SpecError: there is no such dataset, or what is wrong with its arguments."""
     problems: list[str] = []
     dataset, _ = make_part("dataset", name, dataset_args, problems)
     if problems:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import Split
+from text_recognizer.models.base import Model
 
 Batch = dict[str, NDArray[Any]]
 
@@ -86,6 +87,14 @@ class BucketedOrder(BatchOrder):
         batches = np.array_split(by_width, self.batches_per_pass)
         chosen = [batches[index] for index in random.permutation(self.batches_per_pass)]
         return np.concatenate(chosen), np.cumsum([0, *map(len, chosen)])
+
+
+def order_of(split: Split, model: Model, trainable: NDArray[np.bool_], batch_size: int, seed: int) -> BatchOrder:
+    """The order of those samples of a split that can be learnt from."""
+    members = None if trainable.all() else np.flatnonzero(trainable)
+    if split.widths is not None and model.data_spec.input_shape[1] is None:
+        return BucketedOrder(split.widths, batch_size, seed, members)
+    return BatchOrder(len(split), batch_size, seed, members)
 
 
 class GroupedBatches:

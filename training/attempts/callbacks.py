@@ -1,12 +1,14 @@
 """Decisions at the end of an epoch. Each keeps its whole state in `state`, so that a resumed run decides the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from text_recognizer.models.metric import Metric
 from text_recognizer.schedules import ReduceOnPlateau
-from text_recognizer.train_args import EarlyStopping
-from training.attempts.rows import Row
+from text_recognizer.train_args import EarlyStopping, TrainArgs
+
+Row = dict[str, Any]  # a report of an epoch
 
 
 @dataclass
@@ -62,3 +64,16 @@ class Plateau(_Patience):
             return learning_rate
         self.state["waited"] = 0
         return max(learning_rate * self.args.factor, self.args.min_learning_rate)
+
+
+def decisions(
+    args: TrainArgs, schedule: Any, reported: Mapping[str, Metric]
+) -> tuple[BestEpoch, EarlyStop | None, Plateau | None]:
+    """Those that a training makes, by what an epoch reports."""
+    stopping = args.early_stopping
+    watched = (stopping and stopping.monitor) or args.monitor
+    return (
+        BestEpoch(args.monitor, reported[args.monitor]),
+        EarlyStop(stopping, watched, reported[watched]) if stopping else None,
+        Plateau(schedule, args.monitor, reported[args.monitor]) if isinstance(schedule, ReduceOnPlateau) else None,
+    )

@@ -13,6 +13,7 @@ from text_recognizer.whole_files import replace_file, sync
 from text_recognizer.wording import received
 from training.files.json_objects import is_number
 from training.runs.checks import is_count
+from training.runs.contents import CHECKPOINT
 
 Arrays = Sequence[NDArray[Any]]
 Checkpoint = tuple[dict[str, list[NDArray[Any]]], dict[str, Any]]  # groups of arrays, and the state
@@ -97,6 +98,37 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
             f"To train the run again from its start, remove the folder {path.parent}."
         ) from error
     return groups, state
+
+
+def write_last(folder: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any], best: Arrays | None) -> None:
+    """The state to go on from, after the weights of its best epoch; those of earlier ones go."""
+    epoch = state["best"]["epoch"]
+    path = _best(folder, epoch)
+    if best is not None and not path.exists():
+        write_checkpoint(path, {"weights": best}, {"epoch": epoch})
+    write_checkpoint(folder / CHECKPOINT.name, groups, state)
+    for older in folder.glob("best-*.npz"):
+        if older != path:
+            older.unlink()
+
+
+def read_last(folder: Path, needed: Collection[str], digests: Collection[str]) -> Checkpoint | None:
+    """What `write_last` wrote for a spec of one of these digests; None before it did."""
+    path = folder / CHECKPOINT.name
+    if not path.exists():
+        return None
+    groups, state = read_checkpoint(path, needed)
+    if state["digest"] not in digests:
+        raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
+    return groups, state
+
+
+def read_best(folder: Path, epoch: int) -> list[NDArray[Any]]:
+    return read_checkpoint(_best(folder, epoch), ("epoch",))[0]["weights"]
+
+
+def _best(folder: Path, epoch: int) -> Path:
+    return folder / f"best-{epoch:06d}.npz"
 
 
 def assign(variables: Sequence[Any], values: Arrays, path: Path) -> None:

@@ -78,7 +78,8 @@ class Mirrored(OneDevice):
     def _make_strategy(self) -> Any:
         import tensorflow as tf
 
-        return tf.distribute.MirroredStrategy([device.name for device in _logical_devices()])
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
 
     def scope(self) -> AbstractContextManager[Any]:
         return self._strategy.scope()  # type: ignore[no-any-return]
@@ -243,13 +244,6 @@ def check_leased_gpus() -> None:
             f"{counted(len(leased), 'GPU')} leased, but TensorFlow can use {seen or 'none'}.{why} "
             f"To train without a GPU, use --gpu=none."
         )
-
-
-def _logical_devices() -> list[Any]:
-    import tensorflow as tf
-
-    gpus: list[Any] = tf.config.list_logical_devices("GPU")
-    return gpus or list(tf.config.list_logical_devices("CPU"))
 
 
 @contextmanager

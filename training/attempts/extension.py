@@ -15,11 +15,7 @@ LENGTHS = ("epochs", "minutes")
 
 
 def parse_length(text: str) -> tuple[str, Any]:
-    """What --extend says: the kind of length, and how much of it in all.
-
-    Raises:
-        SpecError: it says something else.
-    """
+    """What --extend says: the kind of length, and how much of it in all. Raises SpecError: it says something else."""
     key, _, value = text.partition("=")
     if key not in LENGTHS or not value:
         raise SpecError(

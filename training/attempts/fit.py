@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,24 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.base import check_counted
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import take_over_weights
-from text_recognizer.schedules import ReduceOnPlateau
-from training.attempts.batches import BatchOrder, BucketedOrder, GroupedBatches, GroupSize
-from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
-from training.attempts.checkpoint import Checkpoint, assign, read_checkpoint, write_checkpoint
+from training.attempts.batches import GroupedBatches, GroupSize, order_of
+from training.attempts.callbacks import Row, decisions
+from training.attempts.checkpoint import assign, read_best, read_last, write_last
 from training.attempts.display import Display
 from training.attempts.distribution import chosen
 from training.attempts.epochs import ENDLESS, Epochs
 from training.attempts.learnability import data_warnings, progress_warning
 from training.attempts.peers import Peers
-from training.attempts.precision import choose_precision, dtype_policy
-from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop
+from training.attempts.tensorflow_setup import choose_precision, dtype_policy
 from training.attempts.train_step import TrainStep
+from training.runs.checks import as_reported
 from training.runs.contents import CHECKPOINT
 
-LAST = CHECKPOINT.name
 _STATE = ("digest", "step", "ended", "seconds_trained", "best", "early_stop", "plateau")
 
 
+@dataclass(eq=False)
 class Training:
     """One training: the state that a checkpoint holds, and the loop that moves it on.
 
@@ -52,61 +52,38 @@ class Training:
         peers: that share the training; only their chief has checkpoints.
     """
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        digests: Sequence[str],
-        checkpoints: Path,
-        log: Callable[[Row], None],
-        rows_logged: list[Row],
-        display: Display,
-        stop_asked: Callable[[], Stop | None],
-        peers: Peers | None = None,
-    ) -> None:
-        self.args = experiment.train_args
-        self.spec = experiment.spec
-        self.model = experiment.model
+    experiment: Experiment
+    digests: Sequence[str]
+    checkpoints: Path
+    log: Callable[[Row], None]
+    rows_logged: InitVar[list[Row]]
+    display: Display
+    stop_asked: Callable[[], Stop | None]
+    peers: Peers | None = None
+
+    def __post_init__(self, rows_logged: list[Row]) -> None:
+        experiment, peers = self.experiment, self.peers
+        self.args, self.spec, self.model = experiment.train_args, experiment.spec, experiment.model
         self.train_split: Split = experiment.dataset.split("train")
         self.validation_split: Split = experiment.dataset.split("validation")
-        self._digests = digests
-        self._folder = checkpoints
-        self._log = log
         self._logged = {row["epoch"]: row for row in rows_logged if "epoch" in row}
-        self._display = display
-        self._stop_asked = stop_asked
-
-        self.order = self._order()
+        trainable = self.model.trainable(self.train_split)
+        for warning in data_warnings(self.model, self.train_split, self.validation_split, trainable):
+            self.display.warned(warning)
+        self.order = order_of(self.train_split, self.model, trainable, self.args.batch_size, self.spec.seed)
         self.epochs = Epochs(self.args, self.order.batches_per_pass)
-        self._peers = peers
         self._group_size = GroupSize(GroupSize.MOST if peers is None else 1)  # in step with each other
         self.step = 0
         self.ended: str | None = None
-        monitor, reported = self.args.monitor, self.model.reported
-        self.best = BestEpoch(monitor, reported[monitor])
-        stopping, schedule = self.args.early_stopping, experiment.recipes["schedule"]
-        watched = (stopping and stopping.monitor) or monitor
-        self.early_stop = EarlyStop(stopping, watched, reported[watched]) if stopping else None
-        is_plateau = isinstance(schedule, ReduceOnPlateau)
-        self.plateau = Plateau(schedule, monitor, reported[monitor]) if is_plateau else None
-        self._decisions = {"best": self.best, "early_stop": self.early_stop, "plateau": self.plateau}
+        made = decisions(self.args, experiment.recipes["schedule"], self.model.reported)
+        self.best, self.early_stop, self.plateau = made
+        self._decisions = dict(zip(("best", "early_stop", "plateau"), made, strict=True))
         self._best_weights: list[NDArray[Any]] | None = None
         self._warned_of_progress = False
-        self._begun = self._last_checkpoint() if peers is None or peers.is_chief else None
+        self._begun = read_last(self.checkpoints, _STATE, self.digests) if peers is None or peers.is_chief else None
         self.devices = chosen(self.args, peers)
         with self.devices.scope():
-            self._build(experiment, schedule)
-
-    def _order(self) -> BatchOrder:
-        """The order of the samples that can be learnt from."""
-        trainable = self.model.trainable(self.train_split)
-        members = None if trainable.all() else np.flatnonzero(trainable)
-        for warning in data_warnings(self.model, self.train_split, self.validation_split, trainable):
-            self._display.warned(warning)
-        size, seed = self.args.batch_size, self.spec.seed
-        widths = self.train_split.widths
-        if widths is not None and self.model.data_spec.input_shape[1] is None:
-            return BucketedOrder(widths, size, seed, members)
-        return BatchOrder(len(self.train_split), size, seed, members)
+            self._build()
 
     def train(self) -> Stop | None:
         """Trains until all epochs are done or their time is over, early stopping decides, or the loss is not finite.
@@ -132,10 +109,10 @@ class Training:
 
     def follow(self) -> None:
         """Trains as the chief of the peers says, which has checkpoints, validates and decides."""
-        assert self._peers is not None
+        assert self.peers is not None
         self._share_state()
         with closing(GroupedBatches(self.train_split, self.order, self.model.arranged)) as batches:
-            order = self._peers.hear("order")
+            order = self.peers.hear("order")
             first_step = ENDLESS if order is None else order["step"]
             for _, columns in batches.groups(first_step, ENDLESS, self._group_size):
                 if order is None:
@@ -144,52 +121,47 @@ class Training:
                 if self.plateau is not None:
                     self.optimizer.learning_rate = order["learning_rate"]
                 self._step(columns)
-                order = self._peers.hear("order")
+                order = self.peers.hear("order")
 
     def _tell_order(self) -> None:
         """The next step, and what it depends on beside the weights."""
-        if self._peers is not None:
+        if self.peers is not None:
             rate = None if self.plateau is None else self._learning_rate()
-            self._peers.tell(order={"step": self.step, "learning_rate": rate, "share": self.epochs.share_of_time})
+            self.peers.tell(order={"step": self.step, "learning_rate": rate, "share": self.epochs.share_of_time})
 
     def _learning_rate(self) -> float:
-        import keras
-
-        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        return float(_arrays([self.optimizer.learning_rate])[0])
 
     def _share_state(self) -> None:
         self.devices.share_state([one for group in self._state_variables().values() for one in group])
 
-    def _build(self, experiment: Experiment, schedule: Any) -> None:
+    def _build(self) -> None:
         """Model, optimizer and the compiled step, all seeded by the spec."""
         import keras
         import tensorflow as tf
 
-        if self.args.deterministic:
+        args, recipes = self.args, self.experiment.recipes
+        if args.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.spec.seed)
-        asked = self.args.mixed_precision
-        begun = self._begun and self._begun[1].get("mixed_precision", asked)  # those of before "auto" say none
-        precision, warning = choose_precision(asked, begun)
+        # Checkpoints of before "auto" say none.
+        begun = self._begun and self._begun[1].get("mixed_precision", args.mixed_precision)
+        precision, warning = choose_precision(args.mixed_precision, begun)
         self.precision = self.devices.chiefs(precision)
         if warning is not None:
-            self._display.warned(warning)
+            self.display.warned(warning)
         keras.config.set_dtype_policy(dtype_policy(self.precision))
-        recipe = experiment.recipes["optimizer"]
-        rate = self.args.learning_rate or recipe.usual_learning_rate
-        self.optimizer = recipe.build(
-            self.epochs.build_rate(schedule, rate),
-            self.args.weight_decay,
-            self.args.gradient_clip_norm,
-            self.args.gradient_clip_value,
-        )
+        recipe = recipes["optimizer"]
+        rate = self.epochs.build_rate(recipes["schedule"], args.learning_rate or recipe.usual_learning_rate)
+        clip = args.gradient_clip_norm, args.gradient_clip_value
+        self.optimizer = recipe.build(rate, args.weight_decay, *clip)
         if self.precision == "float16":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
-        augmentation = experiment.recipes["augmentation"]
+        augmentation = recipes["augmentation"]
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         # Only when training begins: a checkpoint has its own weights, and the bundle may be gone.
-        initial = self.args.initial_weights if self.devices.chiefs(self._begun is None) else None
+        initial = args.initial_weights if self.devices.chiefs(self._begun is None) else None
         self.transfer = take_over_weights(self.model, find_bundle(initial)) if initial else None
         self.optimizer.build(self.network.trainable_variables)
         # One sample through the evaluation: what a model gets wrong there should not wait for the first epoch.
@@ -197,7 +169,7 @@ class Training:
             check_counted(self.model, "counts", self.model.counts(scored), [one.name for one in self.model.metrics])
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
         parts = self.model, self.network, self.optimizer, self.augmentation
-        self._step = TrainStep(*parts, self.args, self.devices, example)
+        self._step = TrainStep(*parts, args, self.devices, example)
 
     def _train_epoch(self, batches: GroupedBatches) -> Iterator[Stop | None]:
         """Trains to the end of the current epoch; yields a Stop or None wherever a checkpoint may be written."""
@@ -212,53 +184,48 @@ class Training:
             group_size.observe(steps, time.monotonic() - before)
             self.step += steps
             epochs.count_time()
-            self._display.steps_done(epochs.done + 1, epochs.share(self.step), self._step.mean_loss)
+            self.display.steps_done(epochs.done + 1, epochs.share(self.step), self._step.mean_loss)
             if is_over := epochs.is_over(self.step):
                 waited_s = batches.waited_s - waited_s
                 self._end_epoch(self.step - step_at_start, time.monotonic() - started, waited_s)
                 epochs.begin_next(self.step)
-            yield self._stop_asked()
+            yield self.stop_asked()
             if is_over:
                 return
 
     def _end_epoch(self, steps: int, elapsed_s: float, waited_s: float) -> None:
         """Validates, reports and decides what comes next."""
-        import keras
-
         epoch, steps_of_epoch = self.epochs.done + 1, self.step - self.epochs.first_step
         row: Row = {"epoch": epoch, "step": self.step, **self._step.means()}
         learning_rate = self._learning_rate()
         images_per_s = self._step.samples * steps / steps_of_epoch / elapsed_s
         with self._step.averages.in_use():
             row |= {f"val_{name}": value for name, value in measure(self.model, self.validation_split).items()}
-            weights = [keras.ops.convert_to_numpy(weight) for weight in self.network.weights]
+            weights = _arrays(self.network.weights)
         row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1)}
         row |= {"input_wait": round(waited_s / elapsed_s, 4), "time": round(time.time(), 3)}
         self.epochs.count_time()
-        diverged = not math.isfinite(row["loss"])
         if self.best.improved(epoch, row):
             self._best_weights = weights
         self._report(row)
         if not self._warned_of_progress and (warning := progress_warning(row)) is not None:
             self._warned_of_progress = True
-            self._display.warned(warning)
-        # In the last epoch too: it may be extended.
-        stalled = None if self.early_stop is None else self.early_stop.reason(row)
-        if diverged:
+            self.display.warned(warning)
+        # Early stopping in the last epoch too: it may be extended.
+        self.ended = None if self.early_stop is None else self.early_stop.reason(row)
+        if not math.isfinite(row["loss"]):
             self.ended = f"the loss became {row['loss']} in epoch {epoch}"
         elif self.epochs.share(self.step) >= 1:
             self.ended = self.epochs.end_in_words
-        else:
-            self.ended = stalled
         if self.plateau is not None:
             self.optimizer.learning_rate = self.plateau.next_rate(row, learning_rate)
 
     def _report(self, row: Row) -> None:
         """Logs a row, unless an earlier attempt did and got the same numbers."""
         timing = dict.fromkeys(("images_per_s", "input_wait", "time"))
-        if self._logged.get(row["epoch"], {}) | timing != json_row(row) | timing:
-            self._log(json_row(row))
-        self._display.epoch_done(row)
+        if self._logged.get(row["epoch"], {}) | timing != as_reported(row) | timing:
+            self.log(as_reported(row))
+        self.display.epoch_done(row)
 
     def _state_variables(self) -> dict[str, list[Any]]:
         from keras.src.random.seed_generator import global_seed_generator
@@ -274,18 +241,10 @@ class Training:
         }
 
     def _checkpoint(self) -> None:
-        import keras
-
-        best = self._folder / f"best-{self.best.state['epoch']:06d}.npz"
-        if self._best_weights is not None and not best.exists():
-            write_checkpoint(best, {"weights": self._best_weights}, {"epoch": self.best.state["epoch"]})
-        groups = {
-            name: [keras.ops.convert_to_numpy(variable) for variable in variables]
-            for name, variables in self._state_variables().items()
-        }
+        groups = {name: _arrays(variables) for name, variables in self._state_variables().items()}
         state = {
             "format": 1,
-            "digest": self._digests[0],
+            "digest": self.digests[0],
             "step": self.step,
             "ended": self.ended,
             "mixed_precision": self.precision,
@@ -293,37 +252,24 @@ class Training:
             "epochs": self.epochs.state,
             **{name: decision and decision.state for name, decision in self._decisions.items()},
         }
-        write_checkpoint(self._folder / LAST, groups, state)
-        for older in self._folder.glob("best-*.npz"):
-            if older != best:
-                older.unlink()
-
-    def _last_checkpoint(self) -> Checkpoint | None:
-        path = self._folder / LAST
-        if not path.exists():
-            return None
-        groups, state = read_checkpoint(path, _STATE)
-        if state["digest"] not in self._digests:
-            raise RunError(f"the checkpoint {path} is of another spec. Start a new run for a changed spec.")
-        return groups, state
+        write_last(self.checkpoints, groups, state, self._best_weights)
 
     def _resume(self) -> None:
         """Takes up the last checkpoint, if there is one."""
         if self._begun is None:
             return
-        path = self._folder / LAST
+        path = self.checkpoints / CHECKPOINT.name
         (groups, state), self._begun = self._begun, None
-        sums = groups.get("sums", [])
-        measured = len(self._step.measured)
+        sums, measured = groups.get("sums", []), len(self._step.measured)
         if len(sums) == len(self._step.sums) - measured:  # of before wholes were counted: they are the samples
             groups["sums"] = [*sums, *([sums[-1]] * measured)]
         for name, variables in self._state_variables().items():
             assign(variables, groups.get(name, []), path)
         self.step = state["step"]
-        is_extended = state["digest"] != self._digests[0]
+        is_extended = state["digest"] != self.digests[0]
         self.ended = None if is_extended else state["ended"]
         if is_extended and self.epochs.rate_follows_length:
-            self._display.warned(f"the learning rate goes on as in a training of {self.epochs.length_in_words}")
+            self.display.warned(f"the learning rate goes on as in a training of {self.epochs.length_in_words}")
         try:
             self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
         except ValueError as error:
@@ -332,8 +278,7 @@ class Training:
             if decision is not None:
                 decision.state = state[name]
         if self.best.state["epoch"]:
-            weights, _ = read_checkpoint(self._folder / f"best-{self.best.state['epoch']:06d}.npz", ("epoch",))
-            self._best_weights = weights["weights"]
+            self._best_weights = read_best(self.checkpoints, self.best.state["epoch"])
 
     def _finish(self) -> None:
         if self._best_weights is None:
@@ -344,3 +289,9 @@ class Training:
         for weight, value in zip(self.network.weights, self._best_weights, strict=True):
             weight.assign(value)
         self.model.finish(self.train_split, self.validation_split)
+
+
+def _arrays(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    import keras
+
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]

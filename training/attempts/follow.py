@@ -10,7 +10,7 @@ from text_recognizer.experiment import Experiment
 from training.attempts.display import Display
 from training.attempts.fit import Training
 from training.attempts.peers import Peers
-from training.attempts.train_and_evaluate import start_tensorflow
+from training.attempts.tensorflow_setup import start_tensorflow
 from training.devices.gpu_manager import Lease
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile

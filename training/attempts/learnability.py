@@ -20,8 +20,13 @@ USUAL_BLANK_STEPS = 500  # readers trained by CTC say nothing but blanks for som
 
 def data_warnings(model: Model, train: Split, validation: Split, trainable: NDArray[np.bool_]) -> list[str]:
     """What of the data will be hard to learn, or cannot be learnt, in sentences."""
-    left_out = np.flatnonzero(~trainable)
-    return [*([_impossible(model, train, left_out)] if len(left_out) else []), *model.data_warnings(train, validation)]
+    found, left_out = list(model.data_warnings(train, validation)), np.flatnonzero(~trainable)
+    if len(left_out):
+        what = f"{counted(len(left_out), model.target)} of {len(train):,} cannot be learnt"
+        are = "is" if len(left_out) == 1 else "are"
+        why = f"{model.untrainable} ({_names(train, left_out)})"
+        found.insert(0, f"{what} and {are} left out: {why}. {LEFT_OUT} has all")
+    return found
 
 
 def check_learnable(experiment: Experiment) -> None:
@@ -64,14 +69,6 @@ def progress_warning(row: dict[str, Any]) -> str | None:
     return (
         f"after {row['step']:,} steps the network still reads nothing: every frame is blank. That is usual for the "
         f"first few hundred steps. If it lasts, change train_args.learning_rate, and look at the images and texts."
-    )
-
-
-def _impossible(model: Model, train: Split, left_out: NDArray[np.integer[Any]]) -> str:
-    are = "is" if len(left_out) == 1 else "are"
-    return (
-        f"{counted(len(left_out), model.target)} of {len(train):,} cannot be learnt and {are} left out: "
-        f"{model.untrainable} ({_names(train, left_out)}). {LEFT_OUT} has all"
     )
 
 

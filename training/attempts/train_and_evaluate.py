@@ -1,8 +1,6 @@
 """What happens inside a run folder: train, choose the best weights, evaluate them once, finish."""
 
 import contextlib
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,29 +12,27 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import Bundle, usual_name, write_bundle
 from text_recognizer.named_part import NamedPart
 from text_recognizer.wording import counted
+from training.attempts.callbacks import Row
 from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
 from training.attempts.display import Display
-from training.attempts.examples import write_examples
 from training.attempts.extension import earlier_digests, lengths_of_extension
 from training.attempts.fit import Training
-from training.attempts.keras_alone import without_scikit_learn
 from training.attempts.peers import PeerLostError, Peers
-from training.attempts.rows import Row, json_row
 from training.attempts.stopping import Stop, StopWatcher
-from training.devices.gpu_manager import MEMORY_VARIABLE
+from training.attempts.tensorflow_setup import start_tensorflow
+from training.runs.checks import as_reported
 from training.runs.contents import CHECKPOINT, MODEL, contents
 from training.runs.promotion import promote
 from training.runs.run import Run, State
 from training.terminal.command_line import say
 from training.terminal.log_file import LogFile
 from training.tracking.choice import folder_name
+from training.tracking.examples import write_examples
 from training.tracking.mirror import Mirror
 from training.tracking.wandb.mode import under_agent
 
 # How long a run waits for its mirror to end.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
-# What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
-_CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 
 def train_and_evaluate(
@@ -59,7 +55,11 @@ def train_and_evaluate(
             explained = (peers and peers.lost()) or explained
             with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
                 ended_by = explained or error
-                run.set_state(_state_after(ended_by), _in_words(ended_by), cause_of(ended_by))
+                state: State = "preempted" if isinstance(ended_by, PeerLostError) else "failed"
+                words = f"{type(ended_by).__name__}: {ended_by}"
+                if isinstance(ended_by, KeyboardInterrupt):
+                    state, words = "stopped", "interrupted twice (Ctrl-C)"
+                run.set_state(state, words, cause_of(ended_by))
             if isinstance(error, (OSError, UnicodeError)):  # said in one line; the log tells where
                 with contextlib.suppress(OSError):
                     log.write(traceback.format_exc())
@@ -132,29 +132,11 @@ def _run_steps(
     trained = {"training_s": epochs.seconds, "epoch_s": epochs.seconds / max(1, epochs.done)}
     evaluation = _evaluate(experiment, run, epochs.done, best_epoch, trained)
     print(f"result      {evaluation.headline()}")
-    _say_what_next(run)
+    print(f"run folder  {run.folder}")
+    print(f"next        text-recognizer runs show {run.id}")
+    print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
+    print(f"            open {run.folder / 'report.html'}", flush=True)
     return 0
-
-
-def start_tensorflow(quietly: contextlib.AbstractContextManager[None]) -> None:
-    """Imports TensorFlow and keeps it to the memory that the lease grants on each device.
-
-    Args:
-        quietly: where its start-up notes go.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    with quietly:
-        with without_scikit_learn():
-            import tensorflow as tf
-
-        shares = os.environ.get(MEMORY_VARIABLE, "").split(",")
-        # A hard limit: growth alone would let one run take the memory that another one leased.
-        gpus = tf.config.list_physical_devices("GPU") if any(shares) else []
-        for device, share_mib in zip(gpus, shares, strict=False):
-            if share_mib:
-                limit_mib = max(_SMALLEST_POOL_MIB, int(share_mib) - _CONTEXT_MIB)
-                limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
-                tf.config.set_logical_device_configuration(device, [limit])
 
 
 def _peak_memory_mib() -> dict[str, int]:
@@ -163,10 +145,9 @@ def _peak_memory_mib() -> dict[str, int]:
 
     import tensorflow as tf
 
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     gpus = [device.name.partition("device:")[2] for device in tf.config.list_logical_devices("GPU")]
     return {
-        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit,
+        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10,
         **{gpu: tf.config.experimental.get_memory_info(gpu)["peak"] // 2**20 for gpu in gpus},
     }
 
@@ -187,18 +168,11 @@ def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, tim
     write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row and row["epoch"] == epoch for row in run.rows()):  # a killed run may be this far
-        run.log(json_row({"epoch": epoch, "best_epoch": best_epoch, **tested}))
+        run.log(as_reported({"epoch": epoch, "best_epoch": best_epoch, **tested}))
     write_report(run.folder, dataset.split("test"))
-    summary = json_row({**validated, **tested, "best_epoch": best_epoch})
+    summary = as_reported({**validated, **tested, "best_epoch": best_epoch})
     run.set_state("finished", summary=summary, epoch=epoch, files=contents(run.folder))
     return evaluation
-
-
-def _say_what_next(run: Run) -> None:
-    print(f"run folder  {run.folder}")
-    print(f"next        text-recognizer runs show {run.id}")
-    print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
-    print(f"            open {run.folder / 'report.html'}", flush=True)
 
 
 def _folder_is_gone(run: Run, error: BaseException) -> RunError | None:
@@ -209,15 +183,3 @@ def _folder_is_gone(run: Run, error: BaseException) -> RunError | None:
         except RunError as gone:
             return gone
     return None
-
-
-def _state_after(error: BaseException) -> State:
-    if isinstance(error, KeyboardInterrupt):
-        return "stopped"
-    return "preempted" if isinstance(error, PeerLostError) else "failed"
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted twice (Ctrl-C)"
-    return f"{type(error).__name__}: {error}"

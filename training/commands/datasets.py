@@ -47,7 +47,6 @@ class Datasets(Command):
     """Datasets: list, show, fetch, verify, add to the registry, export."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

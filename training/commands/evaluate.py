@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.evaluate import Evaluation, evaluate, evaluation_text
 from evaluation.gate import shortfall
@@ -81,7 +80,9 @@ def _run(arguments: argparse.Namespace) -> int:
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         _decode_as_asked(model, bundle, dataset, asked, arguments)
-    chosen = _chosen(len(split), arguments.limit)
+    chosen = None  # stands for all; a larger limit adds to the samples of a smaller one
+    if arguments.limit is not None and arguments.limit < len(split):
+        chosen = np.sort(np.random.default_rng(SEED).permutation(len(split))[: arguments.limit])
     result = evaluate(model, split, arguments.split, chosen)
     if arguments.json:
         about = {"bundle": str(bundle.folder), "run_id": bundle.run_id, "samples_of_split": len(split)}
@@ -137,13 +138,6 @@ def _decode_as_asked(
     learn(model, lines, held_out)
     if model.calibration is not None:  # it was that of another decoder
         model.calibrate(held_out)
-
-
-def _chosen(count: int, limit: int | None) -> NDArray[np.int64] | None:
-    """Positions in their order; a larger limit adds to those of a smaller one. None stands for all."""
-    if limit is None or limit >= count:
-        return None
-    return np.sort(np.random.default_rng(SEED).permutation(count)[:limit])
 
 
 def _print_metrics(result: Evaluation, other_names: Mapping[str, str]) -> None:

@@ -21,8 +21,7 @@ from text_recognizer.predictors.paragraph import LineOfText, PageReading, Paragr
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
-from training.commands.predict_output import FORMATS, Output, Reading
-from training.commands.predict_sources import Source, sources_of
+from training.commands.predict_data import FORMATS, Output, Reading, Source, sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
@@ -149,29 +148,25 @@ class _Reader:
     def _together(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
         """Pictures of one line or character each."""
         started = time.perf_counter()
-        prepared: dict[int, Any] = {}
-        failed: dict[int, TextRecognizerError] = {}
-        sizes: dict[int, tuple[int, int]] = {}
-        for place, source in enumerate(sources):
+        made: list[tuple[Source, tuple[int, int] | None, Any]] = []
+        for source in sources:
             try:
                 image = source.image(self._allowed_hosts)
-                if self._predictor.target == "line":
-                    sizes[place] = read_image(image).shape[::-1]
-                prepared[place] = self._predictor.prepared(image)
+                size = read_image(image).shape[::-1] if self._predictor.target == "line" else None
+                made.append((source, size, self._predictor.prepared(image)))
             except TextRecognizerError as error:
-                failed[place] = error
-        predictions = dict(zip(prepared, self._predictor.predict_prepared(list(prepared.values())), strict=True))
+                made.append((source, None, error))
+        ready = [one for _, _, one in made if not isinstance(one, TextRecognizerError)]
+        predictions = iter(self._predictor.predict_prepared(ready))
         time_ms = 1000 * (time.perf_counter() - started) / max(len(sources), 1)
-        for place, source in enumerate(sources):
-            if place in failed:
-                yield source, failed[place]
+        for source, size, one in made:
+            if isinstance(one, TextRecognizerError):
+                yield source, one
                 continue
-            page = None
-            if place in sizes:
-                width, height = sizes[place]
-                line = LineOfText((0, 0, width, height), predictions[place], line_px=prepared[place].shape[1])
-                page = PageReading((line,), width, height)
-            yield source, Reading(source, predictions[place], page, time_ms)
+            prediction, page = next(predictions), None
+            if size is not None:
+                page = PageReading((LineOfText((0, 0, *size), prediction, line_px=one.shape[1]),), *size)
+            yield source, Reading(source, prediction, page, time_ms)
 
 
 def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:

@@ -1,21 +1,25 @@
 """text-recognizer promote: the model of a run, or of the best run of a sweep, gets a name."""
 
 import argparse
+import os
 
 from text_recognizer.errors import RunError
 from text_recognizer.models.bundle import Bundle, find_bundle
-from text_recognizer.promoted.store import check_name
+from text_recognizer.promoted.store import Version, check_name
 from text_recognizer.trust import TrustCode
 from training.commands.base import Command
 from training.runs.contents import MODEL
 from training.runs.find import bundle_named
 from training.runs.promotion import promote, run_around
 from training.runs.run import Run
-from training.sweeps.folder import SweepFolder, find_sweep
+from training.runs.sent import read_sent
+from training.sweeps.folder import find_sweep
 from training.sweeps.history import History
 from training.sweeps.trials import read_trials
-from training.terminal.tables import shown
-from training.tracking.wandb.promoted import name_at_wandb
+from training.terminal.tables import shown, test_results
+from training.tracking.wandb.mode import has_key
+
+WANDB_TIMEOUT_S = 30
 
 
 class Promote(Command):
@@ -38,28 +42,21 @@ def _run(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     bundle = _bundle(arguments.source)
     version = promote(bundle, arguments.name)
-    results = ", ".join(
-        f"{name} {shown(name, value)}" for name, value in bundle.metrics.items() if name.startswith("test_")
-    )
-    print(f"promoted    {version} (run {bundle.run_id}: {results or 'no metrics'})")
+    print(f"promoted    {version} (run {bundle.run_id}: {test_results(bundle.metrics) or 'no metrics'})")
     print(f"bundle      {version.folder}")
     run = run_around(bundle)
-    if run is not None and (there := name_at_wandb(run, version)) is not None:
+    if run is not None and (there := _name_at_wandb(run, version)) is not None:
         print(f"W&B         {there}")
     print(f"next        text-recognizer predict IMAGE --bundle {version.name}")
     return 0
 
 
 def _bundle(source: str) -> Bundle:
+    """Of the best run of a sweep's best trial, or what else has this name."""
     try:
         sweep = find_sweep(source)
     except RunError:
         return bundle_named(source)
-    return _best_of(sweep)
-
-
-def _best_of(sweep: SweepFolder) -> Bundle:
-    """The bundle of the best run of a sweep's best trial."""
     history = History(sweep.facts().metric, read_trials(sweep.journal().rows, sweep.path))
     trial = history.best()
     if trial is None:
@@ -70,3 +67,20 @@ def _best_of(sweep: SweepFolder) -> Bundle:
     print(f"sweep       {sweep.name}: trial {trial.number}, {history.metric.name} {shown('', history.run_value(best))}")
     Run.open(best.folder)
     return find_bundle(best.folder / MODEL)
+
+
+def _name_at_wandb(run: Run, version: Version) -> str | None:
+    """The name at W&B, whose artifact of the run gets an alias, or why there is none; None where it has no such run."""
+    place = read_sent(run.folder)
+    if not place.get("entity") or os.environ.get("WANDB_MODE", "online") not in ("online", "run") or not has_key():
+        return None
+    import wandb
+
+    path = f"{place['entity']}/{place['project']}/model-{run.id}"
+    try:
+        artifact = wandb.Api(timeout=WANDB_TIMEOUT_S).artifact(f"{path}:best", type="model")
+        artifact.aliases = [*artifact.aliases, f"{version.name}-{version.number}"]
+        artifact.save()
+    except Exception as error:  # noqa: BLE001 - W&B raises errors of many kinds, and the model is promoted already
+        return f"not told, the model is promoted without it: {error}"
+    return f"{path}:{version.name}-{version.number}"

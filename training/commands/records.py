@@ -34,7 +34,6 @@ class Records(Command):
     """TFRecords of characters or lines: write, read, check, relabel."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -31,6 +31,7 @@ from training.terminal.tables import print_table, shown
 TAIL_S = 0.2
 CHANGES_SHOWN = 5  # of each kind; --json has more
 LISTED_STATES = (*STATES, "died", "damaged")
+_EXPORTED = (("TE_L", "label"), ("TE_P", "predicted"))
 EXAMPLES = """examples:
   text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
   text-recognizer runs list --columns id,train_args.batch_size,test_accuracy --format csv
@@ -51,28 +52,24 @@ class Runs(Command):
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
         listing = add_action(actions, "list", _list, "all runs, the newest first")
-        listing.add_argument(
-            "--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet"
-        )
-        listing.add_argument("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
-        listing.add_argument(
-            "--columns", help=f"comma-separated (default: {','.join(DEFAULT_COLUMNS)}; damage where a run is damaged)"
-        )
-        listing.add_argument("--state", choices=LISTED_STATES, metavar="STATE", help=", ".join(LISTED_STATES))
-        listing.add_argument("--group", metavar="NAME", help="only runs of this experiment group")
+        add = listing.add_argument
+        add("--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet")
+        add("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
+        usual = f"{','.join(DEFAULT_COLUMNS)}; damage where a run is damaged"
+        add("--columns", help=f"comma-separated (default: {usual})")
+        add("--state", choices=LISTED_STATES, metavar="STATE", help=", ".join(LISTED_STATES))
+        add("--group", metavar="NAME", help="only runs of this experiment group")
         forms = listing.add_mutually_exclusive_group()
         forms.add_argument("--format", choices=("table", "csv", "json"), default="table")
         forms.add_argument("--json", dest="format", action="store_const", const="json", help="same as --format json")
-        listing.add_argument("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
+        add("--limit", type=int, metavar="N", help="at most N runs (a table on a terminal: 50)")
         show = add_action(actions, "show", _show, "everything about one run")
-        compare = add_action(
-            actions, "compare", _compare, "differences between runs, metrics side by side, learning curves"
-        )
+        what = "differences between runs, metrics side by side, learning curves"
+        compare = add_action(actions, "compare", _compare, what)
         stop = add_action(actions, "stop", _stop, "ask a run to stop at its next checkpoint")
         tail = add_action(actions, "tail", _tail, "follow what a run prints until it ends")
-        rerun = add_action(
-            actions, "rerun", _rerun, "a new run with the spec of an old one; further arguments as of run_experiment"
-        )
+        what = "a new run with the spec of an old one; further arguments as of run_experiment"
+        rerun = add_action(actions, "rerun", _rerun, what)
         export = add_action(actions, "export", _export, "labels and readings of the test split, as lines TE_L and TE_P")
         importing = add_action(actions, "import", _import, "runs of MLflow, W&B (offline), TensorBoard or a CSV file")
         importing.add_argument("path", type=Path, metavar="PATH", help="a folder or a CSV file")
@@ -109,7 +106,8 @@ def _list(arguments: argparse.Namespace) -> int:
     elif arguments.format == "csv":
         writer = csv.writer(sys.stdout)
         writer.writerow(columns)
-        writer.writerows([[_plain(row.value(column)) for column in columns] for row in rows])
+        values = ([row.value(column) for column in columns] for row in rows)
+        writer.writerows([json.dumps(one) if isinstance(one, (dict, list)) else one for one in line] for line in values)
     else:
         print_table(columns, [[shown(column, row.value(column)) for column in columns] for row in rows])
         if len(rows) < len(every):
@@ -146,11 +144,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def described(run: Run) -> dict[str, Any]:
-    """Everything about one run.
-
-    Raises:
-        RunError: it is damaged.
-    """
+    """Everything about one run. Raises RunError: it is damaged."""
     return {
         "id": run.id,
         "folder": str(run.folder),
@@ -226,7 +220,8 @@ def _export(arguments: argparse.Namespace) -> int:
     rows = read_journal(run.folder / "predictions.jsonl", prediction_fault)
     if not rows:
         raise RunError(f"the run {run.folder} has no predictions: it is not finished.")
-    text = "".join(f"TE_L {_one_line(row['label'])}\nTE_P {_one_line(row['predicted'])}\n" for row in rows)
+    lines = ((sign, " ".join(row[key].splitlines())) for row in rows for sign, key in _EXPORTED)
+    text = "".join(f"{sign} {line}\n" for sign, line in lines)
     try:
         with open(arguments.output, "x", encoding="utf-8") as file:
             file.write(text)
@@ -244,10 +239,6 @@ def _import(arguments: argparse.Namespace) -> int:
         print(run.folder)
     print(f"{counted(len(made), 'run')} imported" + (f", {known} were there already" if known else ""))
     return 0
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
 
 
 def _stop(arguments: argparse.Namespace) -> int:
@@ -299,7 +290,3 @@ def _row(run: Run) -> RunRow:
     if row is None or row.damage:
         raise RunError(str(row.damage) if row else f"{run.folder} is no longer a run folder.")
     return row
-
-
-def _plain(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value

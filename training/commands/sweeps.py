@@ -182,11 +182,7 @@ def driver_of(folder: SweepFolder) -> str | None:
 
 
 def steered(folder: SweepFolder, action: str) -> str:
-    """Asks a sweep to pause, resume, stop or cancel; the answer for people.
-
-    Raises:
-        RunError: it is over, or damaged.
-    """
+    """Asks a sweep to pause, resume, stop or cancel; the answer for people. Raises RunError: it is over, or damaged."""
     wish, _ = _WISHES[action]
     folder.facts()  # a damaged sweep is not steered
     link, holder, state = registered(folder), driver_of(folder), sweep_state(folder, folder.events())

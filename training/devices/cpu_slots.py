@@ -1,7 +1,7 @@
 """Cores and threads for several trials at once, so that together they use the machine once, not several times over."""
 
+import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +43,7 @@ def cpu_slots(jobs: int) -> list[CpuSlot]:
     """
     if jobs < 1:
         raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    cores = sorted(usable, key=_place_of_core)
+    cores = sorted(os.sched_getaffinity(0), key=_place_of_core)
     quota = _cpu_quota()
     slots = []
     for job in range(jobs):
@@ -64,36 +63,10 @@ def _place_of_core(core: int) -> tuple[int, int, int]:
         return 0, core, core
 
 
-def _cpu_quota(proc: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Cores' worth of processor time that the control groups of this process allow; None without a limit."""
-    try:
-        lines = proc.read_text().splitlines()
-    except OSError:
-        return None
-    limits = [limit for line in lines for folder in _cgroup_folders(line, mount) if (limit := _limit(folder))]
-    return min(limits, default=None)
-
-
-def _cgroup_folders(line: str, mount: Path) -> Iterator[Path]:
-    """The folders of a line of /proc/self/cgroup ("number:controllers:path") that may limit processor time."""
-    _, controllers, path = line.split(":", 2)
-    if controllers and "cpu" not in controllers.split(","):
-        return
-    # The unified hierarchy (version 2) has no controllers' names, and may lie beside the older one.
-    bases = [mount / "cpu", mount / "cpu,cpuacct"] if controllers else [mount, mount / "unified"]
-    for base in bases:
-        folder = base / path.strip("/")
-        yield folder
-        yield from (parent for parent in folder.parents if parent.is_relative_to(base))
-
-
-def _limit(folder: Path) -> float | None:
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
-    except (OSError, ValueError):
-        return None
-    return None if quota in ("max", "-1") else int(quota) / int(period)
+def _cpu_quota(mount: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Cores' worth of processor time that the container of this process allows; None without a limit."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # of control groups, version 2 and 1
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = " ".join((mount / name).read_text() for name in names).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+    return None

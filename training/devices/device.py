@@ -1,13 +1,9 @@
 """The GPUs of this machine: what a process can be given, and its state at one moment. Nothing here touches CUDA."""
 
 import os
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,19 +25,12 @@ class Device:
 
 
 @dataclass(frozen=True)
-class DeviceProcess:
-    """A process with a compute context on a device; its number is the one that NVML gives."""
-
-    pid: int
-    memory_mib: int | None
-
-
-@dataclass(frozen=True)
 class Reading:
     """The state of a device at one moment.
 
     Args:
-        processes: those that compute on it; None where NVML cannot tell, for the reason in cannot_tell.
+        processes: memory in MiB of those that compute on it, by the number that NVML gives; None where NVML cannot
+            tell, for the reason in cannot_tell.
         never_tells: that reason will not change.
         fault: why the device must not be used; None for a healthy one.
         identified: False when it cannot be said which device, or in what form, is at fault; it may come back.
@@ -49,9 +38,9 @@ class Reading:
     """
 
     device: Device
-    used_mib: int | None
-    utilisation_percent: int | None
-    processes: tuple[DeviceProcess, ...] | None
+    used_mib: int | None = None
+    utilisation_percent: int | None = None
+    processes: Mapping[int, int | None] | None = None
     cannot_tell: str | None = None
     never_tells: bool = False
     fault: str | None = None
@@ -78,26 +67,21 @@ class Nvml:
         Raises:
             DeviceError: there is a driver, but NVML does not work with it.
         """
-        return self._scan(lambda _, found: found.device)
+        return [reading.device for reading in self.readings()]
 
     def readings(self) -> list[Reading]:
         """The state of all devices, in the same order."""
-        return self._scan(lambda nvml, found: nvml.read(found))
-
-    def _scan(self, look: Callable[[Any, Any], T]) -> list[T]:
         with self._lock:
             if not self._open():
                 return []
             from training.devices import nvml
 
-            return [look(nvml, found) for found in nvml.scan()]
+            return nvml.readings()
 
     def _open(self) -> bool:
         if self._opened_by != os.getpid():
-            self._absence = f"GPUs are managed on Linux only, this is {sys.platform}"
-            if sys.platform.startswith("linux"):
-                from training.devices import nvml
+            from training.devices import nvml
 
-                self._absence = nvml.open_driver()
+            self._absence = nvml.open_driver()
             self._opened_by = os.getpid()
         return self._absence is None

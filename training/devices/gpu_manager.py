@@ -139,10 +139,9 @@ class GPUManager:
         wish = resolve(request, devices, visible)
         from training.devices.queue import Waiter
 
-        granted = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
-        by_uuid = {device.uuid: device for device in visible}
-        leased, amounts = tuple(by_uuid[uuid] for uuid in granted.holding), tuple(granted.holding.values())
-        return Lease(leased, amounts, (), granted.descriptors, granted.ticket.path, granted.ticket)
+        ticket, fds = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
+        by_uuid, holding = {device.uuid: device for device in visible}, ticket.record.holds or {}
+        return Lease(tuple(by_uuid[uuid] for uuid in holding), tuple(holding.values()), (), fds, ticket.path, ticket)
 
     def status(self) -> "Status":
         """Who holds what, who waits, and what the devices are doing."""

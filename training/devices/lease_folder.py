@@ -133,15 +133,12 @@ class LeaseFolder:
             elsewhere = "set TEXT_RECOGNIZER_LOCKS to a folder that all users of these GPUs may write"
             remedy = f"Repair that, or {elsewhere}."
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                remedy = f"{self._permissions()}Let its owner run 'chmod 1777 {self.path}', or {elsewhere}."
+                remedy = f"Let its owner run 'chmod 1777 {self.path}', or {elsewhere}."
+                with contextlib.suppress(OSError):
+                    about = self.path.stat()
+                    owner, mode = processes.user_name(about.st_uid), stat.S_IMODE(about.st_mode)
+                    remedy = f"It belongs to {owner}, mode {mode:o}. {remedy}"
             raise DeviceError(
                 f"the folder of the GPU leases, '{self.path}', cannot be used by {processes.user_name()}: "
                 f"{error.strerror or error} ({error.filename or self.path}). {remedy}"
             ) from None
-
-    def _permissions(self) -> str:
-        try:
-            about = self.path.stat()
-        except OSError:
-            return ""
-        return f"It belongs to {processes.user_name(about.st_uid)}, mode {stat.S_IMODE(about.st_mode):o}. "

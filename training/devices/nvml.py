@@ -1,13 +1,12 @@
 """Questions to NVML. The only file that knows pynvml; imported only where a GPU may be asked about."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pynvml
 
 from text_recognizer.errors import DeviceError
-from training.devices.device import Device, DeviceProcess, Reading
+from training.devices.device import Device, Reading
 
 MIB = 1024 * 1024
 _UNSUPPORTED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
@@ -18,17 +17,6 @@ _COMPUTE_MODES = {
 }
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Found:
-    """A device with NVML's handles of it and of its GPU, or with the fault that keeps NVML from giving one."""
-
-    device: Device
-    handle: Any = None
-    gpu_handle: Any = None
-    fault: str | None = None
-    identified: bool = True
 
 
 def open_driver() -> str | None:
@@ -56,17 +44,16 @@ def _driver_trouble(error: Exception) -> DeviceError:
     return DeviceError(f"NVML does not work: {error}. {remedy}, or run on the CPU with --gpu=none.")
 
 
-def scan() -> Iterator[Found]:
-    """All devices of this machine; a GPU in MIG mode is replaced by its instances."""
+def readings() -> list[Reading]:
+    """The state of all devices of this machine; a GPU in MIG mode is replaced by its instances."""
     try:
         count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError as error:
         raise _driver_trouble(error) from None
-    for index in range(count):
-        yield from _scan_gpu(index)
+    return [reading for index in range(count) for reading in _readings_of_gpu(index)]
 
 
-def _scan_gpu(index: int) -> Iterator[Found]:
+def _readings_of_gpu(index: int) -> Iterator[Reading]:
     device = Device(f"GPU-unidentified-{index}", "unidentified GPU", index, None)
     unknown, named = "NVML cannot open it", False
     try:
@@ -77,17 +64,17 @@ def _scan_gpu(index: int) -> Iterator[Found]:
         instances = _mig_instances(handle)
     except pynvml.NVMLError as error:
         fault = _fault_of(error)
-        yield Found(device, fault=fault or f"{unknown}: {error}", identified=named and fault is not None)
+        yield Reading(device, fault=fault or f"{unknown}: {error}", identified=named and fault is not None)
         return
     if instances is None:
-        yield Found(Device(uuid, name, index, _memory_mib(handle)), handle, handle)
+        yield _read(Device(uuid, name, index, _memory_mib(handle)), handle, handle)
         return
     for instance in instances:
         try:
             instance_uuid, instance_name = pynvml.nvmlDeviceGetUUID(instance), pynvml.nvmlDeviceGetName(instance)
         except pynvml.NVMLError:
             continue  # destroyed since it was listed
-        yield Found(Device(instance_uuid, instance_name, index, _memory_mib(instance), uuid), instance, handle)
+        yield _read(Device(instance_uuid, instance_name, index, _memory_mib(instance), uuid), instance, handle)
 
 
 def _mig_instances(handle: Any) -> list[Any] | None:
@@ -127,10 +114,8 @@ def _memory_mib(handle: Any) -> int | None:
     return int(memory.total - getattr(memory, "reserved", 0)) // MIB
 
 
-def read(found: Found) -> Reading:
-    """The state of a device; what NVML does not tell is None."""
-    if found.handle is None:
-        return Reading(found.device, None, None, None, fault=found.fault, identified=found.identified)
+def _read(device: Device, handle: Any, gpu_handle: Any) -> Reading:
+    """The state of a device, by NVML's handles of it and of its GPU; what NVML does not tell is None."""
     faults: list[str] = []
 
     def ask(question: Callable[[Any], Value], handle: Any) -> Value | None:
@@ -141,13 +126,13 @@ def read(found: Found) -> Reading:
             faults.extend(filter(None, [_fault_of(error)]))
             return None
 
-    memory = ask(_memory, found.handle)
-    rates = ask(pynvml.nvmlDeviceGetUtilizationRates, found.handle)
-    mode = _COMPUTE_MODES.get(ask(pynvml.nvmlDeviceGetComputeMode, found.gpu_handle), "default")
-    faults.extend(fault for check in _HEALTH_CHECKS if (fault := ask(check, found.gpu_handle)))
-    processes, cannot_tell, never_tells = _processes(found.handle, faults)
+    memory = ask(_memory, handle)
+    rates = ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    mode = _COMPUTE_MODES.get(ask(pynvml.nvmlDeviceGetComputeMode, gpu_handle), "default")
+    faults.extend(fault for check in _HEALTH_CHECKS if (fault := ask(check, gpu_handle)))
+    processes, cannot_tell, never_tells = _processes(handle, faults)
     return Reading(
-        found.device,
+        device,
         used_mib=None if memory is None else int(memory.used) // MIB,
         utilisation_percent=None if rates is None else int(rates.gpu),
         processes=processes,
@@ -158,7 +143,7 @@ def read(found: Found) -> Reading:
     )
 
 
-def _processes(handle: Any, faults: list[str]) -> tuple[tuple[DeviceProcess, ...] | None, str | None, bool]:
+def _processes(handle: Any, faults: list[str]) -> tuple[dict[int, int | None] | None, str | None, bool]:
     try:
         listed = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
         try:
@@ -172,8 +157,7 @@ def _processes(handle: Any, faults: list[str]) -> tuple[tuple[DeviceProcess, ...
         lasting = error.value in (*_UNSUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION)
         return None, f"NVML does not list its processes ({error})", lasting
     used = {process.pid: process.usedGpuMemory for process in listed}
-    found = [DeviceProcess(pid, None if size is None else int(size) // MIB) for pid, size in used.items()]
-    return tuple(found), None, False
+    return {pid: None if size is None else int(size) // MIB for pid, size in used.items()}, None, False
 
 
 def _fault_of(error: Exception) -> str | None:

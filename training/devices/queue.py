@@ -23,15 +23,8 @@ from training.files import lock_files
 _VERDICT_LIFE_S = 0.5
 _VERDICT_LIFE_PER_PLACE_S = 0.2
 _LONGEST_PAUSE_S = 0.2
-
-
-@dataclass(frozen=True)
-class Granted:
-    """What a request was given: devices with the memory of each (None: all), and the files whose locks hold them."""
-
-    holding: dict[str, int | None]
-    ticket: Ticket
-    descriptors: tuple[int, ...]
+# The lease, and the files whose locks hold its devices.
+Granted = tuple[Ticket, tuple[int, ...]]
 
 
 @dataclass(eq=False)
@@ -64,7 +57,7 @@ class Waiter:
         self._deadline = float("inf")
 
     def wait(self, timeout_s: float | None) -> Granted:
-        """Joins the queue and returns with the devices.
+        """Joins the queue and returns with the devices, which the record of the ticket holds.
 
         Raises:
             DeviceError: the time is over; or the state of the devices does not allow it, however long it waits.
@@ -139,7 +132,7 @@ class Waiter:
                     continue
                 self._descriptors = locked
                 decision.become_lease(ticket, replace(ticket.record, holds=chosen, since=time.time()))
-                return Granted(chosen, ticket, (ticket.descriptor, *locked))
+                return ticket, (ticket.descriptor, *locked)
             return None
 
     def _judge(self, decision: Decision, readings: Sequence[Reading]) -> None:

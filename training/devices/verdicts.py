@@ -64,10 +64,10 @@ def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) ->
     if reading.processes is None:
         reason = _forcible(f"in unknown use: {reading.cannot_tell}")
         return Verdict(reason, True, reading.never_tells, memory_mib, one_process)
-    foreign = [one for one in reading.processes if one.pid != os.getpid() and not is_covered(one.pid, leases)]
+    foreign = [pid for pid in reading.processes if pid != os.getpid() and not is_covered(pid, leases)]
     if foreign:
-        users = ", ".join(processes.described(process.pid) for process in foreign)
-        amounts = [process.memory_mib for process in foreign]
+        users = ", ".join(map(processes.described, foreign))
+        amounts = [reading.processes[pid] for pid in foreign]
         taken_mib = (reading.used_mib or memory_mib) if None in amounts else sum(filter(None, amounts))
         spare_mib = max(0, memory_mib - taken_mib)
         return Verdict(_forcible(f"used without a lease by {users}"), True, False, spare_mib, one_process)

@@ -28,7 +28,6 @@ class Ended:
         wall_s: from the start of the process to its end.
         cpu_s: processor time of the process and of those children that it waited for.
         peak_memory_mib: largest resident set, as `time -v` reports it, shared pages included; None where unknown.
-        shared_memory_mib: how much of that was shared with the zygote at the fork; another such run needs the rest.
         cause: where the process said it; the run's own is in its status.
     """
 
@@ -39,7 +38,6 @@ class Ended:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_memory_mib: float | None = None
-    shared_memory_mib: float = 0.0
     cause: Cause | None = None
 
 

@@ -65,11 +65,9 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
     Raises:
         ValueError: it is none, or nested without end, or has an integer that no float holds.
     """
+    kinds: dict[str, Any] = {"parse_constant": lambda _: None, "parse_float": _finite} if finite else {}
     try:
-        if finite:
-            value = json.loads(content.decode(), parse_constant=lambda _: None, parse_float=_finite)
-        else:
-            value = json.loads(content.decode())
+        value = json.loads(content.decode(), **kinds)
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8 text") from None
     except RecursionError:
@@ -82,7 +80,7 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
         raise ValueError(f"it is no JSON object. {received(value)}")
     if content.count(b"[") + content.count(b"{") > MOST_NESTED and is_too_deep(value):
         raise ValueError("it is nested too deeply")
-    if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in _leaves(value)):
+    if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in every_value(value)):
         raise ValueError("it holds a number that is too large")
     return _with_whole_characters(value) if b"\\u" in content else value
 
@@ -97,7 +95,8 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def every_value(value: Any) -> Iterator[Any]:
+    """A value and all that is in it, however deep."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

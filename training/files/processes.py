@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import pwd
+import signal
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -154,8 +155,6 @@ def kill_session(leader: int) -> None:
 
 def kill_with_children(pid: int) -> None:
     """Kills a process with its session, and those of its children. The same holds of it as of a leader."""
-    import signal  # a list of runs kills nothing
-
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)  # it starts no more, and reaps none, so that their numbers stay theirs
     until = time.monotonic() + _TIME_TO_STOP_S
@@ -165,10 +164,9 @@ def kill_with_children(pid: int) -> None:
 
 
 def _kill_sessions(leaders: Collection[int]) -> None:
-    import signal
-
     until = time.monotonic() + _PATIENCE_S
-    while members := list(_members(leaders)):  # again: one may have forked between the look and the signal
+    # Again: one may have forked between the look and the signal.
+    while members := [pid for pid, _, session in _alive() if session in leaders]:
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -177,22 +175,8 @@ def _kill_sessions(leaders: Collection[int]) -> None:
         time.sleep(0.001)
 
 
-def _members(leaders: Collection[int]) -> Iterator[int]:
-    if not PROC.exists():  # on this system the process groups have to do
-        import signal
-
-        for leader in leaders:
-            with contextlib.suppress(OSError):
-                os.killpg(leader, signal.SIGKILL)
-    return (pid for pid, _, session in _alive() if session in leaders)
-
-
 def _alive() -> Iterator[tuple[int, int, int]]:
     """Number, parent and session of all processes but those that have ended and were not reaped."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir("/proc"):
-            if entry.name.isdecimal():
-                with contextlib.suppress(OSError), open(f"/proc/{entry.name}/stat", "rb") as file:
-                    state, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
-                    if state not in (b"Z", b"X"):
-                        yield int(entry.name), int(parent), int(session)
+    for name in os.listdir("/proc"):  # noqa: PTH208 - only names
+        if name.isdecimal() and (fields := _stat(int(name))) and fields[0] not in "ZX":
+            yield int(name), int(fields[1]), int(fields[3])

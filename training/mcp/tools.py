@@ -18,6 +18,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.registry import code_from_elsewhere
 from text_recognizer.spec import ExperimentSpec, without_dotted_keys
 from text_recognizer.wording import did_you_mean, received
+from training.files.json_objects import every_value
 from training.mcp.budget import Budget, Started
 from training.runs.find import find_run, with_weights_found
 from training.runs.places import group_folder_name, new_run_id, runs_folder
@@ -140,9 +141,12 @@ class Tools:
         kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; or "promoted" for trained models
         that have a name.
         """
-        from training.commands import parts
+        from training.commands import models, parts
 
-        others = {"spec": parts.schema, "promoted": _promoted}
+        def promoted() -> list[Answer]:
+            return [{**row, "metrics": without_test(row.get("metrics", {}))} for row in models.listed()]
+
+        others = {"spec": parts.schema, "promoted": promoted}
         if kind not in (known := [*parts.KINDS, "train_args", *others]):
             raise SpecError(f"there is no kind '{kind}'.{did_you_mean(kind, known)} There are: {', '.join(known)}.")
         return {kind: others[kind]() if kind in others else parts.entries(kind)}
@@ -275,17 +279,9 @@ def _check_sweep(sweep: Mapping[str, Any]) -> None:
         raise SpecError(f"the sweep of an agent has no '{key}'. Put fixed values among the parameters.")
     if isinstance(metric := sweep.get("metric"), dict) and is_test_figure(str(metric.get("name"))):
         raise SpecError(_SEALED.format(metric["name"]))
-    for text in _texts(sweep):
+    for text in (one for one in every_value(sweep) if isinstance(one, str)):
         if (problem := code_from_elsewhere("part", text, _AGENT)) is not None:
             raise SpecError(problem)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
 
 
 def _sealed_sweep(shown: dict[str, Any]) -> dict[str, Any]:
@@ -295,9 +291,3 @@ def _sealed_sweep(shown: dict[str, Any]) -> dict[str, Any]:
 
 def _without(shown: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name not in _VALUES}
-
-
-def _promoted() -> list[dict[str, Any]]:
-    from training.commands.models import listed
-
-    return [{**row, "metrics": without_test(row.get("metrics", {}))} for row in listed()]

@@ -41,7 +41,7 @@ def environment(spec: ExperimentSpec, dataset_fingerprint: str, devices: list[st
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "host": socket.gethostname(),
-        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu_count": len(os.sched_getaffinity(0)),
         "devices": devices,
         "dataset_fingerprint": dataset_fingerprint,
         "initial_weights": initial_weights(spec),

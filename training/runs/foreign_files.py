@@ -214,7 +214,9 @@ def _add_history(run: ForeignRun, history: Any) -> None:
     values: dict[str, Any] = {}
     for item in history.item:
         with contextlib.suppress(ValueError):
-            values[item.key or ".".join(item.nested_key)] = _history_value(item)
+            kind = next((kind for kind in ("number", "integer") if item.HasField(kind)), None)  # as newer clients write
+            found = getattr(item, kind) if kind else parse_json_text(item.value_json) if item.value_json else None
+            values[item.key or ".".join(item.nested_key)] = found
     step = values.pop("_step", history.step.num)
     when = values.pop("_timestamp", None)
     for name, value in values.items():
@@ -228,14 +230,6 @@ def _add_summary(run: ForeignRun, items: Any) -> None:
             name = item.key or ".".join(item.nested_key)
             values = flatten({name: parse_json_text(item.value_json)})
             run.summary |= {key: value for key, value in values.items() if not key.startswith("_")}
-
-
-def _history_value(item: Any) -> Any:
-    """A value of a history item: as JSON, or typed, as newer clients write it."""
-    for kind in ("number", "integer"):
-        if kind in item.DESCRIPTOR.fields_by_name and item.DESCRIPTOR.oneofs and item.HasField(kind):
-            return getattr(item, kind)
-    return parse_json_text(item.value_json) if item.value_json else None
 
 
 def _leveldb_records(content: bytes) -> Iterator[bytes]:

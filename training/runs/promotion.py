@@ -1,5 +1,6 @@
 """Promotion: the model of a run gets a name, and with it what is known of where it comes from."""
 
+import contextlib
 import importlib.util
 import shutil
 import tempfile
@@ -40,8 +41,11 @@ def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Pat
     if TWIN in bundle.hashes or not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "tf2onnx"))):
         return bundle.folder
     for version in store.versions(name):
-        if _is_with_twin(version.folder, bundle):
-            return version.folder  # which keeps its number: another export may differ in its bytes
+        with contextlib.suppress(DataError):
+            found = Bundle.read(version.folder)
+            same = found.run_id == bundle.run_id and bundle.hashes.items() <= found.hashes.items()
+            if same and TWIN in found.hashes:
+                return version.folder  # which keeps its number: another export may differ in its bytes
     copied = empty / MODEL
     copied.mkdir()
     for path in bundle.folder.iterdir():
@@ -54,15 +58,6 @@ def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Pat
         say(f"promoted without an ONNX twin: {error}")
         return bundle.folder
     return copied
-
-
-def _is_with_twin(promoted: Path, bundle: Bundle) -> bool:
-    try:
-        found = Bundle.read(promoted)
-    except DataError:
-        return False
-    same = all(found.hashes.get(file) == sha256 for file, sha256 in bundle.hashes.items())
-    return same and TWIN in found.hashes and found.run_id == bundle.run_id
 
 
 def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:

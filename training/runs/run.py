@@ -28,10 +28,10 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
-from training.files.folder_lock import FolderLock, hold_folder, holder_of
+from training.files.held_folder import HeldFolder
 from training.files.journals import append_line, examine, heal, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object
-from training.files.safe_files import cannot_write, is_blank, replace_file, sync
+from training.files.safe_files import cannot_write, is_blank, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
 from training.runs.checks import as_reported, launch_fault, report_fault
 from training.runs.contents import FORMAT, NEEDED_TO_RESUME, SIGNS_OF_A_RUN, is_made, read_status, readable
@@ -62,13 +62,13 @@ class Status:
     cause: Cause | None = None
 
 
-class Run:
+class Run(HeldFolder):
     """A run folder. `create` and `open` do not lock it; `hold` does, and only the holder changes a run that started."""
 
+    LOCK = "run.lock"
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._lock: FolderLock | None = None
-        self._journal: int | None = None
+        super().__init__(folder)
         self._status: dict[str, Any] = {}
         self._rows_unsynced = self._start_synced = False
 
@@ -146,21 +146,12 @@ class Run:
         Raises:
             RunError: another process holds it, or the folder cannot be written.
         """
-        lock = self.folder / "run.lock"
-        self._lock = hold_folder(lock, lambda holder: f"the run {self.folder} is in use by {holder}.")
+        self._hold(lambda holder: f"the run {self.folder} is in use by {holder}.")
         try:
             heal(self.folder / "metrics.jsonl", report_fault)
         except RunError:
             self.release()
             raise
-
-    def release(self) -> None:
-        """Gives the lock back and closes the journal."""
-        if self._journal is not None:
-            os.close(self._journal)
-        if self._lock is not None:
-            self._lock.release()
-        self._journal = self._lock = None
 
     @property
     def spec(self) -> ExperimentSpec:
@@ -229,11 +220,6 @@ class Run:
             sync_lines(self._journal, self.folder / "metrics.jsonl")
             self._rows_unsynced = False
 
-    def check_folder(self) -> None:
-        """Raises RunError: the folder is no longer the one that this process holds."""
-        if self._lock is not None:
-            self._lock.check_folder()
-
     def rows(self) -> list[dict[str, Any]]:
         """All reports so far."""
         return list(map(as_reported, read_journal(self.folder / "metrics.jsonl", report_fault)))
@@ -278,17 +264,9 @@ class Run:
     def write_json(self, name: str, value: Mapping[str, Any], durable: bool = False) -> None:
         self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable)
 
-    def write_text(self, name: str, text: str, durable: bool = False) -> None:
-        """Replaces a file of the folder; a reader sees the old or the new one, whole.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        replace_file(self.folder / name, text, durable)
-
     def is_held(self) -> bool:
         """Whether a process has the run's lock."""
-        return holder_of(self.folder / "run.lock") is not None
+        return self.holder() is not None
 
 
 @functools.cache  # once a process: a sweep makes many runs in one group, and looking through a large one takes a while

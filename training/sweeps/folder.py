@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean, received
-from training.files.folder_lock import FolderLock, hold_folder, holder_of
+from training.files.held_folder import HeldFolder
 from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object, read_regular
-from training.files.safe_files import cannot_write, is_blank, replace_file, sync
+from training.files.safe_files import cannot_write, is_blank, sync
 from training.runs.checks import is_count, is_time
 from training.runs.contents import readable
 from training.runs.places import group_folder_name, runs_folder
@@ -80,14 +80,15 @@ class SweepFacts:
         return cls(**texts, size=size, metric=named, created=created)
 
 
-class SweepFolder:
+class SweepFolder(HeldFolder):
     """A sweep on disk. Whoever holds the lock may write the journal; anyone may read, and write a wish."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: FolderLock | None = None
-        self._journal: int | None = None
-        self._unsynced = False
+    LOCK = "sweep.lock"
+    _unsynced = False
+
+    @property
+    def path(self) -> Path:
+        return self.folder
 
     @property
     def name(self) -> str:
@@ -134,7 +135,7 @@ class SweepFolder:
             "code": secrets.token_hex(3),
             "created": time.time(),
         }
-        self.write_text("sweep.json", json.dumps(facts, indent=2) + "\n")
+        self.write_text("sweep.json", json.dumps(facts, indent=2) + "\n", durable=True)
 
     def _keep(self, plan: SweepPlan) -> None:
         """The text of the sweep; what is not part of its identity (run_cap, description) may have changed since."""
@@ -144,7 +145,7 @@ class SweepFolder:
         except OSError:
             kept = False
         if not kept:
-            self.write_text(name, plan.text)
+            self.write_text(name, plan.text, durable=True)
 
     def facts(self) -> SweepFacts:
         """What sweep.json says. Raises RunError: it is missing, damaged, or of a newer version."""
@@ -159,26 +160,13 @@ class SweepFolder:
         Raises:
             RunError: another one does, it says which; or the folder cannot be written.
         """
-        self._lock = hold_folder(
-            self.path / "sweep.lock", lambda holder: f"the sweep {self.path} is driven by {holder} already."
-        )
+        self._hold(lambda holder: f"the sweep {self.path} is driven by {holder} already.")
         try:
             self._journal = open_journal(self.path / "trials.jsonl", event_check(point_fault))
             sync(self.path)
         except RunError:
             self.release()
             raise
-
-    def release(self) -> None:
-        if self._journal is not None:
-            os.close(self._journal)
-        if self._lock is not None:
-            self._lock.release()
-        self._journal = self._lock = None
-
-    def holder(self) -> str | None:
-        """The process that drives the sweep now, if any."""
-        return holder_of(self.path / "sweep.lock")
 
     def events(self) -> list[dict[str, Any]]:
         """The journal so far; a warning says what of it cannot be read."""
@@ -191,8 +179,7 @@ class SweepFolder:
     def append(self, event: str, **facts: Any) -> None:
         """Writes an event down. `sync` before anything outside the journal follows from it."""
         assert self._journal is not None, "only the process that holds a sweep writes its journal"
-        assert self._lock is not None
-        self._lock.check_folder()
+        self.check_folder()
         append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)})
         self._unsynced = True
 
@@ -219,17 +206,7 @@ class SweepFolder:
         return wish if wish in ("pause", "stop", "cancel") else "run"  # type: ignore[return-value]
 
     def set_wish(self, wish: Wish) -> None:
-        self.write_text("control", wish + "\n")
-
-    def write_text(self, name: str, text: str, durable: bool = True) -> None:
-        """Replaces a file; a reader sees the old or the new one, whole.
-
-        Args:
-            durable: it is on the disk when this returns. Not needed for what can be made again.
-        Raises:
-            RunError: it cannot be written.
-        """
-        replace_file(self.path / name, text, durable)
+        self.write_text("control", wish + "\n", durable=True)
 
 
 def find_sweep(name: str, root: Path | None = None) -> SweepFolder:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
-from training.files.folder_lock import holder_of
 from training.runs.causes import Cause
 from training.runs.contents import CHECKPOINT, is_made, lost_files
 from training.runs.places import new_run_id
@@ -193,7 +192,7 @@ def _status_once_left_alone(folder: Path) -> Status:
     while True:
         status = Run.open(folder).status()
         # One that has said how it ended may still wait for its mirror.
-        is_held = status.state != "finished" and holder_of(folder / "run.lock") is not None
+        is_held = status.state != "finished" and Run(folder).is_held()
         if status.state != "running" and not is_held:
             return status
         if time.monotonic() > until:

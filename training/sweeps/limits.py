@@ -1,7 +1,7 @@
 """What may change between two starts of a sweep, why runs fail, and how a start ended."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from text_recognizer.errors import DivergedError, TextRecognizerError
@@ -12,31 +12,10 @@ from training.runs.run import Status
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often a run is started again, from its last checkpoint, after what kind of failure.
-
-    Args:
-        retries: after a crash or a time-out; half as often, at least once if at all, after running out of memory.
-        most_attempts: besides the retries, whatever the failure: one that takes its machine down must not go on.
-        first_failures: the sweep ends when this many trials failed and none finished.
-    """
-
-    retries: int = 1
-    most_attempts: int = 20
-    first_failures: int = 3
-
-    def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
-        """Whether a run whose attempts failed in these ways is started again."""
-        if attempts >= self.most_attempts + self.retries:
-            return False
-        latest = failures[-1]
-        if latest in ("preempted", "device", "full disk"):
-            return True
-        if latest in ("spec", "diverged"):  # it would fail in the same way
-            return False
-        allowed = self.retries if latest != "out of memory" else (self.retries + 1) // 2
-        return sum(failure == latest for failure in failures) <= allowed
+# Besides the retries, whatever the failure: a run that takes its machine down must not go on.
+_MOST_ATTEMPTS = 20
+# The sweep ends when so many trials failed and none finished.
+FIRST_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -46,15 +25,29 @@ class Limits:
     Args:
         run_cap: maximum number of trials.
         trial_timeout_s: an attempt at a run may take so long.
+        retries: of a run, from its last checkpoint, after a crash or a time-out; half as often, at least once if at
+            all, after running out of memory.
         retry_failed: start runs again that failed for good before.
         stopping_rule: another one than that of the file, by name with its arguments.
     """
 
     run_cap: int | None = None
     trial_timeout_s: float | None = None
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    retries: int = 1
     retry_failed: bool = False
     stopping_rule: str | None = None
+
+    def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
+        """Whether a run whose attempts failed in these ways is started again."""
+        if attempts >= _MOST_ATTEMPTS + self.retries:
+            return False
+        latest = failures[-1]
+        if latest in ("preempted", "device", "full disk"):
+            return True
+        if latest in ("spec", "diverged"):  # it would fail in the same way
+            return False
+        allowed = self.retries if latest != "out of memory" else (self.retries + 1) // 2
+        return sum(failure == latest for failure in failures) <= allowed
 
 
 @dataclass(frozen=True)

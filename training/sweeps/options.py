@@ -60,6 +60,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
         epilog=EXAMPLES,
+        hint="Values for all trials are set with --set train_args.epochs=3.",
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")

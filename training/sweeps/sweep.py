@@ -15,7 +15,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
 from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over
-from training.sweeps.limits import Limits, SweepResult, classify
+from training.sweeps.limits import FIRST_FAILURES, Limits, SweepResult, classify
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
@@ -236,7 +236,7 @@ class Sweep:
         error = status.error or (ended.reason if ended else "its end was not observed")
         failure = classify(ended, status, live.timed_out)
         run.failures.append(failure)
-        again = self.limits.policy.tries_again(run.failures, run.attempts)
+        again = self.limits.tries_again(run.failures, run.attempts)
         if failure == "device":
             self._quarantine(run, error)
         facts = {"failure": failure, "error": error, "cause": status.cause or (ended.cause if ended else None)}
@@ -266,9 +266,8 @@ class Sweep:
                 self._watcher.event(f"device {device} is in quarantine: {reason}")
 
     def _give_up_if_everything_fails(self) -> None:
-        counts, enough = self.history.counts(), self.limits.policy.first_failures
-        if self.plan.size is not None:
-            enough = min(enough, self.plan.size)
+        counts = self.history.counts()
+        enough = FIRST_FAILURES if self.plan.size is None else min(FIRST_FAILURES, self.plan.size)
         if not counts["finished"] + counts["stopped"] and len(broken := self.history.broken()) >= enough:
             self._why_over = f"the first {len(broken)} trials all failed: {broken[-1].error}"
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,11 @@ def shown(column: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_results(summary: Mapping[str, Any]) -> str:
+    """The figures of the test split among those of a run, for people; empty without any."""
+    return ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
 
 
 def wide_console() -> "Console":

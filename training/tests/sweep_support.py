@@ -15,7 +15,7 @@ from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.file.schema import problems
 from training.sweeps.folder import SweepFolder
-from training.sweeps.limits import Limits, RetryPolicy, SweepResult
+from training.sweeps.limits import Limits, SweepResult
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
 from training.sweeps.sweep import Sweep
@@ -134,7 +134,7 @@ def sweep_of(
     folder.create_or_check(plan)
     recorder = Recorder()
     search = make_search(plan)
-    return Sweep(plan, search, executor, folder, limits or Limits(policy=RetryPolicy(retries=1)), recorder), recorder
+    return Sweep(plan, search, executor, folder, limits or Limits(retries=1), recorder), recorder
 
 
 def run_sweep(text: str, root: Path, story: Story, **options: Any) -> tuple[Sweep, SweepResult]:

@@ -292,7 +292,7 @@ def test_settings_and_ends_survive_the_way():
     assert setting_from_json(setting_to_json(setting)) == Setting(
         2, DeviceRequest(2, ("0", "1"), 6000), ["wandb"], ["acme"], True
     )
-    ended = Ended(None, "killed", 9, True, 1.5, 0.5, 300.0, 10.0, Cause.OUT_OF_MEMORY)
+    ended = Ended(None, "killed", 9, True, 1.5, 0.5, 300.0, Cause.OUT_OF_MEMORY)
     assert ended_from_json({**asdict(ended), "cause": "out_of_memory"}) == ended
 
 

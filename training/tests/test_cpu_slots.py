@@ -51,7 +51,6 @@ def test_the_environment_is_what_the_libraries_read():
     }
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell which cores may be used")
 def test_only_cores_that_this_process_may_use_are_divided():
     assert {core for slot in cpu_slots(2) for core in slot.cores} == os.sched_getaffinity(0)
 
@@ -61,26 +60,19 @@ def test_no_jobs_are_an_error():
         cpu_slots(0)
 
 
-def test_a_quota_is_read_from_the_unified_hierarchy(tmp_path):
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "cpu.max").write_text("150000 100000\n")
-    (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000\n")
-    assert _quota(tmp_path, "0::/a/b\n") == 1.5
+@pytest.mark.parametrize(("content", "quota"), [("150000 100000\n", 1.5), ("max 100000\n", None)])
+def test_a_quota_is_read_from_the_unified_hierarchy(tmp_path, content, quota):
+    (tmp_path / "cpu.max").write_text(content)
+    assert module._cpu_quota(tmp_path) == quota
 
 
-def test_a_quota_is_read_from_the_older_hierarchy(tmp_path):
-    (tmp_path / "cpu" / "job").mkdir(parents=True)
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    (tmp_path / "cpu" / "job" / "cpu.cfs_quota_us").write_text("200000\n")
-    (tmp_path / "cpu" / "job" / "cpu.cfs_period_us").write_text("100000\n")
-    assert _quota(tmp_path, "4:memory:/job\n3:cpu,cpuacct:/job\n") == 2.0
+@pytest.mark.parametrize(("content", "quota"), [("200000\n", 2.0), ("-1\n", None)])
+def test_a_quota_is_read_from_the_older_hierarchy(tmp_path, content, quota):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(content)
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert module._cpu_quota(tmp_path) == quota
 
 
 def test_without_control_groups_there_is_no_quota(tmp_path):
-    assert _quota(tmp_path, "0::/\n") is None
-    assert module._cpu_quota(tmp_path / "absent", tmp_path) is None
-
-
-def _quota(mount, lines):
-    (mount / "self").write_text(lines)
-    return module._cpu_quota(mount / "self", mount)
+    assert module._cpu_quota(tmp_path) is None

@@ -91,7 +91,7 @@ def test_what_a_run_used_is_reported(executor):
     ended = job.ended
     assert (ended.exit_code, ended.signal, ended.out_of_memory) == (0, None, False)
     assert 0.1 < ended.cpu_s < ended.wall_s * max(2, len(os.sched_getaffinity(0)))
-    assert 50 < ended.shared_memory_mib < ended.peak_memory_mib < 4000
+    assert 50 < ended.peak_memory_mib < 4000
 
 
 def test_a_run_has_a_process_a_session_cores_threads_and_the_drivers_surroundings(
@@ -229,7 +229,7 @@ def test_too_little_memory_is_recognised_in_the_runs_own_words(executor):
 )
 def test_a_run_on_the_cpu_of_a_machine_with_gpus_does_not_crash_for_a_broken_device(said, cause, tmp_path):
     (tmp_path / "log.txt").write_text(f"{said}\nKeyError: 3\n")
-    numbers_of_it = dict.fromkeys(("wall_s", "cpu_s", "peak_memory_mib", "shared_memory_mib"), 1.0)
+    numbers_of_it = dict.fromkeys(("wall_s", "cpu_s", "peak_memory_mib"), 1.0)
     report = {"status": 1 << 8, "killed": "", "killed_for_memory": False, **numbers_of_it}
     assert endings.ended(Run(tmp_path), report, 0).cause is cause
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from training.attempts import epochs, precision
+from training.attempts import epochs, tensorflow_setup
 from training.attempts.checkpoint import read_checkpoint
-from training.attempts.precision import choose_precision
+from training.attempts.tensorflow_setup import choose_precision
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.tests.test_epochs import Clock
@@ -22,7 +22,7 @@ def processor(tmp_path, monkeypatch):
 
     def has(flags):
         (tmp_path / "cpuinfo").write_text(f"model name\t: One\nflags\t\t: fpu sse2 {flags}\nbugs\t\t: amx_bf16\n")
-        monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(tensorflow_setup, "_CPU_INFO", tmp_path / "cpuinfo")
 
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
     return has
@@ -46,7 +46,7 @@ def test_bfloat16_is_used_where_the_processor_is_fast_at_it(asked, flags, chosen
 
 
 def test_a_processor_that_does_not_say_what_it_can_do_trains_in_float32(tmp_path, monkeypatch):
-    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "nowhere")
+    monkeypatch.setattr(tensorflow_setup, "_CPU_INFO", tmp_path / "nowhere")
     assert choose_precision("auto") == ("off", None)
 
 

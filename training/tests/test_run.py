@@ -11,7 +11,7 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
-from training.files import folder_lock
+from training.files import held_folder
 from training.files.journals import append_line, open_journal, read_journal
 from training.runs.causes import Cause
 from training.runs.find import find_run
@@ -77,8 +77,8 @@ def test_a_held_run_cannot_be_held_twice(run):
 def test_a_look_at_who_holds_a_run_keeps_nobody_from_holding_it(run, monkeypatch):
     run.release()
     looking = os.open(run.folder / "run.lock", os.O_RDONLY)
-    fcntl.flock(looking, fcntl.LOCK_SH)  # as holder_of does, for a moment
-    monkeypatch.setattr(folder_lock, "time", types.SimpleNamespace(sleep=lambda _: os.close(looking)))
+    fcntl.flock(looking, fcntl.LOCK_SH)  # as holder does, for a moment
+    monkeypatch.setattr(held_folder, "time", types.SimpleNamespace(sleep=lambda _: os.close(looking)))
     run.hold()
     with pytest.raises(RunError, match="is in use by process"):
         Run.open(run.folder).hold()

@@ -21,7 +21,7 @@ from training.runs.find import find_run
 from training.runs.run import Run
 from training.sweeps import options
 from training.sweeps.folder import find_sweep
-from training.sweeps.limits import RetryPolicy, classify
+from training.sweeps.limits import Limits, classify
 from training.tests.pausing_digits import PAUSING, pause
 
 SWEEP = """
@@ -373,7 +373,7 @@ def test_a_broken_device_is_told_from_a_broken_program():
     assert classify(Ended(None, "SIGKILL", signal=9), Status("died", {}, None, {}, 1, 2)) == "crash"
     assert classify(Ended(12, "memory", out_of_memory=True), Status("failed", {}, None, {}, 1, 2)) == "out of memory"
     assert classify(None, Status("died", {}, None, {}, 1, 2)) == "preempted"
-    policy = RetryPolicy(retries=1)
+    policy = Limits(retries=1)
     assert policy.tries_again(["device"] * 5, 6)
     assert policy.tries_again(["crash"], 1)
     assert not policy.tries_again(["crash", "crash"], 2)

@@ -15,7 +15,7 @@ from training.sweeps.file.command import fixed_arguments
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.limits import RetryPolicy
+from training.sweeps.limits import Limits
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search, make_search
 from training.sweeps.search.observations import PastRun
@@ -94,7 +94,7 @@ def show_failed_points() -> None:
     suggestion = search.ask(2)
     assert suggestion is not None
     assert suggestion.point == {"a": 2}
-    assert RetryPolicy(retries=1).tries_again(["crash"], attempts=1)
+    assert Limits(retries=1).tries_again(["crash"], attempts=1)
 
 
 def show_group_overwritten() -> None:

@@ -16,7 +16,7 @@ from training.devices.requests import DeviceRequest
 from training.executors import in_process
 from training.executors.in_process import InProcessExecutor
 from training.runs.run import Run
-from training.sweeps.limits import Limits, RetryPolicy
+from training.sweeps.limits import Limits
 from training.tests.sweep_support import SPACE, journal, sweep_of
 
 GRID = SPACE.format(method="grid")
@@ -141,7 +141,7 @@ def test_worse_runs_are_stopped_early(story, inline):
 
 def test_a_run_that_takes_too_long_is_stopped(story, inline):
     story["epochs"] = 10_000
-    limits = Limits(trial_timeout_s=0.2, policy=RetryPolicy(retries=0))
+    limits = Limits(trial_timeout_s=0.2, retries=0)
     sweep, _ = inline(GRID, limits)
     assert sweep.run().failed
     assert all(trial.runs[0].failures == ["time-out"] for trial in sweep.trials.values())

@@ -19,7 +19,7 @@ from training.runs.run import Run
 from training.sweeps import ledger
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
-from training.sweeps.limits import Limits, RetryPolicy
+from training.sweeps.limits import Limits
 from training.sweeps.results.leaderboard import write_leaderboard
 from training.sweeps.trials import Trial, read_trials
 from training.tests.sweep_support import SPACE, MadeUpExecutor, begin_trial, by_layer_size, journal, run_sweep, sweep_of
@@ -386,7 +386,7 @@ def test_a_journal_torn_at_its_end_loses_nothing_that_was_acknowledged(tmp_path,
 
 def test_a_trial_that_takes_too_long_is_ended(tmp_path):
     executor = MadeUpExecutor(lambda spec, n: iter([1.0] * 500), capacity=6, pause_s=0.05)
-    limits = Limits(trial_timeout_s=0.3, policy=RetryPolicy(retries=0))
+    limits = Limits(trial_timeout_s=0.3, retries=0)
     sweep, _ = sweep_of(GRID, tmp_path, executor, limits)
     assert sweep.run().failed
     assert all(trial.runs[0].failures == ["time-out"] for trial in sweep.trials.values())
@@ -403,7 +403,7 @@ def test_the_leaderboard_and_the_best_spec_are_written(tmp_path):
 
 
 def test_retries_asked_for_are_given_however_many_and_preemptions_have_an_end():
-    many, one = RetryPolicy(retries=1000), RetryPolicy(retries=1)
+    many, one = Limits(retries=1000), Limits(retries=1)
     assert many.tries_again(["crash"] * 999, 999)
     assert not many.tries_again(["crash"] * 1001, 1001)
     assert one.tries_again(["preempted"] * 20, 20)

@@ -107,7 +107,7 @@ class TwoGpus:
 
     def readings(self) -> list[Reading]:
         first, second = self.devices()
-        return [Reading(first, 40_000, 90, ()), Reading(second, 0, 0, ())]
+        return [Reading(first, 40_000, 90, {}), Reading(second, 0, 0, {})]
 
 
 def test_devices_are_those_of_gpus_with_what_was_read_of_them_before(tmp_path):

@@ -22,9 +22,9 @@ from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
 from training.executors.zygote import zygote as zygote_module
-from training.executors.zygote.channel import Channel
 from training.executors.zygote.order import Order
 from training.executors.zygote.preloading import users_modules
+from training.executors.zygote.zygote_process import Channel
 from training.files import processes
 from training.tests.executor_support import (
     ODD,

@@ -1,17 +1,36 @@
-"""Example predictions that a run wrote while it trained, with their images."""
+"""Example predictions while training: what a few validation samples are read as, with their images."""
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from evaluation.predictions import prediction_fault
 from text_recognizer.datasets.base import Split
-from text_recognizer.experiment import assemble
+from text_recognizer.decoding.tuning import evenly_chosen
+from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.wording import received
-from training.files.journals import read_journal
+from training.files.journals import append_line, open_journal, read_journal
 from training.runs.run import Run
 
 EXAMPLES = "examples.jsonl"
+COUNT = 4
+
+
+def write_examples(run: Run, experiment: Experiment, epoch: int) -> None:
+    """Appends the present readings of the same few validation samples, if it is their epoch."""
+    from evaluation.evaluate import prediction_rows
+
+    every = experiment.train_args.examples_every
+    if not every or epoch % every:
+        return
+    split = experiment.dataset.split("validation")
+    journal = open_journal(run.folder / EXAMPLES, example_fault)
+    try:
+        for row in prediction_rows(experiment.model, split, evenly_chosen(len(split), COUNT)):
+            append_line(journal, {"epoch": epoch, **row})
+    finally:
+        os.close(journal)
 
 
 def example_fault(row: Mapping[str, Any]) -> str | None:

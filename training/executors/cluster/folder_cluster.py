@@ -23,7 +23,7 @@ from text_recognizer.errors import DeviceError, RunError
 from training.executors.base import Setting
 from training.executors.cluster.mailbox import Inbox, Outbox, Pulse, Turn
 from training.executors.cluster.messages import Message, setting_to_json
-from training.executors.zygote.starting import python_path
+from training.executors.zygote.order import python_path
 from training.files.safe_files import cannot_write, replace_file
 from training.terminal.command_line import say
 

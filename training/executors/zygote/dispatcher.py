@@ -16,11 +16,10 @@ from training.devices.cpu_slots import CpuSlot
 from training.devices.gpu_manager import Lease
 from training.executors.base import Ended, Job
 from training.executors.zygote import endings
-from training.executors.zygote.channel import Message
 from training.executors.zygote.endings import POLL_S, Place
 from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
-from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
+from training.executors.zygote.zygote_process import Isolation, Message, ZygoteProcess
 from training.runs.causes import Cause
 
 # Zygotes that died one after the other, none of which had started a run.

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
@@ -43,7 +42,7 @@ def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
         signal=number,
         out_of_memory=out_of_memory,
         cause=cause,
-        **{key: report[key] for key in ("wall_s", "cpu_s", "peak_memory_mib", "shared_memory_mib")},
+        **{key: report[key] for key in ("wall_s", "cpu_s", "peak_memory_mib")},
     )
 
 
@@ -65,7 +64,7 @@ def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
     if code == 0 or status.error is not None:
         return f"{status.state}: {status.error}" if status.error else status.state
     errors = _errors(last_words)
-    return f"exit code {code}: {errors[-1] if errors else f'see {_log(run)}'}"
+    return f"exit code {code}: " + (errors[-1] if errors else f"see {run.folder / 'log.txt'}")
 
 
 def _errors(last_words: str) -> list[str]:
@@ -73,21 +72,17 @@ def _errors(last_words: str) -> list[str]:
     return [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
 
 
-def _log(run: Run) -> Path:
-    return run.folder / "log.txt"
-
-
 def log_size(run: Run) -> int:
     """Bytes that earlier attempts left in the log of a run."""
     try:
-        return _log(run).stat().st_size
+        return (run.folder / "log.txt").stat().st_size
     except OSError:
         return 0
 
 
 def _last_words(run: Run, start: int) -> str:
     try:
-        with open(_log(run), "rb") as file:
+        with open(run.folder / "log.txt", "rb") as file:
             file.seek(max(start, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
             return file.read().decode(errors="replace")
     except OSError:

@@ -59,3 +59,8 @@ class Order:
         path = self.lease["path"]
         devices = (Device(**device) for device in self.lease["devices"])
         return Lease(tuple(devices), tuple(self.lease["memory_mib"]), path=Path(path) if path else None)
+
+
+def python_path() -> str:
+    """For PYTHONPATH: what this process can import, another can."""
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
-from training.attempts.keras_alone import without_scikit_learn
+from training.attempts.tensorflow_setup import without_scikit_learn
 from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
@@ -83,8 +83,6 @@ def obstacle_to_forking() -> str | None:
 
     What cannot be told counts as an obstacle.
     """
-    if not Path("/proc/self/maps").exists():
-        return "only Linux tells what a process has loaded"
     if "tensorflow" in sys.modules and (context := _eager_context()) is not None:
         return context
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:

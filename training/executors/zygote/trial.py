@@ -48,7 +48,7 @@ def _execute(order: Order, lifeline: int) -> int:
     os.environ.clear()
     os.environ.update({**order.environ, **lease.environ})
     sys.argv = order.argv
-    if order.cores and hasattr(os, "sched_setaffinity"):
+    if order.cores:
         os.sched_setaffinity(0, order.cores)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))

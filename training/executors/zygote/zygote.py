@@ -10,6 +10,7 @@ it lets the runs reach a checkpoint, kills those that do not in time, and ends.
                        {"ended": number, "status": …, "wall_s": …, "cpu_s": …, …}
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -17,19 +18,20 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from training.executors.zygote.channel import Channel
-from training.executors.zygote.order import Order
-from training.executors.zygote.starting import SIGNALS, execute_trial, fork_trial, zygote_command
+from training.executors.zygote.order import Order, python_path
+from training.executors.zygote.zygote_process import Channel, zygote_command
 from training.files import processes
 from training.files.processes import kill_session
 
-_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+# Those that the zygote handles; a run's process starts with the usual handlers.
+SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 
 
 @dataclass
@@ -45,7 +47,6 @@ class _Trial:
     number: int
     pid: int
     started: float
-    shared_memory_mib: float
     oom_kills: int
     killed: str = ""
     kill_at: float = float("inf")
@@ -107,7 +108,7 @@ class Zygote:
 
     def _watch_driver(self) -> None:
         """A driver's other children may have inherited its end of the channel: its end alone does not tell."""
-        with contextlib.suppress(AttributeError, OSError):  # Linux has it
+        with contextlib.suppress(OSError):
             self._selector.register(os.pidfd_open(self._driver), selectors.EVENT_READ, self._lose_driver)
         if os.getppid() != self._driver:  # gone while this process imported; its number may be another's by now
             self._lose_driver()
@@ -144,8 +145,7 @@ class Zygote:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        shared_mib = _resident_mib(pid) if self._forks else 0.0
-        self._trials[number] = _Trial(number, pid, started, shared_mib, oom_kills)
+        self._trials[number] = _Trial(number, pid, started, oom_kills)
         self._report({"started": number, "pid": pid, "since": processes.started_at(pid)})
 
     def _bury(self, trial: _Trial) -> None:
@@ -154,10 +154,9 @@ class Zygote:
         kill_session(trial.pid)
         _, status, usage = os.wait4(trial.pid, 0)
         wall_s, cpu_s = time.monotonic() - trial.started, usage.ru_utime + usage.ru_stime
-        peak_mib = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        memory = {"peak_memory_mib": peak_mib, "shared_memory_mib": trial.shared_memory_mib}
         killed = {"killed": trial.killed, "killed_for_memory": self._was_killed_for_memory(trial, status)}
-        self._report({"ended": trial.number, "status": status, "wall_s": wall_s, "cpu_s": cpu_s, **memory, **killed})
+        taken = {"wall_s": wall_s, "cpu_s": cpu_s, "peak_memory_mib": usage.ru_maxrss / 2**10}
+        self._report({"ended": trial.number, "status": status, **taken, **killed})
 
     def _was_killed_for_memory(self, trial: _Trial, status: int) -> bool:
         """Whether the kernel killed it: a SIGKILL that we did not send, while the kernel's count of these rose."""
@@ -187,6 +186,55 @@ class Zygote:
             self._channel.send(message)
 
 
+def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
+    """Forks a run's process, which inherits the descriptors of its lease, but closes `not_to_keep`."""
+    # A signal that comes before the child has its own handlers must not be lost in the zygote's.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become_trial(order, lifeline, not_to_keep)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    return pid
+
+
+def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> NoReturn:
+    try:
+        from training.executors.zygote.trial import live  # there already: preload() imported it
+
+        os.setsid()
+        atexit._clear()
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        for descriptor in not_to_keep:
+            os.close(descriptor)
+        live(order, lifeline)
+    finally:
+        os._exit(1)  # whatever happens, never back into the zygote's loop
+
+
+def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> int:
+    """Starts a run in a fresh interpreter, with the files of its lease open."""
+    with tempfile.TemporaryFile() as text:
+        text.write(json.dumps(asdict(order)).encode())
+        text.seek(0)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        # Not subprocess: it would reap the process behind our back when the next one is started.
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "training.executors.zygote.trial", order.run_folder, str(lifeline)],
+            {**order.environ, "PYTHONPATH": python_path()},
+            file_actions=[(os.POSIX_SPAWN_DUP2, text.fileno(), 0)],
+            setsid=True,
+            setsigdef=[signal.SIGINT, *SIGNALS],
+        )
+
+
 def count_oom_kills() -> int:
     """The kernel's count of out-of-memory kills on this machine, those in control groups included."""
     try:
@@ -194,13 +242,6 @@ def count_oom_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _resident_mib(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MIB
-    except (OSError, IndexError):
-        return 0.0
 
 
 def main() -> NoReturn:

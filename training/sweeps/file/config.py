@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from text_recognizer.errors import SpecError
-from text_recognizer.yaml_source import YamlPath, YamlSource
+from text_recognizer.yaml_source import YamlSource
 from training.sweeps.file.command import FixedArguments, fixed_arguments, macro_warnings
-from training.sweeps.file.forms import FORMS, inferred_distribution
+from training.sweeps.file.forms import FORMS, inferred_distribution, leaves
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems
 from training.sweeps.stopping_rules.base import Goal
@@ -148,7 +148,9 @@ def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
     def at(*path: Any) -> str:
         return f"line {document.line_of(path)}: "
 
-    for path, parameter in _nested_parameters(config["parameters"], ("parameters",)):
+    for path, names, parameter in leaves(config["parameters"]):
+        if len(names) == 1:
+            continue
         name = f"{at(*path)}'{path[-1]}'"
         distribution = parameter.get("distribution") or inferred_distribution(parameter)
         if distribution in FORMS and FORMS[distribution].exponents:
@@ -164,11 +166,3 @@ def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
         yield f"{at(key)}`{key}` concerns W&B's own services; a sweep here ignores it."
     if config["method"] == "random" and not ParameterSpace(config["parameters"]).searchable:
         yield f"{at('parameters')}all parameters are constant: a random search repeats one run."
-
-
-def _nested_parameters(group: Mapping[str, Any], path: YamlPath) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    for name, config in group.items():
-        if "parameters" in config:
-            yield from _nested_parameters(config["parameters"], (*path, name, "parameters"))
-        elif len(path) > 1:
-            yield (*path, name), config

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from text_recognizer.yaml_source import YamlPath
 from training.sweeps.numbers import is_int, is_number
 
 
@@ -89,6 +90,18 @@ FORMS = {form.distribution: form for form in _forms()}
 
 # All keys that a parameter can have, `parameters` for a group of parameters among them.
 KNOWN_KEYS = sorted({"distribution", "parameters", *(key for form in FORMS.values() for key in form.keys)})
+
+
+def leaves(
+    group: Any, path: YamlPath = ("parameters",), names: tuple[str, ...] = ()
+) -> Iterator[tuple[YamlPath, tuple[str, ...], dict[str, Any]]]:
+    """Every mapping in a section `parameters` that is no group, with its path in the YAML and the names on the way."""
+    for key, config in group.items() if isinstance(group, dict) else ():
+        place, own = (*path, key), (*names, str(key))
+        if isinstance(config, dict) and "parameters" in config:
+            yield from leaves(config["parameters"], (*place, "parameters"), own)
+        elif isinstance(config, dict):
+            yield place, own, config
 
 
 def inferred_distribution(config: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from text_recognizer.train_args import TrainArgs
@@ -11,6 +10,7 @@ from training.executors.in_process import InProcessExecutor
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.sweep import Sweep
+from training.terminal.tables import shown
 
 REFRESH_S = 0.25
 QUIET_S = 30.0
@@ -38,9 +38,7 @@ class SweepDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -73,7 +71,7 @@ class SweepDisplay:
         if total is not None:
             seconds = self._remaining.after(*self._epochs(sweep, total), time.monotonic())
             if seconds is not None:
-                parts.append(f"about {_duration(seconds)} left")
+                parts.append(f"about {shown('duration_s', seconds)} left")
         return ", ".join(parts)
 
     def _epochs(self, sweep: Sweep, total: int) -> tuple[int, float]:
@@ -114,7 +112,7 @@ class SweepDisplay:
             epoch = epochs_reported(rows)
             value = rows[-1].get(metric) if rows else None
             elapsed = time.monotonic() - live.started if live.started is not None else None
-            left = _duration(elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
+            left = shown("duration_s", elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
             swept = sweep.plan.swept(live.trial.point).items()
             short = {name.rpartition(".")[2]: f"{one:.4g}" if isinstance(one, float) else one for name, one in swept}
             what = " ".join(f"{name}={one}" for name, one in short.items())
@@ -161,9 +159,3 @@ def epochs_of(plan: SweepPlan, point: Point) -> int:
 
 def epochs_reported(rows: Sequence[Mapping[str, Any]]) -> int:
     return sum("test_loss" not in row for row in rows)
-
-
-def _duration(seconds: float) -> str:
-    seconds = round(seconds)
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

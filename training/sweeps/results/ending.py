@@ -1,17 +1,31 @@
-"""What a sweep leaves behind: leaderboard, best spec, report, and the lines a person reads last."""
+"""What a sweep leaves behind: leaderboard, best spec, report.html, which opens anywhere, and its last lines."""
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
+from evaluation.charts import bar_chart, line_chart, parallel_coordinates
+from evaluation.pages import render
+from evaluation.predictions import prediction_fault
+from evaluation.report import worst_predictions
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.files.journals import read_journal
+from training.files.json_objects import is_number
+from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
-from training.sweeps.results.leaderboard import rows, write_leaderboard
-from training.sweeps.results.report import write_report
+from training.sweeps.results.leaderboard import best_spec, rows, write_leaderboard
 from training.sweeps.results.study import parameter_importance
+from training.sweeps.trials import Trial
 from training.terminal.tables import print_table, shown
 
-SHOWN = 10
+SHOWN = 10  # trials in the terminal
+CURVES, LISTED = 8, 200  # in the report
 
 
 def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result: SweepResult) -> int:
@@ -48,3 +62,87 @@ def importance_of(plan: SweepPlan, history: History) -> dict[str, float]:
         return {}
     past = [history.past(trial) for trial in history.trials.values()]
     return parameter_importance(plan.config.space, history.metric, past)
+
+
+def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importance: Mapping[str, float]) -> Path:
+    """Writes report.html into the sweep's folder."""
+    trials = history.ranked()
+    columns, cells = rows(plan, history, trials[:LISTED])
+    best, counts = history.best(), history.counts()
+    shown = best and {"number": best.number, "value": history.value(best), "swept": plan.swept(best.point)}
+    page = render(
+        "sweep_report.html",
+        name=folder.name,
+        summary=plan.in_words(),
+        counts={state: counts[state] for state in ("finished", "stopped", "failed", "pending")},
+        best=shown,
+        best_spec=best_spec(history),
+        metric=history.metric.name,
+        columns=columns,
+        cells=cells,
+        more=max(0, len(trials) - LISTED),
+        charts=_charts(plan, history, trials, importance),
+        worst=_best_predictions(best),
+        decisions=[decision for trial in trials for decision in trial.decisions if decision["stop"]],
+    )
+    folder.write_text("report.html", page)
+    return folder.path / "report.html"
+
+
+def _charts(
+    plan: SweepPlan, history: History, trials: Sequence[Trial], importance: Mapping[str, float]
+) -> list[tuple[str, str]]:
+    """Titles and SVG images; those with nothing to show are left out."""
+    valued = [trial for trial in trials if history.value(trial) is not None and trial.state in ("finished", "stopped")]
+    swept = [{**plan.swept(trial.point), history.metric.name: history.value(trial)} for trial in valued]
+    labels = [f"trial {trial.number}: {json.dumps(row, default=str)}" for trial, row in zip(valued, swept, strict=True)]
+    curves = {
+        f"trial {trial.number}": [
+            (float(row["epoch"]), float(row[history.metric.name]))
+            for row in history.reports.rows(trial.runs[0])
+            if is_number(row.get("epoch")) and is_number(row.get(history.metric.name))
+        ]
+        for trial in valued[:CURVES]
+    }
+    so_far = {"best": _best_by_time(history, valued), "each trial": []}
+    drawn = [
+        ("Parallel coordinates", parallel_coordinates(swept, history.metric.name, history.metric.goal, labels)),
+        ("Best so far", line_chart(so_far, "minutes", "best so far")),
+        ("Importance", bar_chart(importance, "share of the metric's variation")),
+        (f"Curves of the best {len(curves)}", line_chart(curves, "epoch", history.metric.name)),
+    ]
+    return [(title, image) for title, image in drawn if image]
+
+
+def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float, float]]:
+    """(minutes since the first start, best value until then), a step for each trial that ended."""
+    ended = []
+    for trial in trials:
+        try:
+            times = Run.open(trial.runs[0].folder).status().times
+        except RunError:  # the folder is gone
+            continue
+        value = history.value(trial)
+        if not trial.runs[0].reused and "ended" in times and value is not None:
+            ended.append((times["ended"], value))
+    ended.sort()
+    better = max if history.metric.goal == "maximize" else min
+    best = accumulate((value for _, value in ended), better)
+    return [((moment - ended[0][0]) / 60, value) for (moment, _), value in zip(ended, best, strict=True)]
+
+
+def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
+    """Most wrong predictions of the best trial, with their images."""
+    if best is None:
+        return []
+    from text_recognizer.experiment import assemble
+
+    folder = best.runs[0].folder
+    try:
+        predictions = read_journal(folder / "predictions.jsonl", prediction_fault)
+        if not predictions:
+            return []
+        split = assemble(Run.open(folder).spec).dataset.split("test")
+    except TextRecognizerError:  # removed or damaged: the report does without
+        return []
+    return worst_predictions([row for row in predictions if row["position"] < len(split)], split, most=24)

@@ -33,11 +33,12 @@ def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) ->
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([["" if cell is None else _plain(cell) for cell in line] for line in cells])
-    folder.write_text("leaderboard.csv", text.getvalue(), durable=False)
+    for line in cells:  # None becomes an empty cell
+        writer.writerow([json.dumps(cell) if isinstance(cell, (dict, list, bool)) else cell for cell in line])
+    folder.write_text("leaderboard.csv", text.getvalue())
     spec = best_spec(history)
     if spec is not None:
-        folder.write_text("best_spec.json", json.dumps(spec, indent=2, ensure_ascii=False) + "\n", durable=False)
+        folder.write_text("best_spec.json", json.dumps(spec, indent=2, ensure_ascii=False) + "\n")
 
 
 def best_spec(history: History) -> dict[str, Any] | None:
@@ -60,7 +61,3 @@ def _test_metrics(trial: Trial) -> dict[str, float]:
     names = [name for name in summaries[0] if name.startswith("test_") and name != "test_loss"][:1]
     common = [name for name in names if all(is_number(summary.get(name)) for summary in summaries)]
     return {name: sum(summary[name] for summary in summaries) / len(summaries) for name in common}
-
-
-def _plain(cell: Any) -> Any:
-    return json.dumps(cell) if isinstance(cell, (dict, list, bool)) else cell

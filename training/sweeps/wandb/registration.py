@@ -57,7 +57,7 @@ def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = 
     link = SweepLink.parse(found[1])
     url = re.search(r"View sweep at: (\S+)", said)
     facts = {"id": link.id, "project": link.project, "entity": link.entity, "url": url[1] if url else None}
-    folder.write_text(REGISTERED_FILE, json.dumps(facts, indent=2) + "\n")
+    folder.write_text(REGISTERED_FILE, json.dumps(facts, indent=2) + "\n", durable=True)
     print(f"registered  {link.path}" + (f"   {facts['url']}" if url else ""))
     print(f"serve it    wandb agent {link.path}", flush=True)
     return link

@@ -464,7 +464,7 @@ class _ThreeGpus:
         return [Device(f"GPU-{number}", "a GPU", number, 80_000) for number in range(3)]
 
     def readings(self) -> list[Reading]:
-        return [Reading(device, 0, 0, ()) for device in self.devices()]
+        return [Reading(device, 0, 0, {}) for device in self.devices()]
 
 
 def _leases(folder: Path) -> None:

@@ -1,0 +1,94 @@
+"""What a training sets up before it uses TensorFlow: its import, the memory of a lease, the dtype it computes in."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from text_recognizer.errors import SpecError
+from training.devices.gpu_manager import MEMORY_VARIABLE
+
+# What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
+_CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+@contextmanager
+def without_scikit_learn() -> Iterator[None]:
+    """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start."""
+    if "sklearn" in sys.modules:
+        yield
+        return
+    sys.modules["sklearn"] = None  # type: ignore[assignment] # by which `import` takes it for absent
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn"]
+
+
+def start_tensorflow(quietly: AbstractContextManager[None]) -> None:
+    """Imports TensorFlow and keeps it to the memory that the lease grants on each device.
+
+    Args:
+        quietly: where its start-up notes go.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with quietly:
+        with without_scikit_learn():
+            import tensorflow as tf
+
+        shares = os.environ.get(MEMORY_VARIABLE, "").split(",")
+        # A hard limit: growth alone would let one run take the memory that another one leased.
+        gpus = tf.config.list_physical_devices("GPU") if any(shares) else []
+        for device, share_mib in zip(gpus, shares, strict=False):
+            if share_mib:
+                limit_mib = max(_SMALLEST_POOL_MIB, int(share_mib) - _CONTEXT_MIB)
+                limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
+                tf.config.set_logical_device_configuration(device, [limit])
+
+
+def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | None]:
+    """What a training computes in ("off", "bfloat16" or "float16"), and a warning where that is not what was asked for.
+
+    Args:
+        asked: train_args.mixed_precision.
+        begun: what the training computed in so far: it stays, so that a resumed run ends with an undisturbed one's
+            numbers. "auto" is that of a checkpoint of before there was a choice: float32.
+    Raises:
+        SpecError: float16 where no GPU would make it faster.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if asked == "float16" and not gpus:
+        raise SpecError(
+            "train_args.mixed_precision 'float16' needs a GPU; on a CPU it is many times slower than float32. "
+            "Use 'auto' or 'off'."
+        )
+    if begun is not None:
+        return "off" if begun == "auto" else begun, None
+    if asked not in ("auto", "bfloat16"):
+        return asked, None
+    details = map(tf.config.experimental.get_device_details, gpus)
+    powers = [tuple(one.get("compute_capability", (0, 0))) for one in details]
+    if min(powers) >= (8, 0) if gpus else _cpu_is_fast():  # tensor cores since Ampere know bfloat16
+        return "bfloat16", None
+    device = "a GPU of compute capability below 8.0" if gpus else "a processor without AMX"
+    warning = f"train_args.mixed_precision 'bfloat16' is slower than float32 on {device}; float32 is used instead"
+    return "off", None if asked == "auto" else warning
+
+
+def dtype_policy(precision: str) -> str:
+    """Keras' name of a precision."""
+    return "float32" if precision == "off" else f"mixed_{precision}"
+
+
+def _cpu_is_fast() -> bool:
+    """Whether the processor has AMX. AVX512-BF16 alone made steps 1.5 to 1.6 times slower, not faster."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    return any("amx_bf16" in line.split() for line in lines if line.startswith("flags"))

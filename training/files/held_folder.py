@@ -1,0 +1,150 @@
+"""HeldFolder: the folder of a run or a sweep, held as long as a process works in it; a file says which process.
+
+The folder itself is locked too: the file may be deleted while it is held.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from text_recognizer.errors import RunError
+from training.files.safe_files import cannot_write, replace_file
+
+
+class HeldFolder:
+    """A folder that anyone may read, and that one process at a time holds to change it.
+
+    Subclasses say what their lock file is called.
+    """
+
+    LOCK: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._journal: int | None = None
+        self._lock: tuple[int, int] | None = None  # the file and the folder, open and locked
+
+    def _hold(self, refusal: Callable[[str], str]) -> None:
+        """Takes the lock until it is released or this process dies.
+
+        Args:
+            refusal: the message when another process holds it, made from what that process wrote into the file.
+        Raises:
+            RunError: another process holds it, or the file cannot be written.
+        """
+        folder = file = None
+        try:
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            file = os.open(self.folder / self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            _take(file)
+            _take_folder(folder)
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except OSError as error:
+            said = _said(file) if file is not None else ""
+            for descriptor in (file, folder):
+                if descriptor is not None:
+                    os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise RunError(refusal(said)) from None
+            raise cannot_write(self.folder / self.LOCK, error) from error
+        self._lock = file, folder
+
+    def release(self) -> None:
+        """Gives the lock back and closes the journal."""
+        for descriptor in (self._journal, *(self._lock or ())):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._journal = self._lock = None
+
+    def holder(self) -> str | None:
+        """The process that holds the folder, for people; None when none does.
+
+        Raises:
+            RunError: this user may not look.
+        """
+        try:
+            holder = _holder(self.folder / self.LOCK)
+        except OSError as error:
+            raise RunError(f"cannot read {self.folder / self.LOCK}: {error.strerror or error}.") from error
+        if holder is None:
+            with contextlib.suppress(OSError):  # a file system without such locks
+                return _holder(self.folder)
+        return holder
+
+    def check_folder(self) -> None:
+        """Checks that the folder is still the one that this process holds, if it does.
+
+        Raises:
+            RunError: what is written into the folder by its name would not come into the one that is held.
+        """
+        if self._lock is None:
+            return
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(self.folder.stat(), os.fstat(self._lock[1])):
+                return
+        raise RunError(
+            f"the folder {self.folder} was deleted, moved or replaced while this process worked in it. "
+            f"Put it back to go on from the last checkpoint, or start again."
+        )
+
+    def write_text(self, name: str, text: str, durable: bool = False) -> None:
+        """Replaces a file of the folder; a reader sees the old or the new one, whole.
+
+        Args:
+            durable: it is on the disk when this returns. Not needed for what can be made again.
+        Raises:
+            RunError: it cannot be written.
+        """
+        replace_file(self.folder / name, text, durable)
+
+
+def _take(lock: int) -> None:
+    """Takes the lock; a process that only checks it (see holder) has it for a moment, and is waited for.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # free beside those who look, not beside a holder
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            time.sleep(0.001)
+
+
+def _take_folder(folder: int) -> None:
+    """Takes the lock of a folder where the file system has such locks; the file's is enough to keep others out."""
+    try:
+        _take(folder)
+    except BlockingIOError:
+        raise
+    except OSError:  # NFS has locks of files that are open for writing, which no folder is
+        return
+
+
+def _holder(path: Path) -> str | None:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _said(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _said(lock: int) -> str:
+    said = b""
+    with contextlib.suppress(OSError):  # the folder, or not a file of ours
+        said = os.pread(lock, 200, 0)
+    return said.decode(errors="replace").strip() or "another process"
