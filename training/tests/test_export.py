@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
+from text_recognizer.exports.onnx import OnnxExport
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
+from text_recognizer.models.character import CharacterModel
+from text_recognizer.networks.hanzi_net import HanziNet
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main
 
@@ -53,6 +58,20 @@ def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys,
     assert main(arguments) == 2
     assert "Nothing was kept" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hanzi_net_for_3755_classes_takes_less_than_1_6_mb_as_int8(tmp_path):
+    pytest.importorskip("onnxruntime")
+    random = np.random.default_rng(0)
+    model = CharacterModel(DataSpec((64, 64, 1), GB2312_LEVEL_1, ink="dark"), HanziNet())
+    for weight in model.keras_model.weights:  # biases and means of 0 would be left out
+        weight.assign(np.asarray(weight) + random.uniform(0.01, 0.02, weight.shape))
+    spec = ExperimentSpec("HwdbDataset", "CharacterModel", "hanzi_net")
+    images = random.integers(0, 256, (16, 64, 64, 1), np.uint8)
+    bundle, output = Bundle(tmp_path, spec, model.data_spec, "run", {}, "", {}), tmp_path / "hanzi.onnx"
+    OnnxExport("int8").write(model, bundle, output, images)
+    assert output.stat().st_size < 1_600_000
+    assert OnnxExport().load(output)(images).shape == (16, 3755)
 
 
 def test_a_saved_model_reads_files_of_any_size_and_answers_with_texts(bundle, images, tmp_path):
