@@ -175,8 +175,14 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
     spec = bundle.spec.override(
         {"train_args.initial_weights": None}
     )  # they may be gone, and the bundle's own take over
-    dataset: Dataset = assemble(spec).dataset
-    dataset.prepare()
+    try:
+        dataset: Dataset = assemble(spec).dataset
+        dataset.prepare()
+    except DataError as error:
+        raise DataError(
+            f"the transcribed lines of {bundle.folder} are not here: {error} Pseudo-labels are trained on beside "
+            f"such lines: train a run on yours first, from these weights (train_args.initial_weights)."
+        ) from None
     if dataset.fingerprint != bundle.dataset_fingerprint:
         raise DataError(
             f"the data of {bundle.folder} has changed since it was trained, and its validation and test splits "

@@ -138,3 +138,6 @@ def test_mistakes_end_in_a_sentence_and_nothing_is_written(bundle, tmp_path, cap
     table.write_text(table.read_text().replace("\tabab\t", "\tabba\t"))
     assert label(tmp_path, "--coverage", "1", "--output", str(tmp_path / "other")) == 2
     assert "has changed since it was trained" in capsys.readouterr().err
+    table.unlink()
+    assert label(tmp_path, "--coverage", "1", "--output", str(tmp_path / "other")) == 2
+    assert "are not here" in capsys.readouterr().err
