@@ -62,14 +62,13 @@ def losses(run: Run) -> Any:
     return np.array([[row["loss"], row["val_loss"]] for row in run.rows() if "loss" in row])
 
 
-@pytest.mark.parametrize("network", ["lenet", "line_reader", "crnn"])
+@pytest.mark.parametrize("network", ["lenet", "line_reader"])
 def test_two_processes_give_the_losses_of_one(network, tmp_path, warm, digits_prepared):
     train_args = {"batch_size": 7, "epochs": 2, "steps_per_epoch": 2, "optimizer": "sgd", "learning_rate": 0.05}
     lines = {"dataset": "LineListDataset", "model": "LineModelCtc", "dataset_args": {"path": "lines", "height": 20}}
     spec = {
         "lenet": {**DIGITS, "network": "lenet", "train_args": train_args},
         "line_reader": {**lines, "network": "line_reader", "network_args": {"filters": 4, "units": 8, "layers": 1}},
-        "crnn": {**lines, "network": "crnn", "network_args": {"units": 8}},
     }[network]
     write_lines(tmp_path / "lines")
     both, one = (Workplace(tmp_path / name, warm) for name in ("both", "one") if (tmp_path / name).mkdir() is None)
