@@ -12,12 +12,16 @@ import pytest
 import yaml
 
 from text_recognizer.tests.waiting import PATIENCE_S
+from training.tests.pages import make_smaller
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / ".circleci" / "config.yml"
 LONG_S = 4 * PATIENCE_S  # a task is many programs, one after the other
 # A part of the tests stands for all of them, which this one is among.
-SOME_TESTS = "text_recognizer/tests/test_layering.py training/tests/test_run.py"
+SOME_TESTS = {
+    "tasks/test.sh": "text_recognizer/tests/test_layering.py training/tests/test_run.py",
+    "tasks/test_evaluation.sh": "-k test_character_predictor",
+}
 
 
 def configuration() -> dict[str, Any]:
@@ -94,16 +98,16 @@ def test_the_steps_of_every_job_pass_in_a_clean_clone(tmp_path):
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--local", str(REPOSITORY), str(clone)], check=True)
     borrowed_environment(clone)
+    make_smaller(clone, "training/sweep_digits.yaml")
     if (REPOSITORY / ".mypy_cache").exists():
         with contextlib.suppress(shutil.Error):  # another mypy may be at work; the cache only saves time
             shutil.copytree(REPOSITORY / ".mypy_cache", clone / ".mypy_cache")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "PYTEST_"))}
-    environ |= {"TEXT_RECOGNIZER_EXTRA": "cpu", "PYTEST_ADDOPTS": f"-p no:cacheprovider {SOME_TESTS}"}
+    environ |= {"TEXT_RECOGNIZER_EXTRA": "cpu"}
     for name in ("TEXT_RECOGNIZER_RUNS", "VIRTUAL_ENV", "PYTHONPATH"):
         environ.pop(name, None)
     for command in dict.fromkeys(step["command"] for step in steps("run")):
-        if command == "tasks/test_evaluation.sh":
-            environ.pop("PYTEST_ADDOPTS")
+        environ["PYTEST_ADDOPTS"] = f"-p no:cacheprovider {SOME_TESTS.get(command, '')}"
         done = subprocess.run(
             ["bash", "-c", command], cwd=clone, env=environ, capture_output=True, text=True, timeout=LONG_S, check=False
         )
