@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +55,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory, _heeding_ctrl_c: None) -> Ite
     """Starts commands without the seconds that it takes to import TensorFlow."""
     with warm_commands(tmp_path_factory.mktemp("warm")) as warm:
         yield warm
+
+
+@pytest.fixture(scope="module")
+def warm_python(warm: Warm) -> Iterator[None]:
+    """What the tests of a module start as `sys.executable -m training.run_sweep`, and the like, is warm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(warm.programs / "python"))
+        yield
 
 
 @pytest.fixture(scope="module")

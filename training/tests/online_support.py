@@ -1,6 +1,8 @@
 """Runs and sweeps of this project against the stand-in of the W&B backend."""
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from text_recognizer.tests.waiting import wait_until
 from training.runs.run import Run
 from training.tests.wandb_backend import WandbBackend
 from training.tests.wandb_backend_programs import wandb
+from training.tests.warm_commands import Warm
 from training.tracking.mirror import read_state
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,6 +39,11 @@ def environ(backend: WandbBackend) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "-1",
         "COLUMNS": "200",
     }
+
+
+def warm_path(warm: Warm) -> dict[str, str]:
+    """For the environment of an agent whose runs are to be forks of the warm process."""
+    return {"PATH": os.pathsep.join([str(warm.programs), str(Path(sys.executable).parent), os.environ["PATH"]])}
 
 
 def runs_below(folder: Path) -> dict[str, Run]:

@@ -28,7 +28,7 @@ PICTURE = REPOSITORY / "text_recognizer/tests/support/digits/3.png"
 
 
 @pytest.fixture(scope="module")
-def runs_folder(tmp_path_factory, digits_prepared):
+def runs_folder(tmp_path_factory, digits_prepared, warm_python):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("api") / "runs"
         patch.setenv("TEXT_RECOGNIZER_RUNS", str(folder))

@@ -12,7 +12,7 @@ import pytest
 
 from text_recognizer.spec import typed_fields
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below, wait_for_mirrors
+from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below, wait_for_mirrors, warm_path
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
 from training.tests.wandb_backend_programs import NO_STATISTICS, Program, WarmProgram
 from training.tests.warm_commands import Warm
@@ -68,7 +68,7 @@ def session(
             ((*sync, "--timeout=4"), {"WANDB_BASE_URL": "http://127.0.0.1:9"}),
             (sync, {"WANDB_API_KEY": KEY[:-1] + "8"}),
             (sync, {}),
-            (("wandb", "agent", path), {}),
+            (("wandb", "agent", path), warm_path(warm)),
         ):
             if command[0] == "run_experiment":
                 program: Program | WarmProgram = WarmProgram(backend, warm, *command, environ=environ(backend) | more)

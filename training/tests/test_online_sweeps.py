@@ -17,10 +17,10 @@ from training.run_sweep import main
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.plan_file import read_plan
-from training.tests.online_support import environ, plain_rows, register, runs_below
+from training.tests.online_support import environ, plain_rows, register, runs_below, warm_path
 from training.tests.pausing_digits import PAUSING, pause
 from training.tests.wandb_backend import WandbBackend, running_backend
-from training.tests.wandb_backend_programs import Program
+from training.tests.wandb_backend_programs import Program, WarmProgram
 from training.tests.wandb_backend_suggestions import suggest_ours
 
 SWEEP = """
@@ -66,13 +66,14 @@ def by_point(runs: list[Run]) -> dict[str, Run]:
     return found
 
 
-def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prepared):
+def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prepared, warm):
     backend.store.suggest = suggest_ours(seed=0)
     text = SWEEP.replace("EPOCHS", "2").replace("[8, 16]", "[16, 8, 12]").replace("[0.01, 0.001]", "[0.01]")
     path = register(backend, text)
-    agent = Program(backend, "wandb", "agent", path, environ=environ(backend))
+    agent = Program(backend, "wandb", "agent", path, environ=environ(backend) | warm_path(warm))
     (backend.folder / "offline.yaml").write_text(text)
-    run_sweep(backend, "offline.yaml").succeed(2 * PATIENCE_S)
+    offline_sweep = WarmProgram(backend, warm, "run_sweep", "--gpu=none", "offline.yaml", environ=environ(backend))
+    offline_sweep.succeed(2 * PATIENCE_S)
     agent.succeed(2 * PATIENCE_S)
     runs = list(runs_below(backend.folder).values())
     offline = by_point([run for run in runs if run.group == "offline"])

@@ -41,6 +41,9 @@ parameters:
 """
 
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from training.tests.online_support import TO_BEGIN, wait_for_mirrors
 from training.tests.sweep_support import SPACE, by_layer_size, run_sweep
 from training.tests.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb_backend_programs import Program, wandb
+from training.tests.warm_commands import Warm
 from training.tracking.sync import Sent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,16 +46,16 @@ parameters:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any, warm: Warm) -> Path:
     """Runs folder with a run and a sweep of two, made without any server."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "sweep_digits.yaml").write_text(SWEEP)
     environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs")}
-    run = [sys.executable, "-m", "training.run_experiment", "--gpu=none", json.dumps(SPEC)]
-    sweep = [sys.executable, "-m", "training.run_sweep", "--gpu=none", "--jobs=2", "sweep_digits.yaml"]
-    for command in (run, sweep):
-        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
-        assert done.returncode == 0, done.stdout + done.stderr
+    commands = ["run_experiment", json.dumps(SPEC)], ["run_sweep", "--jobs=2", "sweep_digits.yaml"]
+    for command in commands:
+        with tempfile.TemporaryFile("w+") as printed:
+            process = warm.start(*command, "--gpu=none", cwd=folder, env=environ, output=printed)
+            assert (process.wait(PATIENCE_S), printed.seek(0)) == (0, 0), printed.read()
     wait_for_mirrors(folder / "runs")
     return folder / "runs"
 

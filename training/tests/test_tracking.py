@@ -18,6 +18,7 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.find import find_run
 from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
+from training.tests.warm_commands import Warm
 from training.tracking.base import Facts, Tracker
 from training.tracking.choice import chosen_trackers, wandb_mode_of
 from training.tracking.mirror import mirror, mirror_command, read_state
@@ -35,15 +36,22 @@ SPEC = {
 }
 
 
-def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "training.run_experiment", "--gpu=none", *arguments],
-        cwd=folder,
-        env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs"), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Started:
+    """run_experiment as it runs in a folder, or ran."""
+
+    def __init__(self, warm: Warm, folder: Path, *arguments: str, **environment: str) -> None:
+        self._printed = folder / "printed.txt"
+        environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs"), **environment}
+        with open(self._printed, "w") as output:
+            command = ("run_experiment", "--gpu=none", *arguments)
+            self.process = warm.start(*command, cwd=folder, env=environ, output=output)
+
+    def end(self, code: int = 0) -> str:
+        """What it printed, once it has ended."""
+        ended = self.process.wait(PATIENCE_S)
+        output = self._printed.read_text()
+        assert ended == code, output
+        return output
 
 
 def records(run: Run) -> list[dict[str, Any]]:
@@ -68,11 +76,9 @@ def wait_for_mirror(run: Run, state: str = "done") -> None:
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory, digits_prepared):
+def tracked(tmp_path_factory, digits_prepared, warm):
     folder = tmp_path_factory.mktemp("tracked")
-    process = start(folder, json.dumps(SPEC))
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, output
+    output = Started(warm, folder, json.dumps(SPEC)).end()
     run = find_run("last", folder / "runs")
     wait_for_mirror(run)
     return run, output, records(run)
@@ -148,20 +154,17 @@ def test_a_dataset_joined_from_several_is_referred_to_by_all_its_folders(tmp_pat
     assert len(folders) == 2
 
 
-def test_a_resumed_run_has_the_same_id_and_no_step_twice(tmp_path, digits_prepared):
+def test_a_resumed_run_has_the_same_id_and_no_step_twice(tmp_path, digits_prepared, warm):
     arguments = [f"--dataset={PAUSING}", "--train_args.epochs=60", "--train_args.checkpoint_interval_s=0"]
-    process = start(tmp_path, json.dumps(SPEC), *arguments, **pause(tmp_path / "gate"))
+    started = Started(warm, tmp_path, json.dumps(SPEC), *arguments, **pause(tmp_path / "gate"))
     wait_until(lambda: list(tmp_path.glob("runs/*/*/metrics.jsonl")))
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 143, output
+    started.process.send_signal(signal.SIGTERM)
+    started.end(143)
     run = find_run("last", tmp_path / "runs")
     assert 0 < len(run.rows()) < 60
     wait_for_mirror(run)
     (tmp_path / "gate").unlink()
-    again = start(tmp_path, "--resume", run.id)
-    again.communicate(timeout=PATIENCE_S)
-    assert again.returncode == 0
+    Started(warm, tmp_path, "--resume", run.id).end()
     wait_for_mirror(run)
     every = records(run)
     assert of_kind("run", every)[0]["run_id"] == run.id
@@ -177,12 +180,10 @@ FAKE_WANDB = {
 
 
 @pytest.mark.parametrize("fault", FAKE_WANDB)
-def test_a_fault_of_wandb_is_one_warning_and_never_fails_a_run(fault, tmp_path, digits_prepared):
+def test_a_fault_of_wandb_is_one_warning_and_never_fails_a_run(fault, tmp_path, digits_prepared, warm):
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "wandb.py").write_text(FAKE_WANDB[fault])
-    process = start(tmp_path, json.dumps(SPEC), PYTHONPATH=str(tmp_path / "fake"))
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, output
+    output = Started(warm, tmp_path, json.dumps(SPEC), PYTHONPATH=str(tmp_path / "fake")).end()
     assert output.count("warning:") == 1
     assert "the run folder is complete without it" in output
     run = find_run("last", tmp_path / "runs")
@@ -226,10 +227,8 @@ def test_a_file_that_names_no_earlier_mirror_ends_no_process(tmp_path):
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
-def test_disabled_starts_no_mirror(tmp_path, digits_prepared):
-    process = start(tmp_path, json.dumps(SPEC), "--train_args.epochs=1", "--wandb=disabled")
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, output
+def test_disabled_starts_no_mirror(tmp_path, digits_prepared, warm):
+    Started(warm, tmp_path, json.dumps(SPEC), "--train_args.epochs=1", "--wandb=disabled").end()
     assert not (find_run("last", tmp_path / "runs").folder / "wandb").exists()
 
 
@@ -349,13 +348,12 @@ def test_a_tracker_that_cannot_be_is_refused_with_the_reason(track, wandb, probl
         chosen_trackers(track, wandb)
 
 
-def test_a_tracker_from_outside_follows_a_run(tmp_path, digits_prepared):
+def test_a_tracker_from_outside_follows_a_run(tmp_path, digits_prepared, warm):
     told = tmp_path / "told.txt"
-    process = start(
-        tmp_path, json.dumps(SPEC), "--nowandb", f"--track=acme.trackers:Lines:{told}", PYTHONPATH=str(PLUGIN)
+    started = Started(
+        warm, tmp_path, json.dumps(SPEC), "--nowandb", f"--track=acme.trackers:Lines:{told}", PYTHONPATH=str(PLUGIN)
     )
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, output
+    output = started.end()
     run = find_run("last", tmp_path / "runs")
     wait_until(lambda: read_state(run.folder / "lines").get("state") == "done")
     assert told.read_text().split() == ["start", "1", "2", "3", "3", "finished"]

@@ -17,7 +17,7 @@ from text_recognizer.tests.waiting import PATIENCE_S
 from training.runs.find import find_run
 from training.tests.online_support import wait_for_mirrors
 from training.tests.wandb_backend import KEY, WandbBackend, running_backend
-from training.tests.wandb_backend_programs import Program, run_script, script, wandb
+from training.tests.wandb_backend_programs import Program, WarmProgram, run_script, script, wandb
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -381,10 +381,9 @@ def without_empty_mappings(value: Any) -> Any:
     return {name: without_empty_mappings(item) for name, item in value.items() if item != {}}
 
 
-def test_an_offline_run_of_an_experiment_is_synced_once(backend, digits_prepared):
+def test_an_offline_run_of_an_experiment_is_synced_once(backend, digits_prepared, warm):
     environ = {"TEXT_RECOGNIZER_RUNS": str(backend.folder / "runs"), "PYTHONPATH": str(REPOSITORY)}
-    command = (sys.executable, "-m", "training.run_experiment", "--gpu=none", json.dumps(SPEC))
-    Program(backend, *command, environ=environ).succeed()
+    WarmProgram(backend, warm, "run_experiment", "--gpu=none", json.dumps(SPEC), environ=environ).succeed()
     assert backend.requests == []
     run = find_run("last", backend.folder / "runs")
     wait_for_mirrors(backend.folder / "runs")

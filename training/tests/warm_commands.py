@@ -1,7 +1,9 @@
 """Commands of this project from a process that has imported TensorFlow once: each runs in a fork of it.
 
 A test starts one by `Warm.start`. In `Warm.programs` lies a program by the name of every command, for what is run by a
-shell: it hands its arguments, its surroundings and its standard streams over, waits, and exits as the command did.
+shell: it hands its arguments, its surroundings and its standard streams over, passes signals on, waits, and exits as
+the command did. There is a `python` as well: it does so for `-m training.run_sweep` and `training/run_sweep.py` and
+their like, and is the real one for everything else.
 """
 
 import atexit
@@ -30,14 +32,27 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 LONGEST_MESSAGE = 1 << 17
 # It imports next to nothing, so that it starts in a hundredth of a second.
 CLIENT = """#!{python} -IS
-import json, os, socket, sys
-request = {{"argv": sys.argv, "folder": os.getcwd(), "environ": dict(os.environ)}}
+import json, os, socket, sys, _signal
+argv = sys.argv
+if argv[0].endswith("/python"):
+    module = argv[1:2] == ["-m"]
+    name = (argv[2:3] if module else argv[1:2] or [""])[0]
+    if name not in {started!r}:
+        os.execv({python!r}, [{python!r}, *argv[1:]])
+    argv = [os.path.join(os.getcwd(), name.rpartition(".")[2]), *argv[3:]] if module else argv[1:]
+request = {{"argv": argv, "folder": os.getcwd(), "environ": dict(os.environ)}}
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as warm:
     warm.connect({address!r})
     socket.send_fds(warm, [json.dumps(request).encode()], (0, 1, 2))
-    pid, code = warm.recv(16), int(warm.recv(16) or 1)
+    pid = int(warm.recv(16))
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGUSR1):
+        _signal.signal(number, lambda number, _: os.kill(pid, number))
+    code = int(warm.recv(16) or 1)
 sys.exit(code if code >= 0 else f"the command was ended by signal {{-code}}")
 """
+_STARTED = [
+    name for script in ("run_experiment", "run_sweep") for name in (f"training.{script}", f"training/{script}.py")
+]
 
 
 class WarmProcess:
@@ -99,8 +114,9 @@ def warm_commands(folder: Path) -> Iterator[Warm]:
     """
     programs, address = folder / "bin", folder / "warm"
     programs.mkdir()
-    for name in COMMANDS:
-        (programs / name).write_text(CLIENT.format(python=sys.executable, address=str(address)))
+    for name in (*COMMANDS, "python"):
+        client = CLIENT.format(python=sys.executable, address=str(address), started=_STARTED)
+        (programs / name).write_text(client)
         (programs / name).chmod(0o755)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening, open(folder / "warm.log", "wb") as log:
         listening.bind(str(address))
@@ -180,6 +196,7 @@ def serve(listening: socket.socket) -> NoReturn:
     from training.executors.zygote.preloading import obstacle_to_forking, preload
 
     preload([])
+    sys.executable = str(Path(listening.getsockname()).with_name("bin") / "python")  # for what commands start
     assert obstacle_to_forking() is None
     server = _Server(listening)
     try:
@@ -215,7 +232,12 @@ def _run(argv: list[str], folder: str, environ: dict[str, str]) -> int:
     os.environ.update(environ)
     sys.argv, sys.path[0] = argv, str(Path(argv[0]).parent)
     sys.path[1:1] = [place for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
-    module, _, function = COMMANDS[Path(argv[0]).name].partition(":")
+    name = Path(argv[0]).stem
+    if name == "run_sweep":
+        from training.tests import warm_zygote
+
+        warm_zygote.prepare()
+    module, _, function = COMMANDS[name].partition(":")
     code: Any = getattr(importlib.import_module(module), function)()
     return int(code or 0)
 
