@@ -2,12 +2,13 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.storage import parallel
+from text_recognizer.datasets.storage import parallel, store
 from text_recognizer.datasets.storage.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S
@@ -33,6 +34,16 @@ def test_arrays_come_back_memory_mapped_and_read_only(data):
     with pytest.raises(ValueError, match="read-only"):
         store.array("a.images")[0] = 0
     assert isinstance(store.array("a.images").base, np.memmap)
+
+
+@pytest.mark.parametrize(("most_read_ahead", "random"), [(0, True), (1 << 40, False)])
+def test_only_an_array_larger_than_memory_is_read_without_its_neighbours(data, monkeypatch, most_read_ahead, random):
+    monkeypatch.setattr(store, "MOST_READ_AHEAD", most_read_ahead)
+    made = make_store(store_folder("some", {"a": 1}), {"a": 1}, lambda writer: writer.add("x", np.zeros(9999)))
+    array = made.array("x")
+    mapping = Path("/proc/self/smaps").read_text().partition(f"{made.folder / 'x.npy'}\n")[2]
+    assert ("rr" in mapping.partition("VmFlags:")[2].partition("\n")[0].split()) == random
+    assert not array.any()
 
 
 def test_the_key_decides_the_place_and_the_content_the_hash(data):
