@@ -27,6 +27,7 @@ WITHOUT_TABLE = {
         "serve",
         "promote",
         "export",
+        "pseudo-label",
     ),
     *("sweeps pause", "sweeps resume", "sweeps stop", "sweeps cancel", "models rollback", "models push", "models pull"),
     *("datasets show", "datasets fetch", "datasets verify", "datasets add", "datasets update", "datasets export"),
