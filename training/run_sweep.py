@@ -26,7 +26,7 @@ from training.sweeps.judge import stopping_rule
 from training.sweeps.options import LOCAL_ONLY, checked_plan, device_request, executor_of, flags_given, parser
 from training.sweeps.plan import SweepPlan
 from training.sweeps.plan_file import say_left_out
-from training.sweeps.search.base import make_search
+from training.sweeps.search.base import Search, make_search
 from training.sweeps.wandb.agent_trial import AgentTrial
 from training.terminal.command_line import guarded, say, split_overrides
 from training.tracking.choice import chosen_trackers
@@ -55,14 +55,25 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     cap = arguments.run_cap
     if cap is None and plan.config is not None:
         cap = plan.config.run_cap
+    if arguments.engine == "wandb" and not arguments.dry_run:
+        return _serve(plan, experiments, arguments)
+    search = make_search(plan, arguments.allow_repeats)
+    _check_search(search, plan, arguments, cap)
     if arguments.dry_run:
         from training.sweeps.results.dry_run import show_plan
 
-        rule, search = stopping_rule(plan, arguments.stopping_rule), make_search(plan, arguments.allow_repeats)
+        rule = search.stopping_rule or stopping_rule(plan, arguments.stopping_rule)
         return show_plan(plan, experiments, search, rule, cap, arguments.jobs or 1)
-    if arguments.engine == "wandb":
-        return _serve(plan, experiments, arguments)
-    return _drive(plan, experiments, arguments, cap)
+    return _drive(plan, experiments, search, arguments, cap)
+
+
+def _check_search(search: Search, plan: SweepPlan, arguments: argparse.Namespace, cap: int | None) -> None:
+    if flags := flags_given(arguments, search.excludes):
+        raise SpecError(f"{flags} cannot be combined with --search {arguments.search}.")
+    if cap is not None and search.size is not None and cap < search.size:
+        raise SpecError(f"--search {arguments.search} needs {search.size} trials. Raise the run cap (--run-cap {cap}).")
+    if search.stopping_rule is not None and plan.config is not None and plan.config.early_terminate is not None:
+        say(f"the file's early_terminate does nothing with --search {arguments.search}, which ends trials itself")
 
 
 def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:
@@ -85,7 +96,11 @@ def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argpar
 
 
 def _drive(
-    plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace, run_cap: int | None
+    plan: SweepPlan,
+    experiments: Sequence[Experiment],
+    search: Search,
+    arguments: argparse.Namespace,
+    run_cap: int | None,
 ) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.executors.base import Executor, Setting
@@ -97,7 +112,7 @@ def _drive(
     from training.sweeps.reuse import Reusable
     from training.sweeps.sweep import Sweep
 
-    search, folder = make_search(plan, arguments.allow_repeats), SweepFolder.of(plan)
+    folder = SweepFolder.of(plan)
     request = device_request(arguments)
     _begin(plan, folder, experiments, arguments, folder.exists())
     setting = Setting(

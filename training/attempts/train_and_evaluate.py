@@ -20,8 +20,9 @@ from training.attempts.fit import Training
 from training.attempts.peers import PeerLostError, Peers
 from training.attempts.stopping import Stop, StopWatcher
 from training.attempts.tensorflow_setup import start_tensorflow
+from training.runs.causes import Cause
 from training.runs.checks import as_reported
-from training.runs.contents import CHECKPOINT, MODEL, contents
+from training.runs.contents import CHECKPOINT, MODEL, contents, snapshot_of
 from training.runs.promotion import promote
 from training.runs.run import Run, State
 from training.terminal.command_line import say
@@ -91,11 +92,16 @@ def _run_steps(
     reported = experiment.model.reported
     run.note(larger_is_better=[name for name, metric in reported.items() if metric.larger_is_better])
 
+    pause_after = (run.attempts() or [{}])[-1].get("pause_after")
+
     def stop_asked() -> Stop | None:
         run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
         if peers is not None:
             peers.check()
             watcher.stop_for(peers.stop_signal)
+        if pause_after is not None and training.ended is None and training.epochs.done >= pause_after:
+            _keep_snapshot(experiment, run, training, pause_after)
+            return Stop("stopped", f"paused after epoch {training.epochs.done}", 0, Cause.PAUSED)
         return watcher.stop()
 
     noted: dict[str, int] = {}
@@ -137,6 +143,18 @@ def _run_steps(
     print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
     print(f"            open {run.folder / 'report.html'}", flush=True)
     return 0
+
+
+def _keep_snapshot(experiment: Experiment, run: Run, training: Training, epoch: int) -> None:
+    """Writes the weights of a run that is about to pause, and what they are worth; others may begin with them.
+
+    Before the checkpoint: where there is a checkpoint of a pause, there is its snapshot.
+    """
+    folder, row = snapshot_of(run.folder, epoch), run.rows()[-1]
+    if folder.exists() or training.step != training.epochs.first_step:
+        return
+    metrics = {name: row[name] for name in experiment.model.reported if row.get(name) is not None}
+    write_bundle(folder, training.model, experiment.spec, run.id, metrics, experiment.dataset.fingerprint)
 
 
 def _peak_memory_mib() -> dict[str, int]:

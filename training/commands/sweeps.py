@@ -12,6 +12,7 @@ from training.commands.base import Command
 from training.runs.run_table import read_row
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.history import History
+from training.sweeps.plan import COPIED
 from training.sweeps.table import COLUMNS, read_sweep, read_sweeps, sweep_state
 from training.sweeps.trials import Trial, read_trials
 from training.sweeps.wandb.registration import registered, steer
@@ -85,10 +86,10 @@ def _show(arguments: argparse.Namespace) -> int:
     state = "running" if holder and summary.state == "interrupted" else summary.state
     print(f"sweep       {folder.path}   {state}" + (f", driven by {holder}" if holder else ""))
     print(f"created     {shown('created', facts.created)} from {facts.source}")
-    print(f"search      {facts.method}, {metric.goal} {metric.name}")
+    print(f"search      {facts.search or facts.method}, {metric.goal} {metric.name}")
     if summary.damage:
         print(f"damage      {summary.damage}")
-    columns = ["trial", "state", "value", "attempts", "point", "run"]
+    columns = list(rows[0]) if rows else ["trial", "state", "value", "attempts", "point", "run"]
     print_table(columns, [[shown(column, row[column]) for column in columns] for row in rows])
     if (folder.path / "report.html").exists():
         print(f"report      {folder.path / 'report.html'}")
@@ -204,7 +205,7 @@ def _trials(folder: SweepFolder) -> dict[int, Trial]:
 def trial_rows(history: History) -> list[dict[str, Any]]:
     """The trials of a sweep, best first, each with what tells it from the others."""
     trials = sorted(history.trials.values(), key=history.by_value)
-    points = [flatten(trial.point) for trial in trials]
+    points = [flatten({key: trial.point[key] for key in trial.point.keys() - {COPIED}}) for trial in trials]
     spelt = [{key: json.dumps(value) for key, value in one.items()} for one in points]
     differing = {key for key in set().union(*spelt) if len({one.get(key) for one in spelt}) > 1}
     return [
@@ -214,6 +215,7 @@ def trial_rows(history: History) -> list[dict[str, Any]]:
             "value": history.value(trial),
             "attempts": sum(run.attempts for run in trial.runs),
             "point": {key: value for key, value in point.items() if key in differing},
+            **({"copy of": trial.copy_of} if any(one.lineage for one in trials) else {}),
             "run": trial.runs[0].id,
         }
         for trial, point in zip(trials, points, strict=True)

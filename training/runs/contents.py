@@ -25,6 +25,11 @@ CHECKPOINT = Path("checkpoints", "last.npz")
 _MADE_LAST = ("evaluation.json", "predictions.jsonl", "report.html")
 
 
+def snapshot_of(folder: Path, epoch: int) -> Path:
+    """The bundle of a run's weights as they were at the end of an epoch, for other runs to begin with."""
+    return folder / "snapshots" / f"epoch-{epoch:06d}"
+
+
 def is_made(folder: Path) -> bool:
     """Whether a folder holds a run: one whose making was not interrupted, with files that a power cut left whole."""
     return not is_blank(folder / "status.json") and not is_blank(folder / "spec.json")

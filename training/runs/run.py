@@ -7,6 +7,7 @@ status.json        created -> running -> finished | stopped | failed | preempted
 metrics.jsonl      one line a report, append only
 log.txt            everything the process printed
 checkpoints/       the state to resume from
+snapshots/         bundles at the ends of epochs at which a sweep paused the run, for copies to begin with
 model/             the best bundle
 evaluation.json predictions.jsonl report.html
 stop_request       there when the run was asked to stop; holds the reason and the cause

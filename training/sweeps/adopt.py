@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
@@ -12,7 +13,7 @@ from training.runs.places import new_run_id
 from training.runs.run import Run
 from training.sweeps.file.parameter import MISSING, Parameter, Point, look_up
 from training.sweeps.folder import SweepFolder
-from training.sweeps.plan import SweepPlan
+from training.sweeps.plan import COPIED, COPIED_KEYS, SweepPlan
 from training.sweeps.trials import Trial, TrialRun
 
 # A run that no line of the journal names: its point, and its place among the runs of that, which differ by seeds.
@@ -54,6 +55,8 @@ def _recognised(plan: SweepPlan, sweep: str, run: Run) -> tuple[int, _Orphan | N
         return 0, None
     spec = run.spec
     point = _point_of(plan, spec, number)
+    if Path(str(spec.train_args.get("initial_weights"))).is_relative_to(run.folder.parent.resolve()):
+        point[COPIED] = {key: look_up(spec.to_json(), key.split(".")) for key in COPIED_KEYS}  # of another trial
     if plan.point_fault(point) is None:
         theirs = flatten(spec.to_json())
         for index, wanted in enumerate(plan.specs(point)):

@@ -31,6 +31,13 @@ def _is_name(value: Any) -> bool:
     return _is_path(value) and 0 < len(value) < 200 and "/" not in value and not value.startswith(".")
 
 
+def _is_how(value: Any) -> bool:
+    """Whether it is an object, and of a copy, one that says what was changed from what to what."""
+    lineage = value.get("population", {}) if isinstance(value, dict) else None
+    changed = lineage.get("changed", {}) if isinstance(lineage, dict) else None
+    return isinstance(changed, dict) and all(isinstance(pair, list) for pair in changed.values())
+
+
 def _are_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_name, value)) and len(set(value)) == len(value)
 
@@ -38,7 +45,7 @@ def _are_names(value: Any) -> bool:
 _RUN: dict[str, _Right] = {"trial": _is_trial, "run": _is_name}
 # By kind of event: what its keys hold. Other kinds and further keys are of a newer version, and are passed over.
 _NEEDED: dict[str, dict[str, _Right]] = {
-    "suggest": {"trial": _is_trial, "point": _is(dict), "how": _is(dict), "runs": _are_names},
+    "suggest": {"trial": _is_trial, "point": _is(dict), "how": _is_how, "runs": _are_names},
     "reuse": {**_RUN, "folder": _is_path},
     "start": _RUN,
     "retry": _RUN,

@@ -46,6 +46,7 @@ class SweepFacts:
         size: trials in all; None for a search without end.
         metric: None for a list of experiments.
         created: seconds since 1970.
+        search: that replaced the file's method; "" for none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SweepFacts:
     size: int | None
     metric: Metric | None
     created: float
+    search: str = ""
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
@@ -77,7 +79,7 @@ class SweepFacts:
                 raise ValueError(f"'{key}' must be {words}. {received(value.get(key))}")
         texts = {key: value[key] for key in (*_TEXTS, "method")}
         named = None if metric is None else Metric(metric["name"], metric["goal"])
-        return cls(**texts, size=size, metric=named, created=created)
+        return cls(**texts, size=size, metric=named, created=created, search=str(value.get("search") or ""))
 
 
 class SweepFolder(HeldFolder):
@@ -127,7 +129,7 @@ class SweepFolder(HeldFolder):
         except OSError as error:
             raise cannot_write(f"the sweep's folder {self.path}", error) from error
         self._keep(plan)
-        names = ("name", "digest", "method", "size", "seed", "seeds", "sampler", "source")
+        names = ("name", "digest", "method", "search", "size", "seed", "seeds", "sampler", "source")
         facts = {
             "format": FORMAT,
             **{name: getattr(plan, name) for name in names},

@@ -100,7 +100,8 @@ class History:
     def past(self, trial: Trial) -> PastTrial:
         """A trial as a search sees it."""
         state = trial.state if trial.is_over or trial.state == "failed" else "running"
-        return PastTrial(trial.number, trial.point, state, self.values(trial))
+        folders = [run.folder for run in trial.runs]
+        return PastTrial(trial.number, trial.point, state, self.values(trial), folders)
 
 
 class Reports:

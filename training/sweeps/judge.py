@@ -75,6 +75,16 @@ class Judge:
         elif decision.pause:
             live.cancel(kill=False, reason=explained, cause=Cause.PAUSED)
 
+    def ends(self, trial: Trial, run: TrialRun) -> str | None:
+        """Why a paused run does not go on, where that is decided; None while it waits."""
+        decision = self._rule.decide(run.id)
+        if not decision.stop:
+            return None
+        explained = decision.explain(self._metric)
+        if not any(one["stop"] for one in trial.decisions if one["run"] == run.id):
+            self._write_down(trial, run, decision, False, explained)
+        return explained
+
     def promotes(self, trial: Trial, run: TrialRun, anyway: bool = False) -> bool:
         """Whether a paused run goes on from now.
 
@@ -82,7 +92,7 @@ class Judge:
             anyway: also when it is not among the best.
         """
         decision = self._rule.decide(run.id)
-        if decision.pause and not anyway:
+        if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` asked
             return False
         why = "goes on as the best of all paused runs; " if decision.pause else ""
         self._write_down(trial, run, decision, False, why + decision.explain(self._metric))

@@ -105,7 +105,7 @@ class Ledger:
         """Writes down that runs start, and makes their folders."""
         for trial, run in runs:
             self.folder.append("start", trial=trial.number, run=run.id)
-            run.attempts += 1
+            run.attempts, run.cause = run.attempts + 1, None
         self.folder.sync()
         for trial, run in runs:
             if not is_made(run.folder):
@@ -122,8 +122,13 @@ class Ledger:
         """Writes down that a run waits at its checkpoint until it is among the best."""
         facts = {"error": status.error, "cause": status.cause, "resources": dict(resources)}
         self.folder.append("end", trial=trial.number, run=run.id, state=status.state, **facts)
+        run.cause = status.cause
         self.tell(trial)
         self.watcher.event(f"trial {trial.number} {status.error}")
+
+    def end_paused(self, trial: Trial, run: TrialRun, why: str) -> None:
+        """Ends a paused run for good, as early termination does."""
+        self.end(trial, run, _terminated(run, why))
 
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run's folder cannot be read: then it has failed, and the others go on."""
@@ -156,13 +161,11 @@ class Ledger:
         status = _status_once_left_alone(run.folder)
         told_to_stop = next((one for one in trial.decisions if one["stop"] and one["run"] == run.id), None)
         if status.state not in ("finished", "stopped") and told_to_stop is not None:
-            orphan = Run.open(run.folder)
-            orphan.hold()
-            orphan.set_state("stopped", f"early termination, {told_to_stop['text']}", Cause.EARLY_TERMINATION)
-            orphan.release()
-            status = Run.open(run.folder).status()
+            status = _terminated(run, told_to_stop["text"])
         if status.state == "finished" and self._is_incomplete(trial, run):
             return
+        if status.cause is Cause.PAUSED and run.cause is not Cause.PAUSED:
+            self.pause(trial, run, status, {})
         if is_over(status):
             self.end(trial, run, status)
 
@@ -174,6 +177,15 @@ def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun
     folder.append("end", trial=trial.number, run=run.id, **facts, **more)
     run.ended, run.error, run.cause, run.resources = status.state, status.error, status.cause, more["resources"]
     return f"trial {trial.number} {status.state}" + (f" {history.metric.name} {value:.4g}" if value is not None else "")
+
+
+def _terminated(run: TrialRun, why: str) -> Status:
+    """Gives a run that no process holds the state of early termination."""
+    left = Run.open(run.folder)
+    left.hold()
+    left.set_state("stopped", f"early termination, {why}", Cause.EARLY_TERMINATION)
+    left.release()
+    return left.status()
 
 
 def is_over(status: Status) -> bool:

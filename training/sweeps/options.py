@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   run_sweep experiments.json --skip-invalid            those of a list that can be trained; the others are listed
   run_sweep training/sweep_digits.yaml --dry-run       what would run: points, bands of early termination, time
   run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and serve it with an agent a device
+  run_sweep training/sweep_training.yaml --search population:size=8,interval=2
+                                                       population based training: copies of the best replace the worst
   run_sweep sweep.yaml --base spec.json --set train_args.epochs=3 --run-cap 20
 
 To continue an interrupted sweep, run the same command again: finished trials are kept, the others continue from their

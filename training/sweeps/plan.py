@@ -21,6 +21,8 @@ MOST_CHECKED = 10_000
 RANDOM_POINTS_CHECKED = 1000
 # Of a YAML: what may change between two starts of one sweep.
 _NOT_IDENTITY = ("run_cap", "description")
+# Of a point: values by dotted key that a copy of another trial has beside those of the sweep's space.
+COPIED, COPIED_KEYS = "copied", ("train_args.initial_weights", "train_args.epochs")
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ class SweepPlan:
         return [replace(spec, seed=(spec.seed + index) % 2**32) for index in range(self.seeds)]
 
     def overrides(self, point: Point) -> dict[str, Any]:
-        """The values of a point by dotted key, without those whose condition does not hold."""
+        """The values of a point by dotted key, without those whose condition does not hold, and with what it copied."""
         assert self.config is not None
-        return applying(self.config.space.values_of(point), self.conditions)
+        return {**applying(self.config.space.values_of(point), self.conditions), **point.get(COPIED, {})}
 
     def point_fault(self, point: Point) -> str | None:
         """Why a point of the journal is none of this sweep; None when it is one."""
@@ -230,10 +232,11 @@ class SweepPlan:
 
     def in_words(self) -> str:
         """The sweep in one line."""
-        trials = "unlimited trials" if self.size is None else counted(self.size, "trial")
+        trials = ", unlimited trials" if self.size is None else f", {counted(self.size, 'trial')}"
         seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
         chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
-        return f"{self.name}: {self.search or self.method} search, {trials}{seeds}{chosen}"
+        searched = f"{self.search} search" if self.search else f"{self.method} search{trials}"
+        return f"{self.name}: {searched}{seeds}{chosen}"
 
 
 def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:

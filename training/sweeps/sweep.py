@@ -50,7 +50,7 @@ class Sweep:
         self.live: list[LiveRun] = []
         self._search = search
         self._watcher = watcher
-        rule = stopping_rule(plan, limits.stopping_rule)
+        rule = search.stopping_rule or stopping_rule(plan, limits.stopping_rule)
         self._judge = Judge(rule, self.history.metric.name, folder) if rule is not None else None
         self._ended: SimpleQueue[LiveRun] = SimpleQueue()
         self._reports_due = 0.0
@@ -147,8 +147,10 @@ class Sweep:
             starting.append(waiting)
         self.ledger.start(starting)
         for trial, run in starting:
-            job = self.executor.submit(Run.open(run.folder), sweep=self.folder.name, trial=trial.number)
-            self._follow(trial, run, job)
+            launch: dict[str, Any] = {"sweep": self.folder.name, "trial": trial.number}
+            if (pause_after := self._search.pause_after(trial.number)) is not None:
+                launch["pause_after"] = pause_after
+            self._follow(trial, run, self.executor.submit(Run.open(run.folder), **launch))
         return len(starting) == _STARTS_AT_ONCE
 
     def _waiting_run(self, starting: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
@@ -156,7 +158,10 @@ class Sweep:
         at_work = {live.run.folder for live in self.live} | {run.folder for _, run in starting}
         waiting = [pair for pair in self._unfinished() if pair[1].folder not in at_work]
         for trial, run in waiting:
-            if not trial.is_paused(run) or (self._judge is not None and self._judge.promotes(trial, run)):
+            is_paused = trial.is_paused(run)
+            if is_paused and self._judge is not None and (why := self._judge.ends(trial, run)) is not None:
+                self.ledger.end_paused(trial, run, why)
+            elif not is_paused or (self._judge is not None and self._judge.promotes(trial, run)):
                 return trial, run
         suggestion = self._suggest()
         if suggestion is None:

@@ -55,14 +55,29 @@ class Trial:
     decisions: list[Mapping[str, Any]] = field(default_factory=list)
 
     def is_paused(self, run: TrialRun) -> bool:
-        """Whether the latest decision on a run is to pause it."""
+        """Whether a run has paused, or the latest decision on it is to pause it."""
         decisions = [one for one in self.decisions if one["run"] == run.id]
-        return run.ended is None and bool(decisions) and decisions[-1].get("pause") is True
+        is_asked = bool(decisions) and decisions[-1].get("pause") is True
+        return run.ended is None and (is_asked or run.cause is Cause.PAUSED)
 
     def suggestion(self) -> dict[str, Any]:
         """What the journal says of it before anything starts."""
         runs = [run.id for run in self.runs]
         return {"trial": self.number, "point": self.point, "how": dict(self.how), "runs": runs}
+
+    @property
+    def lineage(self) -> Mapping[str, Any] | None:
+        """Which trial it is a copy of, from which epoch, and what was changed; None for one that begins afresh."""
+        lineage = self.how.get("population")
+        return lineage if isinstance(lineage, dict) else None
+
+    @property
+    def copy_of(self) -> str | None:
+        """The lineage in words."""
+        if (lineage := self.lineage) is None:
+            return None
+        changed = [f", {name} {_short(values)}" for name, values in dict(lineage.get("changed", {})).items()]
+        return f"trial {lineage.get('parent')} at epoch {lineage.get('epoch')}{''.join(changed)}"
 
     @property
     def state(self) -> str:
@@ -87,6 +102,10 @@ class Trial:
         """Whether it failed because of its values alone, which is a result."""
         lost = [run for run in self.runs if run.ended == "failed"]
         return bool(lost) and all(run.failures[-1:] == ["diverged"] for run in lost)
+
+
+def _short(values: Any) -> str:
+    return " -> ".join(f"{one:.4g}" if isinstance(one, float) else str(one) for one in values)
 
 
 def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
@@ -118,7 +137,7 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
     if event["event"] == "reuse":
         run.folder, run.reused, run.ended = Path(event["folder"]), True, "finished"
     elif event["event"] == "start":
-        run.attempts += 1
+        run.attempts, run.cause = run.attempts + 1, None
     elif event["event"] == "end":
         run.resources = event.get("resources", {})
         run.cause = known_cause(event.get("cause"))

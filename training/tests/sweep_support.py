@@ -12,6 +12,7 @@ from text_recognizer.spec import ExperimentSpec
 from training.attempts.causes import cause_in
 from training.executors.base import Ended, Executor, Job, Setting
 from training.runs.causes import Cause
+from training.runs.contents import snapshot_of
 from training.runs.run import Run
 from training.sweeps.file.schema import problems
 from training.sweeps.folder import SweepFolder
@@ -96,6 +97,10 @@ class MadeUpExecutor(Executor):
             if epoch > done:
                 run.log({"epoch": epoch, "val_loss": value})
             time.sleep(self._pause_s)
+            if epoch == run.attempts()[-1].get("pause_after"):
+                keep_snapshot(run, epoch, value)
+                run.set_state("stopped", f"paused after epoch {epoch}", Cause.PAUSED, epoch=epoch)
+                break
             request = run.stop_requested()
             if request is not None:
                 run.set_state("stopped", request.reason, request.cause, epoch=epoch)
@@ -108,6 +113,20 @@ class MadeUpExecutor(Executor):
 
 def _exit_code(error: str) -> int:
     return {"SpecError": 2, "DivergedError": 3, "OutOfMemoryError": 12}.get(error.partition(":")[0], 1)
+
+
+def keep_snapshot(run: Run, epoch: int, value: float) -> None:
+    """A bundle without weights, whose spec other runs may begin with."""
+    folder = snapshot_of(run.folder, epoch)
+    if folder.exists():
+        return
+    unfinished = folder.with_name(f".{folder.name}.new")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    facts = {"run_id": run.id, "spec": run.spec.to_json(), "dataset_fingerprint": "", "weights_sha256": ""}
+    shape = {"input_shape": [8, 8, 1], "classes": ["0"]}
+    metrics = {"val_loss": value}
+    (unfinished / "bundle.json").write_text(json.dumps({"format": 1, **facts, "data_spec": shape, "metrics": metrics}))
+    unfinished.rename(folder)
 
 
 class Recorder:

@@ -125,6 +125,19 @@ class Parameter:
         multiple = value / self._step if self._step else 0.0
         return math.isclose(multiple, round(multiple), abs_tol=1e-9)
 
+    def near(self, value: Any, factor: float) -> Any:
+        """Another of its values beside this one: so many times as large, as far as it goes; of a list, a neighbour."""
+        if self.is_categorical:
+            values, at = self.settings["values"], self._index_of[value_key(value)]
+            neighbours = (at + 1, at - 1) if factor > 1 else (at - 1, at + 1)
+            return next((values[to] for to in neighbours if 0 <= to < len(values)), value)
+        near, step = value * factor, self._step
+        if step:
+            near = round(near / step) * step
+            near += (near == value) * (step if factor > 1 else -step)
+        low, high = self._range
+        return min(max(near, low), high)
+
     def values_in_words(self) -> str:
         """What it takes, for messages."""
         if self.is_constant:

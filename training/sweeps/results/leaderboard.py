@@ -19,12 +19,15 @@ def rows(plan: SweepPlan, history: History, trials: Sequence[Trial]) -> tuple[li
     """Columns and cells: trial, state, value, test metrics of finished runs, what was swept, run."""
     swept = list(dict.fromkeys(name for trial in trials for name in plan.swept(trial.point)))
     tested = list(dict.fromkeys(name for trial in trials for name in _test_metrics(trial)))
+    has_copies = any(trial.lineage for trial in trials)
     cells = []
     for trial in trials:
         run, results, point = trial.runs[0], _test_metrics(trial), plan.swept(trial.point)
         values = [trial.number, trial.state, history.value(trial), *map(results.get, tested), *map(point.get, swept)]
-        cells.append([*values, str(run.folder) if run.reused else run.id])
-    return ["trial", "state", history.metric.name, *tested, *swept, "run"], cells
+        copied = [trial.copy_of] if has_copies else []
+        cells.append([*values, *copied, str(run.folder) if run.reused else run.id])
+    further = ["copy of", "run"] if has_copies else ["run"]
+    return ["trial", "state", history.metric.name, *tested, *swept, *further], cells
 
 
 def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) -> None:

@@ -10,6 +10,7 @@ SEARCHES = {
     "bayes": "training.sweeps.search.bayes:BayesSearch",
     "grid": "training.sweeps.search.grid:GridSearch",
     "list": "training.sweeps.search.list:ListSearch",
+    "population": "training.sweeps.search.population:PopulationSearch",
     "random": "training.sweeps.search.random:RandomSearch",
 }
 add_kind("search", SEARCHES, "training.sweeps.search.base:Search", "searches", given=("plan", "allow_repeats"))

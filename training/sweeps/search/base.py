@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from text_recognizer.named_part import NamedPart
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
+from training.sweeps.stopping_rules.base import StoppingRule
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,14 @@ class PastTrial:
         point: as it was suggested, never what a run made of it.
         state: finished, stopped, failed, or running while its value is open.
         values: what its runs reported of the metric, in order (means over seeds).
+        folders: of its runs.
     """
 
     number: int
     point: Point
     state: str
     values: Sequence[float] = ()
+    folders: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,16 @@ class Search(ABC):
         plan: of the sweep: its space, seed, metric and points to try first.
         allow_repeats: a point may be suggested again.
         Further arguments of a subclass's constructor are what stands after its name in `--search NAME:KEY=VALUE,…`.
+
+    Attributes:
+        excludes: flags of run_sweep, as attributes, that have no meaning with it.
+        size: trials that it needs in all; None where it makes the best of any number.
+        stopping_rule: its own, in place of the file's.
     """
+
+    excludes: Sequence[str] = ()
+    size: int | None = None
+    stopping_rule: StoppingRule | None = None
 
     @abstractmethod
     def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None: ...
@@ -58,6 +71,10 @@ class Search(ABC):
     @abstractmethod
     def tell(self, trial: PastTrial) -> None:
         """What is known of a trial by now; a later word replaces an earlier one."""
+
+    def pause_after(self, number: int) -> int | None:  # noqa: ARG002 - most let trials run
+        """The epoch of its own at whose end a trial that starts now pauses, and keeps its weights for others."""
+        return None
 
 
 def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
