@@ -158,7 +158,7 @@ def test_a_sweep_is_cancelled_while_a_run_is_at_work(story, inline):
 def test_an_error_of_the_loop_ends_the_sweep(story, inline):
     sweep, _ = inline()
 
-    def broken() -> None:
+    def broken(over: object) -> None:
         raise ZeroDivisionError("a bug")
 
     sweep._read_reports = broken
