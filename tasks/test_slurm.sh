@@ -91,6 +91,7 @@ start() {
   # What runs on a node finds the others by their names, where a private /etc/hosts can be had.
   { cat /etc/hosts && for ((node = 1; node <= nodes; node++)); do echo "127.0.0.1 n$node"; done; } > "$folder/hosts"
   for ((node = 1; node <= nodes; node++)); do
+    # shellcheck disable=SC2016  # the inner shell expands them
     unshare --mount sh -c 'mount --bind "$0/hosts" /etc/hosts; exec slurmd -N "$1"' "$folder" "n$node" &> "$folder/log/n$node.out" ||
       slurmd -N "n$node" &> "$folder/log/n$node.out"
   done
