@@ -12,6 +12,7 @@ from text_recognizer.wording import received
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 _USUAL_PORT = 12345
+_GROUP = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")  # of Slurm's nodes: up to a comma that is in no brackets
 # Below the ports that the kernel gives away; jobs that share a node get others.
 _FIRST_SLURM_PORT, _SLURM_PORTS, _PORTS_OF_A_JOB = 10_000, 20_000, 64
 
@@ -109,19 +110,29 @@ def _is_address(address: str) -> bool:
 
 def _from_slurm(environ: Mapping[str, str]) -> Cluster:
     """One process for each task of the job step."""
-    from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
-
     try:
         rank, job = int(environ["SLURM_PROCID"]), int(environ["SLURM_JOB_ID"])
-        nodes = slurm.expand_hostlist(environ["SLURM_STEP_NODELIST"])
-        tasks = slurm.expand_tasks_per_node(environ["SLURM_STEP_TASKS_PER_NODE"])
+        nodes = [node for group in _GROUP.findall(environ["SLURM_STEP_NODELIST"]) for node in _expanded(group)]
+        repeated = re.findall(r"(\d+)(?:\(x(\d+)\))?", environ["SLURM_STEP_TASKS_PER_NODE"])  # like 2,1(x3)
+        tasks = [int(count) for count, times in repeated for _ in range(int(times or 1))]
+        hosts = [node for node, count in zip(nodes, tasks, strict=True) for _ in range(count)]
     except (ValueError, LookupError) as error:
         raise SpecError(
             f"the variables SLURM_PROCID, SLURM_JOB_ID, SLURM_STEP_NODELIST and SLURM_STEP_TASKS_PER_NODE do not say "
             f"which processes train together: {error}. Start the run by srun, or set TF_CONFIG."
         ) from None
     first_port = _FIRST_SLURM_PORT + job * _PORTS_OF_A_JOB % _SLURM_PORTS
-    hosts = [node for node, count in zip(nodes, tasks, strict=True) for _ in range(count)]
     # Each another port: several nodes may be one host.
     addresses = [f"{host}:{first_port + n % _PORTS_OF_A_JOB}" for n, host in enumerate(hosts)]
     return Cluster(tuple(addresses), rank)
+
+
+def _expanded(group: str) -> list[str]:
+    """The nodes of a group like rack[1-2]node[08-09,11]."""
+    prefix, bracket, rest = group.partition("[")
+    if not bracket:
+        return [group]
+    ranges, _, rest = rest.partition("]")
+    bounds = [(low, high or low) for low, _, high in (one.partition("-") for one in ranges.split(","))]
+    numbers = [f"{number:0{len(low)}}" for low, high in bounds for number in range(int(low), int(high) + 1)]
+    return [f"{prefix}{number}{end}" for number in numbers for end in _expanded(rest)]

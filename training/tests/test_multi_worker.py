@@ -145,12 +145,13 @@ def test_the_tasks_of_a_slurm_step_are_the_processes_of_a_training():
     environ = {
         "SLURM_JOB_ID": "1003",
         "SLURM_PROCID": "2",
-        "SLURM_STEP_NODELIST": "node[08-09],gpu1",
-        "SLURM_STEP_TASKS_PER_NODE": "2,1(x2)",
+        "SLURM_STEP_NODELIST": "node[08-09,11],r[1-2]gpu[1],cpu1",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1(x4),2",
     }
     cluster = Cluster.from_environ(environ)
     assert cluster.rank == 2
-    assert cluster.addresses == ("node08:14192", "node08:14193", "node09:14194", "gpu1:14195")
+    hosts = ("node08", "node08", "node09", "node11", "r1gpu1", "r2gpu1", "cpu1", "cpu1")
+    assert cluster.addresses == tuple(f"{host}:{14192 + rank}" for rank, host in enumerate(hosts))
     del environ["SLURM_STEP_NODELIST"]
     with pytest.raises(SpecError, match="SLURM_STEP_NODELIST.*Start the run by srun"):
         Cluster.from_environ(environ)
