@@ -113,7 +113,7 @@ def _run_steps(
         used = _peak_memory_mib()
         if any(mib > 1.1 * noted.get(name, 0) for name, mib in used.items()):
             noted.update(used)
-            run.note(peak_memory_mib=used)
+            run.note(durable=True, peak_memory_mib=used)  # the folder may be synced before the next note
 
     with Display(args.epochs, args.monitor, reported, log) as display:
         # As the folder has them: arguments that came later do not make it another spec.

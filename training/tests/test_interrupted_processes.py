@@ -29,7 +29,8 @@ def nothing(*_):
 
 executor = Fake(drive=drive, kill=lambda: print("killed", flush=True), close=nothing)
 folder = Fake(hold=nothing, release=nothing, append=nothing)
-Sweep(Fake(metric=None, config=None, point_fault=None), None, executor, folder, Limits(), None).run()
+plan, search = Fake(metric=None, config=None, point_fault=None), Fake(stopping_rule=None)
+Sweep(plan, search, executor, folder, Limits(), None).run()
 """
 
 

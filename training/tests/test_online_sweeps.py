@@ -86,8 +86,8 @@ def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prep
         assert same.status().summary == run.status().summary
         assert backend.runs[same.id].state == "finished"
         assert {name: backend.runs[same.id].summary[name] for name in run.status().summary} == run.status().summary
-    # In the same order, too: ids tell it here, W&B's list of runs there.
-    here = [point for point, run in sorted(offline.items(), key=lambda pair: pair[1].id)]
+    # In the same order, too: times tell it here, W&B's list of runs there.
+    here = [point for point, run in sorted(offline.items(), key=lambda pair: pair[1].status().times["created"])]
     there = {run.id: point for point, run in online.items()}
     assert [there[run.id] for run in backend.sweeps["sweep001"].runs] == here
 
