@@ -313,9 +313,8 @@ def _is_whole(run: Run) -> bool:
         return False
     if not (lost := lost_files(run.folder, hashes=True)):
         return True
-    how = (
-        "from its last checkpoint" if (run.folder / CHECKPOINT).exists() else "by training again: it has no checkpoint"
-    )
+    is_lasting = (run.folder / CHECKPOINT).exists()
+    how = "from its last checkpoint" if is_lasting else "by training again: it has no checkpoint"
     say(f"the run {run.folder} was finished, but has lost {', '.join(lost)}. It is finished again {how}.")
     return False
 

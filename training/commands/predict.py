@@ -21,7 +21,8 @@ from text_recognizer.predictors.paragraph import LineOfText, PageReading, Paragr
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
-from training.commands.predict_data import FORMATS, Output, Reading, Source, sources_of
+from training.commands.predict_output import FORMATS, Output, Reading
+from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off

@@ -31,7 +31,7 @@ from text_recognizer.trust import TrustCode
 from text_recognizer.whole_files import replace_file
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
-from training.commands.predict_data import sources_of
+from training.commands.predict_sources import sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError
+from training.sweeps.file.grid import Grid
 from training.sweeps.file.parameter import Parameter, value_key
-from training.sweeps.file.parameters import Grid, ParameterSpace, random_share
+from training.sweeps.file.parameters import ParameterSpace, random_share
 from training.tests.peer_cases import peer_cases
 from training.tests.processor_time import processor_s
 from training.tests.sweep_generator import Generator

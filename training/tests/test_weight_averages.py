@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.attempts.train_step import WeightAverages
+from training.attempts.weight_averages import WeightAverages
 
 
 def test_an_average_forgets_its_first_value_quickly_and_then_keeps_to_its_decay():

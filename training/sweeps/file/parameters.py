@@ -1,22 +1,18 @@
-"""The parameters of a sweep, nested as in its file; how a point becomes a plain dictionary; the points of a grid."""
+"""The parameters of a sweep, nested as in its file; how a point becomes a plain dictionary."""
 
 import copy
 import hashlib
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from text_recognizer.errors import SpecError
 from training.sweeps.file.forms import leaves
-from training.sweeps.file.parameter import MISSING, Parameter, Point, PointKey, look_up, value_key
+from training.sweeps.file.grid import Grid
+from training.sweeps.file.parameter import MISSING, Parameter, Point, PointKey, look_up
 
 # W&B joins the names of nested parameters with a mark that begins so; the order of a point's keys depends on it.
 _NEST_MARK = ".wbnest["
-GRID_DISTRIBUTIONS = ("categorical", "constant", "int_uniform", "q_uniform")
-# How many values a parameter has on the grid, and the value at an index.
-_Choices = tuple[int, Callable[[int], Any]]
 
 
 class ParameterSpace:
@@ -94,61 +90,3 @@ def random_share(seed: int, trial: int, name: str) -> float:
 def _output_order(parameter: Parameter) -> tuple[bool, tuple[str, ...]]:
     *groups, name = parameter.path
     return bool(groups), (*(f"{group}{_NEST_MARK}" for group in groups), name)
-
-
-class Grid:
-    """The points of a grid search, numbered from 0: `grid[7]`, `for point in grid`.
-
-    Parameters are in the order of their names at each level, the last one varies fastest, values keep their order.
-    Where two values are one (1 and 1.0), the first one's place and the last one's spelling count.
-
-    Args:
-        parameters: those that are not constant, in W&B's order.
-        point: makes a point from the value of each parameter.
-    Raises:
-        SpecError: a parameter cannot be on a grid.
-    """
-
-    def __init__(self, parameters: Sequence[Parameter], point: Callable[[Callable[[Parameter], Any]], Point]) -> None:
-        self._choices = {parameter.path: _choices(parameter) for parameter in reversed(parameters)}
-        self._point = point
-        self.size = math.prod(count for count, _ in self._choices.values())
-
-    def __iter__(self) -> Iterator[Point]:
-        return map(self.__getitem__, range(self.size))
-
-    def __getitem__(self, number: int) -> Point:
-        if not 0 <= number < self.size:
-            raise IndexError(f"the grid's points are numbered 0 to {self.size - 1}. Received: {number}.")
-        values = {}
-        for path, (count, value_at) in self._choices.items():
-            number, index = divmod(number, count)
-            values[path] = value_at(index)
-        return self._point(lambda parameter: values[parameter.path])
-
-
-def _choices(parameter: Parameter) -> _Choices:
-    settings = parameter.settings
-    if parameter.distribution == "categorical":
-        values = list({value_key(value): value for value in settings["values"]}.values())
-        return len(values), values.__getitem__
-    if parameter.distribution == "int_uniform":
-        lowest = settings["min"]
-        return settings["max"] - lowest + 1, lambda index: lowest + index
-    if parameter.distribution == "q_uniform":
-        return _steps_below(settings["min"], settings["max"], settings["q"])
-    raise SpecError(
-        f"parameter '{parameter.name}' ({parameter.distribution}) cannot be on a grid, "
-        f"which takes {', '.join(GRID_DISTRIBUTIONS)}."
-    )
-
-
-def _steps_below(low: float, high: float, q: float) -> _Choices:
-    """The numbers of numpy.arange(low, high, q), which excludes high and lets float errors add up in its own way."""
-    count = math.ceil(min((high - low) / q, sys.float_info.max))
-    if all(isinstance(number, int) for number in (low, high, q)):
-        return count, lambda index: low + index * q
-    first, second = float(low), float(low + q)
-    if second <= first:  # the step is below the last digit
-        return 1, lambda _: first
-    return count, lambda index: (first, second)[index] if index < 2 else first + index * (second - first)

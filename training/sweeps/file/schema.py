@@ -10,8 +10,8 @@ from typing import Any
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
 from training.sweeps.file.forms import ANYTHING, FORMS, NUMBER, Key, filled, leaves
+from training.sweeps.file.grid import GRID_DISTRIBUTIONS
 from training.sweeps.file.parameter_problems import Problem, group_problems
-from training.sweeps.file.parameters import GRID_DISTRIBUTIONS
 from training.sweeps.numbers import is_finite, is_int, is_number, is_whole
 from training.sweeps.stopping_rules.hyperband import bands_of
 

@@ -1,0 +1,97 @@
+"""The images and pages that a command is asked to read: files, folders, addresses, standard input."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from text_recognizer.datasets.formats.xml_tree import read_xml
+from text_recognizer.errors import DataError
+from text_recognizer.images.grey import SUFFIXES as IMAGE_SUFFIXES
+from text_recognizer.images.read import ImageSource
+
+_WEB = ("http://", "https://")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture, or the XML file of a page whose lines are given.
+
+    Args:
+        name: as it was asked for.
+        place: of its file in a folder of results, without an ending.
+        path: None for what is not a file.
+    """
+
+    name: str
+    place: PurePosixPath
+    path: Path | None = None
+
+    @property
+    def is_xml(self) -> bool:
+        return self.path is not None and self.path.suffix.lower() == ".xml"
+
+    def image(self, allowed_hosts: Sequence[str]) -> ImageSource:
+        """The picture to read.
+
+        Raises:
+            DataError: standard input is empty.
+            RefusedError: an address may not be asked, or does not answer.
+        """
+        if self.path is not None:
+            return self.path
+        if self.name.startswith(_WEB):
+            import asyncio
+
+            from text_recognizer.serving.addresses import AllowList
+            from text_recognizer.serving.fetching import Fetcher
+
+            return asyncio.run(Fetcher(AllowList.of(list(allowed_hosts))).fetch(self.name))
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise DataError("standard input is empty. Pipe an image into it: predict - < line.png.")
+        return content
+
+
+def sources_of(asked: Sequence[str]) -> list[Source]:
+    """All that is to be read, folders with all that is in them. Raises DataError: a folder holds nothing to read."""
+    return [source for one in asked for source in _sources(one)]
+
+
+def _sources(asked: str) -> list[Source]:
+    if asked == "-":
+        return [Source(asked, PurePosixPath("stdin"))]
+    if asked.startswith(_WEB):
+        return [Source(asked, PurePosixPath(_stem_of(asked) or "address"))]
+    path = Path(asked)
+    if not path.is_dir():
+        return [Source(asked, PurePosixPath(path.stem), path)]
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    pages = {one.with_suffix("") for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
+    found = [
+        Source(str(one), PurePosixPath(one.relative_to(path).with_suffix("").as_posix()), one)
+        for one in files
+        if (one.with_suffix("") in pages) == (one.suffix.lower() == ".xml")
+        and one.suffix.lower() in (*IMAGE_SUFFIXES, ".xml")
+    ]
+    if not found:
+        raise DataError(
+            f"the folder {asked} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no pages (ALTO or PAGE XML)."
+        )
+    return found
+
+
+def _stem_of(url: str) -> str:
+    try:
+        return PurePosixPath(unquote(urlsplit(url).path).replace("\0", "")).stem
+    except ValueError:  # it is refused when it is asked for
+        return ""
+
+
+def _is_page(path: Path) -> bool:
+    """Whether an XML file is that of a page, or too damaged to tell: then it is not passed over in silence."""
+    try:
+        return read_xml(path).tag in ("alto", "PcGts")
+    except DataError:
+        return True
