@@ -77,7 +77,7 @@ def test_a_sweep_is_made_of_parts_from_outside_alone(command, tmp_path, digits_p
     output = command("training.run_sweep", "sweep.yaml", "--nowandb", "--gpu=none", *parts)
     assert "acme executes" in output
     assert "corners:rounds=1 search" in output
-    runs = sorted(tmp_path.glob("runs/sweep/*/spec.json"))
+    runs = sorted(tmp_path.glob("runs/sweep/*/spec.json"), key=lambda path: path.parent.name[-4:])
     assert [json.loads(path.read_text())["network_args"]["units"] for path in runs] == [0, 8]
     rows = [json.loads(line) for line in runs[0].with_name("metrics.jsonl").read_text().splitlines()]
     assert "val_parity_accuracy" in rows[0]

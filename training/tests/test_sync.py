@@ -154,8 +154,7 @@ def request_name(run: Run) -> str:
 def test_a_sweep_is_sent_in_order_and_registered_with_its_runs_done(backend, runs):
     output = sync(backend, runs, "sweep_digits", "--register")
     ids = [line.split()[1] for line in output.splitlines() if line.startswith("sent")]
-    assert ids == sorted(ids)
-    assert len(ids) == 2
+    assert [run[-4:] for run in ids] == ["0001", "0002"]  # the trials, which may have begun in the same second
     assert list(backend.runs) == ids
     (sweep,) = backend.sweeps.values()
     assert (sweep.project, [run.id for run in sweep.prior_runs]) == ("offline-first", ids)
