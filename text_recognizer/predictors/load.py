@@ -1,6 +1,7 @@
 """The predictor that a bundle needs, by what its images show."""
 
 from pathlib import Path
+from typing import Literal, get_args
 
 from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import Bundle, find_bundle
@@ -9,6 +10,17 @@ from text_recognizer.predictors.character import CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor
 
 PREDICTORS: dict[str, type[Predictor]] = {"character": CharacterPredictor, "line": LinePredictor}
+
+Layout = Literal["character", "line", "page"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+CHARACTER_PX = 256  # height of the largest image that is taken for one character
+
+
+def layout_of(height: int, width: int) -> Layout:
+    """What an image of this size in pixels most likely shows: lines of text are at least twice as wide as high."""
+    if width >= 2 * height:
+        return "line"
+    return "page" if height > CHARACTER_PX else "character"
 
 
 def load(bundle: Bundle | str | Path, threads: int = 0) -> Predictor:

@@ -3,20 +3,24 @@
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
-from text_recognizer.images.read import read_image
+from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.base import Predictor
-from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.predictors.character import DEFAULT_BUNDLE, CharacterPredictor
 from text_recognizer.predictors.documents import DOCUMENTS
 from text_recognizer.predictors.given_page import read_given_page
 from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.predictors.line import LinePredictor
-from text_recognizer.predictors.load import PREDICTORS
+from text_recognizer.predictors.load import CHARACTER_PX, LAYOUTS, Layout, layout_of
 from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
@@ -39,7 +43,7 @@ class Predict(Command):
             "examples:\n  text-recognizer predict digit.png\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
             "  text-recognizer predict line.png --bundle line-reader --alternatives 10\n"
-            "  text-recognizer predict page.jpg --pages --format alto > page.xml\n"
+            "  text-recognizer predict page.jpg --format alto > page.xml\n"
             "  text-recognizer predict segmented/ --bundle READER_RUN --output read/    ALTO or PAGE XML with images"
         )
         add = parser.add_argument
@@ -52,10 +56,17 @@ class Predict(Command):
         )
         add(
             "--bundle",
-            help=f"a bundle or run: folder, id, or last (default: one that reads digits; of pages, {LINE_READER})",
+            help=f"a bundle or run: folder, id, or last (default: {LINE_READER}; for small square images, digits)",
         )
-        add("--pages", action="store_true", help="find the lines of pages first")
-        add("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --pages)")
+        add(
+            "--layout",
+            choices=LAYOUTS,
+            help="what an image shows (default: a line if it is twice as wide as high, a page if it is higher than "
+            f"{CHARACTER_PX} pixels)",
+        )
+        pages = "same as --layout page: find the lines first"
+        add("--pages", action="store_const", const="page", dest="layout", help=pages)
+        add("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --layout page)")
         add("--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line")
         add("--confidence", action="store_true", help="print the confidence of each line and word")
         add(
@@ -98,76 +109,125 @@ def _run(arguments: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A source with its picture; of the XML of a page there is no picture, and of what failed only the error."""
+
+    source: Source
+    layout: Layout | None = None
+    image: ImageSource | None = None
+    pixels: NDArray[np.uint8] | None = None
+    error: TextRecognizerError | None = None
+
+
 class _Reader:
     """Reads sources with the bundles that a command line names."""
 
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
-        is_of_pages = arguments.pages or arguments.detector is not None
-        reads_digits = not (arguments.bundle or is_of_pages or reads_xml)
-        if reads_digits:
-            say(f"note: each image is read as a digit. --bundle {LINE_READER} reads lines, --pages reads pages.")
-        bundle = bundle_named(arguments.bundle or (DEFAULT_BUNDLE if reads_digits else LINE_READER))
-        self._allowed_hosts: list[str] = arguments.allow_host
-        self._pages: ParagraphTextRecognizer | None = None
-        if not is_of_pages:
-            _check_target(bundle, arguments.format, reads_xml)
-        with standard_error_off():  # TensorFlow's start-up notes
-            if is_of_pages:
-                detector = None if arguments.detector is None else bundle_named(arguments.detector)
-                self._pages = ParagraphTextRecognizer(detector, bundle, arguments.alternatives)
-                self._predictor: Predictor = self._pages.reader
-            else:
-                self._predictor = PREDICTORS[bundle.data_spec.target](bundle, arguments.alternatives)
+        self._arguments = arguments
+        self._layout: Layout | None = arguments.layout if arguments.detector is None else "page"
+        self._bundle = None if arguments.bundle is None else bundle_named(arguments.bundle)
+        self._reads_characters = self._bundle is None and arguments.format not in DOCUMENTS
+        self._noted: set[Layout] = set()
+        if self._bundle is not None and self._layout is None:
+            _check_target(self._bundle, arguments.format, reads_xml)
+            if self._bundle.data_spec.target == "character":
+                self._layout = "character"
+        if self._bundle is not None or self._layout is not None:
+            self._predictor(self._layout or "line")  # what is wrong with a bundle is said before anything is read
 
     def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
         """The readings in the order of their sources, each of which may fail by itself."""
-        for is_alone, group in groupby(sources, lambda source: source.is_xml or self._pages is not None):
-            listed = list(group)
-            step = 1 if is_alone else TOGETHER
-            for start in range(0, len(listed), step):
-                if is_alone:
-                    yield listed[start], self._page(listed[start])
-                else:
-                    yield from self._together(listed[start : start + step])
+        for layout, opened in groupby(map(self._opened, sources), lambda one: one.layout):
+            if layout in ("line", "character"):
+                while some := list(islice(opened, TOGETHER)):
+                    yield from self._together(self._predictor(layout), some)
+            else:
+                for one in opened:
+                    yield one.source, one.error or self._page(one)
 
-    def _page(self, source: Source) -> Reading | TextRecognizerError:
+    def _opened(self, source: Source) -> _Opened:
+        if source.is_xml:
+            return _Opened(source)
+        try:
+            image = source.image(self._arguments.allow_host)
+            pixels = read_image(image)
+        except TextRecognizerError as error:
+            return _Opened(source, error=error)
+        layout = self._layout or layout_of(*pixels.shape)
+        if layout == "character" and self._layout is None and not self._reads_characters:
+            layout = "line"
+        if self._layout is None and layout not in self._noted:
+            self._noted.add(layout)
+            self._note(source, layout)
+        return _Opened(source, layout, image, pixels)
+
+    def _note(self, source: Source, layout: Layout) -> None:
+        if layout == "page":
+            say(f"note: {source.name} is read as a page, by its form. --layout line reads it as one line.")
+        elif layout == "character":
+            say(f"note: {source.name} is read as a digit, by its form. --bundle {LINE_READER} reads it as a line.")
+
+    def _predictor(self, layout: Layout) -> Predictor:
+        return self._pages.reader if layout == "page" else self._characters if layout == "character" else self._lines
+
+    @cached_property
+    def _characters(self) -> CharacterPredictor:
+        with standard_error_off():  # TensorFlow's start-up notes
+            return CharacterPredictor(self._bundle or bundle_named(DEFAULT_BUNDLE), self._arguments.alternatives)
+
+    @cached_property
+    def _lines(self) -> LinePredictor:
+        with standard_error_off():
+            return LinePredictor(self._bundle or bundle_named(LINE_READER), self._arguments.alternatives)
+
+    @cached_property
+    def _pages(self) -> ParagraphTextRecognizer:
+        detector = self._arguments.detector
+        reader = self._lines
+        with standard_error_off():
+            return ParagraphTextRecognizer(None if detector is None else bundle_named(detector), reader)
+
+    def _page(self, opened: _Opened) -> Reading | TextRecognizerError:
+        """A page, whose lines are given where it is XML."""
         started = time.perf_counter()
         try:
-            given = page = None
-            if source.is_xml:
-                assert isinstance(self._predictor, LinePredictor)
-                assert source.path is not None
-                given = read_given_page(source.path, self._predictor)
+            if opened.pixels is not None:
+                given, page = None, self._pages.predict(opened.pixels)
+            else:
+                assert opened.source.path is not None
+                given = read_given_page(opened.source.path, self._lines)
                 page = given.reading
-            elif self._pages is not None:
-                page = self._pages.predict(source.image(self._allowed_hosts))
         except TextRecognizerError as error:
             return error
         time_ms = 1000 * (time.perf_counter() - started)
-        return Reading(source, None, page, time_ms / max(len(page.lines) if page is not None else 0, 1), given)
+        return Reading(opened.source, None, page, time_ms / max(len(page.lines), 1), given)
 
-    def _together(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
+    def _together(
+        self, predictor: Predictor, opened: Sequence[_Opened]
+    ) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
         """Pictures of one line or character each."""
         started = time.perf_counter()
-        made: list[tuple[Source, tuple[int, int] | None, Any]] = []
-        for source in sources:
+        made: list[NDArray[np.uint8] | TextRecognizerError] = []
+        for one in opened:
+            assert one.image is not None
             try:
-                image = source.image(self._allowed_hosts)
-                size = read_image(image).shape[::-1] if self._predictor.target == "line" else None
-                made.append((source, size, self._predictor.prepared(image)))
+                made.append(predictor.prepared(one.image))
             except TextRecognizerError as error:
-                made.append((source, None, error))
-        ready = [one for _, _, one in made if not isinstance(one, TextRecognizerError)]
-        predictions = iter(self._predictor.predict_prepared(ready))
-        time_ms = 1000 * (time.perf_counter() - started) / max(len(sources), 1)
-        for source, size, one in made:
-            if isinstance(one, TextRecognizerError):
-                yield source, one
+                made.append(error)
+        ready = [one for one in made if not isinstance(one, TextRecognizerError)]
+        predictions = iter(predictor.predict_prepared(ready))
+        time_ms = 1000 * (time.perf_counter() - started) / len(opened)
+        for one, prepared in zip(opened, made, strict=True):
+            if isinstance(prepared, TextRecognizerError):
+                yield one.source, prepared
                 continue
             prediction, page = next(predictions), None
-            if size is not None:
-                page = PageReading((LineOfText((0, 0, *size), prediction, line_px=one.shape[1]),), *size)
-            yield source, Reading(source, prediction, page, time_ms)
+            if predictor.target == "line":
+                assert one.pixels is not None
+                size = one.pixels.shape[::-1]
+                page = PageReading((LineOfText((0, 0, *size), prediction, line_px=prepared.shape[1]),), *size)
+            yield one.source, Reading(one.source, prediction, page, time_ms)
 
 
 def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:

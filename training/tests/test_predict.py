@@ -133,9 +133,33 @@ def test_an_image_comes_from_an_address_that_may_be_asked(monkeypatch, capfd):
     assert json.loads(capfd.readouterr().out)["text"] == "3"
 
 
-def test_the_default_bundle_is_named_because_it_reads_digits_alone(capfd):
-    assert predict(DIGIT) == 0
-    assert capfd.readouterr().err.startswith("note: each image is read as a digit. --bundle line-reader reads lines")
+def test_an_image_is_read_by_its_form_unless_its_layout_is_given(tmp_path, capfd):
+    line = save(tmp_path / "line.png", np.pad(line_picture("abc"), ((0, 0), (0, 40)), constant_values=255))
+    page = save(tmp_path / "page.png", np.full((300, 300), 255, np.uint8))
+    assert predict(DIGIT, line, page, "--json") == 0
+    output = capfd.readouterr()
+    digit, read_line, read_page = map(json.loads, output.out.splitlines())
+    assert digit["text"] == "3"
+    assert "expected_cer" in read_line
+    assert read_page["lines"] == []
+    assert [note.split(", by its form")[0] for note in output.err.splitlines()] == [
+        f"note: {DIGIT} is read as a digit",
+        f"note: {page} is read as a page",
+    ]
+    assert predict(DIGIT, "--layout", "line", "--json") == 0
+    output = capfd.readouterr()
+    assert "expected_cer" in json.loads(output.out)
+    assert output.err == ""
+
+
+def test_a_reader_of_lines_finds_those_of_a_page(bundle, tmp_path, capfd):
+    page = save(tmp_path / "page.png", np.full((300, 300), 255, np.uint8))
+    assert predict(page, "--bundle", bundle, "--json") == 0
+    assert json.loads(capfd.readouterr().out)["lines"] == []
+    assert predict(page, "--bundle", bundle, "--layout", "line") == 2
+    assert "cannot be read as a line" in capfd.readouterr().err
+    assert predict(DIGIT, "--bundle", bundle, "--layout", "character") == 2
+    assert "reads a line, it does not read a character" in capfd.readouterr().err
 
 
 def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path, capfd):
@@ -162,7 +186,7 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((DIGIT, "--format", "alto"), "--format alto is for lines and pages"),
+        ((DIGIT, "--format", "alto", "--bundle", DEFAULT_BUNDLE), "--format alto is for lines and pages"),
         (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
         (("EMPTY",), "holds no images"),
