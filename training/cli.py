@@ -1,5 +1,6 @@
 """text-recognizer: one command for everything, a subcommand a file in training/commands."""
 
+import importlib
 import inspect
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,17 @@ from training.commands.table import SUMMARIES
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
 
-RUN = "train, evaluate and track one experiment (the same as run_experiment)"
+# Commands that are programs of their own as well, with the module of each.
+PROGRAMS = {
+    "run": ("training.run_experiment", "train, evaluate and track one experiment (the same as run_experiment)"),
+    "sweep": ("training.run_sweep", "train many experiments from a sweep file or a list (the same as run_sweep)"),
+}
 
 EXAMPLES = """examples:
   text-recognizer run --network=mlp --train_args.epochs=5
+  text-recognizer sweep training/sweep_digits.yaml --jobs 2
   text-recognizer runs list --sort=-test_accuracy
-  text-recognizer predict digit.png
+  text-recognizer predict line.png page.jpg
   text-recognizer datasets fetch mnist
   text-recognizer list networks
 """
@@ -35,10 +41,9 @@ def _main(argv: list[str]) -> int:
     name, rest = argv[0], argv[1:]
     if name == "help":
         return _main([*rest, "--help"])
-    if name == "run":
-        from training.run_experiment import run
-
-        return run(rest, prog="text-recognizer run")
+    if name in PROGRAMS:
+        ended: int = importlib.import_module(PROGRAMS[name][0]).run(rest, prog=f"text-recognizer {name}")
+        return ended
     command = resolve("command", name)()  # only this one: a help text must not wait for others
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     parser = Parser(prog=f"text-recognizer {name}", description=summary)
@@ -50,7 +55,8 @@ def _main(argv: list[str]) -> int:
 
 def _help() -> str:
     # What an entry point does is known only once it is imported.
-    commands = {"run": RUN} | {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
+    commands = {name: summary for name, (_, summary) in PROGRAMS.items()}
+    commands |= {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
     width = max(map(len, commands))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in commands.items())
     return f"""usage: text-recognizer COMMAND …

@@ -40,7 +40,7 @@ class Predict(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
-            "examples:\n  text-recognizer predict digit.png\n"
+            "examples:\n  text-recognizer predict line.png page.jpg\n"
             "  text-recognizer predict *.png --bundle runs/default/20261120-093012-k3x9f-lenet --json\n"
             "  text-recognizer predict line.png --bundle line-reader --alternatives 10\n"
             "  text-recognizer predict page.jpg --format alto > page.xml\n"

@@ -217,6 +217,7 @@ def test_help_is_a_command_and_an_option(capsys):
         ["runs", "--help"],
         ["help", "runs", "list"],
         ["help", "run"],
+        ["help", "sweep"],
     ):
         with contextlib.suppress(SystemExit):
             assert text_recognizer(command) == 0
