@@ -122,7 +122,7 @@ class Output:
                 return
             asked = self.alternatives or self.confidence
             others = "" if asked else ", ".join(f"{text} {sure:.3f}" for text, sure in one.alternatives[1:3])
-            yield f"{name}: {one.text}  {one.confidence:.3f}" + (f"  (or {others})" if others else "")
+            yield f"{name}: {one.text}  {_sureness(one)}" + (f"  (or {others})" if others else "")
             yield from self._details(one)
             return
         if self.names_pages:
@@ -130,8 +130,7 @@ class Output:
         lines = reading.page.lines if reading.page is not None else ()
         for line in lines:
             one = line.prediction
-            expected = "" if one.expected_cer is None else f", expected CER {one.expected_cer:.3f}"
-            yield one.text + (f"  {one.confidence:.3f}{expected}" if self.confidence else "")
+            yield one.text + (f"  {_sureness(one)}" if self.confidence else "")
             yield from self._details(one)
         if not lines and self.folder is None:
             yield "(no lines found)"
@@ -141,6 +140,12 @@ class Output:
             yield from (f"  {confidence:.3g}\t{text}" for text, confidence in prediction.alternatives)
         if self.confidence:
             yield from (f"  {word.confidence:.3f}\t{word.text}" for word in prediction.words)
+
+
+def _sureness(prediction: Prediction) -> str:
+    """Of a calibrated line its expected error rate too: that a long line is right as a whole is seldom probable."""
+    expected = "" if prediction.expected_cer is None else f", expected CER {prediction.expected_cer:.3f}"
+    return f"{prediction.confidence:.3f}{expected}"
 
 
 def _to_json(reading: Reading) -> dict[str, Any]:
