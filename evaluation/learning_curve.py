@@ -66,11 +66,7 @@ class LearningCurve:
         return float(self.scale * samples**-self.exponent)
 
     def needed(self, rate: float) -> Forecast:
-        """How many samples the curve needs for a rate: the interval is that of Fieller for inverse prediction.
-
-        Raises:
-            DataError: more than MOST_SAMPLES.
-        """
+        """How many samples the curve needs for a rate, by Fieller's inverse prediction. Raises DataError: too many."""
         from scipy.stats import t
 
         best = (math.log(self.scale) - math.log(rate)) / self.exponent

@@ -24,11 +24,7 @@ _FORM = ("target", "input_shape", "ink", "preprocessing")
 
 
 def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) -> Dataset:
-    """A dataset whose pictures are as the bundle wants them; arguments that are not given follow from the bundle.
-
-    Raises:
-        SpecError: there is no such dataset, its arguments are wrong, or its pictures are others.
-    """
+    """A dataset with pictures as the bundle wants them. Raises SpecError: it is unknown, or has others."""
     spec, problems = bundle.data_spec, list[str]()
     known = arguments_of(resolve("dataset", name))
     height, width, _ = spec.input_shape
@@ -50,11 +46,7 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
 
 
 def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Split, str | None]:
-    """A split with the class ids of the bundle, and what to note of its alphabet. Needs `prepare` first.
-
-    Raises:
-        DataError: the bundle lacks the alphabet of the dataset.
-    """
+    """A split with the bundle's class ids, and notes on its alphabet. Raises DataError: the bundle lacks it."""
     split, ours, theirs = dataset.split(name), bundle.data_spec.classes, dataset.data_spec.classes
     if not len(split):
         raise DataError(

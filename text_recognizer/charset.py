@@ -86,11 +86,7 @@ class Charset:
         return np.where(known[places] == codes, ids[places], -1).astype(np.int32), _offsets(texts)
 
     def replacement_id(self, unknown: str) -> int:
-        """What stands for an unknown character: 0 to drop it, else the id of the replacement.
-
-        Raises:
-            DataError: the replacement is no character of the charset.
-        """
+        """0 to drop an unknown character, else the id of its replacement. Raises DataError: that is unknown too."""
         if unknown == "drop":
             return BLANK_ID
         if unknown not in self._ids:

@@ -25,11 +25,7 @@ class NamedPart:
 
     @classmethod
     def parse(cls, kind: str, text: str) -> "NamedPart":
-        """From NAME, NAME:VALUE (of the first argument), or NAME:KEY=VALUE,KEY=VALUE.
-
-        Raises:
-            SpecError: there is no such part, or it has no such argument.
-        """
+        """From NAME, NAME:VALUE (the first argument), NAME:KEY=VALUE,…. Raises SpecError: no such part or argument."""
         name, _, rest = text.partition(":")
         if name not in names(kind) and rest:  # package.module:Name
             attribute, _, rest = rest.partition(":")
@@ -46,11 +42,7 @@ class NamedPart:
         return part
 
     def make(self, **given: Any) -> Any:
-        """The part itself; `given` is what parts of its kind get from the program (registry.GIVEN).
-
-        Raises:
-            SpecError: an argument is wrong.
-        """
+        """The part; `given` comes from the program (registry.GIVEN). Raises SpecError: an argument is wrong."""
         return constructor_of(resolve(self.kind, self.name))(**given, **self._checked())
 
     def __str__(self) -> str:

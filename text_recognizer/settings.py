@@ -45,11 +45,7 @@ def state_folder() -> Path:
 
 
 def user_folder(variable: str, usual: Path) -> Path:
-    """A path that an environment variable sets; ~ and ~user stand for home folders.
-
-    Raises:
-        TextRecognizerError: there is no such user.
-    """
+    """A path that a variable sets, with ~ and ~user. Raises TextRecognizerError: there is no such user."""
     set_to = os.environ.get(variable)
     return _expanded(variable, set_to) if set_to else usual
 

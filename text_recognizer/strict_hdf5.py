@@ -64,20 +64,12 @@ def opened(path: Path, chunked: bool = True) -> Iterator[Any]:
 
 
 def rows(dataset: Any, first: int, end: int) -> NDArray[Any]:
-    """What a dataset of an opened file holds from one index of its first axis to another.
-
-    Raises:
-        OSError: a piece is cut short, or unpacks to more or less than the dataset says.
-    """
+    """Rows of a dataset of an opened file. Raises OSError: a piece is cut short, or has another size than it says."""
     return _rows(dataset, dataset.dtype, first, end)
 
 
 def strings(dataset: Any) -> Iterator[bytes]:
-    """The texts of a dataset (N,) of strings, as bytes, whether they have one length or each its own.
-
-    Raises:
-        OSError: as for `rows`, or a text lies nowhere.
-    """
+    """Strings (N,) as bytes, of one length or each its own. Raises OSError: as `rows`, or a text lies nowhere."""
     import h5py
 
     is_any_length = h5py.check_string_dtype(dataset.dtype).length is None

@@ -77,11 +77,7 @@ class LineAffine(AugmentationRecipe):
     noise_fraction: Share = field(default=0.0, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """A layer from the columns "image" and "width" of a batch to the same columns, changed.
-
-        Raises:
-            SpecError: the dataset's images are no lines.
-        """
+        """From "image" and "width" of a batch to the same. Raises SpecError: the images are no lines."""
         if data_spec.target != "line":
             raise SpecError(
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
@@ -152,11 +148,7 @@ class CharacterElastic(LineElastic):
     flip: bool = False
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """A layer from the column "image" of a batch to the same, changed.
-
-        Raises:
-            SpecError: the dataset's images are no single characters.
-        """
+        """From "image" of a batch to the same. Raises SpecError: the images are no single characters."""
         if data_spec.target != "character":
             raise SpecError(
                 f"train_args.augmentation changes single characters, but the dataset's images show a "

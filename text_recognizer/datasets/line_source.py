@@ -40,8 +40,4 @@ class LineSource(ABC):
 
     @abstractmethod
     def read(self, position: int) -> Grey:
-        """The picture (H, W) of a sample.
-
-        Raises:
-            DataError, UnfitImageError: there is none; the message is the reason.
-        """
+        """The picture (H, W) of a sample. Raises DataError, UnfitImageError: why there is none."""

@@ -29,11 +29,7 @@ class LineErrors:
 
     @classmethod
     def of(cls, texts: Sequence[str], readings: Sequence[str]) -> "LineErrors":
-        """Compared as given: no stripping, no case folding.
-
-        Raises:
-            ValueError: there are more of one than of the other.
-        """
+        """Compared as given: no stripping, no case folding. Raises ValueError: more of one than of the other."""
         if len(texts) != len(readings):
             raise ValueError(f"expected a reading for each of {len(texts)} texts. Received: {len(readings)}.")
         text_words, reading_words = [text.split() for text in texts], [reading.split() for reading in readings]

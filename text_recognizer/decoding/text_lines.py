@@ -14,11 +14,7 @@ MOST_TEXT_BYTES = 1 << 28
 
 
 class TextLines:
-    """The lines of a text file, as a decoder learns from them; characters outside the charset are left out.
-
-    Raises:
-        DataError: it cannot be read, is too large, or holds nothing to learn from.
-    """
+    """The lines of a text file to learn from. Raises DataError: not readable, too large, or nothing to learn from."""
 
     def __init__(self, path: Path, charset: Charset) -> None:
         try:

@@ -41,11 +41,7 @@ class ModelExport(ABC):
 
 
 def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> float:
-    """The largest difference between the logits of an exported model and of its original.
-
-    Raises:
-        DataError: it is larger than rounding explains.
-    """
+    """The largest difference from the original's logits. Raises DataError: larger than rounding explains."""
     expected, found = model.outputs(images), outputs(images)
     difference = float(np.abs(expected - found).max(initial=0.0)) if expected.shape == found.shape else np.inf
     if not difference <= LARGEST_DIFFERENCE:

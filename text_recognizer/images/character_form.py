@@ -35,11 +35,7 @@ class CharacterForm:
     enlarge: bool = True
 
     def apply(self, picture: Grey) -> Grey:
-        """(side, side) of a grey picture (H, W): each pixel is the mean of the area that it covers.
-
-        Raises:
-            UnfitImageError: the picture is empty or blank.
-        """
+        """(side, side) of a picture (H, W), each pixel the mean of its area. Raises UnfitImageError: it is blank."""
         if 0 in picture.shape:
             raise UnfitImageError(f"the picture is {picture.shape[1]} x {picture.shape[0]} pixels large")
         darkest = int(picture.min())

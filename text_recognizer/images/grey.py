@@ -30,11 +30,7 @@ class _TooLargeError(Exception):
 
 
 def read_grey(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
-    """The grey image (H, W) of a file; see `as_grey`.
-
-    Raises:
-        DataError: no such file, no image, or one that is too large or cut short.
-    """
+    """The grey image (H, W) of a file; see `as_grey`. Raises DataError: no image, too large or cut short."""
     from PIL import Image, UnidentifiedImageError
 
     where = f": {source}" if isinstance(source, (str, PathLike)) else ""

@@ -58,11 +58,7 @@ class LineForm:
         return 0 if self.ink == "light" else 255
 
     def apply(self, image: Grey) -> Grey:
-        """The line (height, W) that a grey picture (H, W) shows.
-
-        Raises:
-            UnfitImageError: the picture is empty or blank.
-        """
+        """The line (height, W) in a grey picture (H, W). Raises UnfitImageError: the picture is empty or blank."""
         if 0 in image.shape:
             raise UnfitImageError(f"the picture is {image.shape[1]} x {image.shape[0]} pixels large")
         if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:

@@ -70,11 +70,7 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path) -> "Bundle":
-        """The bundle of a folder; its weights are read by `load`.
-
-        Raises:
-            DataError: there is no bundle here, or one of a newer version.
-        """
+        """The bundle of a folder; `load` reads its weights. Raises DataError: there is none, or a newer version's."""
         try:
             path = _file_inside(folder, DESCRIPTION, MOST_DESCRIPTION_BYTES)
             value = parse_json_text(path.read_text(encoding="utf-8"))
@@ -99,11 +95,7 @@ class Bundle:
             raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {error}.") from error
 
     def load(self) -> Model:
-        """The model with its trained weights.
-
-        Raises:
-            DataError: the weights are missing, damaged, or not of this network.
-        """
+        """The model with its trained weights. Raises DataError: they are missing, damaged, or another network's."""
         self.check_files()
         model = build_model(self.spec, self.data_spec)
         weights = self.folder / WEIGHTS

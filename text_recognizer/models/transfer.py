@@ -60,11 +60,7 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
 
 
 def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
-    """Gives a model the weights of a bundle. Outputs of a class go to the class of the same text, wherever it stands.
-
-    Raises:
-        DataError: the bundle is damaged, or its network has other shapes.
-    """
+    """Gives a model a bundle's weights, classes by their text. Raises DataError: it is damaged or of other shapes."""
     trained = bundle.load()
     axes = _class_axes(bundle)
     old = {text: position for position, text in enumerate(bundle.data_spec.classes)}

@@ -28,11 +28,7 @@ class Network(ABC):
     """
 
     def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: B027 - most need none
-        """Refuses shapes that cannot work, before TensorFlow is imported.
-
-        Raises:
-            ValueError: what does not fit, and what would.
-        """
+        """Refuses wrong shapes before TensorFlow is imported. Raises ValueError: what does not fit, and what would."""
 
     @abstractmethod
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:

@@ -48,11 +48,7 @@ class Predictor(ABC):
         return self._model.runtime is not None
 
     def predict(self, image: ImageSource) -> Prediction:
-        """The reading of one image: an array, a path, an open file or its bytes. Ink may be dark or light.
-
-        Raises:
-            DataError: the image cannot be read or is blank.
-        """
+        """Reads an image: array, path, open file or bytes; dark or light ink. Raises DataError: unreadable or blank."""
         return self.predict_many([image])[0]
 
     def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
@@ -61,11 +57,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """The image as the dataset of the bundle would hold it: (H, W, 1).
-
-        Raises:
-            DataError: the image cannot be read or is blank.
-        """
+        """The image (H, W, 1) as the bundle's dataset would hold it. Raises DataError: it is unreadable or blank."""
 
     @abstractmethod
     def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:

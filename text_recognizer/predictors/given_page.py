@@ -43,20 +43,12 @@ class GivenPage:
         return PageReading(tuple(line for line in self.lines if line is not None), *self.size_px)
 
     def filled(self) -> bytes:
-        """The XML file with what was read; all else in it is as it was.
-
-        Raises:
-            DataError: the file has changed since it was read.
-        """
+        """The XML file with what was read; all else stays. Raises DataError: the file has changed since it was read."""
         return filled(self.path, self.lines, self.unit_px)
 
 
 def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
-    """Reads the lines that an ALTO or PAGE XML file gives; its image is where the file says, or beside it.
-
-    Raises:
-        DataError: the file or its image cannot be read, or no line is given.
-    """
+    """Reads an ALTO or PAGE file's lines, its image beside it. Raises DataError: one is unreadable, or no lines."""
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
     page = AltoFiles(str(path), None, None, None).pages[0]

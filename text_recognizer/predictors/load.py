@@ -24,11 +24,7 @@ def layout_of(height: int, width: int) -> Layout:
 
 
 def load(bundle: Bundle | str | Path, threads: int = 0) -> Predictor:
-    """The predictor of a bundle; `threads` as of Predictor.
-
-    Raises:
-        DataError: there is no such bundle, it is damaged, or it finds lines and reads nothing.
-    """
+    """The predictor of a bundle; `threads` as of Predictor. Raises DataError: none, damaged, or it reads nothing."""
     found = find_bundle(bundle)
     target = found.data_spec.target
     if target not in PREDICTORS:

@@ -104,11 +104,7 @@ class ParagraphTextRecognizer:
         self._model = model
 
     def predict(self, image: ImageSource) -> PageReading:
-        """The lines of one image: an array, a path, an open file or its bytes. Ink may be dark or light.
-
-        Raises:
-            DataError: the image cannot be read.
-        """
+        """Lines of an image: array, path, open file or bytes; dark or light ink. Raises DataError: it is unreadable."""
         page = read_image(image)
         found = self.prepared_lines(page)
         predictions = self.reader.predict_prepared([prepared for _, prepared in found])

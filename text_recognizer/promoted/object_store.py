@@ -78,11 +78,7 @@ class ObjectStore(Place):
         super().__init__(address, "models are pushed to and pulled from")
 
     def push(self, store: ModelStore, version: Version) -> int:
-        """Copies a version's bundle there, where its name stands for it from now on; its number there.
-
-        Raises:
-            DataError: the store refuses, or cannot be reached.
-        """
+        """Copies a version's bundle there and points its name to it; its number. Raises DataError: the store fails."""
         manifest = store.manifest(version)
         with self.told(f"push {version} to {self.address}"):
             place = f"bundles/{version.digest}"

@@ -77,11 +77,7 @@ class ModelStore:
         return tuple(found)
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a name, the oldest first; none of an unknown name.
-
-        Raises:
-            DataError: the record of one is damaged.
-        """
+        """All versions of a name, the oldest first; none of an unknown one. Raises DataError: one is damaged."""
         paths = (self._names / name).glob("*.json") if _NAME.fullmatch(name) else ()
         numbers = sorted(int(path.stem) for path in paths if re.fullmatch(r"[1-9]\d{0,8}", path.stem))
         return [self._version(name, number) for number in numbers]
@@ -119,11 +115,7 @@ class ModelStore:
         return version
 
     def manifest(self, version: Version) -> Manifest:
-        """What a version's bundle holds and where it comes from.
-
-        Raises:
-            DataError: the bundle is missing, or not what was promoted.
-        """
+        """What a version's bundle holds and where it is from. Raises DataError: it is missing, or another's."""
         path = version.folder / MANIFEST
         again = f"Promote or pull it again, or go back: text-recognizer models rollback {version.name}"
         try:
@@ -202,11 +194,7 @@ class ModelStore:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Held while names or bundles are written: one process at a time.
-
-        Raises:
-            DataError: the folder cannot be written, now or while this is held.
-        """
+        """Held while names or bundles are written, by one process. Raises DataError: the folder cannot be written."""
         import filelock
 
         try:

@@ -43,11 +43,7 @@ class Fetcher:
     resolve: Resolve = resolve
 
     async def fetch(self, url: str) -> bytes:
-        """The content behind an address.
-
-        Raises:
-            RefusedError: it may not be asked, does not answer, or answers with too much.
-        """
+        """The content behind an address. Raises RefusedError: not to be asked, no answer, or too much of it."""
         try:
             async with asyncio.timeout(self.timeout_s):
                 for _ in range(self.most_redirects + 1):

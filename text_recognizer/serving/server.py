@@ -49,11 +49,7 @@ class Connection(H11Protocol):
 
 
 def serve(service: Service, host: str, port: int) -> None:
-    """Answers until SIGTERM or Ctrl-C; then finishes what was begun and returns.
-
-    Raises:
-        DataError: the port is taken, or the host is none of this machine.
-    """
+    """Answers until SIGTERM or Ctrl-C, then finishes what was begun. Raises DataError: port taken, host not here."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except (OSError, UnicodeError) as error:

@@ -159,11 +159,7 @@ def _text_of_spec(spec: Spec | None) -> str | None:
 
 
 def _named(value: Any) -> Any:
-    """A class as its path, which another process can import.
-
-    Raises:
-        SpecError: it is defined where nothing can be imported from.
-    """
+    """A class as a path that another process can import. Raises SpecError: there is none."""
     if not isinstance(value, type):
         return value
     if value.__module__ == "__main__" or "<" in value.__qualname__:

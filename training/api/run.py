@@ -70,11 +70,7 @@ class Run:
 
     @property
     def evaluation(self) -> dict[str, Any]:
-        """evaluation.json: metrics on the test split with their 95 % intervals, and further figures.
-
-        Raises:
-            RunError: the run is not finished.
-        """
+        """evaluation.json: test metrics with 95 % intervals, and more. Raises RunError: the run is not finished."""
         return self._run.read_json("evaluation.json")
 
     @property
@@ -162,11 +158,7 @@ class Runs(Table, Sequence[Run]):
         return [row.to_json() for row in self._rows]
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame: a row a run, a column each for its facts, its metrics, and the dotted keys of its spec.
-
-        Raises:
-            RunError: pandas is not installed.
-        """
+        """A pandas.DataFrame: facts, metrics and spec (dotted keys) of each run. Raises RunError: there is none."""
         try:
             import pandas as pd
         except ImportError:

@@ -132,11 +132,7 @@ def _best(folder: Path, epoch: int) -> Path:
 
 
 def assign(variables: Sequence[Any], values: Arrays, path: Path) -> None:
-    """Sets variables of Keras to a group of arrays from the checkpoint `path`.
-
-    Raises:
-        RunError: they have other shapes.
-    """
+    """Sets variables of Keras to arrays of the checkpoint `path`. Raises RunError: they have other shapes."""
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise RunError(f"the checkpoint {path} does not fit the network: its code has changed since. Start a new run.")
     for variable, value in zip(variables, values, strict=True):

@@ -31,11 +31,7 @@ class Cluster:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Cluster":
-        """What TF_CONFIG says, otherwise the tasks of the Slurm step that this process belongs to.
-
-        Raises:
-            SpecError: neither is there, or TF_CONFIG is wrong.
-        """
+        """What TF_CONFIG says, else this process's Slurm step. Raises SpecError: neither is there, or it is wrong."""
         if environ.get("TF_CONFIG"):
             return _from_tf_config(environ["TF_CONFIG"])
         if "SLURM_PROCID" in environ:
@@ -47,11 +43,7 @@ class Cluster:
 
     @classmethod
     def of_hosts(cls, text: str) -> "Cluster":
-        """One process on each of some hosts, from HOST[:PORT],…; this is that of the host that it is on.
-
-        Raises:
-            SpecError: not every one is a host, or this is not one of them.
-        """
+        """One process on each HOST[:PORT]; this is its own host's. Raises SpecError: no host, or not one of them."""
         addresses = [one if _is_address(one) else f"{one}:{_USUAL_PORT}" for one in text.split(",")]
         if not all(map(_is_address, addresses)) or len({*addresses}) < len(addresses):
             raise SpecError(f"--hosts takes HOST,… or HOST:PORT,…, each once. {received(text)}")

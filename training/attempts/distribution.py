@@ -228,11 +228,7 @@ def chosen(args: TrainArgs, peers: Peers | None = None) -> OneDevice:
 
 
 def check_leased_gpus() -> None:
-    """A run on the CPU that holds a GPU would be slow, and keep the GPU from others.
-
-    Raises:
-        RunError: a GPU was leased that TensorFlow cannot use.
-    """
+    """A run on the CPU must not keep a GPU from others. Raises RunError: TensorFlow cannot use the leased GPU."""
     import tensorflow as tf
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")

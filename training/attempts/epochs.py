@@ -94,11 +94,7 @@ class Epochs:
         self.state = _state(self.done + 1, step, 0.0 if self._budget_s is None else self.seconds)
 
     def resume(self, seconds: float, state: dict[str, Any] | None, step: int) -> None:
-        """Goes on at a checkpoint; those of before there was a clock have no state of epochs.
-
-        Raises:
-            ValueError: no training comes to such numbers.
-        """
+        """Goes on at a checkpoint; old ones have no such state. Raises ValueError: no training has such numbers."""
         done = step // self._steps
         self.state = state or _state(done, done * self._steps, 0.0)
         self.seconds = seconds

@@ -17,11 +17,7 @@ from training.terminal.log_file import LogFile
 
 
 def follow(experiment: Experiment, lease: Lease, peers: Peers) -> int:
-    """Trains with the chief until the chief has evaluated the run; the chief's exit code.
-
-    Raises:
-        PeerLostError: the chief has died.
-    """
+    """Trains with the chief until that has evaluated; its exit code. Raises PeerLostError: it has died."""
     os.environ.update(lease.environ)
     begin = peers.hear("run")
     if begin is None:

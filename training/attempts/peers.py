@@ -64,21 +64,13 @@ class Peers:
                 _send(link, message)
 
     def hear(self, key: str) -> Any:
-        """The chief's next message, which has this key; None once it has ended.
-
-        Raises:
-            PeerLostError: the chief is gone.
-        """
+        """The chief's next message with this key; None after its end. Raises PeerLostError: the chief is gone."""
         message = self._heard.get()
         self.check()
         return message.get(key)
 
     def check(self) -> None:
-        """Checks that no process was lost.
-
-        Raises:
-            PeerLostError: a process has ended before its time.
-        """
+        """Checks that no process was lost. Raises PeerLostError: a process has ended before its time."""
         if (lost := self.lost()) is not None:
             raise lost
 

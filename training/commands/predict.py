@@ -231,11 +231,7 @@ class _Reader:
 
 
 def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:
-    """Checks that a bundle reads what is asked for.
-
-    Raises:
-        DataError: it finds lines, or reads no lines where there are some.
-    """
+    """Checks that a bundle reads what is asked for. Raises DataError: it finds lines, or no line is there."""
     target = bundle.data_spec.target
     if target == "pixels":
         raise DataError(

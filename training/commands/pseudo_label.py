@@ -127,11 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _chosen(
     found: Sequence[PseudoLine | LeftOut], coverage: float | None, keep_above: float | None
 ) -> tuple[list[PseudoLine], list[LeftOut]]:
-    """The surest lines, surest first, and all others.
-
-    Raises:
-        DataError: there are too few to keep.
-    """
+    """The surest lines, surest first, and all others. Raises DataError: there are too few to keep."""
     read = sorted((one for one in found if isinstance(one, PseudoLine)), key=lambda one: -one.confidence)
     if coverage is not None:
         kept = read[: round(coverage * len(read))]

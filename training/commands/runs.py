@@ -188,11 +188,7 @@ def _print_changes(changed: dict[str, Any], ids: Sequence[str]) -> None:
 
 
 def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
-    """Runs beside each other: differing keys of their specs, metrics, and of two runs the test on their predictions.
-
-    Raises:
-        RunError: predictions cannot be read.
-    """
+    """Specs and metrics of runs side by side; of two, a test. Raises RunError: predictions cannot be read."""
     predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
     comparison = compare_predictions(*predictions) if len(rows) == 2 else None
     return {

@@ -70,11 +70,7 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _register(sweep: SweepFolder, done: list[Sent]) -> None:
-    """Registers a sweep at W&B, with the runs that were sent.
-
-    Raises:
-        RunError: W&B lacks a run that was started; it would suggest its point again.
-    """
+    """Registers a sweep and its sent runs at W&B. Raises RunError: W&B lacks one, and would try its point again."""
     lacking = [sent for sent in done if sent.outcome in ("failed", "damaged", "skipped")]
     missing = [sent for sent in lacking if sent.outcome != "skipped" or sent.run.attempts()]
     if missing:

@@ -62,11 +62,7 @@ class Nvml:
         return self._absence or "NVML counts 0 GPUs"
 
     def devices(self) -> list[Device]:
-        """All devices, in the order of nvidia-smi; none where there is no NVIDIA driver.
-
-        Raises:
-            DeviceError: there is a driver, but NVML does not work with it.
-        """
+        """All devices in nvidia-smi's order; none without a driver. Raises DeviceError: NVML does not work with it."""
         return [reading.device for reading in self.readings()]
 
     def readings(self) -> list[Reading]:

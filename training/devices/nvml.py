@@ -20,11 +20,7 @@ Value = TypeVar("Value")
 
 
 def open_driver() -> str | None:
-    """Initialises NVML; returns why there is none.
-
-    Raises:
-        DeviceError: there is a driver, but NVML does not work with it.
-    """
+    """Initialises NVML; returns why there is none. Raises DeviceError: NVML does not work with the driver."""
     absent = {
         pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "there is no libnvidia-ml.so.1",
         pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded",

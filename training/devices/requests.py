@@ -39,11 +39,7 @@ class DeviceRequest:
 
     @classmethod
     def parse(cls, gpu: str, memory: str | None = None, force: bool = False) -> "DeviceRequest":
-        """Reads --gpu, --gpu-memory and --gpu-force.
-
-        Raises:
-            DeviceError: a value of another form, or memory without a GPU to take it of.
-        """
+        """Reads --gpu, --gpu-memory, --gpu-force. Raises DeviceError: another form, or memory without a GPU."""
         request = replace(_parsed_gpu(gpu), force=force)
         if memory is None:
             return request

@@ -59,11 +59,7 @@ class InProcessExecutor(Executor):
         return cls(setting.request, setting.trackers)
 
     def submit(self, run: Run, **launch: Any) -> Job:
-        """See Executor.submit; outside of `drive`, it returns when the run has ended.
-
-        Raises:
-            RunError: an error was let through to a debugger, and no further run is executed.
-        """
+        """See Executor.submit; outside of `drive`, after the run's end. Raises RunError: a debugger got an error."""
         if self._left:
             raise RunError(f"{run.folder} cannot be executed: {_OVER}.")
         run.clear_stop_request()

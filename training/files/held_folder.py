@@ -62,11 +62,7 @@ class HeldFolder:
         self._journal = self._lock = None
 
     def holder(self) -> str | None:
-        """The process that holds the folder, for people; None when none does.
-
-        Raises:
-            RunError: this user may not look.
-        """
+        """The process that holds the folder, for people; None where none does. Raises RunError: not for this user."""
         try:
             holder = _holder(self.folder / self.LOCK)
         except OSError as error:
@@ -77,11 +73,7 @@ class HeldFolder:
         return holder
 
     def check_folder(self) -> None:
-        """Checks that the folder is still the one that this process holds, if it does.
-
-        Raises:
-            RunError: what is written into the folder by its name would not come into the one that is held.
-        """
+        """Checks that the folder is still the one that is held. Raises RunError: its name leads elsewhere by now."""
         if self._lock is None:
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -104,11 +96,7 @@ class HeldFolder:
 
 
 def _take(lock: int) -> None:
-    """Takes the lock; a process that only checks it (see holder) has it for a moment, and is waited for.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
+    """Takes the lock, waiting for one who only looks (see holder). Raises BlockingIOError: another holds it."""
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -79,11 +79,7 @@ def parse_journal(content: bytes, check: Check = any_row) -> Journal:
 
 
 def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
-    """The rows of a journal; broken lines are passed over, with one warning a file.
-
-    Raises:
-        RunError: it cannot be read.
-    """
+    """The rows of a journal; a file's broken lines give one warning. Raises RunError: it cannot be read."""
     journal = examine(path, check)
     if journal.broken and str(path) not in _warned:
         _warned.add(str(path))
@@ -92,11 +88,7 @@ def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
 
 
 def open_journal(path: Path, check: Check = any_row) -> int:
-    """A descriptor to append lines to, for the one process that may. What an earlier writer tore is cut off first.
-
-    Raises:
-        RunError: it cannot be read or written.
-    """
+    """A descriptor to append lines, after repair, for one process. Raises RunError: it cannot be read or written."""
     heal(path, check)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -145,11 +137,7 @@ def _keep(lines: list[bytes], file: Path) -> None:
 
 
 def append_line(descriptor: int, row: Mapping[str, Any]) -> None:
-    """One JSON object, one line, one write.
-
-    Raises:
-        RunError: the disk is full; what was written before stays readable.
-    """
+    """One JSON object, one line, one write. Raises RunError: the disk is full; earlier lines stay readable."""
     line = json.dumps(row).encode() + b"\n"
     try:
         written = os.write(descriptor, line)

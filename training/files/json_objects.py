@@ -37,11 +37,7 @@ def read_object_if_any(path: Path) -> dict[str, Any]:
 
 
 def read_regular(path: Path) -> bytes:
-    """The content of a file; a pipe or a device, which may have no end, is refused.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """The content of a file. Raises OSError: it cannot be read; it is a pipe or device, which may have no end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)

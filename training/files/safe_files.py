@@ -30,11 +30,7 @@ def replace_file(path: Path, text: str, durable: bool = False) -> None:
 
 
 def sync(*paths: Path) -> None:
-    """Puts files, or the names in folders, on the disk. What is not there is passed over.
-
-    Raises:
-        RunError: the disk is full or broken.
-    """
+    """Syncs files or folders to the disk; missing ones are skipped. Raises RunError: it is full or broken."""
     for path in paths:
         try:
             whole_files.sync(path)

@@ -68,11 +68,7 @@ class Budget:
         return {"runs_left": max(0, self.runs - runs), "minutes_left": round(max(0.0, self.minutes - minutes), 2)}
 
     def check(self, runs: int, minutes: float) -> None:
-        """Makes sure that so much is left.
-
-        Raises:
-            RunError: it is not.
-        """
+        """Makes sure that so much is left. Raises RunError: it is not."""
         left = self.left()
         for name, asked in (("runs", runs), ("minutes", minutes)):
             if asked > (rest := left[f"{name}_left"]):
@@ -83,11 +79,7 @@ class Budget:
                 )
 
     def start(self, place: Path, runs: int, minutes: float, arguments: Sequence[str]) -> None:
-        """Starts Python with some arguments, in a session of its own.
-
-        Raises:
-            RunError: too little is left.
-        """
+        """Starts Python with some arguments, in a session of its own. Raises RunError: too little is left."""
         with self._lock:
             self.check(runs, minutes)
             output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server

@@ -60,11 +60,7 @@ class Tools:
             yield name, inspect.getdoc(getattr(self, name)) or "", json_schema_of(getattr(self, name))
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:
-        """What a tool answers, and what is left of the budget.
-
-        Raises:
-            TextRecognizerError: the arguments are wrong, or what they ask for cannot be had.
-        """
+        """A tool's answer, and the budget left. Raises TextRecognizerError: wrong arguments, or nothing to be had."""
         if name not in (known := (*_LOOKING, *CHANGING)):
             raise SpecError(f"there is no tool '{name}'.{did_you_mean(name, known)} There are: {', '.join(known)}.")
         values, problems = check_arguments(f"tool '{name}'", getattr(self, name), arguments)
@@ -238,11 +234,7 @@ class Tools:
         return {"id": row.folder.name, "looks": looks, "figures": tested, "intervals_95": found.get("intervals_95")}
 
     def _row(self, name: str) -> RunRow:
-        """A run below the folder of runs.
-
-        Raises:
-            RunError: there is none, it is damaged, or it lies elsewhere.
-        """
+        """A run below the folder of runs. Raises RunError: there is none, it is damaged, or it lies elsewhere."""
         if not re.fullmatch(r"[^\W_][\w.+=@-]*", name):
             raise RunError(f"a run is named by its id, the start of it, or last. {received(name)}")
         if (key := self.index.key_of(find_run(name, self.index.root).folder)) is None:

@@ -70,11 +70,7 @@ def was_begun(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def readable(folder: Path, name: str, kind: str = "a run folder") -> Iterator[Path]:
-    """The path of a file to read; what fails while it is read is told as damage.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """The path of a file to read; errors meanwhile are damage. Raises RunError: it is missing or damaged."""
     path = folder / name
     try:
         yield path

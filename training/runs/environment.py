@@ -51,11 +51,7 @@ def environment(spec: ExperimentSpec, dataset_fingerprint: str, devices: list[st
 
 
 def initial_weights(spec: ExperimentSpec) -> str | None:
-    """Hash of the description, with hashes of all files, of the bundle that training begins with; None without one.
-
-    Raises:
-        DataError: the bundle is gone.
-    """
+    """Hash of the bundle that training begins with; None without one. Raises DataError: it is gone."""
     name = spec.train_args.get("initial_weights")
     return _sha256((find_bundle(name).folder / DESCRIPTION).read_bytes()) if name is not None else None
 

@@ -22,11 +22,7 @@ INITIAL = "train_args.initial_weights"
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
-    """A run by its folder, its id, the start of its id, or "last" for the newest.
-
-    Raises:
-        RunError: no run, or several, have that name.
-    """
+    """A run by its folder, the start of its id, or "last". Raises RunError: no run, or several, have that name."""
     folder = _folder_of(name, root)
     if folder is None:
         known = [folder.name for folder in run_folders(root)]

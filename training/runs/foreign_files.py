@@ -60,11 +60,7 @@ class ForeignRun:
 
 
 def foreign_runs(path: Path) -> Iterator[ForeignRun]:
-    """All runs in or below a path, by the form of its files.
-
-    Raises:
-        OSError, ValueError: one of them cannot be read; says why.
-    """
+    """All runs in or below a path, by form of files. Raises OSError, ValueError: why one cannot be read."""
     if path.is_file():
         yield from _csv(path)
         return

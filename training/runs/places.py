@@ -16,11 +16,7 @@ _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like anothe
 
 
 def runs_folder(named: Path | str | None = None) -> Path:
-    """The folder that a user named, or TEXT_RECOGNIZER_RUNS, where run folders go: by default runs/.
-
-    Raises:
-        RunError: there is no folder of that name.
-    """
+    """The folder for runs: given, else TEXT_RECOGNIZER_RUNS or runs/. Raises RunError: there is none."""
     if named is None:
         return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
     if not os.path.isdir(named):  # noqa: PTH112 - a path asks the system, which refuses very long names
@@ -44,11 +40,7 @@ def new_run_id(spec: ExperimentSpec) -> str:
 
 
 def run_folders(root: Path | None = None) -> Iterator[Path]:
-    """All run folders, in no order; looks only at names. Groups that this user may not look into are passed over.
-
-    Raises:
-        RunError: the place for runs is no folder, or cannot be looked into.
-    """
+    """All run folders by name, without private groups, unordered. Raises RunError: the place cannot be read."""
     place = root or runs_folder()
     try:
         groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]

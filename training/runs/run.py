@@ -142,11 +142,7 @@ class Run(HeldFolder):
         return run
 
     def hold(self) -> None:
-        """Takes the run's lock for as long as this process lives, and heals its reports.
-
-        Raises:
-            RunError: another process holds it, or the folder cannot be written.
-        """
+        """Takes the run's lock until this process ends; heals reports. Raises RunError: it is held, or read-only."""
         self._hold(lambda holder: f"the run {self.folder} is in use by {holder}.")
         try:
             heal(self.folder / "metrics.jsonl", report_fault)

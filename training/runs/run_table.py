@@ -100,11 +100,7 @@ OWN_COLUMNS = tuple(_OWN)
 
 
 def read_rows(root: Path | None = None) -> Iterator[RunRow]:
-    """All runs, in no order. A folder that is no run, or not yet, is skipped; the row of a damaged run has the reason.
-
-    Raises:
-        RunError: the place for runs cannot be looked into.
-    """
+    """All runs, unordered; a damaged one has the reason. Raises RunError: the place for runs cannot be read."""
     return (row for folder in run_folders(root) if (row := read_row(folder)) is not None)
 
 

@@ -32,11 +32,7 @@ def sealed(row: RunRow) -> RunRow:
 
 
 def note_look(folder: Path, by: str, why: str) -> int:
-    """Writes down, before anything is shown, that test figures of a run are looked at; how often they were by now.
-
-    Raises:
-        RunError: it cannot be written.
-    """
+    """Notes that a run's test figures are looked at; how often by now. Raises RunError: it cannot be written."""
     journal = open_journal(folder / LOOKS, _fault)
     try:
         append_line(journal, {"time": round(time.time(), 3), "by": by, "why": why})

@@ -193,11 +193,7 @@ class SweepFolder(HeldFolder):
 
     @property
     def wish(self) -> Wish:
-        """What the sweep is asked to do: run, pause, stop or cancel.
-
-        Raises:
-            RunError: the file with the wish cannot be read.
-        """
+        """The wish of the sweep: run, pause, stop or cancel. Raises RunError: its file cannot be read."""
         path = self.path / "control"
         try:
             wish = read_regular(path).decode(errors="replace").strip()

@@ -195,11 +195,7 @@ def is_over(status: Status) -> bool:
 
 
 def _status_once_left_alone(folder: Path) -> Status:
-    """The state of a run, once the process that an earlier driver of the sweep left behind has ended.
-
-    Raises:
-        RunError: it does not end.
-    """
+    """The state of a run once its earlier driver's process has ended. Raises RunError: it does not end."""
     until = time.monotonic() + ORPHANS_GRACE_S
     while True:
         status = Run.open(folder).status()

@@ -24,11 +24,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """The arguments; none may be unknown.
-
-        Raises:
-            SpecError: an argument that is unknown, missing, or not allowed.
-        """
+        """The arguments. Raises SpecError: one is unknown, missing or not allowed."""
         found, unknown = self.parse_known_args(args, namespace)
         if hasattr(found, _DATASET_ARGS):
             parts = [token.partition("=") for token in unknown if token.startswith(_ONE_OF_THEM) and "=" in token]

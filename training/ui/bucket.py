@@ -22,11 +22,7 @@ SHOWN = {
 
 
 class RunCopies:
-    """Copies what the page shows of runs; models and checkpoints stay where they are.
-
-    Raises:
-        SpecError: the address is not s3://bucket or s3://bucket/prefix.
-    """
+    """Copies what the page shows, without models. Raises SpecError: no address like s3://bucket/prefix."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.place = Place(address, "runs are read from")
@@ -34,11 +30,7 @@ class RunCopies:
         self._copied: dict[str, str] = {}
 
     def refresh(self) -> int:
-        """Copies what is new or has changed, and removes what is gone; the number of files there.
-
-        Raises:
-            DataError: the store refuses, or cannot be reached.
-        """
+        """Copies changes, removes what is gone; the number of files. Raises DataError: the store fails."""
         with self.place.told(f"read the runs in {self.place.address}"):
             found = self._listed()
             changed = [name for name, tag in found.items() if self._copied.get(name) != tag]

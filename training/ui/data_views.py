@@ -18,11 +18,7 @@ SAMPLES, LISTED, MOST_COUNTED = 24, 100, 100_000
 
 
 def data(index: Index) -> dict[str, Any]:
-    """Remote tables with their state here, and each dataset that runs were trained on, by the key of one of them.
-
-    Raises:
-        DataError: the registry cannot be read.
-    """
+    """Remote tables with their state, and datasets of runs by key. Raises DataError: the registry is unreadable."""
     used: dict[str, dict[str, Any]] = {}
     for key, row in index.keyed():
         if row.damage is None:
@@ -36,11 +32,7 @@ def data(index: Index) -> dict[str, Any]:
 
 
 def dataset(row: RunRow, split: str, seed: int) -> dict[str, Any]:
-    """The dataset of a run as it is here; nothing is fetched or converted for it.
-
-    Raises:
-        TextRecognizerError: it is not prepared, or the run's spec cannot be used here.
-    """
+    """A run's dataset as it is here. Raises TextRecognizerError: not prepared, or the spec is unusable here."""
     found = dataset_of(row)
     samples = prepared_split(found, split)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:SAMPLES].tolist()

@@ -31,11 +31,7 @@ class Devices:
     _watcher: threading.Thread | None = None
 
     def described(self) -> dict[str, Any]:
-        """Now, and the last hour; the first who asks has the devices watched from then on, where there are any.
-
-        Raises:
-            DeviceError: the lock folder is unusable.
-        """
+        """Now and the last hour, watched from the first call on. Raises DeviceError: the lock folder is unusable."""
         status = self.manager.status()
         if status.devices and self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True)

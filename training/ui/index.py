@@ -76,22 +76,14 @@ class Index:
             return list(self._rows.items())
 
     def row(self, key: str) -> RunRow:
-        """One run.
-
-        Raises:
-            RunError: there is none.
-        """
+        """One run. Raises RunError: there is none."""
         with self._lock:
             if key not in self._rows:
                 raise RunError(f"there is no run '{key}' in {self.root}.")
             return self._rows[key]
 
     def row_inside(self, key: str) -> RunRow:
-        """One run whose files may be read.
-
-        Raises:
-            RunError: there is none, or a link of it leads out of the folder.
-        """
+        """One run whose files may be read. Raises RunError: none, or one with a link out of the folder."""
         row = self.row(key)
         if (out := link_that_leads_out(row.folder, self.root)) is not None:
             raise RunError(_no_way_out(out, self.root))
@@ -119,11 +111,7 @@ class Index:
 
 
 def key_below(root: Path, folder: str | Path) -> str:
-    """The path of a folder below another, as it can stand in an address.
-
-    Raises:
-        ValueError: it is not below the other.
-    """
+    """The path of a folder below another, for an address. Raises ValueError: it is not below the other."""
     above, path = f"{root}/".replace("//", "/"), str(folder)
     if path == str(root):
         return "."

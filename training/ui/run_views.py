@@ -53,11 +53,7 @@ def table(
 
 
 def grouped(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], by: str) -> dict[str, Any]:
-    """A row for each value of a column: how many runs have it, and the mean of each metric with its 95 % interval.
-
-    Raises:
-        SpecError: as `table`; or no run has the column.
-    """
+    """A row a value of a column: runs, means with intervals. Raises SpecError: as `table`; no such column."""
     every = index.rows()
     rows = select(every, filters, by)
     groups: dict[str, list[RunRow]] = {}
@@ -166,11 +162,7 @@ def _reports(row: RunRow) -> dict[str, Any]:
 
 
 def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
-    """Differing keys of the specs, metrics and curves of several runs.
-
-    Raises:
-        RunError: there is no such run, one is damaged, or there are too many.
-    """
+    """How several runs differ, and their curves. Raises RunError: too many, or one is missing or damaged."""
     if not 1 <= len(keys) <= MOST_COMPARED:
         raise RunError(f"1 to {MOST_COMPARED} runs can be compared. Received: {len(keys)}.")
     rows = [index.row(key) for key in keys]

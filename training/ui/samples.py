@@ -74,11 +74,7 @@ def _predictions(path: Path, _mtime_ns: int, _size: int) -> list[dict[str, Any]]
 
 
 def picture(row: RunRow, position: int, split: str = "test") -> bytes:
-    """The picture of a sample of the dataset that a run was trained on, as a PNG file.
-
-    Raises:
-        TextRecognizerError: there is none, or why it cannot be had.
-    """
+    """A sample of a run's dataset as PNG. Raises TextRecognizerError: why it cannot be had."""
     from text_recognizer.images.read import png_bytes
 
     if split not in SPLIT_NAMES:
@@ -95,21 +91,13 @@ def picture(row: RunRow, position: int, split: str = "test") -> bytes:
 
 
 def dataset_of(row: RunRow) -> Dataset:
-    """The dataset that a run was trained on.
-
-    Raises:
-        SpecError: the spec cannot be used here.
-    """
+    """The dataset that a run was trained on. Raises SpecError: the spec cannot be used here."""
     with _one_at_a_time:
         return _dataset(json.dumps(row.spec), str(row.folder))
 
 
 def prepared_split(dataset: Dataset, name: str) -> Split:
-    """A split as it is on this machine; nothing is fetched or converted for it.
-
-    Raises:
-        DataError: it is not there.
-    """
+    """A split as it is on this machine; nothing is fetched. Raises DataError: it is not there."""
     with _one_at_a_time:
         if not dataset.is_prepared():
             raise DataError(f"{dataset.name} is not prepared on this machine, so that there are no pictures.")
@@ -124,11 +112,7 @@ def _dataset(spec: str, folder: str) -> Dataset:
 
 
 def _check_label(row: RunRow, one: Mapping[str, Any]) -> None:
-    """A picture under another label would be a lie.
-
-    Raises:
-        DataError: the dataset holds something else at this place than what was read.
-    """
+    """A picture under another label would be a lie. Raises DataError: another sample stands here by now."""
     split = prepared_split(dataset_of(row), "test")
     position = one["position"]
     with _one_at_a_time:

@@ -46,11 +46,7 @@ class Sweeps:
         return sorted(rows, key=lambda one: (-(one[1].created or 0.0), one[1].name))
 
     def view(self, key: str) -> "SweepView":
-        """One sweep.
-
-        Raises:
-            RunError: there is none.
-        """
+        """One sweep. Raises RunError: there is none."""
         with self._lock:
             if key not in self._views:
                 folder = self.folders().get(key)
@@ -75,11 +71,7 @@ class SweepView:
         self._journal: tuple[int, int] | None = None
 
     def described(self) -> dict[str, Any]:
-        """What `sweeps show` says, and why each trial ended.
-
-        Raises:
-            RunError: the sweep is damaged.
-        """
+        """What `sweeps show` says, and why each trial ended. Raises RunError: the sweep is damaged."""
         if (out := _link_out(self.folder.path, self._index.root)) is not None:
             raise RunError(out)
         summary, facts = read_sweep(self.folder), self.folder.facts()
@@ -122,11 +114,7 @@ class SweepView:
         }
 
     def importance(self) -> dict[str, float]:
-        """How much of the variation of the metric each parameter explains; empty where that cannot be told.
-
-        Raises:
-            TextRecognizerError: the file of the sweep cannot be read.
-        """
+        """Each parameter's importance, if known. Raises TextRecognizerError: the sweep's file cannot be read."""
         from training.sweeps.plan_file import read_plan
         from training.sweeps.results.ending import importance_of
 

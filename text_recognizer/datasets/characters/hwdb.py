@@ -133,11 +133,7 @@ class HwdbDataset(PictureDataset):
 
 
 def gnt_files(path: Path) -> list[Path]:
-    """The GNT files at a place, sorted; an archive is unpacked into the data folder first, once.
-
-    Raises:
-        DataError: there are none; an archive is damaged, or there is no room to unpack it.
-    """
+    """The GNT files at a place, sorted; an archive is unpacked once. Raises DataError: there are none."""
     folder = unpacked(path) if is_archive(path) else path
     files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() == ".gnt"] if folder.is_dir() else [path]
     if not files:
@@ -165,11 +161,7 @@ def unpacked(path: Path) -> Path:
 
 
 def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
-    """Classes as a spec gives them: sorted, so that their order in the file does not matter.
-
-    Raises:
-        DataError: there is no such file; a character twice, or an empty one.
-    """
+    """Classes as a spec gives them, sorted. Raises DataError: no such file; a character twice, or an empty one."""
     if isinstance(charset, str):
         path = Path(charset).expanduser()
         try:

@@ -80,11 +80,7 @@ class PictureSource(ABC):
 
     @abstractmethod
     def samples(self) -> Iterator[CharacterSample | Rejected]:
-        """Reads the pictures, in an order that is always the same.
-
-        Raises:
-            DataError: none of them can be read.
-        """
+        """Reads the pictures, in an order that is always the same. Raises DataError: none of them can be read."""
 
 
 class _Converted(NamedTuple):
@@ -142,11 +138,7 @@ class PictureDataset(StoredCharacters):
 
     @abstractmethod
     def sources(self) -> Sequence[PictureSource]:
-        """All pictures, in an order that is always the same.
-
-        Raises:
-            DataError: a file cannot be had or is damaged.
-        """
+        """All pictures, in an order that is always the same. Raises DataError: a file cannot be had or is damaged."""
 
     @property
     @abstractmethod

@@ -78,11 +78,7 @@ class Font:
         return [one for one in dict.fromkeys(text) if not one.isspace() and not self._glyph(one).has_ink]
 
     def draw(self, text: str) -> Grey:
-        """A text in logical order (height, W), strokes 255 on 0; `ascent` is where its baseline lies.
-
-        Raises:
-            DataError: the script needs shaping and Pillow was built without it.
-        """
+        """Strokes 255 on 0 (height, W) of a text in logical order. Raises DataError: Pillow cannot shape its script."""
         if any(map(needs_shaping, text)):
             return self._drawn_whole(text)
         glyphs = [self._glyph(character) for character in text]

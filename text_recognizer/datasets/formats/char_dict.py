@@ -41,11 +41,7 @@ def read_char_dict(path: Path) -> tuple[str, ...]:
 
 
 def write_char_dict(folder: Path, characters: Sequence[str], form: Form = "maps") -> None:
-    """Writes the files of one form.
-
-    Raises:
-        DataError: a character is not one code point, which the format cannot hold.
-    """
+    """Writes the files of one form. Raises DataError: a character is not one code point, which none can hold."""
     for character in characters:
         if len(character) != 1:
             raise DataError(f"a char_dict holds single code points only. Received: '{character}'.")

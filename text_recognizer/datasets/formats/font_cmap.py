@@ -19,11 +19,7 @@ _Range = tuple[int, Iterable[int]]  # its length, and those of its code points t
 
 
 def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
-    """The code points that a font (a file, or its content) has a glyph for; of a collection, those of its first font.
-
-    Raises:
-        DataError: there is no such file, or it is damaged or no TrueType or OpenType font.
-    """
+    """Code points with a glyph in a font's file or content. Raises DataError: no file, damaged, or no font."""
     name = name or (str(source) if isinstance(source, Path) else "the font")
     try:
         if isinstance(source, Path):

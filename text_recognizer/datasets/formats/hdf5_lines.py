@@ -41,11 +41,7 @@ _SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
 
 
 def read_texts(path: Path) -> dict[str, list[str]]:
-    """The texts of each part that the file has.
-
-    Raises:
-        DataError: the file is damaged, of another layout, or a text is not UTF-8.
-    """
+    """The texts of each part in the file. Raises DataError: it is damaged or of another layout; no UTF-8."""
     found = {}
     with opened(path) as file:
         for part in (*PARTS, *FSDL_PARTS):
@@ -62,21 +58,13 @@ def read_texts(path: Path) -> dict[str, list[str]]:
 
 
 def lines_a_piece(path: Path, part: str) -> int:
-    """How many lines of a part are best read at a time: those of a chunk, which are packed together.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Lines of a part to read at a time: those of a chunk, packed together. Raises DataError: it is damaged."""
     with opened(path) as file:
         return _rows_a_piece(_columns(file, part, path)[0])
 
 
 def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
-    """Some pictures (height, W) of a part, upright, without the white columns at their right ends.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Pictures (height, W), upright, without white columns at the right. Raises DataError: the file is damaged."""
     with opened(path) as file:
         pictures = rows(_columns(file, part, path)[0], first, end)
     upright = np.invert(pictures) if part in FSDL_PARTS else pictures.swapaxes(1, 2)

@@ -94,11 +94,7 @@ def read_forms_txt(path: Path) -> dict[str, str]:
 
 
 def read_form_xml(path: Path) -> IamForm:
-    """A form with the texts as they were read to the writers, words and punctuation unparted.
-
-    Raises:
-        DataError: the file is missing or damaged. The message is about what the file describes.
-    """
+    """A form with its texts as the writers copied them. Raises DataError: it is missing or damaged."""
     root = read_xml(path)
     if root.tag != "form":
         raise DataError(f"its XML file is no form of IAM: {path} begins with <{root.tag}>.")

@@ -26,11 +26,7 @@ class LexiconEntry:
 
 
 def read_lexicon(path: Path, encoding: str = "utf-8") -> list[LexiconEntry]:
-    """The texts of a list in its order, each once; of one that stands there twice, the counts are added.
-
-    Raises:
-        DataError: it cannot be read, or holds no text.
-    """
+    """Each text of a list once, its counts added. Raises DataError: it cannot be read, or holds no text."""
     found: dict[str, LexiconEntry] = {}
     for row in read_text(path, encoding, ENCODING_ADVICE).replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         text, tab, count = row.partition("\t")

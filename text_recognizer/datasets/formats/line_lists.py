@@ -69,11 +69,7 @@ class LineList:
 
 
 def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
-    """The files of a list: itself, or what its folder holds, with the split that a folder's name gives.
-
-    Raises:
-        DataError: there is no list, or several.
-    """
+    """The files of a list, with the splits that folders' names give. Raises DataError: there is none, or several."""
     if path.is_file():
         return [(path, "")]
     if not path.exists():
@@ -97,11 +93,7 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
 
 
 def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
-    """The entries of one list.
-
-    Raises:
-        DataError: it cannot be read, is of another encoding, or has no column of files or texts.
-    """
+    """The entries of one list. Raises DataError: not readable, of another encoding, without files or texts."""
     text = read_text(path, encoding, ENCODING_ADVICE)
     ending = path.suffix.lower()
     # Not splitlines: texts may hold the other separators of Unicode.

@@ -12,11 +12,7 @@ def most_unpacked_bytes(packed_bytes: int, times: int = MOST_TIMES) -> int:
 
 
 def check_unpacked(name: str, unpacked_bytes: int, packed_bytes: int, times: int = MOST_TIMES) -> None:
-    """Refuses a size that a file announces, before anything of that size is asked for.
-
-    Raises:
-        DataError: it is more than so many times what lies on the disk.
-    """
+    """Refuses a size that a file announces before it is allocated. Raises DataError: more than so many times."""
     if unpacked_bytes > most_unpacked_bytes(packed_bytes, times):
         raise DataError(
             f"{name} unpacks to {unpacked_bytes:,} bytes, more than {times} times the {packed_bytes:,} on the disk: "

@@ -27,11 +27,7 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in C knows all opcodes, and
 
 
 def read_pickled_ids(path: Path) -> dict[str, int]:
-    """The numbers of texts.
-
-    Raises:
-        DataError: the file cannot be read, holds something else, or is larger than 64 MB.
-    """
+    """The numbers of texts. Raises DataError: it cannot be read, holds something else, or is larger than 64 MB."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)

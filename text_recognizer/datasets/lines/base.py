@@ -71,11 +71,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @abstractmethod
     def sources(self) -> Iterator[LineSource]:
-        """All lines, in an order that is always the same. Reads what holds the texts, but no pictures.
-
-        Raises:
-            DataError: a file cannot be had or is damaged.
-        """
+        """All lines, always in the same order, without their pictures. Raises DataError: a file is damaged."""
 
     def given_splits(self, pool: LinePool | ListedLines) -> NDArray[np.int8]:
         """(N,) the split that the files put each line into: a position in SPLIT_NAMES, -1 for none, UNUSED."""

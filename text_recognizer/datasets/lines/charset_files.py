@@ -28,11 +28,7 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
 
 
 def read_characters(path: Path) -> list[str]:
-    """The characters in a file or bundle, in the order of their ids.
-
-    Raises:
-        DataError: there is no such file, or no charset in it.
-    """
+    """The characters in a file or bundle, by id. Raises DataError: no such file, or no charset in it."""
     file = path / "bundle.json" if os.path.isdir(path) else path  # noqa: PTH112 - any name
     if not os.path.exists(file):  # noqa: PTH110 - any name
         raise DataError(

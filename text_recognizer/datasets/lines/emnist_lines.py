@@ -146,11 +146,7 @@ class _Chunk(LineSource):
 
 
 class _GlyphCase:
-    """The glyphs of one split by character; those without handwritten examples are drawn.
-
-    Raises:
-        DataError: a character has neither handwritten examples nor a glyph in the font.
-    """
+    """The glyphs of a split by character, or drawn. Raises DataError: a character has no examples and no glyph."""
 
     def __init__(self, dataset: EmnistDataset, split: SplitName, charset: Charset, random: np.random.Generator) -> None:
         characters = charset.characters

@@ -25,11 +25,7 @@ FEW_LINES = 400  # below, starting processes costs more than they save
 def fill_pool(
     writer: StoreWriter, label: str, sources: Iterable[LineSource], form: LineForm, processes: int | None = None
 ) -> None:
-    """Converts all lines and writes them; the result does not depend on the number of processes.
-
-    Raises:
-        DataError: no line is left.
-    """
+    """Converts and writes all lines, the same for any number of processes. Raises DataError: no line is left."""
     tasks = list(_tasks(sources))
     total = sum(sample.is_wanted for task in tasks for source in task for sample in source.samples)
     lines: dict[str, tuple[LineSample, int, int]] = {}  # by name: with width and hash

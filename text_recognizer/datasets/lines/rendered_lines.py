@@ -150,11 +150,7 @@ class RenderedLinesDataset(LineDataset):
 
 
 def _alphabet(fonts: Sequence[str]) -> list[str]:
-    """What made-up texts are made of: printable ASCII, or letters of the script that the fonts share most letters of.
-
-    Raises:
-        DataError: the fonts share no letters.
-    """
+    """Printable ASCII, or letters of the script that the fonts share. Raises DataError: they share no letters."""
     known = characters_of(fonts[0]).intersection(*map(characters_of, fonts))
     letters = [chr(code) for code in sorted(known) if chr(code).isalpha()]
     if sum(map(str.isascii, letters)) >= LATIN_LETTERS:

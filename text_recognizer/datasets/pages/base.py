@@ -208,11 +208,7 @@ def _convert(
 
 
 def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], tuple[Rejected, ...]]:
-    """A page with the lines that are on its image, their outlines in pixels of it, and the other lines.
-
-    Raises:
-        UnfitImageError: there are only others: the page is no blank one.
-    """
+    """A page with its lines on the image, outlines in pixels, other lines. Raises UnfitImageError: all are others."""
     scale = page_scale(image, page.width, page.height)
     kept: list[tuple[Points, str]] = []
     outlines: list[Points] = []

@@ -79,11 +79,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def form_named(name: str, changes: Mapping[str, Any] | None = None) -> RecordForm:
-    """A form of the table, with some of its entries changed.
-
-    Raises:
-        SpecError: there is no such form or entry, or a value cannot be.
-    """
+    """A form of the table with changes. Raises SpecError: no such form or entry, or a value cannot be."""
     if name not in FORMS:
         raise SpecError(f"there is no form '{name}' of records.{did_you_mean(name, FORMS)} Known: {', '.join(FORMS)}.")
     arguments, problems = check_arguments("a form of records", RecordForm, {**FORMS[name], **(changes or {})})

@@ -60,11 +60,7 @@ def is_archive(path: Path) -> bool:
 
 
 def members(path: Path) -> list[Member]:
-    """All entries of an archive.
-
-    Raises:
-        DataError: the archive is damaged, or one of its entries would land outside its folder.
-    """
+    """All entries of an archive. Raises DataError: it is damaged, or an entry would land outside its folder."""
     with _opened(path) as archive:
         return [member for member, _ in _members(path, archive)]
 

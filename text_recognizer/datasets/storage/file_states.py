@@ -8,11 +8,7 @@ from text_recognizer.errors import DataError
 
 
 def state(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change of a file, as its name's key in a cache.
-
-    Raises:
-        DataError: the file is not there.
-    """
+    """Size in bytes and time of the last change of a file, for a cache's key. Raises DataError: it is not there."""
     try:
         found = path.stat()
     except OSError as error:

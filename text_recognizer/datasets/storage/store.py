@@ -143,11 +143,7 @@ def find_store(folder: Path) -> Store | None:
 
 
 def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
-    """The store at this place, converted first when it is not there. One process converts, others wait for it.
-
-    Raises:
-        DataError: the folder cannot be written, or the disk is full; what is converted cannot be read.
-    """
+    """The store, converted first by one process if missing. Raises DataError: it cannot be written or read."""
     import filelock
 
     if found := find_store(folder):  # without the lock: a finished store may lie on a read-only disk

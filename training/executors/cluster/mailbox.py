@@ -38,11 +38,7 @@ class Outbox:
         self._waiting: deque[Message] = deque()
 
     def send(self, message: Message) -> None:
-        """Writes a message after those that wait.
-
-        Raises:
-            RunError: the disk is full or cannot be written; the message waits.
-        """
+        """Writes a message after those that wait. Raises RunError: the disk cannot be written; it then waits too."""
         self._waiting.append(message)
         self.flush()
 
@@ -137,11 +133,7 @@ class Pulse:
 
 
 def make_mailbox(folder: Path) -> None:
-    """A new mailbox, with its name only when it is whole.
-
-    Raises:
-        RunError: it cannot be written.
-    """
+    """A new mailbox, with its name only when it is whole. Raises RunError: it cannot be written."""
     unfinished = folder.with_name(f".{folder.name}.new")
     try:
         unfinished.mkdir()
@@ -163,11 +155,7 @@ class Turn:
 
     @classmethod
     def take(cls, folder: Path) -> "Turn":
-        """The next turn.
-
-        Raises:
-            RunError: another driver is at work, or the folder cannot be written.
-        """
+        """The next turn. Raises RunError: another driver is at work, or the folder cannot be written."""
         if (who := driver_elsewhere(folder)) is not None:
             raise RunError(f"the sweep {folder.parent} is driven by {who} already.")
         last = last_turn(folder)
@@ -186,11 +174,7 @@ class Turn:
         return turn
 
     def beat(self) -> None:
-        """Shows that this driver is at work.
-
-        Raises:
-            RunError: another one has taken over.
-        """
+        """Shows that this driver is at work. Raises RunError: another one has taken over."""
         if not self.is_ours():
             raise RunError("another driver has taken this sweep over; this one ends and leaves it to that one.")
         self._beat.beat()

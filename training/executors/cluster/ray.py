@@ -146,11 +146,7 @@ class RayExecutor(ClusterExecutor):
 
 
 def connect(address: str) -> None:
-    """Connects this process to a Ray cluster.
-
-    Raises:
-        SpecError: there is no Ray here, or none that answers, or another version of it.
-    """
+    """Connects this process to a Ray cluster. Raises SpecError: no Ray, none that answers, or another version."""
     ray = _ray()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from_environ = os.environ.pop("RAY_ADDRESS", None)  # Ray would prefer it to what was given

@@ -252,11 +252,7 @@ def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
 
 
 def partitions() -> dict[str, int]:
-    """Every partition, with the most GPUs that a node of it has.
-
-    Raises:
-        SpecError: there is no Slurm here, or it does not answer.
-    """
+    """Every partition, with its nodes' most GPUs. Raises SpecError: there is no Slurm here, or no answer."""
     done = _run(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
     if done.returncode != 0:
         raise SpecError(f"Slurm does not answer: {done.stderr.strip()[:300]}.")

@@ -196,11 +196,7 @@ class _Axis:
 
 
 def check_sampler(name: str) -> None:
-    """Checks that a sampler can be used.
-
-    Raises:
-        SpecError: there is no such sampler, or it needs a package that is not installed.
-    """
+    """Checks that a sampler can be used. Raises SpecError: it is unknown, or its package is not installed."""
     if name not in SAMPLERS:
         raise SpecError(f"unknown sampler '{name}'. Known: {', '.join(SAMPLERS)}.")
     package = _NEEDED_PACKAGES.get(name)

@@ -158,11 +158,7 @@ def threshold_index(runs: int, eta: float) -> int:
 
 
 def bands_of(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> tuple[int, ...]:
-    """The bands of a rule, ascending; none when max_iter is too small.
-
-    Raises:
-        OverflowError: a band is beyond what a float can hold, or there are more than 100,000.
-    """
+    """The bands, ascending; none for a small max_iter. Raises OverflowError: more than 100,000, or too far."""
     bands: list[int] = []
     if max_iter is not None:
         band = max_iter

@@ -35,11 +35,7 @@ class AgentTrial:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "AgentTrial | None":
-        """None where no agent started this process.
-
-        Raises:
-            SpecError: the variables do not fit each other or the file of values cannot be read.
-        """
+        """None where no agent started this process. Raises SpecError: its variables or file of values are wrong."""
         sweep_id, run_id, path = (environ.get(name) or None for name in VARIABLES)
         if path is None and (sweep_id is None or run_id is None):
             return None

@@ -64,11 +64,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
 
 
 def check_program(config: SweepConfig) -> None:
-    """Checks that W&B's agents can start the program of a sweep.
-
-    Raises:
-        SpecError: W&B's agents could not start the sweep's program here.
-    """
+    """Raises SpecError: W&B's agents could not start the sweep's program here."""
     program = config.program
     if program is None and "${program}" in (config.command or DEFAULT_COMMAND):
         raise SpecError("the command of the sweep has ${program}, and there is none. Set `program`.")
