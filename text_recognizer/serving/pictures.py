@@ -24,12 +24,12 @@ class Asked:
     Args:
         content: of an image file.
         model: its name; None for the first.
-        layout: whether the picture shows one line (or character) or a page.
+        layout: whether the picture shows one line (or character) or a page; None tells by its form.
     """
 
     content: bytes
     model: str | None = None
-    layout: Layout = "line"
+    layout: Layout | None = None
 
 
 async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
@@ -97,9 +97,9 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(given.keys() - {"model", "layout"})
     if unknown:
         raise bad_request(f"there is no option '{unknown[0]}'. Allowed are model and layout.")
-    layout, model = given.get("layout", "line"), given.get("model")
-    if layout not in LAYOUTS:
+    layout, model = given.get("layout"), given.get("model")
+    if layout is not None and layout not in LAYOUTS:
         raise bad_request(f"layout must be one of {', '.join(LAYOUTS)}. {received(layout)}")
     if model is not None and not isinstance(model, str):
         raise bad_request(f"model must be the name of a model. {received(model)}")
-    return {"layout": cast(Layout, layout), "model": model}
+    return {"layout": cast(Layout | None, layout), "model": model}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
+from text_recognizer.predictors.load import layout_of
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
@@ -81,14 +82,14 @@ class ServedModel:
     def layouts(self) -> tuple[Layout, ...]:
         return LAYOUTS if self._pages is not None else LAYOUTS[:1]
 
-    async def read(self, image: ImageSource, layout: Layout = "line") -> ReadPicture:
-        """What a line, a character or the lines of a page say.
+    async def read(self, image: ImageSource, layout: Layout | None = None) -> ReadPicture:
+        """What a line, a character or the lines of a page say; without a layout, by the form of the picture.
 
         Raises:
             DataError: it cannot be read as one.
             RefusedError: the model reads no pages, or was retired.
         """
-        if layout not in self.layouts:
+        if layout is not None and layout not in self.layouts:
             message = f"the model '{self.name}' reads one {self.predictor.target} of a picture, no {layout}."
             raise RefusedError(HTTPStatus.BAD_REQUEST, message)
         if self._is_retired and not self._users:  # nothing would ever read it
@@ -96,8 +97,8 @@ class ServedModel:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "0"})
         self._users += 1
         try:
-            prepare = self._prepared_page if layout == "page" else self._prepared
-            page, boxes, prepared = await asyncio.get_running_loop().run_in_executor(_PREPARING, prepare, image)
+            loop = asyncio.get_running_loop()
+            page, boxes, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
             waiting = [self._batcher.submit(one, one.shape[1]) for one in prepared]
             predictions = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         finally:
@@ -117,14 +118,11 @@ class ServedModel:
         if self._is_retired and not self._users:
             self._batcher.close()
 
-    def _prepared(self, image: ImageSource) -> _Prepared:
+    def _prepared(self, image: ImageSource, layout: Layout | None) -> _Prepared:
         page = read_image(image)
         height, width = page.shape
-        return page, [(0, 0, width, height)], [self.predictor.prepared(page)]
-
-    def _prepared_page(self, image: ImageSource) -> _Prepared:
-        assert self._pages is not None
-        page = read_image(image)
+        if self._pages is None or (layout or layout_of(height, width)) != "page":
+            return page, [(0, 0, width, height)], [self.predictor.prepared(page)]
         found = self._pages.prepared_lines(page)
         return page, [line.box for line, _ in found], [prepared for _, prepared in found]
 

@@ -179,6 +179,17 @@ def test_the_lines_of_a_page_are_read_with_their_places():
     assert found["lines"][1]["characters"][0]["box"] == [2, 4, 8, 8]
 
 
+def test_what_a_picture_shows_is_told_by_its_form_unless_the_request_says_it():
+    model = ServedModel("grey", "1", GreyPredictor(), Metrics(), 8, PageFinder())
+    high = png_bytes(np.arange(300 * 300, dtype=np.uint32).reshape(300, 300).astype(np.uint8))
+    with TestClient(make_app(Service(Shelf(model), Metrics(), Fetcher()))) as client:
+        lines = [
+            len(client.post("/v1/predict", files={"image": picture}, data=data).json()["lines"])
+            for picture, data in [(high, {}), (high, {"layout": "line"}), (PICTURE, {})]
+        ]
+    assert lines == [2, 1, 1]
+
+
 def test_a_model_without_pages_says_so():
     model = ServedModel("grey", "1", GreyPredictor(), Metrics(), 8)
     with TestClient(make_app(Service(Shelf(model), Metrics(), Fetcher()))) as client:

@@ -18,14 +18,15 @@ async function start() {
 function showLayouts() {
   const model = models.find((one) => one.name === at("model").value);
   const word = (layout) => WORDS[layout === "line" ? model.reads : layout];
-  at("layout").replaceChildren(...model.layouts.map((layout) => new Option(word(layout), layout)));
+  const byForm = model.layouts.length > 1 ? [new Option("automatic", "")] : [];
+  at("layout").replaceChildren(...byForm, ...model.layouts.map((layout) => new Option(word(layout), layout)));
 }
 
 async function read(file) {
   const form = new FormData();
   form.append("image", file);
   form.append("model", at("model").value);
-  form.append("layout", at("layout").value);
+  if (at("layout").value) form.append("layout", at("layout").value);
   const number = ++asked;
   say("Reading …");
   at("result").hidden = true;
