@@ -14,11 +14,7 @@ COLOURS = ("#3366cc", "#dc3912", "#109618", "#ff9900", "#990099", "#0099c6", "#8
 
 
 def line_chart(series: Mapping[str, Points], x_label: str, title: str) -> str:
-    """One SVG image with a line for each series.
-
-    Args:
-        series: (x, y) points by name; points that are not finite are left out.
-    """
+    """One SVG image with a line for each series of (x, y) points; those that are not finite are left out."""
     finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
     finite = {name: points for name, points in finite.items() if points}
     if not finite:

@@ -29,11 +29,7 @@ EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]
 
 
 class Tally:
-    """What is summed over the batches of a split: losses, and the parts and wholes of every metric.
-
-    Args:
-        chosen: positions that are scored; None stands for all.
-    """
+    """Sums over the batches of a split, of chosen positions or all: losses, parts and wholes of every metric."""
 
     def __init__(self, model: Model, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> None:
         self._model = model

@@ -15,11 +15,7 @@ FEWEST_POINTS = 3  # two fit any curve, and say nothing of how well
 
 @dataclass(frozen=True)
 class Forecast:
-    """Training samples that a rate needs.
-
-    Args:
-        low, high: of the 95 % interval; infinity where the curve may be too flat ever to reach the rate.
-    """
+    """Samples that a rate needs, with its 95 % interval: infinite where the curve may be too flat for it."""
 
     samples: float
     low: float

@@ -70,11 +70,7 @@ class Charset:
         return Charset((*self.characters, *(one for one in found if one not in self._ids)), self.normalization)
 
     def encode_all(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The ids of many texts, which are normalised already, one after another, and where each begins.
-
-        Returns:
-            ids (sum of lengths,), -1 where a character is unknown; offsets (N + 1,).
-        """
+        """Ids (sum of lengths,) of normalised texts, -1 for unknown ones; offsets (N + 1,) of where each begins."""
         if self._longest > 1:
             split = [self.split(text) for text in texts]
             return np.array([self._ids.get(one, -1) for text in split for one in text], np.int32), _offsets(split)

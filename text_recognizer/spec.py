@@ -99,11 +99,7 @@ class ExperimentSpec:
 
 
 def base_spec(given: Collection[str]) -> dict[str, Any]:
-    """What overrides are put on when no spec is given: the default experiment, unless they name all three parts.
-
-    Args:
-        given: the (dotted) keys of the overrides.
-    """
+    """What overrides, given by dotted keys, are put on: the default experiment, unless they name all three parts."""
     if {*PARTS} <= {*given}:
         return {}
     return parse_json(DEFAULT_SPEC.read_text(encoding="utf-8"), str(DEFAULT_SPEC))

@@ -63,12 +63,7 @@ class CharacterLanguageModel:
 
     @classmethod
     def learn(cls, labels: Iterable[NDArray[np.integer[Any]]], classes: int, order: int) -> "CharacterLanguageModel":
-        """A model of texts.
-
-        Args:
-            labels: class ids of each text, without blanks.
-            order: at least 1.
-        """
+        """A model of an order of at least 1, of texts given as class ids without blanks."""
         return cls(order=order, classes=classes, **learn_ngrams(list(labels), classes, order))
 
     @property

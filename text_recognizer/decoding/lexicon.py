@@ -83,11 +83,7 @@ class Lexicon:
 
 
 def words_of(text: str, split: Callable[[str], Sequence[str]] = list) -> Iterator[str]:
-    """The words of a text: unbroken runs of letters and their marks.
-
-    Args:
-        split: cuts a text into the characters of a charset; by default into code points.
-    """
+    """The words of a text: runs of letters and their marks; `split` cuts it into characters (code points)."""
     for letters, run in groupby(split(text), _is_letter):
         if letters:
             yield "".join(run)

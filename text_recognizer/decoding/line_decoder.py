@@ -32,11 +32,7 @@ Label = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a decoder reads in a line.
-
-    Args:
-        alternatives: labels with the logarithms of their probabilities, best first, the chosen one included.
-    """
+    """What a decoder reads in a line; alternatives have log-probabilities, best first, the chosen included."""
 
     label: Label
     alignment: Alignment
@@ -68,12 +64,7 @@ class LineDecoder:
         return self.order is not None or self.uses_lexicon
 
     def labels(self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> list[Label]:
-        """The best label of each line.
-
-        Args:
-            outputs: (B, T, classes) logits.
-            frames: (B,) that show the line.
-        """
+        """The best label of each line, from logits (B, T, classes); frames (B,) show the line."""
         if self.beam_width is None or not self.is_ready:
             return greedy_labels(outputs, frames)
         return [found[0].label for found in self._search(softmax(outputs), frames, self.weights, 1)]
@@ -81,11 +72,7 @@ class LineDecoder:
     def read(
         self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]], alternatives: int | None = None
     ) -> list[Reading]:
-        """The best label of each line, with probabilities and places.
-
-        Args:
-            alternatives: labels to find for each line, also where lines are read greedily.
-        """
+        """The best label of each line, with probabilities, places and alternatives, which greedy readings get too."""
         log_probabilities = log_softmax(outputs)
         searches = self.beam_width is not None and self.is_ready
         found: list[list[Hypothesis]] = [[] for _ in outputs]
@@ -112,12 +99,7 @@ class LineDecoder:
         self.is_ready = True
 
     def tune(self, batches: Sequence[tuple[NDArray[Any], NDArray[np.integer[Any]]]], labels: Sequence[Label]) -> None:
-        """Chooses the weights by the edits that lines then have.
-
-        Args:
-            batches: outputs and frames of lines.
-            labels: of the same lines, in the same order.
-        """
+        """Chooses the weights by the edits of lines: batches of outputs and frames, and their labels in order."""
         parts = [(softmax(outputs), frames) for outputs, frames in batches]
         effort = sum(int(frames.sum()) for _, frames in parts) * (self.beam_width or 0) * (1 + len(self.classes) / 2000)
         spacing = math.ceil(effort / MOST_TUNING_EFFORT)
@@ -170,11 +152,7 @@ class LineDecoder:
         top: int,
         thorough: bool = False,
     ) -> list[list[Hypothesis]]:
-        """The best readings.
-
-        Args:
-            thorough: finds so many also in a line whose every character is clear.
-        """
+        """The best readings; `thorough` finds so many also in a line whose every character is clear."""
         weighted = ((self.language_model, weights.language), (self.lexicon, weights.words))
         scorers: list[tuple[Scorer, float]] = [(one, weight) for one, weight in weighted if one is not None and weight]
         width = self.beam_width or USUAL_BEAM_WIDTH

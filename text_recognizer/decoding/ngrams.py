@@ -64,12 +64,7 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
 
 @dataclass(frozen=True)
 class _Text:
-    """All texts one after another.
-
-    Args:
-        symbols: (P,) class ids and marks.
-        depth: (P,) how many symbols of the same text stand before.
-    """
+    """All texts one after another: symbols (P,), and how many of the same text stand before each (P,)."""
 
     symbols: Places
     depth: Places

@@ -82,12 +82,7 @@ def cut_to(marked: NDArray[np.bool_]) -> tuple[slice, slice]:
 
 
 def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:
-    """A picture dark on white, cut to its strokes.
-
-    Args:
-        picture: (H, W) grey, any margins.
-        source_ink: "auto" takes what differs most from the border.
-    """
+    """A grey picture (H, W) dark on white, cut to its strokes; "auto" takes what differs most from the border."""
     if 0 in picture.shape:
         return picture
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])

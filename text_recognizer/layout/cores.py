@@ -78,11 +78,7 @@ def lines_of(cores: NDArray[np.bool_], share: float = DRAWN) -> list[Course]:
 
 
 def shapes_of(lines: Sequence[Course], page: Grey) -> list[LineShape]:
-    """Lines with their baselines, which are seen in the ink; lines without any ink are left out.
-
-    Args:
-        page: (H, W), dark ink on light paper.
-    """
+    """Lines of a page (H, W), dark on light, with baselines seen in the ink; those without ink are left out."""
     ink, width = ink_of(page)
     strokes = upright_strokes(ink, width)
     shapes = (_shape(line, strokes) for line in lines)

@@ -21,12 +21,7 @@ _MOST_PIECES = 4000  # of a page; noise has more
 
 @dataclass(frozen=True)
 class Ridge:
-    """The course of a line.
-
-    Args:
-        columns, rows: of its middle, columns rising.
-        strength: mean of its height over that of the page's strong ridges.
-    """
+    """A line's middle, columns rising; strength is its mean height over that of the page's strong ridges."""
 
     columns: NDArray[np.int64]
     rows: NDArray[np.float64]

@@ -36,12 +36,7 @@ def _is_on_tensorflows_cpu() -> bool:
 
 
 def _read_both_ways(sequences: Any, forward: list[Any], backward: list[Any]) -> Any:
-    """(B, T, 2 H) states.
-
-    Args:
-        forward, backward: input kernel (I, 4 H), recurrent kernel (H, 4 H) and bias (4 H,); gates as Keras has them:
-            input, forget, cell, output.
-    """
+    """(B, T, 2 H) states; each way has kernels (I, 4 H), (H, 4 H) and bias (4 H,), gates in Keras' order."""
     import tensorflow as tf
 
     units = forward[1].shape[0]

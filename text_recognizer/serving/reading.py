@@ -31,11 +31,7 @@ _PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1
 
 @dataclass(frozen=True)
 class ReadPicture(PageReading):
-    """What is read in a picture; a single line or character has the whole picture for its box.
-
-    Args:
-        mean_intensity: of the grey picture, 0 to 255.
-    """
+    """What is read in a picture; a lone line or character is boxed by all of it. mean_intensity is 0 to 255."""
 
     mean_intensity: float = 0.0
 

@@ -74,11 +74,7 @@ def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
 
 
 class SweepResult(Table):
-    """A sweep that has ended. Its folder holds everything.
-
-    Args:
-        folder: the sweep's.
-    """
+    """A sweep that has ended. Its folder holds everything."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -19,12 +19,7 @@ _FIRST_SLURM_PORT, _SLURM_PORTS, _PORTS_OF_A_JOB = 10_000, 20_000, 64
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of one training; the first of them, rank 0, is its chief.
-
-    Args:
-        addresses: HOST:PORT of each.
-        rank: of this process.
-    """
+    """The processes of one training as HOST:PORT each; the first of them, rank 0, is its chief."""
 
     addresses: tuple[str, ...]
     rank: int

@@ -39,12 +39,7 @@ class Display:
             self._bar.stop()
 
     def steps_done(self, epoch: int, share: float, loss: Callable[[], float]) -> None:
-        """Moves the bar on.
-
-        Args:
-            epoch: the present one, from 1.
-            share: of the whole training.
-        """
+        """Moves the bar on, to a share of the whole training in this epoch, from 1."""
         if self._bar is None or time.monotonic() < self._next_refresh:
             return
         self._next_refresh = time.monotonic() + self.REFRESH_S

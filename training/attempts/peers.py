@@ -36,11 +36,7 @@ class PeerLostError(RunError):
 
 
 class Peers:
-    """The other processes, as one process sees them: all others for the chief, the chief alone for another.
-
-    Args:
-        links: open connections by rank.
-    """
+    """The other processes, by rank, as one sees them: all others for the chief, the chief alone for another."""
 
     def __init__(self, cluster: Cluster, links: Mapping[int, socket.socket]) -> None:
         self.cluster = cluster

@@ -17,12 +17,7 @@ AGENT_GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class Stop:
-    """A reason to stop at the next checkpoint.
-
-    Args:
-        state: what the run becomes.
-        exit_code: of the process: 128 + signal number, as shells have it; 0 for a request.
-    """
+    """Why to stop at the next checkpoint: the run's new state, and the exit code, 128 + signal or 0 if asked."""
 
     state: Literal["stopped", "preempted"]
     reason: str

@@ -29,11 +29,7 @@ def without_scikit_learn() -> Iterator[None]:
 
 
 def start_tensorflow(quietly: AbstractContextManager[None]) -> None:
-    """Imports TensorFlow and keeps it to the memory that the lease grants on each device.
-
-    Args:
-        quietly: where its start-up notes go.
-    """
+    """Imports TensorFlow with its start-up notes in `quietly`, within the memory of the lease on each device."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with quietly:
         with without_scikit_learn():

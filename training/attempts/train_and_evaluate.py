@@ -171,11 +171,7 @@ def _peak_memory_mib() -> dict[str, int]:
 
 
 def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, times: dict[str, float]) -> Evaluation:
-    """The best weights, once, on the test split; then the run is finished.
-
-    Args:
-        times: of training.
-    """
+    """The best weights, once, on the test split; then the run is finished. `times` are those of training."""
     model, dataset = experiment.model, experiment.dataset
     model.calibrate(dataset.split("validation"))
     evaluation = evaluate(model, dataset.split("test"), "test")

@@ -17,12 +17,7 @@ from training.terminal.tables import print_table
 
 @dataclass(frozen=True)
 class Figure:
-    """One comparison.
-
-    Args:
-        ours, baseline: medians, in `unit`.
-        goal: what the ratio ours / baseline should be, for example "<= 0.1".
-    """
+    """Medians in `unit`, and what the ratio ours / baseline should be, for example "<= 0.1"."""
 
     what: str
     ours: float

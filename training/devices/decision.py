@@ -49,11 +49,7 @@ class Kept:
 
 
 class Decision:
-    """What can be seen and done while the mutex is held.
-
-    Args:
-        folder, mutex: descriptors of the folder and of its mutex.
-    """
+    """What can be seen and done while the mutex is held: descriptors of the folder and of its mutex."""
 
     def __init__(self, path: Path, folder: int, mutex: int) -> None:
         self.path = path
@@ -112,11 +108,7 @@ class Decision:
         return sum(number < before and path.suffix == ".waiting" for number, path in self._entries)
 
     def lock_devices(self, holding: Holding) -> list[int] | Kept:
-        """Locks all devices or none.
-
-        Returns:
-            the descriptors that keep the locks; or the first device that cannot be locked.
-        """
+        """Locks all devices or none: the descriptors that keep the locks, or the first device that cannot be had."""
         with contextlib.ExitStack() as undo:
             descriptors: list[int] = []
 

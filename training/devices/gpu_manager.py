@@ -102,11 +102,7 @@ class Lease:
 
 
 class GPUManager:
-    """Leases the devices of this machine.
-
-    Args:
-        lock_dir: where the processes of this machine meet; TEXT_RECOGNIZER_LOCKS, or one folder a machine, by default.
-    """
+    """Leases the devices of this machine, whose processes meet in TEXT_RECOGNIZER_LOCKS or one folder of it."""
 
     def __init__(self, lock_dir: Path | None = None) -> None:
         self._lock_dir = lock_dir

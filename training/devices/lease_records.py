@@ -160,11 +160,7 @@ def _damaged(path: Path, about: os.stat_result, why: str) -> DamagedEntry:
 
 @dataclass(frozen=True)
 class Holder:
-    """A lease on a device, or a request in the queue (then since is when it came).
-
-    Args:
-        memory_mib: how much of the device; None for all of it.
-    """
+    """A lease on a device, all of it where memory_mib is None; or a request in the queue, since it came."""
 
     pid: int
     user: str

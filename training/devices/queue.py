@@ -29,12 +29,7 @@ Granted = tuple[Ticket, tuple[int, ...]]
 
 @dataclass(eq=False)
 class Waiter:
-    """One request in the queue.
-
-    Args:
-        devices: all that may be asked for, in the caller's order.
-        on_wait: told what the request waits for, whenever that changes.
-    """
+    """One request for any of its devices, in the caller's order; on_wait is told what it waits for."""
 
     folder: LeaseFolder
     nvml: Nvml

@@ -81,11 +81,7 @@ def lock(descriptor: int, shared: bool = False) -> bool:
 
 
 def lock_within(descriptor: int, timeout_s: float) -> bool:
-    """Takes the lock when its turn comes, in the kernel's queue: first come, first served.
-
-    Returns:
-        False when that took too long; then the descriptor is no longer the caller's.
-    """
+    """Takes the lock in the kernel's order; False when it took too long: the caller then has no descriptor."""
     # flock() waits without limit or not at all: another thread waits, and drops a lock that comes too late.
     taken, given_up, fate = threading.Event(), threading.Event(), threading.Lock()
 

@@ -44,11 +44,7 @@ Answer = dict[str, Any]
 
 @dataclass
 class Tools:
-    """What an agent may call.
-
-    Args:
-        by: who the record of looks at the test split says it was.
-    """
+    """What an agent may call; `by` is who the record of looks at the test split names."""
 
     budget: Budget
     index: Index = field(default_factory=lambda: Index(runs_folder()))

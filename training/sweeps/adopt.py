@@ -21,11 +21,7 @@ _Orphan = tuple[Run, Point, int]
 
 
 def adopt_runs(plan: SweepPlan, folder: SweepFolder, trials: Mapping[int, Trial], say: Callable[[str], None]) -> bool:
-    """Writes down again, by launch.json and spec.json, to which trials run folders without a line belong.
-
-    Returns:
-        whether there were any.
-    """
+    """Writes down again, by launch.json and spec.json, to which trials runs without a line belong; whether any did."""
     found: dict[int, list[_Orphan]] = {}
     known = {run.id for trial in trials.values() for run in trial.runs}
     for name in sorted(entry.name for entry in os.scandir(folder.path) if entry.is_dir() and entry.name[0] != "."):

@@ -34,12 +34,7 @@ class LiveRun:
 
 
 class Judge:
-    """Lets the stopping rule of a sweep judge its runs.
-
-    Args:
-        metric: its name, for explanations.
-        folder: of the sweep; the journal gets the decisions.
-    """
+    """Lets the stopping rule of a sweep judge its runs by a metric; the sweep's journal gets the decisions."""
 
     def __init__(self, rule: StoppingRule, metric: str, folder: SweepFolder) -> None:
         self._rule = rule
@@ -86,11 +81,7 @@ class Judge:
         return explained
 
     def promotes(self, trial: Trial, run: TrialRun, anyway: bool = False) -> bool:
-        """Whether a paused run goes on from now.
-
-        Args:
-            anyway: also when it is not among the best.
-        """
+        """Whether a paused run goes on from now; anyway: also when it is not among the best."""
         decision = self._rule.decide(run.id)
         if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` asked
             return False

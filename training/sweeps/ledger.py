@@ -35,12 +35,7 @@ class Watcher(Protocol):
 
 
 class Ledger:
-    """The trials of a sweep and what is written down of them.
-
-    Args:
-        folder: of the sweep; held by this process before anything is changed.
-        reusable: earlier runs that may answer a trial.
-    """
+    """The trials of a held sweep and what is written down of them; reusable runs may answer some."""
 
     def __init__(
         self, plan: SweepPlan, search: Search, folder: SweepFolder, watcher: Watcher, reusable: Reusable | None

@@ -27,11 +27,7 @@ COPIED, COPIED_KEYS = "copied", ("train_args.initial_weights", "train_args.epoch
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter that only applies while another has certain values; otherwise it is left out.
-
-    Args:
-        values: of the parameter `on`, as they are in the YAML.
-    """
+    """A parameter that applies only while another, `on`, has one of these values of the YAML; else it is left out."""
 
     parameter: str
     on: str

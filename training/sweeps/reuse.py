@@ -15,11 +15,7 @@ from training.runs.run_table import read_rows
 
 
 class Reusable:
-    """The finished runs of a runs folder, by what was trained.
-
-    Args:
-        on_gpu: whether a trial would get a GPU; a CPU computes other numbers.
-    """
+    """The finished runs of a folder by what was trained; on_gpu: trials get one, and a CPU computes other numbers."""
 
     def __init__(self, root: Path | None = None, on_gpu: bool = False) -> None:
         self._on_gpu = on_gpu

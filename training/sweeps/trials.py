@@ -109,12 +109,7 @@ def _short(values: Any) -> str:
 
 
 def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
-    """The trials that a journal tells of, by number.
-
-    Args:
-        events: checked (see `event_check`).
-        folder: the sweep's, which holds its runs.
-    """
+    """The trials of a sweep's folder by number, from events that were checked (see `event_check`)."""
     trials: dict[int, Trial] = {}
     for event in events:
         if event["event"] == "suggest":

@@ -13,11 +13,7 @@ _ONE_OF_THEM = f"--{_DATASET_ARGS}."
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises SpecError instead of ending the program, and accepts no abbreviations.
-
-    Args:
-        hint: a sentence for the message about an unknown argument.
-    """
+    """Raises SpecError instead of ending the program; no abbreviations. The hint follows an unknown argument."""
 
     def __init__(self, hint: str = "", **settings: Any) -> None:
         self._hint = f"{hint} ".lstrip()

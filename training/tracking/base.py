@@ -10,12 +10,7 @@ from training.runs.run import Run
 
 @dataclass(frozen=True)
 class Facts:
-    """What mirror.json and the end of a run tell of a mirror.
-
-    Args:
-        folder: where its files are.
-        url: the page of the run.
-    """
+    """What mirror.json and the end of a run tell of a mirror: where its files are, and the run's page."""
 
     folder: str | None = None
     url: str | None = None
@@ -48,8 +43,4 @@ class Tracker(ABC):
 
     @abstractmethod
     def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
-        """The run is over; its folder is complete.
-
-        Args:
-            state: finished, stopped, failed, preempted or died.
-        """
+        """The run is over, its folder complete: finished, stopped, failed, preempted or died."""

@@ -105,11 +105,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> Facts:
-    """Follows a run folder to the end of the run, however it ends.
-
-    Args:
-        longest_finish_s: the tracker's last calls must end in this time, or this process does.
-    """
+    """Follows a run to its end, however that comes; the tracker's last calls get longest_finish_s."""
     tracker.start(run)
     examples, sent = Examples(run), 0
     while True:

@@ -37,11 +37,7 @@ Scope = MutableMapping[str, Any]
 
 @dataclass
 class Page:
-    """What stands behind the page.
-
-    Args:
-        guard: decides who may ask.
-    """
+    """What stands behind the page, with the guard that decides who may ask."""
 
     index: Index
     poller: Poller

@@ -18,11 +18,7 @@ HOUR_S = 3600.0
 
 @dataclass
 class Devices:
-    """The devices of this machine.
-
-    Args:
-        readings: (time, memory in MiB by UUID, utilisation in percent by UUID), the oldest first.
-    """
+    """Readings of this machine's devices, oldest first: time, MiB by UUID, utilisation in percent by UUID."""
 
     manager: GPUManager = field(default_factory=GPUManager)
     readings: deque[tuple[float, dict[str, int | None], dict[str, int | None]]] = field(

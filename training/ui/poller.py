@@ -22,11 +22,7 @@ Size = tuple[int, int]
 
 @dataclass
 class Poller:
-    """What has changed below a folder, tick by tick.
-
-    Args:
-        sizes: inode and size of each watched file; (0, 0) where there is none.
-    """
+    """What changes below a folder, tick by tick: inode and size of each file, (0, 0) where there is none."""
 
     index: Index
     tick_s: float = TICK_S

@@ -81,11 +81,7 @@ def _filter(by: str, row: RunRow) -> str:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of a metric over runs that differ in their seed.
-
-    Args:
-        half: of its 95 % interval by Student's t; None for fewer than two runs.
-    """
+    """The mean over runs of other seeds; `half` of its 95 % interval by Student's t, None for fewer than two."""
 
     value: float | None
     half: float | None

@@ -26,12 +26,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Guard:
-    """Decides on requests.
-
-    Args:
-        host: the interface that is listened on.
-        token: of the page, which its actions send; other machines need it for everything.
-    """
+    """Decides on requests to an interface; the page's token is sent by actions, and by other machines always."""
 
     host: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -41,12 +36,7 @@ class Guard:
         return self.host == "localhost" or _is_loopback(self.host)
 
     def refusal(self, method: str, headers: Mapping[str, str], query: str) -> tuple[int, str] | None:
-        """Status and sentence of a request that is not answered; None for one that is.
-
-        Args:
-            headers: by lower-case name.
-            query: of the address.
-        """
+        """Status and sentence of a refused request, by lower-case headers and its query; None where it is answered."""
         host = headers.get("host", "")
         if not self._is_own(host):
             return 421, f"this page is not at '{host}'. Open the address that text-recognizer ui printed."

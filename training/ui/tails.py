@@ -16,11 +16,7 @@ LOG_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a file was read.
-
-    Args:
-        file: its inode: a repair puts another file in its place.
-    """
+    """How far a file was read; its inode, since a repair puts another file in its place."""
 
     file: int = 0
     offset: int = 0
@@ -38,11 +34,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Tail:
-    """What came since a cursor.
-
-    Args:
-        restarted: it is another file than the cursor's, from its beginning: forget what was there before.
-    """
+    """What came since a cursor; restarted: of another file, from its beginning: forget what was before."""
 
     content: bytes
     cursor: Cursor

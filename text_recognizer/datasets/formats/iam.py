@@ -52,11 +52,7 @@ class IamLine:
 
 @dataclass(frozen=True)
 class IamForm:
-    """A form as its XML file has it.
-
-    Args:
-        width, height: of its image in pixels; 0 where the file says nothing.
-    """
+    """A form as its XML file has it; width and height in pixels of its image, 0 where the file says nothing."""
 
     name: str
     writer: str

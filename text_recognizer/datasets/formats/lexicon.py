@@ -13,12 +13,7 @@ _COUNT = re.compile(r"\d{1,15}")  # sums of them are exact as floats, too
 
 @dataclass(frozen=True)
 class LexiconEntry:
-    """A text of the list.
-
-    Args:
-        count: how often it occurs; 1 where the list says nothing.
-        problem: why the row is no entry.
-    """
+    """A text of the list, how often it occurs (1 where the list says nothing), and why the row is no entry."""
 
     text: str
     count: int = 1

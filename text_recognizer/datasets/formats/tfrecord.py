@@ -21,23 +21,14 @@ _SCAN_BYTES, _MOST_SCAN_BYTES = 1 << 8, 1 << 22  # growing, so that a file full 
 
 
 class Frame(NamedTuple):
-    """Where a record stands in its file.
-
-    Args:
-        offset: of the frame; the data begins 12 bytes later.
-        size: of the data, in bytes.
-    """
+    """Where a record stands in its file, in bytes: its frame begins at offset, its data 12 later, size long."""
 
     offset: int
     size: int
 
 
 class Damage(NamedTuple):
-    """Bytes of a file that are no record.
-
-    Args:
-        offset, size: in bytes.
-    """
+    """Bytes of a file that are no record."""
 
     offset: int
     size: int

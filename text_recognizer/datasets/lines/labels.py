@@ -38,11 +38,7 @@ class Drawn:
 def derive(
     pool: LinePool, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str
 ) -> dict[str, NDArray[Any]]:
-    """Labels and members of the splits: the arrays "labels", "label_offsets", one for each split, and the rejected.
-
-    Args:
-        given: see `drawn`, and what it raises.
-    """
+    """Arrays "labels", "label_offsets", one of members a split, and the rejected; for `given` see `drawn`."""
     found = drawn(pool, given, charset, args, label)
     members, leaks = without_leaks(pool, found.members)
     rejected = [Rejected(pool.names[row], found.problems[row], pool.texts[row]) for row in sorted(found.problems)]

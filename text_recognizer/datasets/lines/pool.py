@@ -60,11 +60,7 @@ def fill_pool(
 
 
 class LinePool:
-    """The lines of a store.
-
-    Args:
-        height: of every line, in pixels.
-    """
+    """The lines of a store, all of one height in pixels."""
 
     def __init__(self, store: Store, height: int) -> None:
         self.store = store

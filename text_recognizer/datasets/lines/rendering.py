@@ -50,11 +50,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class RenderedSample(LineSample):
-    """A picture to be drawn.
-
-    Args:
-        font_path: of the font; empty when no font can draw the text.
-    """
+    """A picture to be drawn; font_path is empty when no font can draw the text."""
 
     font_path: str = ""
     is_noisy: bool = False

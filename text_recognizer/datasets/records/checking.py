@@ -68,11 +68,7 @@ class Findings:
 
 
 def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> Findings:
-    """Reads all records; pictures are decoded too.
-
-    Args:
-        samples: how many pictures to keep.
-    """
+    """Reads all records, decodes their pictures and keeps some of them as samples."""
     found, random = Findings(missing=missing_shards(shards), listed=shards[0].texts), np.random.default_rng(seed)
     seen = 0
     for shard in shards:

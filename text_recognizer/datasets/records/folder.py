@@ -58,12 +58,7 @@ class MadeShard(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a folder of records is made of; shards of another plan are never taken for its own.
-
-    Args:
-        texts: of the ids.
-        about: what the content depends on, as JSON.
-    """
+    """What a folder of records is made of: texts of the ids, and `about`: what else the content depends on, as JSON."""
 
     form: RecordForm
     texts: Sequence[str]

@@ -28,12 +28,7 @@ _MOST_SHARD_DIGITS = 5
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of records.
-
-    Args:
-        split: that its name says; None for a name that says none.
-        texts: of the ids, where a label file says them.
-    """
+    """One file of records, with the split that its name says, and the texts of ids that a label file says."""
 
     path: Path
     form: RecordForm
@@ -99,11 +94,7 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
 
 
 def records(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[Record | Rejected]:
-    """The records of a shard in their order, and what is damaged in it.
-
-    Args:
-        frames: which of them; by default all.
-    """
+    """The records of a shard, or some frames of it, in their order, and what is damaged in it."""
     content = map_file(shard.path)
     for frame in find_frames(content) if frames is None else frames:
         place = f"{shard.path.name}@{frame.offset}"

@@ -92,11 +92,7 @@ def _shards(
 def _examples(
     dataset: Dataset, name: SplitName, chosen: NDArray[np.int64], form: RecordForm, encoding: str
 ) -> Iterator[bytes]:
-    """Serialised samples of a split.
-
-    Args:
-        dataset: as it is before `prepare`, so that no arrays are sent to the process that this runs in.
-    """
+    """Serialised samples; the dataset is unprepared, so that no arrays are sent to the process that this runs in."""
     dataset.prepare()
     split, spec = dataset.split(name), dataset.data_spec
     ids, groups = split.ids, split.groups

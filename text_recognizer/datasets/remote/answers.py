@@ -17,11 +17,7 @@ class DownloadError(Exception):
 
 
 class Interrupted(Exception):  # noqa: N818 - no error yet: the next try may succeed
-    """A transfer broke off for a reason that may pass.
-
-    Args:
-        response: what the server answered, when it did.
-    """
+    """A transfer broke off for a reason that may pass; the response is what the server answered, if it did."""
 
     def __init__(self, reason: str, response: "BaseHTTPResponse | None" = None) -> None:
         super().__init__(reason)

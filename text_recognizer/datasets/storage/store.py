@@ -122,11 +122,7 @@ def _write_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
 
 
 def store_folder(dataset: str, key: Mapping[str, Any]) -> Path:
-    """Where the store of a dataset with this key is or will be.
-
-    Args:
-        key: everything the stored arrays depend on.
-    """
+    """Where the store of a dataset is or will be; the key is everything that the stored arrays depend on."""
     digest = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:12]
     return data_folder() / "processed" / f"{dataset}-{digest}"
 

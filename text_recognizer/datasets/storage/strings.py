@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 
 
 class PackedStrings:
-    """Texts of any length, decoded when asked for.
-
-    Args:
-        content: all texts one after another in UTF-8.
-        offsets: (N + 1,) where each begins, in bytes.
-    """
+    """Texts, decoded when asked for: content in UTF-8, and offsets (N + 1,) where each begins, in bytes."""
 
     def __init__(self, content: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self.content = content

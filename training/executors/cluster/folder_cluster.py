@@ -37,11 +37,7 @@ _MOST_FAILURES = 3
 
 
 class MailboxAgent:
-    """The driver's end of a mailbox.
-
-    Args:
-        turn: of the driver.
-    """
+    """The driver's end of a mailbox, in that driver's turn."""
 
     def __init__(self, mailbox: Path, turn: int) -> None:
         self.id = mailbox.name
@@ -87,12 +83,7 @@ def share(setting: Setting, nodes: int) -> Setting:
 
 
 class FolderCluster(ABC):
-    """Starts agents on nodes, and knows which of them are gone.
-
-    Args:
-        setting: of each agent; its folder is the sweep's.
-        nodes: agents wanted, one a node.
-    """
+    """Starts agents with a setting, one a node, in the sweep's folder, and knows which of them are gone."""
 
     def __init__(self, setting: Setting, nodes: int) -> None:
         assert setting.folder is not None, "agents meet in the folder of a sweep"
@@ -171,11 +162,7 @@ class FolderCluster(ABC):
         """Only called while this is the one driver."""
 
     def script(self, job: str) -> str:
-        """A shell script that becomes an agent.
-
-        Args:
-            job: what the cluster calls it, as a shell reads it.
-        """
+        """A shell script that becomes an agent; `job` is what the cluster calls it, as a shell reads it."""
         sign = next(self.folder.glob("shared.*"))
         folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
         ours = {key: value for key, value in os.environ.items() if key.startswith("TEXT_RECOGNIZER_")}

@@ -49,11 +49,7 @@ class _Member:
 
 
 class ClusterExecutor(Executor):
-    """Jobs on one side, agents on the other. All methods that are not an executor's belong to its thread.
-
-    Args:
-        most: runs at once; None: as many as the agents execute.
-    """
+    """Jobs here, agents there, at most so many runs at once. What no executor has belongs to its thread."""
 
     def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None] = say) -> None:
         self._cluster = cluster

@@ -40,11 +40,7 @@ class _Start:
 
 
 class RayCluster(FolderCluster):
-    """Keeps an agent on each node of a Ray cluster that has something to compute with.
-
-    Args:
-        most: agents; None: one on each node, also on those that come later.
-    """
+    """Keeps an agent on each usable node of a Ray cluster, also on later ones, or on `most` of them."""
 
     def __init__(self, setting: Setting, most: int | None) -> None:
         super().__init__(setting, 1)

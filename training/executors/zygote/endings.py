@@ -20,12 +20,7 @@ _CRASH_CHARACTERS = 4000  # of these, where a C++ library says why it aborts
 
 
 def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
-    """How the process of a run ended.
-
-    Args:
-        report: the zygote's "ended" message.
-        log_size_before: what stands in the log up to there was printed by earlier processes.
-    """
+    """How a process ended, by the zygote's "ended" message; up to log_size_before, the log is of earlier ones."""
     status = int(report["status"])
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     code = os.waitstatus_to_exitcode(status) if number is None else None

@@ -55,11 +55,7 @@ def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
 
 
 def preload(modules: Iterable[str]) -> list[str]:
-    """Imports what runs need, and a user's modules as far as that does no harm.
-
-    Returns:
-        what the user should be told about modules that every run has to import for itself.
-    """
+    """Imports what runs need, and a user's modules as far as that does no harm; notes on the others."""
     built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
     with without_scikit_learn():
         for name in (*_LIBRARIES, *_OURS, *built_in):

@@ -13,12 +13,7 @@ from training.sweeps.numbers import is_int, is_number
 
 @dataclass(frozen=True)
 class Key:
-    """What may stand behind a key.
-
-    Args:
-        words: how a message describes it: "a number above 0".
-        options: texts among what it accepts, for suggestions.
-    """
+    """What may stand behind a key, in words for messages, with texts among it for suggestions."""
 
     accepts: Callable[[Any], bool]
     words: str

@@ -16,11 +16,7 @@ _NEST_MARK = ".wbnest["
 
 
 class ParameterSpace:
-    """All parameters of a sweep, nested as in the YAML.
-
-    Args:
-        config: the section `parameters`, checked before.
-    """
+    """All parameters of a sweep, nested as in the YAML's section `parameters`, checked before."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         # W&B's order: by name at each level, in ASCII order.

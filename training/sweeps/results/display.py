@@ -123,11 +123,7 @@ class SweepDisplay:
 
 
 class RemainingTime:
-    """Estimates how long a sweep will take, from the epochs reported since it was started.
-
-    Args:
-        started: seconds on a monotonic clock.
-    """
+    """Estimates a sweep's time left by the epochs since its start, in seconds of a monotonic clock."""
 
     def __init__(self, started: float) -> None:
         self._started = self._reported = started

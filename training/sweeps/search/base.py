@@ -33,11 +33,7 @@ class PastTrial:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A point, and why this one.
-
-    Args:
-        how: for people and for `sweeps explain`; plain JSON.
-    """
+    """A point, and why this one: plain JSON for people and for `sweeps explain`."""
 
     point: Point
     how: Mapping[str, Any] = field(default_factory=dict)

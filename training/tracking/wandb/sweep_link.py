@@ -14,11 +14,7 @@ LINK_FILE = "sweep.json"
 
 @dataclass(frozen=True)
 class SweepLink:
-    """A sweep at W&B.
-
-    Args:
-        values: what the sweep suggested for this run, as W&B's agent passes it.
-    """
+    """A sweep at W&B, with the values that it suggested for this run, as W&B's agent passes them."""
 
     id: str
     project: str | None = None
