@@ -52,20 +52,14 @@ def refused(path: Path, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tgz"])
-def test_an_archive_is_unpacked_with_its_folders_and_inner_links(tmp_path: Path, ending: str) -> None:
+def test_an_archive_is_unpacked_with_its_folders(tmp_path: Path, ending: str) -> None:
+    contents = {"in/x.txt": b"one", "y.txt": b"two"}
     if ending == ".zip":
-        path = zip_of(tmp_path / "a.zip", ("in/x.txt", b"one"), ("y.txt", b"two"), links=(("in/link", "../y.txt"),))
+        path = zip_of(tmp_path / "a.zip", *contents.items())
     else:
-        path = tar_of(
-            tmp_path / "a.tgz",
-            ("in/x.txt", b"one", tarfile.REGTYPE),
-            ("y.txt", b"two", tarfile.REGTYPE),
-            ("in/link", "../y.txt", tarfile.SYMTYPE),
-            ("in/hard", "y.txt", tarfile.LNKTYPE),
-        )
+        path = tar_of(tmp_path / "a.tgz", *((name, content, tarfile.REGTYPE) for name, content in contents.items()))
     folder = extract(path, tmp_path / "into")
-    assert (folder / "in" / "x.txt").read_bytes() == b"one"
-    assert (folder / "in" / "link").read_bytes() == b"two"
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
     assert not list(tmp_path.glob(".into*"))
 
 
@@ -78,42 +72,13 @@ def test_a_member_that_would_land_outside_is_refused(tmp_path: Path, name: str) 
         members(tar)
 
 
-def test_a_link_that_leads_outside_is_refused(tmp_path: Path) -> None:
-    for target in ("../../out", "/etc/passwd"):
-        path = zip_of(tmp_path / "a.zip", links=(("in/link", target),))
-        assert f"is a link out of its folder (to '{target}')" in refused(path, tmp_path)
-        path = tar_of(tmp_path / "a.tgz", ("in/link", target, tarfile.SYMTYPE))
-        assert "is a link out of its folder" in refused(path, tmp_path)
-        path = tar_of(tmp_path / "b.tgz", ("in/hard", target, tarfile.LNKTYPE))
-        assert "is a link out of its folder" in refused(path, tmp_path)
-
-
-def test_a_member_behind_a_link_is_refused(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "a.zip", ("here/x.txt", b""), links=(("here", "."),))
-    assert "lies behind a link" in refused(path, tmp_path)
-    path = tar_of(tmp_path / "a.tgz", ("here", ".", tarfile.SYMTYPE), ("here/x", b"", tarfile.REGTYPE))
-    assert "lies behind a link" in refused(path, tmp_path)
-
-
-def test_two_links_that_lead_outside_together_are_refused(tmp_path: Path) -> None:
-    # 'b/..' reads as the folder itself, but b is the folder 'deep/..', so it is its parent.
-    path = zip_of(tmp_path / "a.zip", ("deep/x", b""), links=(("c", "b/.."), ("b", ".")))
-    assert "is a link out of its folder" in refused(path, tmp_path)
-    path = tar_of(tmp_path / "a.tgz", ("c", "b/..", tarfile.SYMTYPE), ("b", ".", tarfile.SYMTYPE))
-    assert "is a link out of its folder" in refused(path, tmp_path)
-
-
-def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "a.zip", links=(("a", "b"), ("b", "a")))
-    assert "is a link out of its folder, or in a circle" in refused(path, tmp_path)
-    path = tar_of(tmp_path / "a.tgz", ("a", "a", tarfile.SYMTYPE), ("b", "a", tarfile.LNKTYPE))
-    assert "member 'b' is a link out of its folder, or in a circle" in refused(path, tmp_path)
-
-
-def test_a_member_that_replaces_a_link_is_refused(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        path = zip_of(tmp_path / "a.zip", ("y", b"old"), ("x", b"new"), links=(("x", "y"),))
-    assert "lies behind a link" in refused(path, tmp_path)
+@pytest.mark.parametrize("target", ["../../out", "/etc/passwd", "y.txt", ".", "in/link", "", "a\0b", "n" * 2000])
+def test_a_link_is_refused_wherever_it_leads(tmp_path: Path, target: str) -> None:
+    expected = "member 'in/link' is a link: unpack the archive by hand; nothing was unpacked"
+    path = zip_of(tmp_path / "a.zip", ("y.txt", b"two"), links=(("in/link", target),))
+    assert expected in refused(path, tmp_path)
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        assert expected in refused(tar_of(tmp_path / "a.tgz", ("in/link", target, kind)), tmp_path)
 
 
 def test_a_device_is_refused(tmp_path: Path) -> None:
@@ -225,19 +190,6 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str, expe
 def test_a_member_of_a_zip_without_a_name_is_refused(tmp_path: Path) -> None:
     path = changed(zip_of(tmp_path / "a.zip", ("x", b"")), (28, b"\0\0\1\0"))  # its one letter is an extra field
     assert "member '' has no name that a file can have" in refused(path, tmp_path)
-
-
-@pytest.mark.parametrize("target", ["", "a\0b", "n" * 256])
-def test_a_link_to_what_no_file_can_be_called_is_refused(tmp_path: Path, target: str) -> None:
-    path = tar_of_pax(tmp_path / "a.tgz", {"linkpath": target}, tarfile.SYMTYPE)
-    assert "member 'x' is a link whose target has" in refused(path, tmp_path)
-    path = zip_of(tmp_path / "a.zip", links=(("x", target),))
-    assert "member 'x' is a link whose target has" in refused(path, tmp_path)
-
-
-def test_a_link_in_a_zip_is_not_read_when_it_is_as_long_as_a_file(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "a.zip", links=(("x", "n" * 2000),))
-    assert "member 'x' is a link with a name of 2,000 bytes" in refused(path, tmp_path)
 
 
 def test_members_in_each_others_way_are_named(tmp_path: Path) -> None:
