@@ -10,7 +10,8 @@ import pytest
 from text_recognizer.settings import REPOSITORY
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.search.observations import PastRun, encode, observed_values
+from training.sweeps.search.base import PastTrial
+from training.sweeps.search.observations import encode, observed_values
 
 FOLDER = REPOSITORY.parent / "shared" / "wandb" / "cases"
 
@@ -32,7 +33,7 @@ class Learned(NamedTuple):
     left_out: int
 
 
-def learned(space: ParameterSpace, metric: Metric, runs: Sequence[PastRun]) -> Learned:
+def learned(space: ParameterSpace, metric: Metric, runs: Sequence[PastTrial]) -> Learned:
     rows = [encode(space, run.point) for run in runs]
     seen = zip(rows, observed_values(metric, runs), strict=True)
     known = [(row, value) for row, value in seen if not any(map(math.isnan, row))]

@@ -128,7 +128,7 @@ def bayes(config: Any, runs: list[Any]) -> Any:
             state=run["state"],
             config={name: {"value": value} for name, value in run["point"].items()},
             sampledHistory=[{"m": value} for value in run["history"]],
-            summaryMetrics={} if run["summary"] is None else {"m": run["summary"]},
+            summaryMetrics={},
         )
         for run in runs
     ]

@@ -268,7 +268,6 @@ class Generator:
                 "state": self.random.choice(STATES),
                 "point": {name: self._value_of(config) for name, config in parameters.items() if self.chance(0.95)},
                 "history": [self._report() for _ in range(self.random.choice([0, 1, 4]))],
-                "summary": self._report() if self.chance(0.3) else None,
             }
             for _ in range(self.random.randint(1, 6))
         ]

@@ -24,7 +24,7 @@ from training.sweeps.file.parameter import Parameter
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.file.schema import problems
 from training.sweeps.numbers import usable_values
-from training.sweeps.search.observations import PastRun
+from training.sweeps.search.base import PastTrial
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.tests.hyperband_by_the_book import decision_by_the_book, threshold_by_the_book, told
 from training.tests.peer_cases import learned
@@ -225,7 +225,7 @@ def test_hyperband_has_the_same_bands_thresholds_and_stops(answers: dict[str, An
 def test_bayes_search_learns_the_same_from_the_runs_so_far(answers: dict[str, Answered]) -> None:
     for (config, runs), (encoded, in_flight, objective) in answers["bayes"]:
         space = ParameterSpace(config["parameters"])
-        past = [PastRun(run["point"], run["state"], run["history"], run["summary"]) for run in runs]
+        past = [PastTrial(0, run["point"], run["state"], usable_values(run["history"])) for run in runs]
         found = learned(space, Metric(**config["metric"]), past)
         assert found.left_out == 0
         assert _flat(found.encoded) == pytest.approx(_flat(encoded), rel=1e-12, abs=1e-15), config

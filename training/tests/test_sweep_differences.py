@@ -18,7 +18,6 @@ from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.limits import Limits
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import PastTrial, Search, make_search
-from training.sweeps.search.observations import PastRun
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.wandb.serve import check_program
 from training.tests.peer_cases import learned
@@ -109,12 +108,12 @@ def show_falsy_values() -> None:
 
 def show_probabilities_in_bayes() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"], "probabilities": [0.25, 0.75]}})
-    assert learned(space, Metric("m"), [PastRun({"a": "x"}, "finished", [1])]).encoded == [[0.25]]
+    assert learned(space, Metric("m"), [PastTrial(1, {"a": "x"}, "finished", [1])]).encoded == [[0.25]]
 
 
 def show_foreign_values() -> None:
     space = ParameterSpace({"a": {"values": ["x", "y"]}})
-    runs = [PastRun({"a": "q"}, "finished", [1]), PastRun({"a": "y"}, "finished", [2])]
+    runs = [PastTrial(1, {"a": "q"}, "finished", [1]), PastTrial(2, {"a": "y"}, "finished", [2])]
     assert learned(space, Metric("m"), runs) == ([[1.0]], [2.0], [], 1)
 
 

@@ -14,7 +14,7 @@ from training.sweeps.file.parameter import Parameter, Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.evolution import Evolution
-from training.sweeps.search.observations import PastRun, encode, observed_values
+from training.sweeps.search.observations import best_value, encode, observed_values
 from training.sweeps.search.random import RandomSearch
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class BayesSearch(RandomSearch):
         assert plan.metric is not None  # W&B's schema requires one for bayes
         self._metric = plan.metric
         self._trials: dict[int, PastTrial] = {}
-        self._runs: dict[int, PastRun] = {}
         self._running = set[int]()
         self._ranked: list[tuple[float, int]] = []  # best value and number of the others, the best first
         self._unlisted = set[int]()  # trials with a value that the space does not list
@@ -71,10 +70,9 @@ class BayesSearch(RandomSearch):
 
     def tell(self, trial: PastTrial) -> None:
         super().tell(trial)
-        if trial.number in self._runs and trial.number not in self._running:
+        if trial.number in self._trials and trial.number not in self._running:
             self._ranked.remove(self._rank(trial.number))
         self._trials[trial.number] = trial
-        self._runs[trial.number] = PastRun(trial.point, trial.state, trial.values)
         if trial.state == "running":
             self._running.add(trial.number)
         else:
@@ -84,7 +82,7 @@ class BayesSearch(RandomSearch):
             self._unlisted.add(trial.number)
 
     def _rank(self, number: int) -> tuple[float, int]:
-        return self._runs[number].best(self._metric.sign), number
+        return best_value(self._trials[number], self._metric.sign), number
 
     def _made_by(self) -> dict[str, Any]:
         """The package that suggests, and the settings that it was given."""
@@ -151,8 +149,7 @@ class BayesSearch(RandomSearch):
 
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
         """Trials with their value, to be minimised, None while it is open; without those of unlisted values."""
-        runs = [self._runs[trial.number] for trial in trials]
-        observed = zip(trials, observed_values(self._metric, runs), strict=True)
+        observed = zip(trials, observed_values(self._metric, trials), strict=True)
         return [(trial, value) for trial, value in observed if trial.number not in self._unlisted]
 
 

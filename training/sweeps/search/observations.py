@@ -7,54 +7,32 @@ here.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import MISSING, look_up
 from training.sweeps.file.parameters import ParameterSpace
-from training.sweeps.numbers import usable_values
+from training.sweeps.search.base import PastTrial
 
 # `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.
 _FINISHED = ("finished", "stopped")
 _FAILED = ("failed", "crashed", "killed")
 
 
-@dataclass(frozen=True)
-class PastRun:
-    """A run of the sweep.
+def observed_values(metric: Metric, trials: Sequence[PastTrial]) -> list[float | None]:
+    """What each trial is worth, to be minimised: negated where the goal is to maximize; None while that is open.
 
-    Args:
-        state: as W&B names it (finished, failed, crashed, killed, running, pending, preempting, preempted), or stopped.
-        history: the metric's values in the order they were logged; only finite numbers count.
-        summary: the metric's value in the run's summary, if it has one.
+    A finished trial counts with its best value. One that failed, or never reported the metric, is imputed: with its own
+    best or latest value, or the worst value that any trial that has ended ever reported; with 0 where there is none.
     """
-
-    point: Mapping[str, Any]
-    state: str
-    history: Sequence[Any] = ()
-    summary: Any = None
-
-    @cached_property
-    def values(self) -> list[float]:
-        """The finite numbers of history and summary."""
-        return usable_values([*self.history, self.summary])
-
-    def best(self, sign: int) -> float:
-        """The lowest value, of the negated ones where `sign` is -1; infinite where there is none."""
-        return min((sign * value for value in self.values), default=math.inf)
+    ended = [trial for trial in trials if trial.state in (*_FINISHED, *_FAILED)]
+    worst = max((metric.sign * value for trial in ended for value in trial.values), default=0.0)
+    return [_value(trial, metric, worst) for trial in trials]
 
 
-def observed_values(metric: Metric, runs: Sequence[PastRun]) -> list[float | None]:
-    """What each run is worth, to be minimised: negated where the goal is to maximize; None while that is open.
-
-    A finished run counts with its best value. One that failed, or never reported the metric, is imputed: with its own
-    best or latest value, or the worst value that any run that has ended ever reported; with 0 where there is none.
-    """
-    ended = [run for run in runs if run.state in (*_FINISHED, *_FAILED)]
-    worst = max((-run.best(-metric.sign) for run in ended if run.values), default=0.0)
-    return [_value(run, metric, metric.sign, worst) for run in runs]
+def best_value(trial: PastTrial, sign: int) -> float:
+    """The lowest value, of the negated ones where `sign` is -1; infinite where there is none."""
+    return min((sign * value for value in trial.values), default=math.inf)
 
 
 def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
@@ -68,22 +46,21 @@ def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
     return row
 
 
-def _value(run: PastRun, metric: Metric, sign: int, worst: float) -> float | None:
-    if run.state in _FAILED:
-        return _imputed(run, metric.impute, sign, worst)
-    if run.state in _FINISHED:
+def _value(trial: PastTrial, metric: Metric, worst: float) -> float | None:
+    if trial.state in _FAILED:
+        return _imputed(trial, metric.impute, metric.sign, worst)
+    if trial.state in _FINISHED:
         strategy = metric.impute
-    elif run.state == "running" and metric.impute_while_running != "false":
+    elif trial.state == "running" and metric.impute_while_running != "false":
         strategy = metric.impute_while_running
     else:
         return None
-    return run.best(sign) if run.values else _imputed(run, strategy, sign, worst)
+    return best_value(trial, metric.sign) if trial.values else _imputed(trial, strategy, metric.sign, worst)
 
 
-def _imputed(run: PastRun, strategy: str, sign: int, worst: float) -> float:
+def _imputed(trial: PastTrial, strategy: str, sign: int, worst: float) -> float:
     if strategy == "worst":
         return worst
-    if strategy == "latest":
-        history = usable_values(run.history)
-        return sign * history[-1] if history else 0.0
-    return run.best(sign) if run.values else 0.0
+    if not trial.values:
+        return 0.0
+    return sign * trial.values[-1] if strategy == "latest" else best_value(trial, sign)
