@@ -34,12 +34,10 @@ def write_report(run_folder: Path, test_split: Split) -> None:
 
 
 def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, about: Mapping[str, Any]) -> None:
-    """Writes a page about one evaluation, without a run.
+    """Writes a page about one evaluation, without a run. Raises DataError: it cannot be written.
 
     Args:
         about: "spec" and "run_id" of the bundle, "dataset" that was measured, "notes".
-    Raises:
-        DataError: it cannot be written.
     """
     figures = _figures(json.loads(evaluation_text(evaluation.to_json())), evaluation.predictions, split)
     try:

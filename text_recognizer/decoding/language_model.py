@@ -103,12 +103,10 @@ class CharacterLanguageModel:
 
     @classmethod
     def load(cls, path: Path, classes: int) -> "CharacterLanguageModel":
-        """The inverse of `save`.
+        """The inverse of `save`. Raises DataError: the file is missing, damaged, or of other classes.
 
         Args:
             classes: how many the model must be of, the blank included.
-        Raises:
-            DataError: the file is missing, damaged, or of other classes.
         """
         try:
             arrays = _unpacked(path)

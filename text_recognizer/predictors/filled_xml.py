@@ -57,13 +57,11 @@ class _Element:
 
 
 def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> bytes:
-    """The content of a file with the texts and confidences of its lines.
+    """The content of a file with the texts and confidences of its lines. Raises DataError: the file has other lines.
 
     Args:
         lines: one for each of the file's; None leaves a line as it is.
         unit_px: pixels for each unit of the file.
-    Raises:
-        DataError: the file has other lines.
     """
     content = path.read_bytes()
     declared = _DECLARED.match(content)

@@ -76,15 +76,13 @@ class PageReading:
 
 
 class ParagraphTextRecognizer:
-    """Finds the lines of a page and reads them.
+    """Finds the lines of a page and reads them. Raises DataError: a bundle is missing, or does something else.
 
     Args:
         detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
             them without training.
         reader: likewise, or a predictor; reads them. By default the included reader.
         alternatives: readings to list for a line; see LinePredictor.
-    Raises:
-        DataError: a bundle is missing, or does something else.
     """
 
     def __init__(

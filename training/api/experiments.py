@@ -186,12 +186,10 @@ def _last_error(errors: str) -> str:
 
 
 def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list[str]:
-    """Keyword arguments as the flags of the same names.
+    """Keyword arguments as the flags of the same names. Raises SpecError: there is no such flag.
 
     Args:
         given: None and False leave a flag out, True gives it, a list gives it several times; what is no text is JSON.
-    Raises:
-        SpecError: there is no such flag.
     """
     actions: dict[str, argparse.Action] = {}
     for action in parser._actions:

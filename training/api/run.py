@@ -177,16 +177,13 @@ class Runs(Table, Sequence[Run]):
 def runs(
     *filters: str, sort: str | None = None, limit: int | None = None, columns: Sequence[str] = DEFAULT_COLUMNS
 ) -> Runs:
-    """All runs, the newest first.
+    """All runs, the newest first. Raises SpecError: a filter that cannot be read, or a column that no run has.
 
     Args:
         filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
         sort: a metric or a key of the spec; "-COLUMN" for descending.
         limit: at most this many.
         columns: of the printed table.
-    Raises:
-        SpecError: a filter that cannot be read, or a column that no run has.
-
     Example:
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """

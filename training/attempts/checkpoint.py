@@ -70,12 +70,10 @@ def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[st
 
 
 def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
-    """The groups of arrays and the state.
+    """The groups of arrays and the state. Raises RunError: it is missing or damaged.
 
     Args:
         needed: keys that the state must have.
-    Raises:
-        RunError: it is missing or damaged.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:

@@ -33,13 +33,10 @@ class CpuSlot:
 
 
 def cpu_slots(jobs: int) -> list[CpuSlot]:
-    """Divides the cores that this process may use among concurrent trials.
+    """Divides the cores that this process may use among concurrent trials. Raises DeviceError: jobs is less than 1.
 
     Hyper-threads of one core stay together, and so do the cores of one processor. A container's limit of processor
     time counts too: four cores of which two may be used at a time give two threads in all.
-
-    Raises:
-        DeviceError: jobs is less than 1.
     """
     if jobs < 1:
         raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")

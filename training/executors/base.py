@@ -119,12 +119,10 @@ class Executor(ABC):
     @classmethod
     @abstractmethod
     def open(cls, setting: Setting) -> "Executor":
-        """An executor for one sweep.
+        """An executor for one sweep. Raises DeviceError, SpecError: it cannot do that here.
 
         Args:
             setting: what the sweep asks for. Further arguments come from `--executor NAME:KEY=VALUE,…`.
-        Raises:
-            DeviceError, SpecError: it cannot do that here.
         """
 
     @abstractmethod

@@ -21,12 +21,9 @@ _PATIENCE_S = (0.01, 0.05, 0.2)
 
 
 def open_existing(path: Path) -> int:
-    """Opens a file for locking and reading.
+    """Opens a file for locking and reading. Raises DeviceError: something else than a file lies there.
 
     Without O_CREAT: in a sticky folder Linux refuses that for other users' files (fs.protected_regular), even to root.
-
-    Raises:
-        DeviceError: something else than a file lies there.
     """
     descriptor = patiently(lambda: open_at_once(path))
     if descriptor is None:

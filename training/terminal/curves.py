@@ -14,15 +14,13 @@ LINES = 16
 
 
 def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: str | None = None) -> str:
-    """One curve a run, by epoch; empty when nothing is reported yet.
+    """One curve a run, by epoch; empty when nothing is reported yet. Raises SpecError: no run reports the metric.
 
     On a terminal the curves have colours, elsewhere letters.
 
     Args:
         rows_by_run: reports of metrics.jsonl by run id.
         metric: which one; None takes the first usual one.
-    Raises:
-        SpecError: no run reports the metric.
     """
     import plotext
 

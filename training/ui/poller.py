@@ -75,12 +75,10 @@ class Poller:
             self._next = asyncio.Event()
 
     def refresh(self, thorough: bool = True, within_s: float = math.inf) -> None:
-        """Looks now.
+        """Looks now. Raises RunError: the folder cannot be looked into.
 
         Args:
             thorough, within_s: as for the index.
-        Raises:
-            RunError: the folder cannot be looked into.
         """
         with self._refreshing:
             changed = self.index.refresh(thorough, within_s)

@@ -30,12 +30,10 @@ def cells(row: RunRow, columns: Sequence[str]) -> list[str]:
 def table(
     index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], most: int | None = None
 ) -> dict[str, Any]:
-    """The rows that pass all filters.
+    """The rows that pass all filters. Raises SpecError: a filter that cannot be read, or a column that no run has.
 
     Args:
         most: rows in the answer.
-    Raises:
-        SpecError: a filter that cannot be read, or a column that no run has.
     """
     every = index.keyed()
     keys = {id(row): key for key, row in every}

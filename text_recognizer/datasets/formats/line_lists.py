@@ -111,12 +111,10 @@ def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
 
 
 def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to UTF-8.") -> str:
-    """A text file; a byte order mark is left out.
+    """A text file; a byte order mark is left out. Raises DataError: it cannot be read, or is of another encoding.
 
     Args:
         advice: what to do about a file of another encoding, for messages.
-    Raises:
-        DataError: it cannot be read, or is of another encoding.
     """
     try:
         content = path.read_bytes()

@@ -51,14 +51,12 @@ def derive(
 
 
 def drawn(pool: LinePool | ListedLines, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str) -> Drawn:
-    """Labels and splits.
+    """Labels and splits. Raises DataError: unknown characters and no rule for them; too few writers or pages to split.
 
     Labels are in the order of the characters on the line, from its left end; see text_recognizer.reading_order.
 
     Args:
         given: (N,) the split of each line as far as it is known: a position in SPLIT_NAMES, -1 for open, -2 for unused.
-    Raises:
-        DataError: unknown characters and no rule for them; too few writers or pages to split.
     """
     texts = [visual_order(tidy_text(text, args.normalization)) for text in pool.texts]
     used = given != UNUSED

@@ -22,7 +22,7 @@ def completed_splits(
     random: np.random.Generator,
     label: str,
 ) -> NDArray[np.int8]:
-    """The split of every line, where the files leave some open.
+    """The split of every line, where the files leave some open. Raises DataError: too few groups to split.
 
     Lines without a split go to training; a split that then has no line gets its share of the training lines, whole
     groups at a time. A line without a group counts as a group.
@@ -32,8 +32,6 @@ def completed_splits(
         fractions: of all training lines, for "validation" and "test".
     Returns:
         (N,) positions in SPLIT_NAMES, UNUSED where that was given.
-    Raises:
-        DataError: too few groups to split.
     """
     splits = np.where(given == -1, 0, given).astype(np.int8)
     total = int((splits == 0).sum())

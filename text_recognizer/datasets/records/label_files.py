@@ -22,13 +22,11 @@ def labels_json(texts: Sequence[str]) -> str:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """The id of each text.
+    """The id of each text. Raises DataError: it cannot be read, a text stands twice, or two have one id.
 
     Args:
         path: a list of texts or an object {text: id} in JSON; a text file with one a line; a folder with a char_dict;
             anything else is a pickled {text: id}, of which nothing but texts and numbers is read.
-    Raises:
-        DataError: it cannot be read, a text stands twice, or two have one id.
     """
     value: Any
     if path.is_dir():

@@ -57,15 +57,13 @@ class Record:
 def open_shards(
     path: Path, form: str | None = None, keys: Mapping[str, Any] | None = None, labels: Path | None = None
 ) -> list[Shard]:
-    """The shards of a folder, or one shard.
+    """The shards of a folder, or one shard. Raises DataError: there are none, or what they are is not to be found out.
 
     Args:
         form: of the table of forms; by default that of the folder's index, or the one whose picture the first record
             has.
         keys: other keys than the form's.
         labels: see `label_files.read_labels`; by default labels.json in the folder.
-    Raises:
-        DataError: there are none, or what they are is not to be found out.
     """
     folder = path if path.is_dir() else path.parent
     found = _indexed_form(folder) if form is None and not keys else form_named(form or "default", keys)

@@ -90,12 +90,9 @@ def load_registry(path: Path | None = None) -> dict[str, RemoteTable]:
 
 
 def registry_files() -> list[Path]:
-    """The files that settings.metadata_places() names.
+    """The files that settings.metadata_places() names. Raises DataError: a folder has none.
 
     A folder stands for its metadata.toml and those of the folders in it.
-
-    Raises:
-        DataError: a folder has none.
     """
     files: list[Path] = []
     for place in metadata_places():
