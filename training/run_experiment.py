@@ -13,23 +13,13 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.bundle import Bundle, usual_name
-from text_recognizer.spec import (
-    NOT_TRAINED,
-    ExperimentSpec,
-    base_spec,
-    flatten,
-    is_met,
-    override_json,
-    read_spec,
-    without_dotted_keys,
-)
+from text_recognizer.spec import NOT_TRAINED
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.attempts.attempt import attempt
@@ -39,13 +29,14 @@ from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
-from training.runs.contents import CHECKPOINT, MODEL, is_made, lost_files
-from training.runs.find import INITIAL, find_run, with_weights_found
+from training.runs.contents import CHECKPOINT, MODEL, lost_files
+from training.runs.find import find_run
+from training.runs.given_spec import refuse_another_spec, refuse_changes, spec_from
 from training.runs.places import new_run_id
 from training.runs.promotion import promote
 from training.runs.run import Run
 from training.sweeps.wandb.agent_trial import AgentTrial
-from training.terminal.command_line import guarded, read_overrides, say, split_overrides
+from training.terminal.command_line import guarded, say, split_overrides
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import Parser
 from training.terminal.tables import test_results
@@ -145,30 +136,6 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     return _start(experiment, arguments, trial)
 
 
-def spec_from(
-    text: str | None, overrides_file: str | None, overrides: Mapping[str, Any], sweep: str | None = None
-) -> ExperimentSpec:
-    """The spec of a command line: SPEC, then the file of overrides, then single overrides.
-
-    Args:
-        text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
-        sweep: the group of a trial that W&B's agent starts; None for a single run.
-    """
-    from_file = read_overrides(overrides_file) if overrides_file else {}
-    # An object before its own keys: in one file, both count wherever they stand.
-    from_file = dict(sorted(from_file.items(), key=lambda item: item[0].count(".")))
-    value, source = (base_spec({*from_file, *overrides}), None) if text is None else read_spec(text)
-    value = without_dotted_keys(value)
-    for change in (from_file, overrides):
-        value = override_json(value, change)
-    folder = Path(text).parent if text is not None and text == source else None  # of a file
-    origin = f"the run folder {folder}" if folder is not None and is_made(folder) else None
-    spec = ExperimentSpec.parse(value, source, origin)
-    if sweep is not None and spec.experiment_group == "default":
-        spec = replace(spec, experiment_group=sweep)
-    return with_weights_found(spec, in_sweep=sweep is not None)
-
-
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     """Prints what would run, or of what run it would be the rest."""
     if run is not None:
@@ -197,7 +164,7 @@ def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTr
 
 def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
     """A run that W&B's agent starts or resumes, and that has a folder: it was preempted, or failed."""
-    _refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
+    refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
     if _is_whole(run):
         from training.tracking.sync import sync_runs
 
@@ -213,7 +180,7 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     run = find_run(arguments.resume)
     experiment = assemble(run.spec)
     if arguments.spec is not None or overrides or arguments.overrides:
-        _refuse_changes(run, arguments, overrides)
+        refuse_changes(run, arguments.spec, arguments.overrides, overrides)
     longer = extended(run, arguments.extend) if arguments.extend is not None else None
     if arguments.dry_run:
         return _dry_run(longer or experiment, run)
@@ -272,39 +239,6 @@ def _lease(arguments: argparse.Namespace, label: str) -> Lease:
 
 def _request(arguments: argparse.Namespace) -> DeviceRequest:
     return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
-
-
-def _refuse_changes(run: Run, arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
-    """Refuses what --resume cannot do. What is not given, group and checkpoints included, is as the run has it."""
-    theirs = flatten(run.spec.to_json())
-
-    def as_then(key: str, value: Any) -> Any:  # which run was the last when it began
-        return theirs.get(key) or value if key == INITIAL and value == "last" else value
-
-    overrides = {key: as_then(key, value) for key, value in overrides.items()}
-    if arguments.spec is None:
-        value = run.spec.to_json()
-    else:
-        value = without_dotted_keys(read_spec(arguments.spec)[0])
-        given = flatten(value)
-        value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in given})
-        if INITIAL in given:
-            value = override_json(value, {INITIAL: as_then(INITIAL, given[INITIAL])})
-    _refuse_another_spec(run, assemble(spec_from(json.dumps(value), arguments.overrides, overrides)).spec)
-
-
-def _refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection[str] = ()) -> None:
-    new, old = flatten(given.to_json()), flatten(assemble(run.spec).spec.to_json())
-    changes = [
-        f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
-        for key in sorted({*new, *old} - {*apart_from})
-        if not is_met(key, new.get(key), old.get(key))
-    ]
-    if changes:
-        raise SpecError(
-            f"a run cannot be resumed with another spec: {'; '.join(changes)}. Leave SPEC and overrides out, "
-            "or start a new run."
-        )
 
 
 def _is_whole(run: Run) -> bool:

@@ -24,6 +24,7 @@ from text_recognizer.wording import did_you_mean, received
 from training import run_experiment as experiment_command
 from training.api.run import Run, Table
 from training.files.safe_files import replace_file
+from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
 from training.sweeps.plan import SweepPlan
@@ -60,7 +61,7 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
     if "resume" in flags:
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
     argv = _flags_of(experiment_command.parser("run_experiment"), flags)
-    experiment = assemble(experiment_command.spec_from(_text_of_spec(spec), None, overrides))
+    experiment = assemble(spec_from(_text_of_spec(spec), None, overrides))
     run_id = new_run_id(experiment.spec)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
     argv += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]

@@ -1,5 +1,6 @@
 """Judge: early termination of active runs, each decision of which is written down before it is carried out."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,8 @@ from training.sweeps.plan import SweepPlan
 from training.sweeps.stopping_rules.base import Decision, StoppingRule
 from training.sweeps.stopping_rules.hyperband import Hyperband
 from training.sweeps.trials import Trial, TrialRun
+
+_RESOURCES = ("wall_s", "cpu_s", "peak_memory_mib", "exit_code", "signal")
 
 
 @dataclass(eq=False)
@@ -31,6 +34,19 @@ class LiveRun:
         if self.cancelled < 1 + kill:
             self.cancelled = 1 + kill
             self.job.cancel(kill=kill, reason=reason, cause=cause)
+
+    def end_if_overdue(self, limit_s: float) -> None:
+        """Asks it to end once its time is over; kills it 30 s later."""
+        now = time.monotonic()
+        if self.started is not None and now - self.started > limit_s:
+            self.cancel(kill=self.timed_out, reason=f"it took longer than {limit_s:g} s", cause=Cause.INTERRUPTED)
+            if not self.timed_out:
+                self.timed_out, self.started = True, now - limit_s + 30  # to reach a checkpoint
+
+    def resources(self) -> dict[str, Any]:
+        """What its process took, once it has ended."""
+        taken = {name: getattr(self.job.ended, name, None) for name in _RESOURCES}
+        return taken if self.job.place is None else {**taken, "place": self.job.place}
 
 
 class Judge:

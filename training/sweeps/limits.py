@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from text_recognizer.errors import DivergedError, TextRecognizerError
+from training.devices.gpu_manager import GPUManager
 from training.executors.base import Ended
 from training.runs.causes import Cause
-from training.runs.run import Status
+from training.runs.run import Run, Status
+from training.sweeps.trials import TrialRun
 
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 
@@ -87,3 +89,13 @@ def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Fa
     if ended.exit_code == DivergedError.exit_code:
         return "diverged"
     return "spec" if ended.exit_code == TextRecognizerError.exit_code else "crash"
+
+
+def quarantine(run: TrialRun, reason: str) -> list[str]:
+    """Keeps others from the devices on which a run failed; which these are."""
+    attempts = Run.open(run.folder).attempts()
+    devices = {device: device.rpartition(" ")[2] for device in (attempts[-1].get("devices", []) if attempts else [])}
+    failed = {device: uuid for device, uuid in devices.items() if uuid != "cpu"}
+    for uuid in failed.values():
+        GPUManager().quarantine(uuid, reason)
+    return list(failed)

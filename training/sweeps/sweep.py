@@ -7,7 +7,6 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, Job
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -15,7 +14,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
 from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over
-from training.sweeps.limits import FIRST_FAILURES, Limits, SweepResult, classify
+from training.sweeps.limits import FIRST_FAILURES, Limits, SweepResult, classify, quarantine
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
@@ -26,7 +25,6 @@ INTERRUPTED = "the sweep was interrupted"
 FULL_DISK = "the disk is full; free some space and give the same command again"
 # They wait together for the disk; the first of them must not wait long for the last.
 _STARTS_AT_ONCE = 16
-_RESOURCES = ("wall_s", "cpu_s", "peak_memory_mib", "exit_code", "signal")
 
 
 class Sweep:
@@ -99,7 +97,9 @@ class Sweep:
             self._read_reports(over)
             for live in over:
                 self._settle(live)
-            self._end_overdue()
+            if self.limits.trial_timeout_s is not None:
+                for live in self.live:
+                    live.end_if_overdue(self.limits.trial_timeout_s)
             self._watcher.update(self)
 
     def _rejoin(self, trial: Trial, run: TrialRun) -> bool:
@@ -223,9 +223,7 @@ class Sweep:
         if self.ledger.is_damaged(trial, run):
             return
         status = Run.open(run.folder).status()
-        resources = {name: getattr(live.job.ended, name, None) for name in _RESOURCES}
-        if live.job.place is not None:
-            resources["place"] = live.job.place
+        resources = live.resources()
         if is_over(status):
             self.ledger.end(trial, run, status, resources)
         elif status.state == "stopped" and status.cause is Cause.PAUSED:
@@ -243,7 +241,8 @@ class Sweep:
         run.failures.append(failure)
         again = self.limits.tries_again(run.failures, run.attempts)
         if failure == "device":
-            self._quarantine(run, error)
+            for device in quarantine(run, error):
+                self._watcher.event(f"device {device} is in quarantine: {error}")
         facts = {"failure": failure, "error": error, "cause": status.cause or (ended.cause if ended else None)}
         self.folder.append(
             "end", trial=trial.number, run=run.id, state="failed", over=not again, **facts, resources=resources
@@ -261,31 +260,11 @@ class Sweep:
             self.ledger.tell(trial)
             self._give_up_if_everything_fails()
 
-    def _quarantine(self, run: TrialRun, reason: str) -> None:
-        """Keeps others from a device that failed."""
-        attempts = Run.open(run.folder).attempts()
-        for device in attempts[-1].get("devices", []) if attempts else []:
-            uuid = device.rpartition(" ")[2]
-            if uuid != "cpu":
-                GPUManager().quarantine(uuid, reason)
-                self._watcher.event(f"device {device} is in quarantine: {reason}")
-
     def _give_up_if_everything_fails(self) -> None:
         counts = self.history.counts()
         enough = FIRST_FAILURES if self.plan.size is None else min(FIRST_FAILURES, self.plan.size)
         if not counts["finished"] + counts["stopped"] and len(broken := self.history.broken()) >= enough:
             self._why_over = f"the first {len(broken)} trials all failed: {broken[-1].error}"
-
-    def _end_overdue(self) -> None:
-        limit = self.limits.trial_timeout_s
-        if limit is None:
-            return
-        now = time.monotonic()
-        for live in self.live:
-            if live.started is not None and now - live.started > limit:
-                live.cancel(kill=live.timed_out, reason=f"it took longer than {limit:g} s", cause=Cause.INTERRUPTED)
-                if not live.timed_out:
-                    live.timed_out, live.started = True, now - limit + 30  # to reach a checkpoint
 
     def _nothing_left(self) -> bool:
         if self._why_over is not None:

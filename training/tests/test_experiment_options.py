@@ -11,7 +11,8 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from training import run_experiment
-from training.run_experiment import main, spec_from
+from training.run_experiment import main
+from training.runs.given_spec import spec_from
 from training.runs.run import Run
 
 SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp", "experiment_group": "mine"}

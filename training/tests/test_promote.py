@@ -12,8 +12,8 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main as text_recognizer
-from training.run_experiment import spec_from
 from training.runs.find import find_run
+from training.runs.given_spec import spec_from
 from training.runs.promotion import lineage_of
 from training.runs.run import Run
 from training.tests.sweep_support import SPACE, by_layer_size, run_sweep

@@ -12,8 +12,9 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights
 from text_recognizer.spec import ExperimentSpec
-from training.run_experiment import main, spec_from
+from training.run_experiment import main
 from training.runs.find import _lasting_place, find_run
+from training.runs.given_spec import spec_from
 from training.runs.run import Run
 from training.sweeps.plan_file import read_plan
 

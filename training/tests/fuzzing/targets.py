@@ -61,9 +61,9 @@ from training.attempts.checkpoint import read_checkpoint
 from training.devices.device import Device, Reading
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
-from training.run_experiment import spec_from
 from training.runs.environment import checkouts
 from training.runs.find import find_run
+from training.runs.given_spec import spec_from
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.options import checked_plan
