@@ -9,12 +9,10 @@ ALLOWED_SAMPLES = 1.5  # that may be wrong now: other processors sum in another 
 
 
 def shortfall(bundle: Bundle, model: Model, result: Evaluation) -> str | None:
-    """How much worse a bundle is than it was recorded, beyond noise; None where it is not.
+    """How much worse than recorded a bundle is, beyond noise; else None. Raises DataError: it has no record.
 
     Args:
         result: of the test split, on the data that it was recorded on.
-    Raises:
-        DataError: it has no record.
     """
     metric = model.metrics[0]
     recorded, found = bundle.metrics.get(f"test_{metric.name}"), result.metrics[metric.name]

@@ -44,12 +44,10 @@ class Experiment:
         return f"{self.spec.network}, {self.model.keras_model.count_params():,} parameters"
 
     def check_sizes(self) -> dict[str, int]:
-        """Checks what can be known once the dataset is prepared.
+        """Checks a prepared dataset. Raises SpecError: an empty split, or a batch larger than the training split.
 
         Returns:
             the samples of each split.
-        Raises:
-            SpecError: an empty split, or a batch larger than the training split.
         """
         sizes = {str(name): size for name, size in self.dataset.sizes().items()}
         problems = [f"dataset '{self.spec.dataset}': the {name} split is empty." for name in sizes if not sizes[name]]

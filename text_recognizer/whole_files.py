@@ -15,13 +15,11 @@ from typing import BinaryIO
 
 
 def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durable: bool = True) -> None:
-    """Replaces a file; a reader sees the old or the new one, whole.
+    """Replaces a file; readers see the old or the new one, whole. Raises OSError: not written; the old one stays.
 
     Args:
         content: a text, or what writes the content into a file.
         durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
-    Raises:
-        OSError: it cannot be written; the old one is still there.
     """
     temporary = path.with_name(f".{path.name}.new")
     try:

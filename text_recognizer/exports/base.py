@@ -26,13 +26,11 @@ class ModelExport(ABC):
 
     @abstractmethod
     def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:
-        """Writes the network, with the classes inside.
+        """Writes the network with its classes. Raises DataError: what the form cannot hold, or a missing package.
 
         Args:
             output: a new file or folder.
             samples: (N, H, W, C) images as the dataset holds them, to choose ranges of numbers by.
-        Raises:
-            DataError: the form cannot hold the model, with what it cannot hold; or a package is missing.
         """
 
     @abstractmethod

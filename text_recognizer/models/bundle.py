@@ -262,12 +262,10 @@ def usual_name(spec: ExperimentSpec) -> str:
 
 
 def find_bundle(name_or_path: Bundle | str | Path) -> Bundle:
-    """A bundle itself, or by its folder, by run folder, or by its name among the promoted ones and those shipped.
+    """A bundle, by folder, run or name among promoted and shipped ones. Raises DataError: there is none.
 
     Args:
         name_or_path: NAME stands for the current version of a promoted model, NAME@2 for the second one.
-    Raises:
-        DataError: there is none, with what there is.
     """
     if isinstance(name_or_path, Bundle):
         return name_or_path

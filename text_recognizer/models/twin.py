@@ -22,12 +22,10 @@ def can_run() -> bool:
 
 
 def twin_outputs(path: Path, data_spec: DataSpec, threads: int = 0) -> Outputs:
-    """A function of images (B, H, W, C) to logits (B, …), which several threads may call at once.
+    """Images (B, H, W, C) to logits (B, …), from any thread. Raises DataError: damaged, or of other shapes.
 
     Args:
         threads: that one call computes in; 0 takes as many as there are cores.
-    Raises:
-        DataError: the file is damaged, or its network is of other images or classes.
     """
     try:
         outputs = session_outputs(path, threads)

@@ -17,14 +17,12 @@ from text_recognizer.models.prediction import Prediction
 
 
 class Predictor(ABC):
-    """Reads images with one trained bundle.
+    """Reads images with one trained bundle. Raises DataError: there is none, damaged, or it reads something else.
 
     Args:
         bundle: a bundle or its folder, a run folder, or the name of a promoted model; None takes the shipped one.
         alternatives: readings to list for each image; None lists those that the model finds anyway.
         threads: that one call computes in where a bundle has an ONNX twin; 0 takes as many as there are cores.
-    Raises:
-        DataError: there is no such bundle, it is damaged, or it reads something else.
     """
 
     target: ClassVar[str]  # what an image shows, as in DataSpec.target

@@ -27,12 +27,10 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class Place:
-    """Objects below an address, at Amazon's or any store that speaks its protocol (AWS_ENDPOINT_URL).
+    """Objects below an address of any S3 store (AWS_ENDPOINT_URL). Raises SpecError: it is no such address.
 
     Args:
         use: what such an address is for, for the message.
-    Raises:
-        SpecError: it is no such address.
     """
 
     def __init__(self, address: str, use: str) -> None:

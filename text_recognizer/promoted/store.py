@@ -100,12 +100,9 @@ class ModelStore:
         return self._version(name, number)
 
     def find(self, address: str) -> Version | None:
-        """The version that an address names: NAME, or NAME@NUMBER. None where no model has that name.
+        """The version of NAME or NAME@NUMBER; None for no such model. Raises DataError: no such version, or no bundle.
 
         Its bundle is the one that was promoted: whether its files are, too, is for `Bundle.load` to check.
-
-        Raises:
-            DataError: there is no such version, or it has lost its bundle.
         """
         name, at, number = address.partition("@")
         if not _NAME.fullmatch(name) or not (self._names / name).is_dir() or (at and not number.isdecimal()):

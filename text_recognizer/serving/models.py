@@ -72,12 +72,9 @@ class Shelf:
 
 
 class PromotedShelf(Shelf):
-    """The promoted models of a folder, each in the version that its name stands for.
+    """The promoted models of a folder, each in its current version. Raises DataError: no model can be loaded.
 
     What cannot be loaded any more goes on in the version that was.
-
-    Raises:
-        DataError: no model can be loaded.
     """
 
     def __init__(self, folder: Path, make: Callable[[str, str, Bundle], ServedModel]) -> None:

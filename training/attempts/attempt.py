@@ -36,7 +36,7 @@ def attempt(
     peers: Peers | None = None,
     **launch: Any,
 ) -> int:
-    """Trains, evaluates and finishes a run that no other process holds; resumes it where an earlier attempt ended.
+    """Trains, evaluates and finishes a run, or resumes it. Raises RunError: it is held, or its data has changed.
 
     Args:
         trackers: what mirrors the run; see training.tracking.choice.
@@ -49,8 +49,6 @@ def attempt(
         launch: further facts for launch.json, for example the sweep and trial this run belongs to.
     Returns:
         the exit code of the run: 0 also when it was asked to stop.
-    Raises:
-        RunError: another process holds the run, or its data has changed since it started.
     """
     run.hold()
     try:

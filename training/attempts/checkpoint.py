@@ -48,13 +48,11 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any]) -> None:
-    """Replaces a checkpoint atomically; it is on the disk when this returns.
+    """Replaces a checkpoint atomically and durably. Raises RunError: it cannot be written; the earlier one stays.
 
     Args:
         groups: named lists of arrays.
         state: plain JSON.
-    Raises:
-        RunError: it cannot be written; the earlier one is still there.
     """
     named = {f"{group}/{index}": array for group, arrays in groups.items() for index, array in enumerate(arrays)}
     named["state"] = np.frombuffer(json.dumps(state).encode(), dtype=np.uint8)

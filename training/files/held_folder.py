@@ -29,12 +29,10 @@ class HeldFolder:
         self._lock: tuple[int, int] | None = None  # the file and the folder, open and locked
 
     def _hold(self, refusal: Callable[[str], str]) -> None:
-        """Takes the lock until it is released or this process dies.
+        """Takes the lock until its release or this process's end. Raises RunError: it is held, or not writable.
 
         Args:
             refusal: the message when another process holds it, made from what that process wrote into the file.
-        Raises:
-            RunError: another process holds it, or the file cannot be written.
         """
         folder = file = None
         try:

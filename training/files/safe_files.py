@@ -16,12 +16,10 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def replace_file(path: Path, text: str, durable: bool = False) -> None:
-    """Replaces a file; a reader sees the old or the new one, whole.
+    """Replaces a file; readers see the old or the new one, whole. Raises RunError: not written; the old one stays.
 
     Args:
         durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
-    Raises:
-        RunError: it cannot be written; the old one is still there.
     """
     try:
         whole_files.replace_file(path, text, durable)

@@ -91,14 +91,12 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def lost_files(folder: Path, hashes: bool = False) -> list[str]:
-    """Files that a finished run has lost, as text: missing, or not as they were written.
+    """Files of a finished run that are missing or changed, as text. Raises RunError: no run, or its status is damaged.
 
     Of a run by an earlier version, which recorded nothing, only what a power cut emptied.
 
     Args:
         hashes: read the files too; sizes alone tell what a power cut did.
-    Raises:
-        RunError: the folder is no run's, or its status is damaged.
     """
     noted = read_status(folder).get("files")
     if not isinstance(noted, dict):

@@ -85,15 +85,13 @@ class Run(HeldFolder):
     def create(
         cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None, durable: bool = True
     ) -> "Run":
-        """A new run folder, not held yet. It gets its name once it is whole.
+        """A new run folder, not held, named when whole. Raises RunError: its name is taken, or it cannot be written.
 
         What is left of a folder that never became whole, or that a power cut emptied, becomes a run again: its
         checkpoints stay.
 
         Args:
             durable: the spec is on the disk when this returns. Not needed where it can be made again.
-        Raises:
-            RunError: the run exists already, something else has its name, or it cannot be written.
         """
         group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
         folder = group / (run_id or new_run_id(spec))

@@ -123,13 +123,11 @@ def read_row(folder: Path) -> RunRow | None:
 def select(
     rows: Sequence[RunRow], filters: Sequence[str] = (), sort: str | None = None, limit: int | None = None
 ) -> list[RunRow]:
-    """The rows that pass all filters, sorted.
+    """The rows that pass all filters, sorted. Raises SpecError: a filter cannot be read, or a column is unknown.
 
     Args:
         filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
         sort: a column, with a leading minus for descending; the newest first when None. Runs without it come last.
-    Raises:
-        SpecError: a filter that cannot be read, or a column that no run has.
     """
     conditions = [_parse_filter(text) for text in filters]
     column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)

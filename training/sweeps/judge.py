@@ -113,12 +113,10 @@ class Judge:
 
 
 def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:
-    """The rule by which a sweep's runs are stopped early; None where there is none.
+    """The rule by which runs are stopped early, if any. Raises SpecError: it is unknown, or has no such argument.
 
     Args:
         asked: another rule than the file's, by name with its arguments.
-    Raises:
-        SpecError: there is no such rule, or it has no such argument.
     """
     goal = plan.metric.goal if plan.metric is not None else "minimize"
     if asked is not None:

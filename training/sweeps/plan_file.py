@@ -29,14 +29,12 @@ def read_plan(
     search: str = "",
     skip_invalid: bool = False,
 ) -> SweepPlan:
-    """A plan from a file: `.json` is a list of experiments, everything else a W&B YAML.
+    """A plan from a file: `.json` is a list of experiments, else W&B's YAML. Raises SpecError: it is wrong, with lines.
 
     Args:
         base: a spec's JSON that the YAML's parameters override.
         overrides: further values by dotted key, for every trial.
         skip_invalid: leave out experiments of a list that cannot be trained.
-    Raises:
-        SpecError: the file cannot be read or is wrong, with lines.
     """
     if path.suffix == ".json":
         return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)

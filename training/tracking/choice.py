@@ -27,13 +27,11 @@ def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen_trackers(
     track: Sequence[str], wandb: str | None, say: Callable[[str], None] = lambda _: None
 ) -> tuple[str, ...]:
-    """The trackers that a command line asks for; W&B's, unless it is disabled, first.
+    """The trackers of a command line, W&B's first unless disabled. Raises SpecError: one is wrong, or given twice.
 
     Args:
         track: texts of --track. "wandb:online" there is the same as --wandb online.
         wandb: of --wandb.
-    Raises:
-        SpecError: one of them is wrong, or given twice.
     """
     choices = [NamedPart.parse("tracker", text) for text in track]
     names = [one.name for one in choices]

@@ -41,13 +41,11 @@ class Index:
         self._places: dict[str, int] = {}
 
     def refresh(self, thorough: bool = True, within_s: float = math.inf) -> set[str]:
-        """Reads what has changed; the keys of these runs, of new and of lost ones.
+        """Reads what has changed; keys of these runs, new and lost. Raises RunError: the folder cannot be read.
 
         Args:
             thorough: look at those that have ended too. New runs are looked for where a folder of runs has changed.
             within_s: when this time is over, the oldest of the new runs stay unread.
-        Raises:
-            RunError: the folder cannot be looked into.
         """
         with self._lock:
             is_settled = not self.unread and all(_mtime_ns(folder) == seen for folder, seen in self._places.items())

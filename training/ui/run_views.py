@@ -110,12 +110,10 @@ def columns_of(index: Index) -> list[str]:
 
 
 def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
-    """Everything about a run; of a damaged one, what can be told, with the reason.
+    """Everything about a run, or what can be told of a damaged one. Raises RunError: there is no such run.
 
     Args:
         is_brief: without its reports and its log.
-    Raises:
-        RunError: there is no such run.
     """
     row = index.row(key)
     run = Run(row.folder)

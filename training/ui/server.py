@@ -21,13 +21,10 @@ _LONGEST_GOODBYE_S = 3
 
 
 def serve(folder: Path, host: str, port: int, opens_browser: bool, source: str | None = None) -> int:
-    """Serves the page of the runs below a folder until Ctrl-C.
+    """Serves the page of runs until Ctrl-C. Raises TextRecognizerError: folder or address cannot be had.
 
     Args:
         source: what the folder is a copy of.
-
-    Raises:
-        TextRecognizerError: the folder cannot be looked into, or the address cannot be had.
     """
     index, guard = Index(folder, source), Guard(host)
     page = Page(index, Poller(index), guard)

@@ -42,13 +42,11 @@ class _Glyph:
 
 
 class Font:
-    """A font at one size. Glyphs are drawn once and kept, so that most texts are put together from arrays.
+    """A font at one size, its glyphs drawn once and kept. Raises DataError: there is no file, or it is no font.
 
     Args:
         path: of a TrueType or OpenType file; DEFAULT_FONT is the one that comes with Pillow.
         size: of the em square, in pixels.
-    Raises:
-        DataError: there is no such file, or it is no font.
     """
 
     def __init__(self, path: str, size: int) -> None:

@@ -17,13 +17,11 @@ _PIECE_BYTES = 1 << 22  # whole files at once would stand in memory twice
 
 
 def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:
-    """An array from an open idx file, which may be compressed with gzip and may lie in an archive.
+    """An array of an open idx file, plain or gzip. Raises DataError: damaged, cut short, too long, or another type.
 
     Args:
         dimensions: 3 for images, 1 for labels.
         stored_bytes: size of the file on the disk, or of the archive that it lies in.
-    Raises:
-        DataError: the file is damaged, cut short, too long, or of another type.
     """
     try:
         is_gzip = file.read(2) == _GZIP

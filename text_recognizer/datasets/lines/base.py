@@ -48,14 +48,11 @@ _scans: dict[str, tuple[Charset, int]] = {}  # checking a sweep asks for the sam
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LineDataset(LineArgs, StoredDataset):
-    """A dataset of text lines; a subclass says where they come from.
+    """A dataset of text lines. Raises SpecError: unknown_characters is neither a rule nor one character.
 
     Texts are in logical order, as they are read; labels in the order of the characters on the line, from its left end.
     The two differ where a text has right-to-left characters: a label of Hebrew begins with the last letter. Models turn
     their readings back; see text_recognizer.reading_order.
-
-    Raises:
-        SpecError: unknown_characters is neither a rule nor one character.
     """
 
     noun = "line"

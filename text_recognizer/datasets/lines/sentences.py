@@ -22,14 +22,12 @@ _INSIDE = ",,,,,,;:-&+*/#"
 
 
 class SentenceSource:
-    """Makes up sentences of a limited length.
+    """Makes up sentences of a limited length. Raises DataError: no character but the blank, or no usable word.
 
     Args:
         characters: what a sentence may hold, each of one or several code points; what is not among them is left out.
             Without the blank, words follow one another without a gap.
         words: runs of words to take; None makes sentences up.
-    Raises:
-        DataError: there is no character but the blank, or no word that can be written with the characters.
     """
 
     def __init__(self, characters: Iterable[str], words: Sequence[str] | None = None) -> None:

@@ -19,15 +19,13 @@ _IDLE_S = 10  # workers of a killed parent end by themselves
 def in_processes(
     function: Callable[[Task], Result], tasks: Sequence[Task], processes: int | None = None
 ) -> Iterator[Result]:
-    """The results of a function in the order of the tasks, each computed in one of several processes.
+    """A function's results in the order of tasks, from several processes. Raises DataError: a worker was killed.
 
     The workers are new processes that import only what the tasks need: forking one that runs TensorFlow can hang, and
     the standard pools run a caller's script again unless it is guarded.
 
     Args:
         processes: 1 works in this process; None takes as many as there are cores for this process.
-    Raises:
-        DataError: a worker was killed.
     """
     if processes == 1 or len(tasks) <= 1:
         yield from map(function, tasks)

@@ -28,13 +28,11 @@ MOST_READ_AHEAD = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 
 
 
 class StoreWriter:
-    """What a conversion fills: named arrays.
+    """What a conversion fills: named arrays. Raises DataError, from all methods: the folder cannot be written.
 
     Args:
         folder: where they are written.
         store: where they are to be in the end, for messages.
-    Raises:
-        DataError: from all methods: the folder cannot be written, or the disk is full.
     """
 
     def __init__(self, folder: Path, store: Path) -> None:

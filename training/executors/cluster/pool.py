@@ -49,7 +49,7 @@ class _Member:
 
 
 class ClusterExecutor(Executor):
-    """Jobs here, agents there, at most so many runs at once. What no executor has belongs to its thread."""
+    """Jobs here, agents there, at most so many runs at once. Methods that no executor has are its thread's."""
 
     def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None] = say) -> None:
         self._cluster = cluster

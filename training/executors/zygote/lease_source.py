@@ -38,14 +38,12 @@ class LeaseSource:
         self._asked: Future[Lease] | None = None
 
     def take(self, label: str, on_lease: Callable[[], None], on_wait: Callable[[str], None]) -> Lease | None:
-        """A lease, if one has come by now; asks for one otherwise.
+        """A lease, if it has come; else asks for one. Raises DeviceError: it was refused; the next call asks again.
 
         Args:
             label: what it is for, shown to others.
             on_lease: called when it is time to call again.
             on_wait: told what is waited for and who holds it.
-        Raises:
-            DeviceError: it was refused; the next call asks again.
         """
         if self._asked is None:
             self._asked = Future()

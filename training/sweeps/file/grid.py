@@ -14,7 +14,7 @@ _Choices = tuple[int, Callable[[int], Any]]
 
 
 class Grid:
-    """The points of a grid search, numbered from 0: `grid[7]`, `for point in grid`.
+    """A grid's points from 0: `grid[7]`, `for point in grid`. Raises SpecError: a parameter cannot be on a grid.
 
     Parameters are in the order of their names at each level, the last one varies fastest, values keep their order.
     Where two values are one (1 and 1.0), the first one's place and the last one's spelling count.
@@ -22,8 +22,6 @@ class Grid:
     Args:
         parameters: those that are not constant, in W&B's order.
         point: makes a point from the value of each parameter.
-    Raises:
-        SpecError: a parameter cannot be on a grid.
     """
 
     def __init__(self, parameters: Sequence[Parameter], point: Callable[[Callable[[Parameter], Any]], Point]) -> None:

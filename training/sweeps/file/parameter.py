@@ -55,12 +55,10 @@ class Parameter:
         return self.distribution in ("categorical", "categorical_w_probabilities")
 
     def quantile(self, u: float) -> Any:
-        """The value at the share u of the distribution, W&B's inverse cumulative function; a plain Python value.
+        """The value at share u, W&B's inverse cumulative function, in plain Python. Raises ValueError: u is outside.
 
         Args:
             u: from 0 to 1. At 0 and 1 a value may leave its range or be infinite; `value_at` keeps off them.
-        Raises:
-            ValueError: u is outside.
         """
         if not 0 <= u <= 1:
             raise ValueError(f"a share is from 0 to 1. Received: {u}.")

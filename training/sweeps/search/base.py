@@ -74,12 +74,10 @@ class Search(ABC):
 
 
 def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
-    """The search that a sweep's plan asks for.
+    """The search that a sweep's plan asks for. Raises SpecError: it is unknown, or needs a missing package.
 
     Args:
         allow_repeats: let random and bayes suggest the same point again.
-    Raises:
-        SpecError: there is no such search, or it needs a package that is not installed.
     """
     part = NamedPart.parse("search", plan.search or plan.method)
     return cast(Search, part.make(plan=plan, allow_repeats=allow_repeats))

@@ -14,12 +14,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def wandb_mode(asked: str | None, say: Callable[[str], None]) -> Mode:
-    """What the command line asked for, else WANDB_MODE, else offline; online without a key is offline too.
+    """The command line's mode, else WANDB_MODE, else offline; so without a key. Raises SpecError: a wrong WANDB_MODE.
 
     A run that W&B's agent starts is online by default.
-
-    Raises:
-        SpecError: WANDB_MODE holds something else.
     """
     value = asked or os.environ.get("WANDB_MODE") or ("online" if under_agent() else "offline")
     value = {"dryrun": "offline", "run": "online"}.get(value, value)  # older spellings of W&B
