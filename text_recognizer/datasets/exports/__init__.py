@@ -8,7 +8,7 @@ from text_recognizer.registry import add_kind
 EXPORTS = {
     "hdf5": "text_recognizer.datasets.exports.hdf5:Hdf5Export",
     "maps": "text_recognizer.datasets.exports.sample_folders:MapsExport",
-    "numbered_folders": "text_recognizer.datasets.exports.numbered_folders:NumberedFoldersExport",
+    "numbered_folders": "text_recognizer.datasets.exports.sample_folders:NumberedFoldersExport",
     "ord_map": "text_recognizer.datasets.exports.sample_folders:OrdMapExport",
 }
 add_kind("export", EXPORTS, "text_recognizer.datasets.exports.base:DatasetExport")

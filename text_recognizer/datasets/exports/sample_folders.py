@@ -1,12 +1,13 @@
-"""Writes lines as CRNN recognisers of the TensorFlow 1 years read them: folders, sample.txt, char_dict and ord maps."""
+"""Folders of pictures as recognisers of the TensorFlow 1 years read them, beside the texts in their files."""
 
+import pickle
 import sys
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Ink, Split
 from text_recognizer.datasets.exports.base import DatasetExport, refuse_existing
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.lines.base import LineDataset
@@ -27,8 +28,6 @@ class MapsExport(DatasetExport):
     form: ClassVar[Form] = "maps"
 
     def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
-        from PIL import Image
-
         refuse_existing(output)
         try:
             characters = dataset.data_spec.charset.characters
@@ -40,10 +39,7 @@ class MapsExport(DatasetExport):
                 rows = []
                 for position, text in enumerate(split.texts):
                     file = output / "pic" / str(number // 1000) / f"{number}.png"
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    picture = split.image(position)[..., 0]
-                    dark = picture if split.ink == "dark" else np.invert(picture)
-                    Image.fromarray(dark).convert("RGB").save(file, compress_level=1)
+                    _save_rgb(split, position, split.ink, file)
                     rows.append(f"{file.relative_to(output).as_posix()} {text}\n")
                     number += 1
                     with_blanks += " " in text
@@ -59,3 +55,34 @@ class OrdMapExport(MapsExport):
     """The same folders, and a char_dict with ord maps."""
 
     form = "ord_map"
+
+
+class NumberedFoldersExport(DatasetExport):
+    """train/00012/345.png, the same for validation and test; beside them a pickled {character: number}, the char_dict.
+
+    Pictures are RGB with dark ink, as those recognisers expect it. `ImageFolderDataset(folder)` reads them again.
+    """
+
+    target = "character"
+
+    def write(self, dataset: Dataset, output: Path) -> None:
+        refuse_existing(output)
+        spec = dataset.data_spec
+        ids = {text: number for number, text in enumerate(spec.classes)}
+        try:
+            for name in SPLIT_NAMES:
+                split = dataset.split(name)
+                for position, text in enumerate(split.texts):
+                    _save_rgb(split, position, spec.ink, output / name / f"{ids[text]:05d}" / f"{position}.png")
+            (output / "char_dict").write_bytes(pickle.dumps(ids, protocol=2))  # Python 2 reads it
+        except OSError as error:
+            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
+
+
+def _save_rgb(split: Split, position: int, ink: Ink, file: Path) -> None:
+    """Writes a picture of a split in dark ink on white."""
+    from PIL import Image
+
+    picture = split.image(position)[..., 0]  # (H, W)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture if ink == "dark" else np.invert(picture)).convert("RGB").save(file, compress_level=1)

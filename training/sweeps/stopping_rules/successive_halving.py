@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from training.sweeps.stopping_rules.base import Decision, Goal, StoppingRule
-from training.sweeps.stopping_rules.hyperband import Hyperband
+from training.sweeps.stopping_rules.base import Goal, StoppingRule
+from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandDecision
 
 
 class SuccessiveHalving(StoppingRule):
@@ -33,13 +33,14 @@ class SuccessiveHalving(StoppingRule):
         self._rungs.forget(run_id)
 
     def decide(self, run_id: str) -> "RungDecision":
-        at, eta = self._rungs.decide(run_id), self._rungs.eta
+        at = self._rungs.decide(run_id)
+        reached = (at.rule, False, at.reports, at.band, at.value)
         if at.band is None or at.value is None:
-            return RungDecision(at.reports, eta)
-        going_on = int(at.runs_at_band / eta)
+            return RungDecision(*reached)
+        going_on = int(at.runs_at_band / at.rule.eta)
         threshold = self._rungs.value_at(at.band, going_on - 1) if going_on else None
         pause = threshold is None or self._rungs.sign * (at.value - threshold) > 0
-        return RungDecision(at.reports, eta, pause, at.band, at.value, threshold, at.runs_at_band)
+        return RungDecision(*reached, threshold, at.runs_at_band, pause)
 
     def describe(self) -> str:
         rungs = ", ".join(f"{band:,}" for band in list(dict.fromkeys(self._rungs.bands))[:6])
@@ -50,28 +51,12 @@ class SuccessiveHalving(StoppingRule):
 
 
 @dataclass(frozen=True)
-class RungDecision(Decision):
-    """Where a run stands among those at its rung.
+class RungDecision(HyperbandDecision):
+    """Where a run stands among those at its rung; the threshold is the worst value that goes on, None for too few."""
 
-    Args:
-        band: the last rung it has reached; None before the first.
-        threshold: the worst value that goes on; None while too few runs have reached the rung.
-    """
-
-    reports: int
-    eta: float
     pause: bool = False
-    band: int | None = None
-    value: float | None = None
-    threshold: float | None = None
-    runs_at_band: int = 0
-    stop: bool = False
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("value", "threshold", "runs_at_band", "reports")}
-
-    def explain(self, metric: str) -> str:
-        verdict = "paused" if self.pause else "goes on"
-        limit = "too few to compare" if self.threshold is None else f"the best 1/{self.eta:g} reach {self.threshold:g}"
+    def explain(self, metric: str = "the metric") -> str:
+        verdict, eta = "paused" if self.pause else "goes on", self.rule.eta
+        limit = "too few to compare" if self.threshold is None else f"the best 1/{eta:g} reach {self.threshold:g}"
         return f"{verdict}: {metric} at rung {self.band} is {self.value:g} (of {self.runs_at_band} there, {limit})"
