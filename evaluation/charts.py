@@ -73,12 +73,7 @@ def bar_chart(shares: Mapping[str, float], x_label: str) -> str:
 
 
 def parallel_coordinates(rows: Sequence[Mapping[str, Any]], metric: str, goal: str, labels: Sequence[str]) -> str:
-    """One line a row across an axis for each column; the better a row's metric, the stronger its line.
-
-    Args:
-        rows: values by column, the metric among them; a column some row lacks is shown with "-".
-        labels: what a line says when pointed at.
-    """
+    """A line a row across an axis a column, stronger for a better metric; "-" for no value; labels on hover."""
     columns = list(dict.fromkeys(name for row in rows for name in row if name != metric))
     varying = [name for name in columns if len({repr(row.get(name)) for row in rows}) > 1]
     if len(rows) < 2 or not varying:

@@ -44,11 +44,7 @@ def needs_texts(model: Model) -> bool:
 
 
 def learn(model: Model, lines: Split | TextLines | None, validation: Split) -> None:
-    """What a decoder reads with, learnt from lines; its weights and confidences, from readings of other ones.
-
-    Args:
-        lines: None where nothing is to be learnt but how sure it may be.
-    """
+    """What a decoder reads with, learnt from lines (None: only how sure it may be) and readings of others."""
     if isinstance(model, LineModelCtc) and isinstance(lines, TextLines):
         model.language_model_texts = None
     if lines is not None:

@@ -25,12 +25,7 @@ REQUIRED = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a class or function.
-
-    Args:
-        annotation: its type with ranges; typing.Any where the signature says nothing.
-        make_default: makes a new default value each time, or returns REQUIRED.
-    """
+    """An argument: its type with ranges (Any where unknown), and what makes a new default value, or REQUIRED."""
 
     name: str
     annotation: Any

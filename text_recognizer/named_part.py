@@ -12,12 +12,7 @@ from text_recognizer.spec import parse_value
 
 @dataclass(frozen=True)
 class NamedPart:
-    """One part of a kind and its arguments, checked.
-
-    Args:
-        name: a registered one, or "package.module:Class".
-        arguments: of its constructor, or of its classmethod `open` where it has one.
-    """
+    """A checked part: a registered name or "package.module:Class", arguments of its constructor or `open`."""
 
     kind: str
     name: str

@@ -7,12 +7,7 @@ from numpy.typing import NDArray
 
 
 def greedy_labels(outputs: NDArray[Any], frames: NDArray[np.integer[Any]]) -> list[NDArray[np.int32]]:
-    """The labels that the best paths spell: repeats joined, blanks (class 0) dropped.
-
-    Args:
-        outputs: (B, T, classes) logits or probabilities.
-        frames: (B,) that show the line; later ones are ignored.
-    """
+    """What best paths of outputs (B, T, classes) spell, without blanks; frames (B,) that show the line."""
     best = np.argmax(outputs, axis=-1).astype(np.int32)  # (B, T)
     starts = np.ones(best.shape, bool)
     starts[:, 1:] = best[:, 1:] != best[:, :-1]

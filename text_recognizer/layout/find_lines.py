@@ -26,12 +26,7 @@ _SMALLEST_SIDE_PX = 8
 
 
 def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
-    """The lines of a page (H, W) in the order of reading; none where nothing looks like a line.
-
-    Args:
-        page: grey, ink dark or light.
-        right_to_left: the right column is read first.
-    """
+    """The lines of a grey page (H, W) in reading order, the right column first if asked; none where none is."""
     shown, left, top = _without_padding(page)
     dark = with_dark_ink(shown) if min(shown.shape) >= _SMALLEST_SIDE_PX else None
     if dark is None:

@@ -53,12 +53,7 @@ class _Description:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle's description. `load` builds the model.
-
-    Args:
-        metrics: what was measured on the validation and test split when it was made.
-        hashes: SHA-256 of its other files, by name.
-    """
+    """A bundle's description: metrics on validation and test, SHA-256 of its files. `load` builds the model."""
 
     folder: Path
     spec: ExperimentSpec

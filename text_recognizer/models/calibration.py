@@ -154,11 +154,7 @@ def _on(curve: Curve, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fitted(confidences: Sequence[Any], right: Sequence[Any]) -> Curve:
-    """The curve under which what happened is the most probable, with Platt's targets, which are never quite 0 or 1.
-
-    Args:
-        confidences, right: of all that was read, line by line.
-    """
+    """The most probable curve by Platt's targets, never quite 0 or 1, of all confidences and what was right."""
     from scipy.optimize import minimize
 
     values, flags = np.concatenate(confidences), np.concatenate(right).astype(bool)

@@ -21,12 +21,7 @@ MOST_NAMED = 10  # new classes in a message
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a model took over.
-
-    Args:
-        known: classes that the bundle has too; their outputs keep its weights.
-        new: classes that it lacks; their outputs begin with random weights.
-    """
+    """What a model took over: the number of classes that keep a bundle's weights, and new ones with random weights."""
 
     run_id: str
     known: int

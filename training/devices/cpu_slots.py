@@ -11,12 +11,7 @@ from text_recognizer.wording import received
 
 @dataclass(frozen=True)
 class CpuSlot:
-    """The part of the processor that one of several concurrent trials uses.
-
-    Args:
-        cores: for os.sched_setaffinity; disjoint between slots unless there are more slots than cores.
-        threads: how many computing threads make sense.
-    """
+    """A concurrent trial's part of the processor: cores, disjoint unless there are too few, and threads."""
 
     cores: tuple[int, ...]
     threads: int

@@ -15,12 +15,7 @@ from training.devices.verdicts import judge
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """A device as the manager sees it.
-
-    Args:
-        index: as --gpu takes it; None when CUDA_VISIBLE_DEVICES hides it.
-        obstacle: why no whole-device request could have it, recorded leases aside.
-    """
+    """A device: its index for --gpu, None if hidden; what stops whole-device requests, leases aside."""
 
     device: Device
     index: int | None

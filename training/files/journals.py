@@ -24,12 +24,7 @@ _warned: set[str] = set()
 
 @dataclass(frozen=True)
 class Journal:
-    """What a journal holds, without what was being written when its writer died.
-
-    Args:
-        lines: those of the rows, as they are in the file.
-        broken: of each line that cannot be read, its number counted from 1, the line, and why.
-    """
+    """A journal without a torn end: rows with their lines; broken lines with number (from 1) and reason."""
 
     rows: list[dict[str, Any]]
     lines: list[bytes]

@@ -29,12 +29,7 @@ OUR_PACKAGES = ("text_recognizer", "training", "evaluation")
 
 
 def environment(spec: ExperimentSpec, dataset_fingerprint: str, devices: list[str]) -> dict[str, Any]:
-    """The content of environment.json.
-
-    Args:
-        spec: of the run, completed; the user's own modules and the initial weights that it names are recorded too.
-        devices: names of the GPUs in use, or "cpu".
-    """
+    """The content of environment.json for a completed spec and the names of the GPUs in use, or "cpu"."""
     return {
         "text_recognizer": __version__,
         "code": code_version(spec),

@@ -62,11 +62,7 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
 
 
 def event_check(point_fault: Callable[[Point], str | None] = any_row) -> Check:
-    """A check for one reading of a journal: a trial is suggested once, and no two have a run in common.
-
-    Args:
-        point_fault: why a point is none of the sweep; none is, where its plan is not known.
-    """
+    """A check for one reading of a journal: each trial once, with its own runs and a point without fault."""
     trials: set[int] = set()
     runs: set[str] = set()
 

@@ -19,12 +19,7 @@ _OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError")
 
 @dataclass(frozen=True)
 class Sent:
-    """The outcome for one run.
-
-    Args:
-        outcome: "refused" where the reason holds for all runs; "damaged" where the folder cannot be read.
-        why: as text; the run's address, once it was sent.
-    """
+    """The outcome for a run: "refused" as all are, or "damaged"; why, or the run's address once it was sent."""
 
     run: Run
     outcome: Outcome

@@ -42,12 +42,7 @@ class Tail:
 
 
 def read_tail(path: Path, cursor: Cursor, most: int = MOST_BYTES, whole_lines: bool = False) -> Tail:
-    """What a file holds from a cursor on; of a file that is not there, or is none, nothing.
-
-    Args:
-        most: bytes; of more, the last ones.
-        whole_lines: without what is being written, and without the rest of a line that was cut off.
-    """
+    """What a file holds from a cursor on, of many bytes the last ones, in whole lines if asked; of no file, nothing."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -36,12 +36,7 @@ _PIECE_RECORDS = 4096
 
 @dataclass(frozen=True)
 class GntSource(PictureSource):
-    """Consecutive records of a GNT file; CASIA has a file a writer, named after the writer.
-
-    Args:
-        records: the chosen ones.
-        begin: how many of the file's come before them.
-    """
+    """Some records of a GNT file, from `begin` on; CASIA has a file a writer, named after the writer."""
 
     split: SplitName | None
     path: Path

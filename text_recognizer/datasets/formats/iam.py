@@ -32,12 +32,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class IamLine:
-    """A line as lines.txt or the XML file of its form has it.
-
-    Args:
-        is_ok: whether its segmentation into words was marked as right.
-        box: in the image of the form; None where the files give none.
-    """
+    """A line of lines.txt or a form's XML, its box in the form's image; is_ok: its segmentation was marked right."""
 
     name: str
     text: str

@@ -21,12 +21,7 @@ from text_recognizer.wording import counted
 
 @dataclass(frozen=True)
 class Drawn:
-    """What follows from the texts of lines alone: labels and splits.
-
-    Args:
-        problems: why a line cannot have a label, by its row.
-        random: what the splits were drawn with, for what is drawn next.
-    """
+    """Labels and splits, which follow from texts alone; why a row has no label, and what draws next."""
 
     labels: NDArray[np.int32]
     offsets: NDArray[np.int64]

@@ -15,11 +15,7 @@ from text_recognizer.datasets.storage.strings import storable
 
 @dataclass(frozen=True)
 class ListedLines:
-    """What is known of lines before their pictures are read; the same columns as a LinePool has.
-
-    Args:
-        is_usable: (N,) false for lines that are rejected for what their list says.
-    """
+    """What is known of lines before their pictures are read, in a LinePool's columns; which are usable (N,)."""
 
     names: Sequence[str]
     texts: Sequence[str]
@@ -53,11 +49,7 @@ def listed_texts(sources: Iterable[LineSource]) -> list[str]:
 def chosen_sources(
     sources: Iterable[LineSource], members: Members, problems: dict[int, str], lines: ListedLines
 ) -> Iterator[LineSource]:
-    """The sources of the members, each sample with its split; and of what is rejected, since that is reported.
-
-    Args:
-        members, problems: by the rows of `lines`, which are the samples of the sources.
-    """
+    """The sources of the members, each sample with its split, and of rejected ones, by the rows of `lines`."""
     splits = np.full(len(lines), UNUSED, np.int8)
     for place, name in enumerate(SPLIT_NAMES):
         splits[members[name]] = place

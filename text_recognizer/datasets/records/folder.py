@@ -42,12 +42,7 @@ class ShardTask:
 
 
 class MadeShard(NamedTuple):
-    """What a finished shard holds, read again from the disk.
-
-    Args:
-        ids: how many examples have each id; of lines, how many characters.
-        rejected: what was left out, where the shard was written just now.
-    """
+    """A finished shard, read again from the disk: examples of each id, and what was left out if it is new."""
 
     examples: int
     size_bytes: int

@@ -48,12 +48,7 @@ def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
 
 
 def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun: str = "line") -> str:
-    """What is there to be converted, before any picture was read.
-
-    Args:
-        pages, lines: without what is rejected already; no pages where lines come by themselves.
-        noun: what each of `rejected` is.
-    """
+    """What is to be converted, without rejected ones; no pages where lines come by themselves."""
     there = counted(lines, "line") if not pages else f"{counted(pages, 'page')} with {counted(lines, 'line')}"
     return f"{there} to convert" + (f". {summary(rejected, noun)}" if rejected else "")
 

@@ -45,11 +45,7 @@ class StoreWriter:
 
     @contextmanager
     def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
-        """An array on disk whose length is not known yet: yields the function that appends to it.
-
-        Args:
-            shape: of one element of the array; what is appended is (n, *shape).
-        """
+        """An array of elements of a shape on disk, of unknown length: yields the function that appends (n, *shape)."""
         length = 0
         with _writing(self._store):
             file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - what the caller raises is not of writing

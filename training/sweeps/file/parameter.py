@@ -22,12 +22,7 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter that is not a group.
-
-    Args:
-        path: its name, preceded by the names of the groups it is in.
-        settings: all keys of its form but `distribution`, defaults filled in.
-    """
+    """A parameter that is no group: its path of names, its form's settings with defaults filled in."""
 
     path: tuple[str, ...]
     distribution: str

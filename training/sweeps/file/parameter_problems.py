@@ -33,12 +33,7 @@ class Problem:
 
 
 def group_problems(group: Any, path: YamlPath = ("parameters",), name: str = "") -> Iterator[Problem]:
-    """The problems of a mapping of parameters: the top level, or the one under a group's key `parameters`.
-
-    Args:
-        path: the keys that lead to it.
-        name: the dotted name of the group, empty for the top level.
-    """
+    """Problems of the parameters at a path: the top level, or a group of this dotted name."""
     of = f" of '{name}'" if name else ""
     if not isinstance(group, dict):
         yield Problem(path, f"`parameters`{of} must be a mapping of names to parameters. {received(group)}")

@@ -26,11 +26,7 @@ class ParameterSpace:
         self._in_output_order = sorted(self.parameters, key=_output_order)
 
     def point(self, value_of: Callable[[Parameter], Any]) -> Point:
-        """A suggestion: nested plain values, names in W&B's order (at the top level plain ones before groups).
-
-        Args:
-            value_of: the value of each parameter that is not constant.
-        """
+        """A suggestion of values, nested, in W&B's order: at the top level, plain names before groups."""
         point: Point = {}
         for parameter in self._in_output_order:
             group = point

@@ -131,12 +131,7 @@ class RemainingTime:
         self._done = 0
 
     def after(self, done: int, left: float, now: float) -> float | None:
-        """Seconds left; None before the first report. Between two reports it counts down.
-
-        Args:
-            done: epochs reported by all runs, those before this start included.
-            left: epochs to come.
-        """
+        """Seconds left by epochs done and to come, counting down between reports; None before the first."""
         if self._at_start is None:
             self._at_start = self._done = done
         if done > self._done:

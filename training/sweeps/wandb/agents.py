@@ -57,12 +57,7 @@ class Agents:
         return self._interrupts > 0
 
     def serve(self, look: Callable[[], None], wish: Callable[[], Wish]) -> None:
-        """Returns when all agents have ended. Those without a free device at first start when there is one.
-
-        Args:
-            look: called several times a second.
-            wish: what was asked of the sweep: run, pause, stop or cancel.
-        """
+        """Returns when all agents have ended; looks several times a second, and obeys the wish of the sweep."""
         first = self._lease(timeout_s=None)  # so that one is at work; Ctrl-C still ends the wait by itself
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
