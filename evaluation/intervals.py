@@ -76,12 +76,9 @@ def resampled_totals(values: NDArray[np.float64], resamples: int) -> NDArray[np.
 
 
 def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
-    """Interval of a rate, 95 % by default; right also for few samples and for rates near 0 and 1.
+    """Interval of a rate, right also near 0 and 1. Raises ValueError: no samples, or more successes than samples.
 
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
-
-    Raises:
-        ValueError: no samples, or more successes than samples.
     """
     if not 0 <= successes <= count or count == 0:
         raise ValueError(f"expected 0 <= successes <= count and count > 0. Received: {successes} of {count}.")

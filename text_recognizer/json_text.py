@@ -7,12 +7,10 @@ MOST_NESTED = 64
 
 
 def parse_json_text(text: str, **hooks: Any) -> Any:
-    """What a JSON text holds.
+    """What a JSON text holds. Raises ValueError: it is no JSON, nested too deeply, or has too long an integer.
 
     Args:
         hooks: of json.loads.
-    Raises:
-        ValueError: it is no JSON, nested too deeply, or holds an integer of thousands of digits; says why.
     """
     try:
         value = json.loads(text, **hooks)

@@ -71,12 +71,10 @@ class ExperimentSpec:
         return cls(**checked, origin=origin)
 
     def override(self, values: Mapping[str, Any]) -> "ExperimentSpec":
-        """The same spec with some values replaced.
+        """The same spec with some values replaced. Raises SpecError: no spec has a key, or it leads through no object.
 
         Args:
             values: by dotted key, for example {"network_args.layer_size": 128}; a new argument is added.
-        Raises:
-            SpecError: a key that no spec has, or that leads through something that is no object.
         """
         return ExperimentSpec.parse(override_json(self.to_json(), values), origin=self.origin)
 

@@ -16,14 +16,12 @@ WIDTHS = (2, 8, 32)  # times the height, of lines
 
 
 def add_twin(folder: Path) -> float:
-    """Writes the twin into a bundle's folder, compared with the network before it is kept.
+    """Writes the twin into a bundle's folder, once compared. Raises DataError: the network has none that agrees.
 
     The bundle's description names it from then on.
 
     Returns:
         the largest difference between their logits.
-    Raises:
-        DataError: the network has no form in ONNX, its twin gives other logits, or a package is missing.
     """
     bundle, path, export = Bundle.read(folder), folder / f".{TWIN}.new", OnnxExport()
     model = bundle.load()

@@ -50,13 +50,11 @@ class LeaseFolder:
 
     @contextlib.contextmanager
     def decision(self, patience_s: float = 30.0, on_wait: Callable[[str], None] | None = None) -> Iterator["Decision"]:
-        """A moment in which no other process looks or takes.
+        """A moment in which no other process looks or takes. Raises DeviceError: the folder cannot be used.
 
         Args:
             patience_s: how long to wait for the others, who need milliseconds unless one of them is suspended.
             on_wait: told when that takes longer than a second.
-        Raises:
-            DeviceError: the folder cannot be used, or another process does not let go of it; with the remedy.
         """
         with self._explained(), contextlib.ExitStack() as stack:
             folder, mutex = self._lock(time.monotonic() + patience_s, on_wait)

@@ -88,13 +88,11 @@ def visible_devices(devices: Sequence[Device], setting: str | None) -> list[Devi
 
 
 def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence[Device]) -> Wish:
-    """The request in terms of the devices that exist.
+    """The request in terms of the devices that exist. Raises DeviceError: no visible ones can ever satisfy it.
 
     Args:
         devices: all of this machine, at least one.
         visible: those that the caller may use, in the caller's order.
-    Raises:
-        DeviceError: no combination of visible devices can ever satisfy the request; says what exists.
     """
     exists = _what_exists(devices, visible)
     candidates = list(visible)

@@ -83,12 +83,10 @@ class HeldFolder:
         )
 
     def write_text(self, name: str, text: str, durable: bool = False) -> None:
-        """Replaces a file of the folder; a reader sees the old or the new one, whole.
+        """Replaces a file of the folder; readers see one of both, whole. Raises RunError: it cannot be written.
 
         Args:
             durable: it is on the disk when this returns. Not needed for what can be made again.
-        Raises:
-            RunError: it cannot be written.
         """
         replace_file(self.folder / name, text, durable)
 

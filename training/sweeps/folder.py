@@ -155,12 +155,10 @@ class SweepFolder(HeldFolder):
             return SweepFacts.parse(read_object(path))
 
     def hold(self, point_fault: Callable[[Point], str | None] = any_row) -> None:
-        """Becomes the one process that drives the sweep, and repairs its journal.
+        """Becomes the one process that drives the sweep; repairs its journal. Raises RunError: another one drives it.
 
         Args:
             point_fault: why a point is not of the sweep.
-        Raises:
-            RunError: another one does, it says which; or the folder cannot be written.
         """
         self._hold(lambda holder: f"the sweep {self.path} is driven by {holder} already.")
         try:

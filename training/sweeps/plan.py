@@ -158,12 +158,10 @@ class SweepPlan:
         return flat, {key for key in keys if any(other.get(key) != flat[0].get(key) for other in flat)}
 
     def check(self) -> list[Experiment]:
-        """Puts every trial's spec together, or those at the corners of a large space.
+        """Puts trials' specs together, or those at corners. Raises SpecError: each problem once, with its YAML line.
 
         Returns:
             the experiments checked, one a point.
-        Raises:
-            SpecError: what is wrong, each problem once, with the YAML's line where one is to blame.
         """
         experiments: list[Experiment] = []
         problems: dict[str, None] = {}

@@ -119,12 +119,10 @@ def key_below(root: Path, folder: str | Path) -> str:
 
 
 def runs_below(root: Path, places: dict[str, int]) -> Iterator[str]:
-    """Folders in which runs were begun, and links that lead out of the folder. Hidden folders are passed over.
+    """Folders in which runs were begun, and links out; none that is hidden. Raises RunError: it cannot be read.
 
     Args:
         places: gets the folders that were looked through, and when each was changed last.
-    Raises:
-        RunError: the folder cannot be looked into.
     """
     places[str(root)] = _settled_ns(str(root))
     if was_begun(root):

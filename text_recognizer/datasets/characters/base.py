@@ -112,12 +112,9 @@ class CharacterDataset(StoredCharacters):
 
     @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
-        """The images and labels as they come: {"train": …, "test": …}, or {"all": …} to be split here.
+        """Images and labels: {"train": …, "test": …}, or {"all": …} to split. Raises DataError: a file is damaged.
 
         Images are (N, H, W) uint8, upright; labels (N,) are class ids.
-
-        Raises:
-            DataError: a file cannot be had or is damaged.
         """
 
     def split(self, name: SplitName) -> CharacterSplit:

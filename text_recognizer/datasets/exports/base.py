@@ -18,12 +18,10 @@ class DatasetExport(ABC):
 
     @abstractmethod
     def write(self, dataset: Any, output: Path) -> None:
-        """Writes all splits of a prepared dataset.
+        """Writes all splits of a prepared dataset. Raises DataError: it is there already, or cannot be written.
 
         Args:
             output: the file or folder to be made.
-        Raises:
-            DataError: it is there already, or cannot be written; or the form cannot hold the lines.
         """
 
 

@@ -29,13 +29,11 @@ class Hdf5Export(DatasetExport):
 
 
 def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1024, compression: int = 4) -> None:
-    """Writes splits of one height; the file gets its name when it is whole.
+    """Writes splits of one height; the file is whole or not there. Raises DataError: a line is wider; unwritable.
 
     Args:
         width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
         compression: gzip level, 0 to 9.
-    Raises:
-        DataError: a line is wider; the file cannot be written.
     """
     import h5py
 

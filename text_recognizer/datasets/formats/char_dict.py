@@ -19,12 +19,10 @@ Form = Literal["maps", "ord_map"]
 
 
 def read_char_dict(path: Path) -> tuple[str, ...]:
-    """The characters in the order of their ids.
+    """The characters in the order of their ids. Raises DataError: files are missing or damaged, or disagree.
 
     Args:
         path: a char_dict file, whose maps lie beside it; or the folder of one.
-    Raises:
-        DataError: a file is missing or damaged, ids are missing or stand twice, a code point is not its character's.
     """
     file = _one_file(path, "char_dict*.json") if path.is_dir() else path
     known = _codes(_read(file), file)

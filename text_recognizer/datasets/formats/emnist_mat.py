@@ -24,12 +24,9 @@ _SLACK_BYTES = 1 << 28  # what the reader takes besides the content of a file
 
 
 def read_emnist_mat(content: bytes, name: str) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """The parts "train" and "test": images (N, H, W) and labels (N,).
+    """The parts "train" and "test": images (N, H, W), labels (N,). Raises DataError: damaged, or another layout.
 
     An image lies in its row column by column, so rows and columns are swapped here, as in the idx files of EMNIST.
-
-    Raises:
-        DataError: the file is damaged, has another layout, or is of version 7.3.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", __name__]

@@ -15,12 +15,9 @@ class _RefusedError(Exception):
 
 
 def read_xml(path: Path) -> Element:
-    """The root element; names come without their namespaces.
+    """The root element, names without namespaces. Raises DataError: about what the file describes.
 
     Entities that a file declares itself and deep nesting are refused; nothing outside the file is ever read.
-
-    Raises:
-        DataError: the file cannot be read or is not well-formed. The message is about what the file describes.
     """
     builder = TreeBuilder()
     parser = expat.ParserCreate(namespace_separator="}")

@@ -12,13 +12,11 @@ from text_recognizer.json_text import parse_json_text
 
 
 def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
-    """A charset from what a spec says.
+    """A charset from what a spec says. Raises DataError: no such file, or no charset that can be used in it.
 
     Args:
         given: a list of characters; or the path of a bundle or its bundle.json, of a JSON file with "characters", of a
             char_dict*.json with its ord map beside it, or of a text file with one character a line.
-    Raises:
-        DataError: there is no such file, or no charset in it; characters that the normalisation changes.
     """
     try:
         characters = given if isinstance(given, list) else read_characters(Path(given).expanduser())

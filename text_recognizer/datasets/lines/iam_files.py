@@ -159,13 +159,10 @@ class IamFiles:
             )
 
     def split_lists(self, split: IamSplit) -> dict[SplitName, list[Path]]:
-        """The lists that make up a split; none for "writers".
+        """The lists that make up a split; none for "writers". Raises DataError: one is missing, or several differ.
 
         Those of the Aachen split are in a folder that is called so, those of the others in no such folder: some have
         the same names.
-
-        Raises:
-            DataError: a list is missing, with where it should be; there are several of one name that differ.
         """
         if split == "writers":
             return {}

@@ -67,14 +67,12 @@ class Plan:
 def make_shards(
     folder: Path, plan: Plan, tasks: Sequence[ShardTask], processes: int | None = None
 ) -> tuple[dict[str, Any], list[MadeShard]]:
-    """Writes the shards that are not there yet, then the index of counts.
+    """Writes shards that are not there yet, then the index. Raises DataError: another folder's, or read-only.
 
     A shard gets its name when it is whole and on the disk; what is there after a kill is kept if it can be read.
 
     Returns:
         the index, and the shards in the order of the tasks.
-    Raises:
-        DataError: the folder holds something else, or cannot be written.
     """
     total = sum(task.size for task in tasks)
     try:

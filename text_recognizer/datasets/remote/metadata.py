@@ -70,12 +70,10 @@ class RemoteTable:
 
 
 def load_registry(path: Path | None = None) -> dict[str, RemoteTable]:
-    """All tables of the registry by name.
+    """All tables of the registry by name. Raises DataError: all that is wrong with files and tables.
 
     Args:
         path: one file; by default all of `registry_files`.
-    Raises:
-        DataError: a file cannot be read; tables are wrong, with every table and key that is; two have one name.
     """
     tables: dict[str, RemoteTable] = {}
     for file in [path] if path else registry_files():

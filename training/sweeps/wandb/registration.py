@@ -27,13 +27,11 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = None) -> SweepLink:
-    """Registers a sweep's file as it is, prints what W&B says to it, and notes in its folder where it is.
+    """Registers a sweep's file and notes in its folder where it is. Raises RunError: no answer, refused, or known.
 
     Args:
         done: runs that W&B has; they stand for the points they tried.
         file: the copy in the folder unless given.
-    Raises:
-        RunError: W&B cannot be reached or refuses the sweep, or it is registered already.
     """
     known = registered(folder)
     if known is not None:
@@ -70,12 +68,9 @@ def registered(folder: SweepFolder) -> SweepLink | None:
 
 
 def steer(link: SweepLink, wish: Wish) -> None:
-    """Tells W&B, and with it all agents wherever they are, what was asked of a sweep.
+    """Tells W&B and its agents what was asked of a sweep. Raises RunError: no answer, or the sweep is over there.
 
     Paused or stopped, it gives out no more runs, and running ones go on; cancelled, agents kill theirs.
-
-    Raises:
-        RunError: W&B cannot be reached, or the sweep is over there.
     """
     action = "resume" if wish == "run" else wish
     said = _wandb("sweep", f"--{action}", link.path)
