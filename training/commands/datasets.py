@@ -10,7 +10,6 @@ import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.base import DatasetExport
-from text_recognizer.datasets.remote.addresses import without_password
 from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
@@ -19,6 +18,7 @@ from text_recognizer.datasets.remote.metadata import (
     load_registry,
     registry_files,
     shown,
+    without_password,
 )
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError

@@ -4,32 +4,67 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from text_recognizer import __version__
-from text_recognizer.datasets.remote.answers import (
-    PIECE_BYTES,
-    TIMEOUT_S,
-    Answer,
-    DownloadError,
-    Interrupted,
-    Opener,
-    OutOfDate,
-    size_in,
-)
 from text_recognizer.whole_files import sha256_of
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 RETRIES = 3  # in a row without a megabyte gained: about three seconds of waiting
 GAIN_BYTES = 1 << 20
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 60.0  # a server that asks for more than this has failed
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
+TIMEOUT_S = (10.0, 30.0)  # to connect; between two pieces
+PIECE_BYTES = 1 << 16
 
 OnProgress = Callable[[int, int | None], None]
+
+
+class DownloadError(Exception):
+    """An address did not give the file; another one may."""
+
+
+class Interrupted(Exception):  # noqa: N818 - no error yet: the next try may succeed
+    """A transfer broke off for a reason that may pass; the response is what the server answered, if it did."""
+
+    def __init__(self, reason: str, response: "BaseHTTPResponse | None" = None) -> None:
+        super().__init__(reason)
+        self.response = response
+
+
+class OutOfDate(Interrupted):
+    """What was gathered so far does not belong to the file that is there now."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server sends.
+
+    Args:
+        start: position in the file of the first byte of `pieces`.
+        total_bytes: size of the whole file, when it is known.
+        validator: names this version of the file, so that a later request can insist on it.
+    """
+
+    pieces: Iterator[bytes]
+    start: int
+    total_bytes: int | None
+    validator: str | None
+
+
+Opener = Callable[[str, int, str | None], AbstractContextManager[Answer]]
+
+
+def size_in(text: str) -> int | None:
+    """The bytes that a header announces; None where it announces no number of at most 18 digits."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
 
 
 def part_of(path: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from text_recognizer.datasets.remote.answers import (
+from text_recognizer.datasets.remote.download import (
     PIECE_BYTES,
     TIMEOUT_S,
     Answer,

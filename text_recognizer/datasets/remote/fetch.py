@@ -9,10 +9,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from text_recognizer import whole_files
-from text_recognizer.datasets.remote.addresses import without_password
-from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Download, OnProgress, part_of
-from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown
+from text_recognizer.datasets.remote.download import Download, DownloadError, OnProgress, part_of
+from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from text_recognizer.datasets.remote.addresses import url_problem, without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import metadata_places
 from text_recognizer.wording import did_you_mean, received
 
+SCHEMES = ("https", "http", "s3", "file")
 ABOUT_KEYS = ("title", "licence", "homepage", "citation")
 _FILE_KEYS = ("url", "urls", "filename", "sha256", "size_bytes", "login")
 _TABLE_KEYS = (*ABOUT_KEYS, "endpoint_url", "files")
@@ -264,3 +265,29 @@ class _Reader:
 
     def problem(self, rule: str, value: object) -> None:
         self.problems.append(f"{self.place}: {rule}. {received(value)}")
+
+
+def without_password(url: str) -> str:
+    """An address as messages and registries show it."""
+    before, at, after = url.partition("://")
+    end = re.search(r"[/?#\\]", after)
+    place = after.rpartition("@")[2] if end is None else after[: end.start()].rpartition("@")[2] + after[end.start() :]
+    return before + at + place
+
+
+def url_problem(url: object) -> str | None:
+    """What is wrong with an address, or None."""
+    if not isinstance(url, str):
+        return "must be text"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"cannot be read ({error})"
+    if parts.scheme not in SCHEMES:
+        return f"must begin with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+    if parts.scheme == "file":
+        return None if host in (None, "localhost") and parts.path.startswith("/") else "must be file:///absolute/path"
+    if parts.scheme == "s3":
+        return None if host and parts.path.strip("/") else "must be s3://bucket/key"
+    return None if host else "names no host"

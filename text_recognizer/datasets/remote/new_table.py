@@ -13,9 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import tomlkit
 
-from text_recognizer.datasets.remote.addresses import url_problem, without_password
-from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Download
+from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process, progress, raw_folder, sha256_of
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
@@ -26,6 +24,8 @@ from text_recognizer.datasets.remote.metadata import (
     is_plain_name,
     parse_registry,
     shown,
+    url_problem,
+    without_password,
 )
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder

@@ -45,8 +45,7 @@ from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.remote import archives
-from text_recognizer.datasets.remote.answers import DownloadError
-from text_recognizer.datasets.remote.download import Download
+from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.decoding.line_decoder import LineDecoder
 from text_recognizer.errors import DataError, TextRecognizerError
