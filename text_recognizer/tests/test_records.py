@@ -37,6 +37,7 @@ from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import KINDS
 from text_recognizer.images.read import png_bytes
+from text_recognizer.tests.file_server import Fault, FileServer
 from text_recognizer.tests.gnt_files import stroke
 from text_recognizer.tests.line_files import write_list
 
@@ -457,6 +458,47 @@ def test_a_dataset_of_records_has_the_splits_of_its_shards_and_names_damage(tmp_
     assert dataset.sizes()["test"] == index["splits"]["test"]["examples"]
     assert dataset.sizes()["train"] == index["splits"]["train"]["examples"] - 1
     assert dataset.split("train").batch(np.arange(4))["image"].shape == (4, 16, 16, 1)
+
+
+def test_records_on_a_server_give_the_same_dataset_and_are_not_kept(tmp_path):
+    index = write_digits(tmp_path / "digits", "raw")
+    local = RecordsDataset(str(tmp_path / "digits"), side=16)
+    local.prepare()
+    files = {f"/r/{name}": content for name, content in content_of(tmp_path / "digits").items()}
+    with FileServer(files) as server:
+        server.faults["/r/train-00001-of-00003"].append(Fault(drop_after_bytes=200))
+        streamed = RecordsDataset(server.url("/r/"), side=16)
+        streamed.prepare()
+    assert streamed.fingerprint == local.fingerprint
+    assert streamed.sizes()["train"] == index["splits"]["train"]["examples"]
+    assert list((tmp_path / "data" / "streamed").iterdir()) == []
+
+
+HOSTILE = b'{"form": {}, "splits": {"": {"shards": {"../x": {"bytes": 1, "examples": 1}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"/r/labels.json": None}, "cannot read http.*labels.json: 404"),
+        ({"/r/train-00000-of-00003": None}, "cannot read http.*train-00000-of-00003: 404"),
+        ({"/r/train-00000-of-00003": b"short"}, "it offers 5 bytes, expected"),
+        ({"/r/index.json": b"[]"}, "is no index of records"),
+        ({"/r/index.json": b'{"form": {}}'}, "does not list the shards"),
+        (
+            {"/r/index.json": b'{"form": {}, "splits": {"": {"shards": {"../x": {"bytes": 1, "examples": 1}}}}}'},
+            "names",
+        ),
+    ],
+)
+def test_records_on_a_server_that_cannot_be_read_are_refused_in_a_sentence(tmp_path, changed, message):
+    write_digits(tmp_path / "digits", "raw")
+    files = {f"/r/{name}": content for name, content in content_of(tmp_path / "digits").items()} | changed
+    with (
+        FileServer({name: content for name, content in files.items() if content is not None}) as server,
+        pytest.raises(DataError, match=message),
+    ):
+        RecordsDataset(server.url("/r"), side=16).prepare()
 
 
 def test_records_with_colliding_labels_are_trained_on_by_their_texts(tmp_path):

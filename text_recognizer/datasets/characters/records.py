@@ -13,10 +13,11 @@ from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.forms import RecordForm
+from text_recognizer.datasets.records.remote import RemoteShard, is_address, remote_shards
 from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.wording import counted
 
@@ -44,6 +45,26 @@ class _RecordsSource(PictureSource):
                 yield CharacterSample(record.place, record.text, as_dark_ink(picture, self.source_ink), record.group)
 
 
+@dataclass(frozen=True)
+class _RemoteSource(PictureSource):
+    """A shard on a server."""
+
+    remote: RemoteShard
+    source_ink: Literal["dark", "light", "auto"]
+
+    @property
+    def split(self) -> SplitName | None:  # type: ignore[override]
+        return self.remote.shard.split
+
+    def __len__(self) -> int:
+        return self.remote.examples
+
+    def samples(self) -> Iterator[CharacterSample | Rejected]:
+        with self.remote.here() as shard:
+            frames = list(find_frames(map_file(shard.path)))
+            yield from _RecordsSource(shard.split, shard, frames, self.source_ink).samples()
+
+
 @dataclass(eq=False, repr=False)
 class RecordsDataset(PictureDataset):
     """Characters in TFRecords, as `text-recognizer records write` and recognisers of the TensorFlow 1 years make them.
@@ -53,7 +74,8 @@ class RecordsDataset(PictureDataset):
     with its shard and byte in rejected.tsv. Names of shards say the split (train-00012-of-00239).
 
     Args:
-        path: of the folder with the shards, or of one.
+        path: of the folder with the shards, or of one; or the address (https, http, s3) of a folder that
+            `text-recognizer records write` has made: its shards are read one after another and not kept.
         record_form: default, inception or crnn; by default that of the folder's index, or the one whose picture the
             first record has.
         keys: where the form has another key: {"image": "image/encoded", "label": "image/class/label"}.
@@ -70,6 +92,10 @@ class RecordsDataset(PictureDataset):
     labels: str | None = None
     source_ink: Literal["dark", "light", "auto"] = "dark"
 
+    def __post_init__(self) -> None:
+        if is_address(self.path) and (self.record_form, self.keys, self.labels) != (None, {}, None):
+            raise SpecError(["dataset 'RecordsDataset': of an address, index.json says form, keys and labels."])
+
     @cached_property
     def classes(self) -> tuple[str, ...]:
         texts = self._shards[0].texts
@@ -83,6 +109,13 @@ class RecordsDataset(PictureDataset):
         return found
 
     def depends_on(self) -> dict[str, Any]:
+        if is_address(self.path):
+            return {
+                "files": [[one.url, one.size_bytes, one.examples] for one in self._remote],
+                "form": to_json(self._shards[0].form),
+                "texts": self._shards[0].texts,
+                "source_ink": self.source_ink,
+            }
         files = [shard.path for shard in self._shards]
         return {
             "files": [str(file.absolute()) for file in files],
@@ -93,6 +126,8 @@ class RecordsDataset(PictureDataset):
         }
 
     def sources(self) -> Sequence[PictureSource]:
+        if is_address(self.path):
+            return [_RemoteSource(one, self.source_ink) for one in self._remote]
         found = []
         for shard in self._shards:
             frames = list(find_frames(map_file(shard.path)))
@@ -102,7 +137,13 @@ class RecordsDataset(PictureDataset):
         return found
 
     @cached_property
+    def _remote(self) -> list[RemoteShard]:
+        return remote_shards(self.path)
+
+    @cached_property
     def _shards(self) -> list[Shard]:
+        if is_address(self.path):
+            return [one.shard for one in self._remote]
         labels = Path(self.labels).expanduser() if self.labels is not None else None
         return open_shards(Path(self.path).expanduser(), self.record_form, self.keys, labels)
 

@@ -76,6 +76,28 @@ def open_shards(
     return [Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()]
 
 
+def shard_sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Bytes and examples of the shards that the index of a folder names; none where it is not finished.
+
+    Raises:
+        DataError: the index is damaged, or names what is no shard.
+    """
+    form = _indexed_form(folder)
+    try:
+        splits = parse_json_text((folder / INDEX).read_text(encoding="utf-8")).get("splits", {})
+        found = {
+            name: (int(about["bytes"]), int(about["examples"]))
+            for split in splits.values()
+            for name, about in split["shards"].items()
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise DataError(f"{INDEX} is no index of records: {type(error).__name__}: {error}.") from None
+    for name in found:
+        if form is None or form.file_pattern.fullmatch(name) is None:
+            raise DataError(f"{INDEX} names {name[:80]!a}, which is no name of a shard.")
+    return found
+
+
 def missing_shards(shards: Sequence[Shard]) -> list[str]:
     """Names of shards that the names of the others speak of."""
     form, names = shards[0].form, {shard.path.name for shard in shards}
