@@ -9,20 +9,25 @@ from text_recognizer.images.line_form import BLANK_LEVELS
 
 Grey = NDArray[np.uint8]
 
+_PIECES = 32  # of the longer side; the level around a point is that of two of them
+_MOST_POINTS = 1_000_000
+
 
 def with_dark_ink(page: Grey) -> Grey | None:
     """A page (H, W) with its ink darker than its paper; None where nothing stands out from the paper."""
     from PIL import Image, ImageFilter
 
     # A stroke survives where the noise of single pixels is averaged away.
-    counts = np.array(Image.fromarray(page).filter(ImageFilter.BoxBlur(1)).histogram())
+    smooth = Image.fromarray(page).filter(ImageFilter.BoxBlur(1))
+    counts = np.array(smooth.histogram())
     paper, present = median_of(counts), np.flatnonzero(counts)
     if max(present[-1] - paper, paper - present[0]) < BLANK_LEVELS:
         return None
-    # Squares: a page has far more paper than ink, and its levels scatter on both sides.
-    levels = np.arange(256)
-    above, below = np.maximum(levels - paper, 0) ** 2 @ counts, np.maximum(paper - levels, 0) ** 2 @ counts
-    return np.invert(page) if above > below else page
+    # Ink is rare and far from the level around it. That level, not the page's: half a page may lie in shadow.
+    around = smooth.filter(ImageFilter.BoxBlur(max(page.shape) / _PIECES))
+    step = math.ceil(math.sqrt(page.size / _MOST_POINTS))
+    levels, level = (np.asarray(one)[::step, ::step].astype(np.float32) for one in (smooth, around))
+    return np.invert(page) if ((levels - level) ** 3).sum() > 0 else page
 
 
 def median_of(counts: NDArray[np.int64]) -> float:

@@ -32,6 +32,15 @@ def test_a_blank_page_shows_nothing(paper, noise):
     assert with_dark_ink(page(paper, noise=noise, lines=0)) is None
 
 
+@pytest.mark.parametrize("is_light", [False, True])
+def test_a_shadow_over_most_of_a_page_is_not_taken_for_its_ink(is_light):
+    shadowed = page(230, 40, 3.0, lines=8).astype(np.float64)
+    shadowed[:, :600] *= 0.45
+    dark = shadowed.astype(np.uint8)
+    shown = with_dark_ink(np.invert(dark) if is_light else dark)
+    np.testing.assert_array_equal(shown, dark)
+
+
 def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
     # 30,000 x 30,000 pixels would take 900 MB; a third of that side fits.
     strip = np.full((90, 30_000), 255, np.uint8)
