@@ -3,6 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 mkdir -p test-results
+unset PYTHONDONTWRITEBYTECODE # where that is set, every process compiles all tests for itself
 if [ $# -eq 0 ]; then set -- --junitxml=test-results/tests.xml; fi
 workers=(-n 2 --dist loadfile --no-loadscope-reorder)
 for argument in "$@"; do

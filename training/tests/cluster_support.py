@@ -71,11 +71,13 @@ def parent_of(pid: int) -> int:
 class Driver:
     """One start of run_sweep."""
 
-    def __init__(self, folder: Path, *options: str, sizes: int = 6, host: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, sizes: int = 6, host: str | None = None, python: str | Path = sys.executable
+    ) -> None:
         (folder / "grid.yaml").write_text(GRID.replace("SIZES", str([4 * size for size in range(1, sizes + 1)])))
         self.sweep = folder / "runs" / "grid"
         self._output = folder / "output.txt"
-        command = [sys.executable, "-m", "training.run_sweep", "grid.yaml", "--nowandb", "--gpu=none", *options]
+        command = [str(python), "-m", "training.run_sweep", "grid.yaml", "--nowandb", "--gpu=none", *options]
         if host is not None:
             command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]
         with open(self._output, "ab") as output:

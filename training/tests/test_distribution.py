@@ -16,9 +16,9 @@ ON_DEVICES = """
 import sys
 import tensorflow as tf
 processor = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 3)
 from training.run_experiment import main
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[1:]))
 """
 SPEC = {
     "dataset": "DigitsDataset",
@@ -37,29 +37,24 @@ SPEC = {
 }
 
 
-def losses(folder, devices, distribution):
-    arguments = [
-        "-c",
-        ON_DEVICES,
-        str(devices),
-        json.dumps(SPEC),
-        f"--train_args.distribution={distribution}",
-        "--nowandb",
-    ]
+def losses(folder, distribution, *program):
+    arguments = [json.dumps(SPEC), f"--train_args.distribution={distribution}", "--nowandb"]
     environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder)}
-    done = subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True)
+    done = subprocess.run([*program, *arguments], env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (metrics,) = folder.glob("*/*/metrics.jsonl")
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     return done.stdout, np.array([[row["loss"], row["val_loss"]] for row in rows if "loss" in row])
 
 
-def test_three_devices_give_the_losses_of_one(tmp_path):
+def test_three_devices_give_the_losses_of_one(tmp_path, warm):
     """With dropout, batch normalisation, clipping, averages, shares of unequal size and fewer samples than devices."""
-    output, shared = losses(tmp_path / "three", 3, "mirrored")
+    output, shared = losses(tmp_path / "three", "mirrored", sys.executable, "-c", ON_DEVICES)
     assert "devices     3" in output
     assert shared.shape == (3, 2)
-    assert shared == pytest.approx(losses(tmp_path / "one", 1, "one_device")[1], rel=1e-3)
+    assert shared == pytest.approx(
+        losses(tmp_path / "one", "one_device", warm.programs / "run_experiment")[1], rel=1e-3
+    )
 
 
 def test_a_leased_gpu_that_tensorflow_cannot_use_is_an_error(monkeypatch):

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -367,10 +366,9 @@ def test_a_sweep_starts_no_more_when_its_minutes_are_over(root, monkeypatch):
     assert not (root / "default" / "good" / "stop_request").exists()
 
 
-def test_an_agent_runs_an_experiment_and_a_sweep_over_standard_input_and_output(tmp_path, digits_prepared):
-    text_recognizer = Path(sys.executable).with_name("text-recognizer")
+def test_an_agent_runs_an_experiment_and_a_sweep_over_standard_input_and_output(tmp_path, digits_prepared, warm):
     environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "disabled"}
-    command = [str(text_recognizer), "mcp", "--runs=2", "--minutes=20"]
+    command = [str(warm.programs / "text-recognizer"), "mcp", "--runs=2", "--minutes=20"]
     server = StdioServerParameters(command=command[0], args=command[1:], env=environ, cwd=str(tmp_path))
 
     async def until_over(client, name, **arguments):

@@ -49,10 +49,10 @@ def agents(sweep: Path) -> dict[str, int]:
     return actors
 
 
-def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(cluster, tmp_path, digits_prepared):
+def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(cluster, tmp_path, digits_prepared, warm):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    here = Driver(tmp_path / "here", "--jobs=2")
+    here = Driver(tmp_path / "here", "--jobs=2", python=warm.programs / "python")
     here.finish()
     options = ("--executor=ray", f"--ray-address={cluster.address}", "--nodes=2", "--retries=0")
     driver = Driver(tmp_path / "there", *options)

@@ -83,10 +83,10 @@ def running_jobs() -> list[str]:
     return commanded("squeue", "-h", "-t", "running", "-o", "%A").split()
 
 
-def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(slurm, tmp_path, digits_prepared):
+def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(slurm, tmp_path, digits_prepared, warm):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    here = Driver(tmp_path / "here", "--jobs=2")
+    here = Driver(tmp_path / "here", "--jobs=2", python=warm.programs / "python")
     here.finish()
     options = ("--executor=slurm", "--nodes=2", "--slurm=comment=test", "--retries=0")
     driver = Driver(tmp_path / "there", *options)
