@@ -31,7 +31,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ImageFolderDataset": "text_recognizer.datasets.characters.image_folder:ImageFolderDataset",
         "JoinedLinesDataset": "text_recognizer.datasets.lines.joined_lines:JoinedLinesDataset",
         "LineListDataset": "text_recognizer.datasets.lines.line_list:LineListDataset",
-        "MnistDataset": "text_recognizer.datasets.characters.emnist:MnistDataset",
+        "MnistDataset": "text_recognizer.datasets.characters.mnist:MnistDataset",
         "PageListDataset": "text_recognizer.datasets.pages.page_list:PageListDataset",
         "RecordsDataset": "text_recognizer.datasets.characters.records:RecordsDataset",
         "RenderedCharactersDataset": "text_recognizer.datasets.characters.rendered:RenderedCharactersDataset",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.characters.emnist import MnistDataset
+from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.errors import DataError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.character_files import GLYPH, idx_bytes, idx_files, part, zip_bytes

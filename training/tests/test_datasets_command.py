@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
-from text_recognizer.datasets.characters.emnist import MnistDataset
 from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
+from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset

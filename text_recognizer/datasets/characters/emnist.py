@@ -1,6 +1,5 @@
-"""MNIST and EMNIST: handwritten digits and letters, and any other characters in their file layouts."""
+"""EMNIST: handwritten digits and letters in the manner of MNIST, and any other characters in its file layouts."""
 
-from dataclasses import dataclass, field
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any, Literal, get_args
 
@@ -31,32 +30,6 @@ CLASSES: dict[EmnistSplit, str] = {
     "digits": digits,
     "mnist": digits,
 }
-
-
-@dataclass(eq=False, repr=False)
-class MnistDataset(CharacterDataset):
-    """70,000 handwritten digits of 28 x 28 pixels, light on dark; the 10,000 of the test split as published.
-
-    Source: LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition".
-
-    Args:
-        source: the table of metadata.toml with the files, four idx files or an archive of them.
-        subsample_fraction: keep this share of every class in every split, chosen at random.
-        validation_fraction: share of the training images held out for validation.
-    """
-
-    source: str = "mnist"
-    balance: bool = field(default=False, init=False)
-
-    @property
-    def data_spec(self) -> DataSpec:
-        return DataSpec(input_shape=(28, 28, 1), classes=tuple("0123456789"), margin_px=4)
-
-    def depends_on(self) -> dict[str, Any]:
-        return {"table": self.source, "files": find_table(self.source).hashes}
-
-    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
-        return dict(read_character_files(fetch(find_table(self.source))))
 
 
 class EmnistDataset(CharacterDataset):
