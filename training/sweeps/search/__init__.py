@@ -8,9 +8,9 @@ from text_recognizer.registry import add_kind
 # By the `method` of a sweep's file; --search names any of them, or one from outside.
 SEARCHES = {
     "bayes": "training.sweeps.search.bayes:BayesSearch",
-    "grid": "training.sweeps.search.plain:GridSearch",
-    "list": "training.sweeps.search.plain:ListSearch",
+    "grid": "training.sweeps.search.grid:GridSearch",
+    "list": "training.sweeps.search.list:ListSearch",
     "population": "training.sweeps.search.population:PopulationSearch",
-    "random": "training.sweeps.search.plain:RandomSearch",
+    "random": "training.sweeps.search.random:RandomSearch",
 }
 add_kind("search", SEARCHES, "training.sweeps.search.base:Search", "searches", given=("plan", "allow_repeats"))

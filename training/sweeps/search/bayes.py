@@ -15,7 +15,7 @@ from training.sweeps.plan import SweepPlan
 from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.evolution import Evolution
 from training.sweeps.search.observations import best_value, encode, observed_values
-from training.sweeps.search.plain import RandomSearch
+from training.sweeps.search.random import RandomSearch
 
 if TYPE_CHECKING:
     import optuna

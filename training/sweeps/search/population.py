@@ -17,7 +17,7 @@ from training.sweeps.file.parameter import Parameter, Point, look_up
 from training.sweeps.file.parameters import random_share
 from training.sweeps.plan import COPIED, COPIED_KEYS, SweepPlan
 from training.sweeps.search.base import PastTrial, Suggestion
-from training.sweeps.search.plain import RandomSearch
+from training.sweeps.search.random import RandomSearch
 from training.sweeps.stopping_rules.base import Decision, StoppingRule
 
 # Of train_args: what all members must have in common for their epochs to be comparable.
