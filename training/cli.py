@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from text_recognizer import __version__
 from text_recognizer.registry import names, resolve
@@ -42,8 +42,8 @@ def _main(argv: list[str]) -> int:
     if name == "help":
         return _main([*rest, "--help"])
     if name in PROGRAMS:
-        ended: int = importlib.import_module(PROGRAMS[name][0]).run(rest, prog=f"text-recognizer {name}")
-        return ended
+        run: Callable[..., int] = importlib.import_module(PROGRAMS[name][0]).run
+        return run(rest, prog=f"text-recognizer {name}")
     command = resolve("command", name)()  # only this one: a help text must not wait for others
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     parser = Parser(prog=f"text-recognizer {name}", description=summary)

@@ -11,8 +11,9 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from text_recognizer.json_text import parse_json_text
+from text_recognizer.predictors.load import Layout
 from text_recognizer.serving.fetching import Fetcher
-from text_recognizer.serving.reading import LAYOUTS, Layout
+from text_recognizer.serving.reading import LAYOUTS
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received
 

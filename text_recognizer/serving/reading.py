@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
-from text_recognizer.predictors.load import layout_of
+from text_recognizer.predictors.load import Layout, layout_of
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
 
 Grey = NDArray[np.uint8]
-Layout = Literal["line", "page"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+LAYOUTS: tuple[Layout, ...] = ("line", "page")  # of a picture: what it shows
 _Prepared = tuple[Grey, list[Box], list[Grey]]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

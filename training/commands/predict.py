@@ -111,12 +111,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source with its picture; of the XML of a page there is no picture, and of what failed only the error."""
+    """A source with its picture; of the XML of a page there is no picture, and of what failed only the error.
+
+    Args:
+        size: of the picture, (H, W) in pixels.
+        page: (H, W), if it is one; of lines and characters, which wait for others, pixels would take much memory.
+    """
 
     source: Source
     layout: Layout | None = None
     image: ImageSource | None = None
-    pixels: NDArray[np.uint8] | None = None
+    size: tuple[int, ...] = ()
+    page: NDArray[np.uint8] | None = None
     error: TextRecognizerError | None = None
 
 
@@ -126,12 +132,13 @@ class _Reader:
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
         self._arguments = arguments
         self._layout: Layout | None = arguments.layout if arguments.detector is None else "page"
-        self._bundle = None if arguments.bundle is None else bundle_named(arguments.bundle)
+        named = arguments.bundle or (DEFAULT_BUNDLE if self._layout == "character" else None)
+        self._bundle = None if named is None else bundle_named(named)
         self._reads_characters = self._bundle is None and arguments.format not in DOCUMENTS
         self._noted: set[Layout] = set()
-        if self._bundle is not None and self._layout is None:
+        if self._bundle is not None and self._layout != "page":
             _check_target(self._bundle, arguments.format, reads_xml)
-            if self._bundle.data_spec.target == "character":
+            if self._layout is None and self._bundle.data_spec.target == "character":
                 self._layout = "character"
         if self._bundle is not None or self._layout is not None:
             self._predictor(self._layout or "line")  # what is wrong with a bundle is said before anything is read
@@ -160,7 +167,7 @@ class _Reader:
         if self._layout is None and layout not in self._noted:
             self._noted.add(layout)
             self._note(source, layout)
-        return _Opened(source, layout, image, pixels)
+        return _Opened(source, layout, image, pixels.shape, pixels if layout == "page" else None)
 
     def _note(self, source: Source, layout: Layout) -> None:
         if layout == "page":
@@ -192,8 +199,8 @@ class _Reader:
         """A page, whose lines are given where it is XML."""
         started = time.perf_counter()
         try:
-            if opened.pixels is not None:
-                given, page = None, self._pages.predict(opened.pixels)
+            if opened.page is not None:
+                given, page = None, self._pages.predict(opened.page)
             else:
                 assert opened.source.path is not None
                 given = read_given_page(opened.source.path, self._lines)
@@ -224,9 +231,9 @@ class _Reader:
                 continue
             prediction, page = next(predictions), None
             if predictor.target == "line":
-                assert one.pixels is not None
-                size = one.pixels.shape[::-1]
-                page = PageReading((LineOfText((0, 0, *size), prediction, line_px=prepared.shape[1]),), *size)
+                height, width = one.size
+                line = LineOfText((0, 0, width, height), prediction, line_px=prepared.shape[1])
+                page = PageReading((line,), width, height)
             yield one.source, Reading(one.source, prediction, page, time_ms)
 
 

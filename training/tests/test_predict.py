@@ -187,6 +187,9 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
     ("arguments", "message"),
     [
         ((DIGIT, "--format", "alto", "--bundle", DEFAULT_BUNDLE), "--format alto is for lines and pages"),
+        ((DIGIT, "--format", "alto", "--layout", "character"), "--format alto is for lines and pages"),
+        (("PAGES/one.xml", "--layout", "character"), "XML files give lines, but the bundle"),
+        (("PAGES/one.xml", "--layout", "line", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
         (("EMPTY",), "holds no images"),
