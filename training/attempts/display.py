@@ -19,12 +19,10 @@ class Display:
 
     REFRESH_S = 0.25
 
-    def __init__(self, epochs: int, monitor: str, reported: Mapping[str, Metric], log: LogFile) -> None:
+    def __init__(self, epochs: int, reported: Mapping[str, Metric], log: LogFile) -> None:
         self._epochs = epochs
-        self._monitor = monitor
         self._reported = reported
         self._log = log
-        self._best: float | None = None
         self._bar: Any = None if log.terminal is None else _bar(log.terminal)
         self._task: Any = None
         self._next_refresh = 0.0
@@ -48,9 +46,10 @@ class Display:
         self._bar.update(self._task, completed=share, description=f"epoch {epoch}/{self._epochs}  loss {loss():.4f}")
         self._bar.refresh()
 
-    def epoch_done(self, row: dict[str, Any]) -> None:
+    def epoch_done(self, row: dict[str, Any], is_best: bool) -> None:
         shown = "  ".join(f"{name} {row[name]:.4f}" for name, metric in self._reported.items() if metric.shown)
-        self._say(f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  {shown}{self._mark(row)}")
+        mark = "  best" if is_best else ""
+        self._say(f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}  {shown}{mark}")
 
     def warned(self, text: str) -> None:
         self._say(f"warning     {text}")
@@ -61,13 +60,6 @@ class Display:
         else:  # above the bar; the copy in the log takes the direct way
             self._bar.console.print(line, highlight=False, markup=False)
             self._log.write(line + "\n")
-
-    def _mark(self, row: dict[str, Any]) -> str:
-        value = row.get(self._monitor)
-        if value is None or not self._reported[self._monitor].improves(value, self._best):
-            return ""
-        self._best = value
-        return "  best"
 
 
 def _bar(terminal: TextIO) -> Any:

@@ -205,9 +205,9 @@ class Training:
         row |= {"learning_rate": learning_rate, "images_per_s": round(images_per_s, 1)}
         row |= {"input_wait": round(waited_s / elapsed_s, 4), "time": round(time.time(), 3)}
         self.epochs.count_time()
-        if self.best.improved(epoch, row):
+        if is_best := self.best.improved(epoch, row):
             self._best_weights = weights
-        self._report(row)
+        self._report(row, is_best)
         if not self._warned_of_progress and (warning := progress_warning(row)) is not None:
             self._warned_of_progress = True
             self.display.warned(warning)
@@ -220,12 +220,12 @@ class Training:
         if self.plateau is not None:
             self.optimizer.learning_rate = self.plateau.next_rate(row, learning_rate)
 
-    def _report(self, row: Row) -> None:
+    def _report(self, row: Row, is_best: bool) -> None:
         """Logs a row, unless an earlier attempt did and got the same numbers."""
         timing = dict.fromkeys(("images_per_s", "input_wait", "time"))
         if self._logged.get(row["epoch"], {}) | timing != as_reported(row) | timing:
             self.log(as_reported(row))
-        self.display.epoch_done(row)
+        self.display.epoch_done(row, is_best)
 
     def _state_variables(self) -> dict[str, list[Any]]:
         from keras.src.random.seed_generator import global_seed_generator

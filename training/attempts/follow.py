@@ -32,7 +32,7 @@ def follow(experiment: Experiment, lease: Lease, peers: Peers) -> int:
         print(f"run         {folder}, process {peers.cluster.rank} of {len(peers.cluster.addresses)}", flush=True)
         start_tensorflow(log.errors_to_log_only())
         args = experiment.train_args
-        display = Display(args.epochs, args.monitor, experiment.model.reported, log)
+        display = Display(args.epochs, experiment.model.reported, log)
         training = Training(experiment, [], folder, lambda _: None, [], display, lambda: None, peers)
         try:
             training.follow()

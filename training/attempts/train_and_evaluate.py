@@ -115,7 +115,7 @@ def _run_steps(
             noted.update(used)
             run.note(durable=True, peak_memory_mib=used)  # the folder may be synced before the next note
 
-    with Display(args.epochs, args.monitor, reported, log) as display:
+    with Display(args.epochs, reported, log) as display:
         # As the folder has them: arguments that came later do not make it another spec.
         digests = [run.spec.digest, *earlier_digests(run)]
         folder = run.folder / CHECKPOINT.parent

@@ -94,6 +94,15 @@ def test_an_extension_that_is_interrupted_goes_on_like_any_run(runs, monkeypatch
     assert of_training(find_run("short")) == of_training(find_run("long"))
 
 
+def test_a_later_epoch_that_is_worse_than_the_best_before_is_not_marked_as_best(runs, capfd):
+    run = find_run("short")
+    _, state = read_checkpoint(run.folder / "checkpoints" / "last.npz")
+    _with_state(run, best={**state["best"], "value": -1.0})  # no loss is lower
+    assert extend("epochs=3") == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch 3/3")]
+    assert not line.endswith("best")
+
+
 def test_a_schedule_that_spans_the_training_goes_on_as_in_the_longer_one_and_says_so(runs, capfd):
     start("cosine", epochs=1, schedule="cosine", schedule_args={}, learning_rate=0.01)
     assert extend("epochs=2", "cosine") == 0
