@@ -9,7 +9,7 @@ from text_recognizer.images.line_form import BLANK_LEVELS
 
 Grey = NDArray[np.uint8]
 
-_PIECES = 32  # of the longer side; the level around a point is that of two of them
+_PIECES = 64  # of the longer side; the level around a point is that of two of them
 _MOST_POINTS = 1_000_000
 
 
@@ -26,8 +26,8 @@ def with_dark_ink(page: Grey) -> Grey | None:
     # Ink is rare and far from the level around it. That level, not the page's: half a page may lie in shadow.
     around = smooth.filter(ImageFilter.BoxBlur(max(page.shape) / _PIECES))
     step = math.ceil(math.sqrt(page.size / _MOST_POINTS))
-    levels, level = (np.asarray(one)[::step, ::step].astype(np.float32) for one in (smooth, around))
-    return np.invert(page) if ((levels - level) ** 3).sum() > 0 else page
+    levels, level = (np.asarray(one)[::step, ::step].astype(np.float64) for one in (smooth, around))
+    return np.invert(page) if np.vdot((levels - level) ** 2, levels - level) > 0 else page
 
 
 def median_of(counts: NDArray[np.int64]) -> float:

@@ -6,7 +6,9 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.images.polarity import with_dark_ink
+from text_recognizer.images.read import read_image
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer, as_square
+from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.page_drawing import drawn_page
 
 
@@ -39,6 +41,14 @@ def test_a_shadow_over_most_of_a_page_is_not_taken_for_its_ink(is_light):
     dark = shadowed.astype(np.uint8)
     shown = with_dark_ink(np.invert(dark) if is_light else dark)
     np.testing.assert_array_equal(shown, dark)
+
+
+def test_the_ink_of_real_pages_is_told_from_a_shadow_over_most_of_them():
+    for path in sorted((shared_data("testaments") / "pages").glob("*.jpg"))[::4]:
+        grey = read_image(path).astype(np.float32)
+        grey[:, : grey.shape[1] * 6 // 10] *= 0.45
+        shadowed = grey.astype(np.uint8)
+        np.testing.assert_array_equal(with_dark_ink(shadowed), shadowed, err_msg=path.name)
 
 
 def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
