@@ -33,6 +33,7 @@ from text_recognizer.datasets.records.label_files import read_labels
 from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.shards import Record, Shard, open_shards, pictures, records
 from text_recognizer.datasets.records.writing import write_records
+from text_recognizer.datasets.remote import download
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import KINDS
@@ -55,6 +56,10 @@ def few_digits() -> DigitsDataset:
 
 def write_digits(folder: Path, encoding: str = "raw", form: str = "default", shard_size: int = 10, processes: int = 1):
     return write_records(few_digits(), folder, form_named(form), encoding, shard_size, processes=processes)[0]
+
+
+def index_of(shard: str, about: Mapping[str, Any]) -> bytes:
+    return json.dumps({"form": {}, "splits": {"": {"shards": {shard: about}}}}).encode()
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -460,21 +465,40 @@ def test_a_dataset_of_records_has_the_splits_of_its_shards_and_names_damage(tmp_
     assert dataset.split("train").batch(np.arange(4))["image"].shape == (4, 16, 16, 1)
 
 
-def test_records_on_a_server_give_the_same_dataset_and_are_not_kept(tmp_path):
-    index = write_digits(tmp_path / "digits", "raw")
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_records_on_a_server_give_the_same_batches_resume_and_are_not_kept(tmp_path, monkeypatch, scheme):
+    monkeypatch.setattr(download, "RETRIES", 0)
+    write_digits(tmp_path / "digits", "raw")
     local = RecordsDataset(str(tmp_path / "digits"), side=16)
     local.prepare()
     files = {f"/r/{name}": content for name, content in content_of(tmp_path / "digits").items()}
+    shard = "/r/train-00001-of-00003"
     with FileServer(files) as server:
-        server.faults["/r/train-00001-of-00003"].append(Fault(drop_after_bytes=200))
-        streamed = RecordsDataset(server.url("/r/"), side=16)
+        for name, value in {"ENDPOINT_URL": server.address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        address = server.url("/r/") if scheme == "http" else "s3://r"
+        server.faults[shard].append(Fault(drop_after_bytes=200))
+        with pytest.raises(DataError, match="cannot read .*train-00001-of-00003"):
+            RecordsDataset(address, side=16).prepare()
+        streamed = RecordsDataset(address, side=16)
         streamed.prepare()
-    assert streamed.fingerprint == local.fingerprint
-    assert streamed.sizes()["train"] == index["splits"]["train"]["examples"]
-    assert list((tmp_path / "data" / "streamed").iterdir()) == []
+        assert [one.headers.get("Range") for one in server.requests if one.path == shard] == [None, "bytes=200-"]
+        again = RecordsDataset(address, side=16)
+        again.prepare()
+        assert server.count(shard) == 2  # the store is there
+    assert streamed.fingerprint == again.fingerprint == local.fingerprint
+    for split in ("train", "validation", "test"):
+        both = [one.split(split).batch(np.arange(local.sizes()[split])) for one in (local, streamed)]
+        assert all(np.array_equal(both[0][column], both[1][column]) for column in ("image", "label"))
+    assert {path.suffix for path in (tmp_path / "data" / "streamed").glob("*/*")} == {".lock"}
 
 
-HOSTILE = b'{"form": {}, "splits": {"": {"shards": {"../x": {"bytes": 1, "examples": 1}}}}}'
+def test_a_shard_on_a_server_that_was_changed_after_its_index_is_refused(tmp_path):
+    write_digits(tmp_path / "digits", "raw")
+    files = {f"/r/{name}": content for name, content in content_of(tmp_path / "digits").items()}
+    files["/r/train-00001-of-00003"] = files["/r/train-00001-of-00003"][:-1] + b"x"
+    with FileServer(files) as server, pytest.raises(DataError, match=r"sha256 is \w+, index.json says \w+ \(download"):
+        RecordsDataset(server.url("/r"), side=16).prepare()
 
 
 @pytest.mark.parametrize(
@@ -485,9 +509,10 @@ HOSTILE = b'{"form": {}, "splits": {"": {"shards": {"../x": {"bytes": 1, "exampl
         ({"/r/train-00000-of-00003": b"short"}, "it offers 5 bytes, expected"),
         ({"/r/index.json": b"[]"}, "is no index of records"),
         ({"/r/index.json": b'{"form": {}}'}, "does not list the shards"),
+        ({"/r/index.json": index_of("../x", {"bytes": 1, "examples": 1})}, "names"),
         (
-            {"/r/index.json": b'{"form": {}, "splits": {"": {"shards": {"../x": {"bytes": 1, "examples": 1}}}}}'},
-            "names",
+            {"/r/index.json": index_of("train-00000-of-00001", {"bytes": 1, "examples": 1, "sha256": 5})},
+            "64 hexadecimal",
         ),
     ],
 )

@@ -57,7 +57,7 @@ class _RemoteSource(PictureSource):
         return self.remote.shard.split
 
     def __len__(self) -> int:
-        return self.remote.examples
+        return self.remote.listed.examples
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
         with self.remote.here() as shard:
@@ -111,7 +111,7 @@ class RecordsDataset(PictureDataset):
     def depends_on(self) -> dict[str, Any]:
         if is_address(self.path):
             return {
-                "files": [[one.url, one.size_bytes, one.examples] for one in self._remote],
+                "files": [[one.url, *one.listed] for one in self._remote],
                 "form": to_json(self._shards[0].form),
                 "texts": self._shards[0].texts,
                 "source_ink": self.source_ink,

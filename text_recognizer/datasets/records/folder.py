@@ -19,7 +19,7 @@ from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.whole_files import replace_file
+from text_recognizer.whole_files import replace_file, sha256_of
 
 _VERSION = 1
 _ONE_PROCESS = 4096  # examples; below, starting processes costs more than they save
@@ -46,6 +46,7 @@ class MadeShard(NamedTuple):
 
     examples: int
     size_bytes: int
+    sha256: str
     ids: Counter[int]
     rejected: list[Rejected]
     is_new: bool
@@ -134,7 +135,7 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
     if found is None:
         raise DataError(f"{path} was written and cannot be read again. Is the disk sound?")
     examples, ids = found
-    return MadeShard(examples, path.stat().st_size, ids, rejected, is_new)
+    return MadeShard(examples, path.stat().st_size, sha256_of(path), ids, rejected, is_new)
 
 
 def _read_again(path: Path, form: RecordForm) -> tuple[int, Counter[int]] | None:
@@ -154,7 +155,8 @@ def _index(plan: Plan, tasks: Sequence[ShardTask], made: Sequence[MadeShard]) ->
     for task, shard in zip(tasks, made, strict=True):
         split = splits.setdefault(task.split or "", {"examples": 0, "shards": {}})
         split["examples"] += shard.examples
-        split["shards"][task.file] = {"examples": shard.examples, "bytes": shard.size_bytes}
+        about = {"examples": shard.examples, "bytes": shard.size_bytes, "sha256": shard.sha256}
+        split["shards"][task.file] = about
         ids.setdefault(task.split or "", Counter()).update(shard.ids)
     classes = {text: {split: found[number] for split, found in ids.items()} for number, text in enumerate(plan.texts)}
     return {**plan.head, "splits": splits, "classes": classes}

@@ -1,5 +1,6 @@
 """Records on a server: shards are read one after another and not kept."""
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -8,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from text_recognizer.datasets.records.label_files import LABELS
-from text_recognizer.datasets.records.shards import INDEX, Shard, open_shards, shard_sizes
+from text_recognizer.datasets.records.shards import INDEX, ListedShard, Shard, listed_shards, open_shards
 from text_recognizer.datasets.remote.download import Download, DownloadError
-from text_recognizer.datasets.remote.fetch import disk_errors
+from text_recognizer.datasets.remote.fetch import disk_errors, one_process
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 
@@ -21,25 +22,26 @@ def is_address(path: str) -> bool:
 
 @dataclass(frozen=True)
 class RemoteShard:
-    """A shard on a server.
-
-    Args:
-        shard: as it will be here; its path is its name.
-        examples: that the index says it has.
-    """
+    """A shard on a server; the path of `shard` is its name."""
 
     url: str
     shard: Shard
-    size_bytes: int
-    examples: int
+    listed: ListedShard
 
     @contextmanager
     def here(self) -> Iterator[Shard]:
-        """The shard as a file of this machine, until the end."""
-        with _temporary() as folder:
-            path = folder / self.shard.path
-            _download(self.url, path, self.size_bytes)
-            yield replace(self.shard, path=path)
+        """The shard as a file of this machine, until the end; a transfer that a kill has cut off is continued."""
+        address, _, name = self.url.rpartition("/")
+        folder = data_folder() / "streamed" / hashlib.sha256(address.encode()).hexdigest()[:16]
+        path = folder / name
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with one_process(path, f"to read {self.url}"):
+                try:
+                    _download(self.url, Download(path, self.listed.sha256, INDEX, self.listed.size_bytes))
+                    yield replace(self.shard, path=path)
+                finally:
+                    path.unlink(missing_ok=True)
 
 
 def remote_shards(address: str) -> list[RemoteShard]:
@@ -49,32 +51,24 @@ def remote_shards(address: str) -> list[RemoteShard]:
         DataError: it has no index, no label file, or an index without shards.
     """
     address = address.rstrip("/")
-    with _temporary() as folder:
+    with disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for name in (INDEX, LABELS):
-            _download(f"{address}/{name}", folder / name)
-        sizes = shard_sizes(folder)
-        for name in sizes:  # what is read of a shard but its content is in its name and beside it
+            _download(f"{address}/{name}", Download(folder / name))
+        listed = listed_shards(folder)
+        for name in listed:  # what is read of a shard but its content is in its name and beside it
             (folder / name).touch()
-        shards = open_shards(folder) if sizes else []
-    if not sizes or {shard.path.name for shard in shards} != sizes.keys():
+        shards = open_shards(folder) if listed else []
+    if not listed or {shard.path.name for shard in shards} != listed.keys():
         raise DataError(f"{address}/{INDEX} does not list the shards. Write the records to their end first.")
     return [
-        RemoteShard(f"{address}/{one.path.name}", replace(one, path=Path(one.path.name)), *sizes[one.path.name])
+        RemoteShard(f"{address}/{one.path.name}", replace(one, path=Path(one.path.name)), listed[one.path.name])
         for one in shards
     ]
 
 
-@contextmanager
-def _temporary() -> Iterator[Path]:
-    parent = data_folder() / "streamed"
-    with disk_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent) as folder:
-            yield Path(folder)
-
-
-def _download(url: str, path: Path, size_bytes: int | None = None) -> None:
+def _download(url: str, download: Download) -> None:
     try:
-        Download(path, size_bytes=size_bytes).run(url)
+        download.run(url)
     except DownloadError as error:
         raise DataError(f"cannot read {url}: {error}.") from None

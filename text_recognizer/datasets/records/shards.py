@@ -2,10 +2,11 @@
 
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,8 +77,16 @@ def open_shards(
     return [Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()]
 
 
-def shard_sizes(folder: Path) -> dict[str, tuple[int, int]]:
-    """Bytes and examples of the shards that the index of a folder names; none where it is not finished.
+class ListedShard(NamedTuple):
+    """What an index says of a shard; indexes of earlier versions have no hash."""
+
+    size_bytes: int
+    examples: int
+    sha256: str | None
+
+
+def listed_shards(folder: Path) -> dict[str, ListedShard]:
+    """The shards that the index of a folder names; none where it is not finished.
 
     Raises:
         DataError: the index is damaged, or names what is no shard.
@@ -86,15 +95,17 @@ def shard_sizes(folder: Path) -> dict[str, tuple[int, int]]:
     try:
         splits = parse_json_text((folder / INDEX).read_text(encoding="utf-8")).get("splits", {})
         found = {
-            name: (int(about["bytes"]), int(about["examples"]))
+            name: ListedShard(int(about["bytes"]), int(about["examples"]), about.get("sha256"))
             for split in splits.values()
             for name, about in split["shards"].items()
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{INDEX} is no index of records: {type(error).__name__}: {error}.") from None
-    for name in found:
+    for name, about in found.items():
         if form is None or form.file_pattern.fullmatch(name) is None:
             raise DataError(f"{INDEX} names {name[:80]!a}, which is no name of a shard.")
+        if about.sha256 is not None and re.fullmatch("[0-9a-f]{64}", str(about.sha256)) is None:
+            raise DataError(f"{INDEX} gives {name} a sha256 that is not 64 hexadecimal digits.")
     return found
 
 
