@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from training.tests.fuzzing.campaign import Find, Tally
 from training.tests.fuzzing.mutators import STRUCTURED, changed, mutated
 
 FINDS = sorted((Path(__file__).parent / "fuzzing" / "finds").glob("*.zip"))
@@ -54,6 +55,14 @@ def test_each_kind_of_misbehaviour_is_counted_and_the_inputs_after_it_are_tried(
         "crash 2 0 1 0 0",
         "fail 2 0 1 0 0",
     ]
+
+
+def test_of_many_inputs_that_fail_at_one_place_the_smallest_is_held():
+    tally = Tally("x")
+    for index, size in enumerate((3, 1, 2)):
+        tally.add(Find("x", index, "traceback", "no", "KeyError at y:1", {"x": bytes(size)}))
+    ((count, find),) = tally.finds.values()
+    assert (count, find.index, tally.bad["traceback"]) == (3, 1, 3)
 
 
 def test_the_same_seed_gives_the_same_inputs():

@@ -41,11 +41,10 @@ def main() -> int:
     for name in arguments.targets or TARGETS:
         tally = Campaign(TARGETS[name], arguments.seed, arguments.jobs).run(arguments.inputs)
         _print_row(tally)
-        for finds in tally.finds.values():
-            first = min(finds, key=lambda find: sum(map(len, find.files.values())))
+        for count, first in tally.finds.values():
             kept = f" {first.keep(arguments.keep)}" if arguments.keep else ""
             error = first.error.splitlines()[-1][:160]
-            print(f"  {len(finds)} x {first.place}: {error!r} (input {first.index}{kept})", flush=True)
+            print(f"  {count} x {first.place}: {error!r} (input {first.index}{kept})", flush=True)
         total.count(tally.accepted, tally.refused, tally.slowest_s, tally.largest_mb)
         total.bad = {kind: count + tally.bad[kind] for kind, count in total.bad.items()}
     _print_row(total)
@@ -60,7 +59,7 @@ def _print_row(tally: Tally) -> None:
 def _replay(paths: list[Path]) -> int:
     bad = False
     for path, tally in replayed(paths):
-        finds = [find for alike in tally.finds.values() for find in alike]
+        finds = [find for _, find in tally.finds.values()]
         bad |= bool(finds)
         outcome = f"refused: {tally.refusal}" if tally.refused else "accepted"
         print(f"{path}: {f'{finds[0].kind}: {finds[0].error}' if finds else outcome}", flush=True)

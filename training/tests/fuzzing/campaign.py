@@ -62,6 +62,9 @@ class Find:
     place: str
     files: Files = field(repr=False)
 
+    def size_bytes(self) -> int:
+        return sum(map(len, self.files.values()))
+
     def keep(self, folder: Path) -> Path:
         """Writes it as one small file."""
         crc = zlib.crc32(repr(sorted(self.files.items())).encode())
@@ -90,7 +93,8 @@ class Tally:
     largest_mb: float = 0.0
     bad: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BAD, 0))
     refusal: str = ""  # the last one
-    finds: dict[tuple[str, str], list[Find]] = field(default_factory=dict)  # by kind and place
+    # By kind and place: how many, and the smallest. A target that fails always would fill the memory with the others.
+    finds: dict[tuple[str, str], tuple[int, Find]] = field(default_factory=dict)
 
     @property
     def inputs(self) -> int:
@@ -98,7 +102,8 @@ class Tally:
 
     def add(self, find: Find) -> None:
         self.bad[find.kind] += 1
-        self.finds.setdefault((find.kind, find.place), []).append(find)
+        count, smallest = self.finds.get((find.kind, find.place), (0, find))
+        self.finds[find.kind, find.place] = count + 1, min(smallest, find, key=Find.size_bytes)
 
     def count(self, accepted: int, refused: int, slowest_s: float, largest_mb: float) -> None:
         self.accepted += accepted
