@@ -61,11 +61,15 @@ def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
 
 def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:
     """What a page shows of an evaluation (as in evaluation.json): its figures, and samples with their pictures."""
-    if evaluation["classes"]:  # a picture of one of each confusion
+    if evaluation["classes"]:  # a picture of one of each confusion, and one of the class it was taken for
         places = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
-        confusions = evaluation["confusions"]
-        pictured = [{**one, "png": _png(split, places[one["label"], one["predicted"]])} for one in confusions]
-        evaluation = {**evaluation, "confusions": pictured}
+        right_last = sorted(places.items(), key=lambda one: one[0][0] == one[0][1])
+        of_class = {label: place for (label, _), place in right_last}
+        confusions = []
+        for one in evaluation["confusions"]:
+            shown = places[one["label"], one["predicted"]], of_class.get(one["predicted"])
+            confusions.append({**one, "pngs": [_png(split, place) for place in shown if place is not None]})
+        evaluation = {**evaluation, "confusions": confusions}
     chosen = np.random.default_rng(0).permutation(len(predictions))[:SHOWN]
     wrong = sum(row["label"] != row["predicted"] for row in predictions)
     return {
