@@ -138,10 +138,12 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(tmp_path, capsys):
     folder = write_writers(tmp_path / "gnt", range(1001, 1006), "甲乙丙")
     broken = folder / "1003-c.gnt"
     broken.write_bytes(broken.read_bytes()[:-1])
+    (folder / "1006-c.gnt").touch()
     dataset = HwdbDataset(str(folder), processes=1)
     dataset.prepare()
     assert sum(dataset.sizes().values()) == 14
-    assert "1 picture rejected: 1 x the file ends within a record ('1003-c.gnt@1460')" in capsys.readouterr().err
+    named = "1 x the file ends within a record ('1003-c.gnt@1460'); 1 x the file is empty ('1006-c.gnt')"
+    assert f"2 pictures rejected: {named}" in capsys.readouterr().err
     assert "1003-c.gnt" in (Path(dataset.store_path) / "rejected.tsv").read_text(encoding="utf-8")
 
 

@@ -89,6 +89,16 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, ca
     assert "'a/w0-0.png'" in capsys.readouterr().err
 
 
+def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(tmp_path, capsys):
+    for split, characters, first in (("train", "a b", 0), ("test", "a b c", 100)):
+        save(tmp_path / "letters" / split, characters, 10, first)
+    (tmp_path / "letters" / "train" / "d").mkdir()
+    dataset = ImageFolderDataset(str(tmp_path / "letters"))
+    dataset.prepare()
+    assert [(one.name, one.reason) for one in dataset.rejected] == [("train/d", "the folder has no pictures")]
+    assert "no training picture of 1 of 3 classes: 'c'\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
@@ -96,6 +106,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, ca
         ("path,label\na.png,\n", "line 2: its label is empty"),
         ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
+        ("path,label\na.png,a\nx/../a.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\n", "there are no pictures"),
         ("path,label\na.png,a\n", "at least two are needed"),
     ],

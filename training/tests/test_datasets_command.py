@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.datasets.characters.hwdb import HwdbDataset
 from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.characters.mnist import MnistDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
@@ -18,6 +19,7 @@ from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.character_files import idx_files, part
 from text_recognizer.tests.file_server import FileServer, file_entry, sha256, write_registry
+from text_recognizer.tests.gnt_files import write_writers
 from training.commands.datasets import Datasets
 from training.terminal.parser import Parser
 
@@ -381,6 +383,23 @@ def test_characters_are_written_in_numbered_folders_and_read_again(registry: Pat
     again.prepare()
     assert again.classes == digits.data_spec.classes
     assert sorted(again.split("test").texts) == sorted(digits.split("test").texts)
+
+
+def test_characters_are_written_as_gnt_files_and_read_again(registry: Path, tmp_path: Path) -> None:
+    few = "--dataset_args.subsample_fraction=0.1"
+    assert run("export", "DigitsDataset", str(tmp_path / "a"), few, "--as", "gnt") == 0
+    gnt, digits = HwdbDataset(str(tmp_path / "a" / "train"), str(tmp_path / "a" / "test")), DigitsDataset(0.1)
+    digits.prepare()
+    gnt.prepare()
+    assert sorted(gnt.split("test").texts) == sorted(digits.split("test").texts)
+    assert gnt.sizes()["train"] + gnt.sizes()["validation"] == digits.sizes()["train"] + digits.sizes()["validation"]
+
+
+def test_each_writer_has_a_gnt_file(registry: Path, tmp_path: Path) -> None:
+    path = f"--dataset_args.path={write_writers(tmp_path / 'gnt', range(1, 5), '甲乙')}"
+    assert run("export", "HwdbDataset", str(tmp_path / "b"), path, "--as", "gnt") == 0
+    written = sorted(str(path.relative_to(tmp_path / "b")) for path in (tmp_path / "b").glob("*/*"))
+    assert written == ["test/1004-c.gnt", "train/1001-c.gnt", "train/1002-c.gnt", "train/1003-c.gnt"]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class GntSource(PictureSource):
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
         content = map_file(self.path)
+        if not len(content):
+            yield Rejected(self.path.name, "the file is empty")
         if self.begin == 0:
             for damage in self.records.damages:
                 yield Rejected(f"{self.path.name}@{damage.offset}", str(damage))

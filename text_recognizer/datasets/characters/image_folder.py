@@ -1,8 +1,9 @@
 """Characters in one image file each: a folder for each class, or a table of files and characters."""
 
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -38,11 +39,14 @@ class _FilesSource(PictureSource):
     root: Path
     files: tuple[_File, ...]
     source_ink: Literal["dark", "light", "auto"]
+    empty: tuple[str, ...] = ()  # folders
 
     def __len__(self) -> int:
         return len(self.files)
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
+        for folder in self.empty:
+            yield Rejected(folder, "the folder has no pictures")
         for file in self.files:
             name = str(file.path.relative_to(self.root) if file.path.is_relative_to(self.root) else file.path)
             try:
@@ -81,6 +85,7 @@ class ImageFolderDataset(PictureDataset):
     def __post_init__(self) -> None:
         self._path = Path(self.path).expanduser()
         self._pattern = compiled_pattern(self.writer_pattern)
+        self._empty: list[str] = []  # folders without pictures, once `_files` is known
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -96,6 +101,7 @@ class ImageFolderDataset(PictureDataset):
             "files": [[str(file.path), file.text, file.group, file.split] for file in self._files],
             "state": state_of_files(file.path for file in self._files),
             "source_ink": self.source_ink,
+            **({"empty": self._empty} if self._empty else {}),
         }
 
     def sources(self) -> Sequence[PictureSource]:
@@ -103,11 +109,12 @@ class ImageFolderDataset(PictureDataset):
         by_split: dict[SplitName | None, list[_File]] = {}
         for file in self._files:
             by_split.setdefault(file.split, []).append(file)
-        return [
+        found = [
             _FilesSource(split, root, tuple(files[begin : begin + _FILES_A_SOURCE]), self.source_ink)
             for split, files in by_split.items()
             for begin in range(0, len(files), _FILES_A_SOURCE)
         ]
+        return [replace(found[0], empty=tuple(self._empty)), *found[1:]]
 
     @cached_property
     def _files(self) -> list[_File]:
@@ -117,20 +124,23 @@ class ImageFolderDataset(PictureDataset):
                 f"{self.name}: there are no pictures in {self._path}. Expected a folder for each class with files like "
                 f"a/1.png, perhaps in folders train, validation and test; or a table with the columns path and label."
             )
-        labels: dict[Path, str] = {}
+        labels: dict[str, str] = {}
         for file in files:
-            if labels.setdefault(file.path, file.text) != file.text:
-                raise DataError(f"{self.name}: {file.path} has two labels: '{labels[file.path]}' and '{file.text}'.")
+            if (other := labels.setdefault(os.path.normpath(file.path), file.text)) != file.text:
+                raise DataError(f"{self.name}: {file.path} has two labels: '{other}' and '{file.text}'.")
         return files
 
     def _in_folders(self) -> Iterator[_File]:
+        self._empty.clear()
         folders = sorted(folder for folder in self._path.iterdir() if folder.is_dir())
         splits = {folder: SPLITS.get(folder.name.lower()) for folder in folders}
         has_splits = bool(folders) and all(splits.values())
         for split_folder in folders if has_splits else [self._path]:
             for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
                 text = self._text(folder.name)
-                for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+                paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+                self._empty += [] if paths else [str(folder.relative_to(self._path))]
+                for path in paths:
                     yield _File(path, text, self._writer(path), splits.get(split_folder))
 
     def _in_table(self) -> Iterator[_File]:

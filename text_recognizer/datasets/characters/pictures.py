@@ -187,6 +187,10 @@ class PictureDataset(StoredCharacters):
                 raise DataError(f"{self.name}: nothing is left for the {name} split. Give more pictures.")
             if self.subsample_fraction is not None and self.subsample_fraction < 1:
                 members[name] = stratified_sample(labels, rows, self.subsample_fraction, random)
+        if len(missing := np.setdiff1d(np.arange(len(self.classes)), labels[members["train"]])):
+            named = [f"'{self.classes[label]}'" for label in missing[:10].tolist()] + ["…"] * (len(missing) > 10)
+            share = f"{len(missing):,} of {len(self.classes):,} classes"
+            sys.stderr.write(f"{self.name}: no training picture of {share}: {', '.join(named)}\n")
         return members
 
     @property

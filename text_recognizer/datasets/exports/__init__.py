@@ -6,6 +6,7 @@ A further form is one file with a subclass of `DatasetExport`, and one line here
 from text_recognizer.registry import add_kind
 
 EXPORTS = {
+    "gnt": "text_recognizer.datasets.exports.sample_folders:GntExport",
     "hdf5": "text_recognizer.datasets.exports.hdf5:Hdf5Export",
     "maps": "text_recognizer.datasets.exports.sample_folders:MapsExport",
     "numbered_folders": "text_recognizer.datasets.exports.sample_folders:NumberedFoldersExport",

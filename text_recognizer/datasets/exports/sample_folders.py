@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Ink, Split
 from text_recognizer.datasets.exports.base import DatasetExport, refuse_existing
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
+from text_recognizer.datasets.formats.gnt import write_gnt
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 from text_recognizer.errors import DataError
@@ -79,10 +81,34 @@ class NumberedFoldersExport(DatasetExport):
             raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
 
 
+class GntExport(DatasetExport):
+    """train/1001-c.gnt, test/1031-c.gnt: a file for each writer, or one for each folder where no writer is known.
+
+    Validation pictures are among those of train. `HwdbDataset("FOLDER/train", "FOLDER/test")` reads them.
+    """
+
+    target = "character"
+
+    def write(self, dataset: Dataset, output: Path) -> None:
+        refuse_existing(output)
+        files: dict[tuple[str, str], list[tuple[Split, int]]] = {}
+        for name in SPLIT_NAMES:
+            split, folder = dataset.split(name), "test" if name == "test" else "train"
+            for position, writer in enumerate(split.groups or [""] * len(split)):
+                files.setdefault((folder, writer), []).append((split, position))
+        for number, ((folder, _), places) in enumerate(files.items(), start=1001):
+            samples = ((split.text(at), _in_dark_ink(split, at, dataset.data_spec.ink)) for split, at in places)
+            write_gnt(output / folder / f"{number}-c.gnt", samples)
+
+
+def _in_dark_ink(split: Split, position: int, ink: Ink) -> NDArray[np.uint8]:
+    picture = split.image(position)[..., 0]  # (H, W)
+    return picture if ink == "dark" else np.invert(picture)
+
+
 def _save_rgb(split: Split, position: int, ink: Ink, file: Path) -> None:
     """Writes a picture of a split in dark ink on white."""
     from PIL import Image
 
-    picture = split.image(position)[..., 0]  # (H, W)
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture if ink == "dark" else np.invert(picture)).convert("RGB").save(file, compress_level=1)
+    Image.fromarray(_in_dark_ink(split, position, ink)).convert("RGB").save(file, compress_level=1)
