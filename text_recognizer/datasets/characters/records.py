@@ -1,6 +1,7 @@
 """Characters in TFRecords: shards of any of the forms that `text-recognizer records` knows."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,43 +27,27 @@ _PIECE_RECORDS = 4096
 
 @dataclass(frozen=True)
 class _RecordsSource(PictureSource):
-    """Consecutive records of a shard."""
+    """Consecutive records of a shard; of one on a server, all."""
 
     split: SplitName | None
-    shard: Shard
-    frames: list[Frame | Damage]
+    shard: Shard | RemoteShard
+    frames: list[Frame | Damage] | None
     source_ink: Literal["dark", "light", "auto"]
+    count: int
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return self.count
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
-        for found in pictures(self.shard, self.frames):
-            if isinstance(found, Rejected):
-                yield found
-            else:
-                record, picture = found
-                yield CharacterSample(record.place, record.text, as_dark_ink(picture, self.source_ink), record.group)
-
-
-@dataclass(frozen=True)
-class _RemoteSource(PictureSource):
-    """A shard on a server."""
-
-    remote: RemoteShard
-    source_ink: Literal["dark", "light", "auto"]
-
-    @property
-    def split(self) -> SplitName | None:  # type: ignore[override]
-        return self.remote.shard.split
-
-    def __len__(self) -> int:
-        return self.remote.listed.examples
-
-    def samples(self) -> Iterator[CharacterSample | Rejected]:
-        with self.remote.here() as shard:
-            frames = list(find_frames(map_file(shard.path)))
-            yield from _RecordsSource(shard.split, shard, frames, self.source_ink).samples()
+        with self.shard.here() if isinstance(self.shard, RemoteShard) else nullcontext(self.shard) as shard:
+            for found in pictures(shard, self.frames):
+                if isinstance(found, Rejected):
+                    yield found
+                else:
+                    record, picture = found
+                    yield CharacterSample(
+                        record.place, record.text, as_dark_ink(picture, self.source_ink), record.group
+                    )
 
 
 @dataclass(eq=False, repr=False)
@@ -109,35 +94,28 @@ class RecordsDataset(PictureDataset):
         return found
 
     def depends_on(self) -> dict[str, Any]:
+        form, texts = to_json(self._shards[0].form), self._shards[0].texts
+        about = {"form": form, "texts": texts, "source_ink": self.source_ink}
         if is_address(self.path):
-            return {
-                "files": [[one.url, *one.listed] for one in self._remote],
-                "form": to_json(self._shards[0].form),
-                "texts": self._shards[0].texts,
-                "source_ink": self.source_ink,
-            }
+            return {"files": [[one.url, *one.listed] for one in self._remote], **about}
         files = [shard.path for shard in self._shards]
-        return {
-            "files": [str(file.absolute()) for file in files],
-            "state": state_of_files(files),
-            "form": to_json(self._shards[0].form),
-            "texts": self._shards[0].texts,
-            "source_ink": self.source_ink,
-        }
+        return {"files": [str(file.absolute()) for file in files], "state": state_of_files(files), **about}
 
     def sources(self) -> Sequence[PictureSource]:
         if is_address(self.path):
-            return [_RemoteSource(one, self.source_ink) for one in self._remote]
+            return [
+                _RecordsSource(one.shard.split, one, None, self.source_ink, one.listed.examples) for one in self._remote
+            ]
         found = []
         for shard in self._shards:
             frames = list(find_frames(map_file(shard.path)))
             for begin in range(0, len(frames), _PIECE_RECORDS):
                 piece = frames[begin : begin + _PIECE_RECORDS]
-                found.append(_RecordsSource(shard.split, shard, piece, self.source_ink))
+                found.append(_RecordsSource(shard.split, shard, piece, self.source_ink, len(piece)))
         return found
 
     @cached_property
-    def _remote(self) -> list[RemoteShard]:
+    def _remote(self) -> tuple[RemoteShard, ...]:
         return remote_shards(self.path)
 
     @cached_property

@@ -2,18 +2,23 @@
 
 import hashlib
 import re
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from text_recognizer.datasets.records.label_files import LABELS
 from text_recognizer.datasets.records.shards import INDEX, ListedShard, Shard, listed_shards, open_shards
 from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process
+from text_recognizer.datasets.remote.metadata import without_password
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
+from text_recognizer.whole_files import replace_file
 
 
 def is_address(path: str) -> bool:
@@ -32,11 +37,11 @@ class RemoteShard:
     def here(self) -> Iterator[Shard]:
         """The shard as a file of this machine, until the end; a transfer that a kill has cut off is continued."""
         address, _, name = self.url.rpartition("/")
-        folder = data_folder() / "streamed" / hashlib.sha256(address.encode()).hexdigest()[:16]
+        folder = _kept_folder(address)
         path = folder / name
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with one_process(path, f"to read {self.url}"):
+            with one_process(path, f"to read {without_password(self.url)}"):
                 try:
                     _download(self.url, Download(path, self.listed.sha256, INDEX, self.listed.size_bytes))
                     yield replace(self.shard, path=path)
@@ -44,31 +49,49 @@ class RemoteShard:
                     path.unlink(missing_ok=True)
 
 
-def remote_shards(address: str) -> list[RemoteShard]:
+@lru_cache(maxsize=16)  # checking a sweep asks for the same address at every point
+def remote_shards(address: str) -> tuple[RemoteShard, ...]:
     """The shards of a folder that `records write` has made and a server offers.
+
+    Without the server, those that it offered the last time: they may all be in the store already.
 
     Raises:
         DataError: it has no index, no label file, or an index without shards.
     """
     address = address.rstrip("/")
-    with disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as temporary:
+    kept = _kept_folder(address)
+    with disk_errors(kept), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name in (INDEX, LABELS):
-            _download(f"{address}/{name}", Download(folder / name))
+        kept.mkdir(parents=True, exist_ok=True)
+        try:
+            for name in (INDEX, LABELS):
+                _download(f"{address}/{name}", Download(folder / name))
+        except DataError as error:
+            if not (kept / LABELS).is_file():
+                raise
+            sys.stderr.write(f"{error} {INDEX} of the last time is used.\n")
+            for name in (INDEX, LABELS):
+                shutil.copy(kept / name, folder)
         listed = listed_shards(folder)
         for name in listed:  # what is read of a shard but its content is in its name and beside it
             (folder / name).touch()
         shards = open_shards(folder) if listed else []
-    if not listed or {shard.path.name for shard in shards} != listed.keys():
-        raise DataError(f"{address}/{INDEX} does not list the shards. Write the records to their end first.")
-    return [
+        if not listed or {shard.path.name for shard in shards} != listed.keys():
+            raise DataError(f"{address}/{INDEX} does not list the shards. Write the records to their end first.")
+        for name in (INDEX, LABELS):
+            replace_file(kept / name, (folder / name).read_text(encoding="utf-8"))
+    return tuple(
         RemoteShard(f"{address}/{one.path.name}", replace(one, path=Path(one.path.name)), listed[one.path.name])
         for one in shards
-    ]
+    )
+
+
+def _kept_folder(address: str) -> Path:
+    return data_folder() / "streamed" / hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
 def _download(url: str, download: Download) -> None:
     try:
         download.run(url)
     except DownloadError as error:
-        raise DataError(f"cannot read {url}: {error}.") from None
+        raise DataError(f"cannot read {without_password(url)}: {error}.") from None
