@@ -27,7 +27,7 @@ EXAMPLES = """examples:
   text-recognizer records check digits --output samples.png
   text-recognizer records relabel old new --labels characters.txt
   text-recognizer records write HwdbDataset hwdb --form inception --dataset_args '{"side": 74, "stretch": true}'"""
-_MOST_NAMED = 20
+_MOST_NAMED = _ROWS = 20
 
 
 class Records(Command):
@@ -48,8 +48,8 @@ class Records(Command):
         writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="seed of the shuffle (default: 1)")
 
         reading = add_action(commands, "read", _read, "list records, or extract pictures and a table")
-        reading.add_argument("--limit", type=_positive, default=20, metavar="N", help="rows (default: %(default)s)")
-        reading.add_argument("--output", type=Path, metavar="FOLDER", help="write all images to this new folder")
+        reading.add_argument("--limit", type=_positive, metavar="N", help="records (default: 20; with --output, all)")
+        reading.add_argument("--output", type=Path, metavar="FOLDER", help="write images to this new folder")
 
         checking = add_action(commands, "check", _check, "read everything; name damage and labels that collide")
         checking.add_argument("--output", type=Path, metavar="FILE", help="write a sheet of sample images")
@@ -69,7 +69,8 @@ class Records(Command):
                 option, dest="old_labels", type=Path, metavar="FILE", help=f"for records without texts: {labels}"
             )
         for action in (writing, reading, checking, mending):
-            action.add_argument("--form", choices=FORMS, help="names of keys and files (default: detected)")
+            usual = "default" if action is writing else "detected"
+            action.add_argument("--form", choices=FORMS, help=f"names of keys and files (default: {usual})")
             action.add_argument("--keys", default="{}", metavar="JSON", help="replacements for keys of the form")
             action.add_argument("--json", action="store_true", help="print JSON instead of tables")
         for action in (writing, mending):
@@ -91,13 +92,13 @@ def _read(args: argparse.Namespace) -> int:
     if args.output is not None:
         from text_recognizer.datasets.records.extracting import TABLE, extract_records
 
-        count, rejected = extract_records(shards, args.output)
+        count, rejected = extract_records(shards, args.output, args.limit)
         if args.json:
             print(json.dumps({"table": str(args.output / TABLE), "pictures": count}))
         else:
             print(f"{args.output / TABLE}: {counted(count, 'picture')}")
     else:
-        rows, rejected = _listed(shards, args.limit)
+        rows, rejected = _listed(shards, args.limit or _ROWS)
         if args.json:
             print(json.dumps(rows, indent=1))
         else:
@@ -148,7 +149,8 @@ def _print_found(found: Findings, problems: Sequence[str]) -> None:
     rows = [[split or "-", f"{found.shards[split]:,}", f"{count:,}"] for split, count in found.examples.items()]
     print_table(["split", "shards", "records"], rows)
     if counts := found.characters:
-        print(f"{counted(len(counts), 'character')}, each {min(counts.values()):,} to {max(counts.values()):,} times")
+        least, most = f"{min(counts.values()):,}", f"{max(counts.values()):,}"
+        print(f"{counted(len(counts), 'character')}, each {least if least == most else f'{least} to {most}'} times")
     if found.without_text:
         print(f"{counted(found.without_text, 'record')} cannot be compared: no text, or not an id for each character")
     for problem in problems:
@@ -172,16 +174,15 @@ def _print_made(args: argparse.Namespace, index: dict[str, Any], made: Sequence[
 def _listed(shards: Sequence[Shard], limit: int) -> tuple[list[dict[str, Any]], list[Rejected]]:
     rows: list[dict[str, Any]] = []
     rejected = []
-    for shard in shards:
-        for found in pictures(shard):
-            if len(rows) == limit:
-                break
-            if isinstance(found, Rejected):
-                rejected.append(found)
-                continue
-            record, (height, width) = found[0], found[1].shape
-            about = {"record": record.place, "split": shard.split, "label": list(map(int, record.label))}
-            rows.append({**about, "text": record.text, "width": width, "height": height, "name": record.name})
+    for shard, found in ((one, each) for one in shards for each in pictures(one)):
+        if len(rows) == limit:
+            break
+        if isinstance(found, Rejected):
+            rejected.append(found)
+            continue
+        record, (height, width) = found[0], found[1].shape
+        about = {"record": record.place, "split": shard.split, "label": list(map(int, record.label))}
+        rows.append({**about, "text": record.text, "width": width, "height": height, "name": record.name})
     return rows, rejected
 
 

@@ -38,6 +38,9 @@ def test_read_lists_records_and_extracts_them(digits, tmp_path, capsys):
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["record", "split", "label", "text", "pixels", "name"]
     assert len(rows) == 2
+    assert run("read", digits, "--output", tmp_path / "three", "--limit", 3) == 0
+    assert len(list((tmp_path / "three").rglob("*.png"))) == 3
+    capsys.readouterr()
     assert run("read", digits, "--output", tmp_path / "out") == 0
     assert (tmp_path / "out" / "images.csv").is_file()
 

@@ -15,9 +15,11 @@ TABLE = "images.csv"
 _FILES_A_FOLDER = 1000
 
 
-def extract_records(shards: Sequence[Shard], folder: Path) -> tuple[int, list[Rejected]]:
+def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = None) -> tuple[int, list[Rejected]]:
     """Writes grey PNG files and images.csv, which ImageFolderDataset and LineListDataset read.
 
+    Args:
+        limit: the most pictures.
     Returns:
         how many pictures were written, and what could not be.
     Raises:
@@ -31,18 +33,19 @@ def extract_records(shards: Sequence[Shard], folder: Path) -> tuple[int, list[Re
     rows.writerow(["path", "label", "split", "writer", "record"])
     count = 0
     try:
-        for shard in shards:
-            for found in pictures(shard):
-                if isinstance(found, Rejected):
-                    rejected.append(found)
-                    continue
-                record, picture = found
-                file = folder / "images" / str(count // _FILES_A_FOLDER) / f"{count}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(png_bytes(picture))
-                path = file.relative_to(folder).as_posix()
-                rows.writerow([path, record.text, shard.split or "", record.group, record.name])
-                count += 1
+        for shard, found in ((one, each) for one in shards for each in pictures(one)):
+            if count == limit:
+                break
+            if isinstance(found, Rejected):
+                rejected.append(found)
+                continue
+            record, picture = found
+            file = folder / "images" / str(count // _FILES_A_FOLDER) / f"{count}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png_bytes(picture))
+            path = file.relative_to(folder).as_posix()
+            rows.writerow([path, record.text, shard.split or "", record.group, record.name])
+            count += 1
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / TABLE, table.getvalue())
     except OSError as error:
