@@ -38,6 +38,14 @@ class ModelExport(ABC):
         """What was written, read by the runtime itself: a function of images (B, H, W, C) to logits (B, …)."""
 
 
+def noise(model: Model) -> list[Images]:
+    """Images of several widths to compare by where there are no others: noise reaches every part of a network."""
+    height, width, channels = model.data_spec.input_shape
+    random = np.random.default_rng(0)
+    widths = [2 * height, 8 * height, 32 * height] if width is None else [width]
+    return [random.integers(0, 256, (8, height, one, channels), np.uint8) for one in widths]
+
+
 def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> float:
     """The largest difference from the original's logits. Raises DataError: larger than rounding explains."""
     expected, found = model.outputs(images), outputs(images)

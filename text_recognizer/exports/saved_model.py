@@ -22,7 +22,7 @@ class SavedModelExport(ModelExport):
     """A folder with these signatures.
 
     serving_default   of characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
-                      scores (B, k); images of any size, ink dark or light
+                      scores (B, k); images of any size, ink dark or light. Of lines, the same as logits.
     logits            uint8 images (B, H, W, C) as the dataset holds them to logits
     classes           nothing to the classes, (C,) strings in the order of the logits
 
@@ -65,7 +65,8 @@ class SavedModelExport(ModelExport):
 
         def outputs(images: Images) -> Any:
             logits = np.asarray(served.logits(tf.constant(images)))
-            if READ in served.signatures:  # pictures in files must be read as their pixels are
+            takes = served.signatures[READ].structured_input_signature[1]
+            if takes["images"].dtype == tf.string:  # pictures in files must be read as their pixels are
                 files = tf.constant([png_bytes(image) for image in images])
                 names = np.asarray(served.classes()["classes"])
                 read = np.asarray(served.signatures[READ](images=files)["classes"])[:, 0]

@@ -3,16 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
-from text_recognizer.exports.base import check_same
+from text_recognizer.exports.base import check_same, noise
 from text_recognizer.exports.onnx import OnnxExport
 from text_recognizer.models.bundle import DESCRIPTION, Bundle
 from text_recognizer.models.twin import TWIN
 from text_recognizer.whole_files import replace_file, sha256_of
-
-CHECKED_IMAGES = 8
-WIDTHS = (2, 8, 32)  # times the height, of lines
 
 
 def add_twin(folder: Path) -> float:
@@ -25,10 +20,7 @@ def add_twin(folder: Path) -> float:
     """
     bundle, path, export = Bundle.read(folder), folder / f".{TWIN}.new", OnnxExport()
     model = bundle.load()
-    height, width, channels = model.data_spec.input_shape
-    random = np.random.default_rng(0)  # noise reaches every part of a network
-    widths = [times * height for times in WIDTHS] if width is None else [width]
-    checked = [random.integers(0, 256, (CHECKED_IMAGES, height, one, channels), np.uint8) for one in widths]
+    checked = noise(model)
     try:
         export.write(model, bundle, path, checked[0])
         outputs = export.load(path)

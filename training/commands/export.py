@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from text_recognizer import exports
 from text_recognizer.datasets.base import Dataset, Split
 from text_recognizer.errors import DataError
 from text_recognizer.experiment import assemble
-from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same
+from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same, noise
 from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.named_part import NamedPart
@@ -62,8 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(f"{bundle.run_id}{export.suffix}")
     if output.exists():
         raise DataError(f"{output} is there already. Give another name with --output, or remove it.")
-    dataset = assemble(bundle.spec).dataset
-    dataset.prepare()
+    dataset = _prepared(bundle, may_lack=getattr(export, "quantize", "off") == "off")
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         found = _write(export, model, bundle, dataset, output)
@@ -72,20 +72,36 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset, output: Path) -> str:
+def _prepared(bundle: Bundle, may_lack: bool) -> Dataset | None:
+    """The dataset of a bundle; None where it is not on this machine, as of a bundle that was made elsewhere."""
+    try:
+        dataset = assemble(bundle.spec).dataset
+        dataset.prepare()
+    except DataError as error:
+        if not may_lack:
+            raise
+        sys.stderr.write(f"{error} The export is compared on noise instead of images of the dataset.\n")
+        return None
+    return dataset
+
+
+def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset | None, output: Path) -> str:
     """Writes, reads again and compares; returns what was found. What fails is removed."""
     try:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            export.write(model, bundle, output, _images(model, dataset.split("train"), CALIBRATION_IMAGES))
+            sets = noise(model) if dataset is None else [_images(model, dataset.split("train"), CALIBRATION_IMAGES)]
+            export.write(model, bundle, output, sets[0])
         except OSError as error:
             raise DataError(f"cannot write {output}: {error.strerror or error}.") from None
-        outputs, validation = export.load(output), dataset.split("validation")
-        if getattr(export, "quantize", "off") != "off":
-            return _measured(model, outputs, validation, output)
-        images = _images(model, validation, GOLDEN_IMAGES)
-        difference = check_same(model, outputs, images, output)
-        return f"read again: {counted(len(images), 'image')}, logits differ by at most {difference:.1e}"
+        outputs = export.load(output)
+        if dataset is not None:
+            validation = dataset.split("validation")
+            if getattr(export, "quantize", "off") != "off":
+                return _measured(model, outputs, validation, output)
+            sets = [_images(model, validation, GOLDEN_IMAGES)]
+        difference = max(check_same(model, outputs, images, output) for images in sets)
+        return f"read again: {counted(sum(map(len, sets)), 'image')}, logits differ by at most {difference:.1e}"
     except BaseException:
         if output.is_dir():
             shutil.rmtree(output, ignore_errors=True)

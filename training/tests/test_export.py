@@ -60,17 +60,17 @@ def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hanzi_net_for_3755_classes_takes_less_than_1_6_mb_as_int8(tmp_path):
+def test_hanzi_net_as_the_recipes_have_it_for_3755_classes_takes_less_than_1_5_mb_as_int8(tmp_path):
     pytest.importorskip("onnxruntime")
     random = np.random.default_rng(0)
-    model = CharacterModel(DataSpec((64, 64, 1), GB2312_LEVEL_1, ink="dark"), HanziNet())
+    model = CharacterModel(DataSpec((64, 64, 1), GB2312_LEVEL_1, ink="dark"), HanziNet(embedding=160))
     for weight in model.keras_model.weights:  # biases and means of 0 would be left out
         weight.assign(np.asarray(weight) + random.uniform(0.01, 0.02, weight.shape))
     spec = ExperimentSpec("HwdbDataset", "CharacterModel", "hanzi_net")
     images = random.integers(0, 256, (16, 64, 64, 1), np.uint8)
     bundle, output = Bundle(tmp_path, spec, model.data_spec, "run", {}, "", {}), tmp_path / "hanzi.onnx"
     OnnxExport("int8").write(model, bundle, output, images)
-    assert output.stat().st_size < 1_600_000
+    assert output.stat().st_size < 1_500_000
     assert OnnxExport().load(output)(images).shape == (16, 3755)
 
 
@@ -91,6 +91,21 @@ def test_a_saved_model_reads_files_of_any_size_and_answers_with_texts(bundle, im
     assert np.allclose(found["scores"][:, 0], [one.confidence for one in expected], atol=1e-5)
     assert found["classes"].shape == (2, 3)
     assert [text.decode() for text in served.classes()["classes"].numpy()] == list("0123456789")
+
+
+@pytest.mark.parametrize("form", ["onnx", "saved_model"])
+def test_a_reader_of_lines_is_exported_without_its_dataset_and_compared_on_noise(tmp_path, capsys, form):
+    args = {"filters": 3, "units": 2, "layers": 1}
+    spec = ExperimentSpec("LineListDataset", "LineModelCtc", "line_reader", {"path": "nowhere.txt"}, network_args=args)
+    model = build_model(spec, DataSpec((20, None, 1), ("", "a", "b"), "line"))
+    write_bundle(tmp_path / "lines", model, spec, "20261128-000000-line", {}, "")
+    export = ["export", str(tmp_path / "lines"), "--format", form, "--output", str(tmp_path / "new")]
+    assert main(export) == 0
+    told = capsys.readouterr()
+    assert "read again: 24 images" in told.out
+    assert "nowhere.txt. The export is compared on noise" in told.err
+    if form == "onnx":
+        assert main([*export[:-1], str(tmp_path / "int8"), "--quantize", "int8"]) == 2
 
 
 def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
