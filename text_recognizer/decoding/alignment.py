@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEVER = np.float32(-1e30)  # a logarithm of zero that can be added up
+_SCALED_EVERY = 8  # frames: in so few the probabilities of paths leave the range of floats in hopeless places only
+_SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -42,60 +44,95 @@ def align(
     spelled = np.zeros((len(labels), lengths.max()), np.int64)  # (B, S), S = 2 L + 1: blanks around all characters
     for row, label in zip(spelled, labels, strict=True):
         row[1 : 2 * len(label) : 2] = label
-    emitted = np.take_along_axis(log_probabilities, spelled[:, None, :], axis=2)  # (B, T, S)
-    totals, best, steps = _forward(emitted, spelled, frames)
+    skips = np.zeros(spelled.shape, bool)  # a blank between different characters may be left out
+    skips[:, 2:] = (spelled[:, 2:] != 0) & (spelled[:, 2:] != spelled[:, :-2])
+    emitted = np.stack([row[:, places] for row, places in zip(log_probabilities, spelled, strict=True)], axis=1)
+    best, moves = _best_paths(emitted, skips)
+    outside = np.arange(len(emitted))[:, None] >= frames
+    totals = _over_all_paths(emitted, skips, outside, lengths)
     found = []
-    for line, label in enumerate(labels):
-        length, count = int(lengths[line]), int(frames[line])
-        ends = slice(max(length - 2, 0), length)  # a path ends in the last character or in the blank after it
-        total = float(np.logaddexp.reduce(totals[line, ends].astype(np.float64)))
-        place = ends.start + int(np.argmax(best[line, ends]))
-        places = np.empty(count, np.int64)  # (T,) in the label with blanks, that the best path is at in each frame
-        for frame in range(count - 1, -1, -1):
-            places[frame] = place
-            place -= int(steps[frame, line, place])
-        characters = 2 * np.arange(len(label)) + 1
-        first = np.searchsorted(places, characters, side="left")
-        last = np.searchsorted(places, characters, side="right") - 1
-        spans = zip(first, last, characters, strict=True)
-        peaks = [emitted[line, start : end + 1, at].max() for start, end, at in spans]
-        confidences = np.exp(np.array(peaks, np.float32))
-        found.append(Alignment(total, first.astype(np.int32), last.astype(np.int32), confidences))
+    for line, (length, count) in enumerate(zip(lengths.tolist(), np.asarray(frames).tolist(), strict=True)):
+        start = max(length - 2, 0)  # a path ends in the last character or in the blank after it
+        place = start + int(np.argmax(best[count - 1, line, start:length]))
+        places = _path(moves[:count, line], place)
+        shown = emitted[np.arange(count), line, places]
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        ends = np.append(starts[1:], count)
+        characters = places[starts] % 2 == 1
+        found.append(
+            Alignment(
+                max(float(totals[line]), float(shown.sum(dtype=np.float64))),
+                starts[characters].astype(np.int32),
+                (ends[characters] - 1).astype(np.int32),
+                np.exp(np.maximum.reduceat(shown, starts)[characters]),
+            )
+        )
     return found
 
 
-def _forward(
-    emitted: NDArray[np.float32], spelled: NDArray[np.int64], frames: NDArray[np.integer[Any]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int8]]:
-    """How probable each place is after the last frame.
+def _best_paths(emitted: NDArray[np.float32], skips: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """The most probable path to each place, for log-probabilities (T, B, S) of the classes there.
 
     Returns:
-        (B, S) log-probability of having spelled so much, over all paths; (B, S) the same on the best path alone;
-        (T, B, S) for each frame how many places before the best path to each place came from: 0, 1 or 2.
+        (T, B, S) its log-probability; (T, B, S) how many places before it came from: 0, 1 or 2.
     """
-    batch, count, places = emitted.shape
-    skips = np.zeros((batch, places), bool)  # a blank between different characters may be left out
-    skips[:, 2:] = (spelled[:, 2:] != 0) & (spelled[:, 2:] != spelled[:, :-2])
-    total = np.full((batch, places), _NEVER, np.float32)
-    total[:, :2] = emitted[:, 0, :2]
-    best = total.copy()
-    steps = np.zeros((count, batch, places), np.int8)
-    came = np.empty((3, batch, places), np.float32)
+    count, batch, places = emitted.shape
+    penalty = np.where(skips, np.float32(0), _NEVER)
+    best = np.full((count, batch, places + 2), _NEVER)
+    best[0, :, 2:4] = emitted[0, :, :2]
+    two_before, one_before, before, now = best[:-1, :, :-2], best[:-1, :, 1:-1], best[:-1, :, 2:], best[1:, :, 2:]
+    skipping = np.empty_like(penalty)
+    for two, one, stay, into, values in zip(two_before, one_before, before, now, emitted[1:], strict=True):
+        np.add(two, penalty, out=skipping)
+        np.maximum(skipping, one, out=into)
+        np.maximum(into, stay, out=into)
+        into += values
+    moves = np.zeros(emitted.shape, np.int8)
+    skipped = two_before + penalty
+    moves[1:] = np.maximum(skipped, one_before) > before
+    moves[1:] += skipped > np.maximum(one_before, before)
+    return best[:, :, 2:], moves
+
+
+def _path(moves: NDArray[np.int8], place: int) -> NDArray[np.int64]:
+    """(T,) the place in each frame of the path that ends in `place`."""
+    count, width = moves.shape
+    flat, places = moves.tobytes(), np.empty(count, np.int64)
+    for frame in range(count - 1, -1, -1):
+        places[frame] = place
+        place -= flat[frame * width + place]
+    return places
+
+
+def _over_all_paths(
+    emitted: NDArray[np.float32], skips: NDArray[np.bool_], outside: NDArray[np.bool_], lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(B,) logarithm of the probability of all paths that spell a line; -inf where floats cannot hold it.
+
+    Args:
+        outside: (T, B) which frames show nothing of the line.
+    """
+    count, batch, places = emitted.shape
+    probabilities = np.exp(emitted, dtype=np.float64)
+    probabilities[outside] = np.arange(places) % 2 == 0  # a path that is complete goes on with blanks
+    total, arriving = np.zeros((batch, places + 2)), np.empty((batch, places))
+    total[:, 2:4] = probabilities[0, :, :2]
+    two_before, one_before, before = total[:, :-2], total[:, 1:-1], total[:, 2:]
+    skipping, logarithm = skips.astype(np.float64), np.zeros((batch, 1))
     for frame in range(1, count):
-        going = (frame < frames)[:, None]
-        steps[frame] = np.argmax(_arrivals(best, skips, came), axis=0)
-        best = np.where(going, came.max(axis=0) + emitted[:, frame], best)
-        largest = _arrivals(total, skips, came).max(axis=0)
-        summed = largest + np.log(np.exp(came - largest).sum(axis=0))
-        total = np.where(going, np.maximum(summed + emitted[:, frame], _NEVER), total)
-    return total, best, steps
+        np.multiply(two_before, skipping, out=arriving)
+        arriving += one_before
+        arriving += before
+        np.multiply(arriving, probabilities[frame], out=before)
+        if frame % _SCALED_EVERY == 0:
+            scale = total.max(axis=1, keepdims=True)
+            total /= np.maximum(scale, _SMALLEST)
+            logarithm += _log(scale)
+    ends = np.stack([lengths, lengths + 1], axis=1)  # in the last character or in the blank after it
+    complete = np.take_along_axis(total, ends, axis=1).sum(axis=1)
+    return logarithm[:, 0] + _log(complete)
 
 
-def _arrivals(values: NDArray[np.float32], skips: NDArray[np.bool_], into: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(3, B, S) values of the places from which each place can be reached: itself, the one and the two before."""
-    into[0] = values
-    into[1, :, 0] = _NEVER
-    into[1, :, 1:] = values[:, :-1]
-    into[2, :, :2] = _NEVER
-    into[2, :, 2:] = np.where(skips[:, 2:], values[:, :-2], _NEVER)
-    return into
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(values))

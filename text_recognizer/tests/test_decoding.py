@@ -126,6 +126,21 @@ def test_alignment_gives_the_probability_of_a_text_and_the_frames_of_its_charact
         assert np.allclose(alignment.confidences, peaks, rtol=1e-5)
 
 
+def test_alignment_of_long_lines_does_not_run_out_of_digits():
+    # n frames of 0.1 each spell one character in n (n + 1) / 2 ways; 0.1 to the power of n is no double.
+    frames = np.array([2000, 900])
+    found = align(np.full((2, 2000, 10), np.log(0.1), np.float32), frames, [np.array([1]), np.array([3])])
+    expected = np.log(frames * (frames + 1) / 2) - frames * np.log(10)
+    assert np.allclose([one.log_probability for one in found], expected, rtol=1e-5)
+
+
+def test_alignment_of_a_text_that_no_float_holds_is_at_least_as_probable_as_its_best_path():
+    # In every frame the character has a probability of exp(-200), too little for eight frames in one float.
+    rows = np.full((1, 40, 2), -200, np.float32)
+    found = align(rows, np.array([40]), [np.array([1])])[0]
+    assert found.log_probability == pytest.approx(40 * -200, rel=1e-2)
+
+
 def test_a_language_model_predicts_what_it_has_seen():
     # "ab" three times, "ac" once: after a, b is the likelier; the distribution adds up to one.
     labels = [np.array([1, 2])] * 3 + [np.array([1, 3])]
