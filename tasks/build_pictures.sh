@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Set up, then train two small models and run a sweep, and draw docs/pictures/ from them; some minutes. Needs chromium for
-# the report and the page.
+# the report and the page, and apt for fonts like handwriting.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+[ -e data/line_reader/texts.txt ] || tasks/line_reader_data.sh
 TEXT_RECOGNIZER_RUNS=$(mktemp -d)
 export TEXT_RECOGNIZER_RUNS
 trap 'rm -rf "$TEXT_RECOGNIZER_RUNS"' EXIT

@@ -14,7 +14,7 @@ from text_recognizer.tests.waiting import wait_until
 from training.tests.ui_support import served
 
 COLORS = 48  # of a palette: a picture stays below 150 KB
-SHOWN_LINES, SHORTEST, ROW_PX, WIDTH_PX = 6, 18, 84, 640
+SHOWN_LINES, SHORTEST, ROW_PX, WIDTH_PX = 6, 18, 92, 640
 GREY, BLACK, RED = (110, 110, 110), (20, 20, 20), (190, 30, 30)
 
 
@@ -65,10 +65,10 @@ def draw_lines(run: tr.Run, path: Path) -> None:
         top = 8 + number * ROW_PX
         line = Image.fromarray(255 - split.image(int(row["position"]))[..., 0])
         picture.paste(line, (110, top))
-        draw.text((10, top + 34), "transcribed", GREY, small)
-        draw.text((110, top + 33), row["label"], BLACK, font)
-        draw.text((10, top + 53), "read", GREY, small)
-        draw.text((110, top + 52), row["predicted"], BLACK if row["predicted"] == row["label"] else RED, font)
+        draw.text((10, top + 42), "transcribed", GREY, small)
+        draw.text((110, top + 41), row["label"], BLACK, font)
+        draw.text((10, top + 61), "read", GREY, small)
+        draw.text((110, top + 60), row["predicted"], BLACK if row["predicted"] == row["label"] else RED, font)
     rate = run.summary["test_character_error_rate"]
     said = f"character error rate on the test split: {rate:.1%} ({len(run.predictions)} rendered lines)"
     draw.text((10, SHOWN_LINES * ROW_PX + 10), said, GREY, small)
