@@ -11,11 +11,11 @@ BENCHMARKS = {
     name: module
     for module, functions in {
         "starting": "start_up trial_start logging_cost run_list",
-        "training_speed": "training_speed line_training_speed",
+        "training_speed": "training_speed hanzi_training_speed line_training_speed",
         "sweeps": "search_quality sweep_overhead",
         "many_trials": "many_trials",
         "line_data": "line_rendering iam_preparation",
-        "character_data": "hwdb records",
+        "character_data": "hwdb records ten_million",
         "lines": "line_decoding line_reading",
         "servers": "ui serving",
     }.items()

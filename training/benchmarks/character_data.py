@@ -1,32 +1,37 @@
 """Preparing and reading single characters, against the loops of older recognisers and TensorFlow's pipeline."""
 
+import json
 import os
 import resource
+import statistics
 import struct
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
-from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec
+from text_recognizer.datasets.characters.base import CharacterDataset
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
 from text_recognizer.datasets.characters.records import RecordsDataset
 from text_recognizer.datasets.formats.gnt import find_records, map_file, write_gnt
 from text_recognizer.datasets.records.forms import form_named
 from text_recognizer.datasets.records.writing import write_records
-from training.benchmarks.harness import Figure, medians, own_folder, seconds
+from training.attempts.batches import BatchOrder, GroupedBatches, GroupSize
+from training.benchmarks.harness import Figure, medians, memory_mb, own_folder, python, seconds
 
 WRITERS, RECORDS = 16, 3739  # of one of CASIA's 240 training files, on average
 HEIGHTS, WIDTHS = (40, 130), (40, 120)  # a record has 8 KB on average
-CHARACTERS, SIDE, BATCH, SHUFFLED, EPOCHS = 200, 64, 128, 2000, 3
+CHARACTERS, SIDE, BATCH, SHUFFLED, EPOCHS, MANY = 200, 64, 128, 2000, 3, 10_000_000
 
 
 def hwdb() -> list[Figure]:
     """GNT files of HWDB's real sizes: finding records and preparing images, against the loops of older recognisers."""
     with own_folder() as folder:
-        files = [_write_gnt(folder / "gnt" / f"{1001 + writer}-c.gnt", writer) for writer in range(WRITERS)]
+        files = [write_gnt_like(folder / "gnt" / f"{1001 + writer}-c.gnt", writer) for writer in range(WRITERS)]
 
         def images_a_second(read: Callable[[], int]) -> float:
             begin = time.process_time()
@@ -74,10 +79,11 @@ def _read_byte_by_byte(path: Path, most: int) -> int:
     return most
 
 
-def _write_gnt(path: Path, seed: int) -> Path:
+def write_gnt_like(path: Path, seed: int, records: int = RECORDS) -> Path:
+    """A file of one writer, with records as large as CASIA's."""
     random = np.random.default_rng(seed)
     paper = random.integers(0, 256, (HEIGHTS[1], WIDTHS[1]), dtype=np.uint8)
-    shapes = zip(random.integers(*HEIGHTS, RECORDS), random.integers(*WIDTHS, RECORDS), strict=True)
+    shapes = zip(random.integers(*HEIGHTS, records), random.integers(*WIDTHS, records), strict=True)
     samples = zip(GB2312_LEVEL_1, shapes, strict=False)
     write_gnt(path, ((text, np.roll(paper, place, 1)[:h, :w]) for place, (text, (h, w)) in enumerate(samples)))
     return path
@@ -124,6 +130,50 @@ def records() -> list[Figure]:
         Figure(f"{what} written as raw records / as a PNG file each", raw, files, "images a second", ">= 5"),
         Figure("read and shuffled / tf.data over records of PNG", read, plain, "images a second", ">= 4"),
     ]
+
+
+class Unwritten(CharacterDataset):
+    """Ten million characters of 64 x 64 pixels, 41 GB, of which the disk holds nothing: zeros of a sparse file."""
+
+    data_spec = DataSpec((SIDE, SIDE, 1), GB2312_LEVEL_1)
+
+    def depends_on(self) -> dict[str, int]:
+        return {"images": MANY}
+
+    def read(self) -> NoReturn:
+        raise NotImplementedError
+
+    def make(self) -> None:
+        """A store as it would be, without the bytes."""
+        folder = Path(self.store_path)
+        folder.mkdir(parents=True)
+        np.lib.format.open_memmap(folder / "all.images.npy", "w+", np.uint8, (MANY, SIDE, SIDE))
+        np.save(folder / "all.labels.npy", np.arange(MANY, dtype=np.int32) % len(GB2312_LEVEL_1))
+        arrays = {path.stem: {"size_bytes": path.stat().st_size} for path in folder.glob("*.npy")}
+        (folder / "meta.json").write_text(json.dumps({"arrays": arrays, "content_hash": "unwritten"}), encoding="utf-8")
+        _ = self.members  # which split an image belongs to is stored too
+
+
+def ten_million() -> list[Figure]:
+    """A store of ten million characters in a new process: its first batch, and memory from batch to batch."""
+    with own_folder():
+        Unwritten().make()
+        code = "from training.benchmarks import character_data; character_data.read_many()"
+        rounds = [list(map(float, python("-c", code).split())) for _ in range(3)]
+    first_s, first_mb, last_mb = map(statistics.median, zip(*rounds, strict=True))
+    return [
+        Figure(f"{MANY:,} characters: first batch of 128 / a second", first_s, 1.0, "s", "<= 1"),
+        Figure(f"{MANY:,} characters: memory after 100 batches / after one", last_mb, first_mb, "MB", "<= 1.1"),
+    ]
+
+
+def read_many() -> None:
+    """Prints seconds to the first batch, and memory after it and after 100."""
+    began = time.perf_counter()
+    split = Unwritten().split("train")
+    groups = GroupedBatches(split, BatchOrder(len(split), BATCH, seed=0)).groups(0, 100, GroupSize())
+    measured = [(time.perf_counter() - began, memory_mb(os.getpid(), "Private_Dirty")) for _ in groups]
+    print(*measured[0], measured[-1][1])
 
 
 def _write_strokes(folder: Path) -> None:

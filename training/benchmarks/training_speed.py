@@ -15,40 +15,50 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
+from training.benchmarks.character_data import write_gnt_like
 from training.benchmarks.harness import Figure, medians, own_folder, python
 
 TRAIN, EPOCHS, BATCH_SIZE = 60_000, 10, 256
 LINE_BATCH_SIZE, LINE_EPOCHS = 16, 4
+HANZI_WRITERS, HANZI_RECORDS, HANZI_EPOCHS = 10, 32, 3  # 224 images for training
 LINES_ARGS = {"num_texts": 200, "height": 40, "noise": ["gaussian"], "validation_fraction": 0.02}
 
 KERAS_ALONE = """
+import json
+import sys
 import time
 import numpy as np
 import keras
-from text_recognizer.datasets.characters.emnist import EmnistDataset
-from text_recognizer.models.character import CharacterModel
-from text_recognizer.networks.{module} import {network}
+from text_recognizer.experiment import assemble
+from text_recognizer.spec import ExperimentSpec
 
-dataset = EmnistDataset(mapping="fsdl")
-dataset.prepare()
-split = dataset.split("train")
+experiment = assemble(ExperimentSpec.parse(json.loads(sys.argv[1])))
+batch, steps = experiment.train_args.batch_size, experiment.train_args.steps_per_epoch
+experiment.dataset.prepare()
+split = experiment.dataset.split("train")
 keras.utils.set_random_seed(0)
-model = CharacterModel(dataset.data_spec, {network}()).keras_model
-steps = min({steps}, len(split) // {batch})
+model = experiment.model.keras_model
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile("adam", loss, metrics=["accuracy"])
+if isinstance(model.output, dict):
+    names = list(model.output)
+    model.compile("adam", {name: loss for name in names}, {name: 0.4 if name == "auxiliary" else 1 for name in names})
+else:
+    names = []
+    model.compile("adam", loss, metrics=["accuracy"])
 model.make_train_function()
 order = np.random.default_rng(0).permutation(len(split))
 
-def train(first, last):
-    for step in range(first, last):
-        batch = split.batch(order[step * {batch}:(step + 1) * {batch}])
-        model.train_function(iter([(batch["image"], batch["label"])]))
+def train(steps):
+    for step in range(steps):
+        columns = split.batch(order[step * batch:(step + 1) * batch])
+        label = {name: columns["label"] for name in names} or columns["label"]
+        model.train_function(iter([(columns["image"], label)]))
 
-train(0, 10)
+train(min(10, steps))
 started = time.perf_counter()
-train(0, steps)
-print(steps * {batch} / (time.perf_counter() - started))
+train(steps)
+print(steps * batch / (time.perf_counter() - started))
 """
 BARE_LINE_LOOP = """
 import time
@@ -103,16 +113,36 @@ def training_speed() -> list[Figure]:
     """Steps a second, against a bare Keras loop."""
     figures = []
     with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, TRAIN)):
-        for network, module, steps in (("Mlp", "mlp", 10_000), ("Lenet", "lenet", 40)):
-            code = KERAS_ALONE.format(network=network, module=module, steps=steps, batch=BATCH_SIZE)
+        for network, steps in (("mlp", 10_000), ("lenet", 40)):
             per_epoch = min(steps, int(TRAIN * 0.9) // BATCH_SIZE)
-            parts = {"dataset": "EmnistDataset", "model": "CharacterModel", "network": module}
+            parts = {"dataset": "EmnistDataset", "model": "CharacterModel", "network": network}
             train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": per_epoch}
             spec = {**parts, "dataset_args": {"mapping": "fsdl"}, "train_args": train_args}
-            ours, bare = medians(3, partial(_images_a_second, spec), partial(_last_number, code))
-            what = f"{module}, batch {BATCH_SIZE}: run_experiment / bare Keras loop"
+            ours, bare = medians(3, partial(_images_a_second, spec), partial(_keras_alone, spec))
+            what = f"{network}, batch {BATCH_SIZE}: run_experiment / bare Keras loop"
             figures.append(Figure(what, ours, bare, "images/s", ">= 0.97"))
     return figures
+
+
+def hanzi_training_speed() -> list[Figure]:
+    """Networks for 3,755 classes: inception against a bare Keras loop, and hanzi_net against inception."""
+    with own_folder() as folder:
+        for writer in range(HANZI_WRITERS):
+            write_gnt_like(folder / "gnt" / f"{1001 + writer}-c.gnt", writer, HANZI_RECORDS)
+
+        def spec(network: str, side: int, batch: int, steps: int) -> dict[str, Any]:
+            dataset_args = {"path": str(folder / "gnt"), "charset": list(GB2312_LEVEL_1), "side": side}
+            train_args = {"batch_size": batch, "epochs": HANZI_EPOCHS, "steps_per_epoch": steps}
+            parts = {"dataset": "HwdbDataset", "model": "CharacterModel", "network": network}
+            return {**parts, "dataset_args": dataset_args, "train_args": train_args}
+
+        inception, hanzi = spec("inception", 74, 8, 4), spec("hanzi_net", 64, 32, 28)
+        measured = (partial(_images_a_second, inception), partial(_keras_alone, inception))
+        ours, bare, small = medians(1, *measured, partial(_images_a_second, hanzi))
+    return [
+        Figure("inception, 74 px: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"),
+        Figure("run_experiment: hanzi_net, 64 px / inception, 74 px", small, ours, "images/s", ">= 20"),
+    ]
 
 
 def line_training_speed() -> list[Figure]:
@@ -137,8 +167,12 @@ def _images_a_second(spec: Mapping[str, Any]) -> float:
     return float(statistics.median(speeds[len(speeds) // 2 :]))
 
 
-def _last_number(code: str) -> float:
-    return float(python("-c", code).split()[-1])
+def _keras_alone(spec: Mapping[str, Any]) -> float:
+    return _last_number(KERAS_ALONE, json.dumps(spec))
+
+
+def _last_number(code: str, *arguments: str) -> float:
+    return float(python("-c", code, *arguments).split()[-1])
 
 
 def _write_emnist_like(folder: Path, train: int) -> str:
