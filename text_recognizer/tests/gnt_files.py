@@ -1,8 +1,7 @@
 """Small GNT files and archives in CASIA's layout."""
 
 import struct
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +34,3 @@ def record(text: str, picture: NDArray[np.uint8]) -> bytes:
     height, width = picture.shape
     code = text.encode("gb18030").ljust(2, b"\0")
     return struct.pack("<I", 10 + width * height) + code + struct.pack("<HH", width, height) + picture.tobytes()
-
-
-def alz_bytes(members: Mapping[str, bytes], method: int = 2) -> bytes:
-    """An ALZ archive; Debian's `unalz` reads what this makes."""
-    content = b"ALZ\1\x0a\0\0\0"
-    for name, member in members.items():
-        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        packed = packer.compress(member) + packer.flush() if method == 2 else member
-        head = struct.pack("<HBIBB", len(name.encode("cp949")), 0x20, 0x3C000000, 0x40, 0)
-        sizes = struct.pack("<BBIII", method, 0, zlib.crc32(member), len(packed), len(member))
-        content += b"BLZ\1" + head + sizes + name.encode("cp949") + packed
-    return content + b"CLZ\1" + bytes(12) + b"CLZ\2"

@@ -1,7 +1,6 @@
 """GNT files and CASIA's archives of them: from bytes to writer-disjoint splits, damage named and the rest read."""
 
 import contextlib
-import io
 from pathlib import Path
 
 import keras
@@ -10,7 +9,6 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
-from text_recognizer.datasets.formats.alz import unpack_alz
 from text_recognizer.datasets.formats.gnt import CODE, HEADER, SHORT, find_records, map_file, write_gnt
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
@@ -20,7 +18,7 @@ from text_recognizer.registry import resolve
 from text_recognizer.tests.character_files import zip_bytes
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.file_server import file_entry, write_registry
-from text_recognizer.tests.gnt_files import alz_bytes, record, stroke, write_writers
+from text_recognizer.tests.gnt_files import record, stroke, write_writers
 
 
 @pytest.fixture(autouse=True)
@@ -159,16 +157,14 @@ def test_the_store_does_not_depend_on_the_number_of_processes(tmp_path, monkeypa
     assert prints[0] == prints[1]
 
 
-@pytest.mark.parametrize("inner", ["gnt", "alz"])
-def test_the_archives_as_casia_publishes_them_are_fetched_and_read(tmp_path, monkeypatch, inner):
+def test_the_archives_as_casia_publishes_them_are_fetched_and_read(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(tmp_path / "metadata.toml"))
     entries: list[dict[str, object]] = []
     for mark, writers in (("trn", range(1001, 1005)), ("tst", [1241])):
         folder = write_writers(tmp_path / mark, writers, "啊阿埃", first=100 * len(entries))
         members = {f"HWDB1.1{mark}_gnt/{file.name}": file.read_bytes() for file in sorted(folder.iterdir())}
-        packed = members if inner == "gnt" or mark == "tst" else {f"HWDB1.1{mark}_gnt.alz": alz_bytes(members)}
         archive = tmp_path / f"HWDB1.1{mark}_gnt.zip"
-        archive.write_bytes(zip_bytes(packed))
+        archive.write_bytes(zip_bytes(members))
         entries.append(file_entry(archive.name, archive.read_bytes(), archive.as_uri()))
     write_registry(tmp_path / "metadata.toml", {"hwdb1.1": entries})
     dataset = HwdbDataset(side=32, processes=1)
@@ -185,28 +181,18 @@ def test_level_1_of_gb_2312_is_the_3755_characters_of_the_standard():
     assert list(GB2312_LEVEL_1) == sorted(GB2312_LEVEL_1)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"PK\3\4nothing", "no ALZ archive"),
-        (alz_bytes({"a.gnt": b"abc"})[:-30], "cut short"),
-        (alz_bytes({"a.gnt": b"abc"}, method=1), "unalz"),
-        (alz_bytes({"..": b"abc"}), "no name that a file can have"),
-        (alz_bytes({"a.gnt": b"x" * 10_000}), "more than it should"),
-        (alz_bytes({"a.gnt": b"abcd"}, method=0).replace(b"abcd", b"abcx"), "checksum"),
-    ],
-)
-def test_a_damaged_alz_archive_is_one_sentence(tmp_path, content, reason):
-    with pytest.raises(DataError, match=reason):
-        unpack_alz(io.BytesIO(content), "x.alz", tmp_path, most_bytes=5_000)
-
-
-def test_members_of_an_alz_archive_stay_in_their_folder(tmp_path):
-    folder = tmp_path / "inside"
-    folder.mkdir()
-    unpack_alz(io.BytesIO(alz_bytes({"..\\..\\a.gnt": b"abc", "/b.gnt": b"d"})), "x.alz", folder, most_bytes=100)
-    assert sorted(file.name for file in tmp_path.rglob("*.gnt")) == ["a.gnt", "b.gnt"]
-    assert sorted(file.name for file in folder.iterdir()) == ["a.gnt", "b.gnt"]
+@pytest.mark.parametrize("place", ["a.zip", "folder", "folder/inner.alz"])
+def test_an_alz_archive_is_refused_with_the_command_that_unpacks_it_where_it_is_found(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inner.alz").write_bytes(b"ALZ\1")
+    (tmp_path / "a.zip").write_bytes(zip_bytes({"inner.alz": b"ALZ\1"}))
+    with pytest.raises(DataError, match=r"apt install unalz") as refused:
+        HwdbDataset(str(tmp_path / place)).prepare()
+    if place != "folder/inner.alz":
+        _, _, folder, inner = str(refused.value).splitlines()[-1].split()
+        assert Path(inner).is_file()
+        write_writers(Path(folder), range(1001, 1004), "啊阿")  # as unalz does
+        assert len(HwdbDataset(str(tmp_path / place)).classes) == 2
 
 
 def test_a_folder_without_gnt_files_says_so(tmp_path):

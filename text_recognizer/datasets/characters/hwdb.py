@@ -1,7 +1,7 @@
 """CASIA HWDB: offline handwritten Chinese characters, and anyone's characters in GNT files."""
 
 import hashlib
-import tempfile
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,9 +10,7 @@ from typing import Any
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
-from text_recognizer.datasets.formats.alz import unpack_alz
 from text_recognizer.datasets.formats.gnt import Records, find_records, map_file
-from text_recognizer.datasets.formats.packed import most_unpacked_bytes
 from text_recognizer.datasets.remote.archives import extract, is_archive
 from text_recognizer.datasets.remote.fetch import disk_errors, fetch, one_process
 from text_recognizer.datasets.remote.metadata import find_table
@@ -20,7 +18,6 @@ from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.settings import data_folder
-from text_recognizer.whole_files import replace_folder
 
 GB2312_LEVEL_1 = tuple(
     sorted(
@@ -132,29 +129,28 @@ class HwdbDataset(PictureDataset):
 def gnt_files(path: Path) -> list[Path]:
     """The GNT files at a place, sorted; an archive is unpacked once. Raises DataError: there are none."""
     folder = unpacked(path) if is_archive(path) else path
-    files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() == ".gnt"] if folder.is_dir() else [path]
+    inside = sorted(folder.rglob("*")) if folder.is_dir() else [path]
+    alz = [file for file in inside if file.suffix.lower() == ".alz"]
+    files = [file for file in inside if file.suffix.lower() == ".gnt" or (file == path and not alz)]
+    if alz and not files:
+        folder_there, file_there = (shlex.quote(str(one)) for one in (alz[0].parent, alz[0]))
+        raise DataError(
+            f"{alz[0]} is an ALZ archive, which cannot be read here. Unpack it with Debian's unalz (apt install unalz) "
+            f"and run again on the folder:\n  unalz -d {folder_there} {file_there}"
+        )
     if not files:
         raise DataError(f"there are no .gnt files in {path}.")
     return files
 
 
 def unpacked(path: Path) -> Path:
-    """The folder with what an archive holds, and with what an ALZ archive in it holds."""
+    """The folder with what an archive holds."""
     digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
     folder = data_folder() / "unpacked" / f"{path.stem}-{digest}"
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with one_process(folder, f"to unpack {path.name}"):
-            if not folder.is_dir():
-                with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-                    new = extract(path, Path(temporary) / "new")
-                    for inner in [file for file in new.rglob("*") if file.suffix.lower() == ".alz"]:
-                        with open(inner, "rb") as file:
-                            most_bytes = most_unpacked_bytes(inner.stat().st_size)
-                            unpack_alz(file, f"{path}, '{inner.name}'", inner.parent, most_bytes)
-                        inner.unlink()
-                    replace_folder(new, folder)
-    return folder
+            return folder if folder.is_dir() else extract(path, folder)
 
 
 def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
