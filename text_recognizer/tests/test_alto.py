@@ -203,7 +203,7 @@ def test_a_file_whose_name_has_no_writer_is_rejected_by_name_and_the_others_are_
     for index, name in enumerate(["w1", "w2", "w3", "cover"]):
         write_page(folder, name, alto(image=""), seed=index)
     outlook = (
-        "3 pages with 9 lines to convert. 1 line rejected: 1 x dataset_args.writer_pattern 'w\\\\d' finds no writer"
+        "3 pages with 9 lines to convert. 1 page rejected: 1 x dataset_args.writer_pattern 'w\\\\d' finds no writer"
     )
     assert str(AltoLinesDataset(str(folder), writer_pattern=r"w\d").outlook()).startswith(outlook)
     dataset = prepared(folder, writer_pattern=r"w\d")
@@ -211,7 +211,7 @@ def test_a_file_whose_name_has_no_writer_is_rejected_by_name_and_the_others_are_
     assert [(one.name, one.reason) for one in dataset.rejected] == [
         ("cover", "dataset_args.writer_pattern 'w\\\\d' finds no writer in its name")
     ]
-    assert "1 line rejected" in capsys.readouterr().err
+    assert "1 page rejected" in capsys.readouterr().err
     pages = AltoParagraphsDataset(str(folder), writer_pattern=r"w\d", side=32)
     assert str(pages.outlook()).startswith("3 pages with 9 lines to convert. 1 page rejected")
     pages.prepare()

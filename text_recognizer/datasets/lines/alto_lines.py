@@ -55,7 +55,7 @@ class AltoLinesDataset(LineDataset):
     def sources(self) -> Iterator[LineSource]:
         for page in self.files.pages:
             if page.problem:
-                sample = LineSample(page.name, "", problem=page.problem)
+                sample = LineSample(page.name, "", problem=page.problem, noun="page")
                 yield LinesOfPage((sample,), page.image, ((),))
                 continue
             samples = tuple(

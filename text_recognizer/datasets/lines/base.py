@@ -129,7 +129,8 @@ class LineDataset(LineArgs, StoredDataset):
             pages = lines = 0
             rejected = []
             for source in self.sources():
-                unfit = [Rejected(one.name, problem) for one in source.samples if (problem := text_problem(one))]
+                problems = ((one, text_problem(one)) for one in source.samples)
+                unfit = [Rejected(one.name, problem, noun=one.noun) for one, problem in problems if problem]
                 pages += source.is_page and len(unfit) < len(source.samples)
                 lines += len(source.samples) - len(unfit)
                 rejected += unfit

@@ -115,7 +115,7 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
                 picture = _picture(source, position, sample, form)
             except (DataError, UnfitImageError) as error:
                 text = "" if sample.problem else storable(sample.text)
-                rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text))
+                rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text, sample.noun))
             else:
                 converted.append((sample, picture, picture_hash(picture)))
     return converted, rejected

@@ -165,7 +165,7 @@ class ParagraphDataset(StoredDataset):
         with progress(self.name, len(pages), "page") as done:
             for page, picture in zip(pages, in_processes(convert, pages, processes), strict=True):
                 if isinstance(picture, str):
-                    rejected.append(Rejected(storable(page.name), picture))
+                    rejected.append(Rejected(storable(page.name), picture, noun="page"))
                 else:
                     pictures.append(picture)
                     rejected += picture.lost
@@ -222,7 +222,7 @@ def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], 
     if lost and not kept:
         reasons = " or ".join(dict.fromkeys(reason for _, reason, _ in lost))
         raise UnfitImageError(f"none of its lines can be used: {reasons}")
-    rejected = tuple(Rejected(name, f"{reason}; its page is kept", text) for name, reason, text in lost)
+    rejected = tuple(Rejected(name, f"{reason}; its page is kept", text, "line") for name, reason, text in lost)
     return replace(page, lines=tuple(kept)), outlines, rejected
 
 
