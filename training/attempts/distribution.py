@@ -107,7 +107,7 @@ class Mirrored(OneDevice):
             share = _PartOfBatch(size, self.devices)
             return step({name: column[share.begin : share.end] for name, column in batch.items()}, share)
 
-        with _dropout_of_whole_batches(size, self.devices):
+        with _layers_of_whole_batches(size, self.devices):
             sums = self._strategy.run(on_device, args=(batch,))
         return {name: self._strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
 
@@ -178,14 +178,14 @@ class _PartOfBatch(Share):
         self._size, self._devices = size, devices
         rank = tf.cast(self._context.replica_id_in_sync_group, tf.int32)
         begin, end = rank * size // devices, (rank + 1) * size // devices
-        self._counts = tf.cast(end > begin, tf.float32)
+        self.counts = tf.cast(end > begin, tf.float32)  # 0.0 or 1.0
         self.begin = tf.minimum(begin, size - 1)
         self.end = tf.maximum(end, self.begin + 1)
 
     def mean(self, values: Any) -> Any:
         import tensorflow as tf
 
-        return self.counted(tf.reduce_sum(values)) / tf.cast(self._size, values.dtype)
+        return tf.reduce_sum(values) * tf.cast(self.counts, values.dtype) / tf.cast(self._size, values.dtype)
 
     def once(self, value: Any) -> Any:
         return value / self._devices
@@ -193,7 +193,7 @@ class _PartOfBatch(Share):
     def counted(self, value: Any) -> Any:
         import tensorflow as tf
 
-        return tf.cast(value, tf.float32) * self._counts
+        return tf.cast(value, tf.float32) * self.counts
 
     def summed(self, gradients: Sequence[Any]) -> Sequence[Any]:
         import tensorflow as tf
@@ -243,12 +243,16 @@ def check_leased_gpus() -> None:
 
 
 @contextmanager
-def _dropout_of_whole_batches(size: Any, devices: int) -> Iterator[None]:
-    """While a step is traced, dropout draws for the whole batch and takes its share: the masks that one device has."""
+def _layers_of_whole_batches(size: Any, devices: int) -> Iterator[None]:
+    """While a step is traced, dropout draws for the whole batch and takes its share: the masks that one device has.
+
+    Batch normalisation leaves out samples that do not count.
+    """
     import tensorflow as tf
     from keras.src.backend import random
+    from keras.src.backend.tensorflow import nn
 
-    drop = random.dropout
+    drop, moments = random.dropout, nn._compute_moments_sync
 
     def drop_share(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
         share = _PartOfBatch(size, devices)
@@ -259,8 +263,15 @@ def _dropout_of_whole_batches(size: Any, devices: int) -> Iterator[None]:
         dropped.set_shape(inputs.shape)
         return dropped
 
-    random.dropout = drop_share
+    def moments_of_all(inputs: Any, axes: Any, keepdims: bool) -> Any:
+        share = _PartOfBatch(size, devices)
+        parts = [tf.reduce_sum(part, axes, keepdims) for part in (tf.ones_like(inputs), inputs, tf.square(inputs))]
+        count, total, squares = tf.unstack(share.summed([tf.stack(parts) * tf.cast(share.counts, inputs.dtype)])[0])
+        mean = total / count
+        return mean, tf.maximum(squares / count - tf.square(mean), 0.0)
+
+    random.dropout, nn._compute_moments_sync = drop_share, moments_of_all
     try:
         yield
     finally:
-        random.dropout = drop
+        random.dropout, nn._compute_moments_sync = drop, moments
