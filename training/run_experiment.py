@@ -50,6 +50,7 @@ EXAMPLES = """examples:
   run_experiment --resume last                        resume the newest run
   run_experiment --resume last --extend epochs=20     extend a finished run to 20 epochs in total
   run_experiment spec.json --nodes 2                  one training on two nodes of a Slurm cluster
+  run_experiment spec.json --nodes 2 --ray-address auto   the same on Ray
   run_experiment --schema > spec.schema.json          JSON Schema of a spec, for editors
 
 any key of a spec can be overridden: --network=mlp --network_args.layer_size=256 --seed=3
@@ -93,8 +94,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _node_options() -> argparse.ArgumentParser:
     """The options that each of the processes on several nodes does without."""
     options = Parser(prog="", add_help=False)
-    options.add_argument("--nodes", type=int, metavar="N", help="one training on N nodes of Slurm, by srun")
+    options.add_argument("--nodes", type=int, metavar="N", help="one training on N nodes of Slurm, or of Ray")
     options.add_argument("--slurm", action="append", metavar="K=V", help="an option of srun, like partition=main")
+    options.add_argument(
+        "--ray-address", metavar="A", help="Ray's nodes: HOST:PORT of the cluster, or auto: the one here"
+    )
     return options
 
 
@@ -106,8 +110,10 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     arguments.of_each = _node_options().parse_known_args(argv)[1]
     if arguments.nodes is not None or arguments.hosts is not None:
         overrides[_DISTRIBUTION] = "multi_worker"
-    if arguments.nodes is None and arguments.slurm:
-        raise SpecError("--slurm needs --nodes N.")
+    if arguments.nodes is None and (arguments.slurm or arguments.ray_address):
+        raise SpecError(f"{'--slurm' if arguments.slurm else '--ray-address'} needs --nodes N.")
+    if arguments.slurm and arguments.ray_address:
+        raise SpecError("--slurm and --ray-address exclude each other.")
     if arguments.nodes is not None and (arguments.hosts is not None or arguments.spec == "-"):
         raise SpecError("--nodes needs SPEC as a file or inline JSON, and no --hosts.")
     if arguments.schema:
@@ -206,7 +212,12 @@ def _train(
 
         options = key_values("--slurm", "partition=main", arguments.slurm or [])
         command = [sys.executable, "-m", "training.run_experiment", *arguments.of_each]
-        start_on_nodes(arguments.nodes, options, [*command, f"--{_DISTRIBUTION}=multi_worker"])
+        command.append(f"--{_DISTRIBUTION}=multi_worker")
+        if arguments.ray_address is not None:
+            from training.executors.cluster.ray import train_on_nodes
+
+            return train_on_nodes(arguments.nodes, arguments.ray_address, _request(arguments), command)
+        start_on_nodes(arguments.nodes, options, command)
     cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None

@@ -1,8 +1,10 @@
 """Sweeps on a real Ray: three nodes on this machine, where Ray is installed."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,11 +15,12 @@ from typing import Any
 import pytest
 
 from text_recognizer.errors import DeviceError, SpecError
-from text_recognizer.tests.waiting import wait_until
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
 from training.executors.cluster import ray
 from training.executors.cluster.ray import RayCluster, RayExecutor, connect
+from training.runs.run import Run
 from training.sweeps.options import executor_of, parser
 from training.tests.cluster_support import Driver, parent_of, processes
 
@@ -25,7 +28,8 @@ from training.tests.cluster_support import Driver, parent_of, processes
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray's niceness of 15 leaves little to agents on a loaded machine.
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -71,6 +75,31 @@ def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(clus
     wait_until(lambda: not agents(driver.sweep))
 
 
+def test_one_training_on_two_nodes_of_ray_ends_at_a_checkpoint_when_interrupted(
+    cluster, tmp_path, monkeypatch, digits_prepared
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    data = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
+    spec = {**data, "network": "mlp", "train_args": {"batch_size": 7, "epochs": 100_000, "steps_per_epoch": 2}}
+    options = ["--nowandb", "--gpu=none", "--id=two", f"--ray-address={cluster.address}"]
+    command = [sys.executable, "-m", "training.run_experiment", json.dumps(spec), *options]
+    for wrong, text in {
+        "--nodes=9": "at most 3: Ray has no more. Received: 9",
+        "--gpu=2x": "at most 0: Ray has no more with 2 GPUs. Received: 2",
+    }.items():
+        refused = subprocess.run([*command, "--nodes=2", wrong], capture_output=True, text=True)
+        assert text in refused.stderr
+        assert refused.returncode == 2
+    with open(tmp_path / "said.txt", "w") as said:
+        driver = subprocess.Popen([*command, "--nodes=2"], stdout=said, stderr=subprocess.STDOUT)
+    folder = tmp_path / "default" / "two"
+    wait_until(lambda: driver.poll() is not None or (folder / "metrics.jsonl").exists())
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(PATIENCE_S) == 130, (tmp_path / "said.txt").read_text()
+    assert "devices     2, which share every batch" in (tmp_path / "said.txt").read_text()
+    assert Run.open(folder).status().state == "stopped"
+
+
 DEAD, LIVING = "d" * 56, "e" * 56
 
 
@@ -82,7 +111,7 @@ class LostActors:
         self.started: list[str] = []
 
     def nodes(self) -> list[dict[str, Any]]:
-        facts = {"NodeManagerHostname": "vm", "Alive": True, "Resources": {"CPU": 1}}
+        facts = {"NodeManagerHostname": "vm", "NodeManagerAddress": "127.0.0.1", "Alive": True, "Resources": {"CPU": 1}}
         return [{"NodeID": node, **facts} for node in (DEAD, LIVING)]
 
     def remote(self, num_cpus: int) -> Any:

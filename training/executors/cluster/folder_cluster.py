@@ -82,6 +82,14 @@ def share(setting: Setting, nodes: int) -> Setting:
     return setting if setting.jobs is None else replace(setting, jobs=-(-setting.jobs // nodes))
 
 
+def exports(**more: str) -> list[str]:
+    """Lines of a shell script by which a process on a node gets this one's settings."""
+    ours = {key: value for key, value in os.environ.items() if key.startswith("TEXT_RECOGNIZER_")}
+    return [
+        f"export {key}={shlex.quote(value)}" for key, value in {**ours, "PYTHONPATH": python_path(), **more}.items()
+    ]
+
+
 class FolderCluster(ABC):
     """Starts agents with a setting, one a node, in the sweep's folder, and knows which of them are gone."""
 
@@ -165,13 +173,12 @@ class FolderCluster(ABC):
         """A shell script that becomes an agent; `job` is what the cluster calls it, as a shell reads it."""
         sign = next(self.folder.glob("shared.*"))
         folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
-        ours = {key: value for key, value in os.environ.items() if key.startswith("TEXT_RECOGNIZER_")}
         lines = [
             "#!/bin/sh",
             f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}",
             f"[ -x {python} ] || exit {EXIT_NO_PYTHON}",
             f'exec > {folder}/"agent-{job}.txt" 2>&1',
-            *(f"export {key}={shlex.quote(value)}" for key, value in {**ours, "PYTHONPATH": python_path()}.items()),
+            *exports(),
             f'exec {python} -P -m training.executors.cluster.node_agent {folder} "{job}"',
         ]
         return "\n".join(lines) + "\n"

@@ -1,33 +1,41 @@
 """RayExecutor: agents that Ray starts, one actor a node. Ray Core is the transport; runs and results are in the folder.
 
 An actor only starts the agent's process and waits for it. Driver and agent meet in the sweep's folder, as on Slurm.
+The processes of one training on several nodes are started in the same way.
 """
 
+import json
 import os
 import secrets
+import shlex
+import signal
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from text_recognizer.errors import DeviceError, SpecError
+from text_recognizer.errors import DeviceError, RunError, SpecError
 from text_recognizer.wording import received
+from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
-from training.executors.cluster.folder_cluster import FolderCluster, check_devices, share
+from training.executors.cluster.folder_cluster import FolderCluster, check_devices, exports, share
 from training.executors.cluster.mailbox import BEAT_S
 from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _CONNECT_S = 5.0
 _LOOK_S, _START_S, _AVOID_S = 0.5, 2.0, 10.0
+_FIRST_PORT, _PORTS = 10_000, 20_000  # below those that the kernel gives away
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
 class _Node(NamedTuple):
     id: str
     host: str
+    address: str
     gpus: int
 
 
@@ -47,7 +55,7 @@ class RayCluster(FolderCluster):
         self._most = most
         self._starts: dict[str, _Start] = {}  # by what the agent calls its job
         self._avoid: dict[str, float] = {}  # nodes that lost an actor, until when: a dead one is listed for a while
-        self._agent_process = _agent_process()
+        self._process_kind = _process_kind()
         self._next_look = self._next_start = 0.0
 
     def keep_up(self) -> None:
@@ -56,9 +64,7 @@ class RayCluster(FolderCluster):
             return
         self._next_look = now + _LOOK_S
         self._notice_ends()
-        request = self._setting.request
-        least_gpus = request.count if request.count > 1 or request.shares else 0
-        nodes = [node for node in usable_nodes() if node.gpus >= least_gpus]
+        nodes = _nodes_for(self._setting.request)
         self.nodes = max(1, len(nodes) if self._most is None else min(self._most, len(nodes)))
         at_work = {start.node.id for start in self._starts.values() if start.over is None}
         useless = {start.node.id for job, start in self._starts.items() if job in self.refused}
@@ -90,11 +96,8 @@ class RayCluster(FolderCluster):
         _ray().shutdown()  # which ends a driver's actors, and the cluster that was started for it
 
     def _start(self, node: _Node) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         job = f"{node.id[:8]}-{secrets.token_hex(3)}"
-        affinity = NodeAffinitySchedulingStrategy(node.id, soft=False)
-        actor = self._agent_process.options(scheduling_strategy=affinity).remote()
+        actor = _actor_on(node, self._process_kind)
         self._starts[job] = _Start(node, actor, actor.run.remote(self.script(job)))
 
     def _notice_ends(self) -> None:
@@ -141,7 +144,51 @@ class RayExecutor(ClusterExecutor):
         return cls(RayCluster(share(setting, agents), nodes), setting.jobs)
 
 
-def connect(address: str) -> None:
+def train_on_nodes(nodes: int, address: str, request: DeviceRequest, command: Sequence[str]) -> int:
+    """Executes a command once on each of several nodes, as the processes of one training.
+
+    What they print is printed here; a signal to this process is theirs.
+
+    Args:
+        request: the devices of each process.
+    Returns:
+        the exit code of the first, their chief.
+    Raises:
+        SpecError: no cluster, or fewer nodes with such devices.
+        RunError: Ray lost the chief.
+    """
+    connect(address, log_to_driver=True)
+    there = sorted(_nodes_for(request), key=lambda node: -node.gpus)
+    if not 1 <= nodes <= len(there):
+        _ray().shutdown()
+        which = f" with {request.text}" if _least_gpus(request) else ""
+        raise SpecError(
+            f"--nodes must be at least 1 and at most {len(there)}: Ray has no more{which}. Received: {nodes}."
+        )
+    first_port = _FIRST_PORT + secrets.randbelow(_PORTS)
+    workers = [f"{node.address}:{first_port + rank}" for rank, node in enumerate(there[:nodes])]
+    kind, actors, results = _process_kind(), [], []
+    for rank, node in enumerate(there[:nodes]):
+        facts = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}}
+        more = {"TF_CONFIG": json.dumps(facts), "PYTHONUNBUFFERED": "1"}
+        script = [f"cd {shlex.quote(str(Path.cwd()))} || exit", *exports(**more), f"exec {shlex.join(command)}"]
+        actors.append(_actor_on(node, kind, max_concurrency=2))
+        results.append(actors[-1].run.remote("\n".join(script)))
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: signals.append(number))
+    try:
+        while _ray().wait(results, num_returns=nodes, timeout=_LOOK_S)[1]:
+            while signals:
+                actors[0].signal.remote(signals.pop())
+        return int(_ray().get(results[0]))
+    except _ray().exceptions.RayError as error:
+        raise RunError(f"Ray lost {workers[0]}, the chief ({type(error).__name__}). Continue with --resume.") from error
+    finally:
+        _ray().shutdown()
+
+
+def connect(address: str, **options: Any) -> None:
     """Connects this process to a Ray cluster. Raises SpecError: no Ray, none that answers, or another version."""
     ray = _ray()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -153,10 +200,11 @@ def connect(address: str) -> None:
         found = _started_here()
     try:
         if found is not None:
-            ray.init(found, **_QUIET)
+            ray.init(found, **_QUIET | options)
             return
-        say("no Ray cluster runs here: one is started on this machine for this sweep")
-        ray.init("local", include_dashboard=False, **_QUIET)
+        say("no Ray cluster runs here: one is started on this machine for this command")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves trials little beside anything else
+        ray.init("local", include_dashboard=False, **_QUIET | options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise SpecError(f"cannot connect to Ray at {found or 'this machine'}: {reason}") from error
@@ -168,8 +216,17 @@ def usable_nodes() -> list[_Node]:
     for node in _ray().nodes():
         cpus, gpus = (node["Resources"].get(name, 0) for name in ("CPU", "GPU"))
         if node["Alive"] and (cpus or gpus):
-            found.append(_Node(node["NodeID"], node["NodeManagerHostname"], int(gpus)))
+            found.append(_Node(node["NodeID"], node["NodeManagerHostname"], node["NodeManagerAddress"], int(gpus)))
     return found
+
+
+def _nodes_for(request: DeviceRequest) -> list[_Node]:
+    return [node for node in usable_nodes() if node.gpus >= _least_gpus(request)]
+
+
+def _least_gpus(request: DeviceRequest) -> int:
+    """Of a node; one GPU may be the CPU instead."""
+    return request.count if request.count > 1 or request.shares else 0
 
 
 def _check_answers(address: str) -> None:
@@ -208,16 +265,28 @@ def _started_here() -> str | None:
     return address
 
 
-def _agent_process() -> Any:
+def _actor_on(node: _Node, kind: Any, **options: Any) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return kind.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False), **options).remote()
+
+
+def _process_kind() -> Any:
     """The class of the actors. Ray sends it by value: a node need have nothing of ours for it."""
 
-    class AgentProcess:
+    class NodeProcess:
         def run(self, script: str) -> int:
+            import signal
             import subprocess
 
-            return subprocess.run(["/bin/sh", "-c", script], check=False).returncode
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # which Ray blocks, and processes inherit that
+            self.process = subprocess.Popen(["/bin/sh", "-c", script])
+            return self.process.wait()
 
-    return _ray().remote(num_cpus=0)(AgentProcess)
+        def signal(self, number: int) -> None:
+            self.process.send_signal(number)
+
+    return _ray().remote(num_cpus=0)(NodeProcess)
 
 
 def _ray() -> Any:
