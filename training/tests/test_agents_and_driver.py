@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
@@ -432,6 +432,20 @@ def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path
     clock[0] = 40.0
     with pytest.raises(RunError, match="the agent on the node n1 ended before it was ready: it printed nothing"):
         cluster.keep_up()
+
+
+def test_a_driver_starts_while_slurm_refuses_agents_where_earlier_ones_are_at_work(tmp_path, monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise SpecError("Slurm refuses the agents: Requested node configuration is not available.")
+
+    tasks = {"1": Task("1", "RUNNING", "n1", ""), "2": Task("2", "NODE_FAIL", "n2", "")}
+    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
+    monkeypatch.setattr(Slurm, "submit", refuse)
+    cluster = SlurmCluster(Setting(folder=tmp_path), 2, [])
+    cluster.check()
+    tasks["1"] = Task("1", "COMPLETED", "n1", "")
+    with pytest.raises(SpecError, match="not available"):
+        cluster.check()
 
 
 def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp_path, monkeypatch):

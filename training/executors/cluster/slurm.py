@@ -104,8 +104,12 @@ class SlurmCluster(FolderCluster):
         self._refusal: str | None = None
 
     def check(self) -> None:
-        """Has Slurm itself look at what will be submitted. A SpecError where it would refuse it."""
-        self._slurm.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
+        """Has Slurm itself look at what will be submitted. A SpecError where it would refuse it.
+
+        Where it has agents of an earlier driver, it took that before; it may refuse it while nodes are down.
+        """
+        if all(task.has_ended for task in (self._slurm.tasks() or {}).values()):
+            self._slurm.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
 
     def keep_up(self) -> None:
         now = time.monotonic()
