@@ -116,7 +116,7 @@ def _exit_code(error: str) -> int:
 
 
 def keep_snapshot(run: Run, epoch: int, value: float) -> None:
-    """A bundle without weights, whose spec other runs may begin with."""
+    """A bundle with an empty file of weights, whose spec other runs may begin with."""
     folder = snapshot_of(run.folder, epoch)
     if folder.exists():
         return
@@ -126,6 +126,7 @@ def keep_snapshot(run: Run, epoch: int, value: float) -> None:
     shape = {"input_shape": [8, 8, 1], "classes": ["0"]}
     metrics = {"val_loss": value}
     (unfinished / "bundle.json").write_text(json.dumps({"format": 1, **facts, "data_spec": shape, "metrics": metrics}))
+    (unfinished / "model.weights.h5").touch()
     unfinished.rename(folder)
 
 

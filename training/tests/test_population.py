@@ -18,6 +18,7 @@ from training.sweeps.events import event_check
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
+from training.sweeps.search.population import Rounds
 from training.sweeps.trials import Trial
 from training.tests.sweep_support import MadeUpExecutor, journal, sweep_of
 
@@ -103,6 +104,14 @@ def test_the_worst_end_and_copies_of_the_best_go_on(undisturbed):
         assert executor.started.count(sweep.trials[number].runs[0].id) == 3
         rows = Run(sweep.trials[number].runs[0].folder).rows()
         assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+def test_of_the_snapshots_of_a_round_only_those_that_copies_begin_with_keep_their_weights(undisturbed):
+    sweep = undisturbed[0]
+    kept = {weights.parent for weights in sweep.folder.path.glob("*/snapshots/*/model.weights.h5")}
+    copied = [sweep.trials[number].point["copied"]["train_args.initial_weights"] for number in (5, 6)]
+    assert kept == {Path(folder) for folder in copied}
+    assert len(list(sweep.folder.path.glob("*/snapshots/*/bundle.json"))) == 8  # what all were worth in both rounds
 
 
 def learning_of(sweep, number):
@@ -196,6 +205,7 @@ def test_a_copy_begins_with_the_weights_of_the_checkpoint_and_a_pause_changes_no
     from training.run_sweep import main
 
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(Rounds, "_prune", lambda *_: None)  # the weights of the worst are compared below
     text = SPACE.replace("{value: 6}", "{value: 2}") + "  train_args.steps_per_epoch: {value: 3}\n"
     (tmp_path / "sweep.yaml").write_text(text)
     flags = ["--search", "population:size=2,quantile=0.5", "--isolation", "inline", "--nowandb", "--gpu", "none"]

@@ -1,6 +1,8 @@
 """Population based training: the worst trials are replaced by copies of the best, with other training arguments."""
 
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import assemble
-from text_recognizer.models.bundle import Bundle
+from text_recognizer.models.bundle import WEIGHTS, Bundle
 from text_recognizer.wording import received
 from training.runs.contents import snapshot_of
 from training.sweeps.file.config import Metric
@@ -146,6 +148,14 @@ class Rounds(StoppingRule):
             self._members[self._members.index(worst)] = number
             last = self._verdicts[worst]
             self._verdicts[worst] = Verdict(True, False, epoch, epoch, last.rank, last.of, last.value, number, parent)
+        self._prune(values.keys() - {copy.parent for copy in self.copies.values() if copy.epoch == epoch}, epoch)
+
+    def _prune(self, numbers: Iterable[int], epoch: int) -> None:
+        """Deletes weights that no copy begins with. What they are worth stays: another driver decides by it again."""
+        for number in numbers:
+            for folder in self.trials[number].folders[:1]:
+                with suppress(OSError):
+                    (snapshot_of(folder, epoch - self.begun[number]) / WEIGHTS).unlink(missing_ok=True)
 
     def _value_at(self, number: int, epoch: int) -> tuple[bool, float | None]:
         """Whether a trial has a snapshot of an epoch of the population, and what it is worth."""
