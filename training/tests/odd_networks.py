@@ -16,6 +16,8 @@ from typing import Any
 from text_recognizer.networks import Network
 from text_recognizer.networks.mlp import Mlp
 
+BEFORE_ANY_RUN = set(sys.modules)
+
 
 class Odd(Mlp):
     """An mlp that does something before it is built; TensorFlow is there by then.
@@ -51,8 +53,7 @@ class Odd(Mlp):
 
     def list_imports(self) -> None:
         """Writes, at its end, what it had to import."""
-        before = set(sys.modules)
-        atexit.register(lambda: Path(self.file).write_text(" ".join(sorted(set(sys.modules) - before))))
+        atexit.register(lambda: Path(self.file).write_text(" ".join(sorted(set(sys.modules) - BEFORE_ANY_RUN))))
 
     def crash(self) -> None:
         print("about to crash")

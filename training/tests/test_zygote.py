@@ -103,7 +103,7 @@ def said():
 @pytest.fixture(scope="module")
 def executor(runs, users_code, said):
     """Two at a time, as forks, with all of the user's modules to preload."""
-    modules = [ODD, *MODULES]
+    modules = [*MODULES, ODD]
     with LocalExecutor(2, CPU, "fork", (), modules, PATIENCE_S, said.append) as two_at_a_time:
         assert two_at_a_time.wait_until_ready(PATIENCE_S)
         yield two_at_a_time

@@ -25,6 +25,7 @@ from training.runs.environment import checkouts, own_modules, package_versions
 _LIBRARIES = (
     "tensorflow",
     "keras",
+    "filelock",
     "h5py",
     "jinja2",
     "pydantic.dataclasses",
