@@ -1,4 +1,4 @@
-"""text-recognizer sync: send offline runs and sweeps to W&B, or could not be sent."""
+"""text-recognizer sync: send runs and sweeps to W&B that were made offline or could not be sent."""
 
 import argparse
 from dataclasses import replace
