@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from text_recognizer.arguments import to_json
-from text_recognizer.errors import DataError
 from text_recognizer.exports.base import Images, ModelExport, Outputs
 from text_recognizer.models.base import Model, main_output
 from text_recognizer.models.bundle import Bundle
@@ -32,9 +31,8 @@ class OnnxExport(ModelExport):
         self.quantize = quantize
 
     def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:
-        onnx = _package("onnx")
-        _package("tf2onnx")
         import keras
+        import onnx
         import tensorflow as tf
 
         network = keras.Model(model.keras_model.input, main_output(model.keras_model.output), name=INPUT)
@@ -66,7 +64,6 @@ class OnnxExport(ModelExport):
             plain.replace(output)
 
     def load(self, output: Path) -> Outputs:
-        _package("onnxruntime")
         return session_outputs(output)
 
 
@@ -76,7 +73,7 @@ def _quantized(plain: Path, samples: Images) -> Path:
     Ranges are taken from samples for convolutions alone; for LSTMs and dense layers, they are found anew at every call.
     (With ranges from samples, the dense layer of a reader cost 0.19 points of CER, and its LSTMs stayed floats.)
     """
-    quantization = _package("onnxruntime.quantization")
+    from onnxruntime import quantization
 
     batches = ({INPUT: batch} for batch in np.array_split(samples, -(-len(samples) // _CALIBRATION_BATCH)))
     prepared, convolutions, made = (plain.with_name(f"{name}.onnx") for name in ("prepared", "convolutions", "int8"))
@@ -129,14 +126,3 @@ def _compact(graph: Any, names: dict[str, str]) -> None:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _compact(attribute.g, names)
-
-
-def _package(name: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise DataError(
-            f"exporting to ONNX needs the package '{name}'. Install it with: pip install 'text-recognizer[export]'"
-        ) from None

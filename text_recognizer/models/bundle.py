@@ -24,7 +24,7 @@ from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.base import Model
 from text_recognizer.models.calibration import CALIBRATION, Calibration
-from text_recognizer.models.twin import TWIN, can_run, twin_outputs
+from text_recognizer.models.twin import TWIN, twin_outputs
 from text_recognizer.parts import make_part
 from text_recognizer.promoted.manifest import MANIFEST, Manifest
 from text_recognizer.promoted.store import ModelStore
@@ -105,14 +105,14 @@ class Bundle:
         return self._with_what_was_learnt(model)
 
     def load_to_read(self, threads: int = 0) -> Model:
-        """The model for readings alone; by its ONNX twin where there is one and onnxruntime: no TensorFlow is imported.
+        """The model for readings alone; by its ONNX twin where there is one: no TensorFlow is imported.
 
         Args:
             threads: that the twin computes one batch in; 0 takes as many as there are cores.
         Raises:
             DataError: as `load`.
         """
-        if TWIN in self.hashes and can_run():
+        if TWIN in self.hashes:
             self.check_files()
             model = build_model(self.spec, self.data_spec)
             model.runtime = twin_outputs(self.folder / TWIN, self.data_spec, threads)
@@ -120,8 +120,8 @@ class Bundle:
         if importlib.util.find_spec("keras") is not None:
             return self.load()
         raise DataError(
-            f"the bundle {self.folder} needs TensorFlow, which is not installed, or onnxruntime and a twin. "
-            "text-recognizer promote makes the twin where TensorFlow and the extra 'export' are installed."
+            f"the bundle {self.folder} needs TensorFlow, which is not installed, or an ONNX twin. "
+            "text-recognizer promote makes the twin where TensorFlow is installed."
         )
 
     def _with_what_was_learnt(self, model: Model) -> Model:

@@ -1,6 +1,5 @@
 """The ONNX twin of a bundle's network: the same logits without TensorFlow, for reading alone."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,6 @@ from text_recognizer.errors import DataError
 TWIN = "model.onnx"
 INPUT, OUTPUT = "image", "logits"
 Outputs = Callable[[NDArray[np.uint8]], NDArray[Any]]
-
-
-def can_run() -> bool:
-    """Whether onnxruntime is installed."""
-    return importlib.util.find_spec("onnxruntime") is not None
 
 
 def twin_outputs(path: Path, data_spec: DataSpec, threads: int = 0) -> Outputs:

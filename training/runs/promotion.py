@@ -37,8 +37,8 @@ def promote(bundle: Bundle, name: str) -> Version:
 
 
 def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Path:
-    """A folder with the bundle and its ONNX twin; without, where the packages or the network do not allow one."""
-    if TWIN in bundle.hashes or not all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "tf2onnx"))):
+    """A folder with the bundle and its ONNX twin; without, where there is no TensorFlow or the network allows none."""
+    if TWIN in bundle.hashes or importlib.util.find_spec("tf2onnx") is None:
         return bundle.folder
     for version in store.versions(name):
         with contextlib.suppress(DataError):

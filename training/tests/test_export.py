@@ -35,7 +35,8 @@ def images(digits_prepared):
 
 
 def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_path, capsys):
-    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnxruntime
+
     output = tmp_path / "digits.onnx"
     assert main(["export", str(bundle), "--format", "onnx", "--output", str(output)]) == 0
     assert "read again: 64 images" in capsys.readouterr().out
@@ -48,7 +49,6 @@ def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_
 
 
 def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("onnxruntime")
     monkeypatch.setattr("training.commands.export.MOST_LOST_SHARE", 1.0)
     arguments = ["export", str(bundle), "--format", "onnx", "--quantize", "int8", "--output", str(tmp_path / "q.onnx")]
     assert main(arguments) == 0
@@ -61,7 +61,6 @@ def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys,
 
 
 def test_hanzi_net_as_the_recipes_have_it_for_3755_classes_takes_less_than_1_5_mb_as_int8(tmp_path):
-    pytest.importorskip("onnxruntime")
     random = np.random.default_rng(0)
     model = CharacterModel(DataSpec((64, 64, 1), GB2312_LEVEL_1, ink="dark"), HanziNet(embedding=160))
     for weight in model.keras_model.weights:  # biases and means of 0 would be left out

@@ -72,7 +72,6 @@ def test_a_run_is_promoted_and_its_name_is_taken_wherever_a_bundle_is(make_run, 
 
 
 def test_a_promoted_model_is_given_its_onnx_twin_once(make_run, capfd):
-    pytest.importorskip("tf2onnx")
     capfd.readouterr()  # TensorFlow's start-up notes
     model = make_run("one").folder / "model"
     (model / TWIN).unlink()
