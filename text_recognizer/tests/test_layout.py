@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.layout.columns import in_reading_order
@@ -43,6 +44,13 @@ def test_a_page_with_one_line_has_one():
 def test_noise_has_no_lines(spread):
     noise = 128 + spread * np.random.default_rng(0).standard_normal((500, 400))
     assert find_lines(np.clip(noise, 0, 255).astype(np.uint8)) == []
+
+
+@pytest.mark.parametrize(("seed", "size_px", "spread"), [(5, 1, 5), (0, 1, 15), (4, 2, 5), (4, 4, 15)])
+def test_soft_noise_has_no_lines(seed, size_px, spread):
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((500, 400)), size_px)
+    page = 200 + spread * noise / noise.std()
+    assert find_lines(np.clip(page, 0, 255).astype(np.uint8)) == []
 
 
 @pytest.mark.parametrize("step", [20, 1])
