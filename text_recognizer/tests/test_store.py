@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,3 +163,10 @@ def test_work_without_a_terminal_is_told_every_ten_seconds_with_the_time_that_is
         "Letters: 400 of 2,000 lines, 0:00:48 left",
         "Letters: 1,000 of 2,000 lines, 0:00:25 left",
     ]
+
+
+def test_work_that_is_given_up_half_way_ends_without_a_warning(recwarn):
+    results = parallel.in_processes(time.sleep, [0.1] * 8, processes=2)
+    next(results)
+    results.close()
+    assert [str(one.message) for one in recwarn] == []

@@ -1,6 +1,7 @@
 """Work spread over processes, in order and with progress."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -34,6 +35,8 @@ def in_processes(
     from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
     from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
+    # What is cancelled when a later step fails is no news to a user who is told why that failed.
+    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
     processes = min(processes or joblib.cpu_count(), len(tasks))
     workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, idle_worker_timeout=_IDLE_S)
     try:
