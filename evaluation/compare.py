@@ -32,7 +32,7 @@ class PairedComparison:
         if self.only_first == self.only_second:
             return f"equally many right of {self.count:,}"
         better = "first" if self.only_first > self.only_second else "second"
-        verdict = "unlikely to be chance" if self.p_value < 0.05 else "may be chance"
+        verdict = "is unlikely to be chance" if self.p_value < 0.05 else "may be chance"
         return (
             f"of {self.count:,} samples, {self.only_first} only the first has right, {self.only_second} only the "
             f"second: the {better} is better, which {verdict} (exact McNemar test, p = {self.p_value:.3g})"
@@ -61,7 +61,7 @@ class PairedErrorRates:
         if self.first == self.second:
             return f"of {lines}, both have {rates.replace(' and', ' and also')}"
         better = "first" if self.first < self.second else "second"
-        verdict = "may be chance" if self.low <= 0 <= self.high else "unlikely to be chance"
+        verdict = "may be chance" if self.low <= 0 <= self.high else "is unlikely to be chance"
         return (
             f"of {lines}, {rates}: the {better} is better, which {verdict} "
             f"(difference {100 * (self.second - self.first):+.2f}, 95 % interval {100 * self.low:+.2f} to "

@@ -129,7 +129,7 @@ def test_two_readings_of_the_same_lines_are_compared_by_their_character_errors()
     assert isinstance(comparison, PairedErrorRates)
     assert [comparison.first, comparison.second] == pytest.approx([0.0, 0.1])
     assert comparison.in_words().startswith("of 30 lines, CER 0.00 % and 10.00 % (corpus profile): the first is better")
-    assert "unlikely to be chance" in comparison.in_words()
+    assert "the first is better, which is unlikely to be chance" in comparison.in_words()
 
 
 def test_a_difference_that_hangs_on_few_lines_may_be_chance():

@@ -86,3 +86,14 @@ def test_classes_without_images_are_not_among_the_worst():
     rows = [{"class": name, "count": count, "f1": f1} for name, count, f1 in of_classes]
     assert [row["class"] for row in worst_classes(rows, 2)] == ["b", "c"]
     assert worst_classes(rows, 3) == rows
+
+
+def test_the_report_names_spaces_and_what_is_missing(run_folder):
+    evaluation = json.loads((run_folder / "evaluation.json").read_text())
+    confusions = [{"label": " ", "predicted": "", "count": 3}]
+    evaluation |= {"classes": [], "confusions": confusions, "by_character": [{"character": " ", "count": 9}]}
+    (run_folder / "evaluation.json").write_text(json.dumps(evaluation))
+    write_report(run_folder, CharacterSplit(np.zeros((120, 8, 8), np.uint8), np.zeros(120), np.arange(120), CLASSES))
+    page = (run_folder / "report.html").read_text(encoding="utf-8")
+    assert '<td>(space)</td><td>(nothing)</td><td class="number">3</td>' in page
+    assert '<td>(space)</td><td class="number">9</td>' in page
