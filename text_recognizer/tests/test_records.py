@@ -413,9 +413,10 @@ def test_a_label_file_of_other_records_is_named(tmp_path):
     ]
 
 
-def test_relabelled_records_have_the_right_labels_and_all_else_unchanged(tmp_path):
+def test_relabelled_records_have_the_right_labels_and_all_else_unchanged(tmp_path, capsys):
     path = colliding(tmp_path / "train-00000-of-00001")
     index, made = relabel_records(open_shards(path), tmp_path / "new", {"火": 0, "日": 1})
+    assert capsys.readouterr().err == f"{tmp_path / 'new'}: preparing 5 records\n"
     assert [one.reason for one in made[0].rejected] == ["there is no label for '月'"]
     assert index["classes"] == {"火": {"train": 2}, "日": {"train": 2}}
     shards = open_shards(tmp_path / "new")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.formats.tfrecord import encode_example
+from text_recognizer.datasets.formats.gnt import map_file
+from text_recognizer.datasets.formats.tfrecord import encode_example, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
 from text_recognizer.datasets.records.shards import Shard, records
@@ -36,9 +37,9 @@ def relabel_records(
     if sorted(ids.values()) != list(range(len(ids))):
         raise DataError(f"the labels do not count from 0 to {len(ids) - 1} without gaps.")
     tasks = [
-        # About how many examples there are, to choose between one process and several.
-        ShardTask(shard.path.name, shard.split, shard.path.stat().st_size // 2048, partial(_relabelled, shard, ids))
+        ShardTask(shard.path.name, shard.split, count, partial(_relabelled, shard, ids))
         for shard in shards
+        for count in [sum(1 for _ in find_frames(map_file(shard.path)))]
     ]
     about = {"relabelled": state_of_files(shard.path for shard in shards)}
     return make_shards(folder, Plan(shards[0].form, sorted(ids, key=ids.__getitem__), about), tasks, processes)
