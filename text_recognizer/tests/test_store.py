@@ -168,5 +168,5 @@ def test_work_without_a_terminal_is_told_every_ten_seconds_with_the_time_that_is
 def test_work_that_is_given_up_half_way_ends_without_a_warning(recwarn):
     results = parallel.in_processes(time.sleep, [0.1] * 8, processes=2)
     next(results)
-    results.close()
+    del results
     assert [str(one.message) for one in recwarn] == []
