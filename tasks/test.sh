@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Set up, then pass the tests, two files at a time. Arguments go to pytest, e.g. tasks/test.sh training/tests -k resume
+# Without arguments: all but the commands of the documents and the steps of CI in a clean clone (-m "docs or clone").
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 mkdir -p test-results
 unset PYTHONDONTWRITEBYTECODE # where that is set, every process compiles all tests for itself
-if [ $# -eq 0 ]; then set -- --junitxml=test-results/tests.xml; fi
+if [ $# -eq 0 ]; then set -- -m "not docs and not clone" --junitxml=test-results/tests.xml; fi
 workers=(-n 2 --dist loadfile --no-loadscope-reorder)
 for argument in "$@"; do
   case $argument in

@@ -17,9 +17,11 @@ from training.tests.pages import make_smaller
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / ".circleci" / "config.yml"
 LONG_S = 4 * PATIENCE_S  # a task is many programs, one after the other
+SECOND_PART = 'tasks/test.sh -m "docs or clone" --junitxml=test-results/documents.xml'
 # A part of the tests stands for all of them, which this one is among.
 SOME_TESTS = {
     "tasks/test.sh": "text_recognizer/tests/test_layering.py training/tests/test_run.py",
+    SECOND_PART: "training/tests/test_docs.py --collect-only",
     "tasks/test_evaluation.sh": "-k test_character_predictor",
 }
 
@@ -63,10 +65,12 @@ def test_every_job_is_run_and_the_cache_is_of_the_constraints():
     assert '{{ checksum "constraints.txt" }}' in saved["key"]
 
 
-def test_the_two_decisive_tasks_are_called_by_ci():
-    text = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
-    assert "tasks/lint.sh" in text
-    assert "tasks/test.sh" in text
+def test_the_two_decisive_tasks_are_called_by_ci_and_both_parts_of_the_tests():
+    lines = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert {"set -euo pipefail", "tasks/lint.sh"} <= {*lines}
+    assert [line for line in lines if line.startswith("tasks/test.sh")] == ["tasks/test.sh", SECOND_PART]
+    assert SECOND_PART in [step["command"] for step in steps("run")]
+    assert '-m "not docs and not clone" --junitxml' in (REPOSITORY / "tasks/test.sh").read_text(encoding="utf-8")
 
 
 def borrowed_environment(clone: Path) -> None:
