@@ -31,7 +31,7 @@ from training.executors.cluster.messages import (
 )
 from training.executors.cluster.node_agent import NodeAgent
 from training.executors.cluster.pool import ClusterExecutor
-from training.executors.cluster.slurm import Slurm, SlurmCluster, Task
+from training.executors.cluster.slurm import Slurm, SlurmCluster, Task, partitions
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.limits import classify
@@ -446,6 +446,17 @@ def test_a_driver_starts_while_slurm_refuses_agents_where_earlier_ones_are_at_wo
     tasks["1"] = Task("1", "COMPLETED", "n1", "")
     with pytest.raises(SpecError, match="not available"):
         cluster.check()
+
+
+def test_what_slurm_says_where_it_is_not_set_up_becomes_one_sentence(tmp_path, monkeypatch):
+    said = ["error: fetch_config: DNS SRV lookup failed", "fatal: Could not establish a configuration source"]
+    sinfo = tmp_path / "sinfo"
+    sinfo.write_text("#!/bin/sh\n" + "".join(f"echo 'sinfo: {line}' >&2\n" for line in said) + "exit 1\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(SpecError) as refused:
+        partitions()
+    assert str(refused.value) == "Slurm does not answer: fetch_config: DNS SRV lookup failed."
 
 
 def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp_path, monkeypatch):

@@ -236,8 +236,8 @@ def _check_answers(address: str) -> None:
         raise SpecError(f"--ray-address must be auto or HOST:PORT, like 10.0.0.1:6379. {received(address)}")
     if not _answers(host.strip("[]"), int(port)):
         raise SpecError(
-            f"no Ray answers at {address}. Start its head with: ray start --head --port={port}, or leave "
-            f"--ray-address out."
+            f"no Ray answers at {address}. Start its head with: ray start --head --port={port}, or use "
+            f"--ray-address auto."
         )
 
 
@@ -293,7 +293,5 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise SpecError(
-            "there is no Ray here. Install it with: pip install 'text-recognizer[ray]', or leave --executor ray out."
-        ) from error
+        raise SpecError("there is no Ray here. Install it with: pip install 'text-recognizer[ray]'.") from error
     return ray

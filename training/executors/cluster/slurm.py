@@ -62,8 +62,7 @@ class Slurm:
         """Submits a script. A SpecError with Slurm's reason where it refuses."""
         done = _run(["sbatch", "--parsable", *flags], script)
         if done.returncode != 0:
-            why = " ".join(re.sub(r"(?m)^sbatch: error: (allocation failure: )?", "", done.stderr).split())
-            raise SpecError(f"Slurm refuses the agents: {why[:400] or 'it does not say why'}.")
+            raise SpecError(f"Slurm refuses the agents: {_why(done.stderr)}.")
 
     def tasks(self) -> dict[str, Task] | None:
         """All tasks that Slurm still knows; None when it does not answer."""
@@ -259,13 +258,19 @@ def partitions() -> dict[str, int]:
     """Every partition, with its nodes' most GPUs. Raises SpecError: there is no Slurm here, or no answer."""
     done = _run(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
     if done.returncode != 0:
-        raise SpecError(f"Slurm does not answer: {done.stderr.strip()[:300]}.")
+        raise SpecError(f"Slurm does not answer: {_why(done.stderr)}.")
     found: dict[str, int] = {}
     for line in done.stdout.splitlines():
         name, _, resources = line.partition("|")
         gpus = sum(int(number) for number in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", resources))
         found[name.strip()] = max(found.get(name.strip(), 0), gpus)
     return found
+
+
+def _why(said: str) -> str:
+    """The first reason that a command of Slurm gives, in a line."""
+    reasons = re.findall(r"(?m)^\w+: (?:error|fatal): (?:allocation failure: )?(.+)$", said)
+    return (reasons or [" ".join(said.split())])[0].rstrip(".")[:400] or "it does not say why"
 
 
 def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
