@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from text_recognizer.errors import SpecError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import wait_until
+from training.executors.cluster.slurm import start_on_nodes
 from training.runs.run import Run
 from training.tests.cluster_support import Driver, SlurmNodes, commanded
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
@@ -77,6 +79,15 @@ def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
     outside = subprocess.run([*command, "--resume=two", "--extend=epochs=2"], capture_output=True, text=True)
     assert "extended    from 1 to 2 epochs" in outside.stdout, outside.stderr
     assert outside.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "why"),
+    [(4, {}, "node configuration is not available"), (2, {"time": "never"}, "Invalid --time"), (1, {"a": "b"}, "--a")],
+)
+def test_what_slurm_would_let_wait_forever_or_refuse_is_refused_before_a_job_is_made(slurm, nodes, options, why):
+    with pytest.raises(SpecError, match=f"Slurm refuses {nodes} nodes: .*{why}"):
+        start_on_nodes(nodes, options, ["true"])
 
 
 def running_jobs() -> list[str]:

@@ -229,6 +229,8 @@ def start_on_nodes(nodes: int, options: Mapping[str, str], command: Sequence[str
     else:
         _most_gpus(options.get("partition"), options)
         flags = ["--signal=TERM@60", *_flags(options)]
+        if (done := _run([*step, *flags, "--test-only", "true"])).returncode != 0:
+            raise SpecError(f"Slurm refuses {nodes} nodes: {_why(done.stderr)}.")
     try:
         os.execvp("srun", [*step, *flags, *command])  # noqa: S606, S607 - it is in the PATH, as sbatch is
     except FileNotFoundError:
@@ -268,9 +270,9 @@ def partitions() -> dict[str, int]:
 
 
 def _why(said: str) -> str:
-    """The first reason that a command of Slurm gives, in a line."""
-    reasons = re.findall(r"(?m)^\w+: (?:error|fatal): (?:allocation failure: )?(.+)$", said)
-    return (reasons or [" ".join(said.split())])[0].rstrip(".")[:400] or "it does not say why"
+    """The first reason that a command of Slurm gives."""
+    reason = re.sub(r"(\w+: )?(error: |fatal: )?(allocation failure: )?", "", said.strip().partition("\n")[0], count=1)
+    return reason.rstrip(".")[:400] or "it does not say why"
 
 
 def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
