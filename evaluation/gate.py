@@ -1,4 +1,6 @@
-"""A gate: a bundle must read its test split as well as it did when it was made."""
+"""A gate: a bundle must read its test split as well as it did when it was made, and as those that it replaces."""
+
+from collections.abc import Sequence
 
 from evaluation.result import Evaluation
 from text_recognizer.errors import DataError
@@ -8,19 +10,20 @@ from text_recognizer.models.bundle import Bundle
 ALLOWED_SAMPLES = 1.5  # that may be wrong now: other processors sum in another order, and one may tip over
 
 
-def shortfall(bundle: Bundle, model: Model, result: Evaluation) -> str | None:
+def shortfall(bundle: Bundle, model: Model, result: Evaluation, replaced: Sequence[Bundle] = ()) -> str | None:
     """How much worse than recorded a bundle is, beyond noise; else None. Raises DataError: it has no record.
 
     Args:
         result: of the test split, on the data that it was recorded on.
+        replaced: bundles that it must not be worse than, where they were recorded on the same data.
     """
     metric = model.metrics[0]
-    recorded, found = bundle.metrics.get(f"test_{metric.name}"), result.metrics[metric.name]
-    if recorded is None:
-        raise DataError(
-            f"the bundle {bundle.folder} has no record of test_{metric.name} to hold it to. Train it again."
-        )
-    worse_by = recorded - found if metric.larger_is_better else found - recorded
-    if worse_by <= ALLOWED_SAMPLES / result.count:
+    name, found = f"test_{metric.name}", result.metrics[metric.name]
+    if name not in bundle.metrics:
+        raise DataError(f"the bundle {bundle.folder} has no record of {name} to hold it to. Train it again.")
+    same_data = [one for one in replaced if one.dataset_fingerprint == bundle.dataset_fingerprint]
+    sign = 1 if metric.larger_is_better else -1
+    best = max([bundle, *(one for one in same_data if name in one.metrics)], key=lambda one: sign * one.metrics[name])
+    if sign * (best.metrics[name] - found) <= ALLOWED_SAMPLES / result.count:
         return None
-    return f"{metric.name} is {found:.4f}, recorded is {recorded:.4f}"
+    return f"{metric.name} is {found:.4f}, recorded is {best.metrics[name]:.4f} (run {best.run_id})"

@@ -1,7 +1,7 @@
 """text-recognizer evaluate: a trained bundle on a split of a dataset, decoded as it was trained to or otherwise."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
@@ -54,7 +55,7 @@ class Evaluate(Command):
         add("--texts", type=Path, metavar="FILE", help="text for both (default: the training lines)")
         add("--report", type=Path, metavar="FILE.html", help="write an HTML report with sample images")
         add("--json", action="store_true", help="print all metrics as JSON, also per class")
-        add("--gate", action="store_true", help="exit with code 1 if the bundle is worse than recorded")
+        add("--gate", action="store_true", help="exit with code 1 if worse than recorded, or than earlier versions")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
@@ -101,19 +102,28 @@ def _run(arguments: argparse.Namespace) -> int:
         said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
         write_evaluation_report(arguments.report, result, split, said)
     if arguments.gate:
-        return _gate(bundle, model, result, is_other)
+        return _gate(bundle, model, result, is_other, _replaced(bundle, arguments.bundle))
     return 0
 
 
-def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool) -> int:
+def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool, replaced: Sequence[Bundle]) -> int:
     if is_other:
         raise DataError(
             f"the data of {bundle.folder} has changed since it was recorded: a gate would compare two things."
         )
-    failure = shortfall(bundle, model, result)
+    failure = shortfall(bundle, model, result, replaced)
     if failure is not None:
         say(f"the gate is closed: {failure}")
     return 0 if failure is None else 1
+
+
+def _replaced(bundle: Bundle, name: str) -> list[Bundle]:
+    """Of a promoted model, the bundles of its earlier versions."""
+    store = ModelStore()
+    version = store.find(name)
+    if version is None or version.folder != bundle.folder:  # a folder or run of that name
+        return []
+    return [Bundle.read(one.folder) for one in store.versions(version.name) if one.number < version.number]
 
 
 def _decode_as_asked(

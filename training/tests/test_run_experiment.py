@@ -9,6 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import parse_json
 from text_recognizer.tests.archive_pages import alto, write_page
@@ -386,6 +387,21 @@ def test_a_gate_closes_when_a_bundle_reads_worse_than_it_was_recorded(tmp_path, 
     assert "has no record of test_accuracy" in capfd.readouterr().err
     for more in (["--split", "train"], ["--limit", "9"], ["--decoding", "greedy"], ["--dataset", "DigitsDataset"]):
         assert text_recognizer(["evaluate", "--gate", *more]) == 2
+
+
+def test_a_gate_closes_when_a_promoted_model_is_replaced_by_a_worse_one(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
+    shipped = weights_folder() / "CharacterModel_DigitsDataset_lenet"
+    described = json.loads((shipped / "bundle.json").read_text())
+    described["metrics"]["test_accuracy"] = 1.0
+    for name, fingerprint in (("digits", described["dataset_fingerprint"]), ("others", "another")):
+        better = Path(shutil.copytree(shipped, tmp_path / name))
+        (better / "bundle.json").write_text(json.dumps({**described, "dataset_fingerprint": fingerprint}))
+        for folder in (better, shipped):
+            ModelStore().add(name, folder, {})
+    assert text_recognizer(["evaluate", "digits", "--gate"]) == 1
+    assert "recorded is 1.0000 (run " in capfd.readouterr().err
+    assert text_recognizer(["evaluate", "others", "--gate"]) == 0  # what was read on other data says nothing
 
 
 def _digit_image() -> Path:
