@@ -16,7 +16,8 @@ import ctypes, os, subprocess, sys, time
 import numpy as np
 from text_recognizer.errors import DataError
 from training.tests.fuzzing import campaign
-from training.tests.fuzzing.targets import TARGETS, Target
+from training.tests.fuzzing.base import Target
+from training.tests.fuzzing.targets import TARGETS
 
 campaign.MOST_CPU_S, campaign.MOST_MB = 1, 50
 

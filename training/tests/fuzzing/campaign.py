@@ -24,8 +24,9 @@ from typing import Any
 
 from text_recognizer.datasets.formats import emnist_mat
 from text_recognizer.errors import TextRecognizerError
+from training.tests.fuzzing.base import Target
 from training.tests.fuzzing.mutators import Files, mutated
-from training.tests.fuzzing.targets import TARGETS, Target
+from training.tests.fuzzing.targets import TARGETS
 
 MOST_CPU_S = 10
 MOST_MB = 1000

@@ -1,0 +1,81 @@
+"""Images and fonts."""
+
+import contextlib
+import functools
+import io
+import struct
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from text_recognizer.datasets.drawing.fonts import Font
+from text_recognizer.datasets.formats.font_cmap import characters_of_font
+from text_recognizer.errors import DataError
+from text_recognizer.images.grey import read_grey
+from text_recognizer.images.read import fit_to, read_image
+from text_recognizer.tests.line_files import picture
+from training.tests.fuzzing.base import Target, assembled, only
+from training.tests.fuzzing.mutators import Files
+
+_MODES = {"pnm": ("L", "RGB", "1"), "jpeg": ("L", "RGB", "CMYK"), "gif": ("L", "P"), "webp": ("L", "RGBA")}
+_COMPRESSIONS = {"tiff": ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4")}
+
+
+def picture_files(kind: str) -> list[Files]:
+    """Grey, with a palette, coloured, transparent; as the format allows."""
+    from PIL import Image
+
+    grey = Image.fromarray(picture(40, 24))
+    found = []
+    for compression in _COMPRESSIONS.get(kind, (None,)):
+        for mode in _MODES.get(kind, ("L", "RGB", "P", "1", "I;16")):
+            file = io.BytesIO()
+            with contextlib.suppress(OSError, ValueError):  # not every format has every mode
+                grey.convert(mode).save(file, {"pnm": "ppm"}.get(kind, kind), compression=compression)
+                found.append({f"image.{kind}": file.getvalue()})
+    return found
+
+
+def fonts() -> list[Files]:
+    from text_recognizer.datasets.drawing.fonts import _default_content
+
+    def font(kind: int, body: bytes) -> bytes:
+        cmap = struct.pack(">HHHHI", 0, 1, 3, 10 if kind == 12 else 1, 12) + body
+        return b"\0\1\0\0" + struct.pack(">HHHH", 1, 0, 0, 0) + struct.pack(">4sIII", b"cmap", 0, 28, len(cmap)) + cmap
+
+    groups = struct.pack(">HHIII", 12, 0, 40, 0, 2) + struct.pack(">IIIIII", 65, 90, 1, 0x1F600, 0x1F640, 30)
+    segments = struct.pack(">HHHHHHH", 4, 40, 0, 4, 0, 0, 0) + struct.pack(
+        ">HHHHHHHHH", 90, 0xFFFF, 0, 65, 0xFFFF, 1, 1, 0, 0
+    )
+    return [{"font.ttf": content} for content in (font(12, groups), font(4, segments), _default_content())]
+
+
+@functools.cache
+def _digits() -> Any:
+    return assembled().dataset
+
+
+def _image(folder: Path) -> None:
+    path = only(folder)
+    with contextlib.suppress(DataError):
+        read_grey(path)
+    fit_to(read_image(path), _digits().data_spec)
+
+
+def _font(folder: Path) -> None:
+    path = folder / "font.ttf"
+    characters = characters_of_font(path)
+    assert all(0 <= code <= 0x10FFFF for code in list(characters)[:1000])
+    Font(str(path), 20).draw("Ab jÄ")
+
+
+def _images() -> Iterator[Target]:
+    for kind in ("png", "jpeg", "tiff", "bmp", "gif", "webp", "pnm"):
+        yield Target(kind, partial(picture_files, kind), _image)
+
+
+TARGETS = (
+    *_images(),
+    Target("font", fonts, _font),
+)
