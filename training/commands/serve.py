@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from text_recognizer.errors import SpecError
-from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.predictors.character import DEFAULT_BUNDLE as CHARACTER_READER
+from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
@@ -30,7 +31,9 @@ class Serve(Command):
             "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
         )
         add = parser.add_argument
-        add("--bundle", help="a bundle or run: folder, id, or last; or the name of a model")
+        add(
+            "--bundle", help="a bundle or run: folder, id, or last; or the name of a model (default: the included ones)"
+        )
         add("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
         add("--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)")
         add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
@@ -78,12 +81,13 @@ def _shelf(arguments: argparse.Namespace, make: "Maker") -> "Shelf":
     with standard_error_off():  # TensorFlow's start-up notes
         if arguments.models is not None:
             return PromotedShelf(arguments.models, make)
-        bundle = bundle_named(arguments.bundle or DEFAULT_BUNDLE)
-        return Shelf(make(_name_of(arguments.bundle, bundle), bundle.run_id, bundle))
+        names = [LINE_READER, CHARACTER_READER] if arguments.bundle is None else [arguments.bundle]
+        bundles = [(name, bundle_named(name)) for name in names]
+        return Shelf(*(make(_name_of(name, bundle), bundle.run_id, bundle) for name, bundle in bundles))
 
 
-def _name_of(asked: str | None, bundle: "Bundle") -> str:
-    promoted = None if asked is None else ModelStore().find(asked)
+def _name_of(asked: str, bundle: "Bundle") -> str:
+    promoted = ModelStore().find(asked)
     if promoted is not None and promoted.folder == bundle.folder:
         return promoted.name
     folder = bundle.folder.resolve()

@@ -1,5 +1,6 @@
 """text-recognizer serve: a process that answers, and finishes what was begun when it is told to stop."""
 
+import base64
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,14 +42,10 @@ def served(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             server.kill()
 
 
-def test_a_bundle_is_served_until_its_process_is_told_to_stop():
+def test_the_included_readers_are_served_until_their_process_is_told_to_stop():
     with served() as (address, server):
-        body = json.dumps({"image": "data:image/png;base64," + _base64(DIGITS / "7.png")}).encode()
-        request = urllib.request.Request(f"{address}/v1/predict", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request) as answer:
-            found = json.load(answer)
-        assert found["pred"] == "7"
-        assert found["model"]["name"] == "CharacterModel_DigitsDataset_lenet"
+        assert _read(address)["model"]["name"] == "line-reader"
+        assert _read(address, model="CharacterModel_DigitsDataset_lenet")["pred"] == "7"
         server.send_signal(signal.SIGTERM)
         assert server.wait() == 0
 
@@ -66,10 +64,14 @@ def test_what_cannot_be_served_is_refused_in_a_sentence(arguments, says, capsys)
     assert says in capsys.readouterr().err
 
 
-def _base64(path: Path) -> str:
-    import base64
-
-    return base64.b64encode(path.read_bytes()).decode()
+def _read(address: str, **options: str) -> dict[str, Any]:
+    """The answer to a picture of a seven."""
+    picture = base64.b64encode((DIGITS / "7.png").read_bytes()).decode()
+    body = json.dumps({"image": f"data:image/png;base64,{picture}", **options}).encode()
+    request = urllib.request.Request(f"{address}/v1/predict", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 def test_a_port_that_another_has_is_refused_in_a_sentence(capsys):
