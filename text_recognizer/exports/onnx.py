@@ -51,6 +51,7 @@ class OnnxExport(ModelExport):
             about = {
                 "classes": data_spec.pop("classes"),
                 "data_spec": data_spec,
+                "temperature": model.calibration.temperature if model.calibration else 1.0,
                 "run_id": bundle.run_id,
                 "spec": bundle.spec.to_json(),
             }

@@ -22,7 +22,7 @@ class SavedModelExport(ModelExport):
     """A folder with these signatures.
 
     serving_default   of characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
-                      scores (B, k); images of any size, ink dark or light. Of lines, the same as logits.
+                      calibrated scores (B, k); images of any size, ink dark or light. Of lines, the same as logits.
     logits            uint8 images (B, H, W, C) as the dataset holds them to logits
     classes           nothing to the classes, (C,) strings in the order of the logits
 
@@ -48,11 +48,12 @@ class SavedModelExport(ModelExport):
         archive.add_endpoint(CLASSES, lambda: {"classes": tf.identity(classes)}, [])
         if data_spec.target == "character":
             most = min(self.top_k, len(data_spec.classes))
+            temperature = model.calibration.temperature if model.calibration else 1.0
 
             def read(images: Any) -> dict[str, Any]:
                 shown = tf.TensorSpec(data_spec.input_shape, "uint8")
                 fitted = tf.map_fn(lambda one: fitted_image(one, data_spec), images, fn_output_signature=shown)
-                scores, labels = tf.math.top_k(tf.nn.softmax(network(fitted, training=False)), most)
+                scores, labels = tf.math.top_k(tf.nn.softmax(network(fitted, training=False) / temperature), most)
                 return {"classes": tf.gather(classes, labels), "scores": scores}
 
             archive.add_endpoint(READ, read, [tf.TensorSpec((None,), "string", name="images")])

@@ -12,6 +12,7 @@ from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from text_recognizer.exports.onnx import OnnxExport
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
+from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks.hanzi_net import HanziNet
 from text_recognizer.spec import ExperimentSpec
@@ -25,6 +26,7 @@ def bundle(tmp_path_factory, digits_prepared):
     """A reader of digits whose weights are random."""
     folder = tmp_path_factory.mktemp("bundle") / "digits"
     model = build_model(SPEC, DigitsDataset().data_spec)
+    model.calibration = Calibration(temperature=0.5)
     write_bundle(folder, model, SPEC, "20261128-000000-digit-mlp", {"val_accuracy": 0.1}, DigitsDataset().fingerprint)
     return folder
 
@@ -45,6 +47,7 @@ def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_
     assert np.allclose(session.run(["logits"], {"image": images})[0], expected, atol=1e-5)
     about = json.loads(session.get_modelmeta().custom_metadata_map["text_recognizer"])
     assert about["classes"] == list("0123456789")
+    assert about["temperature"] == 0.5
     assert about["run_id"] == "20261128-000000-digit-mlp"
 
 
