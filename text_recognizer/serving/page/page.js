@@ -69,7 +69,9 @@ function lineItem(line) {
   const others = line.alternatives.filter((one) => one.text !== line.text && one.confidence >= 0.001).slice(0, 3);
   const words = others.map((one) => `${one.text || "nothing"} ${percent(one.confidence)}`);
   const small = document.createElement("small");
-  small.textContent = [`confidence ${percent(line.confidence)}`, words.length ? `or ${words.join(", ")}` : ""].join("  ");
+  const doubt = line.expected_cer === undefined ? [] : [`expected CER ${percent(line.expected_cer)}`];
+  const alternatives = words.length ? [`or ${words.join(", ")}`] : [];
+  small.textContent = [`confidence ${percent(line.confidence)}`, ...doubt, ...alternatives].join("  ");
   item.append(line.text || "(nothing)", small);
   return item;
 }
