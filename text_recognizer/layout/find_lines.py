@@ -13,7 +13,7 @@ from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.ink import Mask, ink_of, line_height, upright_strokes
 from text_recognizer.layout.ridges import find_ridges
-from text_recognizer.layout.shapes import FoundLine, LineShape, line_shapes
+from text_recognizer.layout.shapes import Floats, FoundLine, LineShape, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
 Grey = NDArray[np.uint8]
@@ -23,13 +23,22 @@ _MOST_PIXELS = 10_000_000
 _HEIGHT_PX = 32  # of a line in the picture that is looked at
 _FITTING_HEIGHTS_PX = (22, 50)
 _SMALLEST_SIDE_PX = 8
+_PADDING_PX = 64  # kept where nothing was found without
 _AROUND = 0.3  # heights of a line, above and below it, in which its paper is looked at
 _LEAST_CONTRAST = 3.3  # of ink, in deviations of the paper's grain: noise has at most 2.5, 99 % of lines at least 5
 
 
 def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
     """The lines of a grey page (H, W) in reading order, the right column first if asked; none where none is."""
-    shown, left, top = _without_padding(page)
+    shown, start = _without_padding(page)
+    found = _lines_on(shown, start, page.shape, right_to_left)
+    if not found and shown.shape != page.shape:  # a word that fills its picture does not stand out
+        return _lines_on(*_without_padding(page, _PADDING_PX), page.shape, right_to_left)
+    return found
+
+
+def _lines_on(shown: Grey, start: Floats, page_shape: tuple[int, ...], right_to_left: bool) -> list[FoundLine]:
+    """The lines of the part of a page (H, W) that begins at `start`."""
     dark = with_dark_ink(shown) if min(shown.shape) >= _SMALLEST_SIDE_PX else None
     if dark is None:
         return []
@@ -44,15 +53,13 @@ def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
     if angle:
         ink, strokes, height = _strokes(level)
 
-    start = np.array([left, top], np.float64)
-
     def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
         placed: NDArray[np.float64] = turned_back(points, angle, picture.shape, level.shape) / scale + start
         return placed
 
     found = line_shapes(strokes, find_ridges(strokes, height), height)
     shapes = [shape for shape in found if _is_written(shape, level, ink, height)]
-    return [shape.on_page(on_page, page.shape) for shape in in_reading_order(shapes, right_to_left)]
+    return [shape.on_page(on_page, page_shape) for shape in in_reading_order(shapes, right_to_left)]
 
 
 def _strokes(page: Grey) -> tuple[Mask, Mask, float]:
@@ -93,10 +100,11 @@ def _scaled(page: Grey, scale: float) -> Grey:
     return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BOX))
 
 
-def _without_padding(page: Grey) -> tuple[Grey, int, int]:
-    """The page without rows and columns of one level at its sides, and how many are gone on the left and above."""
+def _without_padding(page: Grey, kept_px: int = 0) -> tuple[Grey, Floats]:
+    """The page without rows and columns of one level at its sides, and where it begins: column, row."""
     rows = np.flatnonzero((page != page[:, :1]).any(axis=1))
     columns = np.flatnonzero((page != page[:1]).any(axis=0))
     if not len(rows) or not len(columns):
-        return page, 0, 0
-    return page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(columns[0]), int(rows[0])
+        return page, np.zeros(2)
+    top, left = (max(0, int(inked[0]) - kept_px) for inked in (rows, columns))
+    return page[top : rows[-1] + 1 + kept_px, left : columns[-1] + 1 + kept_px], np.array([left, top], np.float64)

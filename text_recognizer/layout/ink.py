@@ -88,7 +88,7 @@ def _sauvola(page: Grey) -> Mask:
     squares = ndimage.uniform_filter(levels * levels, _WINDOW_PX)
     deviation = np.sqrt(np.maximum(squares - mean * mean, 0))
     full = max(float(np.percentile(deviation[::4, ::4], 99)), _LEAST_CONTRAST)
-    ink: Mask = levels < mean * (1 + _SENSITIVITY * (deviation / full - 1))
+    ink: Mask = levels < mean * (1 + _SENSITIVITY * (np.minimum(deviation / full, 1) - 1))
     return ink
 
 

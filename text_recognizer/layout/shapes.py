@@ -21,8 +21,9 @@ _RARE = 0.35  # of the line's usual density of strokes: there it has ended
 _STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
 _MARGIN = 0.15  # around a line's strokes
-_SHORTEST, _LOWEST = 2.0, 0.4
-_LEAST_INK = 0.3  # in squares of its height
+_SHORTEST, _LOWEST, _LEAST_INK = 2.0, 0.4, 0.3  # the ink in squares of its height
+_OF_A_WORD = (0.8, 0.25, 0.1)  # the same three where it is all that is written on a page
+_ALL, _FEWEST_STROKES = 0.8, 3  # of the page's strokes that such a word has
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
 _LEAST_CONTRAST = 1.5  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
@@ -77,11 +78,30 @@ class LineShape:
 
 
 def line_shapes(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
-    """The lines of text among ridges: what is too short, low, faint or empty for one is left out."""
-    ridges = [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
+    """The lines of text among ridges: what is too short, low, faint or empty for one is left out.
+
+    A single word on an empty page is a line as well.
+    """
+    everything, ridges = ridges, [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
     owner = _owners(strokes, ridges, height)
     shapes = ((_shape(owner, number, ridge, height), ridge) for number, ridge in enumerate(ridges, start=1))
-    return [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
+    found = [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
+    return found or _lone_word(strokes, everything, height)
+
+
+def _lone_word(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
+    """The one word of a page; nothing where there is more ink, or less than a word has."""
+    from scipy import ndimage
+
+    if not ridges:
+        return []
+    ridge = max(ridges, key=lambda one: len(one.columns) * one.strength)
+    owner = _owners(strokes, [ridge], height)
+    is_all = np.count_nonzero(owner) >= _ALL * np.count_nonzero(strokes)
+    if not is_all or ndimage.label(owner, np.ones((3, 3)))[1] < _FEWEST_STROKES:
+        return []
+    shape = _shape(owner, 1, ridge, height, _OF_A_WORD)
+    return [shape] if shape and _stands_out(strokes, ridge, shape, height) else []
 
 
 def _window(ridge: Ridge, height: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -110,7 +130,13 @@ def _owners(strokes: Mask, ridges: list[Ridge], height: float) -> NDArray[np.int
     return owner
 
 
-def _shape(owner: NDArray[np.int32], number: int, ridge: Ridge, height: float) -> LineShape | None:
+def _shape(
+    owner: NDArray[np.int32],
+    number: int,
+    ridge: Ridge,
+    height: float,
+    least: tuple[float, float, float] = (_SHORTEST, _LOWEST, _LEAST_INK),
+) -> LineShape | None:
     window = _window(ridge, height, owner.shape)
     rows, columns = np.nonzero(owner[window] == number)
     below = _distances(ridge, *window)[rows, columns]  # of each of its pixels: below the middle
@@ -123,9 +149,9 @@ def _shape(owner: NDArray[np.int32], number: int, ridge: Ridge, height: float) -
     rows, columns, below = rows[inside], columns[inside], below[inside]
     top, bottom = np.quantile(rows, [_OUTLIERS, 1 - _OUTLIERS])
     is_text = (
-        ends[1] - ends[0] >= _SHORTEST * height
-        and bottom - top >= _LOWEST * height
-        and np.count_nonzero(core[inside]) >= _LEAST_INK * height**2
+        ends[1] - ends[0] >= least[0] * height
+        and bottom - top >= least[1] * height
+        and np.count_nonzero(core[inside]) >= least[2] * height**2
         and ridge.strength >= _WEAKEST
     )
     if not is_text:

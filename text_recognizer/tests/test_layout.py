@@ -40,6 +40,23 @@ def test_a_page_with_one_line_has_one():
     assert len(find_lines(drawn_page([(80, 300, "Ceci est mon testament")]))) == 1
 
 
+@pytest.mark.parametrize("grain", [0, 3])
+@pytest.mark.parametrize(("word", "font_px"), [("Oui", 30), ("mon", 60)])
+def test_a_page_with_one_word_has_one_line(word, font_px, grain):
+    page = drawn_page([(50, 420, word)], (700, 800), font_px=font_px)
+    page = np.clip(page + grain * np.random.default_rng(0).standard_normal(page.shape), 0, 255).astype(np.uint8)
+    (line,) = find_lines(page)
+    assert 40 < line.box[0] < 60
+    assert 415 < line.box[3] < 425
+
+
+def test_a_few_specks_and_a_scratch_are_no_word():
+    page = np.full((800, 700), 235, np.uint8)
+    page[100:104, 200:204] = page[400:403, 350:353] = page[600:603, 40:43] = 80
+    page[420:460, 300:303] = 90
+    assert find_lines(page) == []
+
+
 @pytest.mark.parametrize("spread", [6, 30, 80])
 def test_noise_has_no_lines(spread):
     noise = 128 + spread * np.random.default_rng(0).standard_normal((500, 400))
