@@ -181,11 +181,9 @@ def train_on_nodes(nodes: int, address: str, request: DeviceRequest, command: Se
         while _ray().wait(results, num_returns=nodes, timeout=_LOOK_S)[1]:
             while signals:
                 actors[0].signal.remote(signals.pop())
-        return int(_ray().get(results[0]))
+        return int(_ray().get(results[0]))  # Ray itself disconnects at exit, after what is still being printed
     except _ray().exceptions.RayError as error:
         raise RunError(f"Ray lost {workers[0]}, the chief ({type(error).__name__}). Continue with --resume.") from error
-    finally:
-        _ray().shutdown()
 
 
 def connect(address: str, **options: Any) -> None:
