@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.tests.character_files import idx_bytes, idx_files, part
@@ -78,6 +79,10 @@ def make_place(folder: Path, page: str) -> None:
     images, labels = part([index % 10 for index in range(40)])
     (folder / "letters-images-idx3-ubyte.gz").write_bytes(idx_bytes(images))
     (folder / "letters-labels-idx1-ubyte.gz").write_bytes(idx_bytes(labels.astype(np.uint8)))
+    for place, image in enumerate(np.random.default_rng(0).integers(0, 256, (120, 20, 16), np.uint8)):
+        file = folder / "letters" / str(place % 10) / f"{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
     _publish(folder)
     _prepare_few_digits(folder)
     files = (REPOSITORY / page).with_suffix("")
