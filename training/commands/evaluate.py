@@ -133,6 +133,8 @@ def _decode_as_asked(
     if not asked and arguments.texts is None:
         return
     if asked.get("decoding") == "greedy":
+        if "beam_width" in asked:
+            raise SpecError("--beam-width is for --decoding beam: a greedy reading has no hypotheses.")
         asked = {"language_model": None, "lexicon": False, **asked}
     needs_learning = decode_otherwise(model, bundle, {"decoding": "beam", **asked})
     lines: Split | TextLines | None = None

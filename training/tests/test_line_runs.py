@@ -229,6 +229,7 @@ def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read,
     (tmp_path / "text.txt").write_text("\u00e9\u00e9")
     assert "no line with characters of the alphabet" in refused(capfd, str(read.folder), *search)
     assert "needs model_args.decoding 'beam'" in refused(capfd, str(read.folder), "--decoding", "greedy", "--lexicon")
+    assert "--beam-width is for" in refused(capfd, str(read.folder), "--decoding", "greedy", "--beam-width", "3")
     assert "cannot be decoded otherwise" in refused(capfd, "--decoding", "beam")
 
 
