@@ -84,8 +84,8 @@ def test_one_training_on_two_nodes_of_ray_ends_at_a_checkpoint_when_interrupted(
     options = ["--nowandb", "--gpu=none", "--id=two", f"--ray-address={cluster.address}"]
     command = [sys.executable, "-m", "training.run_experiment", json.dumps(spec), *options]
     for wrong, text in {
-        "--nodes=9": "at most 3: Ray has no more. Received: 9",
-        "--gpu=2x": "at most 0: Ray has no more with 2 GPUs. Received: 2",
+        "--nodes=9": "at most as many as Ray has: 3. Received: 9",
+        "--gpu=2x": "as many as Ray has with 2 GPUs: 0. Received: 2",
     }.items():
         refused = subprocess.run([*command, "--nodes=2", wrong], capture_output=True, text=True)
         assert text in refused.stderr

@@ -163,7 +163,7 @@ def train_on_nodes(nodes: int, address: str, request: DeviceRequest, command: Se
         _ray().shutdown()
         which = f" with {request.text}" if _least_gpus(request) else ""
         raise SpecError(
-            f"--nodes must be at least 1 and at most {len(there)}: Ray has no more{which}. Received: {nodes}."
+            f"--nodes must be at least 1 and at most as many as Ray has{which}: {len(there)}. Received: {nodes}."
         )
     first_port = _FIRST_PORT + secrets.randbelow(_PORTS)
     workers = [f"{node.address}:{first_port + rank}" for rank, node in enumerate(there[:nodes])]
