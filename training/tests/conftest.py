@@ -38,6 +38,7 @@ LONGEST = (
     "test_wandb_backend",
     "test_wandb_backend_sweeps",
     "test_line_predictors",
+    "test_found_lines",
 )
 
 

@@ -61,12 +61,18 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
 
-def disturbed(folder: Path, trials: int, kills: int, seed: int, method: str = "grid") -> Outcome:
-    """Runs a sweep, killing something every now and then, until it is complete; compares it with one left alone."""
+def disturbed(
+    folder: Path, trials: int, kills: int, seed: int, method: str = "grid", python: str = sys.executable
+) -> Outcome:
+    """Runs a sweep, killing something every now and then, until it is complete; compares it with one left alone.
+
+    Args:
+        python: for the one left alone.
+    """
     file = folder / "faults.yaml"
     file.write_text(SWEEP.format(method=method, sizes=", ".join(str(size) for size in range(4, 4 + trials))))
     (folder / "quiet").mkdir()
-    quiet = _Driver(folder / "quiet", file, trials)
+    quiet = _Driver(folder / "quiet", file, trials, python)
     try:
         assert quiet.process.wait(_LONGEST_SWEEP_S) == 0, quiet.output()
     finally:
@@ -123,14 +129,14 @@ def _next_kind(kills: Counter[str], pools: int, random_source: random.Random) ->
 class _Driver:
     """One start of the sweep's command; every process it leads to carries the mark of its folder."""
 
-    def __init__(self, folder: Path, file: Path, trials: int) -> None:
+    def __init__(self, folder: Path, file: Path, trials: int, python: str = sys.executable) -> None:
         mark_file = folder / "mark"
         if not mark_file.exists():
             mark_file.write_text(uuid.uuid4().hex)
         self.mark = mark_file.read_text()
         self._output = folder / "output.txt"
         command = [
-            sys.executable,
+            python,
             "-m",
             "training.run_sweep",
             str(file),

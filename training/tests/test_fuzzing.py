@@ -101,7 +101,7 @@ def test_a_short_campaign_finds_nothing_and_every_target_accepts_what_is_valid()
     from training.tests.fuzzing.targets import TARGETS
 
     names = [name for name, target in TARGETS.items() if not target.tensorflow]
-    done = fuzzing(*names, "--inputs", "30")
+    done = fuzzing(*names, "--inputs", "12")
     assert done.returncode == 0, done.stdout
     accepted = {row.split()[0]: int(row.split()[2]) for row in done.stdout.splitlines()[1:-1]}
     assert accepted.keys() == set(names)

@@ -60,7 +60,7 @@ def session(
     with running_backend(tmp_path_factory.mktemp("session")) as backend:
         path = register(backend, SWEEP)
         run = ("run_experiment", "--gpu=none", json.dumps(SPEC))
-        sync = (sys.executable, "-m", "training.cli", "sync", "--all")
+        sync = (str(warm.programs / "text-recognizer"), "sync", "--all")
         printed = []
         for command, more in (
             ((*run, "--wandb=online"), {}),

@@ -45,6 +45,9 @@ parameters:
 """
 
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, digits_prepared: Any, warm: Warm) -> Path:
     """Runs folder with a run and a sweep of two, made without any server."""
@@ -72,9 +75,9 @@ def runs(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "runs", symlinks=True))
 
 
-def command(backend: WandbBackend, runs: Path, *arguments: str, **environ: str) -> Program:
+def command(backend: WandbBackend, runs: Path, *arguments: str, python: str = "", **environ: str) -> Program:
     environ = {"TEXT_RECOGNIZER_RUNS": str(runs), "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"} | environ
-    return Program(backend, sys.executable, "-m", "training.cli", *arguments, environ=environ)
+    return Program(backend, python or sys.executable, "-m", "training.cli", *arguments, environ=environ)
 
 
 def sync(backend: WandbBackend, runs: Path, *arguments: str, **environ: str) -> str:
@@ -136,7 +139,8 @@ def test_an_interrupted_sync_goes_on_where_it_was(backend, runs):
     run = the_run(runs)
     backend.faults.kinds, backend.faults.rate = ("500",), 1.0
     backend.faults.spared = TO_BEGIN | {request_name(run)}
-    program = command(backend, runs, "sync", run.id)
+    # Of a Python started for it, nothing lives on when the backend's processes are killed.
+    program = command(backend, runs, "sync", run.id, python=f"{sys.prefix}/bin/python")
     # History arrives while all artifacts are refused; then everything is killed at once.
     backend.wait_until(lambda: run.id in backend.runs and backend.runs[run.id].history)
     backend.kill_processes()

@@ -25,8 +25,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _SCRIPTS: dict[str, str] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "scripts"
 ]
-# `example` executes the text of a Python program.
-COMMANDS = {**_SCRIPTS, "example": "training.tests.warm_commands:example"}
+# `example` executes the text of a Python program; `cli` is how `python -m` names `text-recognizer`.
+COMMANDS = {**_SCRIPTS, "cli": _SCRIPTS["text-recognizer"], "example": "training.tests.warm_commands:example"}
 # TensorFlow's notes at its start are not the command's, and a GPU belongs to the run that leases it.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 LONGEST_MESSAGE = 1 << 17
@@ -51,7 +51,9 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as warm:
 sys.exit(code if code >= 0 else f"the command was ended by signal {{-code}}")
 """
 _STARTED = [
-    name for script in ("run_experiment", "run_sweep") for name in (f"training.{script}", f"training/{script}.py")
+    name
+    for script in ("run_experiment", "run_sweep", "cli")
+    for name in (f"training.{script}", f"training/{script}.py")
 ]
 
 
