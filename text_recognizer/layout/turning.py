@@ -11,6 +11,7 @@ _CLEARER = 1.5  # times as clear as level lines must lines at an angle be; on 22
 _LONGEST_STROKE = 2.0  # heights of a line; what is longer is the edge of a page or a rule
 _LEAST_INK = 3.0  # squares of a line's height: a few words show no direction
 _MOST_POINTS = 20_000
+_MOST_PAPER = 4.0  # times that of the page: a long strip that is turned needs much more, and has no such lines
 _BIN, _BLUR = 0.1, 0.25  # in heights of a line
 
 
@@ -39,7 +40,11 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
     level = max(map(clearness, np.arange(-_SMALLEST_ANGLE, _SMALLEST_ANGLE + 1, 2.0)))
     best = max(np.arange(-87, 93, _STEP), key=clearness)
     best = max(np.arange(best - _STEP, best + _STEP, _FINE_STEP), key=clearness)
-    return float(best) if clearness(best) > _CLEARER * level else 0.0
+    long, wide = strokes.shape
+    across, along = abs(np.sin(np.radians(best))), abs(np.cos(np.radians(best)))
+    paper = (long * along + wide * across) * (long * across + wide * along)
+    is_clear = clearness(best) > _CLEARER * level and paper <= _MOST_PAPER * strokes.size
+    return float(best) if is_clear else 0.0
 
 
 def turned(page: Grey, degrees: float) -> Grey:

@@ -32,6 +32,9 @@ Box = tuple[int, int, int, int]
 _LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
 MARGIN_FRACTION = 0.15  # of a line's height, left around its box: detectors cut off tips of letters
 
+_STEEP = 20.0  # degrees, at which lines may run either way
+_SOME_LINES = 8  # show which
+
 
 @dataclass(frozen=True)
 class LineOfText:
@@ -115,7 +118,25 @@ class ParagraphTextRecognizer:
         )
 
     def prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
-        """The lines of a page (H, W), each as its reader wants it."""
+        """The lines of a page (H, W), each as its reader wants it.
+
+        Whether a page whose lines are far from level is upside down is seen by reading it both ways.
+        """
+        found = self._prepared_lines(page)
+        if not _is_on_its_side([line for line, _ in found]):
+            return found
+        turned = self._prepared_lines(page[::-1, ::-1])
+        if self._sureness(turned) <= self._sureness(found):
+            return found
+        return [(_turned_around(line, page.shape), prepared) for line, prepared in turned]
+
+    def _sureness(self, lines: Sequence[tuple[FoundLine, Grey]]) -> float:
+        """How sure of a character the reader is on average, by some of the longest lines."""
+        longest = sorted((prepared for _, prepared in lines), key=lambda one: one.shape[1])[-_SOME_LINES:]
+        read = self.reader.predict_prepared(longest)
+        return float(np.mean([one.confidence ** (1 / max(1, len(one.text))) for one in read])) if read else 0.0
+
+    def _prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
         found, steep_only = [], not self.reader.bundle.data_spec.straightened  # else cut as in training
         for line in self.find_lines(page):
             outline = line.polygon or box_outline(*line.box)
@@ -149,6 +170,20 @@ class ParagraphTextRecognizer:
 
         shapes = in_reading_order(self._model.find_lines(small[None])[0], self._right_to_left)
         return [shape.on_page(on_page, page.shape) for shape in shapes]
+
+
+def _is_on_its_side(lines: Sequence[FoundLine]) -> bool:
+    courses = [np.subtract(line.baseline[-1], line.baseline[0]) for line in lines if line.baseline]
+    slopes = [math.degrees(math.atan2(abs(down), abs(across))) for across, down in courses]
+    return bool(slopes) and float(np.median(slopes)) > _STEEP
+
+
+def _turned_around(line: FoundLine, shape: tuple[int, ...]) -> FoundLine:
+    """A line of a page (H, W) that lies upside down, on the page itself."""
+    height, width = shape
+    left, top, right, bottom = line.box
+    baseline, polygon = (tuple((width - x, height - y) for x, y in one) for one in (line.baseline, line.polygon))
+    return FoundLine((width - right, height - bottom, width - left, height - top), baseline, polygon)
 
 
 def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, int]]:

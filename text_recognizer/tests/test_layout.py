@@ -6,6 +6,7 @@ from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.layout.shapes import FoundLine
+from text_recognizer.layout.turning import angle_of_lines
 from text_recognizer.tests.page_drawing import drawn_page, paragraph, text_of
 
 
@@ -95,6 +96,13 @@ def test_the_lines_of_a_page_twenty_thousand_pixels_wide_are_found():
     page = np.pad(drawn_page(paragraph(3), (900, 300)), ((0, 0), (0, 19_100)), constant_values=235).copy()
     page[150, -1] = 0  # so that all of it is looked at
     assert len(find_lines(page)) == 3
+
+
+def test_a_long_strip_is_not_turned_for_that_would_take_its_length_squared():
+    # Dotted lines at 45 degrees.
+    slanted = (np.indices((40, 4000)).sum(axis=0) % 12 < 4) & (np.arange(4000) % 6 < 3)
+    assert abs(angle_of_lines(slanted[:, :80], 12) - 45) <= 1
+    assert angle_of_lines(slanted, 12) == 0
 
 
 def test_lines_that_slope_are_found():

@@ -60,12 +60,17 @@ def test_the_square_of_a_long_strip_is_made_of_a_smaller_page():
     assert square[50, :50].min() > square[50, 51:].max()
 
 
+def with_reader(**reader: Any) -> Any:
+    recognizer: Any = object.__new__(ParagraphTextRecognizer)
+    recognizer.reader = SimpleNamespace(**reader)
+    recognizer._model, recognizer._right_to_left = None, False
+    return recognizer
+
+
 def heights_of_sloping_lines(straightened):
     """Of the lines of a page that slopes by 8 degrees, as they reach a reader that learnt from such lines."""
     data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=straightened)
-    recognizer: Any = object.__new__(ParagraphTextRecognizer)
-    recognizer.reader = SimpleNamespace(bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image)
-    recognizer._model, recognizer._right_to_left = None, False
+    recognizer = with_reader(bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image)
     page = drawn_page([(60, 90 + 45 * row, "possede faite toute la maison") for row in range(4)], (600, 600), 8)
     return [line.shape[0] for _, line in recognizer.prepared_lines(page)]
 
@@ -74,3 +79,26 @@ def test_lines_of_pages_are_cut_out_as_those_that_the_reader_learnt_from():
     straight, boxed = heights_of_sloping_lines(True), heights_of_sloping_lines(False)
     assert len(straight) == len(boxed) == 4
     assert max(straight) < min(boxed)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, -90, 120, -150])
+def test_a_page_on_its_side_is_read_the_way_up_in_which_its_reader_is_surer(degrees):
+    def reading(crops):
+        """Sure of lines whose left half is darker: those of this page end in short words of thin letters."""
+        halves = [np.array_split(255.0 - crop, 2, axis=1) for crop in crops]
+        return [SimpleNamespace(text="a", confidence=float(left.mean() > right.mean())) for left, right in halves]
+
+    data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=True)
+    recognizer = with_reader(
+        bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image, predict_prepared=reading
+    )
+    texts = [(150, 230 + 45 * row, "MMMM WWWW MMMM " + "il ill lili " * 3) for row in range(6)]
+    page = drawn_page(texts, (800, 800), degrees)
+    lines = recognizer.prepared_lines(page)
+    assert len(lines) == 6
+    assert [one.confidence for one in reading([crop for _, crop in lines])] == [1.0] * 6
+    for line, _ in lines:
+        (x1, y1), (x2, y2) = line.baseline[0], line.baseline[-1]
+        turned = np.degrees(np.arctan2(y1 - y2, x2 - x1)) - degrees
+        assert abs((turned + 180) % 360 - 180) < 3
+        assert line.box[0] - 9 <= min(x1, x2) <= max(x1, x2) <= line.box[2] + 9
