@@ -25,6 +25,7 @@ USUAL_BEAM_WIDTH = 25
 MOST_WEIGHT = 1000.0
 # Of the lines that weights are chosen by: frames by prefixes. A minute at most on a core that does nothing else.
 MOST_TUNING_EFFORT = 64_000 * USUAL_BEAM_WIDTH
+TUNED_TOGETHER = 16
 WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
 
 Label = NDArray[np.int32]
@@ -105,11 +106,19 @@ class LineDecoder:
         spacing = math.ceil(effort / MOST_TUNING_EFFORT)
 
         def read(weights: DecodingWeights, step: int) -> list[list[int]]:
-            found, first = [], 0
+            chosen, first = [], 0
             for part, frames in parts:
-                rows = slice(-first % (spacing * step), None, spacing * step)
-                found += self._search(part[rows], frames[rows], weights, 1)
+                rows = range(-first % (spacing * step), len(frames), spacing * step)
+                chosen += [part[row, : frames[row]] for row in rows]
                 first += len(frames)
+            found = []
+            for start in range(0, len(chosen), TUNED_TOGETHER):  # a line alone takes several times as long
+                lines = chosen[start : start + TUNED_TOGETHER]
+                counts = np.array([len(line) for line in lines])
+                padded = np.zeros((len(lines), max(1, counts.max()), len(self.classes)), lines[0].dtype)
+                for place, line in zip(padded, lines, strict=True):
+                    place[: len(line)] = line
+                found += self._search(padded, counts, weights, 1)
             return [hypotheses[0].label.tolist() for hypotheses in found]
 
         wanted = [label.tolist() for label in labels[::spacing]]
