@@ -5,7 +5,7 @@ A cursor is a position in a file. What is sent grows with what is new; when noth
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,29 +69,24 @@ class Feed:
         for key, row in self.index.keyed() if keys & {*self.runs, *self.logs} else ():
             if key in self.runs or key in self.logs:
                 yield "touched", {"key": key, "state": row.state, "epoch": row.status.get("epoch")}
-        for key, path in self._reports.items():
-            if self._has_grown(path):
-                tail = read_tail(path, self.runs[key], whole_lines=True)
-                self.runs[key] = tail.cursor
-                if tail.content or tail.restarted:
-                    yield "reports", {"key": key, **_told(tail), "rows": reports(tail)}
-        for key, path in self._texts.items():
-            if self._has_grown(path):
-                tail = read_tail(path, self.logs[key], LOG_BYTES)
-                self.logs[key] = tail.cursor
-                if tail.content or tail.restarted:
-                    yield "log", {"key": key, **_told(tail), "text": text_of(tail)}
+        for told, tail in self._grown(self._reports, self.runs, whole_lines=True):
+            yield "reports", {**told, "rows": reports(tail)}
+        for told, tail in self._grown(self._texts, self.logs, most=LOG_BYTES):
+            yield "log", {**told, "text": text_of(tail)}
         yield from self.more()
 
-    def _has_grown(self, path: Path) -> bool:
-        size = self.poller.sizes.get(path, (0, 0))
-        grown = self._seen.get(path) != size
-        self._seen[path] = size
-        return grown
-
-
-def _told(tail: Tail) -> dict[str, Any]:
-    return {"cursor": str(tail.cursor), "restarted": tail.restarted}
+    def _grown(
+        self, paths: Mapping[str, Path], cursors: dict[str, Cursor], **how: Any
+    ) -> Iterator[tuple[dict[str, Any], Tail]]:
+        """What is new in files, by key of the run, and what the page is told of it."""
+        for key, path in paths.items():
+            size = self.poller.sizes.get(path, (0, 0))
+            if self._seen.get(path) != size:
+                self._seen[path] = size
+                tail = read_tail(path, cursors[key], **how)
+                cursors[key] = tail.cursor
+                if tail.content or tail.restarted:
+                    yield {"key": key, "cursor": str(tail.cursor), "restarted": tail.restarted}, tail
 
 
 def event(name: str, value: Any) -> str:
