@@ -8,7 +8,7 @@ from text_recognizer.wording import received
 from training.files.json_objects import is_number
 
 STATES = ("created", "running", "finished", "stopped", "failed", "preempted")
-_LAST_SECOND = 2.5e11  # in the year 9892: a date can have no year above 9999
+LAST_SECOND = 2.5e11  # in the year 9892: a date can have no year above 9999
 _MOST = 10**9
 
 
@@ -63,7 +63,7 @@ def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_time(value: Any) -> bool:
     """Whether a value is a moment in seconds since 1970 that a date can show."""
-    return is_number(value) and 0 <= value < _LAST_SECOND
+    return is_number(value) and 0 <= value < LAST_SECOND
 
 
 def is_count(value: Any) -> bool:

@@ -14,17 +14,20 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Lt
+
+from text_recognizer.arguments import check_value
 from text_recognizer.errors import RunError, SpecError
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import did_you_mean
 from training.files.held_folder import HeldFolder
 from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, sync
-from training.runs.checks import is_count, is_time
+from training.runs.checks import LAST_SECOND, is_count
 from training.runs.contents import readable
 from training.runs.places import group_folder_name, runs_folder
 from training.sweeps.events import event_check
@@ -34,8 +37,6 @@ from training.sweeps.plan import SweepPlan
 
 Wish = Literal["run", "pause", "stop", "cancel"]
 FORMAT = 1
-METHODS = ("list", "grid", "random", "bayes")
-_TEXTS = ("name", "digest", "source")
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,19 @@ class SweepFacts:
     """What sweep.json says of a sweep.
 
     Args:
+        created: seconds since 1970.
         size: trials in all; None for a search without end.
         metric: None for a list of experiments.
-        created: seconds since 1970.
         search: that replaced the file's method; "" for none.
     """
 
     name: str
     digest: str
     source: str
-    method: str
-    size: int | None
-    metric: Metric | None
-    created: float
+    method: Literal["list", "grid", "random", "bayes"]
+    created: Annotated[float, Ge(0), Lt(LAST_SECOND)]
+    size: Annotated[int, Ge(0)] | None = None
+    metric: Metric | None = None
     search: str = ""
 
     @classmethod
@@ -63,23 +64,11 @@ class SweepFacts:
         """The facts in the JSON of sweep.json. Raises ValueError: what is wrong."""
         if is_count(version := value.get("format", 0)) and version > FORMAT:
             raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
-        metric, size, created = value.get("metric"), value.get("size"), value.get("created", -1)
-        is_metric = isinstance(metric, dict) and (
-            isinstance(metric.get("name"), str) and metric.get("goal") in ("minimize", "maximize")
-        )
-        checks = {
-            **{key: (isinstance(value.get(key), str), "text") for key in _TEXTS},
-            "method": (value.get("method") in METHODS, f"one of {', '.join(METHODS)}"),
-            "size": (size is None or (isinstance(size, int) and size >= 0), "a whole number or null"),
-            "created": (is_time(created), "seconds since 1970"),
-            "metric": (metric is None or is_metric, "a name, and a goal to minimize or maximize"),
-        }
-        for key, (is_right, words) in checks.items():
-            if not is_right:
-                raise ValueError(f"'{key}' must be {words}. {received(value.get(key))}")
-        texts = {key: value[key] for key in (*_TEXTS, "method")}
-        named = None if metric is None else Metric(metric["name"], metric["goal"])
-        return cls(**texts, size=size, metric=named, created=created, search=str(value.get("search") or ""))
+        known = {one.name: value[one.name] for one in fields(cls) if one.name in value}
+        found, problems = check_value("sweep.json", cls, known)
+        if problems:
+            raise ValueError(problems[0])
+        return found  # type: ignore[no-any-return]
 
 
 class SweepFolder(HeldFolder):

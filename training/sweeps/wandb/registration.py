@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from text_recognizer.errors import RunError
 from training.files.json_objects import read_object_if_any
@@ -63,8 +62,7 @@ def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = 
 
 def registered(folder: SweepFolder) -> SweepLink | None:
     """Where a sweep is at W&B, if it is."""
-    facts = _facts(folder.path)
-    return SweepLink(facts["id"], facts.get("project"), facts.get("entity")) if facts else None
+    return SweepLink.of(read_object_if_any(folder.path / REGISTERED_FILE))
 
 
 def steer(link: SweepLink, wish: Wish) -> None:
@@ -88,17 +86,10 @@ def is_over(link: SweepLink) -> bool:
         return False
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    facts = read_object_if_any(folder / REGISTERED_FILE)
-    names = [facts.get(key) for key in ("project", "entity", "url")]
-    right = isinstance(facts.get("id"), str) and all(isinstance(name, str | None) for name in names)
-    return facts if right else {}
-
-
 def folder_of_registered(sweep_id: str, root: Path) -> str | None:
     """The name of the folder of a sweep that was registered from here."""
     for path in sorted(root.glob(f"*/{REGISTERED_FILE}")):
-        if _facts(path.parent).get("id") == sweep_id:
+        if (link := registered(SweepFolder(path.parent))) is not None and link.id == sweep_id:
             return path.parent.name
     return None
 

@@ -1,12 +1,13 @@
 """SweepLink: the W&B sweep that a run belongs to, recorded in the run folder so that any later mirror knows it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from text_recognizer.arguments import check_value
 from text_recognizer.errors import SpecError
 from training.files.journals import read_journal
-from training.files.json_objects import read_object
+from training.files.json_objects import read_object_if_any
 from training.runs.run import Run
 
 LINK_FILE = "sweep.json"
@@ -42,12 +43,14 @@ class SweepLink:
     @classmethod
     def read(cls, run: Run) -> "SweepLink | None":
         """None where the run belongs to no sweep at W&B, or its file is damaged."""
-        try:
-            link = cls(**read_object(run.folder / "wandb" / LINK_FILE))
-        except (OSError, ValueError, TypeError):
-            return None
-        names = all(isinstance(part, str | None) for part in (link.project, link.entity))
-        return link if names and isinstance(link.id, str) and isinstance(link.values, dict) else None
+        return cls.of(read_object_if_any(run.folder / "wandb" / LINK_FILE))
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "SweepLink | None":
+        """From the JSON of a file; None where it is damaged."""
+        known = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
+        link, problems = check_value(LINK_FILE, cls, known)
+        return None if problems else link
 
 
 def swept_values(run: Run) -> dict[str, Any]:
