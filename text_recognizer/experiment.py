@@ -1,7 +1,7 @@
 """Experiment: a spec's parts, checked against each other and put together, without TensorFlow."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,18 @@ def assemble(spec: ExperimentSpec) -> Experiment:
     if problems or model is None or train_args is None:
         raise SpecError(problems)
     return Experiment(completed, dataset, network, model, train_args, recipes)
+
+
+def problems_besides(known: Sequence[Problem], value: Mapping[str, Any], origin: str | None) -> list[Problem]:
+    """What else is wrong with a spec's JSON object that has problems with some of its keys."""
+    wrong = {problem.key for problem in known}
+    if not wrong.isdisjoint(PARTS):
+        return []
+    try:
+        assemble(ExperimentSpec.parse({key: item for key, item in value.items() if key not in wrong}, origin=origin))
+    except SpecError as error:
+        return [one for one in error.problems if one.key is None or one.key.partition(".")[0] not in wrong]
+    return []
 
 
 def json_schema() -> dict[str, Any]:

@@ -22,7 +22,7 @@ class NamedPart:
     def parse(cls, kind: str, text: str) -> "NamedPart":
         """From NAME, NAME:VALUE (the first argument), NAME:KEY=VALUE,…. Raises SpecError: no such part or argument."""
         name, _, rest = text.partition(":")
-        if name not in names(kind) and rest:  # package.module:Name
+        if name not in names(kind) and rest.partition(":")[0].isidentifier():  # package.module:Name
             attribute, _, rest = rest.partition(":")
             name = f"{name}:{attribute}"
         own = [one for one in arguments_of(constructor_of(resolve(kind, name))) if one not in GIVEN[kind]]

@@ -93,6 +93,8 @@ RECIPES = ("optimizer", "schedule", "augmentation")
 
 _BY_PATH = r"\w+(\.\w+)*:\w+"
 PLURALS = {kind: f"{kind}s" for kind in BUILT_IN}
+outside_packages: set[str] = set()  # whose parts this process has imported
+_OURS = {"text_recognizer", "evaluation", "training"}
 # Arguments of constructors that come from the program, not from whoever names the part.
 GIVEN: dict[str, tuple[str, ...]] = dict.fromkeys(BUILT_IN, ()) | {"model": ("data_spec", "network")}
 
@@ -184,6 +186,7 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
             raise SpecError(
                 f"{kind} '{name}': there is no module '{error.name}' to import from "
                 f"{current_folder() or 'the current folder, which was removed,'} or the Python environment."
+                f"{did_you_mean(module_name, names(kind))}"
             ) from None
         raise SpecError(f"{kind} '{name}': importing {module_name} failed: {error}.") from error
     except AttributeError:
@@ -191,6 +194,7 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
     except (Exception, SystemExit) as error:
         raise SpecError(f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {error}.") from error
     _check_kind(kind, name, found)
+    outside_packages.update({module_name.partition(".")[0]} - _OURS)
     return found  # type: ignore[no-any-return]
 
 

@@ -96,7 +96,7 @@ class Run:
 
         return resume(self, **arguments)
 
-    def stop(self, reason: str = "asked to from Python") -> None:
+    def stop(self, reason: str = "requested from Python") -> None:
         """Asks the run to stop at its next checkpoint."""
         self._run.request_stop(reason)
 

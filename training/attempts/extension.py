@@ -18,9 +18,7 @@ def parse_length(text: str) -> tuple[str, Any]:
     """What --extend says: the kind of length, and how much of it in all. Raises SpecError: it says something else."""
     key, _, value = text.partition("=")
     if key not in LENGTHS or not value:
-        raise SpecError(
-            f"--extend takes the whole length that the run shall have, as epochs=N or minutes=N. {received(text)}"
-        )
+        raise SpecError(f"--extend takes the total length of the run, as epochs=N or minutes=N. {received(text)}")
     return key, parse_value(value)
 
 

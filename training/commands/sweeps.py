@@ -8,6 +8,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.run_table import read_row
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
@@ -114,7 +115,7 @@ def _explain(arguments: argparse.Namespace) -> int:
                 print(f"  answered by the earlier run {run.folder}")
                 continue
             failed = f", failed of {', '.join(run.failures)}" if run.failures else ""
-            print(f"  run {run.id}: {_state(run.folder, run.ended)}, started {run.attempts} times{failed}")
+            print(f"  run {run.id}: {_state(run.folder, run.ended)}, {counted(run.attempts, 'attempt')}{failed}")
             if run.error:
                 print(f"    {run.error}")
         for decision in trial.decisions:

@@ -212,7 +212,7 @@ class Tools:
             return {"said": steered(Sweeps(self.index).view(sweep).folder, "stop")}
         row = self._row(name)
         if row.state not in AT_WORK:
-            raise RunError(f"the run {row.folder.name} is not at work: it is {row.state}.")
+            raise RunError(f"the run {row.folder.name} is not running: it is {row.state}.")
         Run(row.folder).request_stop(f"asked to by {self.by}: {why}")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 

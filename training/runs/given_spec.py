@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import SpecError
-from text_recognizer.experiment import assemble
+from text_recognizer.experiment import assemble, problems_besides
 from text_recognizer.spec import (
     NOT_TRAINED,
     ExperimentSpec,
@@ -42,7 +42,10 @@ def spec_from(
         value = override_json(value, change)
     folder = Path(text).parent if text is not None and text == source else None  # of a file
     origin = f"the run folder {folder}" if folder is not None and is_made(folder) else None
-    spec = ExperimentSpec.parse(value, source, origin)
+    try:
+        spec = ExperimentSpec.parse(value, source, origin)
+    except SpecError as error:
+        raise SpecError([*error.problems, *problems_besides(error.problems, value, origin)], source) from None
     if sweep is not None and spec.experiment_group == "default":
         spec = replace(spec, experiment_group=sweep)
     return with_weights_found(spec, in_sweep=sweep is not None)

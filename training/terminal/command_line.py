@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.registry import outside_packages
 from text_recognizer.spec import parse_json, parse_value, typed_fields
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def guarded(command: Callable[[], int]) -> int:
     """Runs a command; its exit code.
 
     A user's mistake becomes a message and 2, and so does what the system refuses: a full disk, a folder that cannot be
-    written, a text in another encoding. A bug of ours becomes a traceback and 1.
+    written, a text in another encoding. A bug, ours or in a part from outside, becomes a traceback and 1.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character of our texts
@@ -52,10 +53,22 @@ def guarded(command: Callable[[], int]) -> int:
         print(f"error: {_refusal(error)} ({TRACEBACK}=1 shows where in the program.)", file=sys.stderr)
         lasting = isinstance(error, UnicodeError) or error.errno in _LASTING
         return TextRecognizerError.exit_code if lasting else 1
-    except Exception:  # noqa: BLE001 - the last resort
+    except Exception as error:  # noqa: BLE001 - the last resort
         traceback.print_exc()
-        print("error: this is a bug in Text Recognizer; please report it with the lines above.", file=sys.stderr)
+        print(f"error: {_whose_bug(error)}", file=sys.stderr)
         return 1
+
+
+def _whose_bug(error: Exception) -> str:
+    """Who has to look at a traceback: the user, where it leads through code of theirs."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_globals.get("__name__", "").partition(".")[0] in outside_packages:
+            code = frame.f_code
+            return (
+                f"{type(error).__name__} in your own code: {code.co_filename}, line {line}, in {code.co_name}, or in "
+                "what it calls. The lines above say more."
+            )
+    return "this is a bug in Text Recognizer; please report it with the lines above."
 
 
 def _refusal(error: OSError | UnicodeError) -> str:

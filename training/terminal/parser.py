@@ -1,7 +1,8 @@
 """Command-line parsers whose complaints are ours: what was wrong, what is allowed, what was probably meant."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from text_recognizer.errors import SpecError
@@ -13,10 +14,16 @@ _ONE_OF_THEM = f"--{_DATASET_ARGS}."
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises SpecError instead of ending the program; no abbreviations. The hint follows an unknown argument."""
+    """Raises SpecError instead of ending the program; no abbreviations.
 
-    def __init__(self, hint: str = "", **settings: Any) -> None:
+    Args:
+        hint: follows an unknown argument.
+        keys: that have values as options do, and keys below them: --train_args.epochs=3.
+    """
+
+    def __init__(self, hint: str = "", keys: Iterable[str] = (), **settings: Any) -> None:
         self._hint = f"{hint} ".lstrip()
+        self._keys = [f"--{key}" for key in keys]
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -28,9 +35,9 @@ class Parser(argparse.ArgumentParser):
             found.dataset_args = override_json({_DATASET_ARGS: found.dataset_args}, values)[_DATASET_ARGS]
             unknown = [token for token in unknown if token.partition("=") not in parts]
         if unknown:
-            options = list(_options(self))
+            known = [*_options(self), *self._keys]
             raise SpecError(
-                f"unknown argument '{unknown[0]}'.{did_you_mean(unknown[0].partition('=')[0], options)} "
+                f"unknown argument '{unknown[0]}'.{did_you_mean(re.split('[=.]', unknown[0])[0], known)} "
                 f"{self._hint}See {self.prog} --help."
             )
         return found

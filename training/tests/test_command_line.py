@@ -65,6 +65,19 @@ def test_a_bug_keeps_its_traceback(capsys):
     assert "this is a bug" in printed
 
 
+def test_a_bug_in_code_of_the_user_is_not_called_ours(capsys, tmp_path, monkeypatch):
+    text = "from text_recognizer.networks import Network\n\n\nclass Net(Network):\n"
+    text += "    def build(self, input_shape, output_shape):\n        return {}['layers']\n"
+    (tmp_path / "careless_nets.py").write_text(text)
+    monkeypatch.setenv("TEXT_RECOGNIZER_STATE", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    build = resolve("network", "careless_nets:Net")().build
+    assert guarded(lambda: build((8, 8, 1), (2,))) == 1
+    printed = capsys.readouterr().err
+    assert f"error: KeyError in your own code: {tmp_path}/careless_nets.py, line 6, in build, or in what" in printed
+    assert "this is a bug" not in printed
+
+
 @pytest.mark.parametrize(
     "environ",
     [
@@ -197,6 +210,8 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
         (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
         (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
+        (["run", "--netwrok=mlp"], "unknown argument '--netwrok=mlp'. Did you mean '--network'?"),
+        (["run", "--train_arg.epochs=3"], "unknown argument '--train_arg.epochs=3'. Did you mean '--train_args'?"),
         (["runs", "show"], "the following arguments are required: RUN. See text-recognizer runs show --help."),
         (["predict"], "the following arguments are required: IMAGE. See text-recognizer predict --help."),
     ],

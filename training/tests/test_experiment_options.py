@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
@@ -143,3 +144,22 @@ def test_what_yaml_reads_otherwise_is_pointed_out(tmp_path, capfd):
     (tmp_path / "more.yaml").write_text("seed: 010\n")
     assert spec_from(None, str(tmp_path / "more.yaml"), {}).seed == 8
     assert "warning: line 1: '010' is octal to YAML 1.1, 8." in capfd.readouterr().err
+
+
+def test_problems_of_keys_and_of_parts_are_reported_together():
+    wrong = {**SPEC, "sed": 1, "network": "mpl", "train_args": {"epochs": 0, "optimiser": "adam"}, "seed": -1}
+    with pytest.raises(SpecError) as raised:
+        spec_from(json.dumps(wrong), None, {})
+    assert [problem.key for problem in raised.value.problems] == [
+        "sed",
+        "seed",
+        "network",
+        "train_args.optimiser",
+        "train_args.epochs",
+    ]
+
+
+def test_a_missing_argument_is_not_reported_where_all_of_them_are_unreadable():
+    with pytest.raises(SpecError) as raised:
+        spec_from(json.dumps({**SPEC, "dataset": "ImageFolderDataset", "dataset_args": 3}), None, {})
+    assert [problem.key for problem in raised.value.problems] == ["dataset_args"]

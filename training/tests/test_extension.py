@@ -134,7 +134,7 @@ def test_the_minutes_of_a_run_are_extended_with_epochs_as_long_as_before(runs, m
     [
         (
             "epochs",
-            "--extend takes the whole length that the run shall have, as epochs=N or minutes=N. Received: 'epochs'",
+            "--extend takes the total length of the run, as epochs=N or minutes=N. Received: 'epochs'",
         ),
         ("batch_size=3", "as epochs=N or minutes=N"),
         ("epochs=2.5", "epochs must be a whole number"),

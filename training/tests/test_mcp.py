@@ -182,7 +182,7 @@ def test_a_run_without_test_figures_is_not_counted_as_looked_at(tools, root):
         ("list_runs", {"filters": ["colour=red"]}, "no run has the column 'colour'"),
         ("list_parts", {"kind": "network"}, "Did you mean 'networks'?"),
         ("stop", {"why": "x"}, "Give one of the two"),
-        ("stop", {"why": "x", "run": "good"}, "is not at work: it is finished"),
+        ("stop", {"why": "x", "run": "good"}, "is not running: it is finished"),
         ("drop_database", {}, "there is no tool 'drop_database'"),
     ],
 )

@@ -336,6 +336,8 @@ def test_trackers_are_chosen_by_name_with_their_arguments(track, wandb, chosen, 
     [
         (["tensorbord"], None, "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?"),
         (["wandb:onlin"], None, "tracker 'wandb': mode must be one of 'online' or 'offline'. Received: 'onlin'"),
+        (["tensorbord:path=x.txt"], None, "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?"),
+        (["wandbb:offline"], None, "Did you mean 'wandb'?"),
         (["tensorboard:x"], None, "takes no arguments. Received: 'x'"),
         (["tensorboard", "tensorboard"], None, "is given twice"),
         (["wandb:offline"], "online", "say the same; give one of them"),

@@ -122,7 +122,7 @@ class Page:
     def stop(self, asked: dict[str, Any]) -> dict[str, str]:
         row = self.index.row(str(asked.get("run")))
         if row.state not in ("created", "running"):
-            raise RunError(f"the run {row.folder} is not at work: it is {row.state}.")
+            raise RunError(f"the run {row.folder} is not running: it is {row.state}.")
         Run(row.folder).request_stop("asked to on the page")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
