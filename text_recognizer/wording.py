@@ -4,10 +4,12 @@ import difflib
 import functools
 from collections.abc import Iterable
 
+_LONGEST = 80  # text from elsewhere that fits a line
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint with a leading blank (Did you mean 'x'?), or nothing when no known name is close."""
-    return _did_you_mean(name, tuple(known))
+    return _did_you_mean(name, tuple(known)) if len(name) <= _LONGEST else ""  # what is kept has a bound, too
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
@@ -23,7 +25,11 @@ def received(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python writes no number of so many digits
         text = "a value that cannot be shown"
-    return f"Received: {text if len(text) <= 80 else text[:77] + '...'}."
+    return f"Received: {shortened(text)}."
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def counted(count: int, noun: str) -> str:

@@ -156,10 +156,12 @@ def _files(data: object, count: int) -> list[ImageSource]:
     """Image files: strings of base64 or data URLs; or, in binary, each behind its length."""
     found: list[ImageSource] = []
     if isinstance(data, bytes):
-        while len(data) >= 4:
-            end = 4 + int.from_bytes(data[:4], "little")
-            found.append(data[4:end])
-            data = data[end:]
+        start = 0
+        while start < len(data) and len(found) <= count:
+            first = start + 4
+            start = first + int.from_bytes(data[start:first], "little")
+            found.append(data[first:start])
+        found = found if start == len(data) else []
     elif isinstance(data, list) and all(isinstance(one, str) for one in data):
         found = [data_url_content(one) if one.startswith("data:") else base64_content(one) for one in data]
     if len(found) != count:

@@ -15,7 +15,7 @@ from text_recognizer.promoted import ModelStore
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.reading import CORES, ServedModel
 from text_recognizer.serving.refusals import RefusedError
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, shortened
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Shelf:
         """A model by its name. Raises RefusedError: there is none, with what there is."""
         found = next(iter(self.models.values())) if name is None else self.models.get(name)
         if found is None or version not in (None, found.version):
-            wanted = f"'{name}'" + (f" of version '{version}'" if version else "")
+            wanted = f"'{shortened(name or '')}'" + (f" of version '{shortened(version)}'" if version else "")
             known = ", ".join(f"{one.name} ({one.version})" for one in self.models.values())
             raise RefusedError(
                 HTTPStatus.NOT_FOUND,

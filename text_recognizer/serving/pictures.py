@@ -15,7 +15,7 @@ from text_recognizer.predictors.load import Layout
 from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.serving.reading import LAYOUTS
 from text_recognizer.serving.refusals import RefusedError
-from text_recognizer.wording import received
+from text_recognizer.wording import received, shortened
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def bad_request(message: str) -> RefusedError:
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(given.keys() - {"model", "layout"})
     if unknown:
-        raise bad_request(f"there is no option '{unknown[0]}'. Allowed are model and layout.")
+        raise bad_request(f"there is no option '{shortened(unknown[0])}'. Allowed are model and layout.")
     layout, model = given.get("layout"), given.get("model")
     if layout is not None and layout not in LAYOUTS:
         raise bad_request(f"layout must be one of {', '.join(LAYOUTS)}. {received(layout)}")

@@ -105,6 +105,12 @@ def test_a_mistake_is_answered_with_a_fitting_status_and_a_sentence(client, aske
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("given", [{"model": "x" * 10**6}, {"x" * 10**6: "page"}, {"layout": "x" * 10**6}])
+def test_a_name_without_end_is_neither_compared_nor_repeated(client, given):
+    answer = client.post("/v1/predict", json={"image": DATA_URL, **given})
+    assert (answer.status_code, len(answer.json()["error"]) < 300) == (404 if "model" in given else 400, True)
+
+
 def test_an_unknown_path_is_answered_in_json(client):
     assert client.get("/v3").status_code == 404
     assert client.get("/v3").json()["error"] == "Not Found."

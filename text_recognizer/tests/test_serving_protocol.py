@@ -110,6 +110,19 @@ def test_a_request_that_is_none_of_the_protocol_is_refused(client, body, says):
     assert (answer.status_code, says in answer.json()["error"]) == (400, True), answer.text
 
 
+def test_millions_of_empty_files_behind_the_json_take_no_time(client):
+    head = {"inputs": [tensor(parameters={"binary_data_size": 8_000_000})]}
+    answer = client.post(INFER, **binary(head, bytes(8_000_000)))  # copying what is left for each would take for ever
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("content", [b"\x09\0\0\0" + bytes(8), bytes(6), bytes(3)])
+def test_files_behind_the_json_that_are_not_whole_are_refused(client, content):
+    head = {"inputs": [tensor(parameters={"binary_data_size": len(content)})]}
+    answer = client.post(INFER, **binary(head, content))
+    assert (answer.status_code, "must hold 1 image files" in answer.json()["error"]) == (400, True)
+
+
 @pytest.mark.parametrize("length", ["x", "-1", "99999", "9" * 5000])
 def test_a_wrong_length_of_the_json_is_refused(client, length):
     answer = client.post(INFER, content=b"{}", headers={"Inference-Header-Content-Length": length})
