@@ -30,7 +30,8 @@ class OptimizerRecipe(ABC):
         weight_decay: float | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
-    ) -> "keras.optimizers.Optimizer": ...
+    ) -> "keras.optimizers.Optimizer":
+        """The optimizer; None leaves decay and clipping out. The norm is that of all gradients together."""
 
 
 class ScheduleRecipe(ABC):
@@ -44,7 +45,8 @@ class ScheduleRecipe(ABC):
     counts_steps: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, learning_rate: float, total_steps: int) -> "Rate": ...
+    def build(self, learning_rate: float, total_steps: int) -> "Rate":
+        """A constant rate, or a function of the step from 0 on; `total_steps` are those of the whole training."""
 
 
 class AugmentationRecipe(ABC):
@@ -52,4 +54,9 @@ class AugmentationRecipe(ABC):
 
     @abstractmethod
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """A layer from the columns of a batch that it names in `columns` to the same columns, changed."""
+        """A layer of Keras that changes images, called with `training=True`.
+
+        It gets the images (B, H, W, C), uint8, and returns as many of the same type; or, where it has an attribute
+        `columns`, these columns of a batch: as one argument each, and as a tuple if there are several. Its random
+        numbers come from a `keras.random.SeedGenerator` made from `seed`, so that a resumed run draws the same.
+        """

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from training.sweeps.plan import SweepPlan
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Keyword arguments of run_experiment that Python has a better way for.
-_NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "id", "overrides")
+_NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "overrides")
 
 
 def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: Any) -> Run:
@@ -60,9 +60,10 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
             raise SpecError(f"run_experiment takes no argument '{name}' from Python.")
     if "resume" in flags:
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
-    argv = _flags_of(experiment_command.parser("run_experiment"), flags)
+    given_id = flags.pop("id", None)
+    argv = _flags_of(experiment_command.parser("run_experiment"), flags, typed_fields())
     experiment = assemble(spec_from(_text_of_spec(spec), None, overrides))
-    run_id = new_run_id(experiment.spec)
+    run_id = new_run_id(experiment.spec) if given_id is None else str(given_id)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
     argv += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]
     return _ended(folder, _run_command("training.run_experiment", argv, show))
@@ -186,11 +187,12 @@ def _last_error(errors: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list[str]:
+def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any], keys: Iterable[str] = ()) -> list[str]:
     """Keyword arguments as the flags of the same names. Raises SpecError: there is no such flag.
 
     Args:
         given: None and False leave a flag out, True gives it, a list gives it several times; what is no text is JSON.
+        keys: of a spec, which are arguments too.
     """
     actions: dict[str, argparse.Action] = {}
     for action in parser._actions:
@@ -199,9 +201,9 @@ def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any]) -> list
     flags: list[str] = []
     for name, value in given.items():
         if name not in actions:
-            raise SpecError(
-                f"there is no argument '{name}'.{did_you_mean(name, actions)} There are: {', '.join(sorted(actions))}."
-            )
+            known = sorted({*actions, *keys} - {"help", *_NOT_FROM_PYTHON})
+            meant = did_you_mean(name.split(".")[0], known)
+            raise SpecError(f"there is no argument '{name}'.{meant} There are: {', '.join(known)}.")
         flag = next(option for option in actions[name].option_strings if option.startswith("--"))
         takes_value = actions[name].nargs != 0
         for one in value if isinstance(value, (list, tuple)) else [value]:

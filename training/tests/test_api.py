@@ -37,7 +37,7 @@ def runs_folder(tmp_path_factory, digits_prepared, warm_python):
 
 @pytest.fixture(scope="module")
 def run(runs_folder):
-    return tr.run_experiment(SMALL, experiment_group="api", **CPU, **EPOCHS)
+    return tr.run_experiment(SMALL, id="first", experiment_group="api", **CPU, **EPOCHS)
 
 
 def test_these_names_are_exported_and_no_others():
@@ -122,7 +122,7 @@ def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
 
 
 def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path):
-    assert f"<b>{run.id}</b>" in run._repr_html_()
+    assert "<b>first</b>" in run._repr_html_()
     assert "<th>test_accuracy</th>" in tr.runs()._repr_html_()
     spec = run.folder / "spec.json"
     before = spec.read_text()
@@ -148,6 +148,10 @@ def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_fold
         tr.run_experiment({**SMALL, "network": "mpl"}, **CPU)
     with pytest.raises(tr.TextRecognizerError, match="there is no argument 'gpus'. Did you mean 'gpu'"):
         tr.run_experiment(SMALL, gpus=1)
+    with pytest.raises(tr.TextRecognizerError, match=r"no argument 'netwrok'. Did you mean 'network'\?.* train_args"):
+        tr.run_experiment(netwrok="mlp")
+    with pytest.raises(tr.TextRecognizerError, match=r"--id must be a name of letters"):
+        tr.run_experiment(SMALL, id="a/b", show=False)
     with pytest.raises(tr.TextRecognizerError, match=r"call its resume\(\)"):
         tr.run_experiment(resume="last")
     assert len(tr.runs()) == before
