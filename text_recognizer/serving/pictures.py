@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
@@ -45,12 +46,16 @@ async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
 
 async def asked_by_body(request: Request) -> Asked:
     """Of `POST`: JSON with a data URL, or a form with a file."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    header = request.headers.get("content-type", "")
+    kind = header.partition(";")[0].strip().lower()
     if kind == "application/json":
         value = object_in(await request.body())
         content = data_url_content(value.pop("image", None))
         return Asked(content, **_options({**request.query_params, **value}))
     if kind == "multipart/form-data":
+        charset = parse_options_header(header)[1].get(b"charset", b"utf-8").decode("latin-1")
+        if charset.lower() != "utf-8":  # some of Python's codecs fail in ways of their own, or give half characters
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a form must be in UTF-8. {received(charset)}")
         async with request.form(max_files=1, max_fields=8) as form:
             file = form.get("image")
             if not isinstance(file, UploadFile):

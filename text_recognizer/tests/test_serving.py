@@ -105,6 +105,21 @@ def test_a_mistake_is_answered_with_a_fitting_status_and_a_sentence(client, aske
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "UTF-7"])
+def test_a_form_in_another_charset_than_utf_8_is_refused(client, charset):
+    field = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n+2AA-\r\n'
+    file = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + PICTURE + b"\r\n--x--\r\n"
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = client.post("/v1/predict", content=field + file, headers={"Content-Type": kind})
+    assert (answer.status_code, "UTF-8" in answer.json()["error"]) == (415, True)
+
+
+def test_a_form_that_says_utf_8_is_read(client):
+    file = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + PICTURE + b"\r\n--x--\r\n"
+    kind = 'multipart/form-data; charset="utf-8"; boundary=x'
+    assert client.post("/v1/predict", content=file, headers={"Content-Type": kind}).status_code == 200
+
+
 @pytest.mark.parametrize("given", [{"model": "x" * 10**6}, {"x" * 10**6: "page"}, {"layout": "x" * 10**6}])
 def test_a_name_without_end_is_neither_compared_nor_repeated(client, given):
     answer = client.post("/v1/predict", json={"image": DATA_URL, **given})
