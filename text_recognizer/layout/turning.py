@@ -1,5 +1,7 @@
 """Pages whose lines run at an angle: which it is, the page turned upright, and the way back."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,13 +12,14 @@ _SMALLEST_ANGLE = 10.0  # lines that slope by less are found as they are
 _CLEARER = 1.5  # times as clear as level lines must lines at an angle be; on 22 pages, others had at most 0.74
 _LONGEST_STROKE = 2.0  # heights of a line; what is longer is the edge of a page or a rule
 _LEAST_INK = 3.0  # squares of a line's height: a few words show no direction
+_WIDEST_BAND, _SHORTEST_BAND, _OUTLIERS = 1.0, 3.0, 0.05  # heights of the only line; times as long as wide
 _MOST_POINTS = 20_000
 _MOST_PAPER = 4.0  # times that of the page: a long strip that is turned needs much more, and has no such lines
 _BIN, _BLUR = 0.1, 0.25  # in heights of a line
 
 
 def angle_of_lines(strokes: Mask, height: float) -> float:
-    """How many degrees the lines climb from left to right, -87 to 90; 0 where they are about level.
+    """How many degrees the lines climb from left to right, above -90 and up to 90; 0 where they are about level.
 
     Seen along the lines, strokes lie in ridges. Whether a page is upside down is not seen.
     """
@@ -26,6 +29,8 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
     sides = [max(side.stop - side.start for side in found) for found in ndimage.find_objects(parts)]
     short = np.array([False, *(side < _LONGEST_STROKE * height for side in sides)])
     rows, columns = np.nonzero(short[parts])
+    if (angle := _angle_of_a_band(rows, columns, height)) is not None:
+        return _worth_turning(angle, strokes.shape)
     if len(rows) < _LEAST_INK * height**2:
         return 0.0
     some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_POINTS)).astype(int)
@@ -40,11 +45,28 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
     level = max(map(clearness, np.arange(-_SMALLEST_ANGLE, _SMALLEST_ANGLE + 1, 2.0)))
     best = max(np.arange(-87, 93, _STEP), key=clearness)
     best = max(np.arange(best - _STEP, best + _STEP, _FINE_STEP), key=clearness)
-    long, wide = strokes.shape
-    across, along = abs(np.sin(np.radians(best))), abs(np.cos(np.radians(best)))
-    paper = (long * along + wide * across) * (long * across + wide * along)
-    is_clear = clearness(best) > _CLEARER * level and paper <= _MOST_PAPER * strokes.size
-    return float(best) if is_clear else 0.0
+    return _worth_turning(float(best), strokes.shape) if clearness(best) > _CLEARER * level else 0.0
+
+
+def _angle_of_a_band(rows: NDArray[np.int64], columns: NDArray[np.int64], height: float) -> float | None:
+    """How many degrees the only line of a page climbs; None where there is another than one."""
+    if len(rows) < 2:
+        return None
+    points = np.stack([columns, -rows]).astype(np.float64)
+    _, directions = np.linalg.eigh(np.cov(points))
+    across, along = np.ptp(np.quantile(directions.T @ points, [_OUTLIERS, 1 - _OUTLIERS], axis=1), axis=0)
+    if across > _WIDEST_BAND * height or along < _SHORTEST_BAND * across:
+        return None
+    angle = math.degrees(math.atan2(directions[1, 1], directions[0, 1]))
+    return -((90 - angle) % 180 - 90)  # above -90, at most 90
+
+
+def _worth_turning(angle: float, shape: tuple[int, ...]) -> float:
+    """The angle of lines on a page (H, W), 0 where that is small, or the turned page would be too large."""
+    height, width = shape
+    across, along = abs(math.sin(math.radians(angle))), abs(math.cos(math.radians(angle)))
+    paper = (height * along + width * across) * (height * across + width * along)
+    return angle if abs(angle) >= _SMALLEST_ANGLE and paper <= _MOST_PAPER * height * width else 0.0
 
 
 def turned(page: Grey, degrees: float) -> Grey:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from text_recognizer.datasets.transcribed.page_images import cut_out
@@ -120,6 +121,23 @@ def test_lines_at_any_angle_are_found_with_the_baselines_that_their_letters_stan
         assert line.box[0] - 9 <= min(x1, x2) <= max(x1, x2) <= line.box[2] + 9
     upright = [cut_out(page, line.polygon, baseline=line.baseline) for line in lines]
     assert all(24 < line.shape[0] < 60 < line.shape[1] for line in upright)
+
+
+@pytest.mark.parametrize("degrees", [-60, 30, 45, 90])
+def test_the_only_line_of_a_picture_is_found_at_any_angle(degrees):
+    strip = drawn_page([(20, 44, text_of(5))], (470, 64))
+    side = np.full((600, 600), 235, np.uint8)
+    side[268:332, 65:535] = strip
+    (line,) = find_lines(np.asarray(Image.fromarray(side).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=235)))
+    (x1, y1), (x2, y2) = line.baseline[0], line.baseline[-1]
+    assert abs((np.degrees(np.arctan2(y1 - y2, x2 - x1)) - degrees + 90) % 180 - 90) < 3  # one way or the other
+    assert np.hypot(x2 - x1, y2 - y1) > 400
+
+
+def test_short_lines_one_below_the_other_are_not_taken_for_a_line_on_its_side():
+    lines = find_lines(drawn_page(paragraph(9, 100, words=2), (500, 600)))
+    assert len(lines) == 9
+    assert all(abs(line.baseline[0][1] - line.baseline[-1][1]) < 6 for line in lines)
 
 
 def test_columns_are_read_one_after_the_other_and_from_the_right_where_the_script_runs_so():
