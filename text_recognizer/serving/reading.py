@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.images.read import ImageSource, read_image
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.predictors.load import Layout, layout_of
-from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading, ParagraphTextRecognizer
+from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
 
 Grey = NDArray[np.uint8]
 LAYOUTS: tuple[Layout, ...] = ("line", "page")  # of a picture: what it shows
-_Prepared = tuple[Grey, list[Box], list[Grey]]
+_Prepared = tuple[Grey, list[FoundLine], list[Grey]]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is unpacked
@@ -93,14 +94,17 @@ class ServedModel:
         self._users += 1
         try:
             loop = asyncio.get_running_loop()
-            page, boxes, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
+            page, places, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
             waiting = [self._batcher.submit(one, one.shape[1]) for one in prepared]
             predictions = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         finally:
             self._users -= 1
             self._close_if_unused()
-        found = zip(boxes, predictions, prepared, strict=True)
-        lines = tuple(LineOfText(box, prediction, line_px=one.shape[1]) for box, prediction, one in found)
+        found = zip(places, predictions, prepared, strict=True)
+        lines = tuple(
+            LineOfText(place.box, prediction, place.baseline, place.polygon, one.shape[1])
+            for place, prediction, one in found
+        )
         height, width = page.shape
         return ReadPicture(lines, width, height, float(page.mean()))
 
@@ -117,9 +121,9 @@ class ServedModel:
         page = read_image(image)
         height, width = page.shape
         if self._pages is None or (layout or layout_of(height, width)) != "page":
-            return page, [(0, 0, width, height)], [self.predictor.prepared(page)]
+            return page, [FoundLine((0, 0, width, height))], [self.predictor.prepared(page)]
         found = self._pages.prepared_lines(page)
-        return page, [line.box for line, _ in found], [prepared for _, prepared in found]
+        return page, [line for line, _ in found], [prepared for _, prepared in found]
 
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
         self._metrics.count_batch(self.name, len(prepared))

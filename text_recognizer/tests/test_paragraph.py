@@ -7,7 +7,8 @@ import pytest
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.images.read import read_image
-from text_recognizer.predictors.paragraph import ParagraphTextRecognizer, as_square
+from text_recognizer.models.prediction import Prediction, ReadPart
+from text_recognizer.predictors.paragraph import LineOfText, ParagraphTextRecognizer, as_square
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.page_drawing import drawn_page
 
@@ -70,7 +71,9 @@ def with_reader(**reader: Any) -> Any:
 def heights_of_sloping_lines(straightened):
     """Of the lines of a page that slopes by 8 degrees, as they reach a reader that learnt from such lines."""
     data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=straightened)
-    recognizer = with_reader(bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image)
+    recognizer = with_reader(
+        bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image, predict_prepared=lambda lines: []
+    )
     page = drawn_page([(60, 90 + 45 * row, "possede faite toute la maison") for row in range(4)], (600, 600), 8)
     return [line.shape[0] for _, line in recognizer.prepared_lines(page)]
 
@@ -81,8 +84,8 @@ def test_lines_of_pages_are_cut_out_as_those_that_the_reader_learnt_from():
     assert max(straight) < min(boxed)
 
 
-@pytest.mark.parametrize("degrees", [0, 90, -90, 120, -150])
-def test_a_page_on_its_side_is_read_the_way_up_in_which_its_reader_is_surer(degrees):
+@pytest.mark.parametrize("degrees", [0, 90, -90, 120, -150, 180])
+def test_a_page_on_its_side_or_head_is_read_the_way_up_in_which_its_reader_is_surer(degrees):
     def reading(crops):
         """Sure of lines whose left half is darker: those of this page end in short words of thin letters."""
         halves = [np.array_split(255.0 - crop, 2, axis=1) for crop in crops]
@@ -102,3 +105,36 @@ def test_a_page_on_its_side_is_read_the_way_up_in_which_its_reader_is_surer(degr
         turned = np.degrees(np.arctan2(y1 - y2, x2 - x1)) - degrees
         assert abs((turned + 180) % 360 - 180) < 3
         assert line.box[0] - 9 <= min(x1, x2) <= max(x1, x2) <= line.box[2] + 9
+
+
+def test_a_level_page_is_turned_only_where_its_reader_reads_badly_and_clearly_better_upside_down():
+    texts = [(150, 230 + 45 * row, "MMMM WWWW MMMM " + "il ill lili " * 3) for row in range(6)]
+    page = drawn_page(texts, (800, 800))
+    for sureness, upside_down, is_turned in [(0.9, 0.99, False), (0.7, 0.71, False), (0.7, 0.75, True)]:
+        given = iter([sureness, upside_down])
+
+        def reading(crops, given=given):
+            confidence = next(given)
+            return [SimpleNamespace(text="a", confidence=confidence) for _ in crops]
+
+        data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=True)
+        recognizer = with_reader(
+            bundle=SimpleNamespace(data_spec=data_spec), prepared=lambda image: image, predict_prepared=reading
+        )
+        line, _ = recognizer.prepared_lines(page)[0]
+        assert (line.baseline[0][0] > line.baseline[-1][0]) is is_turned
+
+
+@pytest.mark.parametrize(
+    ("baseline", "box"),
+    [
+        ((), (100, 50, 120, 80)),
+        (((100, 75), (300, 75)), (100, 50, 120, 80)),
+        (((300, 75), (100, 75)), (280, 50, 300, 80)),
+        (((200, 50), (200, 80)), (100, 50, 300, 53)),
+        (((200, 80), (200, 50)), (100, 77, 300, 80)),
+    ],
+)
+def test_the_first_word_is_where_the_line_begins_whichever_way_it_runs(baseline, box):
+    word = ReadPart("a", 0.9, 0, 40)
+    assert LineOfText((100, 50, 300, 80), Prediction("a", 0.9), baseline, (), 400).placed([word]) == [(word, box)]
