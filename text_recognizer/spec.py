@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from text_recognizer.arguments import arguments_of, check_value, to_json
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.json_text import MOST_NESTED, parse_json_text
 from text_recognizer.registry import names
+from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import did_you_mean, received
 
 DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
@@ -106,6 +107,13 @@ def base_spec(given: Collection[str]) -> dict[str, Any]:
 def typed_fields() -> dict[str, Any]:
     """The keys of a spec with the kind of value each holds."""
     return {name: one.annotation for name, one in arguments_of(ExperimentSpec).items() if name != "origin"}
+
+
+def keys_by_name() -> dict[str, str]:
+    """The keys of a spec and those of its train_args, as they are set: {…, "epochs": "train_args.epochs", …}."""
+    return {field.name: f"train_args.{field.name}" for field in fields(TrainArgs)} | {
+        key: key for key in typed_fields()
+    }
 
 
 def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,8 +218,8 @@ def _no_constant(name: str) -> Any:
 
 
 def _unknown_key(key: str) -> str:
-    known = list(typed_fields())
-    return f"unknown key '{key}'.{did_you_mean(key, known)} A spec has: {', '.join(known)}."
+    known = keys_by_name()
+    return f"unknown key '{key}'.{did_you_mean(key, known, known)} A spec has: {', '.join(typed_fields())}."
 
 
 def _set_dotted(target: dict[str, Any], dotted: str, value: Any) -> str | None:

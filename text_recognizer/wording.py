@@ -2,21 +2,27 @@
 
 import difflib
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 _LONGEST = 80  # text from elsewhere that fits a line
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint with a leading blank (Did you mean 'x'?), or nothing when no known name is close."""
-    return _did_you_mean(name, tuple(known)) if len(name) <= _LONGEST else ""  # what is kept has a bound, too
+def did_you_mean(name: str, known: Iterable[str], shown: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A hint with a leading blank (Did you mean 'x'?), or nothing when no known name is close.
+
+    Args:
+        shown: what is proposed in place of a known name.
+    """
+    close = _closest(name, tuple(known)) if len(name) <= _LONGEST else ""  # what is kept has a bound, too
+    return f" Did you mean '{shown.get(close, close)}'?" if close else ""
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
-def _did_you_mean(name: str, known: tuple[str, ...]) -> str:
+def _closest(name: str, known: tuple[str, ...]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
+    return by_lower[close[0]] if close else ""
 
 
 def received(value: object) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.bundle import Bundle, usual_name
-from text_recognizer.spec import NOT_TRAINED, typed_fields
+from text_recognizer.spec import NOT_TRAINED, keys_by_name
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.attempts.attempt import attempt
@@ -70,7 +70,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         description="Train, evaluate and track one experiment.",
         epilog=EXAMPLES,
         hint="Values of the spec are set by their key, like --train_args.batch_size=64.",
-        keys=typed_fields(),
+        keys=keys_by_name(),
         parents=[_node_options()],
     )
     add = parser.add_argument

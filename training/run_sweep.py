@@ -59,10 +59,10 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         return _serve(plan, experiments, arguments)
     search = make_search(plan, arguments.allow_repeats)
     _check_search(search, plan, arguments, cap)
+    rule = search.stopping_rule or stopping_rule(plan, arguments.stopping_rule)
     if arguments.dry_run:
         from training.sweeps.results.dry_run import show_plan
 
-        rule = search.stopping_rule or stopping_rule(plan, arguments.stopping_rule)
         return show_plan(plan, experiments, search, rule, cap, arguments.jobs or 1)
     return _drive(plan, experiments, search, arguments, cap)
 

@@ -12,14 +12,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import assemble
-from text_recognizer.spec import ExperimentSpec, typed_fields
+from text_recognizer.spec import ExperimentSpec, keys_by_name, typed_fields
 from text_recognizer.wording import did_you_mean, received
 from training import run_experiment as experiment_command
 from training.api.run import Run, Table
@@ -61,7 +62,7 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
     if "resume" in flags:
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
     given_id = flags.pop("id", None)
-    argv = _flags_of(experiment_command.parser("run_experiment"), flags, typed_fields())
+    argv = _flags_of(experiment_command.parser("run_experiment"), flags, keys_by_name())
     experiment = assemble(spec_from(_text_of_spec(spec), None, overrides))
     run_id = new_run_id(experiment.spec) if given_id is None else str(given_id)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
@@ -187,12 +188,14 @@ def _last_error(errors: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any], keys: Iterable[str] = ()) -> list[str]:
+def _flags_of(
+    parser: argparse.ArgumentParser, given: Mapping[str, Any], keys: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """Keyword arguments as the flags of the same names. Raises SpecError: there is no such flag.
 
     Args:
         given: None and False leave a flag out, True gives it, a list gives it several times; what is no text is JSON.
-        keys: of a spec, which are arguments too.
+        keys: of a spec by name, which are arguments too.
     """
     actions: dict[str, argparse.Action] = {}
     for action in parser._actions:
@@ -201,8 +204,8 @@ def _flags_of(parser: argparse.ArgumentParser, given: Mapping[str, Any], keys: I
     flags: list[str] = []
     for name, value in given.items():
         if name not in actions:
-            known = sorted({*actions, *keys} - {"help", *_NOT_FROM_PYTHON})
-            meant = did_you_mean(name.split(".")[0], known)
+            known = sorted({*actions, *keys.values()} - {"help", *_NOT_FROM_PYTHON})
+            meant = did_you_mean(name.split(".")[0], [*known, *keys], keys)
             raise SpecError(f"there is no argument '{name}'.{meant} There are: {', '.join(known)}.")
         flag = next(option for option in actions[name].option_strings if option.startswith("--"))
         takes_value = actions[name].nargs != 0

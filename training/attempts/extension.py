@@ -95,7 +95,7 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     _, state = read_checkpoint(path, ("ended", "early_stop"))
     if state["ended"] is None:
         raise RunError(
-            f"the run {run.id} has not come to its end: it is {status.state} in epoch {status.epoch + 1} of "
+            f"the run {run.id} has not completed its training: it is {status.state} in epoch {status.epoch + 1} of "
             f"{status.epochs}. Resume it first: run_experiment --resume {run.id}"
         )
     stopped_early = args.early_stopping is not None and state["early_stop"]["waited"] >= args.early_stopping.patience

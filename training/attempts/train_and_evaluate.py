@@ -131,7 +131,7 @@ def _run_steps(
     if stop is not None:
         run.set_state(stop.state, stop.reason, stop.cause, epoch=epochs.done)
         print(f"{stop.state} ({stop.reason}) after {counted(epochs.done, 'epoch')}, checkpoint written")
-        print(f"go on with  run_experiment --resume {run.folder}")
+        print(f"resume with run_experiment --resume {run.folder}")
         return stop.exit_code
     best_epoch = training.best.state["epoch"]
     print(f"trained     {training.ended}; best epoch {best_epoch} by {args.monitor}", flush=True)

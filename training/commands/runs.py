@@ -139,7 +139,7 @@ def _show(arguments: argparse.Namespace) -> int:
         if (run.folder / name).exists():
             print(f"{name:<11} {run.folder / name}")
     if status.state in ("stopped", "preempted", "died", "failed"):
-        print(f"go on with  run_experiment --resume {run.folder}")
+        print(f"resume with run_experiment --resume {run.folder}")
     return 0
 
 

@@ -114,7 +114,7 @@ def _explain(arguments: argparse.Namespace) -> int:
             if run.reused:
                 print(f"  answered by the earlier run {run.folder}")
                 continue
-            failed = f", failed of {', '.join(run.failures)}" if run.failures else ""
+            failed = f", failures: {', '.join(run.failures)}" if run.failures else ""
             print(f"  run {run.id}: {_state(run.folder, run.ended)}, {counted(run.attempts, 'attempt')}{failed}")
             if run.error:
                 print(f"    {run.error}")

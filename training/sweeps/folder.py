@@ -105,10 +105,12 @@ class SweepFolder(HeldFolder):
         """
         if self.exists():
             if self.facts().digest != plan.digest:
+                flags = "--base, --set, --seed, --seeds, --search, --sampler, --enqueue, --when or --skip-invalid"
+                kept, is_same = self._kept(plan)
+                since = f"{flags} has another value" if is_same else f"its file has changed; {kept} is what it was"
                 raise SpecError(
-                    f"the sweep {self.path} was started from something else: the file, --base, --set, --seed, --seeds, "
-                    f"--enqueue, --when or what --skip-invalid leaves out has changed since. Change it back to go on, "
-                    f"or start another: --name NEW"
+                    f"the sweep {self.path} cannot be continued: {since}. Change it back, or start another sweep: "
+                    f"--name NEW"
                 )
             self._keep(plan)
             return
@@ -130,13 +132,17 @@ class SweepFolder(HeldFolder):
 
     def _keep(self, plan: SweepPlan) -> None:
         """The text of the sweep; what is not part of its identity (run_cap, description) may have changed since."""
-        name = "sweep.json.given" if plan.config is None else "sweep.yaml"
+        path, is_same = self._kept(plan)
+        if not is_same:
+            self.write_text(path.name, plan.text, durable=True)
+
+    def _kept(self, plan: SweepPlan) -> tuple[Path, bool]:
+        """Where the text of the sweep is kept, and whether it is the plan's."""
+        path = self.path / ("sweep.json.given" if plan.config is None else "sweep.yaml")
         try:
-            kept = read_regular(self.path / name) == plan.text.encode()
+            return path, read_regular(path) == plan.text.encode()
         except OSError:
-            kept = False
-        if not kept:
-            self.write_text(name, plan.text, durable=True)
+            return path, False
 
     def facts(self) -> SweepFacts:
         """What sweep.json says. Raises RunError: it is missing, damaged, or of a newer version."""

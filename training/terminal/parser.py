@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from text_recognizer.errors import SpecError
@@ -18,12 +19,12 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         hint: follows an unknown argument.
-        keys: that have values as options do, and keys below them: --train_args.epochs=3.
+        keys: by name, keys that have values as options do, and keys below them: --train_args.epochs=3.
     """
 
-    def __init__(self, hint: str = "", keys: Iterable[str] = (), **settings: Any) -> None:
+    def __init__(self, hint: str = "", keys: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> None:
         self._hint = f"{hint} ".lstrip()
-        self._keys = [f"--{key}" for key in keys]
+        self._keys = {f"--{name}": f"--{key}" for name, key in keys.items()}
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -37,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             known = [*_options(self), *self._keys]
             raise SpecError(
-                f"unknown argument '{unknown[0]}'.{did_you_mean(re.split('[=.]', unknown[0])[0], known)} "
+                f"unknown argument '{unknown[0]}'.{did_you_mean(re.split('[=.]', unknown[0])[0], known, self._keys)} "
                 f"{self._hint}See {self.prog} --help."
             )
         return found

@@ -212,6 +212,7 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
         (["run", "--netwrok=mlp"], "unknown argument '--netwrok=mlp'. Did you mean '--network'?"),
         (["run", "--train_arg.epochs=3"], "unknown argument '--train_arg.epochs=3'. Did you mean '--train_args'?"),
+        (["run", "--epochs=3"], "unknown argument '--epochs=3'. Did you mean '--train_args.epochs'?"),
         (["runs", "show"], "the following arguments are required: RUN. See text-recognizer runs show --help."),
         (["predict"], "the following arguments are required: IMAGE. See text-recognizer predict --help."),
     ],

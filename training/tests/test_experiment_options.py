@@ -159,6 +159,11 @@ def test_problems_of_keys_and_of_parts_are_reported_together():
     ]
 
 
+def test_a_key_of_train_args_that_stands_outside_of_them_is_answered_with_its_place():
+    with pytest.raises(SpecError, match="unknown key 'epochs'. Did you mean 'train_args.epochs'"):
+        spec_from(json.dumps({**SPEC, "epochs": 3}), None, {})
+
+
 def test_a_missing_argument_is_not_reported_where_all_of_them_are_unreadable():
     with pytest.raises(SpecError) as raised:
         spec_from(json.dumps({**SPEC, "dataset": "ImageFolderDataset", "dataset_args": 3}), None, {})

@@ -60,8 +60,10 @@ def test_a_finished_sweep_does_nothing_when_started_again(tmp_path):
 
 def test_another_file_cannot_go_on_with_a_sweep(tmp_path):
     run_sweep(GRID, tmp_path, by_layer_size)
-    with pytest.raises(SpecError, match="started from something else.*what --skip-invalid leaves out.*--name NEW"):
+    with pytest.raises(SpecError, match="its file has changed; .*/sweep.yaml is what it was.*--name NEW"):
         sweep_of(GRID.replace("32", "64"), tmp_path, MadeUpExecutor(by_layer_size))
+    with pytest.raises(SpecError, match=r"--base, --set, .* has another value\. Change it back"):
+        sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size), seed=7)
     sweep_of(GRID.replace("32", "64"), tmp_path, MadeUpExecutor(by_layer_size), name="other")
 
 

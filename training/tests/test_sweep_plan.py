@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from text_recognizer.errors import SpecError
+from training.run_sweep import main as run_sweep
 from training.sweeps.plan import Condition, _culprits
 from training.sweeps.plan_file import read_plan
 from training.tests.processor_time import processor_s
@@ -304,3 +305,12 @@ def test_a_point_among_ten_thousand_is_checked_as_fast_as_one_among_a_thousand(p
 
     # Ten times as many points: ten times as long, or a hundred times where each is compared with all.
     assert processor_s(lambda: check(100), tries=1) < 40 * processor_s(lambda: check(10))
+
+
+@pytest.mark.parametrize("wrong", ["--stopping-rule=hyperbnd", "--stopping-rule=hyperband:min_itr=1", "--search=rndom"])
+def test_a_part_that_does_not_exist_is_refused_before_the_sweep_has_a_folder(wrong, tmp_path, monkeypatch, capsys):
+    (tmp_path / "sweep.yaml").write_text(YAML)
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    assert run_sweep([str(tmp_path / "sweep.yaml"), wrong]) == 2
+    assert "Did you mean" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
