@@ -134,6 +134,12 @@ def test_the_only_line_of_a_picture_is_found_at_any_angle(degrees):
     assert np.hypot(x2 - x1, y2 - y1) > 400
 
 
+def test_a_line_without_tall_letters_is_found_among_others():
+    texts = paragraph(8)
+    texts[4] = (*texts[4][:2], "nous avons vu ma soeur avec mon erreur")
+    assert len(find_lines(drawn_page(texts))) == 8
+
+
 def test_short_lines_one_below_the_other_are_not_taken_for_a_line_on_its_side():
     lines = find_lines(drawn_page(paragraph(9, 100, words=2), (500, 600)))
     assert len(lines) == 9
