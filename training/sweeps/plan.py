@@ -57,6 +57,7 @@ class SweepPlan:
         config: of a W&B YAML; None for a list of experiments.
         experiments: of a list, one spec's JSON each.
         base: JSON of a spec that points are overrides of; may be incomplete.
+        settings: by dotted key, for all trials in place of constants of the file.
         seed: of the search.
         seeds: runs a trial, which differ in the spec's seed; their mean counts.
         sampler: of a bayes search.
@@ -71,6 +72,7 @@ class SweepPlan:
     config: SweepConfig | None = None
     experiments: tuple[Mapping[str, Any], ...] = ()
     base: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     seeds: int = 1
     sampler: str = ""
@@ -125,7 +127,8 @@ class SweepPlan:
     def overrides(self, point: Point) -> dict[str, Any]:
         """The values of a point by dotted key, without those whose condition does not hold, and with what it copied."""
         assert self.config is not None
-        return {**applying(self.config.space.values_of(point), self.conditions), **point.get(COPIED, {})}
+        values = {**self.config.space.values_of(point), **self.settings}
+        return {**applying(values, self.conditions), **point.get(COPIED, {})}
 
     def point_fault(self, point: Point) -> str | None:
         """Why a point of the journal is none of this sweep; None when it is one."""

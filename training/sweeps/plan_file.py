@@ -33,7 +33,7 @@ def read_plan(
 
     Args:
         base: a spec's JSON that the YAML's parameters override.
-        overrides: further values by dotted key, for every trial.
+        overrides: values by dotted key, for every trial; they replace constants of the file, not what is searched.
         skip_invalid: leave out experiments of a list that cannot be trained.
     """
     if path.suffix == ".json":
@@ -49,6 +49,7 @@ def read_plan(
         name=name or config.name or path.stem,
         config=config,
         base=override_json(_base(config, base), overrides or {}),
+        settings=_settings(config, overrides or {}),
         seed=seed,
         seeds=seeds,
         sampler=sampler,
@@ -119,6 +120,21 @@ def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any
     except SpecError as error:
         line = config.line_of("command")
         raise SpecError([f"line {line}: {problem}" for problem in error.problems], config.source) from None
+
+
+def _settings(config: SweepConfig, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides in whose place the file has constants. Raises SpecError: one of what is searched."""
+    found: dict[str, Any] = {}
+    for key, value in overrides.items():
+        for one in config.space.parameters:
+            if not (f"{one.name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one.name}.")):
+                continue
+            if not one.is_constant:
+                raise SpecError(
+                    f"--set {key} is a value for all trials, but the sweep searches '{one.name}'. Remove one of them."
+                )
+            found[key] = value
+    return found
 
 
 def _enqueued(point: Mapping[str, Any], config: SweepConfig, conditions: Sequence[Condition]) -> Point:

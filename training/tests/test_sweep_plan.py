@@ -307,6 +307,15 @@ def test_a_point_among_ten_thousand_is_checked_as_fast_as_one_among_a_thousand(p
     assert processor_s(lambda: check(100), tries=1) < 40 * processor_s(lambda: check(10))
 
 
+def test_a_value_for_all_trials_replaces_a_constant_of_the_file_and_nothing_that_is_searched(plan):
+    made = plan(YAML, overrides={"train_args.batch_size": 32, "train_args.epochs": 3})
+    (spec,) = made.specs(made.config.space.grid[0])
+    assert (spec.train_args["batch_size"], spec.train_args["epochs"]) == (32, 3)
+    for key in ("network_args.layer_size", "network_args"):
+        with pytest.raises(SpecError, match=f"--set {key} is .* the sweep searches 'network_args.layer_size'"):
+            plan(YAML, overrides={key: {}})
+
+
 @pytest.mark.parametrize("wrong", ["--stopping-rule=hyperbnd", "--stopping-rule=hyperband:min_itr=1", "--search=rndom"])
 def test_a_part_that_does_not_exist_is_refused_before_the_sweep_has_a_folder(wrong, tmp_path, monkeypatch, capsys):
     (tmp_path / "sweep.yaml").write_text(YAML)
