@@ -49,7 +49,8 @@ class TrainArgs:
             null begins with random ones. Outputs of a class go to the class of the same text, so that an alphabet can
             be extended.
         mixed_precision: dtype of the computation; weights stay float32. "auto" takes bfloat16 on GPUs of compute
-            capability 8.0 and processors with AMX, "off" elsewhere, where bfloat16 would be slower and is not used.
+            capability 8.0, "off" elsewhere. "bfloat16" is used on these and on processors with AMX, which not every
+            network is faster on.
         jit_compile: compile the step with XLA. Slower for convolutions on CPUs; measure. Pooling needs
             `deterministic` to be false, and CTC cannot be compiled.
         distribution: "mirrored" divides every batch among all leased GPUs, with one device's numbers up to rounding;
