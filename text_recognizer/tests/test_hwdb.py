@@ -9,7 +9,7 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
-from text_recognizer.datasets.formats.gnt import CODE, HEADER, SHORT, find_records, map_file, write_gnt
+from text_recognizer.datasets.formats.gnt import CODE, HEADER, SHORT, find_records, map_file, records_of_file, write_gnt
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.line_form import UnfitImageError
@@ -83,7 +83,7 @@ def test_a_code_that_is_no_character_costs_its_record_only():
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_mutated_files_never_fail_and_account_for_every_byte(seed):
+def test_mutated_files_never_fail_and_account_for_every_byte(seed, tmp_path):
     random = np.random.default_rng(seed)
     content = as_bytes(b"".join(record(text, stroke(number)) for number, text in enumerate("一二三四五六"))).copy()
     for _ in range(random.integers(1, 6)):
@@ -92,6 +92,13 @@ def test_mutated_files_never_fail_and_account_for_every_byte(seed):
     records = find_records(content)
     read = sum(10 + records.picture(content, row).size for row in range(len(records)))
     assert read + sum(one.length for one in records.damages) == len(content)
+    (tmp_path / "x.gnt").write_bytes(content)
+    of_file = records_of_file(tmp_path / "x.gnt")
+    assert (of_file.offsets.tolist(), of_file.texts, of_file.damages) == (
+        records.offsets.tolist(),
+        records.texts,
+        records.damages,
+    )
 
 
 def test_zeros_and_an_empty_file_hold_no_records():

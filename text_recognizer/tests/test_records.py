@@ -128,6 +128,8 @@ def test_frames_and_examples_are_those_of_tensorflow(tmp_path):
         write_record(file, b"")
     assert ours.read_bytes() == theirs.read_bytes()
     assert first_example(theirs) == FEATURES
+    key = next(iter(FEATURES))
+    assert decode_example(example.SerializeToString(), [key, "absent"]) == {key: FEATURES[key]}
     read = [record.numpy() for record in tf.data.TFRecordDataset(str(ours))]
     assert tf.train.Example.FromString(read[0]) == example
 

@@ -17,7 +17,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec
 from text_recognizer.datasets.characters.base import CharacterDataset
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, HwdbDataset
 from text_recognizer.datasets.characters.records import RecordsDataset
-from text_recognizer.datasets.formats.gnt import find_records, map_file, write_gnt
+from text_recognizer.datasets.formats.gnt import records_of_file, write_gnt
 from text_recognizer.datasets.records.forms import form_named
 from text_recognizer.datasets.records.writing import write_records
 from training.attempts.batches import BatchOrder, GroupedBatches, GroupSize
@@ -39,7 +39,7 @@ def hwdb() -> list[Figure]:
 
         ours, fromfile, bytewise = medians(
             3,
-            lambda: images_a_second(lambda: sum(len(find_records(map_file(file))) for file in files)),
+            lambda: images_a_second(lambda: sum(len(records_of_file(file)) for file in files)),
             lambda: images_a_second(lambda: _read_with_fromfile(files[0])),
             lambda: images_a_second(lambda: _read_byte_by_byte(files[0], 300)),
         )

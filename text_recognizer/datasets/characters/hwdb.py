@@ -10,7 +10,7 @@ from typing import Any
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
-from text_recognizer.datasets.formats.gnt import Records, find_records, map_file
+from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_file
 from text_recognizer.datasets.remote.archives import extract, is_archive
 from text_recognizer.datasets.remote.fetch import disk_errors, fetch, one_process
 from text_recognizer.datasets.remote.metadata import find_table
@@ -170,12 +170,12 @@ def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
     """A file in pieces that fit into memory."""
-    records = find_records(map_file(path))
+    records = records_of_file(path)
     for begin in range(0, max(1, len(records)), _PIECE_RECORDS):
         yield GntSource(split, path, records.rows(begin, begin + _PIECE_RECORDS), begin)
 
 
 @lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point
 def _characters_in(paths: tuple[Path, ...], state: str) -> tuple[str, ...]:  # noqa: ARG001 - of the key
-    found = {text for path in paths for text in find_records(map_file(path)).texts}
+    found = {text for path in paths for text in records_of_file(path).texts}
     return tuple(sorted(found))

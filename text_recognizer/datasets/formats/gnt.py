@@ -11,10 +11,12 @@ All numbers are little-endian. A file has no header and no index. Source: Liu, Y
 and Offline Chinese Handwriting Databases", table 2.
 """
 
+import mmap
+import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -101,23 +103,35 @@ def map_file(path: Path) -> Bytes:
     try:
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
-        return np.asarray(np.memmap(path, np.uint8, "r"))
+        with open(path, "rb") as file:
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
 
 
-def find_records(content: Bytes) -> Records:
+def records_of_file(path: Path) -> Records:
+    """Finds the records of a file. Raises DataError: the file cannot be read."""
+    content = map_file(path)
+    with open(path, "rb") as file:
+        # A fault of the mapping would cost more than reading ten bytes.
+        return find_records(content, partial(os.pread, file.fileno(), HEADER_BYTES))
+
+
+def find_records(content: Bytes, header: Callable[[int], bytes] | None = None) -> Records:
     """Finds the records of a file by their headers; pictures are not touched.
 
     After damage, reading goes on at the next two headers that follow each other (or one that ends the file).
 
     Args:
         content: (n,) all bytes of the file.
+        header: the bytes of a header from a place on, where these are faster to have than from the content.
     """
-    offsets, broken = _chain(content)
-    headers = content[offsets[:, None] + np.arange(4, HEADER_BYTES)]  # (N, 6): code, width, height
-    codes = np.ascontiguousarray(headers[:, :2]).view(">u2")[:, 0].astype(np.uint16)
-    sides = np.ascontiguousarray(headers[:, 2:]).view("<u2")
+    if header is None:
+        view = memoryview(content)  # type: ignore[arg-type]
+        header = lambda at: bytes(view[at : at + HEADER_BYTES])  # noqa: E731
+    offsets, headers, broken = _chain(content, header)
+    codes = np.ascontiguousarray(headers[:, 4:6]).view(">u2")[:, 0].astype(np.uint16)
+    sides = np.ascontiguousarray(headers[:, 6:]).view("<u2")
     readable = _characters()[codes] != ""
     sizes = HEADER_BYTES + sides[:, 0].astype(np.int64) * sides[:, 1]
     undecoded = zip(offsets[~readable].tolist(), sizes[~readable].tolist(), strict=True)
@@ -172,15 +186,16 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
     return _HEADER.pack(HEADER_BYTES + width * height, code.ljust(2, b"\0"), width, height) + picture.tobytes()
 
 
-def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
-    """(N,) where records with a sound header begin, and what lies between them."""
-    offsets: list[NDArray[np.int64]] = []
+def _chain(content: Bytes, header: Callable[[int], bytes]) -> tuple[NDArray[np.int64], Bytes, list[Damage]]:
+    """(N,) where records with a sound header begin, (N, 10) these headers, and what lies between the records."""
+    offsets, headers = [np.empty(0, np.int64)], [np.empty((0, HEADER_BYTES), np.uint8)]
     damages: list[Damage] = []
     resumable: NDArray[np.int64] | None = None
-    view, end, at = memoryview(content), len(content), 0  # type: ignore[arg-type]
+    end, at = len(content), 0
     while at < end:
-        sound, at = _sound_run(content, view, at)
+        sound, read, at = _sound_run(header, at, end)
         offsets.append(sound)
+        headers.append(read)
         if at < end:
             if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
                 resumable = _resumable(content)
@@ -188,29 +203,32 @@ def _chain(content: Bytes) -> tuple[NDArray[np.int64], list[Damage]]:
             begin, at = at, int(following[0]) if len(following) else end
             is_cut = at == end and end - begin < HEADER_BYTES
             if at == end and not is_cut:  # perhaps the first bytes of a sound record
-                size, _, width, height = _HEADER.unpack_from(view, begin)
+                size, _, width, height = _HEADER.unpack(header(begin))
                 is_cut = size == HEADER_BYTES + width * height and size > end - begin
             damages.append(Damage(begin, at - begin, SHORT if is_cut else HEADER))
-    return np.concatenate([*offsets, np.empty(0, np.int64)]), damages
+    return np.concatenate(offsets), np.concatenate(headers), damages
 
 
-def _sound_run(content: Bytes, view: memoryview, at: int) -> tuple[NDArray[np.int64], int]:
-    """(N,) where the records from `at` on begin, up to the first whose header is not sound; where that one begins.
+def _sound_run(header: Callable[[int], bytes], at: int, end: int) -> tuple[NDArray[np.int64], Bytes, int]:
+    """Where the records from `at` on begin (N,), their headers (N, 10), and where the first unsound header begins.
 
     Sizes are followed first and whole headers checked afterwards, all at once: a million records take a second so.
     """
-    read_size, last, found = _SIZE.unpack_from, len(content) - HEADER_BYTES, [at]
-    while at < last:
-        (size,) = read_size(view, at)
+    read, place, unpack = [], at, _SIZE.unpack_from
+    while place <= end - HEADER_BYTES:
+        one = header(place)
+        (size,) = unpack(one)
         if size <= HEADER_BYTES:
             break
-        at += size
-        found.append(at)
-    begins = np.array(found, np.int64)
-    sides = content[begins[:-1, None] + np.arange(6, HEADER_BYTES)].view("<u2").astype(np.int64)  # (N, 2)
-    is_sound = (np.diff(begins) == HEADER_BYTES + sides[:, 0] * sides[:, 1]) & (begins[1:] <= len(content))
+        read.append(one)
+        place += size
+    headers = np.frombuffer(b"".join(read), np.uint8).reshape(-1, HEADER_BYTES)
+    sizes = np.ascontiguousarray(headers[:, :4]).view("<u4")[:, 0].astype(np.int64)
+    begins = np.append(at, at + np.cumsum(sizes))
+    sides = np.ascontiguousarray(headers[:, 6:]).view("<u2").astype(np.int64)  # (N, 2)
+    is_sound = (sizes == HEADER_BYTES + sides[:, 0] * sides[:, 1]) & (begins[1:] <= end)
     count = len(is_sound) if is_sound.all() else int(is_sound.argmin())
-    return begins[:count], found[count]
+    return begins[:count], headers[:count], int(begins[count])
 
 
 def _resumable(content: Bytes) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ Each record is: length (u64, little-endian), masked CRC-32C of the length (u32),
 
 import functools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import google_crc32c
@@ -151,18 +151,20 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
     return bytes(example.SerializeToString(deterministic=True))
 
 
-def decode_example(data: bytes) -> dict[str, list[Any]]:
-    """The features of a serialised Example. Raises ValueError: it is none."""
+def decode_example(data: bytes, keys: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """The features of a serialised Example, all or those of some keys. Raises ValueError: it is none."""
     from google.protobuf.message import DecodeError
 
     try:
         example = _example_class().FromString(data)
     except DecodeError:
         raise ValueError("it is no tf.train.Example") from None
-    found = {}
-    for key, feature in example.features.feature.items():
-        kind = feature.WhichOneof("kind")
-        found[key] = list(getattr(feature, kind).value) if kind else []
+    features, found = example.features.feature, {}
+    for key in features if keys is None else keys:
+        if key in features:
+            feature = features[key]
+            kind = feature.WhichOneof("kind")
+            found[key] = list(getattr(feature, kind).value) if kind else []
     return found
 
 

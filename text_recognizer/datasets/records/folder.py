@@ -141,7 +141,7 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
 def _read_again(path: Path, form: RecordForm) -> tuple[int, Counter[int]] | None:
     """How many examples and ids a shard has; None where it is damaged."""
     examples, ids = 0, Counter[int]()
-    for record in records(Shard(path, form)):
+    for record in records(Shard(path, form), with_picture=False):
         if not isinstance(record, Record):
             return None
         examples += 1

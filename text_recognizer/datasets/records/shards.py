@@ -124,16 +124,23 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
     return sorted(wanted - names)
 
 
-def records(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[Record | Rejected]:
-    """The records of a shard, or some frames of it, in their order, and what is damaged in it."""
-    content = map_file(shard.path)
+def records(
+    shard: Shard, frames: Sequence[Frame | Damage] | None = None, with_picture: bool = True
+) -> Iterator[Record | Rejected]:
+    """The records of a shard, or some frames of it, in their order, and what is damaged in it.
+
+    Args:
+        with_picture: their features have more than the label and texts.
+    """
+    content, form = map_file(shard.path), shard.form
+    keys = None if with_picture else [one for one in (form.label, form.text, form.name, form.group) if one]
     for frame in find_frames(content) if frames is None else frames:
         place = f"{shard.path.name}@{frame.offset}"
         if isinstance(frame, Damage):
             yield Rejected(place, f"{frame.reason}: {frame.size:,} bytes skipped")
             continue
         try:
-            yield _record(place, decode_example(data_of(content, frame)), shard)
+            yield _record(place, decode_example(data_of(content, frame), keys), shard)
         except ValueError as error:
             yield Rejected(place, str(error))
 

@@ -124,7 +124,7 @@ def _picture_features(picture: Grey, form: RecordForm, encoding: str) -> dict[st
     if form.size is not None:
         picture = np.asarray(Image.fromarray(picture).resize(form.size, Image.Resampling.BILINEAR))
     if encoding == "raw":
-        content = np.repeat(picture[..., None], form.raw_channels, axis=2).tobytes()
+        content = (picture if form.raw_channels == 1 else np.repeat(picture, form.raw_channels)).tobytes()
     else:
         file, options = io.BytesIO(), {"quality": JPEG_QUALITY} if encoding == "jpeg" else {}
         Image.fromarray(picture).save(file, encoding, **options)
