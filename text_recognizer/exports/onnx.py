@@ -47,6 +47,8 @@ class OnnxExport(ModelExport):
             graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
             for ends in (ends for node in graph.node for ends in (node.input, node.output)):
                 ends[:] = [names.get(name, name) for name in ends]
+            if samples.shape[-1] == 1:
+                _scale_in_rows(graph)
             data_spec = to_json(model.data_spec)
             about = {
                 "classes": data_spec.pop("classes"),
@@ -66,6 +68,21 @@ class OnnxExport(ModelExport):
 
     def load(self, output: Path) -> Outputs:
         return session_outputs(output)
+
+
+def _scale_in_rows(graph: Any) -> None:
+    """Scales grey images as (B, H, W): with a last axis of one, onnxruntime takes twenty times as long for it."""
+    from onnx import helper, numpy_helper
+
+    levels = next((node.output[0] for node in graph.node if node.op_type == "Cast" and node.input[0] == INPUT), "")
+    scaling = [place for place, node in enumerate(graph.node) if node.op_type == "Mul" and levels in node.input]
+    for place in scaling[:1]:
+        node, axis = graph.node[place], f"{levels}/axis"
+        graph.initializer.append(numpy_helper.from_array(np.array([-1]), axis))
+        node.input[:] = [f"{levels}/rows" if name == levels else name for name in node.input]
+        graph.node.insert(place + 1, helper.make_node("Unsqueeze", [f"{levels}/scaled", axis], [node.output[0]]))
+        node.output[0] = f"{levels}/scaled"
+        graph.node.insert(place, helper.make_node("Squeeze", [levels, axis], [f"{levels}/rows"]))
 
 
 def _quantized(plain: Path, samples: Images) -> Path:
