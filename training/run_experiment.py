@@ -13,7 +13,7 @@ if __name__ == "__main__" and not __package__:
 import argparse
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from text_recognizer.errors import SpecError
@@ -161,10 +161,6 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
 
 
 def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial | None) -> int:
-    """A new run. Data first: a device is held for training only, and a failed download leaves no run behind."""
-    experiment.dataset.prepare()
-    experiment.check_sizes()
-    check_learnable(experiment)
     run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
     return _train(run_id, experiment, arguments, trial)
 
@@ -179,7 +175,6 @@ def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespac
         for sent in sync_runs([run], deadline_s=600, again=True):  # W&B lacks its end, or would not have asked
             say(f"W&B: {sent.outcome} {sent.why}")
         return 0
-    experiment.dataset.prepare()
     return _train(run, experiment, arguments, trial)
 
 
@@ -194,9 +189,7 @@ def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     if longer is None and _is_whole(run):
         _say_finished(run, arguments.save)
         return 0
-    experiment = longer or experiment
-    experiment.dataset.prepare()
-    return _train(run, experiment, arguments, is_extension=longer is not None)
+    return _train(run, longer or experiment, arguments, is_extension=longer is not None)
 
 
 def _train(
@@ -206,20 +199,20 @@ def _train(
     trial: AgentTrial | None = None,
     is_extension: bool = False,
 ) -> int:
-    """Waits for devices, makes the run where there is only an id, and trains; or has that done on several nodes."""
-    if arguments.nodes is not None:
-        from training.executors.cluster.slurm import start_on_nodes
-        from training.sweeps.options import key_values
+    """Prepares the data, waits for devices, makes the run where there is only an id, and trains; or nodes do.
 
-        options = key_values("--slurm", "partition=main", arguments.slurm or [])
-        command = [sys.executable, "-m", "training.run_experiment", *arguments.of_each]
-        command.append(f"--{_DISTRIBUTION}=multi_worker")
-        if arguments.ray_address is not None:
-            from training.executors.cluster.ray import train_on_nodes
-
-            return train_on_nodes(arguments.nodes, arguments.ray_address, _request(arguments), command)
-        start_on_nodes(arguments.nodes, options, command)
+    What a cluster refuses comes first; then data: a device is held for training only, and a failed download leaves no
+    run behind.
+    """
+    on_nodes = _nodes(arguments) if arguments.nodes is not None else None
     cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
+    experiment.dataset.prepare()
+    if isinstance(run, str):
+        experiment.check_sizes()
+        check_learnable(experiment)
+    if on_nodes is not None:
+        command = [sys.executable, "-m", "training.run_experiment", *arguments.of_each]
+        return on_nodes([*command, f"--{_DISTRIBUTION}=multi_worker"])
     trackers = chosen_trackers(arguments.track, arguments.wandb, say)
     link = trial.link if trial is not None else None
     label = run if isinstance(run, str) else run.id
@@ -237,6 +230,18 @@ def _train(
         if peers is not None:
             peers.exit_code = code
         return code
+
+
+def _nodes(arguments: argparse.Namespace) -> Callable[[Sequence[str]], int]:
+    """What executes a command on several nodes; errors are what a cluster is known to refuse."""
+    if arguments.ray_address is not None:
+        from training.executors.cluster import ray_training
+
+        return ray_training.nodes_to_train_on(arguments.nodes, arguments.ray_address, _request(arguments))
+    from training.executors.cluster import slurm
+    from training.sweeps.options import key_values
+
+    return slurm.nodes_to_train_on(arguments.nodes, key_values("--slurm", "partition=main", arguments.slurm or []))
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:

@@ -89,7 +89,8 @@ def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argpar
         raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
     check_servable(plan)
     folder = SweepFolder.of(plan)
-    _begin(plan, folder, experiments, arguments, registered(folder) is not None)
+    _check_resumable(folder, registered(folder) is not None, arguments)
+    _begin(plan, folder, experiments, arguments)
     if _is_held_back(folder):
         return 0
     return serve(plan, folder, arguments.file, arguments.jobs, device_request(arguments))
@@ -113,8 +114,8 @@ def _drive(
     from training.sweeps.sweep import Sweep
 
     folder = SweepFolder.of(plan)
+    _check_resumable(folder, folder.exists(), arguments)
     request = device_request(arguments)
-    _begin(plan, folder, experiments, arguments, folder.exists())
     setting = Setting(
         jobs=arguments.jobs,
         request=request,
@@ -130,9 +131,17 @@ def _drive(
         retry_failed=arguments.retry_failed,
         stopping_rule=arguments.stopping_rule,
     )
+    if folder.exists():
+        folder.create_or_check(plan)
     if _is_held_back(folder):
         return 0
+    # Before the data are prepared: it is known at once what a cluster refuses.
     executor = cast(Executor, executor_of(arguments).make(setting=setting))
+    try:
+        _begin(plan, folder, experiments, arguments)
+    except BaseException:
+        executor.close()
+        raise
     print(f"sweep       {plan.in_words()}")
     print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
     reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
@@ -142,12 +151,15 @@ def _drive(
     return finish_sweep(plan, folder, sweep.history, result)
 
 
-def _begin(
-    plan: SweepPlan, folder: SweepFolder, experiments: Sequence[Experiment], arguments: argparse.Namespace, begun: bool
-) -> None:
-    """Prepares the data and the sweep's folder; `begun` where there is something to resume."""
+def _check_resumable(folder: SweepFolder, begun: bool, arguments: argparse.Namespace) -> None:
     if arguments.resume and not begun:
         raise SpecError(f"there is no sweep to resume in {folder.path}. Leave --resume out to start it.")
+
+
+def _begin(
+    plan: SweepPlan, folder: SweepFolder, experiments: Sequence[Experiment], arguments: argparse.Namespace
+) -> None:
+    """Prepares the data and the sweep's folder."""
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
         try:
             experiment.dataset.prepare()  # once, and before any device is held

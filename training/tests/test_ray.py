@@ -101,6 +101,20 @@ def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(clus
     wait_until(lambda: not agents(driver.sweep))
 
 
+def test_a_node_that_ray_does_not_yet_know_to_be_dead_has_no_process_of_a_training(cluster, tmp_path):
+    first = cluster.add_node(num_cpus=1, num_gpus=1)  # nodes with GPUs come first
+    cluster.wait_for_nodes()
+    cluster.remove_node(first, False)
+    call = "nodes_to_train_on(int(sys.argv[2]), sys.argv[1], DeviceRequest(0))(['touch', sys.argv[3]])"
+    modules = (
+        "from training.devices.requests import DeviceRequest\nfrom training.executors.cluster.ray_training import *"
+    )
+    begin = [sys.executable, "-c", f"import sys\n{modules}\nsys.exit({call})", cluster.address]
+    done = subprocess.run([*begin, "1", str(tmp_path / "trained")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "trained").exists()
+
+
 DEAD, LIVING = "d" * 56, "e" * 56
 
 
@@ -135,7 +149,7 @@ class LostActors:
 def test_a_node_that_loses_actors_before_ray_knows_it_dead_is_avoided_and_ends_no_sweep(tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
     lossy, now = LostActors(), [0.0]
-    monkeypatch.setattr(ray, "_ray", lambda: lossy)
+    monkeypatch.setattr(ray, "ray_core", lambda: lossy)
     monkeypatch.setattr(ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
     cluster = RayCluster(Setting(folder=tmp_path), 1)
     cluster.begin()

@@ -13,7 +13,7 @@ import pytest
 from text_recognizer.errors import SpecError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import wait_until
-from training.executors.cluster.slurm import start_on_nodes
+from training.executors.cluster.slurm import nodes_to_train_on
 from training.runs.run import Run
 from training.tests.cluster_support import Driver, SlurmNodes, commanded
 from training.tests.simulated_nvml import needs_compiler, simulated_machine
@@ -87,7 +87,7 @@ def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
 )
 def test_what_slurm_would_let_wait_forever_or_refuse_is_refused_before_a_job_is_made(slurm, nodes, options, why):
     with pytest.raises(SpecError, match=f"Slurm refuses {nodes} nodes: .*{why}"):
-        start_on_nodes(nodes, options, ["true"])
+        nodes_to_train_on(nodes, options)
 
 
 def running_jobs() -> list[str]:

@@ -1,38 +1,34 @@
 """RayExecutor: agents that Ray starts, one actor a node. Ray Core is the transport; runs and results are in the folder.
 
 An actor only starts the agent's process and waits for it. Driver and agent meet in the sweep's folder, as on Slurm.
-The processes of one training on several nodes are started in the same way.
 """
 
-import json
 import os
 import secrets
-import shlex
-import signal
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from text_recognizer.errors import DeviceError, RunError, SpecError
+from text_recognizer.errors import DeviceError, SpecError
 from text_recognizer.wording import received
 from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
-from training.executors.cluster.folder_cluster import FolderCluster, check_devices, exports, share
+from training.executors.cluster.folder_cluster import FolderCluster, check_devices, share
 from training.executors.cluster.mailbox import BEAT_S
 from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _CONNECT_S = 5.0
 _LOOK_S, _START_S, _AVOID_S = 0.5, 2.0, 10.0
-_FIRST_PORT, _PORTS = 10_000, 20_000  # below those that the kernel gives away
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
-class _Node(NamedTuple):
+class Node(NamedTuple):
+    """A node that has something to compute with."""
+
     id: str
     host: str
     address: str
@@ -41,7 +37,7 @@ class _Node(NamedTuple):
 
 @dataclass(eq=False)
 class _Start:
-    node: _Node
+    node: Node
     actor: Any
     result: Any
     over: str | None = None  # why its process has ended
@@ -55,7 +51,7 @@ class RayCluster(FolderCluster):
         self._most = most
         self._starts: dict[str, _Start] = {}  # by what the agent calls its job
         self._avoid: dict[str, float] = {}  # nodes that lost an actor, until when: a dead one is listed for a while
-        self._process_kind = _process_kind()
+        self._process_kind = process_kind()
         self._next_look = self._next_start = 0.0
 
     def keep_up(self) -> None:
@@ -64,7 +60,7 @@ class RayCluster(FolderCluster):
             return
         self._next_look = now + _LOOK_S
         self._notice_ends()
-        nodes = _nodes_for(self._setting.request)
+        nodes = nodes_for(self._setting.request)
         self.nodes = max(1, len(nodes) if self._most is None else min(self._most, len(nodes)))
         at_work = {start.node.id for start in self._starts.values() if start.over is None}
         useless = {start.node.id for job, start in self._starts.items() if job in self.refused}
@@ -80,7 +76,7 @@ class RayCluster(FolderCluster):
         start = self._starts.get(job)
         if start is not None and start.over is None:
             if hangs:
-                _ray().kill(start.actor)
+                ray_core().kill(start.actor)
                 start.over = "it hangs"
             return None
         # An agent whose actor is gone lives on until its runs have reached a checkpoint.
@@ -93,11 +89,11 @@ class RayCluster(FolderCluster):
         return f"waiting for an agent to start{lost}" if self._starts else "waiting for a node of the Ray cluster"
 
     def end_agents(self) -> None:
-        _ray().shutdown()  # which ends a driver's actors, and the cluster that was started for it
+        ray_core().shutdown()  # which ends a driver's actors, and the cluster that was started for it
 
-    def _start(self, node: _Node) -> None:
+    def _start(self, node: Node) -> None:
         job = f"{node.id[:8]}-{secrets.token_hex(3)}"
-        actor = _actor_on(node, self._process_kind)
+        actor = actor_on(node, self._process_kind)
         self._starts[job] = _Start(node, actor, actor.run.remote(self.script(job)))
 
     def _notice_ends(self) -> None:
@@ -105,19 +101,19 @@ class RayCluster(FolderCluster):
         pending = {start.result: job for job, start in self._starts.items() if start.over is None}
         if not pending:
             return
-        ended, _ = _ray().wait(list(pending), num_returns=len(pending), timeout=0)
+        ended, _ = ray_core().wait(list(pending), num_returns=len(pending), timeout=0)
         known = {agent.job for agent in self.agents.values()}
         if any(job in known for job, start in self._starts.items() if start.over is None):
             self._failures.clear()
         for job in map(pending.__getitem__, ended):
             start, exit_code = self._starts[job], None
             try:
-                exit_code = _ray().get(start.result)
+                exit_code = ray_core().get(start.result)
                 start.over = f"its process on {start.node.host} ended with exit code {exit_code}"
-            except _ray().exceptions.RayError as error:
+            except ray_core().exceptions.RayError as error:
                 start.over = f"Ray lost its actor on {start.node.host} ({type(error).__name__})"
                 self._avoid[start.node.id] = time.monotonic() + _AVOID_S
-            _ray().kill(start.actor)
+            ray_core().kill(start.actor)
             if job not in known and exit_code is not None:
                 self.note_failure(job, f"the node {start.node.host}", exit_code)
 
@@ -138,57 +134,15 @@ class RayExecutor(ClusterExecutor):
         try:
             check_devices(setting, max((node.gpus for node in there), default=0))
         except DeviceError:
-            _ray().shutdown()
+            ray_core().shutdown()
             raise
         agents = max(1, min(nodes or len(there), len(there)))
         return cls(RayCluster(share(setting, agents), nodes), setting.jobs)
 
 
-def train_on_nodes(nodes: int, address: str, request: DeviceRequest, command: Sequence[str]) -> int:
-    """Executes a command once on each of several nodes, as the processes of one training.
-
-    What they print is printed here; a signal to this process is theirs.
-
-    Args:
-        request: the devices of each process.
-    Returns:
-        the exit code of the first, their chief.
-    Raises:
-        SpecError: no cluster, or fewer nodes with such devices.
-        RunError: Ray lost the chief.
-    """
-    connect(address, log_to_driver=True)
-    there = sorted(_nodes_for(request), key=lambda node: -node.gpus)
-    if not 1 <= nodes <= len(there):
-        _ray().shutdown()
-        which = f" with {request.text}" if _least_gpus(request) else ""
-        raise SpecError(
-            f"--nodes must be at least 1 and at most as many as Ray has{which}: {len(there)}. Received: {nodes}."
-        )
-    first_port = _FIRST_PORT + secrets.randbelow(_PORTS)
-    workers = [f"{node.address}:{first_port + rank}" for rank, node in enumerate(there[:nodes])]
-    kind, actors, results = _process_kind(), [], []
-    for rank, node in enumerate(there[:nodes]):
-        facts = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}}
-        more = {"TF_CONFIG": json.dumps(facts), "PYTHONUNBUFFERED": "1"}
-        script = [f"cd {shlex.quote(str(Path.cwd()))} || exit", *exports(**more), f"exec {shlex.join(command)}"]
-        actors.append(_actor_on(node, kind, max_concurrency=2))
-        results.append(actors[-1].run.remote("\n".join(script)))
-    signals: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: signals.append(number))
-    try:
-        while _ray().wait(results, num_returns=nodes, timeout=_LOOK_S)[1]:
-            while signals:
-                actors[0].signal.remote(signals.pop())
-        return int(_ray().get(results[0]))  # Ray itself disconnects at exit, after what is still being printed
-    except _ray().exceptions.RayError as error:
-        raise RunError(f"Ray lost {workers[0]}, the chief ({type(error).__name__}). Continue with --resume.") from error
-
-
 def connect(address: str, **options: Any) -> None:
     """Connects this process to a Ray cluster. Raises SpecError: no Ray, none that answers, or another version."""
-    ray = _ray()
+    ray = ray_core()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from_environ = os.environ.pop("RAY_ADDRESS", None)  # Ray would prefer it to what was given
     found = from_environ if address == "auto" else address
@@ -208,21 +162,22 @@ def connect(address: str, **options: Any) -> None:
         raise SpecError(f"cannot connect to Ray at {found or 'this machine'}: {reason}") from error
 
 
-def usable_nodes() -> list[_Node]:
+def usable_nodes() -> list[Node]:
     """The nodes that Ray believes alive, with something to compute with; the head of a cluster often has nothing."""
     found = []
-    for node in _ray().nodes():
+    for node in ray_core().nodes():
         cpus, gpus = (node["Resources"].get(name, 0) for name in ("CPU", "GPU"))
         if node["Alive"] and (cpus or gpus):
-            found.append(_Node(node["NodeID"], node["NodeManagerHostname"], node["NodeManagerAddress"], int(gpus)))
+            found.append(Node(node["NodeID"], node["NodeManagerHostname"], node["NodeManagerAddress"], int(gpus)))
     return found
 
 
-def _nodes_for(request: DeviceRequest) -> list[_Node]:
-    return [node for node in usable_nodes() if node.gpus >= _least_gpus(request)]
+def nodes_for(request: DeviceRequest) -> list[Node]:
+    """Those with such devices."""
+    return [node for node in usable_nodes() if node.gpus >= least_gpus(request)]
 
 
-def _least_gpus(request: DeviceRequest) -> int:
+def least_gpus(request: DeviceRequest) -> int:
     """Of a node; one GPU may be the CPU instead."""
     return request.count if request.count > 1 or request.shares else 0
 
@@ -263,13 +218,14 @@ def _started_here() -> str | None:
     return address
 
 
-def _actor_on(node: _Node, kind: Any, **options: Any) -> Any:
+def actor_on(node: Node, kind: Any, **options: Any) -> Any:
+    """A new actor on just this node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return kind.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False), **options).remote()
 
 
-def _process_kind() -> Any:
+def process_kind() -> Any:
     """The class of the actors. Ray sends it by value: a node need have nothing of ours for it."""
 
     class NodeProcess:
@@ -281,13 +237,16 @@ def _process_kind() -> Any:
             self.process = subprocess.Popen(["/bin/sh", "-c", script])
             return self.process.wait()
 
+        def ping(self) -> None: ...
+
         def signal(self, number: int) -> None:
             self.process.send_signal(number)
 
-    return _ray().remote(num_cpus=0)(NodeProcess)
+    return ray_core().remote(num_cpus=0)(NodeProcess)
 
 
-def _ray() -> Any:
+def ray_core() -> Any:
+    """The library. Raises SpecError: it is not installed."""
     try:
         import ray
     except ImportError as error:

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -211,8 +212,8 @@ class SlurmExecutor(ClusterExecutor):
         return cls(cluster, setting.jobs)
 
 
-def start_on_nodes(nodes: int, options: Mapping[str, str], command: Sequence[str]) -> NoReturn:
-    """Becomes srun, which executes a command once on each of several nodes of the job that this is, else of a new one.
+def nodes_to_train_on(nodes: int, options: Mapping[str, str]) -> Callable[[Sequence[str]], NoReturn]:
+    """What becomes srun: it executes a command once on each of several nodes of this job, else of a new one.
 
     Args:
         options: of srun.
@@ -223,18 +224,17 @@ def start_on_nodes(nodes: int, options: Mapping[str, str], command: Sequence[str
     if not 1 <= nodes <= (there or nodes):
         most = f" and at most {there}, which this job has" if there else ""
         raise SpecError(f"--nodes must be at least 1{most}. Received: {nodes}.")
+    if shutil.which("srun") is None:
+        raise _no_slurm("srun")
     step = ["srun", f"--nodes={nodes}", "--ntasks-per-node=1"]
     if there:
-        flags = [f"--{key}={value}" for key, value in options.items()]
+        step += [f"--{key}={value}" for key, value in options.items()]
     else:
         _most_gpus(options.get("partition"), options)
-        flags = ["--signal=TERM@60", *_flags(options)]
-        if (done := _run([*step, *flags, "--test-only", "true"])).returncode != 0:
+        step += ["--signal=TERM@60", *_flags(options)]
+        if (done := _run([*step, "--test-only", "true"])).returncode != 0:
             raise SpecError(f"Slurm refuses {nodes} nodes: {_why(done.stderr)}.")
-    try:
-        os.execvp("srun", [*step, *flags, *command])  # noqa: S606, S607 - it is in the PATH, as sbatch is
-    except FileNotFoundError:
-        raise _no_slurm("srun") from None
+    return lambda command: os.execvp("srun", [*step, *command])  # noqa: S606, S607 - it is in the PATH, as sbatch is
 
 
 def _flags(options: Mapping[str, object]) -> list[str]:
