@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.ink import Mask, ink_of, line_height, upright_strokes
+from text_recognizer.layout.notes import lines_of_notes
 from text_recognizer.layout.ridges import find_ridges
 from text_recognizer.layout.shapes import Floats, FoundLine, LineShape, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
@@ -43,30 +44,31 @@ def _lines_on(shown: Grey, start: Floats, page_shape: tuple[int, ...], right_to_
     if dark is None:
         return []
     scale = min(1.0, math.sqrt(_FIRST_PIXELS / dark.size))
-    ink, strokes, height = _strokes(_scaled(dark, scale))
+    ink, strokes, width, height = _strokes(_scaled(dark, scale))
     if (better := _better_scale(height, scale, dark.shape)) != scale:
         scale = better
-        ink, strokes, height = _strokes(_scaled(dark, scale))
+        ink, strokes, width, height = _strokes(_scaled(dark, scale))
     picture = _scaled(dark, scale)
     angle = angle_of_lines(strokes, height)
     level = turned(picture, angle)
     if angle:
-        ink, strokes, height = _strokes(level)
+        ink, strokes, width, height = _strokes(level)
 
     def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
         placed: NDArray[np.float64] = turned_back(points, angle, picture.shape, level.shape) / scale + start
         return placed
 
     found = line_shapes(strokes, find_ridges(strokes, height), height)
+    found += lines_of_notes(found, strokes, width, height)
     shapes = [shape for shape in found if _is_written(shape, level, ink, height)]
     return [shape.on_page(on_page, page_shape) for shape in in_reading_order(shapes, right_to_left)]
 
 
-def _strokes(page: Grey) -> tuple[Mask, Mask, float]:
-    """All ink, its upright strokes, and the height of a line."""
+def _strokes(page: Grey) -> tuple[Mask, Mask, float, float]:
+    """All ink, its upright strokes, the width of a stroke, and the height of a line."""
     ink, width = ink_of(page)
     strokes = upright_strokes(ink, width)
-    return ink, strokes, line_height(strokes, width)
+    return ink, strokes, width, line_height(strokes, width)
 
 
 def _is_written(shape: LineShape, page: Grey, ink: Mask, height: float) -> bool:

@@ -21,8 +21,9 @@ _RARE = 0.35  # of the line's usual density of strokes: there it has ended
 _STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
 _MARGIN = 0.15  # around a line's strokes
-_SHORTEST, _LOWEST, _LEAST_INK = 2.0, 0.2, 0.3  # the ink in squares of its height
-_OF_A_WORD = (0.8, 0.25, 0.1)  # the same three where it is all that is written on a page
+_OF_A_LINE = (2.0, 0.2, 0.3)  # the least width and height, and ink in squares of its height
+OF_A_NOTE = (2.0, 0.2, 0.15)
+_OF_A_WORD = (0.8, 0.25, 0.1)  # that is all that is written on a page
 _ALL, _FEWEST_STROKES = 0.8, 3  # of the page's strokes that such a word has
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
@@ -77,14 +78,16 @@ class LineShape:
         return FoundLine((x1, y1, x2, y2), baseline, (*above, *below[::-1]))
 
 
-def line_shapes(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
+def line_shapes(
+    strokes: Mask, ridges: list[Ridge], height: float, least: tuple[float, float, float] = _OF_A_LINE
+) -> list[LineShape]:
     """The lines of text among ridges: what is too short, low, faint or empty for one is left out.
 
     A single word on an empty page is a line as well.
     """
     everything, ridges = ridges, [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
     owner = _owners(strokes, ridges, height)
-    shapes = ((_shape(owner, number, ridge, height), ridge) for number, ridge in enumerate(ridges, start=1))
+    shapes = ((_shape(owner, number, ridge, height, least), ridge) for number, ridge in enumerate(ridges, start=1))
     found = [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
     return found or _lone_word(strokes, everything, height)
 
@@ -135,7 +138,7 @@ def _shape(
     number: int,
     ridge: Ridge,
     height: float,
-    least: tuple[float, float, float] = (_SHORTEST, _LOWEST, _LEAST_INK),
+    least: tuple[float, float, float],
 ) -> LineShape | None:
     window = _window(ridge, height, owner.shape)
     rows, columns = np.nonzero(owner[window] == number)
