@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +23,7 @@ from text_recognizer.serving.refusals import RefusedError
 
 Grey = NDArray[np.uint8]
 LAYOUTS: tuple[Layout, ...] = ("line", "page")  # of a picture: what it shows
-_Prepared = tuple[Grey, list[FoundLine], list[Grey]]
+_Prepared = tuple["ReadPicture", list[FoundLine], list[Grey]]  # without the pixels of a page, up to 120 MB
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is unpacked
@@ -94,7 +94,7 @@ class ServedModel:
         self._users += 1
         try:
             loop = asyncio.get_running_loop()
-            page, places, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
+            unread, places, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
             waiting = [self._batcher.submit(one, one.shape[1]) for one in prepared]
             predictions = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         finally:
@@ -105,8 +105,7 @@ class ServedModel:
             LineOfText(place.box, prediction, place.baseline, place.polygon, one.shape[1])
             for place, prediction, one in found
         )
-        height, width = page.shape
-        return ReadPicture(lines, width, height, float(page.mean()))
+        return replace(unread, lines=lines)
 
     def retire(self) -> None:
         """Ends its thread once nothing is being read; to be called where `read` is."""
@@ -120,10 +119,11 @@ class ServedModel:
     def _prepared(self, image: ImageSource, layout: Layout | None) -> _Prepared:
         page = read_image(image)
         height, width = page.shape
+        unread = ReadPicture((), width, height, float(page.mean()))
         if self._pages is None or (layout or layout_of(height, width)) != "page":
-            return page, [FoundLine((0, 0, width, height))], [self.predictor.prepared(page)]
+            return unread, [FoundLine((0, 0, width, height))], [self.predictor.prepared(page)]
         found = self._pages.prepared_lines(page)
-        return page, [line for line, _ in found], [prepared for _, prepared in found]
+        return unread, [line for line, _ in found], [prepared for _, prepared in found]
 
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
         self._metrics.count_batch(self.name, len(prepared))

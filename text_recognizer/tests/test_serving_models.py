@@ -3,13 +3,14 @@
 import asyncio
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from text_recognizer.errors import DataError
-from text_recognizer.images.read import png_bytes
+from text_recognizer.images.read import png_bytes, read_image
 from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from text_recognizer.promoted import ModelStore
@@ -157,6 +158,21 @@ def test_a_model_that_is_replaced_finishes_what_it_reads():
 
     assert asyncio.run(replaced_while_reading()).confidence == 0.75
     assert not any(thread.is_alive() for thread in model._batcher._threads)
+
+
+def test_the_pixels_of_a_picture_are_not_kept_while_its_lines_wait():
+    class Forgetful(GreyPredictor):
+        def prepared(self, image):
+            self.picture = weakref.ref(image)
+            return image[::2, ::2, None].copy()
+
+        def predict_prepared(self, images):
+            self.was_kept = self.picture() is not None
+            return super().predict_prepared(images)
+
+    predictor = Forgetful()
+    found = asyncio.run(ServedModel("digits", "1", predictor, Metrics(), 8).read(PICTURE))
+    assert (predictor.was_kept, found.mean_intensity) == (False, float(read_image(PICTURE).mean()))
 
 
 class PageFinder(ParagraphTextRecognizer):
