@@ -140,10 +140,10 @@ def test_a_line_without_tall_letters_is_found_among_others():
     assert len(find_lines(drawn_page(texts))) == 8
 
 
-def test_a_note_in_smaller_writing_in_the_margin_is_found_and_read_apart():
+def test_a_note_in_smaller_writing_in_the_margin_is_found_and_read_in_one_piece():
     text, note = paragraph(12, 360, words=5), paragraph(6, 40, 250, 2, 26)
     page = np.minimum(drawn_page(text, (1000, 1200)), drawn_page(note, (1000, 1200), font_px=17))
-    assert [line.box[0] < 300 for line in find_lines(page)] == [True] * 6 + [False] * 12
+    assert [line.box[0] < 300 for line in find_lines(page)] == [False] * 3 + [True] * 6 + [False] * 9
 
 
 def test_short_lines_one_below_the_other_are_not_taken_for_a_line_on_its_side():
