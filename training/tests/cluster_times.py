@@ -1,7 +1,8 @@
-"""How long the same trials take here and on two-node clusters: python -m training.tests.cluster_times FOLDER
+"""How long the same trials take here and on two-node clusters: python -m training.tests.cluster_times FOLDER [TRIALS]
 
 Two at a time everywhere. Beside our executors: a Slurm job a trial, and a fresh Ray actor a trial. The trials phase
-is from the start of the first trial to the end of the last.
+is from the start of the first trial to the end of the last. Each node has one of this machine's cores for itself, as
+each trial here has: with both, its trials would have two threads each, and the same work on a node would take longer.
 """
 
 import json
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.settings import REPOSITORY
-from training.tests.cluster_support import Driver, SlurmNodes, commanded
+from training.tests.cluster_support import Driver, SlurmNodes, commanded, processes
 
-TRIALS = 16
+TRIALS = int(sys.argv[2]) if len(sys.argv) > 2 else 16
+CORES = sorted(os.sched_getaffinity(0))[:2]
 
 
 def phase_s(runs: Path) -> float:
@@ -88,8 +90,10 @@ def main(folder: Path) -> None:
     found: dict[str, tuple[float, ...]] = {"local": swept(folder / "here", "--jobs=2")}
     show = lambda: print(json.dumps(found, indent=1), flush=True)  # noqa: E731
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
+    for core in CORES:
+        os.sched_setaffinity(0, {core})  # which processes inherit
         cluster.add_node(num_cpus=1)
+    os.sched_setaffinity(0, CORES)
     cluster.wait_for_nodes()
     found["ray"] = swept(folder / "ray", "--executor=ray", f"--ray-address={cluster.address}", "--jobs=2")
     show()
@@ -100,6 +104,9 @@ def main(folder: Path) -> None:
     ray.shutdown()
     cluster.shutdown()
     with SlurmNodes(folder / "slurmd"):
+        for number, core in enumerate(CORES, start=1):
+            for pid in processes(f"slurmd -N n{number}"):
+                commanded("taskset", "--all-tasks", "--cpu-list", "--pid", str(core), str(pid))
         found["slurm"] = swept(folder / "slurm", "--executor=slurm", "--nodes=2", "--jobs=2")
         show()
         found["a Slurm job a trial"] = (a_job_each(folder / "here", folder / "jobs"),)
