@@ -50,7 +50,7 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
     if report is not None:
         print(f"report      {report}")
     if not result.complete:
-        print(f"continue    with the same command, or: text-recognizer sweeps show {folder.name}")
+        print(f"next        the same command continues it; to look at it: text-recognizer sweeps show {folder.name}")
     if result.failed:
         print(f"error: {result.ended}", file=sys.stderr)
     return result.exit_code
