@@ -11,7 +11,7 @@ import text_recognizer as tr
 from text_recognizer.experiment import assemble
 from text_recognizer.tests.browser import Browser
 from text_recognizer.tests.waiting import wait_until
-from training.tests.ui_support import served
+from training.tests.ui.ui_support import served
 
 COLORS = 48  # of a palette: a picture stays below 150 KB
 SHOWN_LINES, SHORTEST, ROW_PX, WIDTH_PX = 6, 18, 92, 640

@@ -20,7 +20,7 @@ from text_recognizer.serving.models import Shelf
 from text_recognizer.serving.reading import ServedModel
 from text_recognizer.serving.service import Service
 from text_recognizer.spec import ExperimentSpec
-from text_recognizer.tests.file_server import FileServer
+from text_recognizer.tests.datasets.file_server import FileServer
 
 TEXTS = ["The letter was written in Paris", "on the 12th of August 1914,", "and nobody has read it since."]
 HIGHEST_CHARACTER_ERROR_RATE = 0.2

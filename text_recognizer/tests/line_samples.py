@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.tests.line_files import save
+from text_recognizer.tests.datasets.line_files import save
 
 STROKES = {"a": (4, 20), "b": (16, 32), "c": (4, 32), " ": None}  # rows of a character that are ink
 CHARACTER_PX = 16

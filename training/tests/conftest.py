@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from text_recognizer.tests.conftest import digits_prepared, no_trusted_code, private_folders  # noqa: F401 - fixtures for tests here
-from training.tests.wandb_backend import wandb_backend  # noqa: F401
+from training.tests.wandb.wandb_backend import wandb_backend  # noqa: F401
 from training.tests.warm_commands import Warm, warm_commands
 
 # By processor time: a long file that is begun last keeps one process busy alone. Those of Slurm and Ray mostly wait, so

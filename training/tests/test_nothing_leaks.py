@@ -12,9 +12,17 @@ import pytest
 
 from text_recognizer.spec import typed_fields
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
-from training.tests.online_support import REPOSITORY, SPEC, environ, register, runs_below, wait_for_mirrors, warm_path
-from training.tests.wandb_backend import KEY, WandbBackend, running_backend
-from training.tests.wandb_backend_programs import NO_STATISTICS, Program, WarmProgram
+from training.tests.wandb.online_support import (
+    REPOSITORY,
+    SPEC,
+    environ,
+    register,
+    runs_below,
+    wait_for_mirrors,
+    warm_path,
+)
+from training.tests.wandb.wandb_backend import KEY, WandbBackend, running_backend
+from training.tests.wandb.wandb_backend_programs import NO_STATISTICS, Program, WarmProgram
 from training.tests.warm_commands import Warm
 
 SWEEP = """

@@ -18,8 +18,8 @@ from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
-from text_recognizer.tests import character_files
-from text_recognizer.tests.line_files import picture
+from text_recognizer.tests.datasets import character_files
+from text_recognizer.tests.datasets.line_files import picture
 from training.tests.fuzzing.base import Target, prepared, written
 from training.tests.fuzzing.mutators import Files
 

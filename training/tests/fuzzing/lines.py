@@ -20,8 +20,8 @@ from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
-from text_recognizer.tests import archive_pages, iam_files
-from text_recognizer.tests.line_files import picture, write_list
+from text_recognizer.tests.datasets import archive_pages, iam_files
+from text_recognizer.tests.datasets.line_files import picture, write_list
 from training.tests.fuzzing.base import Target, as_files, as_json, only, prepared, written
 from training.tests.fuzzing.mutators import Files
 

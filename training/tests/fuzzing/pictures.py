@@ -14,7 +14,7 @@ from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
-from text_recognizer.tests.line_files import picture
+from text_recognizer.tests.datasets.line_files import picture
 from training.tests.fuzzing.base import Target, assembled, only
 from training.tests.fuzzing.mutators import Files
 

@@ -19,7 +19,7 @@ from training.tests.fuzzing.specs import GRID
 
 def sweeps(healthy: bool = True) -> list[Files]:
     """A finished sweep of two trials, and another one that stays as it is."""
-    from training.tests.sweep_support import by_layer_size, run_sweep
+    from training.tests.sweeps.sweep_support import by_layer_size, run_sweep
 
     def make(folder: Path) -> None:
         run_sweep(GRID, folder / "runs", by_layer_size, name="damaged")
@@ -50,7 +50,7 @@ def _sweeps(_: Path) -> None:
 def _sweep_again(folder: Path) -> None:
     """The same sweep goes on from what is left of its folder."""
     from training.sweeps.results.leaderboard import write_leaderboard
-    from training.tests.sweep_support import MadeUpExecutor, by_layer_size, sweep_of
+    from training.tests.sweeps.sweep_support import MadeUpExecutor, by_layer_size, sweep_of
 
     executor = MadeUpExecutor(by_layer_size)
     sweep, _ = sweep_of(GRID, folder / "runs", executor, name="damaged")

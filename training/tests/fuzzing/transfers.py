@@ -14,7 +14,7 @@ from text_recognizer.datasets.characters.files import read_character_files
 from text_recognizer.datasets.remote import archives
 from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.errors import DataError
-from text_recognizer.tests import character_files
+from text_recognizer.tests.datasets import character_files
 from training.tests.fuzzing.base import Target, as_json, only
 from training.tests.fuzzing.mutators import Files
 

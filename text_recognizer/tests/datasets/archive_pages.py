@@ -1,0 +1,75 @@
+"""A page with three lines, described in ALTO and in PAGE XML."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from text_recognizer.tests.datasets.line_files import save
+
+# x1, y1, x2, y2 of the lines of a page of 200 x 120 pixels, and what they say.
+LINES = [((10, 10, 110, 30), "first line"), ((10, 40, 150, 60), "the second"), ((20, 70, 90, 90), "third")]
+NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
+PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+
+
+def page_image(seed: int = 0) -> NDArray[np.uint8]:
+    """Light paper with dark strokes inside each line; what lies between the lines is grey."""
+    random = np.random.default_rng(seed)
+    image = np.full((120, 200), 200, np.uint8)
+    for (x1, y1, x2, y2), _ in LINES:
+        image[y1:y2, x1:x2] = 255
+        image[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4 : 3] = random.integers(
+            0, 60, (y2 - y1 - 8, len(range(x1 + 4, x2 - 4, 3)))
+        )
+    return image
+
+
+def alto(
+    lines: str | None = None, image: str = "page.png", head: str = "", size: str = 'WIDTH="200" HEIGHT="120"'
+) -> str:
+    """An ALTO 4 file; by default with LINES."""
+    lines = "".join(alto_line(index, *line) for index, line in enumerate(LINES)) if lines is None else lines
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+{head}<alto xmlns="{NAMESPACE}">
+  <Description><MeasurementUnit>pixel</MeasurementUnit>
+    <sourceImageInformation><fileName>{image}</fileName></sourceImageInformation></Description>
+  <Tags><OtherTag ID="T1" LABEL="DefaultLine"/><OtherTag ID="T2" LABEL="HeadingLine"/></Tags>
+  <Layout><Page {size} ID="p"><PrintSpace><TextBlock ID="b">{lines}</TextBlock></PrintSpace></Page></Layout>
+</alto>
+"""
+
+
+def alto_line(index: int, box: tuple[int, int, int, int], text: str, shape: str = "", tag: str = "T1") -> str:
+    x1, y1, x2, y2 = box
+    words = "<SP/>".join(f'<String CONTENT="{word}"/>' for word in text.split(" "))
+    place = f'HPOS="{x1}" VPOS="{y1}" WIDTH="{x2 - x1}" HEIGHT="{y2 - y1}"'
+    return f'<TextLine ID="l{index}" TAGREFS="{tag}" {place}>{shape}{words}</TextLine>'
+
+
+def polygon(points: str) -> str:
+    return f'<Shape><Polygon POINTS="{points}"/></Shape>'
+
+
+def page_xml(image: str = "page.png") -> str:
+    """A PAGE 2019 file with LINES: the first by its own text, the second by its words, the third with two readings."""
+    outlines = [f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}" for (x1, y1, x2, y2), _ in LINES]
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<PcGts xmlns="{PAGE_NAMESPACE}"><Metadata/>
+ <Page imageFilename="{image}" imageWidth="200" imageHeight="120"><TextRegion id="r">
+  <TextLine id="l0" custom="readingOrder {{index:0;}} structure {{type:heading;}}"><Coords points="{outlines[0]}"/>
+   <Word id="w"><TextEquiv><Unicode>wrong</Unicode></TextEquiv></Word>
+   <TextEquiv><Unicode>first line</Unicode></TextEquiv></TextLine>
+  <TextLine id="l1"><Coords points="{outlines[1]}"/>
+   <Word id="v"><TextEquiv><Unicode>the</Unicode></TextEquiv></Word>
+   <Word id="w"><TextEquiv><Unicode>second</Unicode></TextEquiv></Word></TextLine>
+  <TextLine id="l2"><Coords points="{outlines[2]}"/>
+   <TextEquiv index="1"><Unicode>thirst</Unicode></TextEquiv><TextEquiv index="0"><Unicode>third</Unicode></TextEquiv>
+  </TextLine></TextRegion></Page></PcGts>
+"""
+
+
+def write_page(folder: Path, name: str, content: str, seed: int = 0) -> None:
+    """An XML file and the image of the same name."""
+    save(folder / f"{name}.png", page_image(seed))
+    (folder / f"{name}.xml").write_text(content, encoding="utf-8")

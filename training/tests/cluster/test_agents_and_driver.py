@@ -1,0 +1,474 @@
+"""The driver's pool against agents that are told what to say; mailboxes and turns on a real folder. No TensorFlow."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.devices.requests import DeviceRequest
+from training.executors.base import Ended, Setting
+from training.executors.cluster import mailbox, pool, slurm
+from training.executors.cluster.folder_cluster import EXIT_UNSEEN, FolderCluster, MailboxAgent
+from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, Turn, driver_elsewhere, make_mailbox
+from training.executors.cluster.messages import (
+    Message,
+    difference,
+    ended_from_json,
+    setting_from_json,
+    setting_to_json,
+    versions,
+)
+from training.executors.cluster.node_agent import NodeAgent
+from training.executors.cluster.pool import ClusterExecutor
+from training.executors.cluster.slurm import Slurm, SlurmCluster, Task, partitions
+from training.runs.causes import Cause
+from training.runs.run import Run
+from training.sweeps.limits import classify
+from training.tests.executors.executor_support import new_run
+
+FINISHED = asdict(Ended(0, "finished"))
+
+
+class ToldAgent(MailboxAgent):
+    """Says what a test lets it say."""
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+        self.got: list[Message] = []
+        self.news: list[Message] = []
+        self.gone: str | None = None
+        self.forgotten = False
+
+    def say(self, *messages: Message) -> None:
+        self.news = [*self.news, *messages]
+
+    def send(self, message: Message) -> None:
+        self.got.append(message)
+        if "leave" in message:
+            self.say({"left": "told to"})
+
+    def receive(self) -> list[Message]:
+        said, self.news = self.news, []
+        return said
+
+    def forget(self) -> None:
+        self.forgotten = True
+
+    def orders(self) -> list[Path]:
+        return [Path(message["folder"]) for message in self.got if "run" in message]
+
+
+class ToldCluster(FolderCluster):
+    def __init__(self) -> None:
+        self.coming: list[tuple[MailboxAgent, Mapping[int, Path]]] = []
+        self.useless: list[str] = []
+        self.ended = False
+        self.error: Exception | None = None
+
+    def add(self, name: str, given: Mapping[int, Path] | None = None, **hello: object) -> ToldAgent:
+        agent = ToldAgent(name)
+        agent.say({"hello": {"host": name, "capacity": 1, "versions": versions(), **hello}})
+        self.coming = [*self.coming, (agent, given or {})]
+        return agent
+
+    def begin(self) -> None: ...
+
+    def new_agents(self) -> list[tuple[MailboxAgent, Mapping[int, Path]]]:
+        coming, self.coming = self.coming, []
+        return coming
+
+    def keep_up(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def refuse(self, agent: MailboxAgent, why: str) -> None:
+        self.useless.append(why)
+
+    def why_gone(self, agent: MailboxAgent) -> str | None:
+        assert isinstance(agent, ToldAgent)
+        return agent.gone
+
+    def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
+        raise AssertionError("told agents have no beat")
+
+    def end_agents(self) -> None: ...
+
+    def waiting_for(self) -> str:
+        return "waiting for a node"
+
+    def end(self) -> None:
+        self.ended = True
+
+
+class ToldExecutor(ClusterExecutor):
+    @classmethod
+    def open(cls, setting: Setting) -> "ToldExecutor":
+        raise NotImplementedError
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    monkeypatch.setattr(pool, "_MARGIN_S", 0.0)
+    monkeypatch.setattr(pool, "GRACE_S", 0.0)
+    return ToldCluster()
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def driver(cluster, said):
+    driver = ToldExecutor(cluster, None, said.append)
+    yield driver
+    driver.close()
+    assert cluster.ended
+
+
+def test_each_free_place_gets_one_run_and_the_next_when_it_has_ended(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    first, second = (driver.submit(new_run(), trial=number) for number in (1, 2))
+    wait_until(one.orders)
+    assert one.got[0] == {"run": 1, "folder": str(first.run.folder), "launch": {"trial": 1}}
+    one.say({"running": 1, "place": "CPU 0"}, {"ended": 1, "how": FINISHED})
+    assert first.wait(PATIENCE_S)
+    assert (first.exit_code, first.place) == (0, "one: CPU 0")
+    wait_until(lambda: len(one.orders()) == 2)
+    assert not second.done()
+
+
+def test_the_emptiest_agent_is_next_and_capacity_is_what_agents_have(cluster, driver):
+    assert driver.capacity == 1
+    large, small = cluster.add("large", capacity=3), cluster.add("small")
+    driver.begin()
+    wait_until(lambda: driver.capacity == 4)
+    for _ in range(3):
+        driver.submit(new_run())
+    wait_until(lambda: len(large.orders()) == 2)
+    assert len(small.orders()) == 1
+
+
+def test_no_more_runs_at_once_than_asked_for(cluster):
+    cluster.add("large", capacity=8)
+    driver = ToldExecutor(cluster, 3, print)
+    driver.begin()
+    wait_until(lambda: driver.capacity == 3)
+    driver.close()
+
+
+def test_the_runs_of_a_lost_agent_end_as_preempted_once_their_processes_are_over(cluster, driver, said):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run())
+    wait_until(one.orders)
+    job.run.hold()  # the process of the run lives on for a moment
+    job.run.set_state("running")
+    one.gone = "node one is down"
+    wait_until(lambda: one.forgotten)
+    assert not job.done()
+    job.run.release()
+    assert job.wait(PATIENCE_S)
+    assert (job.ended.cause, job.ended.exit_code) == (Cause.PREEMPTED, None)
+    assert classify(job.ended, Run.open(job.run.folder).status()) == "preempted"
+    assert said == ["the agent on one is gone: node one is down"]
+
+
+def test_what_an_agent_said_before_it_was_lost_counts(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run())
+    wait_until(one.orders)
+    one.say({"ended": 1, "how": FINISHED})
+    one.gone = "killed"
+    assert job.wait(PATIENCE_S)
+    assert job.exit_code == 0
+
+
+def test_runs_that_an_earlier_driver_gave_away_are_rejoined_not_started_again(cluster, driver):
+    run = new_run()
+    one = cluster.add("one", {7: run.folder})
+    driver.begin()
+    job = driver.rejoin(Run(run.folder))
+    assert job is not None
+    assert driver.rejoin(new_run()) is None
+    driver.submit(new_run())
+    one.say({"ended": 7, "how": FINISHED})
+    assert job.wait(PATIENCE_S)
+    wait_until(one.orders)
+    assert one.got[0]["run"] == 8, "numbers go on where the earlier driver's ended"
+
+
+def test_a_run_of_which_nobody_wrote_the_end_waits_until_its_process_must_be_over(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    run = new_run()
+    run.hold()
+    run.set_state("running")  # by a process on another host, say
+    driver.submit(Run(run.folder))
+    other = driver.submit(new_run())
+    wait_until(one.orders)
+    assert one.orders() == [other.run.folder]
+    run.release()
+    one.say({"ended": 1, "how": FINISHED})
+    wait_until(lambda: len(one.orders()) == 2)
+    assert one.orders()[1] == run.folder
+
+
+def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_asked(cluster, driver, said):
+    driver.begin()
+    waiting = driver.submit(new_run())
+    wait_until(lambda: waiting.waiting_for)
+    assert said == ["waiting for a node"]
+    waiting.cancel(reason="enough")
+    assert waiting.wait(PATIENCE_S)
+    assert waiting.ended.reason == "enough, before it started"
+    one = cluster.add("one")
+    running = driver.submit(new_run())
+    wait_until(one.orders)
+    running.cancel(reason="enough", cause=Cause.INTERRUPTED)
+    wait_until(running.run.stop_requested)
+    running.cancel(kill=True)
+    wait_until(lambda: {"kill": 1} in one.got)
+
+
+def test_a_node_with_other_versions_gets_no_runs(cluster, driver):
+    other = cluster.add("old", versions={**versions(), "keras": "3.0"})
+    driver.begin()
+    wait_until(lambda: cluster.useless)
+    ours = versions()["keras"]
+    assert cluster.useless == [f"the node old has other versions: keras is 3.0 there and {ours} here"]
+    assert {"leave": False} in other.got
+
+
+def test_what_differs_between_nodes_is_named():
+    ours = versions()
+    assert difference(ours, ours) is None
+    assert difference({**ours, "numpy": None}, ours) == f"numpy is not installed there and {ours['numpy']} here"
+    code = "the code of Text Recognizer"
+    assert difference({**ours, code: {"git_commit": "1"}}, {**ours, code: {"git_commit": "2"}}) == (
+        f"{code} is not the driver's"
+    )
+
+
+def test_when_there_is_no_hope_of_agents_jobs_get_the_error(cluster, driver):
+    driver.begin()
+    job = driver.submit(new_run())
+    cluster.error = RunError("the node n1 does not see the folder")
+    with pytest.raises(RunError, match="does not see"):
+        job.future.result(PATIENCE_S)
+    with pytest.raises(RunError, match="does not see"):
+        driver.submit(new_run()).future.result(0)
+
+
+def test_closing_tells_agents_to_leave_and_waits_for_them(cluster, driver):
+    one = cluster.add("one")
+    driver.begin()
+    job = driver.submit(new_run())
+    wait_until(one.orders)
+    waiting = driver.submit(new_run())
+    one.say({"ended": 1, "how": FINISHED})
+    assert job.wait(PATIENCE_S)
+    driver.close()
+    assert {"leave": False} in one.got
+    assert waiting.done()
+
+
+def test_settings_and_ends_survive_the_way():
+    setting = Setting(2, DeviceRequest(2, ("0", "1"), 6000), ["wandb"], ["acme"], True, Path("/nowhere"))
+    assert setting_from_json(setting_to_json(setting)) == Setting(
+        2, DeviceRequest(2, ("0", "1"), 6000), ["wandb"], ["acme"], True
+    )
+    ended = Ended(None, "killed", 9, True, 1.5, 0.5, 300.0, Cause.OUT_OF_MEMORY)
+    assert ended_from_json({**asdict(ended), "cause": "out_of_memory"}) == ended
+
+
+def test_messages_arrive_whole_and_once_and_half_a_line_of_a_dead_writer_is_cut_off(tmp_path):
+    make_mailbox(tmp_path / "m")
+    path = tmp_path / "m" / "orders.jsonl"
+    inbox = Inbox(path)
+    Outbox(path).send({"run": 1})
+    with open(path, "a") as file:
+        file.write('{"run": 2, "fol')
+    assert inbox.receive() == [{"run": 1}]
+    Outbox(path).send({"run": 3})  # the next driver's
+    assert inbox.receive() == [{"run": 3}]
+    assert inbox.receive() == []
+
+
+def test_a_message_that_a_full_disk_kept_back_goes_with_the_next(tmp_path, monkeypatch):
+    make_mailbox(tmp_path / "m")
+    path = tmp_path / "m" / "reports.jsonl"
+    outbox = Outbox(path)
+
+    def full(descriptor, row):
+        os.write(descriptor, b'{"en')
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mailbox, "append_line", full)
+        with pytest.raises(RunError, match="full"):
+            outbox.send({"ended": 1})
+    outbox.send({"ended": 2})
+    assert Inbox(path).receive() == [{"ended": 1}, {"ended": 2}]
+
+
+def test_a_beat_is_told_by_change_not_by_clocks(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(mailbox, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    beat, pulse = Beat(tmp_path / "beat"), Pulse(tmp_path / "beat")
+    assert not pulse.is_there()
+    now[0] = 107.0
+    assert pulse.silent_s() == 7
+    beat.beat()
+    os.utime(tmp_path / "beat", (0, 0))  # a host whose clock is wrong
+    assert pulse.silent_s() == 0
+    now[0] = 107.5
+    beat.beat()  # too early: nothing is written
+    assert pulse.silent_s() == 0.5
+    now[0] = 108.0
+    beat.beat()
+    assert pulse.silent_s() == 0
+
+
+def test_turns_count_up_and_an_earlier_driver_gives_up(tmp_path):
+    first = Turn.take(tmp_path)
+    first.beat()
+    second = Turn.take(tmp_path)
+    assert (first.number, second.number) == (1, 2)
+    with pytest.raises(RunError, match="taken this sweep over"):
+        first.beat()
+    second.beat()
+    assert second.is_ours()
+
+
+def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_does_not(tmp_path, monkeypatch):
+    elsewhere = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: (tmp_path / "driver.1.beat").write_text("2"))
+    monkeypatch.setattr(mailbox, "time", elsewhere)
+    (tmp_path / "driver.1").write_text("process 7 on elsewhere")
+    (tmp_path / "driver.1.beat").write_text("1")
+    assert driver_elsewhere(tmp_path) == "process 7 on elsewhere"
+    (tmp_path / "driver.1.beat").write_text("1")
+    with pytest.raises(RunError, match="driven by process 7 on elsewhere already"):
+        Turn.take(tmp_path)
+    monkeypatch.setattr(mailbox, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None))
+    assert Turn.take(tmp_path).number == 2
+    assert (tmp_path / "driver.2").read_text().endswith(f" on {socket.gethostname()}")
+
+
+def test_an_agent_gets_the_settings_of_its_driver_where_the_cluster_does_not_pass_them_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", "/shared/my data")
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$TEXT_RECOGNIZER_DATA|$*"\n')
+    (tmp_path / "python").chmod(0o755)
+    script = cluster.script("7").replace(sys.executable, str(tmp_path / "python"))
+    assert subprocess.run(["/bin/sh", "-c", script], env={}, check=True).returncode == 0
+    said = (tmp_path / "agents" / "agent-7.txt").read_text()
+    assert said == f"/shared/my data|-P -m training.executors.cluster.node_agent {tmp_path}/agents 7\n"
+    next((tmp_path / "agents").glob("shared.*")).unlink()  # as on a node without the shared folder
+    assert subprocess.run(["/bin/sh", "-c", script], env={}, check=False).returncode == EXIT_UNSEEN
+    with pytest.raises(RunError, match=r"node n1 does not see .*agents: .* Set TEXT_RECOGNIZER_RUNS"):
+        cluster.note_failure("7", "the node n1", EXIT_UNSEEN)
+
+
+def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_path, monkeypatch, capsys):
+    bin_folder, now = tmp_path / "bin", [0.0]
+    bin_folder.mkdir()
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for name, does in {
+        "squeue": "exit 0",
+        "sbatch": f"echo x >> {tmp_path}/asked\n"
+        f"[ -e {tmp_path}/free ] || {{ echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }}",
+    }.items():
+        (bin_folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (bin_folder / name).chmod(0o755)
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    asked_at = []
+    for second in range(200):
+        now[0] = float(second)
+        before = (tmp_path / "asked").stat().st_size if second else 0
+        cluster.keep_up()
+        if (tmp_path / "asked").stat().st_size > before:
+            asked_at.append(second)
+    assert asked_at == [0, 4, 12, 28, 60, 120, 180]
+    assert "QOSMaxSubmitJobPerUserLimit" in cluster.waiting_for()
+    assert capsys.readouterr().err.count("It is asked again") == 1
+    (tmp_path / "free").touch()
+    now[0] = 240.0
+    cluster.keep_up()
+    assert cluster.waiting_for() == "waiting for an agent to start"
+
+
+def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path, monkeypatch):
+    tasks = {str(job): Task(str(job), "NODE_FAIL", "n1", "") for job in range(5)}
+    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
+    monkeypatch.setattr(Slurm, "exit_code", lambda *_: 1)
+    monkeypatch.setattr(Slurm, "submit", lambda *_: None)
+    clock = [0.0]
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    cluster.begin()
+    cluster.keep_up()
+    tasks |= {str(job): Task(str(job), "FAILED", "n1", "") for job in range(5, 7)}
+    clock[0] = 20.0
+    cluster.keep_up()
+    tasks["7"] = Task("7", "FAILED", "n1", "")
+    clock[0] = 40.0
+    with pytest.raises(RunError, match="the agent on the node n1 ended before it was ready: it printed nothing"):
+        cluster.keep_up()
+
+
+def test_a_driver_starts_while_slurm_refuses_agents_where_earlier_ones_are_at_work(tmp_path, monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise SpecError("Slurm refuses the agents: Requested node configuration is not available.")
+
+    tasks = {"1": Task("1", "RUNNING", "n1", ""), "2": Task("2", "NODE_FAIL", "n2", "")}
+    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
+    monkeypatch.setattr(Slurm, "submit", refuse)
+    cluster = SlurmCluster(Setting(folder=tmp_path), 2, [])
+    cluster.check()
+    tasks["1"] = Task("1", "COMPLETED", "n1", "")
+    with pytest.raises(SpecError, match="not available"):
+        cluster.check()
+
+
+def test_what_slurm_says_where_it_is_not_set_up_becomes_one_sentence(tmp_path, monkeypatch):
+    said = ["error: fetch_config: DNS SRV lookup failed", "fatal: Could not establish a configuration source"]
+    sinfo = tmp_path / "sinfo"
+    sinfo.write_text("#!/bin/sh\n" + "".join(f"echo 'sinfo: {line}' >&2\n" for line in said) + "exit 1\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(SpecError) as refused:
+        partitions()
+    assert str(refused.value) == "Slurm does not answer: fetch_config: DNS SRV lookup failed."
+
+
+def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    run = new_run()
+    agent: Any = object.__new__(NodeAgent)
+    reports: list[Message] = []
+
+    def start(_run, **_launch):
+        agent._closing = threading.current_thread()  # as the signal's handler does
+        raise RunError("cannot be executed: the executor was closed.")
+
+    agent._closing, agent._report, agent._executor = None, reports.append, SimpleNamespace(start=start)
+    agent._start(1, {"folder": str(run.folder), "launch": {}})
+    assert ended_from_json(reports[0]["how"]).cause is Cause.PREEMPTED

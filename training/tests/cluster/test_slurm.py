@@ -1,0 +1,116 @@
+"""Sweeps on a real Slurm: three nodes on this machine, where slurm-wlm is installed and the tests are root's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from text_recognizer.errors import SpecError
+from text_recognizer.settings import REPOSITORY
+from text_recognizer.tests.waiting import wait_until
+from training.executors.cluster.slurm import nodes_to_train_on
+from training.runs.run import Run
+from training.tests.cluster.cluster_support import Driver, SlurmNodes, commanded
+from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    found = shutil.which("slurmctld", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None or os.geteuid() != 0:
+        pytest.skip("needs root and a Slurm to start: apt-get install slurm-wlm")
+    with SlurmNodes(tmp_path_factory.mktemp("slurm")) as nodes:
+        yield nodes.folder
+
+
+LEASE = """
+from text_recognizer.errors import DeviceError
+from training.devices.gpu_manager import GPUManager
+from training.devices.requests import DeviceRequest
+
+with GPUManager().lease(DeviceRequest.parse("any")) as lease:
+    print([device.uuid for device in lease.devices])
+try:
+    GPUManager().lease(DeviceRequest.parse("2x"))
+except DeviceError as error:
+    print(error)
+"""
+
+
+@needs_compiler
+def test_an_experiment_in_a_job_of_its_own_leases_the_gpu_of_the_allocation_and_no_other(slurm, tmp_path, monkeypatch):
+    (tmp_path / "lease.py").write_text(LEASE)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    with simulated_machine(monkeypatch) as machine:
+        monkeypatch.setenv("LD_LIBRARY_PATH", machine.with_gpus(2).environ["LD_LIBRARY_PATH"])
+        # Another job has GPU 0, so that this one gets the second.
+        holder = commanded("sbatch", "--parsable", "--gres=gpu:1", "-w", "n1", "-o", "/dev/null", "--wrap=sleep 1000")
+        wait_until(lambda: holder.strip() in running_jobs())
+        said = tmp_path / "said.txt"
+        wrapped = f"--wrap={sys.executable} {tmp_path}/lease.py"
+        commanded("sbatch", "--wait", "--gres=gpu:1", "-w", "n1", "-o", str(said), wrapped)
+        commanded("scancel", holder.strip())
+    leased, refused = said.read_text().splitlines()
+    assert leased == f"['{machine.gpus[1].uuid}']"
+    assert "2 GPUs: that many are not here: 1 device to choose from" in refused
+    assert "CUDA_VISIBLE_DEVICES hides 1 more" in refused
+
+
+def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
+    slurm, tmp_path, monkeypatch, digits_prepared
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    spec = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
+    short = {"network": "mlp", "train_args": {"batch_size": 7, "epochs": 1, "steps_per_epoch": 2}}
+    (tmp_path / "spec.json").write_text(json.dumps(spec | short))
+    command = [sys.executable, "-m", "training.run_experiment", "--nodes=2", "--nowandb", "--gpu=none"]
+    said = tmp_path / "said.txt"
+    wrapped = f"--wrap={' '.join(command)} {tmp_path}/spec.json --id=two"
+    commanded("sbatch", "--wait", "--nodes=2", "-o", str(said), wrapped)
+    assert Run.open(tmp_path / "runs" / "default" / "two").status().state == "finished", said.read_text()
+    assert "process 1 of 2" in said.read_text()
+    assert "devices     2, which share every batch" in said.read_text()
+    outside = subprocess.run([*command, "--resume=two", "--extend=epochs=2"], capture_output=True, text=True)
+    assert "extended    from 1 to 2 epochs" in outside.stdout, outside.stderr
+    assert outside.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "why"),
+    [(4, {}, "node configuration is not available"), (2, {"time": "never"}, "Invalid --time"), (1, {"a": "b"}, "--a")],
+)
+def test_what_slurm_would_let_wait_forever_or_refuse_is_refused_before_a_job_is_made(slurm, nodes, options, why):
+    with pytest.raises(SpecError, match=f"Slurm refuses {nodes} nodes: .*{why}"):
+        nodes_to_train_on(nodes, options)
+
+
+def running_jobs() -> list[str]:
+    return commanded("squeue", "-h", "-t", "running", "-o", "%A").split()
+
+
+def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(slurm, tmp_path, digits_prepared, warm):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    here = Driver(tmp_path / "here", "--jobs=2", python=warm.programs / "python")
+    here.finish()
+    options = ("--executor=slurm", "--nodes=2", "--slurm=comment=test", "--retries=0")
+    driver = Driver(tmp_path / "there", *options)
+    wait_until(lambda: driver.ends() >= 1 and len(running_jobs()) == 2)
+    driver.kill()
+    killed, warned = running_jobs()
+    commanded("scancel", "--signal=KILL", "--batch", killed)  # the agent alone; its zygote and runs notice
+    driver = Driver(tmp_path / "there", *options, host="login2")
+    wait_until(lambda: driver.ends() >= 3)
+    commanded("scancel", "--signal=USR1", "--batch", warned)  # as at a time limit
+    output = driver.finish()
+    assert driver.table() == here.table()
+    assert driver.times_over() == [1] * 6
+    assert driver.failures() <= {"preempted"}, output
+    wait_until(lambda: not running_jobs())
+    assert not list(driver.sweep.glob("agents/driver.*.beat"))

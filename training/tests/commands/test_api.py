@@ -1,0 +1,236 @@
+"""The Python API, as somebody meets it in a program or a notebook."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import text_recognizer as tr
+from training.tests.executors.odd_networks import Odd
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SMALL = {
+    "dataset": "DigitsDataset",
+    "dataset_args": {"subsample_fraction": 0.2},
+    "model": "CharacterModel",
+    "network": "mlp",
+    "network_args": {"layer_size": 16, "num_layers": 1},
+    "train_args": {"batch_size": 32, "epochs": 2},
+}
+EPOCHS: dict[str, Any] = {"train_args.epochs": 3}
+CPU: dict[str, Any] = {"gpu": "none", "wandb": "disabled"}
+PICTURE = REPOSITORY / "text_recognizer/tests/support/digits/3.png"
+
+
+@pytest.fixture(scope="module")
+def runs_folder(tmp_path_factory, digits_prepared, warm_python):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("api") / "runs"
+        patch.setenv("TEXT_RECOGNIZER_RUNS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(runs_folder):
+    return tr.run_experiment(SMALL, id="first", experiment_group="api", **CPU, **EPOCHS)
+
+
+def test_these_names_are_exported_and_no_others():
+    assert dir(tr) == [
+        "DataSpec", "Dataset", "ExperimentSpec", "Metric", "Model", "Network", "Prediction", "Run", "Runs", "Split",
+        "SweepResult", "TextRecognizerError", "__version__", "draw_samples", "load_predictor", "run_experiment",
+        "run_sweep", "runs",
+    ]  # fmt: skip
+    assert all(getattr(tr, name) is not None for name in dir(tr))
+    with pytest.raises(AttributeError, match="has no attribute 'train'"):
+        tr.train  # noqa: B018
+
+
+def test_importing_it_and_listing_runs_imports_nothing_heavy():
+    code = (
+        "import sys, text_recognizer as tr;"
+        "few = len([m for m in sys.modules if m.startswith(('text_recognizer', 'training'))]);"
+        "tr.runs(); tr.Dataset, tr.Model, tr.Network, tr.run_experiment, tr.run_sweep;"
+        "print(few, [m for m in ('tensorflow', 'keras', 'wandb', 'optuna', 'h5py', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split(maxsplit=1) == ["1", "[]\n"]
+
+
+def test_a_run_is_trained_and_shows_its_figures(run, runs_folder):
+    assert run.state == "finished"
+    assert run.folder.parent == runs_folder / "api"
+    assert run.spec.train_args["epochs"] == 3
+    assert run.metrics["epoch"].tolist() == [1, 2, 3]
+    assert run.metrics["val_loss"].dtype == np.float64
+    assert run.summary["test_accuracy"] == run.evaluation["metrics"]["accuracy"]
+    assert len(run.predictions) == run.evaluation["count"]
+    assert "epoch 3/3" in run.log
+    assert repr(run).startswith(f"<Run {run.id}: finished, test_loss")
+
+
+def test_a_run_is_found_by_its_id_the_start_of_it_its_folder_and_as_the_last(run):
+    for name in (run.id, run.id[:-1], run.folder, "last"):
+        assert tr.Run(name).folder == run.folder
+    with pytest.raises(tr.TextRecognizerError, match="there is no run 'nothing'"):
+        tr.Run("nothing")
+
+
+def test_runs_are_a_table_and_a_sequence(run):
+    found = tr.runs("network=mlp", "test_accuracy>0", sort="-test_accuracy", limit=1)
+    assert [one.id for one in found] == [run.id]
+    assert found[0].folder == run.folder
+    assert len(found[:0]) == 0
+    assert repr(found[:0]) == "no runs"
+    assert repr(found).splitlines()[0].split()[:3] == ["id", "group", "state"]
+    assert found.rows[0]["spec"]["network"] == "mlp"
+    assert len(tr.runs("network=lenet")) == 0
+    with pytest.raises(tr.TextRecognizerError, match="no run has the column 'netwrk'. Did you mean"):
+        tr.runs("netwrk=mlp")
+
+
+def test_pandas_is_used_where_it_is_and_named_where_it_is_not(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(tr.TextRecognizerError, match="pip install pandas"):
+        tr.runs().to_pandas()
+    made: list[Any] = []
+
+    class Pandas:
+        DataFrame = made.append
+
+    monkeypatch.setitem(sys.modules, "pandas", Pandas)
+    tr.runs().to_pandas()
+    (row,) = made[0]
+    assert (row["id"], row["train_args.epochs"]) == (run.id, 3)
+    assert row["test_accuracy"] == run.summary["test_accuracy"]
+
+
+def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
+    assert tr.draw_samples("DigitsDataset", count=2)._repr_png_()
+    drawn = tr.draw_samples(run, count=2)
+    assert drawn.height > tr.draw_samples("DigitsDataset", count=2).height  # what was read stands below
+    with pytest.raises(tr.TextRecognizerError, match="has no argument 'lenght'"):
+        tr.draw_samples("RenderedLinesDataset", {"lenght": 3})
+    monkeypatch.setattr(tr.Run, "predictions", [])
+    with pytest.raises(tr.TextRecognizerError, match="has no predictions yet: it is finished"):
+        tr.draw_samples(run)
+
+
+def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path):
+    assert "<b>first</b>" in run._repr_html_()
+    assert "<th>test_accuracy</th>" in tr.runs()._repr_html_()
+    spec = run.folder / "spec.json"
+    before = spec.read_text()
+    try:
+        spec.write_text(json.dumps({**json.loads(before), "experiment_group": "<script>"}))
+        assert "<script>" not in tr.Run(run.folder)._repr_html_()
+    finally:
+        spec.write_text(before)
+
+
+def test_a_predictor_reads_by_run_by_id_and_by_the_name_of_a_bundle(run):
+    by_run, by_id = run.predictor().predict(PICTURE), tr.load_predictor(run.id).predict(str(PICTURE))
+    assert by_run == by_id
+    assert tr.load_predictor("CharacterModel_DigitsDataset_lenet").predict(PICTURE).text == "3"
+    assert tr.load_predictor(run.folder / "model").predict_many([PICTURE])[0] == by_run
+    with pytest.raises(tr.TextRecognizerError, match="no_such_bundle"):
+        tr.load_predictor("no_such_bundle")
+
+
+def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_folder):
+    before = len(tr.runs())
+    with pytest.raises(tr.TextRecognizerError, match="unknown network 'mpl'. Did you mean 'mlp'"):
+        tr.run_experiment({**SMALL, "network": "mpl"}, **CPU)
+    with pytest.raises(tr.TextRecognizerError, match="there is no argument 'gpus'. Did you mean 'gpu'"):
+        tr.run_experiment(SMALL, gpus=1)
+    with pytest.raises(tr.TextRecognizerError, match=r"no argument 'netwrok'. Did you mean 'network'\?.* train_args"):
+        tr.run_experiment(netwrok="mlp")
+    with pytest.raises(tr.TextRecognizerError, match=r"--id must be a name of letters"):
+        tr.run_experiment(SMALL, id="a/b", show=False)
+    with pytest.raises(tr.TextRecognizerError, match=r"call its resume\(\)"):
+        tr.run_experiment(resume="last")
+    assert len(tr.runs()) == before
+
+
+def test_a_class_stands_for_its_path_if_it_can_be_imported(runs_folder, monkeypatch):
+    with pytest.raises(tr.TextRecognizerError, match="Mine is defined in __main__"):
+        tr.run_experiment(SMALL, network=type("Mine", (tr.Network,), {"__module__": "__main__"}), **CPU)
+    with pytest.raises(tr.TextRecognizerError, match="odd_networks:Odd' has no argument 'wishes'"):
+        tr.run_experiment({**SMALL, "network": Odd, "network_args": {"wishes": 3}}, **CPU)
+
+
+def test_a_run_that_fails_is_an_exception_with_its_reason(runs_folder, capsys):
+    spec = {**SMALL, "network": Odd, "network_args": {"deed": "raise"}, "experiment_group": "failing"}
+    with pytest.raises(tr.TextRecognizerError, match=r"runs/failing/.* ended with exit code 1: failed, "):
+        tr.run_experiment(spec, show=False, **CPU)
+    assert capsys.readouterr().out == ""
+    assert tr.runs("group=failing")[0].state == "failed"
+
+
+def test_a_stopped_run_goes_on_with_resume(runs_folder):
+    from training.runs.run import Run
+
+    made = Run.create(tr.ExperimentSpec.parse({**SMALL, "experiment_group": "later"}))
+    run = tr.Run(made.folder)
+    assert (run.state, run.metrics, run.summary, run.predictions, run.log) == ("created", {}, {}, [], "")
+    resumed = run.resume(**CPU)
+    assert (resumed.folder, resumed.state) == (made.folder, "finished")
+
+
+def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
+    sweep = {
+        "name": "widths",
+        "method": "grid",
+        "metric": {"name": "val_loss"},
+        "parameters": {"network_args.layer_size": {"values": [4, 16]}, "train_args.learning_rate": {"value": 1e-05}},
+    }
+    result = tr.run_sweep(sweep, base=SMALL, jobs=1, **CPU)
+    assert [row["state"] for row in result.trials] == ["finished", "finished"]
+    assert result.best_spec.network_args["layer_size"] == int(result.trials[0]["network_args.layer_size"])
+    assert result.best.spec == result.best_spec
+    assert str(result.folder) in repr(result)
+    assert "<th>val_loss</th>" in result._repr_html_()
+    assert tr.run_sweep(sweep, base=SMALL, jobs=1, **CPU).trials == result.trials
+    with pytest.raises(tr.TextRecognizerError, match="method"):
+        tr.run_sweep({**sweep, "method": "grit"}, base=SMALL, **CPU)
+
+
+def test_a_program_that_uses_it_passes_a_strict_type_check(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import text_recognizer as tr
+
+
+class Wide(tr.Network):
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> object:
+        return None
+
+
+run = tr.run_experiment({"dataset": "DigitsDataset"}, network=Wide, gpu=1)
+best: float = run.metrics["val_accuracy"].max()
+text: str = run.predictor().predict("a.png").text
+ids: list[str] = [one.id for one in tr.runs("network=mlp", limit=3)]
+summary: dict[str, float] = tr.run_sweep("sweep.yaml", jobs=2).best.summary
+wrong: int = run.id
+"""
+    )
+    cache = REPOSITORY / ".mypy_cache" / "programs"  # kept: reading all modules anew takes most of the time
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    complaints = [line for line in done.stdout.splitlines() if line.startswith("program.py")]
+    assert len(complaints) == 1, done.stdout + done.stderr
+    assert (
+        'program.py:15: error: Incompatible types in assignment (expression has type "str", variable has type "int")'
+        in complaints[0]
+    )

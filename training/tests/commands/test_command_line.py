@@ -1,0 +1,249 @@
+"""What command lines make of errors, encodings and readers that go away; and the log of a run."""
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import text_recognizer as text_recognizer_package
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.experiment import assemble
+from text_recognizer.registry import resolve
+from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.waiting import PATIENCE_S
+from training.attempts import attempt as attempt_module
+from training.attempts import train_and_evaluate as heavy_module
+from training.cli import main as text_recognizer
+from training.devices.gpu_manager import Lease
+from training.runs.run import Run
+from training.terminal.command_line import TRACEBACK, guarded
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
+
+
+def failing(error: BaseException) -> Any:
+    def fail(*_: object) -> int:
+        raise error
+
+    return fail
+
+
+NOT_UTF8 = UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte")
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device.", 2),
+        (OSError(errno.EROFS, "Read-only file system", "/x/y"), "error: /x/y: Read-only file system.", 2),
+        (OSError("no HDF5 file"), "error: no HDF5 file.", 1),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "error: Connection reset by peer.", 1),
+        (NOT_UTF8, "error: a text is not utf-8: invalid start byte at byte 2. Save it as UTF-8.", 2),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_in_words_and_no_bug(capsys, monkeypatch, error, said, code):
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    assert guarded(failing(error)) == code
+    printed = capsys.readouterr().err
+    assert printed == f"{said} ({TRACEBACK}=1 shows where in the program.)\n"
+    monkeypatch.setenv(TRACEBACK, "1")
+    assert guarded(failing(error)) == code
+    assert "in fail" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(capsys):
+    assert guarded(failing(ValueError("of ours"))) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert "this is a bug" in printed
+
+
+def test_a_bug_in_code_of_the_user_is_not_called_ours(capsys, tmp_path, monkeypatch):
+    text = "from text_recognizer.networks import Network\n\n\nclass Net(Network):\n"
+    text += "    def build(self, input_shape, output_shape):\n        return {}['layers']\n"
+    (tmp_path / "careless_nets.py").write_text(text)
+    monkeypatch.setenv("TEXT_RECOGNIZER_STATE", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    build = resolve("network", "careless_nets:Net")().build
+    assert guarded(lambda: build((8, 8, 1), (2,))) == 1
+    printed = capsys.readouterr().err
+    assert f"error: KeyError in your own code: {tmp_path}/careless_nets.py, line 6, in build, or in what" in printed
+    assert "this is a bug" not in printed
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
+@pytest.mark.parametrize("module", ["training.cli", "training.run_sweep"])
+def test_a_terminal_without_all_characters_gets_the_help_text(module, environ):
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=REPOSITORY, env={**usual, **environ}, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u2026" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["run_experiment.py", "run_sweep.py", "prepare_experiments.py"])
+def test_a_script_of_the_training_folder_is_a_program(script):
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environ.pop("PYTHONPATH", None)
+    done = subprocess.run([f"training/{script}", "--help"], cwd=REPOSITORY, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {script.removesuffix('.py')} ")
+
+
+def test_a_script_that_is_started_without_its_packages_goes_on_in_its_environment_or_says_what_to_do(tmp_path):
+    for name in ("__init__.py", "run_sweep.py", "terminal/__init__.py", "terminal/own_environment.py"):
+        (tmp_path / "training" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "training" / name, tmp_path / "training" / name)
+    command = [sys.executable, "-S", "training/run_sweep.py", "a b", "--help"]  # -S: without installed packages
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has none of the packages of this project. Run tasks/setup.sh, or activate" in done.stderr
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout.splitlines(), done.stderr) == (["training/run_sweep.py", "a b", "--help"], "")
+
+
+def test_the_log_goes_on_when_nobody_reads_the_output_any_more(tmp_path):
+    program = f"""
+import sys
+from pathlib import Path
+from training.terminal.log_file import LogFile
+with LogFile(Path({str(tmp_path / "log.txt")!r})):
+    for number in range(2000):
+        print(number, flush=True)
+        if number == 0:
+            sys.stdin.readline()
+print("after the run", flush=True)
+"""
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    process.stdin.close()  # now it goes on
+    assert process.wait(PATIENCE_S) == 0
+    assert (tmp_path / "log.txt").read_text().split() == [str(number) for number in range(2000)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run.create(SPEC, "one", tmp_path)
+    run.hold()
+    return run
+
+
+def test_a_run_that_fills_the_disk_fails_with_the_first_error(run, monkeypatch):
+    def fill_the_disk(*_: object) -> int:
+        (run.folder / ".status.json.new").symlink_to("/dev/full")
+        raise RunError("cannot write the checkpoint")
+
+    monkeypatch.setattr(heavy_module, "_run_steps", fill_the_disk)
+    with pytest.raises(RunError, match="cannot write the checkpoint"):
+        heavy_module.train_and_evaluate(assemble(SPEC), run, ())
+    assert run.status().state == "died"  # it can be resumed when there is space
+
+
+def test_an_attempt_on_a_full_disk_fails_with_the_first_error(run, monkeypatch):
+    run.release()
+    (run.folder / ".status.json.new").symlink_to("/dev/full")
+    monkeypatch.setattr(attempt_module, "assemble", failing(SpecError("the first error")))
+    with pytest.raises(SpecError, match="the first error"):
+        attempt_module.attempt(run, Lease(()), ())
+    run.hold()  # nobody else does any more
+    run.release()
+
+
+def test_the_log_tells_where_the_system_refused_something(run, monkeypatch):
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.txt")
+    monkeypatch.setattr(heavy_module, "_run_steps", failing(missing))
+    with pytest.raises(FileNotFoundError):
+        heavy_module.train_and_evaluate(assemble(SPEC), run, ())
+    log = (run.folder / "log.txt").read_text()
+    assert "in fail" in log
+    assert "words.txt" in log
+    assert run.status().state == "failed"
+
+
+def test_a_module_that_ends_the_program_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "module_that_exits.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SpecError, match="importing module_that_exits failed: SystemExit: 0"):
+        resolve("network", "module_that_exits:Net")
+
+
+def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SpecError, match="no module 'no_such' to import from the current folder, which was removed, or"):
+        resolve("network", "no_such:Net")
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (["sweps"], "unknown command 'sweps'. Did you mean 'sweeps'?"),
+        (
+            ["runs", "lst"],
+            "text-recognizer runs: unknown ACTION 'lst'. Did you mean 'list'? Expected one of: list, show",
+        ),
+        (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
+        (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
+        (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
+        (["run", "--netwrok=mlp"], "unknown argument '--netwrok=mlp'. Did you mean '--network'?"),
+        (["run", "--train_arg.epochs=3"], "unknown argument '--train_arg.epochs=3'. Did you mean '--train_args'?"),
+        (["run", "--epochs=3"], "unknown argument '--epochs=3'. Did you mean '--train_args.epochs'?"),
+        (["runs", "show"], "the following arguments are required: RUN. See text-recognizer runs show --help."),
+        (["predict"], "the following arguments are required: IMAGE. See text-recognizer predict --help."),
+    ],
+)
+def test_a_mistyped_command_line_is_answered_with_what_was_probably_meant(command, complaint, capsys):
+    assert text_recognizer(command) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert complaint in printed
+    assert "usage:" not in printed
+
+
+def test_help_is_a_command_and_an_option(capsys):
+    for command in (
+        ["help"],
+        ["--help"],
+        ["help", "runs"],
+        ["runs", "--help"],
+        ["help", "runs", "list"],
+        ["help", "run"],
+        ["help", "sweep"],
+    ):
+        with contextlib.suppress(SystemExit):
+            assert text_recognizer(command) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("usage: text-recognizer COMMAND") == 2
+    assert printed.count("usage: text-recognizer runs [-h]") == 2
+    assert printed.count("usage: text-recognizer runs list [-h]") == 1
+    assert printed.count("usage: text-recognizer run ") == 1
+
+
+def test_the_version_is_the_packages(capsys):
+    assert text_recognizer(["--version"]) == 0
+    assert capsys.readouterr().out == f"text-recognizer {text_recognizer_package.__version__}\n"

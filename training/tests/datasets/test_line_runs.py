@@ -1,0 +1,472 @@
+"""Runs that read lines and find them on pages, as a user meets them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from text_recognizer.datasets.lines.split import LineSplit
+from text_recognizer.errors import DataError
+from text_recognizer.models.bundle import find_bundle
+from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
+from text_recognizer.tests.datasets.line_files import save
+from text_recognizer.tests.line_samples import line_picture, page_picture, write_lines, write_pages
+from text_recognizer.tests.pages.page_drawing import drawn_page, paragraph
+from training.cli import main as text_recognizer
+from training.run_experiment import main
+from training.runs.find import find_run
+from training.runs.run import Run
+
+pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
+READER = {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def places(tmp_path_factory):
+    root = tmp_path_factory.mktemp("lines")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXT_RECOGNIZER_RUNS", str(root / "runs"))
+        patch.setenv("TEXT_RECOGNIZER_DATA", str(root / "data"))
+        yield root
+
+
+def line_spec(path: Path, **changes: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "dataset": "LineListDataset",
+        "dataset_args": {"path": str(path), "height": 20, "validation_fraction": 0.2, "test_fraction": 0.2},
+        "model": "LineModelCtc",
+        "network": "line_reader",
+        "network_args": READER,
+        "train_args": {"batch_size": 8, "epochs": 2, "learning_rate": 0.02},
+    }
+    return spec | changes
+
+
+def run(spec: dict[str, Any], *arguments: str, code: int = 0) -> Run:
+    assert main([json.dumps(spec), "--nowandb", "--gpu=none", *arguments]) == code
+    return find_run("last")
+
+
+def rows_of(run: Run) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.folder / "predictions.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def read(places):
+    """A reader of lines trained until it reads."""
+    spec = line_spec(write_lines(places / "lines"))
+    spec["train_args"] |= {"epochs": 30, "monitor": "val_character_error_rate"}
+    return run(spec)
+
+
+@pytest.fixture(scope="module")
+def found(places):
+    """A finder of lines, hardly trained."""
+    spec = {
+        "dataset": "PageListDataset",
+        "dataset_args": {"path": str(write_pages(places / "pages")), "side": 64},
+        "model": "LineDetectorModel",
+        "network": "fcn",
+        "train_args": {"batch_size": 4, "epochs": 2, "augmentation": "page_affine"},
+    }
+    return run(spec)
+
+
+def test_a_reader_learns_lines_and_says_how_well(read, capfd):
+    rows = read.rows()
+    assert set(rows[0]) >= {"val_loss", "val_character_error_rate", "val_word_error_rate", "val_blank_share"}
+    assert "accuracy" not in rows[0]
+    assert min(row["val_character_error_rate"] for row in rows[:-1]) < 0.2
+    evaluation = json.loads((read.folder / "evaluation.json").read_text())
+    assert evaluation["unit"] == "line"
+    assert evaluation["profile"] == "corpus"
+    assert set(evaluation["profiles"]) == {"flor2020", "fsdl", "positional"}
+    assert evaluation["times"]["epoch_s"] == pytest.approx(evaluation["times"]["training_s"] / 30, abs=0.001)
+    each_ms = evaluation["times"]["evaluation_s"] * 1000 / evaluation["count"]
+    assert evaluation["times"]["sample_ms"] == pytest.approx(each_ms, abs=0.1)
+    parameters = find_bundle(read.folder).load().keras_model.count_params()
+    assert sum(layer["parameters"] for layer in evaluation["summary"]) == parameters
+    low, high = evaluation["intervals_95"]["character_error_rate"]
+    assert low <= evaluation["metrics"]["character_error_rate"] <= high
+    assert read.status().summary["test_character_error_rate"] == evaluation["metrics"]["character_error_rate"]
+
+
+def test_every_reading_is_written_down(read):
+    rows = rows_of(read)
+    keys = {"position", "id", "label", "predicted", "confidence", "loss", "char_errors", "word_errors"}
+    keys |= {"characters", "words", "expected_cer"}
+    assert all(set(row) == keys for row in rows)
+    assert all(row["id"].startswith("line") for row in rows)
+    assert all((row["char_errors"] == 0) == (row["label"] == row["predicted"]) for row in rows)
+    evaluation = json.loads((read.folder / "evaluation.json").read_text())
+    pooled = sum(row["char_errors"] for row in rows) / sum(len(row["label"]) for row in rows)
+    assert evaluation["metrics"]["character_error_rate"] == pytest.approx(pooled)
+
+
+def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(read, capfd):
+    calibration = find_bundle(read.folder).load().calibration
+    assert calibration is not None
+    evaluation = json.loads((read.folder / "evaluation.json").read_text())
+    assert [one["level"] for one in evaluation["calibration"]] == ["character", "word", "line"]
+    assert evaluation["risk_coverage"][-1]["error"] == pytest.approx(evaluation["metrics"]["character_error_rate"])
+    assert evaluation["unseen"].startswith("Read 80 % of the lines unseen at CER ")
+    page = (read.folder / "report.html").read_text()
+    assert evaluation["unseen"] in page
+    assert "share that is right" in page
+    assert text_recognizer(["evaluate", str(read.folder)]) == 0
+    assert f"unseen   {evaluation['unseen']}" in capfd.readouterr().out
+    reading = LinePredictor(read.folder).predict(line_picture("abc"))
+    assert [word.text for word in reading.words] == reading.text.split()
+    assert reading.expected_cer is not None
+
+
+def test_the_report_shows_lines_with_their_profile(read):
+    page = (read.folder / "report.html").read_text()
+    for text in ("character_error_rate", "corpus", "flor2020", "data:image/png;base64,", "ms a line", "Conv2D"):
+        assert text in page
+
+
+def test_lines_are_read_from_files_by_the_command_line(read, tmp_path, capfd):
+    save(tmp_path / "one.png", line_picture("abc"))
+    save(tmp_path / "light.png", 255 - line_picture("cab"))
+    assert text_recognizer(["predict", str(tmp_path / "one.png"), "--bundle", str(read.folder)]) == 0
+    assert capfd.readouterr().out.startswith(f"{tmp_path / 'one.png'}: ")
+    images = [str(tmp_path / name) for name in ("one.png", "light.png")]
+    assert text_recognizer(["predict", *images, "--bundle", str(read.folder), "--json"]) == 0
+    first, second = map(json.loads, capfd.readouterr().out.splitlines())
+    assert "".join(one["text"] for one in first["characters"]) == first["text"]
+    assert all(0 <= one["left_px"] < one["right_px"] for one in first["characters"])
+    assert second["image"] == images[1]
+    assert 0 < first["confidence"] <= 1
+    assert text_recognizer(["predict", images[0], "--bundle", str(read.folder), "--json", "--alternatives", "10"]) == 0
+    listed = json.loads(capfd.readouterr().out)["alternatives"]
+    assert len({one["text"] for one in listed}) == 10
+    assert first["text"] in {one["text"] for one in listed}
+    assert listed == sorted(listed, key=lambda one: -one["confidence"])
+    assert text_recognizer(["predict", images[0], "--bundle", str(read.folder), "--alternatives", "0"]) == 2
+
+
+def test_a_run_is_evaluated_again_with_the_same_numbers(read, capfd):
+    assert text_recognizer(["evaluate", str(read.folder), "--json"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    assert again["metrics"] == json.loads((read.folder / "evaluation.json").read_text())["metrics"]
+    assert text_recognizer(["evaluate", str(read.folder), "--split", "validation"]) == 0
+    shown = capfd.readouterr().out
+    assert "corpus profile" in shown
+    assert "by the flor2020 profile: character error rate" in shown
+
+
+def evaluated(capfd, *arguments):
+    capfd.readouterr()
+    assert text_recognizer(["evaluate", *arguments, "--json"]) == 0
+    return json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
+
+
+def refused(capfd, *arguments):
+    capfd.readouterr()
+    assert text_recognizer(["evaluate", *arguments]) == 2
+    return capfd.readouterr().err
+
+
+def test_an_evaluation_says_where_the_errors_are(read, capfd, tmp_path):
+    figures = evaluated(capfd, str(read.folder), "--report", str(tmp_path / "report.html"))
+    lengths, writers, characters = (figures[f"by_{name}"] for name in ("length", "group", "character"))
+    assert sum(one["samples"] for one in lengths) == sum(one["samples"] for one in writers) == figures["count"]
+    assert {one["character"] for one in characters} <= set("abc")
+    rate = sum(one["errors"] for one in lengths) / sum(one["of"] for one in lengths)
+    assert figures["metrics"]["character_error_rate"] == pytest.approx(rate)
+    page = (tmp_path / "report.html").read_text()
+    for text in ("Most wrong", "<h2>Best", "Chosen at random", "By writer", "By length", "data:image/png;base64,"):
+        assert text in page
+    assert "Environment" not in page
+    assert "<h2>Best" in (read.folder / "report.html").read_text()
+    assert text_recognizer(["evaluate", str(read.folder), "--report", str(tmp_path)]) == 2
+    told = capfd.readouterr()
+    assert "character_error_rate" in told.out  # the figures are not lost
+    assert "cannot write the report" in told.err
+
+
+def test_a_bundle_is_evaluated_on_another_dataset_in_the_form_that_it_reads(read, tmp_path, capfd):
+    path = write_lines(tmp_path / "others", count=20)
+    path.write_text(path.read_text().replace("\tabc", "\tabz"))  # a character that the bundle does not know
+    args = json.dumps({"path": str(path)})  # its height would be 40, the bundle's is 20
+    figures = evaluated(capfd, str(read.folder), "--dataset", "LineListDataset", "--dataset_args", args)
+    assert figures["dataset"] == "LineListDataset"
+    assert any("may overlap" in note for note in figures["notes"])
+    whole = ["--dataset", "LineListDataset", "--dataset_args", json.dumps({"path": str(path), "height": 24})]
+    said = refused(capfd, str(read.folder), *whole)
+    assert "does not fit dataset 'LineListDataset': it wants input_shape [20, null, 1]" in said
+    assert 'wants target "line"' in refused(capfd, str(read.folder), "--dataset", "DigitsDataset")
+    assert "give its name with --dataset" in refused(capfd, str(read.folder), "--dataset_args", args)
+
+
+def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(read, tmp_path, capfd):
+    path = write_lines(tmp_path / "others", count=20)
+    args = json.dumps({"path": str(path)})
+    other = ["--dataset", "LineListDataset", "--dataset_args", args]
+    path.write_text(path.read_text().translate(str.maketrans("ab", "\u0430\u0431")))
+    assert "% of the characters of LineListDataset are not in" in refused(capfd, str(read.folder), *other)
+    path.write_text(path.read_text().translate(str.maketrans("c", "\u0432")))
+    said = refused(capfd, str(read.folder), *other)
+    assert "the test split of LineListDataset has no sample in the alphabet of the bundle" in said
+    assert "--train_args.initial_weights=" in said
+
+
+def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read, tmp_path, capfd):
+    labels = [row["label"] for row in rows_of(read)]
+    (tmp_path / "text.txt").write_text("\n".join([*labels, "\u00e9\u00e9"] * 5), encoding="utf-8")
+    greedy = evaluated(capfd, str(read.folder))["metrics"]["character_error_rate"]
+    search = ["--decoding", "beam", "--language-model", "3", "--lexicon", "--texts", str(tmp_path / "text.txt")]
+    assert evaluated(capfd, str(read.folder), *search)["metrics"]["character_error_rate"] <= greedy
+    own = evaluated(capfd, str(read.folder), "--language-model", "2", "--beam-width", "3", "--split", "validation")
+    assert own["split"] == "validation"
+    assert evaluated(capfd, str(read.folder), "--decoding", "greedy")["metrics"]["character_error_rate"] == greedy
+    assert "--texts are what" in refused(capfd, str(read.folder), "--texts", str(tmp_path / "text.txt"))
+    missing = ["--lexicon", "--texts", str(tmp_path / "none.txt")]
+    assert "cannot learn from the text" in refused(capfd, str(read.folder), *missing)
+    (tmp_path / "text.txt").write_text("\u00e9\u00e9")
+    assert "no line with characters of the alphabet" in refused(capfd, str(read.folder), *search)
+    assert "needs model_args.decoding 'beam'" in refused(capfd, str(read.folder), "--decoding", "greedy", "--lexicon")
+    assert "--beam-width is for" in refused(capfd, str(read.folder), "--decoding", "greedy", "--beam-width", "3")
+    assert "cannot be decoded otherwise" in refused(capfd, "--decoding", "beam")
+
+
+def test_a_bundle_reads_what_the_run_read(read):
+    predictor = LinePredictor(read.folder)
+    for row in rows_of(read):
+        prediction = predictor.predict(read.spec.dataset_args["path"].replace("lines.tsv", row["id"]))
+        assert prediction.text == row["predicted"]
+        assert prediction.confidence == pytest.approx(row["confidence"], abs=1e-4)
+
+
+def test_a_blank_line_is_refused_in_words(read):
+    with pytest.raises(DataError, match="the image cannot be read as a line: the picture is blank"):
+        LinePredictor(read.folder).predict(np.full((40, 90), 250, np.uint8))
+
+
+def test_what_a_search_has_learnt_is_saved_with_the_bundle(places, capfd):
+    spec = line_spec(
+        places / "lines" / "lines.tsv",
+        model_args={"decoding": "beam", "beam_width": 4, "language_model": 3, "lexicon": True},
+    )
+    made = run(spec, "--train_args.epochs=1")
+    names = {path.name for path in (made.folder / "model").iterdir()}
+    assert names == {"bundle.json", "model.weights.h5", "decoding.json", "language_model.npz", "lexicon.txt"} | {
+        "calibration.json"
+    }
+    assert text_recognizer(["evaluate", str(made.folder), "--json"]) == 0
+    again = json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
+    assert again["metrics"] == json.loads((made.folder / "evaluation.json").read_text())["metrics"]
+    (made.folder / "model" / "language_model.npz").unlink()
+    with pytest.raises(DataError, match="language_model.npz is missing"):
+        find_bundle(made.folder).load()
+
+
+def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_before_there_is_a_run(places, capfd):
+    args = {"decoding": "beam", "beam_width": 4, "lexicon": True, "language_model_texts": str(places / "words.txt")}
+    spec = line_spec(places / "lines" / "lines.tsv", model_args=args)
+    before = find_run("last").id
+    assert run(spec, code=2).id == before
+    assert f"cannot learn from the text '{places / 'words.txt'}': No such file" in capfd.readouterr().err
+    endless = line_spec(places / "lines" / "lines.tsv", model_args={**args, "language_model_texts": "/dev/zero"})
+    assert run(endless, code=2).id == before
+    assert "cannot learn from the text '/dev/zero': it is no plain file" in capfd.readouterr().err
+    (places / "words.txt").write_text("cab abc\nbaca\n")
+    made = run(spec, "--train_args.epochs=1")
+    assert (made.folder / "model" / "lexicon.txt").read_text() == "abc\nbaca\ncab\n"
+    (places / "words.txt").unlink()
+    assert evaluated(capfd, str(made.folder))["metrics"] == evaluated(capfd, str(made.folder))["metrics"]
+    assert evaluated(capfd, str(made.folder), "--decoding", "greedy")["split"] == "test"
+    idle = {"language_model_texts": "words.txt"}
+    run(line_spec(places / "lines" / "lines.tsv", model_args=idle), code=2)
+    assert "language_model_texts are what model_args.language_model and lexicon learn from" in capfd.readouterr().err
+
+
+def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypatch):
+    """Stopped after a step in the middle of an epoch; dropout, augmentation and bucketed batches go on as they were."""
+    spec = line_spec(places / "lines" / "lines.tsv", network_args=READER | {"dropout_amount": 0.2})
+    spec["train_args"] = {
+        "batch_size": 5,
+        "epochs": 3,
+        "steps_per_epoch": 4,
+        "augmentation": "line_elastic",
+        "checkpoint_interval_s": 0,
+    }
+    straight = run(spec)
+
+    from training.attempts import fit
+    from training.attempts.stopping import Stop
+    from training.runs.causes import Cause
+
+    steps = iter(range(100))
+    with monkeypatch.context() as patch:
+        original = fit.Training.__init__
+
+        def stopping(self, *given):
+            *others, stop_asked, peers = given
+
+            def stop_later():
+                return Stop("stopped", "for the test", 3, Cause.ASKED) if next(steps) == 5 else stop_asked()
+
+            original(self, *[*others, stop_later, peers])
+
+        patch.setattr(fit.Training, "__init__", stopping)
+        halted = run(spec, code=3)
+    assert len(halted.rows()) == 1
+    assert main(["--resume", str(halted.folder), "--nowandb", "--gpu=none"]) == 0
+    timing = {"images_per_s", "input_wait", "time"}
+    rows = [[{k: v for k, v in row.items() if k not in timing} for row in one.rows()] for one in (straight, halted)]
+    assert rows[0] == rows[1]
+    assert rows_of(straight) == rows_of(halted)
+
+
+def test_lines_that_cannot_be_learnt_are_named_and_left_out(places, tmp_path, capfd):
+    path = write_lines(tmp_path / "lines", count=40)
+    table = path.read_text().splitlines()
+    # 48 pixels become 26 at a height of 20: 6 or 7 frames, for 16 characters.
+    save(tmp_path / "lines" / "squeezed.png", line_picture("abc"))
+    path.write_text("\n".join([*table, "squeezed.png\tabcabcabcabcabca\tw1"]) + "\n")
+    spec = line_spec(path)
+    spec["dataset_args"] |= {"validation_fraction": 0.1, "test_fraction": 0.1}
+    made = run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
+    assert "squeezed.png" in _ids_of_training_lines(made)
+    said = capfd.readouterr().out
+    assert "1 line of 31 cannot be learnt and is left out: more characters than the network has frames for" in said
+    assert "('squeezed.png')" in said
+    assert (made.folder / "left_out.tsv").read_text() == "split\tname\ttext\ntrain\tsqueezed.png\tabcabcabcabcabca\n"
+
+
+def _ids_of_training_lines(run: Run) -> list[str]:
+    from text_recognizer.experiment import assemble
+
+    dataset = assemble(run.spec).dataset
+    dataset.prepare()
+    split = dataset.split("train")
+    assert isinstance(split, LineSplit)
+    return split.ids
+
+
+def test_a_network_without_enough_frames_for_any_line_is_refused(places, capfd):
+    spec = line_spec(
+        places / "lines" / "lines.tsv",
+        network="line_lstm_ctc",
+        network_args={"window_width": 30, "window_stride": 60},
+    )
+    assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) != 0
+    assert "no line of the training split can be learnt" in capfd.readouterr().err
+
+
+def test_ink_that_looks_inverted_is_warned_of(places, tmp_path, capfd):
+    path = write_lines(tmp_path / "lines")
+    spec = line_spec(path)
+    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": []}
+    run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
+    assert "the ink is said to be light, but most of each line is light: is it inverted?" in capfd.readouterr().out
+
+
+def test_a_line_is_read_at_a_fixed_number_of_positions(places, tmp_path):
+    spec = {
+        "dataset": "RenderedLinesDataset",
+        "dataset_args": {"texts": str(tmp_path / "texts.txt"), "height": 16, "width": 120, "max_length": 12},
+        "model": "LineModel",
+        "network": "line_cnn_all_conv",
+        "network_args": {"window_width": 10, "window_stride": 10},
+        "train_args": {"batch_size": 8, "epochs": 1, "augmentation": "line_affine"},
+    }
+    (tmp_path / "texts.txt").write_text("".join(f"w{index} x{index}\n" for index in range(40)))
+    made = run(spec)
+    assert set(made.rows()[0]) >= {"position_accuracy", "val_character_error_rate"}
+    assert all(len(row["predicted"]) <= 12 for row in rows_of(made))
+
+
+def test_a_finder_of_lines_is_measured_by_lines_and_pixels(found):
+    assert set(found.rows()[0]) >= {"pixel_accuracy", "val_pixel_accuracy", "val_line_f1"}
+    evaluation = json.loads((found.folder / "evaluation.json").read_text())
+    assert evaluation["unit"] == "page"
+    assert all(set(row) >= {"boxes", "lines_matched", "id"} for row in rows_of(found))
+    assert (found.folder / "report.html").exists()
+
+
+def test_a_finder_does_not_read_and_a_reader_does_not_find(found, read, tmp_path, capfd):
+    save(tmp_path / "page.png", page_picture(["abc"])[0])
+    assert text_recognizer(["predict", str(tmp_path / "page.png"), "--bundle", str(found.folder)]) != 0
+    assert "Give it as --detector" in capfd.readouterr().err
+    with pytest.raises(DataError, match="does not find lines"):
+        ParagraphTextRecognizer(read.folder, read.folder)
+    with pytest.raises(DataError, match="finds lines on pages, it does not read a line"):
+        LinePredictor(found.folder)
+
+
+def test_pages_are_read_by_the_command_line(found, read, tmp_path, capfd):
+    save(tmp_path / "page.png", page_picture(["abc", "cabca"])[0])
+    save(tmp_path / "blank.png", np.full((300, 200), 240, np.uint8))
+    arguments = ["--bundle", str(read.folder), "--detector", str(found.folder)]
+    images = [str(tmp_path / "page.png"), str(tmp_path / "blank.png")]
+    assert text_recognizer(["predict", *images, *arguments, "--json"]) == 0
+    page, blank = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (blank["text"], blank["lines"]) == ("", [])
+    assert page["text"] == "\n".join(line["text"] for line in page["lines"])
+    assert text_recognizer(["predict", str(tmp_path / "blank.png"), *arguments]) == 0
+    assert capfd.readouterr().out == "(no lines found)\n"
+
+
+def test_pages_are_read_without_a_trained_detector_along_the_baselines_of_their_lines(read, tmp_path, capfd):
+    save(tmp_path / "page.png", drawn_page(paragraph(3), (700, 400), angle=6))
+    arguments = ["predict", str(tmp_path / "page.png"), "--pages", "--bundle", str(read.folder)]
+    assert text_recognizer([*arguments, "--json"]) == 0
+    lines = json.loads(capfd.readouterr().out)["lines"]
+    assert len(lines) == 3
+    for line in lines:
+        (first, *_, last), (left, top, right, bottom) = line["baseline"], line["box"]
+        assert first[1] - last[1] > 20  # it climbs
+        assert all(left - 9 < x < right + 9 and top - 9 < y < bottom + 9 for x, y in line["baseline"])
+        assert len(line["polygon"]) == 2 * len(line["baseline"])
+    assert text_recognizer(arguments) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 3
+
+
+class Told:
+    """In place of a detector: says where the ink is, as a trained one would."""
+
+    def find_lines(self, images):
+        from text_recognizer.layout.shapes import LineShape
+        from text_recognizer.models.boxes import line_boxes
+
+        found = []
+        for image in images[..., 0]:
+            rows = (image > 100).any(axis=1)
+            classes = np.zeros(image.shape, int)
+            number = 0
+            for row in range(len(rows)):
+                number += int(rows[row] and (row == 0 or not rows[row - 1]))
+                if rows[row]:
+                    columns = np.flatnonzero(image[row] > 100)
+                    classes[row, columns.min() : columns.max() + 1] = 1 + (number - 1) % 2
+            found.append([LineShape.of_box(box) for box in line_boxes(classes).tolist()])
+        return found
+
+
+@pytest.mark.parametrize("texts", [["cbcbcbcbcb"], ["cacacacaca", "cbcbcbcbcb", "cccccccccc"]])
+def test_lines_are_found_from_top_to_bottom_and_read(found, read, texts):
+    recognizer = ParagraphTextRecognizer(found.folder, read.folder)
+    recognizer._model = Told()  # type: ignore[assignment]
+    page, lines = page_picture(texts)
+    for image in (page, 255 - page):
+        reading = recognizer.predict(image)
+        assert len(reading.lines) == len(texts)
+        for line, right in zip(reading.lines, lines, strict=True):
+            left, top, x2, bottom = line.box
+            assert top - 8 <= right["y1"] + 4
+            assert right["y1"] + 32 <= bottom + 8
+            assert abs(left - right["x1"]) < 14
+            assert abs(x2 - right["x2"]) < 14
+        assert reading.text == "\n".join(line.prediction.text for line in reading.lines)
+        assert "c" in reading.text
+
+
+def test_a_blank_page_and_an_empty_box_read_as_nothing(found, read):
+    recognizer = ParagraphTextRecognizer(found.folder, read.folder)
+    for level in (0, 128, 255):
+        assert recognizer.predict(np.full((300, 200), level, np.uint8)).text == ""

@@ -1,0 +1,258 @@
+"""Journals whose lines were damaged: what is whole counts, who may write heals, and nothing is run twice."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from text_recognizer.spec import ExperimentSpec
+from training.files import journals
+from training.files.journals import append_line, open_journal, read_journal
+from training.runs.run import Run
+from training.sweeps.events import event_check
+from training.sweeps.limits import Limits
+from training.tests.sweeps.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of
+
+SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="g")
+GRID = SPACE.format(method="grid")
+LIST = json.dumps(
+    {
+        "experiment_group": "sweep",
+        "experiments": [
+            {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp", "network_args": {"layer_size": n}}
+            for n in (8, 16, 32)
+        ],
+    }
+)
+DAMAGE = [b"\x00\x00\x00", b"5", b"[" * 100_000, b'{"a": 1', b"\xff", b"1" * 5_000, b'{"a": ' + b"1" * 400 + b"}"]
+
+
+# One file
+
+
+@pytest.mark.parametrize("line", DAMAGE)
+def test_readers_pass_a_broken_line_over_and_the_writer_sets_it_aside(tmp_path, line, capsys):
+    path = tmp_path / "metrics.jsonl"
+    damaged = b'{"a": 1}\n' + line + b'\n{"a": 2}\n'
+    path.write_bytes(damaged)
+    for _ in range(2):
+        assert read_journal(path) == [{"a": 1}, {"a": 2}]
+    assert capsys.readouterr().err.count("warning: ") == 1
+    assert path.read_bytes() == damaged
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+    descriptor = open_journal(path)
+    append_line(descriptor, {"a": 3})
+    os.close(descriptor)
+    assert path.read_bytes() == b'{"a": 1}\n{"a": 2}\n{"a": 3}\n'
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == line + b"\n"
+    assert "metrics.jsonl: 1 line cannot be read, the first is line 2: " in capsys.readouterr().err
+
+
+def test_a_journal_that_is_whole_or_only_torn_is_not_rewritten(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n\n{"a": 2}\n{"a"')
+    inode = path.stat().st_ino
+    os.close(open_journal(path))
+    assert path.read_bytes() == b'{"a": 1}\n\n{"a": 2}\n'
+    assert path.stat().st_ino == inode
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+@pytest.mark.parametrize("killed_before", ["_keep", "sync", "replace_file", "say"])
+def test_a_repair_that_is_killed_at_any_step_loses_nothing_and_ends_the_same(tmp_path, monkeypatch, killed_before):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n{}}\n{"a": 2}\n{}}}\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(journals, killed_before, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                open_journal(path)
+            finally:
+                os._exit(1)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert read_journal(path) == [{"a": 1}, {"a": 2}]
+    os.close(open_journal(path))
+    assert path.read_bytes() == b'{"a": 1}\n{"a": 2}\n'
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == b"{}}\n{}}}\n"
+
+
+def test_what_was_set_aside_before_stays_also_where_its_writer_tore_it(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    (tmp_path / "metrics.jsonl.damaged").write_bytes(b"older\n{}")
+    path.write_bytes(b"{}}\n{}}\n")
+    os.close(open_journal(path))
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == b"older\n{}\n{}}\n"
+
+
+# A run
+
+
+@pytest.mark.parametrize("row", ['{"epoch": "one"}', '{"epoch": -1}', '{"epoch": 1e400}', '{"loss": [1]}', "[", "null"])
+def test_a_report_of_another_form_costs_that_report_only(tmp_path, row):
+    run = Run.create(SPEC, "one", tmp_path)
+    path = run.folder / "metrics.jsonl"
+    path.write_text(f'{{"epoch": 1, "loss": NaN}}\n{row}\n{{"epoch": 3, "loss": 1.5}}\n')
+    whole = [{"epoch": 1, "loss": None}, {"epoch": 3, "loss": 1.5}]
+    assert run.rows() == whole
+    run.hold()
+    assert (run.folder / "metrics.jsonl.damaged").read_text() == f"{row}\n"
+    run.log({"epoch": 4})
+    assert Run.open(run.folder).rows() == [*whole, {"epoch": 4}]
+    run.release()
+
+
+# A sweep
+
+
+def finished_sweep(root: Path, text: str = GRID, **options: Any) -> Path:
+    sweep, result = run_sweep(text, root, by_layer_size, **options)
+    assert result.complete
+    return sweep.folder.path
+
+
+def again(root: Path, text: str = GRID, **options: Any) -> tuple[list[str], list[str]]:
+    """Starts a sweep once more: the runs that were started, and the ids of all its trials' runs."""
+    executor = MadeUpExecutor(by_layer_size)
+    sweep, _ = sweep_of(text, root, executor, **options)
+    assert sweep.run().complete
+    assert [trial.state for trial in sweep.trials.values()] == ["finished"] * len(sweep.trials)
+    assert sorted(sweep.trials) == list(range(1, len(sweep.trials) + 1))
+    return executor.started, [run.id for trial in sweep.trials.values() for run in trial.runs]
+
+
+def run_folders(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob("*/status.json"))
+
+
+@pytest.mark.parametrize("text", [GRID, SPACE.format(method="random"), LIST], ids=["grid", "random", "list"])
+def test_a_broken_line_anywhere_makes_no_trial_run_again(tmp_path, text):
+    folder = finished_sweep(tmp_path, text)
+    path, made = folder / "trials.jsonl", run_folders(folder)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for broken in range(len(lines)):
+        path.write_bytes(b"".join([*lines[:broken], b"\x00\xff\n", *lines[broken + 1 :]]))
+        started, runs = again(tmp_path, text)
+        assert (started, sorted(runs)) == ([], made), lines[broken]
+        assert run_folders(folder) == made
+        assert (folder / "trials.jsonl.damaged").read_bytes() == b"\x00\xff\n"
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_runs_count_without_a_journal(tmp_path, seeds):
+    folder = finished_sweep(tmp_path, seeds=seeds)
+    before = {trial["trial"]: (trial["point"], trial["runs"]) for trial in journal(folder) if "runs" in trial}
+    (folder / "trials.jsonl").unlink()
+    started, _ = again(tmp_path, seeds=seeds)
+    assert started == []
+    assert {trial["trial"]: (trial["point"], trial["runs"]) for trial in journal(folder) if "runs" in trial} == before
+
+
+def test_a_run_that_was_at_work_goes_on_when_its_line_is_lost(tmp_path):
+    executor = MadeUpExecutor(lambda spec, attempt: "RunError: [Errno 28] No space left on device", capacity=1)
+    sweep, _ = sweep_of(GRID, tmp_path, executor)
+    assert not sweep.run().complete
+    (sweep.folder.path / "trials.jsonl").unlink()
+    started, runs = again(tmp_path)
+    assert started[0] == runs[0] == executor.started[0]
+    assert len(started) == len(run_folders(sweep.folder.path)) == 6
+
+
+def test_the_runs_of_other_experiments_in_the_folder_are_left_alone(tmp_path):
+    folder = finished_sweep(tmp_path)
+    (folder / "trials.jsonl").unlink()
+    for name in run_folders(folder):
+        launch = json.loads((folder / name / "launch.json").read_text())
+        launch["attempts"][-1].pop("sweep")
+        (folder / name / "launch.json").write_text(json.dumps(launch))
+    started, _ = again(tmp_path)
+    assert len(started) == 6
+
+
+def test_a_run_whose_spec_is_of_no_trial_is_left_alone(tmp_path):
+    folder = finished_sweep(tmp_path)
+    (folder / "trials.jsonl").unlink()
+    first = run_folders(folder)[0]
+    spec = json.loads((folder / first / "spec.json").read_text())
+    spec["network_args"]["layer_size"] = 9
+    (folder / first / "spec.json").write_text(json.dumps(spec))
+    started, runs = again(tmp_path)
+    assert len(started) == 1
+    assert first not in runs
+
+
+def test_a_trial_that_was_run_twice_counts_once(tmp_path):
+    folder = finished_sweep(tmp_path)
+    path = folder / "trials.jsonl"
+    first = next(event for event in journal(folder) if event["event"] == "suggest")
+    repeated = {**first, "runs": ["20260101-000000-abcde-t0001"]}
+    path.write_text(path.read_text() + json.dumps(repeated) + "\n")
+    started, runs = again(tmp_path)
+    assert started == []
+    assert first["runs"][0] in runs
+    assert json.loads((folder / "trials.jsonl.damaged").read_text()) == repeated
+
+
+SUGGESTED = {"event": "suggest", "trial": 1, "point": {}, "how": {}, "runs": ["a"]}
+ENDED = {"event": "end", "trial": 1, "run": "a", "state": "finished", "over": True}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"event": 5},
+        *({**SUGGESTED, "trial": number} for number in (0, -1, 10**12, 1.5, True, "1", None, [1])),
+        *({**SUGGESTED, "runs": runs} for runs in ([], "a", [1], ["../a"], ["a", "a"], [""], ["."], ["a\0"], None)),
+        {**SUGGESTED, "point": [1]},
+        {**SUGGESTED, "how": None},
+        {"event": "start", "trial": 1},
+        {**ENDED, "state": "gone"},
+        {**ENDED, "state": "died"},
+        {**ENDED, "resources": 5},
+        {**ENDED, "error": 5},
+        {**ENDED, "failure": []},
+        {"event": "reuse", "trial": 1, "run": "a", "folder": None},
+        {"event": "decision", "trial": 1, "run": "a", "stop": 1, "text": ""},
+        {"event": "over", "why": "", "complete": "yes"},
+    ],
+)
+def test_an_event_of_another_form_is_broken(event):
+    assert event_check()(event) is not None
+    assert event_check()(SUGGESTED) is None
+    assert event_check()(ENDED) is None
+
+
+def test_events_of_a_later_version_are_passed_over():
+    assert event_check()({"event": "moved", "trial": "x"}) is None
+    assert event_check()({**ENDED, "more": [1]}) is None
+
+
+def test_a_trial_beyond_the_sweep_does_not_count_and_takes_no_room(tmp_path):
+    folder = finished_sweep(tmp_path, LIST)
+    suggested = {**SUGGESTED, "trial": 5_000_000, "point": {"experiment": 4_999_999}}
+    path = folder / "trials.jsonl"
+    path.write_text(json.dumps(suggested) + "\n" + path.read_text())
+    assert again(tmp_path, LIST)[0] == []
+    assert json.loads((folder / "trials.jsonl.damaged").read_text()) == suggested
+
+
+def test_a_lost_line_takes_no_number_from_another_trial(tmp_path):
+    """Of trials 1 to 3 the second is lost, its folder too: its point is suggested again, under its number."""
+    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size), Limits(run_cap=3))
+    sweep.run()
+    folder = sweep.folder.path
+    second = sweep.trials[2]
+    kept = [line for line in (folder / "trials.jsonl").read_text().splitlines() if '"trial": 2' not in line]
+    (folder / "trials.jsonl").write_text("\n".join(kept) + "\n")
+    (second.runs[0].folder / "launch.json").unlink()
+    executor = MadeUpExecutor(by_layer_size)
+    resumed, _ = sweep_of(GRID, tmp_path, executor, Limits(run_cap=3))
+    resumed.run()
+    assert len(executor.started) == 1
+    assert {number: trial.point for number, trial in resumed.trials.items()} == {
+        number: trial.point for number, trial in sweep.trials.items()
+    }

@@ -1,0 +1,211 @@
+"""Sweeps that W&B keeps: the same as offline, and `run_sweep --engine wandb` with agents that stop, die and fail."""
+
+import csv
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from training.run_sweep import main
+from training.runs.run import Run
+from training.sweeps.folder import SweepFolder, Wish, find_sweep
+from training.sweeps.plan_file import read_plan
+from training.tests.pausing_digits import PAUSING, pause
+from training.tests.wandb.online_support import environ, plain_rows, register, runs_below, warm_path
+from training.tests.wandb.wandb_backend import WandbBackend, running_backend
+from training.tests.wandb.wandb_backend_programs import Program, WarmProgram
+from training.tests.wandb.wandb_backend_suggestions import suggest_ours
+
+SWEEP = """
+program: training/run_sweep.py
+method: grid
+project: swept
+metric: {name: val_loss, goal: minimize}
+parameters:
+  dataset: {value: DigitsDataset}
+  dataset_args: {value: {subsample_fraction: 0.2}}
+  model: {value: CharacterModel}
+  network: {value: mlp}
+  network_args.layer_size: {values: [8, 16]}
+  train_args:
+    parameters:
+      epochs: {value: EPOCHS}
+      learning_rate: {values: [0.01, 0.001]}
+      optimizer_args: {value: {nesterov: true}}
+      optimizer: {value: sgd}
+      checkpoint_interval_s: {value: 0}
+"""
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[WandbBackend]:
+    with running_backend(tmp_path) as backend:
+        yield backend
+
+
+def run_sweep(backend: WandbBackend, *arguments: str, **more: str) -> Program:
+    command = (sys.executable, "-m", "training.run_sweep", "--gpu=none", *arguments)
+    return Program(backend, *command, environ=environ(backend) | more)
+
+
+def by_point(runs: list[Run]) -> dict[str, Run]:
+    """By spec, group left aside."""
+    found = {}
+    for run in runs:
+        spec = run.read_json("spec.json")
+        assert spec.pop("experiment_group") == run.group
+        found[json.dumps(spec, sort_keys=True)] = run
+    assert len(found) == len(runs)
+    return found
+
+
+def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prepared, warm):
+    backend.store.suggest = suggest_ours(seed=0)
+    text = SWEEP.replace("EPOCHS", "2").replace("[8, 16]", "[16, 8, 12]").replace("[0.01, 0.001]", "[0.01]")
+    path = register(backend, text)
+    agent = Program(backend, "wandb", "agent", path, environ=environ(backend) | warm_path(warm))
+    (backend.folder / "offline.yaml").write_text(text)
+    offline_sweep = WarmProgram(backend, warm, "run_sweep", "--gpu=none", "offline.yaml", environ=environ(backend))
+    offline_sweep.succeed(2 * PATIENCE_S)
+    agent.succeed(2 * PATIENCE_S)
+    runs = list(runs_below(backend.folder).values())
+    offline = by_point([run for run in runs if run.group == "offline"])
+    online = by_point([run for run in runs if run.group == "sweep-sweep001"])
+    assert len(offline) == 3
+    assert offline.keys() == online.keys()
+    for point, run in offline.items():
+        same = online[point]
+        assert plain_rows(same) == plain_rows(run)
+        assert same.status().summary == run.status().summary
+        assert backend.runs[same.id].state == "finished"
+        assert {name: backend.runs[same.id].summary[name] for name in run.status().summary} == run.status().summary
+    # In the same order, too: times tell it here, W&B's list of runs there.
+    here = [point for point, run in sorted(offline.items(), key=lambda pair: pair[1].status().times["created"])]
+    there = {run.id: point for point, run in online.items()}
+    assert [there[run.id] for run in backend.sweeps["sweep001"].runs] == here
+
+
+def at_work(backend: WandbBackend, earlier: Mapping[str, int] = MappingProxyType({})) -> Run | None:
+    """A run that has written two reports since it was started last.
+
+    Args:
+        earlier: how many reports runs had before.
+    """
+    runs = runs_below(backend.folder).values()
+    found = (run for run in runs if len(run.rows()) >= earlier.get(run.id, 0) + 2)
+    return next((run for run in found if run.status().state == "running"), None)
+
+
+def agent_of(run: Run) -> int:
+    process = int(run.read_json("launch.json")["attempts"][-1]["process"])
+    return os.getsid(process)
+
+
+def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digits_prepared):
+    text = SWEEP.replace("EPOCHS", "10").replace("[0.01, 0.001]", "[0.01]")
+    (backend.folder / "served.yaml").write_text(text.replace("DigitsDataset", PAUSING))
+    gate = backend.folder / "gate"
+    pausing = pause(gate, after=2)
+    first = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "1", **pausing)
+    run = wait_until(lambda: at_work(backend))
+    assert run is not None
+    first.send_signal(signal.SIGINT)
+    output = first.ended()
+    assert first.returncode == 130, output
+    assert "registered  tester/swept/sweep001" in output
+    assert "serve it    wandb agent tester/swept/sweep001" in output
+    assert run.status().state == "preempted"
+    assert backend.runs[run.id].state == "preempted"
+
+    # The same command goes on; an agent that is killed is replaced, and its run goes on.
+    earlier = {run.id: len(run.rows())}
+    second = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "2", **pausing)
+    of_second = wait_until(lambda: at_work(backend, earlier))
+    assert of_second is not None
+    os.kill(agent_of(of_second), signal.SIGKILL)
+    folder = find_sweep("served", backend.folder / "runs")
+    wishes: tuple[tuple[Wish, str], ...] = (("pause", "PAUSED"), ("run", "RUNNING"))
+    for wish, state in wishes:
+        folder.set_wish(wish)
+        backend.wait_until(lambda state=state: backend.sweeps["sweep001"].state == state)
+    gate.unlink()
+    output = second.ended(2 * PATIENCE_S)
+    assert second.returncode == 0, output
+    assert "broke down (exit code -9)" in output
+    assert len(backend.sweeps) == 1
+    sweep = backend.sweeps["sweep001"]
+    assert (sweep.state, [run.state for run in sweep.runs]) == ("FINISHED", ["finished", "finished"])
+    for sent in sweep.runs:
+        mine = Run.open(folder.path / sent.id)
+        assert mine.status().state == "finished"
+        assert [row["_step"] for row in sent.history] == list(range(1, 12))
+    with open(folder.path / "leaderboard.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["network_args.layer_size"] for row in rows} == {"8", "16"}
+    assert (folder.path / "report.html").exists()
+    assert json.loads((folder.path / "best_spec.json").read_text())["experiment_group"] == "served"
+
+
+def test_a_sweep_whose_runs_fail_fails(backend, digits_prepared):
+    (backend.folder / "failing.py").write_text("raise SystemExit(1)\n")
+    text = SWEEP.replace("EPOCHS", "1").replace("training/run_sweep.py", "failing.py")
+    (backend.folder / "failing.yaml").write_text(text)
+    backend.store.lease_s = 0
+    program = run_sweep(backend, "failing.yaml", "--engine", "wandb", "--jobs", "1")
+    output = program.ended()
+    assert program.returncode == 1
+    assert "error: no agent was given a run" in output or "error: no run finished" in output
+
+
+def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend):
+    register(backend, SWEEP.replace("EPOCHS", "1"))
+    plan = read_plan(backend.folder / "registered.yaml", name="kept")
+    folder = SweepFolder.of(plan, backend.folder / "runs")
+    folder.create_or_check(plan)
+    folder.write_text("wandb.json", json.dumps({"id": "sweep001", "project": "swept", "entity": "tester"}))
+    for action, state in (("stop", "FINISHED"), ("resume", "RUNNING"), ("pause", "PAUSED"), ("cancel", "CANCELED")):
+        steer = [sys.executable, "-m", "training.cli", "sweeps", action, "kept"]
+        Program(backend, *steer, environ=environ(backend)).succeed()
+        assert backend.sweeps["sweep001"].state == state
+    again = Program(backend, sys.executable, "-m", "training.cli", "sweeps", "stop", "kept", environ=environ(backend))
+    output = again.ended()
+    assert again.returncode == 2
+    assert "W&B did not stop the sweep tester/swept/sweep001" in output
+    assert "canceled" in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "change", "message"),
+    [
+        (["--seeds=2", "--set", "seed=1"], None, "--set, --seeds cannot be combined with --engine wandb"),
+        (["--retries=5"], None, "--retries cannot be combined with --engine wandb"),
+        (["--wandb=offline"], None, "--wandb offline and --engine wandb exclude each other"),
+        ([], ("training/run_sweep.py", "nosuch.py"), "`program: nosuch.py`: there is no such file here"),
+        ([], ("grid", "gird"), "'gird'"),
+        ([], ("layer_size", "layer_siz"), "Did you mean 'layer_size'?"),
+        ([], None, "no W&B key found"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_wandb_hears_of_it(
+    flags, change, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "run_sweep.py").touch()
+    text = SWEEP.replace("EPOCHS", "1")
+    (tmp_path / "sweep.yaml").write_text(text.replace(*change) if change else text)
+    arguments: list[Any] = ["sweep.yaml", "--engine", "wandb", *flags]
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
