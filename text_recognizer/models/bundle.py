@@ -147,9 +147,14 @@ class Bundle:
 
 
 def _build_within(model: Model, weights: Path) -> None:
-    """Builds a model's network; a DataError if it has more weights than its file can hold, before it takes memory."""
+    """Builds a model's network; a DataError if it has more weights than its file can hold, before it takes memory.
+
+    It computes in float32, whatever this process has trained in.
+    """
     import keras
 
+    trained_in = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
     try:
         with keras.StatelessScope(initialize_variables=False):
             values = sum(math.prod(variable.shape) for variable in model.keras_model.weights)
@@ -161,6 +166,8 @@ def _build_within(model: Model, weights: Path) -> None:
     except TextRecognizerError:
         keras.utils.clear_session()  # else the next model that is built would get the memory for this one
         raise
+    finally:
+        keras.config.set_dtype_policy(trained_in)
     with keras.StatelessScope():  # at its end, the weights get their memory
         pass
 

@@ -106,3 +106,13 @@ def test_a_run_of_before_there_was_auto_is_a_run_of_a_spec_that_says_nothing(pro
     assert "is finished already" in capfd.readouterr().out
     assert main(["--resume", "last", *start, "--train_args.mixed_precision=bfloat16"]) == 2
     assert 'train_args.mixed_precision is "bfloat16", the run has "off"' in capfd.readouterr().err
+
+
+def test_a_model_trained_in_bfloat16_is_promoted_and_exported_in_float32_by_the_process_that_trained_it(
+    processor, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_MODELS", str(tmp_path / "models"))
+    processor("amx_bf16")
+    start = [json.dumps(SMALL), "--nowandb", "--gpu=none", "--train_args.mixed_precision=bfloat16", "--save"]
+    assert main(start) == 0, capfd.readouterr().err
+    assert list((tmp_path / "models" / "bundles").glob("*/model.onnx"))
