@@ -322,7 +322,7 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
     assert rows_of(straight) == rows_of(halted)
 
 
-def test_lines_that_cannot_be_learnt_are_named_and_left_out(places, tmp_path, capfd):
+def test_lines_that_cannot_be_learnt_are_left_out_and_ink_that_looks_inverted_is_warned_of(places, tmp_path, capfd):
     path = write_lines(tmp_path / "lines", count=40)
     table = path.read_text().splitlines()
     # 48 pixels become 26 at a height of 20: 6 or 7 frames, for 16 characters.
@@ -330,11 +330,13 @@ def test_lines_that_cannot_be_learnt_are_named_and_left_out(places, tmp_path, ca
     path.write_text("\n".join([*table, "squeezed.png\tabcabcabcabcabca\tw1"]) + "\n")
     spec = line_spec(path)
     spec["dataset_args"] |= {"validation_fraction": 0.1, "test_fraction": 0.1}
+    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": []}
     made = run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
     assert "squeezed.png" in _ids_of_training_lines(made)
     said = capfd.readouterr().out
     assert "1 line of 31 cannot be learnt and is left out: more characters than the network has frames for" in said
     assert "('squeezed.png')" in said
+    assert "the ink is said to be light, but most of each line is light: is it inverted?" in said
     assert (made.folder / "left_out.tsv").read_text() == "split\tname\ttext\ntrain\tsqueezed.png\tabcabcabcabcabca\n"
 
 
@@ -356,14 +358,6 @@ def test_a_network_without_enough_frames_for_any_line_is_refused(places, capfd):
     )
     assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) != 0
     assert "no line of the training split can be learnt" in capfd.readouterr().err
-
-
-def test_ink_that_looks_inverted_is_warned_of(places, tmp_path, capfd):
-    path = write_lines(tmp_path / "lines")
-    spec = line_spec(path)
-    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": []}
-    run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
-    assert "the ink is said to be light, but most of each line is light: is it inverted?" in capfd.readouterr().out
 
 
 def test_a_line_is_read_at_a_fixed_number_of_positions(places, tmp_path):
