@@ -10,10 +10,10 @@ def test_the_running_means_of_hanzi_net_follow_a_short_training(tmp_path, monkey
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
     spec = {
         "dataset": "RenderedCharactersDataset",
-        "dataset_args": {"charset": ["a", "b", "c", "d", "e", "f"], "repetitions": 60, "side": 24},
+        "dataset_args": {"charset": ["a", "b", "c", "d", "e", "f"], "repetitions": 60},
         "model": "CharacterModel",
         "network": "hanzi_net",
-        "train_args": {"epochs": 4},
+        "train_args": {"epochs": 4, "augmentation": "character_elastic"},
     }
     assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) == 0
     assert find_run("last").rows()[-2]["val_accuracy"] > 0.6
