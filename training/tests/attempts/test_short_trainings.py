@@ -13,7 +13,7 @@ def test_the_running_means_of_hanzi_net_follow_a_short_training(tmp_path, monkey
         "dataset_args": {"charset": ["a", "b", "c", "d", "e", "f"], "repetitions": 60},
         "model": "CharacterModel",
         "network": "hanzi_net",
-        "train_args": {"epochs": 4, "augmentation": "character_elastic"},
+        "train_args": {"batch_size": 32, "epochs": 3, "augmentation": "character_elastic"},
     }
     assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) == 0
     assert find_run("last").rows()[-2]["val_accuracy"] > 0.6
