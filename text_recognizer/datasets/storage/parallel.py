@@ -36,7 +36,8 @@ def in_processes(
     from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
     # What is cancelled when a later step fails is no news to a user who is told why that failed.
-    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
+    unused = r"\d+ tasks (which were still being processed|have been successfully executed)"
+    warnings.filterwarnings("ignore", unused, UserWarning)
     processes = min(processes or joblib.cpu_count(), len(tasks))
     workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, idle_worker_timeout=_IDLE_S)
     try:

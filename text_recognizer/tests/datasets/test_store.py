@@ -165,8 +165,10 @@ def test_work_without_a_terminal_is_told_every_ten_seconds_with_the_time_that_is
     ]
 
 
-def test_work_that_is_given_up_half_way_ends_without_a_warning(recwarn):
+@pytest.mark.parametrize("pause_s", [0, 0.5])  # until it is given up: no result is ready then, or some are
+def test_work_that_is_given_up_half_way_ends_without_a_warning(pause_s, recwarn):
     results = parallel.in_processes(time.sleep, [0.1] * 8, processes=2)
     next(results)
+    time.sleep(pause_s)
     del results
     assert [str(one.message) for one in recwarn] == []
