@@ -16,6 +16,7 @@ from text_recognizer.trust import trust_all
 from training.files.journals import read_journal
 from training.runs.find import bundle_named, find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
     from text_recognizer.models.bundle import Bundle
@@ -209,7 +210,8 @@ def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = Fa
     if trust_code:
         trust_all()
     found = source.folder if isinstance(source, Run) else source
-    return load(bundle_named(found) if isinstance(found, (str, Path)) else found)
+    with standard_error_off():  # TensorFlow's start-up notes
+        return load(bundle_named(found) if isinstance(found, (str, Path)) else found)
 
 
 def _number(value: Any) -> float:

@@ -142,6 +142,12 @@ def test_a_predictor_reads_by_run_by_id_and_by_the_name_of_a_bundle(run):
         tr.load_predictor("no_such_bundle")
 
 
+def test_notes_of_libraries_stay_off_the_screen_while_a_predictor_loads(run, monkeypatch, capfd):
+    monkeypatch.setattr("text_recognizer.predictors.load.load", lambda bundle: os.write(2, b"oneDNN is on"))
+    run.predictor()
+    assert capfd.readouterr().err == ""
+
+
 def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_folder):
     before = len(tr.runs())
     with pytest.raises(tr.TextRecognizerError, match="unknown network 'mpl'. Did you mean 'mlp'"):
