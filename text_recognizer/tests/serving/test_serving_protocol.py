@@ -146,6 +146,27 @@ def test_the_description_names_every_route_and_only_those(client):
     assert listed == routes
 
 
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (tensor(data=[base64.b64encode(PICTURE).decode()]), 200),
+        (tensor("UINT8", (1, 2, 2), data=[[[1, 1], [2, 2]]]), 200),
+        (tensor(), 400),
+        (tensor(shape=[1, 2, 2], data=["AAAA"]), 400),
+        (tensor(data=[1]), 400),
+        (tensor("UINT8", data=[1]), 400),
+        (tensor("FP32", data=[1]), 400),
+    ],
+)
+def test_the_description_takes_the_tensors_that_the_server_takes(client, given, status):
+    from jsonschema import Draft202012Validator
+
+    components = client.get("/openapi.json").json()["components"]
+    schema = {"$ref": "#/components/schemas/InferRequest", "components": components}
+    assert Draft202012Validator(schema).is_valid({"inputs": [given]}) == (status == 200)
+    assert client.post(INFER, json={"inputs": [given]}).status_code == status
+
+
 def test_answers_are_as_the_description_says(client):
     from jsonschema import Draft202012Validator
 
