@@ -59,10 +59,10 @@ async def model(request: Request) -> Response:
 
 
 async def infer(request: Request) -> Response:
-    value, binary = _parts(await request.body(), request.headers.get(JSON_LENGTH))
+    body, length = await request.body(), request.headers.get(JSON_LENGTH)
     with service_of(request).predictions.one():
-        found = _model(request)  # after the body has come: until then it may be another one
-        images = _images(value, binary)
+        value, images = await asyncio.to_thread(_asked, body, length)
+        found = _model(request)  # only now: until then it may be another one
         outputs = _outputs_asked(value)
         identity = value.get("id", request.state.request_id)
         if not isinstance(identity, str):
@@ -110,14 +110,16 @@ def _model(request: Request) -> ServedModel:
     return service_of(request).shelf.get(names["name"], names.get("version"))
 
 
-def _parts(body: bytes, json_length: str | None) -> tuple[dict[str, Any], bytes]:
-    """The JSON of a request, and the tensors behind it."""
+def _asked(body: bytes, json_length: str | None) -> tuple[dict[str, Any], list[ImageSource]]:
+    """The JSON of a request, and its pictures, which may stand behind it."""
     if json_length is None:
-        return object_in(body), b""
+        value = object_in(body)
+        return value, _images(value, b"")
     if not json_length.isdecimal() or len(json_length) > 9 or int(json_length) > len(body):
         raise bad_request(f"{JSON_LENGTH} must be a number of bytes of the body. {received(json_length)}")
     length = int(json_length)
-    return object_in(body[:length]), body[length:]
+    value = object_in(body[:length])
+    return value, _images(value, body[length:])
 
 
 def _images(value: Mapping[str, Any], binary: bytes) -> list[ImageSource]:

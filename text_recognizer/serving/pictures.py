@@ -1,9 +1,12 @@
 """The picture of a request: a file, a data URL or an address, and how it is to be read."""
 
+import asyncio
 import base64
 import binascii
+import encodings
 import json
 from dataclasses import dataclass
+from encodings.aliases import aliases
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -17,6 +20,8 @@ from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.serving.reading import LAYOUTS
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received, shortened
+
+MOST_VALUES = 1 << 19  # of a body in JSON: a fifth of a second
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,10 @@ async def asked_by_body(request: Request) -> Asked:
     header = request.headers.get("content-type", "")
     kind = header.partition(";")[0].strip().lower()
     if kind == "application/json":
-        value = object_in(await request.body())
-        content = data_url_content(value.pop("image", None))
-        return Asked(content, **_options({**request.query_params, **value}))
+        return await asyncio.to_thread(_asked_in_json, await request.body(), dict(request.query_params))
     if kind == "multipart/form-data":
         charset = parse_options_header(header)[1].get(b"charset", b"utf-8").decode("latin-1")
-        if charset.lower() != "utf-8":  # some of Python's codecs fail in ways of their own, or give half characters
+        if not _is_utf_8(charset):  # some of Python's codecs fail in ways of their own, or give half characters
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a form must be in UTF-8. {received(charset)}")
         async with request.form(max_files=1, max_fields=8) as form:
             file = form.get("image")
@@ -68,7 +71,11 @@ async def asked_by_body(request: Request) -> Asked:
 
 
 def object_in(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object."""
+    """A body as a JSON object, for a thread of its own. While Python parses, no other answers: values have a bound."""
+    lists_and_keys = sum(map(body.count, (b"[", b"{", b":")))
+    if body.count(b",") + 8 * lists_and_keys > MOST_VALUES:  # each takes eight times as long as a number
+        message = f"at most {MOST_VALUES:,} values of JSON are read. Send pictures as files instead of as numbers."
+        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
     try:
         value = parse_json_text(body.decode("utf-8"))
         if rb"\u" in body:  # by which half a character comes, that no answer could hold
@@ -97,6 +104,17 @@ def base64_content(text: str) -> bytes:
 
 def bad_request(message: str) -> RefusedError:
     return RefusedError(HTTPStatus.BAD_REQUEST, message)
+
+
+def _asked_in_json(body: bytes, query: dict[str, str]) -> Asked:
+    value = object_in(body)
+    content = data_url_content(value.pop("image", None))
+    return Asked(content, **_options({**query, **value}))
+
+
+def _is_utf_8(charset: str) -> bool:
+    name = encodings.normalize_encoding(charset).lower()
+    return aliases.get(name, name) == "utf_8"  # codecs.lookup() would remember all that it does not know
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:

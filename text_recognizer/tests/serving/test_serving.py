@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from text_recognizer.images.read import png_bytes
+from text_recognizer.json_text import parse_json_text
 from text_recognizer.serving.addresses import AllowList
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.fetching import Fetcher
@@ -22,6 +24,8 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 HALF = np.repeat(np.array([[40, 60]], np.uint8), 8, axis=0).repeat(8, axis=1)  # (8, 16), its mean is 50
 PICTURE = png_bytes(HALF)
+JSON = {"content-type": "application/json"}
+BYTES = {"name": "image", "datatype": "BYTES", "shape": [1]}
 DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
 
 
@@ -88,9 +92,10 @@ def test_a_request_id_that_could_forge_a_line_of_the_log_is_replaced(client):
         ({"method": "POST", "json": {"image": DATA_URL, "lauout": "page"}}, 400, "no option 'lauout'"),
         ({"method": "POST", "json": {"image": DATA_URL, "layout": "book"}}, 400, "line, page"),
         ({"method": "POST", "json": {"image": DATA_URL, "model": "gray"}}, 404, "Did you mean 'grey'"),
-        ({"method": "POST", "content": b"{", "headers": {"content-type": "application/json"}}, 400, "no JSON"),
-        ({"method": "POST", "content": b"[" * 9999, "headers": {"content-type": "application/json"}}, 400, "nested"),
-        ({"method": "POST", "content": b"\xff", "headers": {"content-type": "application/json"}}, 400, "no JSON"),
+        ({"method": "POST", "content": b"{", "headers": JSON}, 400, "no JSON"),
+        ({"method": "POST", "content": b"[" * 9999, "headers": JSON}, 400, "nested"),
+        ({"method": "POST", "content": b"[0" + b",0" * 999_999, "headers": JSON}, 413, "at most 524,288 values"),
+        ({"method": "POST", "content": b"\xff", "headers": JSON}, 400, "no JSON"),
         ({"method": "POST", "content": PICTURE, "headers": {"content-type": "image/png"}}, 415, "multipart/form-data"),
         ({"method": "POST", "data": {"image": "text"}, "files": {"other": b"x"}}, 400, "file named 'image'"),
         ({"method": "POST", "files": {"image": b"no picture"}}, 422, "no image that can be read"),
@@ -114,9 +119,10 @@ def test_a_form_in_another_charset_than_utf_8_is_refused(client, charset):
     assert (answer.status_code, "UTF-8" in answer.json()["error"]) == (415, True)
 
 
-def test_a_form_that_says_utf_8_is_read(client):
+@pytest.mark.parametrize("charset", ['"utf-8"', "utf8", "UTF_8"])
+def test_a_form_that_says_utf_8_is_read(client, charset):
     file = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + PICTURE + b"\r\n--x--\r\n"
-    kind = 'multipart/form-data; charset="utf-8"; boundary=x'
+    kind = f"multipart/form-data; charset={charset}; boundary=x"
     assert client.post("/v1/predict", content=file, headers={"Content-Type": kind}).status_code == 200
 
 
@@ -141,9 +147,8 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_kept(announced):
                 sent.append(1000)
                 yield bytes(1000)
 
-        headers = {"content-type": "application/json"}
         content = b"x" * 100_000 if announced else pieces()
-        assert client.post("/v1/predict", content=content, headers=headers).status_code == 413
+        assert client.post("/v1/predict", content=content, headers=JSON).status_code == 413
 
 
 def test_a_bug_is_answered_with_an_id_and_without_its_details(client, monkeypatch):
@@ -186,7 +191,6 @@ def test_requests_beyond_the_bound_are_asked_to_come_again():
 def read_while_another_body_comes(app):
     """The answer to one request while the body of another has only begun, and then to that one."""
     body = json.dumps({"image": DATA_URL}).encode()
-    headers = {"content-type": "application/json"}
 
     async def both():
         begun, go_on = asyncio.Event(), asyncio.Event()
@@ -198,9 +202,9 @@ def read_while_another_body_comes(app):
             yield body[20:]
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            first = asyncio.create_task(client.post("/v1/predict", content=slow(), headers=headers))
+            first = asyncio.create_task(client.post("/v1/predict", content=slow(), headers=JSON))
             await begun.wait()
-            second = await client.post("/v1/predict", content=body, headers=headers)
+            second = await client.post("/v1/predict", content=body, headers=JSON)
             go_on.set()
             return second, await first
 
@@ -210,6 +214,27 @@ def read_while_another_body_comes(app):
 def test_a_slow_body_takes_no_place_from_those_that_have_come():
     second, first = read_while_another_body_comes(grey_app(most_requests=1))
     assert (second.status_code, first.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/predict", {"image": DATA_URL}), ("/v2/models/grey/infer", {"inputs": [BYTES | {"data": [DATA_URL]}]})],
+)
+def test_others_are_answered_while_a_body_is_parsed(client, monkeypatch, path, body):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(text):
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return parse_json_text(text)
+
+    monkeypatch.setattr("text_recognizer.serving.pictures.parse_json_text", slow)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, path, json=body)
+        assert begun.wait(PATIENCE_S)
+        assert client.get("/v2/health/live").status_code == 200
+        go_on.set()
+        assert answer.result(PATIENCE_S).status_code == 200
 
 
 def test_headers_that_trickle_in_close_the_connection_and_a_slow_body_does_not():
