@@ -88,7 +88,8 @@ def _mismatches(config: Mapping[Any, Any], path: YamlPath, name: str) -> Iterato
         return
     form = _meant_form(config)
     if form is None:
-        yield _no_form(config, path, name)
+        place, why = _no_form(config)
+        yield Problem((*path, *place), f"parameter '{name}' {why}")
         return
     takes = f"It takes: {', '.join([*form.keys, 'distribution'])}."
     for key in config:
@@ -121,24 +122,21 @@ def _meant_form(config: Mapping[Any, Any]) -> Form | None:
     return FORMS["uniform"] if "min" in config or "max" in config else None
 
 
-def _no_form(config: Mapping[Any, Any], path: YamlPath, name: str) -> Problem:
+def _no_form(config: Mapping[Any, Any]) -> tuple[YamlPath, str]:
+    """Which key of a parameter fits no form, if it is one, and why."""
     if "value" in config and "values" in config:
-        return Problem(path, f"parameter '{name}' has both `value` and `values`: keep one.")
-    if config and all(isinstance(item, dict) for item in config.values()):
-        return Problem(
-            path,
-            f"parameter '{name}' holds {', '.join(map(repr, config))}: a group of parameters needs the key "
-            f"`parameters` between: {{parameters: {{{next(iter(config))}: ...}}}}.",
-        )
+        return (), "has both `value` and `values`: keep one."
+    if not config:
+        return (), f"is empty. {_WAYS}"
+    if all(isinstance(item, dict) for item in config.values()):
+        between = f"{{parameters: {{{next(iter(config))}: ...}}}}"
+        return (), f"holds {', '.join(map(repr, config))}: a group of parameters needs the key `parameters`: {between}."
     unknown = next((key for key in config if key not in KNOWN_KEYS), None)
     if unknown is not None:
-        hint = did_you_mean(str(unknown), KNOWN_KEYS)
-        return Problem((*path, unknown), f"parameter '{name}' has the unknown key '{unknown}'.{hint} {_WAYS}")
-    if config:
-        fitting = [form for form in FORMS.values() if form.required.keys() <= config.keys() <= form.keys.keys()]
-        example = f", for example `distribution: {fitting[0].distribution}`" if fitting else ""
-        return Problem(path, f"parameter '{name}' cannot be told from {', '.join(config)} alone{example}. {_WAYS}")
-    return Problem(path, f"parameter '{name}' is empty. {_WAYS}")
+        return (unknown,), f"has the unknown key '{unknown}'.{did_you_mean(str(unknown), KNOWN_KEYS)} {_WAYS}"
+    fitting = [form for form in FORMS.values() if form.required.keys() <= config.keys() <= form.keys.keys()]
+    example = f", for example `distribution: {fitting[0].distribution}`" if fitting else ""
+    return (), f"cannot be told from {', '.join(config)} alone{example}. {_WAYS}"
 
 
 _WAYS = "A parameter has `value`, `values`, `min` and `max`, or a `distribution` with its keys; a group, `parameters`."

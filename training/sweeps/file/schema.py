@@ -7,13 +7,14 @@ once; each is told once, where W&B tells some twice.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
 from training.sweeps.file.forms import ANYTHING, FORMS, NUMBER, Key, filled, leaves
 from training.sweeps.file.grid import GRID_DISTRIBUTIONS
 from training.sweeps.file.parameter_problems import Problem, group_problems
 from training.sweeps.numbers import is_finite, is_int, is_number, is_whole
-from training.sweeps.stopping_rules.hyperband import bands_of
+from training.sweeps.stopping_rules.hyperband import Hyperband
 
 
 def _one_of(*options: str) -> Key:
@@ -21,10 +22,9 @@ def _one_of(*options: str) -> Key:
     return Key(lambda value: value in options, words, options)
 
 
-METHODS = ("grid", "random", "bayes", "custom")
 _TEXT = Key(lambda value: isinstance(value, str), "text")
 _TOP_LEVEL = {
-    "method": _one_of(*METHODS),
+    "method": _one_of("grid", "random", "bayes", "custom"),
     "parameters": ANYTHING,  # as the next three, it is checked by a function for it alone
     "metric": ANYTHING,
     "metrics": ANYTHING,
@@ -71,14 +71,17 @@ def problems(config: Any) -> list[Problem]:
     if not isinstance(config, dict):
         return [Problem((), f"a sweep is a mapping with `method` and `parameters`. {received(config)}")]
     found = list(_schema_problems(config))
-    parameters_are_right = not any(problem.path[:1] == ("parameters",) for problem in found)
-    return [*found, *_refusals(config, parameters_are_right=parameters_are_right)]
+    wrong_sections = {problem.path[:1] for problem in found}
+    refused = [*_section_refusals(config), *_parameter_refusals(config, ("parameters",) not in wrong_sections)]
+    if "early_terminate" in config and ("early_terminate",) not in wrong_sections:
+        refused += _hyperband_refusals(config["early_terminate"])
+    return [*found, *(Problem(path, sentence, beyond_schema=True) for path, sentence in refused)]
 
 
 def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
     yield from _key_problems(config, (), "a sweep", _TOP_LEVEL)
     if "method" not in config:
-        yield Problem((), f"`method` is missing: one of {', '.join(METHODS)}.")
+        yield Problem((), f"`method` is missing: {_TOP_LEVEL['method'].words}.")
     scheduler = config.get("scheduler")
     if "parameters" in config:
         yield from group_problems(config["parameters"])
@@ -90,8 +93,8 @@ def _schema_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield from _metrics_problems(config)
     if "early_terminate" in config:
         rule, path = config["early_terminate"], ("early_terminate",)
-        needed = {"type": "`type: hyperband`"}
-        yield from _section_problems(rule, path, _HYPERBAND, "such as {type: hyperband, min_iter: 3}", needed)
+        example = "such as {type: hyperband, min_iter: 3}"
+        yield from _section_problems(rule, path, _HYPERBAND, example, "type", "`type: hyperband`")
         if isinstance(rule, dict) and "min_iter" not in rule and not {"max_iter", "s"} <= rule.keys():
             yield Problem(path, "`early_terminate` needs `min_iter`, or both `max_iter` and `s`.")
     controller = config.get("controller", {"type": "local"})
@@ -115,25 +118,21 @@ def _key_problems(section: Mapping[Any, Any], path: YamlPath, label: str, keys: 
 
 
 def _section_problems(
-    section: Any, path: YamlPath, keys: Mapping[str, Key], example: str, needed: Mapping[str, str]
+    section: Any, path: YamlPath, keys: Mapping[str, Key], example: str, needed: str, remedy: str
 ) -> Iterator[Problem]:
-    """The problems of a section by its keys alone; `needed` has what to write for each key that must be there."""
+    """The problems of a section by its keys alone, one of which must be there."""
     name = path[0] if path[0] != "metrics" else "metric"
     if not isinstance(section, dict):
         yield Problem(path, f"`{name}` must be a mapping {example}. {received(section)}")
         return
     yield from _key_problems(section, path, f"`{name}`", keys)
-    for key, remedy in needed.items():
-        if key not in section:
-            yield Problem(path, f"`{name}` needs {remedy}.")
+    if needed not in section:
+        yield Problem(path, f"`{name}` needs {remedy}.")
 
 
 def _metric_problems(metric: Any, path: YamlPath) -> Iterator[Problem]:
-    needed = {"name": "`name`: what the runs report, for example val_loss"}
-    yield from _section_problems(metric, path, _METRIC, "such as {name: val_loss, goal: minimize}", needed)
-    target = metric.get("target") if isinstance(metric, dict) else None
-    if is_number(target) and not is_finite(target):
-        yield Problem((*path, "target"), f"`metric.target` must be finite. {received(target)}", beyond_schema=True)
+    example, remedy = "such as {name: val_loss, goal: minimize}", "`name`: what the runs report, for example val_loss"
+    yield from _section_problems(metric, path, _METRIC, example, "name", remedy)
 
 
 def _metrics_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
@@ -151,12 +150,12 @@ def _metrics_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
 
 def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
     scheduler, controller = config["scheduler"], config.get("controller")
-    needed = {"engine": "`engine: wandb`"}
-    yield from _section_problems(scheduler, ("scheduler",), _SCHEDULER, "with `engine: wandb`", needed)
+    engine = "`engine: wandb`"
+    yield from _section_problems(scheduler, ("scheduler",), _SCHEDULER, f"with {engine}", "engine", engine)
     if not isinstance(scheduler, dict):
         return
     if scheduler.get("engine") == "wandb" and config.get("method") not in ("grid", "random", "bayes"):
-        yield Problem(("scheduler", "engine"), "`engine: wandb` needs `method` grid, random or bayes.")
+        yield Problem(("scheduler", "engine"), f"{engine} needs `method` grid, random or bayes.")
     for key in ("optimizer", "search_space"):
         if key in scheduler and "source" not in scheduler:
             yield Problem(("scheduler", key), f"`scheduler.{key}` needs `source`, the file that defines it.")
@@ -166,92 +165,60 @@ def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield Problem(("controller",), "`controller: {type: local}` and `scheduler` exclude each other.")
 
 
-def _refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
-    """Problems beyond W&B's schema that concern the sweep as a whole.
-
-    docs/explanation/differences-from-wandb.md lists them.
-    """
-    found = [*_section_refusals(config), *_hyperband_refusals(config.get("early_terminate"))]
-    yield from (Problem(path, sentence, beyond_schema=True) for path, sentence in found)
-    yield from _parameter_refusals(config, parameters_are_right=parameters_are_right)
+# What W&B's schema accepts and is refused nevertheless; docs/explanation/differences-from-wandb.md lists the reasons.
 
 
 def _section_refusals(config: Mapping[Any, Any]) -> Iterator[_Refusal]:
-    method, scheduler = config.get("method"), config.get("scheduler")
+    method, metric, scheduler = config.get("method"), config.get("metric"), config.get("scheduler")
     if method == "custom":
         yield ("method",), "`method: custom` needs a scheduler of your own. Here: grid, random or bayes."
     for key in ("optimizer", "search_space", "source"):
         if isinstance(scheduler, dict) and key in scheduler:
             yield ("scheduler", key), f"`scheduler.{key}` names code that only W&B's own scheduler runs."
-    if "metric" in config:
-        return
-    if method == "bayes":
+    target = metric.get("target") if isinstance(metric, dict) else None
+    if is_number(target) and not is_finite(target):
+        yield ("metric", "target"), f"`metric.target` must be finite. {received(target)}"
+    if metric is None and method == "bayes":
         yield ("method",), "`method: bayes` needs `metric`, for example {name: val_loss, goal: minimize}."
-    if "early_terminate" in config:
+    if metric is None and "early_terminate" in config:
         yield ("early_terminate",), "`early_terminate` needs `metric`: what the runs are compared by."
 
 
-def _hyperband_refusals(rule: Any) -> Iterator[_Refusal]:
-    if not isinstance(rule, dict):
-        return
-    section = "early_terminate"
-    eta, max_iter, s = rule.get("eta", 3), rule.get("max_iter"), rule.get("s")
-    is_right_eta = is_number(eta) and eta > 1
-    if is_number(eta) and not is_finite(eta):
+def _hyperband_refusals(rule: Mapping[str, Any]) -> Iterator[_Refusal]:
+    eta, s, section = rule.get("eta", 3), rule.get("s"), "early_terminate"
+    if not is_finite(eta):
         yield (section, "eta"), f"`early_terminate.eta` must be finite. {received(eta)}"
-    elif max_iter is None:
-        if is_whole(rule.get("min_iter")) and is_right_eta:
-            yield from _band_refusals(rule["min_iter"], None, None, eta)
-    elif s is None:
-        if "min_iter" in rule:
-            needs = "with `max_iter`, `early_terminate` needs `s` as well: W&B reads `max_iter` first and then fails."
-            yield (section, "max_iter"), needs
-    elif is_number(s) and not is_int(s):
+    elif "max_iter" in rule and s is None:
+        needs = "with `max_iter`, `early_terminate` needs `s` as well: W&B reads `max_iter` first and then fails."
+        yield (section, "max_iter"), needs
+    elif "max_iter" in rule and not is_int(s):
         sentence = f"`early_terminate.s` must be a whole number without a point, or W&B fails. {received(s)}"
         yield (section, "s"), sentence
-    elif is_int(s) and is_whole(max_iter) and is_right_eta:
-        yield from _band_refusals(None, max_iter, s, eta)
+    else:
+        try:
+            Hyperband.from_config(rule)
+        except SpecError as error:
+            yield (section, "max_iter" if "max_iter" in rule else "eta"), str(error)
 
 
-def _band_refusals(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> Iterator[_Refusal]:
-    key = "eta" if min_iter is not None else "max_iter"
-    try:
-        bands = bands_of(min_iter, max_iter, s, eta)
-    except OverflowError:
-        sentence = f"`early_terminate` with eta {eta} has bands too large or too many to be computed."
-        yield ("early_terminate", key), sentence
-        return
-    if not bands:
-        sentence = (
-            f"`early_terminate` has no band: max_iter {max_iter}, divided by eta {eta} up to s = {s} times, "
-            "gives nothing of 1 or more. Increase max_iter, or s if it is below 1."
-        )
-        yield ("early_terminate", "max_iter"), sentence
-
-
-def _parameter_refusals(config: Mapping[Any, Any], *, parameters_are_right: bool) -> Iterator[Problem]:
+def _parameter_refusals(config: Mapping[Any, Any], parameters_are_right: bool) -> Iterator[_Refusal]:
     parameters = [
-        (path, ".".join(names), complete)
+        (path, ".".join(names), complete["distribution"])
         for path, names, one in leaves(config.get("parameters"))
         if (complete := filled(one)) is not None
     ]
     method = config.get("method")
-    first_of: dict[str, YamlPath] = {}
-    for path, dotted, parameter in parameters:
-        if dotted in first_of:
-            yield Problem(
-                path, f"'{dotted}' is given twice, dotted and nested, and both mean the same place.", beyond_schema=True
-            )
-        first_of[dotted] = path
-        distribution = parameter["distribution"]
+    seen = set[str]()
+    for path, dotted, distribution in parameters:
+        if dotted in seen:
+            yield path, f"'{dotted}' is given twice, dotted and nested, and both mean the same place."
+        seen.add(dotted)
         if method == "grid" and distribution not in GRID_DISTRIBUTIONS:
             has_values = "values" in FORMS[distribution].required
             remedy = "leave the probabilities out" if has_values else "list its `values`"
             if distribution == "uniform":
                 remedy += ", or give it steps: `distribution: q_uniform` with `q`"
             cannot = f"cannot be on a grid, which takes {', '.join(GRID_DISTRIBUTIONS)}"
-            yield Problem(path, f"parameter '{dotted}' ({distribution}) {cannot}: {remedy}.", beyond_schema=True)
-    constant = all(parameter["distribution"] == "constant" for _, _, parameter in parameters)
-    if method == "bayes" and parameters_are_right and constant:
-        sentence = "`method: bayes` needs at least one parameter that is not constant."
-        yield Problem(("parameters",), sentence, beyond_schema=True)
+            yield path, f"parameter '{dotted}' ({distribution}) {cannot}: {remedy}."
+    if method == "bayes" and parameters_are_right and {one for _, _, one in parameters} <= {"constant"}:
+        yield ("parameters",), "`method: bayes` needs at least one parameter that is not constant."

@@ -54,8 +54,8 @@ class Hyperband(StoppingRule):
             raise SpecError(f"stopping rule 'hyperband' has bands too large or too many with eta {eta}.") from None
         if not self.bands:
             raise SpecError(
-                f"stopping rule 'hyperband' has no band: max_iter {max_iter}, divided by eta {eta}, is below 1. "
-                "Increase max_iter."
+                f"stopping rule 'hyperband' has no band: max_iter {max_iter}, divided by eta {eta} up to s = {s} "
+                "times, gives nothing of 1 or more. Increase max_iter, or s if it is below 1."
             )
         self.sign = -1 if goal == "maximize" else 1
         self._progress: dict[str, _Progress] = {}
