@@ -238,10 +238,12 @@ def _nodes(arguments: argparse.Namespace) -> Callable[[Sequence[str]], int]:
         from training.executors.cluster import ray_training
 
         return ray_training.nodes_to_train_on(arguments.nodes, arguments.ray_address, _request(arguments))
-    from training.executors.cluster import slurm
+    from training.executors.cluster import slurm_training
     from training.sweeps.options import key_values
 
-    return slurm.nodes_to_train_on(arguments.nodes, key_values("--slurm", "partition=main", arguments.slurm or []))
+    return slurm_training.nodes_to_train_on(
+        arguments.nodes, key_values("--slurm", "partition=main", arguments.slurm or [])
+    )
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:

@@ -9,7 +9,6 @@ agents/*.txt            what agents printed
 
 import json
 import os
-import secrets
 import shlex
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from text_recognizer.errors import DeviceError, RunError
 from training.executors.base import Setting
+from training.executors.cluster.handshake import handshake, make_sign, refusals
 from training.executors.cluster.mailbox import Inbox, Outbox, Pulse, Turn
 from training.executors.cluster.messages import Message, setting_to_json
 from training.executors.zygote.order import python_path
@@ -28,8 +28,6 @@ from training.files.safe_files import cannot_write, replace_file
 from training.terminal.command_line import say
 
 SETTING = "setting.json"
-EXIT_UNSEEN, EXIT_NO_PYTHON = 71, 72
-"""Of an agent that cannot begin: its host does not see the driver's folder, or lacks the driver's Python."""
 
 _SCAN_S = 0.1
 _SILENT_S = 60.0
@@ -106,12 +104,12 @@ class FolderCluster(ABC):
 
     def begin(self) -> None:
         """Becomes the one driver. A TextRecognizerError where it cannot."""
-        facts = {"setting": setting_to_json(self._setting), "folder": str(Path.cwd()), "argv": sys.argv}
+        facts = {"setting": setting_to_json(self._setting), "argv": sys.argv}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._turn = Turn.take(self.folder)
             if not list(self.folder.glob("shared.*")):
-                (self.folder / f"shared.{secrets.token_hex(8)}").touch()
+                make_sign(self.folder)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         replace_file(self.folder / SETTING, json.dumps(facts, indent=2) + "\n")
@@ -171,27 +169,20 @@ class FolderCluster(ABC):
 
     def script(self, job: str) -> str:
         """A shell script that becomes an agent; `job` is what the cluster calls it, as a shell reads it."""
-        sign = next(self.folder.glob("shared.*"))
-        folder, python = shlex.quote(str(self.folder)), shlex.quote(sys.executable)
+        folder = shlex.quote(str(self.folder))
         lines = [
             "#!/bin/sh",
-            f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}",
-            f"[ -x {python} ] || exit {EXIT_NO_PYTHON}",
+            *handshake(next(self.folder.glob("shared.*"))),
             f'exec > {folder}/"agent-{job}.txt" 2>&1',
             *exports(),
-            f'exec {python} -P -m training.executors.cluster.node_agent {folder} "{job}"',
+            f'exec {shlex.quote(sys.executable)} -P -m training.executors.cluster.node_agent {folder} "{job}"',
         ]
         return "\n".join(lines) + "\n"
 
     def note_failure(self, job: str, node: str, exit_code: int | None) -> None:
         """An agent ended before it said anything. A RunError where another would end in the same way."""
-        if exit_code == EXIT_UNSEEN:
-            raise RunError(
-                f"{node} does not see {self.folder}: the folder of runs must be on a file system that all nodes "
-                f"share. Set TEXT_RECOGNIZER_RUNS to a folder on one."
-            )
-        if exit_code == EXIT_NO_PYTHON:
-            raise RunError(f"{node} has no {sys.executable}: the Python environment must be there too.")
+        if (useless := refusals(node, self.folder).get(exit_code or 0)) is not None:
+            raise RunError(useless)
         try:
             lines = (self.folder / f"agent-{job}.txt").read_text(errors="replace").split("\n")
         except OSError:

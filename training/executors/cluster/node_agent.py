@@ -20,7 +20,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from training.executors.base import Ended, Job, first_ended
-from training.executors.cluster.folder_cluster import EXIT_UNSEEN, SETTING
+from training.executors.cluster.folder_cluster import SETTING
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, last_turn, make_mailbox
 from training.executors.cluster.messages import Message, hello, setting_from_json
 from training.executors.local import LocalExecutor
@@ -169,12 +169,7 @@ def _when_leaving(job: Job, how: Ended) -> Ended:
 
 
 def serve(folder: Path, job: str) -> int:
-    try:
-        facts = read_object(folder / SETTING)
-        os.chdir(facts["folder"])
-    except FileNotFoundError as error:
-        print(f"error: this host has no {error.filename}", file=sys.stderr)
-        return EXIT_UNSEEN
+    facts = read_object(folder / SETTING)
     sys.argv = facts["argv"]  # of the driver, for launch.json
     NodeAgent(folder, facts, job).serve()
     return 0

@@ -237,8 +237,6 @@ def process_kind() -> Any:
             self.process = subprocess.Popen(["/bin/sh", "-c", script])
             return self.process.wait()
 
-        def ping(self) -> None: ...
-
         def signal(self, number: int) -> None:
             self.process.send_signal(number)
 

@@ -1,15 +1,12 @@
 """SlurmExecutor: agents that are tasks of a Slurm array job, and go on while their driver is away."""
 
 import hashlib
-import os
 import re
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted, did_you_mean
@@ -61,13 +58,15 @@ class Slurm:
 
     def submit(self, script: str, flags: Sequence[str]) -> None:
         """Submits a script. A SpecError with Slurm's reason where it refuses."""
-        done = _run(["sbatch", "--parsable", *flags], script)
+        done = commanded(["sbatch", "--parsable", *flags], script)
         if done.returncode != 0:
-            raise SpecError(f"Slurm refuses the agents: {_why(done.stderr)}.")
+            raise SpecError(f"Slurm refuses the agents: {why(done.stderr)}.")
 
     def tasks(self) -> dict[str, Task] | None:
         """All tasks that Slurm still knows; None when it does not answer."""
-        done = _run(["squeue", "--noheader", "--array", "--states=all", f"--name={self.name}", "--format=%A|%T|%N|%r"])
+        done = commanded(
+            ["squeue", "--noheader", "--array", "--states=all", f"--name={self.name}", "--format=%A|%T|%N|%r"]
+        )
         if done.returncode != 0:
             return None
         found = (Task(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3)
@@ -78,15 +77,15 @@ class Slurm:
 
     def exit_code(self, job: str) -> int | None:
         """Of a job that ended lately."""
-        done = _run(["scontrol", "--oneliner", "show", "job", job])
+        done = commanded(["scontrol", "--oneliner", "show", "job", job])
         match = re.search(r"\bExitCode=(\d+):", done.stdout)
         return int(match[1]) if match else None
 
     def cancel(self, job: str) -> None:
-        _run(["scancel", job])
+        commanded(["scancel", job])
 
     def cancel_all(self) -> None:
-        _run(["scancel", f"--name={self.name}", "--quiet"])
+        commanded(["scancel", f"--name={self.name}", "--quiet"])
 
 
 class SlurmCluster(FolderCluster):
@@ -204,46 +203,21 @@ class SlurmExecutor(ClusterExecutor):
             options: further options of sbatch; without one that says how much of a node, an agent gets all of it.
         """
         given = {str(key): value for key, value in (options or {}).items()}
-        check_devices(setting, _most_gpus(partition, given))
+        check_devices(setting, most_gpus(partition, given))
         named = {"partition": partition, "time": time}
-        flags = _flags({**{key: value for key, value in named.items() if value is not None}, **given})
+        flags = job_flags({**{key: value for key, value in named.items() if value is not None}, **given})
         cluster = SlurmCluster(share(setting, nodes), nodes, flags)
         cluster.check()
         return cls(cluster, setting.jobs)
 
 
-def nodes_to_train_on(nodes: int, options: Mapping[str, str]) -> Callable[[Sequence[str]], NoReturn]:
-    """What becomes srun: it executes a command once on each of several nodes of this job, else of a new one.
-
-    Args:
-        options: of srun.
-    Raises:
-        SpecError: there is no Slurm here, or it is known to refuse this.
-    """
-    there = int(os.environ.get("SLURM_JOB_NUM_NODES", 0))
-    if not 1 <= nodes <= (there or nodes):
-        most = f" and at most {there}, which this job has" if there else ""
-        raise SpecError(f"--nodes must be at least 1{most}. Received: {nodes}.")
-    if shutil.which("srun") is None:
-        raise _no_slurm("srun")
-    step = ["srun", f"--nodes={nodes}", "--ntasks-per-node=1"]
-    if there:
-        step += [f"--{key}={value}" for key, value in options.items()]
-    else:
-        _most_gpus(options.get("partition"), options)
-        step += ["--signal=TERM@60", *_flags(options)]
-        if (done := _run([*step, "--test-only", "true"])).returncode != 0:
-            raise SpecError(f"Slurm refuses {nodes} nodes: {_why(done.stderr)}.")
-    return lambda command: os.execvp("srun", [*step, *command])  # noqa: S606, S607 - it is in the PATH, as sbatch is
-
-
-def _flags(options: Mapping[str, object]) -> list[str]:
-    """Options of a job, which gets whole nodes where none says how much of them."""
+def job_flags(options: Mapping[str, object], is_job: bool = True) -> list[str]:
+    """Options of a job, which gets whole nodes where none says how much of them; or of a step of one."""
     flags = [f"--{key}" if value in (None, True, "") else f"--{key}={value}" for key, value in options.items()]
-    return flags if options.keys() & set(_AMOUNTS) else [*flags, "--exclusive", "--mem=0"]
+    return [*flags, "--exclusive", "--mem=0"] if is_job and not options.keys() & set(_AMOUNTS) else flags
 
 
-def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
+def most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
     """The most GPUs of a node that may be given; a SpecError for what can be known to be refused."""
     if owned := [key for key in options if key in _OURS]:
         raise SpecError(f"--slurm {owned[0]}: Text Recognizer sets this option of sbatch itself. Leave it out.")
@@ -258,9 +232,9 @@ def _most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
 
 def partitions() -> dict[str, int]:
     """Every partition, with its nodes' most GPUs. Raises SpecError: there is no Slurm here, or no answer."""
-    done = _run(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
+    done = commanded(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
     if done.returncode != 0:
-        raise SpecError(f"Slurm does not answer: {_why(done.stderr)}.")
+        raise SpecError(f"Slurm does not answer: {why(done.stderr)}.")
     found: dict[str, int] = {}
     for line in done.stdout.splitlines():
         name, _, resources = line.partition("|")
@@ -269,24 +243,24 @@ def partitions() -> dict[str, int]:
     return found
 
 
-def _why(said: str) -> str:
+def why(said: str) -> str:
     """The first reason that a command of Slurm gives."""
     reason = re.sub(r"(\w+: )?(error: |fatal: )?(allocation failure: )?", "", said.strip().partition("\n")[0], count=1)
     return reason.rstrip(".")[:400] or "it does not say why"
 
 
-def _run(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+def commanded(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(
             command, input=text, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
         )
     except FileNotFoundError:
-        raise _no_slurm(command[0]) from None
+        raise no_slurm(command[0]) from None
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", f"{command[0]} took longer than {_TIMEOUT_S} s")
 
 
-def _no_slurm(program: str) -> SpecError:
+def no_slurm(program: str) -> SpecError:
     return SpecError(
         f"there is no Slurm here: the command {program} is missing. Do this on a login node of the cluster, or leave "
         f"--executor slurm and --nodes out."

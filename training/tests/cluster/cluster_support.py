@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,17 @@ class SlurmNodes:
             self.__exit__()
             pytest.skip(f"a Slurm of three nodes does not start on this machine: {error}")
         return self
+
+    @contextmanager
+    def hidden(self, folder: Path, number: int) -> Iterator[None]:
+        """A folder is another one on that node; needs a node with mounts of its own."""
+        pid = (self.folder / f"n{number}.pid").read_text().strip()
+        if os.stat(f"/proc/{pid}/ns/mnt").st_ino == os.stat("/proc/self/ns/mnt").st_ino:
+            pytest.skip("the nodes of Slurm share all mounts with this process")
+        there = ["nsenter", f"--target={pid}", "--mount"]
+        subprocess.run([*there, "mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
+        yield
+        subprocess.run([*there, "umount", str(folder)], check=True)
 
     def __exit__(self, *_: object) -> None:
         commanded("scancel", "--user=root", "--quiet")

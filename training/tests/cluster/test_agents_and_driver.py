@@ -19,7 +19,8 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
 from training.executors.cluster import mailbox, pool, slurm
-from training.executors.cluster.folder_cluster import EXIT_UNSEEN, FolderCluster, MailboxAgent
+from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
+from training.executors.cluster.handshake import EXIT_UNSEEN
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, Turn, driver_elsewhere, make_mailbox
 from training.executors.cluster.messages import (
     Message,

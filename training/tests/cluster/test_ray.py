@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.errors import DeviceError, SpecError
+from text_recognizer.errors import DeviceError, RunError, SpecError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
-from training.executors.cluster import ray
+from training.executors.cluster import ray, ray_training
 from training.executors.cluster.ray import RayCluster, RayExecutor, connect
 from training.runs.run import Run
 from training.sweeps.options import executor_of, parser
@@ -158,6 +158,53 @@ def test_a_node_that_loses_actors_before_ray_knows_it_dead_is_avoided_and_ends_n
         cluster.keep_up()
     assert lossy.started == [DEAD, LIVING]
     assert "Ray lost its actor on vm" in cluster.waiting_for()
+
+
+class ScriptsHere(LostActors):
+    """A Ray that executes scripts here, without what is hidden from one node; the other never answers."""
+
+    def __init__(self, hidden: Path) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.is_connected = True
+
+    def options(self, scheduling_strategy: Any, **_: Any) -> Any:
+        run = SimpleNamespace(remote=lambda script: (scheduling_strategy.node_id, script))
+        return SimpleNamespace(remote=lambda: SimpleNamespace(run=run))
+
+    def wait(self, results: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return [result for result in results if result[0] != DEAD], []
+
+    def get(self, result: Any) -> int:
+        script = result[1].replace(str(self.hidden), "/not here")
+        return subprocess.run(["/bin/sh", "-c", script], check=False).returncode
+
+    def shutdown(self) -> None:
+        self.is_connected = False
+
+
+@pytest.mark.parametrize(
+    ("nodes", "hidden", "why"),
+    [
+        (2, "/nothing", "1 of 2 nodes of Ray answer; --nodes 2 needs more"),
+        (1, "runs", r"the node vm does not see .*: .* Set TEXT_RECOGNIZER_RUNS"),
+        (1, sys.executable, "the node vm has no .*: the Python environment must be there too"),
+        (1, "here", "the node vm has no .*: give the command in a folder that all nodes share"),
+    ],
+)
+def test_nodes_of_ray_that_cannot_train_are_refused_before_anything_starts(nodes, hidden, why, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="needs Ray: pip install 'text-recognizer[ray]'")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    here = ScriptsHere(tmp_path / hidden)
+    for module in (ray, ray_training):
+        monkeypatch.setattr(module, "ray_core", lambda: here)
+    monkeypatch.setattr(ray_training, "connect", lambda *_, **__: None)
+    with pytest.raises(RunError, match=why):
+        ray_training.nodes_to_train_on(nodes, "auto", DeviceRequest(0))
+    assert not here.is_connected
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def greet_as_ssh(server: socket.socket) -> None:

@@ -6,26 +6,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.settings import REPOSITORY
 from text_recognizer.tests.waiting import wait_until
-from training.executors.cluster.slurm import nodes_to_train_on
+from training.executors.cluster.slurm_training import nodes_to_train_on
 from training.runs.run import Run
 from training.tests.cluster.cluster_support import Driver, SlurmNodes, commanded
 from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmNodes]:
     found = shutil.which("slurmctld", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None or os.geteuid() != 0:
         pytest.skip("needs root and a Slurm to start: apt-get install slurm-wlm")
     with SlurmNodes(tmp_path_factory.mktemp("slurm")) as nodes:
-        yield nodes.folder
+        yield nodes
 
 
 LEASE = """
@@ -79,6 +78,24 @@ def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
     outside = subprocess.run([*command, "--resume=two", "--extend=epochs=2"], capture_output=True, text=True)
     assert "extended    from 1 to 2 epochs" in outside.stdout, outside.stderr
     assert outside.returncode == 0
+
+
+@pytest.mark.parametrize(("hidden", "said"), [("runs", "does not see"), ("here", "has no")])
+def test_no_training_starts_where_a_node_does_not_share_the_folders(hidden, said, slurm, tmp_path, monkeypatch):
+    here = tmp_path / "here" / "below"
+    here.mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    call = "nodes_to_train_on(2, {})(['touch', sys.argv[1]])"
+    code = f"import sys\nfrom training.executors.cluster.slurm_training import *\n{call}"
+    begin = [sys.executable, "-c", code, str(tmp_path / "trained")]
+    with slurm.hidden(tmp_path / hidden, 2):
+        refused = subprocess.run(begin, cwd=here, capture_output=True, text=True)
+        assert "error: n2: " in refused.stderr
+        assert f"error: that node {said} {tmp_path}/{hidden}" in refused.stderr
+        assert refused.returncode == 2
+    assert not (tmp_path / "trained").exists()
+    assert not list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.parametrize(
