@@ -2,11 +2,13 @@
 
     python -m training.tests.cluster.cluster_times FOLDER [TRIALS]
 
-Two at a time everywhere. Beside our executors: a Slurm job a trial, and a fresh Ray actor a trial. The trials phase
-is from the start of the first trial to the end of the last. Each node has one of this machine's cores for itself, as
+Two at a time everywhere. Beside our executors: a Slurm job a trial, a fresh Ray actor a trial, and Ray Tune, where what
+`ray[tune]` installs is there, with a fresh actor a trial, as is its default. The trials phase is from
+the start of the first trial to the end of the last. Each node has one of this machine's cores for itself, as
 each trial here has: with both, its trials would have two threads each, and the same work on a node would take longer.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -85,6 +87,30 @@ def an_actor_each(ray: Any, here: Path, runs: Path) -> float:
     return time.monotonic() - began
 
 
+def with_ray_tune(here: Path, folder: Path) -> float:
+    from ray import tune
+
+    class Fresh(tune.Trainable):  # a function would be in a thread, where no process handles signals
+        def step(self) -> dict[str, Any]:
+            os.environ["TEXT_RECOGNIZER_RUNS"] = str(folder / "runs")
+            from training.run_experiment import main
+
+            return {"exit_code": main([self.config["spec"], "--nowandb", "--gpu=none"]), "done": True}
+
+        def save_checkpoint(self, _: str) -> dict[str, Any]:
+            return {}
+
+    began = time.monotonic()
+    results = tune.Tuner(
+        Fresh,
+        param_space={"spec": tune.grid_search([str(spec) for spec in specs(here)])},
+        tune_config=tune.TuneConfig(max_concurrent_trials=2, reuse_actors=False),
+        run_config=tune.RunConfig(storage_path=str(folder / "results"), verbose=0),
+    ).fit()
+    assert all((results[number].metrics or {})["exit_code"] == 0 for number in range(TRIALS))
+    return time.monotonic() - began
+
+
 def main(folder: Path) -> None:
     from ray.cluster_utils import Cluster
 
@@ -103,6 +129,8 @@ def main(folder: Path) -> None:
 
     ray.init(cluster.address, log_to_driver=False)
     found["a Ray actor a trial"] = (an_actor_each(ray, folder / "here", folder / "actors"),)
+    with contextlib.suppress(ImportError):
+        found["Ray Tune"] = (with_ray_tune(folder / "here", folder / "tune"),)
     ray.shutdown()
     cluster.shutdown()
     with SlurmNodes(folder / "slurmd"):
