@@ -117,10 +117,10 @@ class FolderCluster(ABC):
     def new_agents(self) -> list[tuple[MailboxAgent, Mapping[int, Path]]]:
         """Agents that were not known before, with the runs that an earlier driver gave them, by number."""
         assert self._turn is not None
-        self._turn.beat()
         if time.monotonic() < self._next_scan:
             return []
         self._next_scan = time.monotonic() + _SCAN_S
+        self._turn.beat()
         found: list[tuple[MailboxAgent, Mapping[int, Path]]] = []
         for entry in os.scandir(self.folder):
             mailbox = Path(entry.path)

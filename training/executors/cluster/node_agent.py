@@ -31,9 +31,8 @@ from training.runs.run import Run
 from training.terminal.command_line import guarded
 
 _NOT_STARTED = Ended(None, "not started: its agent is leaving", cause=Cause.PREEMPTED)
-# With a free place an order may come at any moment; without, nothing is urgent.
-_POLL_S, _IDLE_POLL_S = 0.01, 0.25
-_EAGER_S = 30.0
+# After an end the next order comes at once, mostly; for a while one may come at any moment; then nothing is urgent.
+_PAUSES_S = {0.25: 0.003, 30.0: 0.01, float("inf"): 0.25}
 _LOOK_FOR_DRIVER_S, _PATIENCE_S = 5.0, 600.0
 
 
@@ -66,7 +65,7 @@ class NodeAgent:
         self._turn = 0
         self._driver = Pulse(folder / "driver.0.beat")
         self._look_for_driver_at = 0.0
-        self._eager_until = time.monotonic() + _EAGER_S
+        self._last_end = time.monotonic()
         self._report({"hello": hello(job, self._executor.capacity)})
 
     def serve(self) -> None:
@@ -137,14 +136,15 @@ class NodeAgent:
             error = job.future.exception()
             how = job.ended if error is None else Ended(None, str(error))
             self._report({"ended": number, "how": asdict(how if self._closing is None else _when_leaving(job, how))})
-            self._eager_until = time.monotonic() + _EAGER_S
+            self._last_end = time.monotonic()
 
     def _report(self, message: Message) -> None:
         with suppress(RunError, OSError):  # a full disk, a server that is away: it goes with the next one
             self._reports.send(message)
 
     def _pause_s(self) -> float:
-        return _POLL_S if time.monotonic() < self._eager_until else _IDLE_POLL_S
+        since_s = time.monotonic() - self._last_end
+        return next(pause_s for until_s, pause_s in _PAUSES_S.items() if since_s < until_s)
 
     def _leave_without_driver(self) -> None:
         now = time.monotonic()

@@ -21,7 +21,7 @@ from training.terminal.command_line import say
 
 T = TypeVar("T")
 
-_POLL_S = 0.02
+_POLL_S = 0.01
 # Beyond the grace of its runs: for the end of their processes to be seen from here.
 _MARGIN_S = 10.0
 _MOST_FAILURES = 3
