@@ -2,8 +2,6 @@
 
 import json
 import os
-import resource
-import statistics
 import struct
 import time
 from collections.abc import Callable
@@ -21,17 +19,17 @@ from text_recognizer.datasets.formats.gnt import records_of_file, write_gnt
 from text_recognizer.datasets.records.forms import form_named
 from text_recognizer.datasets.records.writing import write_records
 from training.attempts.batches import BatchOrder, GroupedBatches, GroupSize
-from training.benchmarks.harness import Figure, medians, memory_mb, own_folder, python, seconds
+from training.benchmarks.harness import Figure, medians, memory_mb, own_cpu_s, own_folder, python, seconds
 
 WRITERS, RECORDS = 16, 3739  # of one of CASIA's 240 training files, on average
 HEIGHTS, WIDTHS = (40, 130), (40, 120)  # a record has 8 KB on average
-CHARACTERS, SIDE, BATCH, SHUFFLED, EPOCHS, MANY = 200, 64, 128, 2000, 3, 10_000_000
+CHARACTERS, SIDE, BATCH, SHUFFLED, EPOCHS, MANY = 250, 64, 128, 2000, 3, 10_000_000
 
 
 def hwdb() -> list[Figure]:
     """GNT files of HWDB's real sizes: finding records and preparing images, against the loops of older recognisers."""
     with own_folder() as folder:
-        files = [write_gnt_like(folder / "gnt" / f"{1001 + writer}-c.gnt", writer) for writer in range(WRITERS)]
+        files = write_gnt_like(folder / "gnt", WRITERS)
 
         def images_a_second(read: Callable[[], int]) -> float:
             begin = time.process_time()
@@ -44,9 +42,9 @@ def hwdb() -> list[Figure]:
             lambda: images_a_second(lambda: _read_byte_by_byte(files[0], 300)),
         )
         dataset = HwdbDataset(str(folder / "gnt"), charset=list(GB2312_LEVEL_1))
-        cpu_before_s = _processor_s()
+        cpu_before_s = own_cpu_s()
         wall_s = seconds(dataset.prepare)
-        cpu_s = _processor_s() - cpu_before_s
+        cpu_s = own_cpu_s() - cpu_before_s
     rate, a_core = WRITERS * RECORDS / wall_s, WRITERS * RECORDS / cpu_s
     return [
         Figure("GNT records: found / read by np.fromfile", ours, fromfile, "images a second", ">= 15"),
@@ -79,26 +77,25 @@ def _read_byte_by_byte(path: Path, most: int) -> int:
     return most
 
 
-def write_gnt_like(path: Path, seed: int, records: int = RECORDS) -> Path:
-    """A file of one writer, with records as large as CASIA's."""
-    random = np.random.default_rng(seed)
-    paper = random.integers(0, 256, (HEIGHTS[1], WIDTHS[1]), dtype=np.uint8)
-    shapes = zip(random.integers(*HEIGHTS, records), random.integers(*WIDTHS, records), strict=True)
-    samples = zip(GB2312_LEVEL_1, shapes, strict=False)
-    write_gnt(path, ((text, np.roll(paper, place, 1)[:h, :w]) for place, (text, (h, w)) in enumerate(samples)))
-    return path
-
-
-def _processor_s() -> float:
-    """Of this process and of those it waited for."""
-    return sum(sum(resource.getrusage(kind)[:2]) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+def write_gnt_like(folder: Path, writers: int, records: int = RECORDS) -> list[Path]:
+    """A file for each writer: strokes that differ from each other, in records as large as CASIA's."""
+    files = [folder / f"{1001 + writer}-c.gnt" for writer in range(writers)]
+    for seed, file in enumerate(files):
+        random = np.random.default_rng(seed)
+        paper = np.full((HEIGHTS[1], WIDTHS[1]), 255, np.uint8)
+        for top, left in random.integers(0, (HEIGHTS[1], WIDTHS[1]), (150, 2)).tolist():
+            paper[top : top + 14, left : left + 4] = random.integers(0, 120)
+        shapes = zip(random.integers(*HEIGHTS, records), random.integers(*WIDTHS, records), strict=True)
+        samples = zip(GB2312_LEVEL_1, shapes, strict=False)
+        write_gnt(file, ((text, np.roll(paper, place, 1)[:h, :w]) for place, (text, (h, w)) in enumerate(samples)))
+    return files
 
 
 def records() -> list[Figure]:
     """Raw TFRecords against a PNG file each, and reading them against TensorFlow's pipeline."""
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
     with own_folder() as folder:
-        _write_strokes(folder / "gnt")
+        write_gnt_like(folder / "gnt", WRITERS, CHARACTERS)
         dataset = HwdbDataset(str(folder / "gnt"), side=SIDE)
         dataset.prepare()
         count = sum(dataset.sizes().values())
@@ -159,8 +156,7 @@ def ten_million() -> list[Figure]:
     with own_folder():
         Unwritten().make()
         code = "from training.benchmarks import character_data; character_data.read_many()"
-        rounds = [list(map(float, python("-c", code).split())) for _ in range(3)]
-    first_s, first_mb, last_mb = map(statistics.median, zip(*rounds, strict=True))
+        ((first_s, first_mb, last_mb),) = medians(3, lambda: list(map(float, python("-c", code).split())))
     return [
         Figure(f"{MANY:,} characters: first batch of 128 / a second", first_s, 1.0, "s", "<= 1"),
         Figure(f"{MANY:,} characters: memory after 100 batches / after one", last_mb, first_mb, "MB", "<= 1.1"),
@@ -174,20 +170,6 @@ def read_many() -> None:
     groups = GroupedBatches(split, BatchOrder(len(split), BATCH, seed=0)).groups(0, 100, GroupSize())
     measured = [(time.perf_counter() - began, memory_mb(os.getpid(), "Private_Dirty")) for _ in groups]
     print(*measured[0], measured[-1][1])
-
-
-def _write_strokes(folder: Path) -> None:
-    """Strokes that differ from each other, as large as CASIA's characters."""
-    random = np.random.default_rng(0)
-    folder.mkdir()
-    for writer in range(20):
-        samples = []
-        for number in range(CHARACTERS):
-            picture = np.full((70, 66), 255, np.uint8)
-            for left, top in random.integers(2, 50, (8, 2)).tolist():
-                picture[top : top + 14, left : left + 4] = random.integers(0, 120, (14, 4))
-            samples.append((chr(0x4E00 + number), picture))
-        write_gnt(folder / f"{1001 + writer}.gnt", samples)
 
 
 def _write_files(dataset: HwdbDataset, folder: Path) -> None:

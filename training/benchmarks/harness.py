@@ -1,7 +1,7 @@
 """What all benchmarks share: how figures are measured, the table they are printed in, folders of their own."""
 
 import os
-import statistics
+import resource
 import subprocess
 import sys
 import tempfile
@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+
+import numpy as np
 
 from training.terminal.tables import print_table
 
@@ -38,10 +41,9 @@ def print_figures(figures: Sequence[Figure]) -> None:
     print_table(["what", "ours", "baseline", "ratio", "goal", ""], [figure.cells() for figure in figures])
 
 
-def medians(rounds: int, *measurements: Callable[[], float]) -> list[float]:
-    """The median of each measurement; they take turns, so that a slow minute of the machine hits all of them."""
-    taken = [[measure() for measure in measurements] for _ in range(rounds)]
-    return [statistics.median(values) for values in zip(*taken, strict=True)]
+def medians(rounds: int, *measurements: Callable[[], Any]) -> Any:
+    """The median of each measurement, of a number or of several; they take turns, so that a slow minute hits all."""
+    return np.median([[measure() for measure in measurements] for _ in range(rounds)], axis=0).tolist()
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -49,6 +51,11 @@ def seconds(action: Callable[[], object]) -> float:
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
+
+
+def last_number(code: str, *arguments: str) -> float:
+    """What a program in Python prints last."""
+    return float(python("-c", code, *arguments).split()[-1])
 
 
 def python(*arguments: str, exit_code: int = 0) -> str:
@@ -62,9 +69,14 @@ def python(*arguments: str, exit_code: int = 0) -> str:
 def own_folder() -> Iterator[Path]:
     """A temporary folder, in which this process and those it starts keep their data and runs meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
-        places = {f"TEXT_RECOGNIZER_{name}": f"{folder}/{name.lower()}" for name in ("DATA", "RUNS")}
+        places = {f"TEXT_RECOGNIZER_{name}": f"{folder}/{name.lower()}" for name in ("DATA", "RUNS", "STATE")}
         with patch.dict(os.environ, places):
             yield Path(folder)
+
+
+def own_cpu_s() -> float:
+    """Processor time of this process and of those it waited for."""
+    return sum(sum(resource.getrusage(kind)[:2]) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def cpu_s(pid: int) -> float:

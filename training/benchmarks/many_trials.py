@@ -5,9 +5,7 @@ Each trial trains an mlp for one epoch on the digits of scikit-learn.
 
 import json
 import os
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from text_recognizer.settings import REPOSITORY
-from training.benchmarks.harness import Figure, memory_mb, own_folder
+from training.benchmarks.harness import Figure, medians, memory_mb, own_cpu_s, own_folder
 
 TRIALS, JOBS, ROUNDS = 16, 2, 3
 
@@ -48,9 +46,6 @@ if __name__ == "__main__":
     print(value, seconds)
 """
 
-# What a way of running the trials took: wall and processor seconds, and the memory of all its processes at its highest.
-Cost = tuple[float, float, float]
-
 
 def many_trials() -> list[Figure]:
     """Sixteen short trials, against a shell loop."""
@@ -58,11 +53,7 @@ def many_trials() -> list[Figure]:
         sweep = [sys.executable, "-m", "training.run_sweep", "trials.json", f"--jobs={JOBS}", "--nowandb", "--gpu=none"]
         shell = ["sh", "-c", f"seq 0 {TRIALS - 1} | xargs -P {JOBS} -I SEED {sys.executable} train.py SEED"]
         _write_programs(place)
-        # They take turns, so that a slow minute of the machine hits both.
-        costs = [(_cost(sweep, place), _cost(shell, place)) for _ in range(ROUNDS)]
-    ours, theirs = (
-        [statistics.median(values) for values in zip(*of_one, strict=True)] for of_one in zip(*costs, strict=True)
-    )
+        ours, theirs = medians(ROUNDS, lambda: _cost(sweep, place), lambda: _cost(shell, place))
     return [
         Figure(f"{TRIALS} trials: shell loop / run_sweep", theirs[0], ours[0], "s", ">= 3.5"),
         Figure("CPU a trial: shell loop / run_sweep", theirs[1] / TRIALS, ours[1] / TRIALS, "s", ">= 4.5"),
@@ -78,18 +69,18 @@ def _write_programs(place: Path) -> None:
     (place / "trials.json").write_text(json.dumps({"experiment_group": "trials", "experiments": experiments}))
 
 
-def _cost(command: list[str], folder: Path) -> Cost:
+def _cost(command: list[str], folder: Path) -> tuple[float, float, float]:
+    """Wall and processor seconds of a way of running the trials, and the memory of all its processes at its highest."""
     shutil.rmtree(folder / "runs", ignore_errors=True)
     environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before_s, started = own_cpu_s(), time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     with ThreadPoolExecutor(1) as watching:
         peak = watching.submit(_peak_pss_mb, process)
         _, errors = process.communicate()
         wall_s = time.perf_counter() - started
     assert process.returncode == 0, errors.decode(errors="replace")[-3000:]
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak.result()
+    return wall_s, own_cpu_s() - before_s, peak.result()
 
 
 def _peak_pss_mb(process: "subprocess.Popen[bytes]") -> float:

@@ -20,7 +20,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.exports.twin import add_twin
 from text_recognizer.images.read import png_bytes
 from text_recognizer.spec import ExperimentSpec
-from training.benchmarks.harness import Figure, cpu_s, medians, memory_mb, own_folder, python, seconds
+from training.benchmarks.harness import Figure, cpu_s, last_number, medians, memory_mb, own_folder, seconds
 from training.benchmarks.lines import made_lines, write_reader
 from training.runs.run import Run
 
@@ -181,7 +181,7 @@ def serving() -> list[Figure]:
         write_reader(folder)
         picture.write_bytes(sorted(pictures, key=len)[len(pictures) // 2])
         # Of the older design, only what it does for each request; no server around it, and no other clients.
-        rebuilt = 1 / float(python("-c", _REBUILD, str(folder), str(picture)).split()[-1])
+        rebuilt = 1 / last_number(_REBUILD, str(folder), str(picture))
         add_twin(folder)
         serve = ("serve", f"--bundle={folder}")
         with _serving(*serve, "--batch=32") as (pid, batching), _serving(*serve, "--batch=1") as (_, alone):

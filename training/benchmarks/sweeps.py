@@ -28,15 +28,8 @@ parameters:
   network_args.dropout_amount: {{{dropouts}}}
   train_args.batch_size: {{values: [16, 32, 64, 128]}}
 """
-# (method, trials so far, milliseconds a trial that one more may cost)
-BUDGETS = [
-    ("grid", 1_000, 20),
-    ("random", 1_000, 20),
-    ("bayes", 1_000, 20),
-    ("grid", 10_000, 50),
-    ("random", 10_000, 50),
-    ("bayes", 10_000, 50),
-]
+# Milliseconds that one more trial may cost, by the number of trials so far.
+BUDGETS_MS = {1_000: 20, 10_000: 50}
 ASKED = 5
 Point = Mapping[str, Any]
 
@@ -118,7 +111,8 @@ def sweep_overhead() -> list[Figure]:
                 budget_ms,
                 "ms",
             )
-            for method, trials, budget_ms in BUDGETS
+            for trials, budget_ms in BUDGETS_MS.items()
+            for method in ("grid", "random", "bayes")
         ]
         grid = _plan(folder, "grid")
         assert grid.size == 10_000

@@ -1,23 +1,20 @@
 """Training through run_experiment, tracking on, against Keras alone on the same images."""
 
-import gzip
-import hashlib
 import json
 import os
 import statistics
-import struct
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.characters.base import CharacterDataset
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from training.benchmarks.character_data import write_gnt_like
-from training.benchmarks.harness import Figure, medians, own_folder, python
+from training.benchmarks.harness import Figure, last_number, medians, own_folder, python
 
 TRAIN, EPOCHS, BATCH_SIZE = 60_000, 10, 256
 LINE_BATCH_SIZE, LINE_EPOCHS = 16, 4
@@ -109,16 +106,31 @@ print(np.median([train(epoch) for epoch in range({epochs})][{epochs} // 2:]))
 """
 
 
+class MadeCharacters(CharacterDataset):
+    """As many images and classes, of the same size, as EMNIST has for FSDL's recogniser."""
+
+    data_spec = DataSpec((28, 28, 1), tuple(map(chr, range(33, 113))))
+
+    def depends_on(self) -> dict[str, int]:
+        return {"images": TRAIN}
+
+    def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+        random = np.random.default_rng(0)
+        labels = np.arange(TRAIN) % len(self.data_spec.classes)
+        images = random.integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
+        images[np.arange(TRAIN), labels % 28, labels // 28] = 255
+        return {"train": (images, labels), "test": (images[:1000], labels[:1000])}
+
+
 def training_speed() -> list[Figure]:
     """Steps a second, against a bare Keras loop."""
     figures = []
-    with own_folder() as folder, patch.dict(os.environ, TEXT_RECOGNIZER_METADATA=_write_emnist_like(folder, TRAIN)):
-        for network, steps in (("mlp", 10_000), ("lenet", 40)):
-            per_epoch = min(steps, int(TRAIN * 0.9) // BATCH_SIZE)
-            parts = {"dataset": "EmnistDataset", "model": "CharacterModel", "network": network}
-            train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": per_epoch}
-            spec = {**parts, "dataset_args": {"mapping": "fsdl"}, "train_args": train_args}
-            ours, bare = medians(3, partial(_images_a_second, spec), partial(_keras_alone, spec))
+    with own_folder():
+        for network, steps in (("mlp", int(TRAIN * 0.9) // BATCH_SIZE), ("lenet", 40)):
+            parts = {"dataset": f"{__name__}:MadeCharacters", "model": "CharacterModel", "network": network}
+            train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": steps}
+            spec = json.dumps({**parts, "train_args": train_args})
+            ours, bare = medians(3, partial(_images_a_second, spec), partial(last_number, KERAS_ALONE, spec))
             what = f"{network}, batch {BATCH_SIZE}: run_experiment / bare Keras loop"
             figures.append(Figure(what, ours, bare, "images/s", ">= 0.97"))
     return figures
@@ -127,18 +139,17 @@ def training_speed() -> list[Figure]:
 def hanzi_training_speed() -> list[Figure]:
     """Networks for 3,755 classes: inception against a bare Keras loop, and hanzi_net against inception."""
     with own_folder() as folder:
-        for writer in range(HANZI_WRITERS):
-            write_gnt_like(folder / "gnt" / f"{1001 + writer}-c.gnt", writer, HANZI_RECORDS)
+        write_gnt_like(folder / "gnt", HANZI_WRITERS, HANZI_RECORDS)
 
-        def spec(network: str, side: int, batch: int, steps: int) -> dict[str, Any]:
+        def spec(network: str, side: int, batch: int, steps: int) -> str:
             dataset_args = {"path": str(folder / "gnt"), "charset": list(GB2312_LEVEL_1), "side": side}
             train_args = {"batch_size": batch, "epochs": HANZI_EPOCHS, "steps_per_epoch": steps}
             parts = {"dataset": "HwdbDataset", "model": "CharacterModel", "network": network}
-            return {**parts, "dataset_args": dataset_args, "train_args": train_args}
+            return json.dumps({**parts, "dataset_args": dataset_args, "train_args": train_args})
 
         inception, hanzi = spec("inception", 74, 8, 4), spec("hanzi_net", 64, 32, 28)
-        measured = (partial(_images_a_second, inception), partial(_keras_alone, inception))
-        ours, bare, small = medians(1, *measured, partial(_images_a_second, hanzi))
+        ours, bare = _images_a_second(inception), last_number(KERAS_ALONE, inception)
+        small = _images_a_second(hanzi)
     return [
         Figure("inception, 74 px: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"),
         Figure("run_experiment: hanzi_net, 64 px / inception, 74 px", small, ours, "images/s", ">= 20"),
@@ -149,50 +160,19 @@ def line_training_speed() -> list[Figure]:
     """Training a reader of lines, against a bare loop over the same batches."""
     parts = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc", "network": "line_reader"}
     train_args = {"batch_size": LINE_BATCH_SIZE, "epochs": LINE_EPOCHS}
-    spec = {**parts, "dataset_args": LINES_ARGS, "train_args": train_args}
+    spec = json.dumps({**parts, "dataset_args": LINES_ARGS, "train_args": train_args})
     code = BARE_LINE_LOOP.format(dataset_args=LINES_ARGS, batch=LINE_BATCH_SIZE, epochs=LINE_EPOCHS)
     with own_folder():
-        ours, bare = medians(3, lambda: _images_a_second(spec), lambda: _last_number(code))
+        ours, bare = medians(3, lambda: _images_a_second(spec), lambda: last_number(code))
     what = f"line_reader, batch {LINE_BATCH_SIZE}: step of run_experiment / of a bare loop"
     batch_ms = 1000 * LINE_BATCH_SIZE
     return [Figure(what, batch_ms / ours, batch_ms / bare, "ms a step", "<= 1.05")]
 
 
-def _images_a_second(spec: Mapping[str, Any]) -> float:
+def _images_a_second(spec: str) -> float:
     """Of the later epochs of run_experiment, once everything is compiled and started."""
-    python("-m", "training.run_experiment", json.dumps(spec), "--gpu=none", "--wandb=offline")
+    python("-m", "training.run_experiment", spec, "--gpu=none", "--wandb=offline")
     newest = max(Path(os.environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
     rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]
     speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
     return float(statistics.median(speeds[len(speeds) // 2 :]))
-
-
-def _keras_alone(spec: Mapping[str, Any]) -> float:
-    return _last_number(KERAS_ALONE, json.dumps(spec))
-
-
-def _last_number(code: str, *arguments: str) -> float:
-    return float(python("-c", code, *arguments).split()[-1])
-
-
-def _write_emnist_like(folder: Path, train: int) -> str:
-    """Writes made-up images in the files of EMNIST, and the registry that names them; its path."""
-    random = np.random.default_rng(0)
-    tables = ['[emnist]\ntitle = "made up"\n']
-    for part, count in (("train", train), ("test", 1_000)):
-        labels = np.arange(count, dtype=np.int64) % 62
-        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        images[np.arange(count), labels % 28, labels // 28] = 255
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
-            path = folder / f"emnist-byclass-{part}-{kind}-ubyte.gz"
-            path.write_bytes(_idx(array))
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            about = f'url = "{path.as_uri()}"\nfilename = "{path.name}"\nsha256 = "{digest}"\n'
-            tables.append(f"[[emnist.files]]\n{about}")
-    (folder / "metadata.toml").write_text("\n".join(tables), encoding="utf-8")
-    return str(folder / "metadata.toml")
-
-
-def _idx(array: NDArray[np.uint8]) -> bytes:
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return gzip.compress(header + array.tobytes(), compresslevel=0)
