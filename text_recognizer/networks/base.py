@@ -27,8 +27,20 @@ class Network(ABC):
                                          keras.layers.Dense(output_shape[0])])
     """
 
-    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: B027 - most need none
+    @property
+    def smallest_side_px(self) -> int:
+        """Of the images that the network can be built for; a subclass may set it as a plain attribute."""
+        return 1
+
+    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         """Refuses wrong shapes before TensorFlow is imported. Raises ValueError: what does not fit, and what would."""
+        height, width, _ = input_shape
+        smallest = self.smallest_side_px
+        if min(height, smallest if width is None else width) < smallest:
+            raise ValueError(
+                f"needs images of at least {smallest} x {smallest} pixels, the dataset's have {height} x {width}. Set "
+                f"dataset_args.side, where there is one, or choose another network"
+            )
 
     @abstractmethod
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:

@@ -25,10 +25,9 @@ class HanziCnn(Network):
     variant: Literal["blog", "repository"] = "repository"
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
 
-    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
-        smallest = 2 ** len(_FILTERS[self.variant])
-        if min(input_shape[:2]) < smallest:
-            raise ValueError(f"needs images of at least {smallest} x {smallest} pixels")
+    @property
+    def smallest_side_px(self) -> int:
+        return 1 << len(_FILTERS[self.variant])  # each pooling halves it
 
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras

@@ -26,26 +26,26 @@ class HanziNet(Network):
             trainings of a few dozen steps, and what was learnt does not show in validation.
     """
 
+    smallest_side_px = 16
     embedding: Annotated[int, Ge(8)] = 192
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1
     batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.9
 
-    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
-        if min(input_shape[:2]) < 16:
-            raise ValueError(
-                f"needs images of at least 16 x 16 pixels, the dataset's have {input_shape[0]} x {input_shape[1]}"
-            )
-
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
+        def conv(x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
+            x = keras.layers.Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
+            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
+            return keras.layers.ReLU()(x) if relu else x
+
         image = keras.Input(input_shape)
-        x = self._conv(image, 24, 3, 2)  # (B, H/2, W/2, 24)
+        x = conv(image, 24, 3, 2)  # (B, H/2, W/2, 24)
         for channels, blocks in _STAGES:
-            x = self._conv(x, channels, 3, 2)
+            x = conv(x, channels, 3, 2)
             for _ in range(blocks):
-                inner = self._conv(self._conv(x, channels // 2, 1), channels // 2, 3)
-                x = keras.layers.ReLU()(keras.layers.Add()([x, self._conv(inner, channels, 1, relu=False)]))
+                inner = conv(conv(x, channels // 2, 1), channels // 2, 3)
+                x = keras.layers.ReLU()(keras.layers.Add()([x, conv(inner, channels, 1, relu=False)]))
         # (B, H/16, W/16, 192): one filter a channel, as large as the map, weights its places.
         x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, name="weighted_pooling")(x)
         x = keras.layers.Flatten()(x)
@@ -53,10 +53,3 @@ class HanziNet(Network):
         x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
         x = keras.layers.Dropout(self.dropout_amount)(x)
         return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="hanzi_net")
-
-    def _conv(self, x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
-        import keras
-
-        x = keras.layers.Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
-        x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
-        return keras.layers.ReLU()(x) if relu else x

@@ -28,123 +28,82 @@ class Inception(Network):
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
     batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.99
 
-    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
-        smallest = 139 if self.original else 67
-        if min(input_shape[:2]) < smallest:
-            raise ValueError(
-                f"needs images of at least {smallest} x {smallest} pixels, the dataset's have "
-                f"{input_shape[0]} x {input_shape[1]}. Set dataset_args.side"
-            )
+    @property
+    def smallest_side_px(self) -> int:
+        return 139 if self.original else 67
 
-    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
+    def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:  # noqa: C901 - a function for each block
         import keras
 
-        classes = output_shape[0]
+        layers, classes = keras.layers, output_shape[0]
+
+        def conv(x: Any, filters: int, size: Size, strides: int = 1, padding: str = "same") -> Any:
+            x = layers.Conv2D(filters, size, strides, padding, use_bias=False)(x)
+            x = layers.BatchNormalization(momentum=self.batch_norm_momentum, scale=False)(x)
+            return layers.ReLU()(x)
+
+        def chain(x: Any, *steps: tuple[int, Size]) -> Any:
+            for filters, size in steps:
+                x = conv(x, filters, size)
+            return x
+
+        def joined(*branches: Any) -> Any:
+            return layers.Concatenate()(list(branches))
+
+        def mean(x: Any) -> Any:
+            return layers.AveragePooling2D(3, 1, "same")(x)
+
+        def stem(x: Any) -> Any:
+            if self.original:
+                x = conv(x, 32, 3, 2, "valid")
+                x = conv(x, 32, 3, padding="valid")
+                x = layers.MaxPooling2D(3, 2)(conv(x, 64, 3))
+                x = conv(x, 80, 1, padding="valid")
+            else:
+                x = conv(x, 32, 3, padding="valid")
+                x = conv(x, 80, 3, padding="valid")
+            return layers.MaxPooling2D(3, 2)(conv(x, 192, 3, padding="valid"))
+
+        def wide(x: Any, pool_filters: int) -> Any:
+            thrice = ((64, 1), (96, 3), (96, 3))
+            return joined(conv(x, 64, 1), chain(x, (48, 1), (64, 5)), chain(x, *thrice), conv(mean(x), pool_filters, 1))
+
+        def to_17(x: Any) -> Any:
+            short, deep = conv(x, 384, 3, 2, "valid"), chain(x, (64, 1), (96, 3))
+            return joined(short, conv(deep, 96, 3, 2, "valid"), layers.MaxPooling2D(3, 2)(x))
+
+        def factorised(x: Any, width: int) -> Any:
+            once = (width, 1), (width, (1, 7)), (192, (7, 1))
+            twice = (width, 1), (width, (7, 1)), (width, (1, 7)), (width, (7, 1)), (192, (1, 7))
+            return joined(conv(x, 192, 1), chain(x, *once), chain(x, *twice), conv(mean(x), 192, 1))
+
+        def second_classifier(x: Any) -> Any:
+            x = conv(layers.AveragePooling2D(5, 3)(x), 128, 1)
+            x = layers.Flatten()(conv(x, 768, x.shape[1:3], padding="valid"))
+            return layers.Dense(classes, dtype="float32", name="auxiliary")(x)
+
+        def to_8(x: Any) -> Any:
+            short = conv(conv(x, 192, 1), 320, 3, 2, "valid")
+            deep = chain(x, (192, 1), (192, (1, 7)), (192, (7, 1)))
+            return joined(short, conv(deep, 192, 3, 2, "valid"), layers.MaxPooling2D(3, 2)(x))
+
+        def widest(x: Any, pool: Any) -> Any:
+            once, twice = conv(x, 384, 1), chain(x, (448, 1), (384, 3))
+            halves = [conv(branch, 384, size) for branch in (once, twice) for size in ((1, 3), (3, 1))]
+            return joined(conv(x, 320, 1), *halves, conv(pool(3, 1, "same")(x), 192, 1))
+
         image = keras.Input(input_shape)
-        x = self._stem(keras.layers.Rescaling(2.0, -1.0)(image))  # (B, 33, 33, 192) of 74 x 74
-        x = self._wide(x, 32)
-        for _ in range(2 if self.original else 1):
-            x = self._wide(x, 64)
-        x = self._to_17(x)  # (B, 16, 16, 768)
+        x = stem(layers.Rescaling(2.0, -1.0)(image))  # (B, 33, 33, 192) of 74 x 74
+        for pool_filters in (32, 64, 64) if self.original else (32, 64):
+            x = wide(x, pool_filters)
+        x = to_17(x)  # (B, 16, 16, 768)
         for width in (128, 160, 160, 192) if self.original else (160, 192):
-            x = self._factorised(x, width)
-        auxiliary = self._auxiliary(x, classes)
-        x = self._to_8(x)  # (B, 7, 7, 1280)
+            x = factorised(x, width)
+        auxiliary = second_classifier(x)
+        x = to_8(x)  # (B, 7, 7, 1280)
         if self.original:
-            x = self._widest(x, keras.layers.AveragePooling2D)
-        x = self._widest(x, keras.layers.MaxPooling2D)  # (B, 7, 7, 2048)
-        x = keras.layers.GlobalAveragePooling2D()(x)
-        x = keras.layers.Dropout(self.dropout_amount)(x)
-        logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
+            x = widest(x, layers.AveragePooling2D)
+        x = widest(x, layers.MaxPooling2D)  # (B, 7, 7, 2048)
+        x = layers.Dropout(self.dropout_amount)(layers.GlobalAveragePooling2D()(x))
+        logits = layers.Dense(classes, dtype="float32", name="logits")(x)
         return keras.Model(image, {"logits": logits, "auxiliary": auxiliary}, name="inception")
-
-    def _conv(self, x: Any, filters: int, size: Size, strides: int = 1, padding: str = "same") -> Any:
-        import keras
-
-        x = keras.layers.Conv2D(filters, size, strides, padding, use_bias=False)(x)
-        x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum, scale=False)(x)
-        return keras.layers.ReLU()(x)
-
-    def _chain(self, x: Any, *steps: tuple[int, Size]) -> Any:
-        for filters, size in steps:
-            x = self._conv(x, filters, size)
-        return x
-
-    def _stem(self, x: Any) -> Any:
-        import keras
-
-        pool = keras.layers.MaxPooling2D
-        if self.original:
-            x = self._conv(x, 32, 3, 2, "valid")
-            x = self._conv(x, 32, 3, padding="valid")
-            x = pool(3, 2)(self._conv(x, 64, 3))
-            x = self._conv(x, 80, 1, padding="valid")
-        else:
-            x = self._conv(x, 32, 3, padding="valid")
-            x = self._conv(x, 80, 3, padding="valid")
-        return pool(3, 2)(self._conv(x, 192, 3, padding="valid"))
-
-    def _wide(self, x: Any, pool_filters: int) -> Any:
-        import keras
-
-        pooled = keras.layers.AveragePooling2D(3, 1, "same")(x)
-        return keras.layers.Concatenate()(
-            [
-                self._conv(x, 64, 1),
-                self._chain(x, (48, 1), (64, 5)),
-                self._chain(x, (64, 1), (96, 3), (96, 3)),
-                self._conv(pooled, pool_filters, 1),
-            ]
-        )
-
-    def _to_17(self, x: Any) -> Any:
-        import keras
-
-        return keras.layers.Concatenate()(
-            [
-                self._conv(x, 384, 3, 2, "valid"),
-                self._conv(self._chain(x, (64, 1), (96, 3)), 96, 3, 2, "valid"),
-                keras.layers.MaxPooling2D(3, 2)(x),
-            ]
-        )
-
-    def _factorised(self, x: Any, width: int) -> Any:
-        import keras
-
-        pooled = keras.layers.AveragePooling2D(3, 1, "same")(x)
-        twice = ((width, 1), (width, (7, 1)), (width, (1, 7)), (width, (7, 1)), (192, (1, 7)))
-        return keras.layers.Concatenate()(
-            [
-                self._conv(x, 192, 1),
-                self._chain(x, (width, 1), (width, (1, 7)), (192, (7, 1))),
-                self._chain(x, *twice),
-                self._conv(pooled, 192, 1),
-            ]
-        )
-
-    def _auxiliary(self, x: Any, classes: int) -> Any:
-        import keras
-
-        x = keras.layers.AveragePooling2D(5, 3)(x)
-        x = self._conv(x, 128, 1)
-        x = self._conv(x, 768, x.shape[1:3], padding="valid")
-        x = keras.layers.Flatten()(x)
-        return keras.layers.Dense(classes, dtype="float32", name="auxiliary")(x)
-
-    def _to_8(self, x: Any) -> Any:
-        import keras
-
-        return keras.layers.Concatenate()(
-            [
-                self._conv(self._conv(x, 192, 1), 320, 3, 2, "valid"),
-                self._conv(self._chain(x, (192, 1), (192, (1, 7)), (192, (7, 1))), 192, 3, 2, "valid"),
-                keras.layers.MaxPooling2D(3, 2)(x),
-            ]
-        )
-
-    def _widest(self, x: Any, pool: Any) -> Any:
-        import keras
-
-        once, twice = self._conv(x, 384, 1), self._chain(x, (448, 1), (384, 3))
-        halves = [self._conv(branch, 384, size) for branch in (once, twice) for size in ((1, 3), (3, 1))]
-        return keras.layers.Concatenate()([self._conv(x, 320, 1), *halves, self._conv(pool(3, 1, "same")(x), 192, 1)])

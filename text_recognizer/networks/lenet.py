@@ -7,8 +7,6 @@ from annotated_types import Ge, Lt
 
 from text_recognizer.networks.base import KerasModel, Network, Shape
 
-SMALLEST_SIDE_PX = 6
-
 
 @dataclass(frozen=True)
 class Lenet(Network):
@@ -22,16 +20,9 @@ class Lenet(Network):
         dropout_amount: share of the units dropped after the pooling and the hidden layer while training.
     """
 
+    smallest_side_px = 6
     layer_size: Annotated[int, Ge(1)] = 128
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
-
-    def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
-        height, width, _ = input_shape
-        if min(height, width) < SMALLEST_SIDE_PX:
-            raise ValueError(
-                f"needs images of at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} pixels, "
-                f"the dataset's have {height} x {width}"
-            )
 
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras

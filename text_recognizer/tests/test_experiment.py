@@ -81,7 +81,7 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch
     value = {"dataset": "tiny:TinyDataset", "model": "CharacterModel", "network": "lenet"}
     assert problems_of(value) == [
         "network 'lenet' does not fit dataset 'tiny:TinyDataset': needs images of at least 6 x 6 pixels, "
-        "the dataset's have 4 x 9."
+        "the dataset's have 4 x 9. Set dataset_args.side, where there is one, or choose another network."
     ]
     assert problems_of({**value, "network": "tiny:Windowed"}) == [
         "network 'tiny:Windowed' is not a subclass of text_recognizer.networks.base.Network."
