@@ -53,7 +53,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         raise DataError(f"there is no XML file {path}.")
     page = AltoFiles(str(path), None, None, None).pages[0]
     if page.problem:
-        raise DataError(f"{path} cannot be read: {page.problem}")
+        raise DataError(f"{path} cannot be read: {page.problem}.")
     if not page.text.lines:
         raise DataError(
             f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "

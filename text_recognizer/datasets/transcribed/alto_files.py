@@ -82,10 +82,13 @@ class AltoFiles:
         try:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
         except DataError as error:
-            text, writer, problem = PageText("", 0, 0, ()), "", str(error)
+            text, writer, problem = PageText("", 0, 0, ()), "", str(error).rstrip(".")
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
         text = PageText(text.image, text.width, text.height, kept)
-        return ArchivePage(name, text, self._image(file, text), writer, self._split(file), problem)
+        image = self._image(file, text)
+        if not problem and not os.path.isfile(image):  # noqa: PTH113 - any name
+            problem = f"the image file is missing: {image}"
+        return ArchivePage(name, text, image, writer, self._split(file), problem)
 
     def _image(self, file: Path, page: PageText) -> Path:
         folder = self.image_folder or file.parent

@@ -147,7 +147,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
         "wrong#l2": "its label is empty",
         "wrong#l3": "it has no outline",
         "wrong#l4": "its polygon has no area",
-        "noimage#l0": f"the image file is missing: {folder / 'noimage.jpg'}",
+        "noimage": f"the image file is missing: {folder / 'noimage.jpg'}",
         "mets": f"its file is neither ALTO nor PAGE XML: {folder / 'mets.xml'} begins with <mets>",
         "turned#l0": "its image does not fit its page: 200 x 120 pixels, but the file says 120 x 200",
     }
@@ -246,13 +246,15 @@ def test_files_called_xml_in_capitals_are_pages_too(folder):
     assert prepared(folder).sizes() == {"train": 3, "validation": 3, "test": 3}
 
 
-def test_an_image_name_that_no_disk_can_hold_is_not_looked_for(folder):
+def test_an_image_that_is_missing_is_known_at_once_also_where_no_disk_can_hold_its_name(folder):
     for index in range(4):
         write_page(folder, f"p{index}", alto(image="a" * 300 + ".png"), seed=index)
     (folder / "p3.png").unlink()
+    expected = "3 pages with 9 lines to convert. 1 page rejected: 1 x the image file is missing ('p3')."
+    assert AltoLinesDataset(str(folder)).outlook() == expected
     dataset = prepared(folder)
     assert sum(dataset.sizes().values()) == 9  # the others have images of their own names beside them
-    assert {one.name for one in dataset.rejected} == {f"p3#l{index}" for index in range(3)}
+    assert [(one.name, one.noun) for one in dataset.rejected] == [("p3", "page")]
 
 
 @pytest.mark.parametrize(("content", "kind"), [(alto(), "ALTO"), (page_xml(), "PAGE XML")])
