@@ -10,6 +10,7 @@ from text_recognizer.charset import describe
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, build_model, find_bundle
+from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import counted
 
@@ -21,19 +22,19 @@ MOST_NAMED = 10  # new classes in a message
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a model took over: the number of classes that keep a bundle's weights, and new ones with random weights."""
+    """What a model took over from where: the classes that keep a bundle's weights, new ones with random weights."""
 
-    run_id: str
+    source: str
     known: int
     new: tuple[str, ...]
 
     def in_words(self) -> str:
         if not self.new:
-            return f"weights of run {self.run_id}"
+            return f"weights of {self.source}"
         named = ", ".join(describe(one) if len(one) == 1 else f"'{one}'" for one in self.new[:MOST_NAMED])
         more = ", …" if len(self.new) > MOST_NAMED else ""
         outputs = f"{counted(len(self.new), 'output')} for classes that it has not begin afresh"
-        return f"weights of run {self.run_id}; {outputs}: {named}{more}"
+        return f"weights of {self.source}; {outputs}: {named}{more}"
 
 
 def transfer_problems(spec: ExperimentSpec) -> list[str]:
@@ -73,7 +74,8 @@ def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
             np.moveaxis(values, axis, 0)[ours] = np.moveaxis(np.asarray(source), axis, 0)[theirs]
         variable.assign(values)
     new = tuple(text for text in model.data_spec.classes if text not in old)
-    return Transfer(bundle.run_id, len(matched), new)
+    source = bundle.folder.name if bundle.folder.parent == weights_folder() else f"run {bundle.run_id}"
+    return Transfer(source, len(matched), new)
 
 
 def _class_axes(bundle: Bundle) -> list[int | None]:

@@ -44,6 +44,13 @@ def test_outputs_of_a_class_go_to_the_class_of_the_same_text(tmp_path):
     assert np.array_equal(after[kernel][:, 1], before[kernel][:, 1])
 
 
+def test_weights_of_an_included_bundle_are_called_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("text_recognizer.models.transfer.weights_folder", lambda: tmp_path)
+    bundle, _ = bundle_of(tmp_path / "a-reader", "a", "b")
+    transfer = take_over_weights(build_model(SPEC, bundle.data_spec), bundle)
+    assert transfer.in_words() == "weights of a-reader"
+
+
 @pytest.mark.parametrize("classes", [("b", "c", "d", "a", "e"), ("c",)])
 def test_more_or_fewer_classes_read_as_the_bundle_did_what_it_knew(tmp_path, classes):
     bundle, _ = bundle_of(tmp_path / "model", "a", "b", "c", shape=(16, 16, 1), spec=HANZI)
