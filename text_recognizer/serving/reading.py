@@ -16,7 +16,7 @@ from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.base import Predictor
 from text_recognizer.predictors.load import Layout, layout_of
-from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
+from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer, lines_of_text
 from text_recognizer.serving.batching import Batcher
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
@@ -100,12 +100,7 @@ class ServedModel:
         finally:
             self._users -= 1
             self._close_if_unused()
-        found = zip(places, predictions, prepared, strict=True)
-        lines = tuple(
-            LineOfText(place.box, prediction, place.baseline, place.polygon, one.shape[1])
-            for place, prediction, one in found
-        )
-        return replace(unread, lines=lines)
+        return replace(unread, lines=lines_of_text(places, prepared, predictions))
 
     def retire(self) -> None:
         """Ends its thread once nothing is being read; to be called where `read` is."""

@@ -7,8 +7,9 @@ import pytest
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.images.read import read_image
+from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.prediction import Prediction, ReadPart
-from text_recognizer.predictors.paragraph import LineOfText, ParagraphTextRecognizer, as_square
+from text_recognizer.predictors.paragraph import LineOfText, ParagraphTextRecognizer, as_square, lines_of_text
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.pages.page_drawing import drawn_page
 
@@ -138,3 +139,19 @@ def test_a_level_page_is_turned_only_where_its_reader_reads_badly_and_clearly_be
 def test_the_first_word_is_where_the_line_begins_whichever_way_it_runs(baseline, box):
     word = ReadPart("a", 0.9, 0, 40)
     assert LineOfText((100, 50, 300, 80), Prediction("a", 0.9), baseline, (), 400).placed([word]) == [(word, box)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "kept"),
+    [
+        (["ten letter", "and others", " a"], ["ten letter", "and others"]),  # a rule: one letter for ten heights
+        (["a", "ten letter", "b"], ["a", "ten letter", "b"]),  # the reader does not know this writing
+        ([""], [""]),
+        ([], []),
+    ],
+)
+def test_a_long_line_of_hardly_any_characters_is_no_text_where_others_have_many(texts, kept):
+    found = [FoundLine((0, 0, 800, 80))] * len(texts)
+    pictures = [np.zeros((40, 400), np.uint8)] * len(texts)
+    lines = lines_of_text(found, pictures, [Prediction(text, 0.5) for text in texts])
+    assert [line.prediction.text for line in lines] == kept
