@@ -27,6 +27,7 @@ from training.attempts.cluster import Cluster
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
+from training.attempts.tensorflow_setup import without_scikit_learn
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, lost_files
@@ -151,11 +152,11 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     print(json.dumps(experiment.spec.to_json(), indent=2, ensure_ascii=False))
     print(f"digest      {experiment.spec.digest}")
     if experiment.dataset.is_prepared():
-        print(f"dataset     {experiment.dataset_in_words()}")
+        print(f"dataset     {experiment.dataset_in_words()}", flush=True)
     else:
         unknown = "not prepared yet; a run fetches what is missing and converts it first"
         print(f"dataset     {experiment.dataset.name}: {experiment.dataset.outlook() or unknown}", flush=True)
-    with standard_error_off():  # TensorFlow's start-up notes
+    with standard_error_off(), without_scikit_learn():  # TensorFlow's start-up notes
         print(f"network     {experiment.network_in_words()}")
     return 0
 
