@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from contextlib import suppress
 from os import PathLike
 from typing import IO, Any
 
@@ -20,7 +21,8 @@ _MOST_SCANS = 100  # of a JPEG, each over all of its pixels; ten are usual
 _MOST_COMMENTS = 1000
 _SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow has them in Python
 _MOST_SLOW_PIXELS = 1_000_000
-_TILE_SIDES = (322, 323)  # TIFF tags
+_TILE_SIDES, _SUBFILE_TYPE = (322, 323), 254  # TIFF tags
+_MOST_FRAMES = 10_000  # of a TIFF file
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
 
@@ -29,15 +31,33 @@ class _TooLargeError(Exception):
     """By its header, an image has more pixels than are read; the message says how many."""
 
 
-def read_grey(source: str | PathLike[str] | IO[bytes]) -> NDArray[np.uint8]:
-    """The grey image (H, W) of a file; see `as_grey`. Raises DataError: no image, too large or cut short."""
+def pages_of_tiff(path: str | PathLike[str]) -> list[int]:
+    """The frames of a TIFF file that are pages, not smaller pictures of one; none of a file that is something else."""
+    from PIL import Image
+
+    image: Any
+    pages = []
+    with suppress(Exception), Image.open(path, formats=("TIFF",)) as image:  # reading it will say what is wrong
+        for frame in range(min(image.n_frames, _MOST_FRAMES)):
+            image.seek(frame)
+            if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
+                pages.append(frame)
+    return pages
+
+
+def read_grey(source: str | PathLike[str] | IO[bytes], frame: int = 0) -> NDArray[np.uint8]:
+    """The grey image (H, W) of a file; see `as_grey`. Raises DataError: no image, too large or cut short.
+
+    Args:
+        frame: of a file that has several.
+    """
     from PIL import Image, UnidentifiedImageError
 
     where = f": {source}" if isinstance(source, (str, PathLike)) else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its limit is another one
-            with _opened(source) as image:
+            with _opened(source, frame) as image:
                 image.draft("L", image.size)  # a JPEG decoder can leave out the colours
                 return as_grey(image)
     except FileNotFoundError:
@@ -73,11 +93,13 @@ def as_grey(image: Any) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(turned))
 
 
-def _opened(source: str | PathLike[str] | IO[bytes]) -> Any:
+def _opened(source: str | PathLike[str] | IO[bytes], frame: int) -> Any:
     from PIL import Image
 
     image = Image.open(source, formats=_FORMATS)
     try:
+        if frame:
+            image.seek(frame)
         _check(image)
     except BaseException:
         image.close()

@@ -108,7 +108,7 @@ class Output:
         kind = self.format or "text"
         if kind in DOCUMENTS:
             assert page is not None  # documents of single characters are refused before
-            image = given.image if given is not None else Path(reading.source.name)
+            image = given.image if given is not None else reading.source.path or Path(reading.source.name)
             return DOCUMENTS[kind](page, image.name).encode()
         if kind == "json":
             return (json.dumps(_to_json(reading), ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES as IMAGE_SUFFIXES
+from text_recognizer.images.grey import pages_of_tiff, read_grey
 from text_recognizer.images.read import ImageSource
 
 _WEB = ("http://", "https://")
@@ -22,11 +23,13 @@ class Source:
         name: as it was asked for.
         place: of its file in a folder of results, without an ending.
         path: None for what is not a file.
+        frame: which page of a TIFF file that has several.
     """
 
     name: str
     place: PurePosixPath
     path: Path | None = None
+    frame: int = 0
 
     @property
     def is_xml(self) -> bool:
@@ -40,7 +43,7 @@ class Source:
             RefusedError: an address may not be asked, or does not answer.
         """
         if self.path is not None:
-            return self.path
+            return read_grey(self.path, self.frame) if self.frame else self.path
         if self.name.startswith(_WEB):
             import asyncio
 
@@ -66,12 +69,13 @@ def _sources(asked: str) -> list[Source]:
         return [Source(asked, PurePosixPath(_stem_of(asked) or "address"))]
     path = Path(asked)
     if not path.is_dir():
-        return [Source(asked, PurePosixPath(path.stem), path)]
+        return _pages(Source(asked, PurePosixPath(path.stem), path))
     files = sorted(one for one in path.rglob("*") if one.is_file())
     pages = {one.with_suffix("") for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
     found = [
-        Source(str(one), PurePosixPath(one.relative_to(path).with_suffix("").as_posix()), one)
+        page
         for one in files
+        for page in _pages(Source(str(one), PurePosixPath(one.relative_to(path).with_suffix("").as_posix()), one))
         if (one.with_suffix("") in pages) == (one.suffix.lower() == ".xml")
         and one.suffix.lower() in (*IMAGE_SUFFIXES, ".xml")
     ]
@@ -80,6 +84,18 @@ def _sources(asked: str) -> list[Source]:
             f"the folder {asked} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no pages (ALTO or PAGE XML)."
         )
     return found
+
+
+def _pages(source: Source) -> list[Source]:
+    """A file, or each page of a TIFF file of several."""
+    assert source.path is not None
+    frames = (source.path.suffix.lower() in (".tif", ".tiff") and pages_of_tiff(source.path)) or [0]
+    if len(frames) == 1:
+        return [replace(source, frame=frames[0])]
+    return [
+        replace(source, name=f"{source.name}, page {page}", place=PurePosixPath(f"{source.place}-{page}"), frame=frame)
+        for page, frame in enumerate(frames, 1)
+    ]
 
 
 def _stem_of(url: str) -> str:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.page_xml import read_page
@@ -160,6 +161,19 @@ def test_a_reader_of_lines_finds_those_of_a_page(bundle, tmp_path, capfd):
     assert "cannot be read as a line" in capfd.readouterr().err
     assert predict(DIGIT, "--bundle", bundle, "--layout", "character") == 2
     assert "reads a line, it does not read a character" in capfd.readouterr().err
+
+
+def test_every_page_of_a_tiff_file_is_read_but_no_small_picture_of_one(tmp_path, capfd):
+    three, eight = (Image.open(DIGIT.replace("3.png", f"{digit}.png")).convert("L") for digit in (3, 8))
+    small = three.resize((4, 4))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    three.save(tmp_path / "scans.tif", save_all=True, append_images=[small, eight])
+    assert predict(tmp_path / "scans.tif", "--json") == 0
+    read = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    path = str(tmp_path / "scans.tif")
+    assert [(one["image"], one["text"]) for one in read] == [(f"{path}, page 1", "3"), (f"{path}, page 2", "8")]
+    assert predict(tmp_path, "--output", tmp_path / "read") == 0
+    assert sorted(one.name for one in (tmp_path / "read").iterdir()) == ["scans-1.txt", "scans-2.txt"]
 
 
 def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path, capfd):
