@@ -12,11 +12,10 @@ and Offline Chinese Handwriting Databases", table 2.
 """
 
 import mmap
-import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -32,7 +31,6 @@ LONGEST_SIDE_PX = 4096  # no scanned character is larger; a longer side is a dam
 PAPER = 255
 
 _HEADER = struct.Struct("<I2sHH")
-_SIZE = struct.Struct("<I")
 _SCAN_BYTES = 1 << 20
 
 Bytes = NDArray[np.uint8]
@@ -111,33 +109,46 @@ def map_file(path: Path) -> Bytes:
 
 def records_of_file(path: Path) -> Records:
     """Finds the records of a file. Raises DataError: the file cannot be read."""
-    content = map_file(path)
-    with open(path, "rb") as file:
-        # A fault of the mapping would cost more than reading ten bytes.
-        return find_records(content, partial(os.pread, file.fileno(), HEADER_BYTES))
+    return find_records(map_file(path))
 
 
-def find_records(content: Bytes, header: Callable[[int], bytes] | None = None) -> Records:
+def find_records(content: Bytes) -> Records:
     """Finds the records of a file by their headers; pictures are not touched.
 
     After damage, reading goes on at the next two headers that follow each other (or one that ends the file).
 
     Args:
         content: (n,) all bytes of the file.
-        header: the bytes of a header from a place on, where these are faster to have than from the content.
     """
-    if header is None:
-        view = memoryview(content)  # type: ignore[arg-type]
-        header = lambda at: bytes(view[at : at + HEADER_BYTES])  # noqa: E731
-    offsets, headers, broken = _chain(content, header)
+    view, end = content.data, len(content)
+    offsets: list[int] = []
+    damages: list[Damage] = []
+    resumable: NDArray[np.int64] | None = None
+    at = 0
+    while at < end:
+        size = _sound_size(view, at)
+        if size and at + size <= end:
+            offsets.append(at)
+            at += size
+            continue
+        if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
+            resumable = _resumable(content)
+        following = resumable[np.searchsorted(resumable, at + 1) :]
+        next_at = int(following[0]) if len(following) else end
+        # The last bytes may be the first ones of a sound record.
+        is_cut = next_at == end and (size > 0 or end - at < HEADER_BYTES)
+        damages.append(Damage(at, next_at - at, SHORT if is_cut else HEADER))
+        at = next_at
+    begins = np.array(offsets, np.int64)
+    headers = content[begins[:, None] + np.arange(HEADER_BYTES)]  # (N, 10)
     codes = np.ascontiguousarray(headers[:, 4:6]).view(">u2")[:, 0].astype(np.uint16)
     sides = np.ascontiguousarray(headers[:, 6:]).view("<u2")
     readable = _characters()[codes] != ""
     sizes = HEADER_BYTES + sides[:, 0].astype(np.int64) * sides[:, 1]
-    undecoded = zip(offsets[~readable].tolist(), sizes[~readable].tolist(), strict=True)
-    damages = sorted([*broken, *(Damage(*place, CODE) for place in undecoded)])
+    undecoded = zip(begins[~readable].tolist(), sizes[~readable].tolist(), strict=True)
+    damages += [Damage(*place, CODE) for place in undecoded]
     widths, heights = sides[readable].T
-    return Records(offsets[readable], codes[readable], widths, heights, tuple(damages))
+    return Records(begins[readable], codes[readable], widths, heights, tuple(sorted(damages)))
 
 
 def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
@@ -186,49 +197,12 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
     return _HEADER.pack(HEADER_BYTES + width * height, code.ljust(2, b"\0"), width, height) + picture.tobytes()
 
 
-def _chain(content: Bytes, header: Callable[[int], bytes]) -> tuple[NDArray[np.int64], Bytes, list[Damage]]:
-    """(N,) where records with a sound header begin, (N, 10) these headers, and what lies between the records."""
-    offsets, headers = [np.empty(0, np.int64)], [np.empty((0, HEADER_BYTES), np.uint8)]
-    damages: list[Damage] = []
-    resumable: NDArray[np.int64] | None = None
-    end, at = len(content), 0
-    while at < end:
-        sound, read, at = _sound_run(header, at, end)
-        offsets.append(sound)
-        headers.append(read)
-        if at < end:
-            if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
-                resumable = _resumable(content)
-            following = resumable[np.searchsorted(resumable, at + 1) :]
-            begin, at = at, int(following[0]) if len(following) else end
-            is_cut = at == end and end - begin < HEADER_BYTES
-            if at == end and not is_cut:  # perhaps the first bytes of a sound record
-                size, _, width, height = _HEADER.unpack(header(begin))
-                is_cut = size == HEADER_BYTES + width * height and size > end - begin
-            damages.append(Damage(begin, at - begin, SHORT if is_cut else HEADER))
-    return np.concatenate(offsets), np.concatenate(headers), damages
-
-
-def _sound_run(header: Callable[[int], bytes], at: int, end: int) -> tuple[NDArray[np.int64], Bytes, int]:
-    """Where the records from `at` on begin (N,), their headers (N, 10), and where the first unsound header begins.
-
-    Sizes are followed first and whole headers checked afterwards, all at once: a million records take a second so.
-    """
-    read, place, unpack = [], at, _SIZE.unpack_from
-    while place <= end - HEADER_BYTES:
-        one = header(place)
-        (size,) = unpack(one)
-        if size <= HEADER_BYTES:
-            break
-        read.append(one)
-        place += size
-    headers = np.frombuffer(b"".join(read), np.uint8).reshape(-1, HEADER_BYTES)
-    sizes = np.ascontiguousarray(headers[:, :4]).view("<u4")[:, 0].astype(np.int64)
-    begins = np.append(at, at + np.cumsum(sizes))
-    sides = np.ascontiguousarray(headers[:, 6:]).view("<u2").astype(np.int64)  # (N, 2)
-    is_sound = (sizes == HEADER_BYTES + sides[:, 0] * sides[:, 1]) & (begins[1:] <= end)
-    count = len(is_sound) if is_sound.all() else int(is_sound.argmin())
-    return begins[:count], headers[:count], int(begins[count])
+def _sound_size(view: memoryview, at: int) -> int:
+    """Bytes of the record that begins here; 0 where its header is none."""
+    if at + HEADER_BYTES > len(view):
+        return 0
+    size, _, width, height = _HEADER.unpack_from(view, at)
+    return int(size) if size == HEADER_BYTES + width * height > HEADER_BYTES else 0
 
 
 def _resumable(content: Bytes) -> NDArray[np.int64]:
