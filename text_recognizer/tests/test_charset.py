@@ -12,7 +12,7 @@ from text_recognizer.arguments import check_value, to_json
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
-from text_recognizer.datasets.lines.charset_files import read_characters, read_charset
+from text_recognizer.datasets.formats.charset_files import read_characters, read_charset
 from text_recognizer.errors import DataError
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"  # é as one code point and as two
@@ -156,9 +156,9 @@ def _spoiled(folder: Path, name: str, key: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("name", "key", "value", "expected"),
     [
-        ("index_2_ord_map.json", "1", None, "do not count from 0 to 1 without gaps"),
-        ("ord_2_index_map.json", "98", "2", "id 1 is code point 98, but code point 98 has id 2"),
-        ("char_dict.json", "98", None, "code point 98, which the char_dict does not have"),
+        ("index_2_ord_map.json", "1", None, "count from 0 without gaps.* id 1 is code point none"),
+        ("ord_2_index_map.json", "98", "2", "id 1 is code point 98, whose id is 2"),
+        ("char_dict.json", "98", None, "id 1 is code point 98, whose id is 1 and whose character None"),
         ("char_dict.json", "98", "c", "key '98' holds 'c', expected the code point's text"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_file
 from text_recognizer.datasets.remote.archives import extract, is_archive
 from text_recognizer.datasets.remote.fetch import disk_errors, fetch, one_process
@@ -82,10 +82,9 @@ class HwdbDataset(PictureDataset):
         if self.test_path is not None and self.path is None:
             raise SpecError(["dataset 'HwdbDataset': test_path needs path too, the files to train on."])
 
-    @property
-    def classes(self) -> tuple[str, ...]:
+    def find_classes(self) -> tuple[str, ...]:
         if self.charset is not None:
-            return given_classes(self.charset, self.name)
+            return given_classes(self.charset, self.label)
         if self.path is None:
             return GB2312_LEVEL_1
         files = tuple(file for path in self._paths().values() for file in gnt_files(path))
@@ -151,21 +150,6 @@ def unpacked(path: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with one_process(folder, f"to unpack {path.name}"):
             return folder if folder.is_dir() else extract(path, folder)
-
-
-def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
-    """Classes as a spec gives them, sorted. Raises DataError: no such file; a character twice, or an empty one."""
-    if isinstance(charset, str):
-        path = Path(charset).expanduser()
-        try:
-            charset = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{label}: cannot read the charset {path}: {error}.") from None
-    twice = sorted({one for one in charset if charset.count(one) > 1}) if len(set(charset)) < len(charset) else []
-    if twice or not all(charset) or len(charset) < 2:
-        found = f"'{twice[0]}' stands twice" if twice else "it has an empty character, or fewer than two"
-        raise DataError(f"{label}: charset: {found}.")
-    return tuple(sorted(charset))
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:

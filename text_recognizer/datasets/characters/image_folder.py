@@ -87,12 +87,8 @@ class ImageFolderDataset(PictureDataset):
         self._pattern = compiled_pattern(self.writer_pattern)
         self._empty: list[str] = []  # folders without pictures, once `_files` is known
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        found = sorted({file.text for file in self._files})
-        if len(found) < 2:
-            raise DataError(f"{self.name}: {self._path} has pictures of {len(found)} classes; at least two are needed.")
-        return tuple(found)
+    def find_classes(self) -> tuple[str, ...]:
+        return tuple(sorted({file.text for file in self._files}))
 
     def depends_on(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,6 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -25,10 +24,11 @@ from text_recognizer.datasets.characters.base import (
     stratified_halves,
     stratified_sample,
 )
+from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
-from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
+from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm, Grey
 from text_recognizer.images.line_form import UnfitImageError
@@ -38,15 +38,6 @@ SidePx = Annotated[int, Ge(8), Le(512)]
 
 _OPEN = -1  # the split of a picture that the files put nowhere
 _FEW_PICTURES = 4096  # below, starting processes costs more than they save
-_COLUMNS = {
-    "all.images": "uint8",
-    "all.labels": "int32",
-    "hashes": "uint64",
-    "splits": "int8",
-    "groups": "int32",
-    "names": "uint8",
-    "names.offsets": "int64",
-}
 
 
 class CharacterSample(NamedTuple):
@@ -83,11 +74,17 @@ class PictureSource(ABC):
         """Reads the pictures, in an order that is always the same. Raises DataError: none of them can be read."""
 
 
-class _Converted(NamedTuple):
-    """Pictures on their way into the store."""
+class _Row(NamedTuple):
+    name: str
+    label: int
+    hash: int
+    split: int
+    group: str
 
-    columns: dict[str, NDArray[Any]]
-    groups: list[str]
+
+class _Converted(NamedTuple):
+    images: NDArray[np.uint8]  # (n, side, side)
+    rows: list[_Row]
     rejected: list[Rejected]
 
 
@@ -140,10 +137,17 @@ class PictureDataset(StoredCharacters):
     def sources(self) -> Sequence[PictureSource]:
         """All pictures, in an order that is always the same. Raises DataError: a file cannot be had or is damaged."""
 
-    @property
     @abstractmethod
-    def classes(self) -> tuple[str, ...]:
+    def find_classes(self) -> tuple[str, ...]:
         """The characters by class id; known before any picture is read, so that no order of work can change it."""
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The characters by class id. Raises DataError: fewer than two; the files that say them cannot be read."""
+        found = self.find_classes()
+        if len(found) < 2:
+            raise DataError(f"{self.label} has {counted(len(found), 'character')}; at least two are needed.")
+        return found
 
     @cached_property
     def data_spec(self) -> DataSpec:
@@ -216,37 +220,46 @@ class PictureDataset(StoredCharacters):
         sources = self.sources()
         total = sum(map(len, sources))
         convert = partial(_convert, form=self.form, ids={text: label for label, text in enumerate(self.classes)})
-        group_ids: dict[str, int] = {}
+        rows: list[_Row] = []
         rejected: list[Rejected] = []
-        name_bytes = count = 0
-        with progress(self.name, total, "picture") as done, ExitStack() as stack:
-            append = {
-                name: stack.enter_context(
-                    writer.grow(name, dtype, (self.side, self.side) if name == "all.images" else ())
-                )
-                for name, dtype in _COLUMNS.items()
-            }
+        with (
+            writer.grow("all.images", "uint8", (self.side, self.side)) as append,
+            progress(self.name, total, "picture") as done,
+        ):
             for converted in in_processes(convert, sources, 1 if total < _FEW_PICTURES else self.processes):
-                columns = converted.columns
-                columns["groups"] = np.array([group_ids.setdefault(one, len(group_ids)) for one in converted.groups])
-                columns["names.offsets"] = name_bytes + columns["names.offsets"]
-                for name, values in columns.items():
-                    append[name](values)
-                name_bytes += len(columns["names"])
-                count += len(columns["hashes"])
+                append(converted.images)
+                rows += converted.rows
                 rejected += converted.rejected
-                done(len(columns["hashes"]) + len(converted.rejected))
-            append["names.offsets"](np.array([name_bytes]))
-        if not count:
+                done(len(converted.rows) + len(converted.rejected))
+        if not rows:
             why = f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
             raise DataError(f"{self.name}: {why}")
-        for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
+        names, labels, hashes, splits, groups = zip(*rows, strict=True)
+        group_ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        arrays: dict[str, NDArray[Any]] = {
+            "all.labels": np.array(labels, np.int32),
+            "hashes": np.array(hashes, np.uint64),
+            "splits": np.array(splits, np.int8),
+            "groups": np.array([group_ids[group] for group in groups], np.int32),
+            **packed("names", names),
+            **packed("group_names", map(storable, group_ids)),
+            **packed_rejected(rejected),
+        }
+        for name, array in arrays.items():
             writer.add(name, array)
+
+
+def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
+    """Classes as a spec gives them, sorted. Raises DataError: no such file; a character twice, or an empty one."""
+    return tuple(sorted(read_charset(charset, "none", label).characters))
 
 
 def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int]) -> _Converted:
     """Runs in a worker process."""
-    images, labels, hashes, names, groups, rejected = [], [], [], [], [], []
+    images: list[Grey] = []
+    rows: list[_Row] = []
+    rejected: list[Rejected] = []
+    split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
     for sample in source.samples():
         if isinstance(sample, Rejected):
             rejected.append(sample)
@@ -254,22 +267,11 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
             rejected.append(Rejected(sample.name, "its character is not in the charset", sample.text))
         else:
             try:
-                images.append(form.apply(sample.picture))
+                image = form.apply(sample.picture)
             except UnfitImageError as error:
                 rejected.append(Rejected(sample.name, str(error), sample.text))
                 continue
-            labels.append(ids[sample.text])
-            hashes.append(int.from_bytes(blake2b(images[-1].data, digest_size=8).digest(), "little"))
-            names.append(storable(sample.name))
-            groups.append(sample.group)
-    packed_names = PackedStrings.pack(names)
-    split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
-    columns: dict[str, NDArray[Any]] = {
-        "all.images": np.array(images, np.uint8).reshape(len(images), form.side, form.side),
-        "all.labels": np.array(labels, np.int32),
-        "hashes": np.array(hashes, np.uint64),
-        "splits": np.full(len(labels), split, np.int8),
-        "names": packed_names.content,
-        "names.offsets": packed_names.offsets[:-1],
-    }
-    return _Converted(columns, groups, rejected)
+            digest = int.from_bytes(blake2b(image.data, digest_size=8).digest(), "little")
+            images.append(image)
+            rows.append(_Row(storable(sample.name), ids[sample.text], digest, split, sample.group))
+    return _Converted(np.array(images, np.uint8).reshape(len(images), form.side, form.side), rows, rejected)

@@ -18,9 +18,8 @@ from text_recognizer.datasets.records.remote import RemoteShard, is_address, rem
 from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import SpecError
 from text_recognizer.images.character_form import as_dark_ink
-from text_recognizer.wording import counted
 
 _PIECE_RECORDS = 4096
 
@@ -81,17 +80,12 @@ class RecordsDataset(PictureDataset):
         if is_address(self.path) and (self.record_form, self.keys, self.labels) != (None, {}, None):
             raise SpecError(["dataset 'RecordsDataset': of an address, index.json says form, keys and labels."])
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
+    def find_classes(self) -> tuple[str, ...]:
         texts = self._shards[0].texts
         if texts is not None:
-            found = tuple(texts[number] for number in sorted(texts))
-        else:
-            paths = tuple(shard.path for shard in self._shards)
-            found = _characters_in(paths, self._shards[0].form, state_of_files(paths))
-        if len(found) < 2:
-            raise DataError(f"{self.name}: {self.path} has {counted(len(found), 'character')}; two are needed.")
-        return found
+            return tuple(texts[number] for number in sorted(texts))
+        paths = tuple(shard.path for shard in self._shards)
+        return _characters_in(paths, self._shards[0].form, state_of_files(paths))
 
     def depends_on(self) -> dict[str, Any]:
         form, texts = to_json(self._shards[0].form), self._shards[0].texts

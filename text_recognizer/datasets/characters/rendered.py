@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +11,8 @@ from annotated_types import Ge, Le
 
 from text_recognizer.charset import describe
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1, given_classes
-from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
+from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
+from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.drawing.changes import Grey, Noise, with_noise
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.storage.file_states import state_of_files
@@ -125,13 +124,12 @@ class RenderedCharactersDataset(PictureDataset):
         self._fonts = _paths(self.fonts) or (DEFAULT_FONT,)
         self._changes = (self.rotation_deg, self.slant_deg, self.stroke_px, tuple(self.noise))
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
+    def find_classes(self) -> tuple[str, ...]:
         if self.charset is None:
             return ASCII
         if isinstance(self.charset, str) and self.charset in CHARSETS:
             return CHARSETS[self.charset]
-        return given_classes(self.charset, self.name)
+        return given_classes(self.charset, self.label)
 
     def depends_on(self) -> dict[str, Any]:
         parts = self._fonts_of_splits()

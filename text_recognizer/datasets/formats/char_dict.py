@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from text_recognizer.datasets.formats.line_lists import read_json
 from text_recognizer.errors import DataError
-from text_recognizer.json_text import parse_json_text
 
 Form = Literal["maps", "ord_map"]
 
@@ -69,19 +69,17 @@ def characters_of_char_dict(value: Mapping[str, Any], file: Path) -> tuple[str, 
 def _in_order(
     ids: Mapping[str, str], codes: Mapping[str, str], known: Mapping[str, str], file: Path
 ) -> tuple[str, ...]:
-    if sorted(codes, key=str) != sorted(map(str, range(len(codes))), key=str):
-        raise DataError(f"{file}: the ids do not count from 0 to {len(codes) - 1} without gaps.")
-    ordered = [codes[str(index)] for index in range(len(codes))]
+    ordered = [codes.get(str(index), "none") for index in range(len(codes))]
     for index, code in enumerate(ordered):
-        if ids.get(code) != str(index):
-            raise DataError(f"{file}: id {index} is code point {code}, but code point {code} has id {ids.get(code)}.")
-        if code not in known:
-            raise DataError(f"{file}: id {index} is code point {code}, which the char_dict does not have.")
+        if code not in known or ids.get(code) != str(index):
+            raise DataError(
+                f"{file}: ids count from 0 without gaps, and each is that of one character of the char_dict. Received: "
+                f"id {index} is code point {code}, whose id is {ids.get(code)} and whose character {known.get(code)!r}."
+            )
     return tuple(known[code] for code in ordered)
 
 
 def _codes(value: Mapping[str, Any], file: Path) -> dict[str, str]:
-    """Characters by code point."""
     found = {}
     for key, character in value.items():
         code = key.removesuffix("_ord")
@@ -100,12 +98,7 @@ def _one_file(folder: Path, pattern: str) -> Path:
 
 
 def _read(file: Path) -> dict[str, str]:
-    try:
-        value = parse_json_text(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"there is no file {file}.") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}.") from None
+    value = read_json(file)
     if not isinstance(value, dict) or not all(isinstance(one, (str, int)) for one in value.values()):
         raise DataError(f"{file} must hold an object with texts.")
     return {key: str(one) for key, one in value.items()}

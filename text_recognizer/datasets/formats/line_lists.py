@@ -133,6 +133,14 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
         raise DataError(f"there is no encoding '{shown}'. Common ones: utf-8, gb18030, latin-1, utf-16.") from None
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises DataError: it cannot be read, or is no JSON."""
+    try:
+        return parse_json_text(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}.") from None
+
+
 def _csv_rows(text: str, path: Path) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""))
     try:

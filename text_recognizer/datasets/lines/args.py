@@ -17,7 +17,7 @@ Height = Annotated[int, Ge(8), Le(1024)]
 Width = Annotated[int, Ge(8), Le(65_536)]
 Length = Annotated[int, Ge(1)]
 Characters = list[str] | str
-"""A list of characters, or the path of a file or bundle that has them; see datasets.lines.charset_files."""
+"""A list of characters, or the path of a file or bundle that has them; see datasets.formats.charset_files."""
 
 
 UNKNOWN_RULES = ("error", "drop", "reject", "add")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
+from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
-from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.labels import derive, drawn
 from text_recognizer.datasets.lines.members import UNUSED, subsampled
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem

@@ -7,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.formats.line_lists import SPLITS, read_text
+from text_recognizer.datasets.formats.line_lists import SPLITS, read_json
 from text_recognizer.datasets.pages.base import PageSource, ParagraphDataset
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
 from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES
-from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
 
 
@@ -82,10 +81,7 @@ class PageListDataset(ParagraphDataset):
 
     @cached_property
     def _listed(self) -> dict[str, Any]:
-        try:
-            value = parse_json_text(read_text(self._path))
-        except ValueError as error:
-            raise DataError(f"{self._path} is not JSON: {error}.") from None
+        value = read_json(self._path)
         if not isinstance(value, dict):
             raise DataError(f"{self._path} must hold an object of pages by name. {received(value)}")
         return value

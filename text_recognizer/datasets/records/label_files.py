@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.formats.char_dict import read_char_dict
-from text_recognizer.datasets.formats.line_lists import read_text
+from text_recognizer.datasets.formats.line_lists import read_json, read_text
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.strings import storable
 from text_recognizer.errors import DataError
-from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import received
 
 LABELS = "labels.json"
@@ -32,10 +31,7 @@ def read_labels(path: Path) -> dict[str, int]:
     if path.is_dir():
         value = list(read_char_dict(path))
     elif path.suffix == ".json":
-        try:
-            value = parse_json_text(read_text(path))
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON: {error}.") from None
+        value = read_json(path)
     else:
         value = list(filter(None, read_text(path).split("\n"))) if path.suffix == ".txt" else read_pickled_ids(path)
     pairs = list(value.items()) if isinstance(value, dict) else []

@@ -11,8 +11,8 @@ from PIL import Image
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.exports.sample_folders import MapsExport, OrdMapExport
 from text_recognizer.datasets.formats.char_dict import read_char_dict
+from text_recognizer.datasets.formats.charset_files import read_characters
 from text_recognizer.datasets.formats.line_lists import ListedLine, find_lists, read_line_list
-from text_recognizer.datasets.lines.charset_files import read_characters
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.formats.lexicon import read_lexicon
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
-from text_recognizer.datasets.lines.charset_files import read_charset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.iam import IamLinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset

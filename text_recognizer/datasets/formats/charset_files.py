@@ -6,9 +6,8 @@ from typing import Any
 
 from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
-from text_recognizer.datasets.formats.line_lists import read_text
+from text_recognizer.datasets.formats.line_lists import read_json, read_text
 from text_recognizer.errors import DataError, TextRecognizerError
-from text_recognizer.json_text import parse_json_text
 
 
 def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
@@ -33,17 +32,13 @@ def read_characters(path: Path) -> list[str]:
             f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], or the path of a file: '
             f'a bundle, a JSON file with "characters", a char_dict.json, or one character a line.'
         )
-    text = read_text(file)
-    if file.suffix.lower() != ".json":
-        lines = text.replace("\r\n", "\n").split("\n")
-        for number, character in enumerate(lines, start=1):
-            if len(character) > 8:
-                raise DataError(f"{file}, line {number}: expected one character a line. Received: '{character[:40]}'.")
-        return [line for line in lines if line]  # a line with a space alone is the space
-    try:
-        return _characters_in(parse_json_text(text), file)
-    except ValueError as error:
-        raise DataError(f"{file} is not JSON: {error}.") from None
+    if file.suffix.lower() == ".json":
+        return _characters_in(read_json(file), file)
+    lines = read_text(file).replace("\r\n", "\n").split("\n")
+    for number, character in enumerate(lines, start=1):
+        if len(character) > 8:
+            raise DataError(f"{file}, line {number}: expected one character a line. Received: '{character[:40]}'.")
+    return [line for line in lines if line]  # a line with a space alone is the space
 
 
 def _characters_in(value: Any, file: Path) -> list[str]:
