@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from evaluation.predictions import errors_of
+
 Rows = Sequence[Mapping[str, Any]]
 
 MOST_GROUPS, MOST_CHARACTERS = 50, 500
@@ -69,10 +71,6 @@ def edits(text: str, reading: str) -> Iterator[tuple[str, str]]:
 
 
 def _totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Errors of lines are counted in characters, all others by the sample."""
-    pairs = [
-        (row["char_errors"], len(row["label"])) if "char_errors" in row else (row["label"] != row["predicted"], 1)
-        for row in rows
-    ]
+    pairs = [errors_of(row) for row in rows]
     errors, of = (int(sum(column)) for column in zip(*pairs, strict=True))
     return {"samples": len(pairs), "errors": errors, "of": of, "rate": errors / max(of, 1)}

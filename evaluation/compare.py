@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.intervals import RESAMPLES, resampled_totals
+from evaluation.predictions import errors_of
 from text_recognizer.wording import counted
 
 MOST_CHANGES = 50  # of each kind, as many are listed
@@ -92,9 +93,7 @@ def changes(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -
     """Which of the same samples the second reads better and worse than the first: how many, and the largest changes."""
     found = []
     for a, b in zip(first, second, strict=True):
-        errors = [
-            row["char_errors"] if "char_errors" in row else int(row["label"] != row["predicted"]) for row in (a, b)
-        ]
+        errors = [errors_of(row)[0] for row in (a, b)]
         if errors[0] != errors[1]:
             sample = {"sample": a.get("id", a["position"]), "label": a["label"]}
             found.append({**sample, "first": a["predicted"], "second": b["predicted"], "errors": errors})

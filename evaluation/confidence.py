@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.charts import line_chart
+from evaluation.predictions import errors_of
 
 BINS = 15  # as in Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks"
 COVERAGES = tuple(share / 20 for share in range(1, 21))
@@ -63,9 +64,7 @@ def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     """
     expected = [row.get("expected_cer") for row in rows]
     doubts = np.array([1 - row["confidence"] if one is None else one for row, one in zip(rows, expected, strict=True)])
-    of_lines = "char_errors" in rows[0]
-    errors = np.array([row["char_errors"] if of_lines else row["label"] != row["predicted"] for row in rows], float)
-    sizes = np.array([len(row["label"]) if of_lines else 1 for row in rows], float)
+    errors, sizes = np.array([errors_of(row) for row in rows], float).T
     order = np.argsort(doubts, kind="stable")
     curve = []
     for coverage in COVERAGES:

@@ -25,3 +25,10 @@ def loss_of(row: Mapping[str, Any]) -> float:
     """What rows are ranked by; a loss that is no finite number is the worst."""
     loss = row.get("loss")
     return float(loss) if loss is not None and math.isfinite(loss) else math.inf
+
+
+def errors_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Errors of a row, and out of how many: of a line its characters, of all else the sample."""
+    if "char_errors" in row:
+        return row["char_errors"], len(row["label"])
+    return int(row["label"] != row["predicted"]), 1

@@ -30,7 +30,12 @@ NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 def write_report(run_folder: Path, test_split: Split) -> None:
     """Writes report.html of a finished evaluation, with images of the test split; on the disk when this returns."""
-    replace_file(run_folder / "report.html", render("run_report.html", **_content(run_folder, test_split)))
+    names = ("spec", "environment", "evaluation")
+    files = {name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    figures = _figures(files["evaluation"], _read_lines(run_folder / "predictions.jsonl"), test_split)
+    charts = _charts(_read_lines(run_folder / "metrics.jsonl"))
+    page = render("run_report.html", **{**files, "run_id": run_folder.name, "charts": charts, **figures})
+    replace_file(run_folder / "report.html", page)
 
 
 def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, about: Mapping[str, Any]) -> None:
@@ -44,19 +49,6 @@ def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, ab
         replace_file(path, render("run_report.html", **about, **figures))
     except OSError as error:
         raise DataError(f"cannot write the report {path}: {error.strerror or error}. Name another file.") from error
-
-
-def _content(run_folder: Path, test_split: Split) -> dict[str, Any]:
-    files = {
-        name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("spec", "environment", "evaluation")
-    }
-    return {
-        **files,
-        "run_id": run_folder.name,
-        "charts": _charts(_read_lines(run_folder / "metrics.jsonl")),
-        **_figures(files["evaluation"], _read_lines(run_folder / "predictions.jsonl"), test_split),
-    }
 
 
 def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:

@@ -141,7 +141,8 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
         return _dry_run(experiment)
     if trial is not None and (earlier := trial.earlier_run(experiment.spec.experiment_group)) is not None:
         return _resume_trial(earlier, experiment, arguments, trial)
-    return _start(experiment, arguments, trial)
+    run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
+    return _train(run_id, experiment, arguments, trial)
 
 
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
@@ -159,11 +160,6 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     with standard_error_off(), without_scikit_learn():  # TensorFlow's start-up notes
         print(f"network     {experiment.network_in_words()}")
     return 0
-
-
-def _start(experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial | None) -> int:
-    run_id = (trial.run_id if trial is not None else None) or arguments.id or new_run_id(experiment.spec)
-    return _train(run_id, experiment, arguments, trial)
 
 
 def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:

@@ -159,7 +159,6 @@ def _check_resumable(folder: SweepFolder, begun: bool, arguments: argparse.Names
 def _begin(
     plan: SweepPlan, folder: SweepFolder, experiments: Sequence[Experiment], arguments: argparse.Namespace
 ) -> None:
-    """Prepares the data and the sweep's folder."""
     for experiment in {experiment.dataset.name: experiment for experiment in experiments}.values():
         try:
             experiment.dataset.prepare()  # once, and before any device is held

@@ -7,9 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.images.line_form import UnfitImageError
-
-Grey = NDArray[np.uint8]
+from text_recognizer.images.line_form import Grey, UnfitImageError
 
 PAPER = 255
 INK_THRESHOLD = 0.3  # of the strongest ink; what is fainter does not count for where a character is

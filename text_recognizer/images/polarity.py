@@ -5,9 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.images.line_form import BLANK_LEVELS
-
-Grey = NDArray[np.uint8]
+from text_recognizer.images.line_form import BLANK_LEVELS, Grey
 
 _PIECES = 64  # of the longer side; the level around a point is that of two of them
 _MOST_POINTS = 1_000_000

@@ -147,7 +147,6 @@ def _goes_on(line: Course, piece: Course, share: float) -> bool:
 
 
 def _grown(core: Course, share: float) -> Course:
-    """The line of a core."""
     from scipy import ndimage
 
     size = max(1, int(_SMOOTH * core.height))

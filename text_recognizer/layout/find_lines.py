@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from text_recognizer.images.polarity import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
-from text_recognizer.layout.ink import Mask, ink_of, line_height, upright_strokes
+from text_recognizer.layout.ink import Grey, Mask, ink_of, line_height, upright_strokes
 from text_recognizer.layout.notes import lines_of_notes
 from text_recognizer.layout.ridges import find_ridges
 from text_recognizer.layout.shapes import Floats, FoundLine, LineShape, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
-
-Grey = NDArray[np.uint8]
 
 _FIRST_PIXELS = 1_500_000  # of the picture of a page in which the size of its writing is measured
 _MOST_PIXELS = 10_000_000

@@ -173,7 +173,6 @@ def _build_within(model: Model, weights: Path) -> None:
 
 
 def _impossible(data_spec: DataSpec) -> list[str]:
-    """What no model can be built for."""
     height, width, channels = data_spec.input_shape
     sizes = [height, channels, *([] if width is None else [width])]
     if not all(isinstance(size, int) and size > 0 for size in sizes) or math.prod(sizes) > MOST_IMAGE_VALUES:

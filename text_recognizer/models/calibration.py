@@ -5,9 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from text_recognizer.arguments import check_value, to_json
@@ -22,7 +23,8 @@ CALIBRATION = "calibration.json"  # in a bundle
 MOST = 1e6  # of its numbers
 _SURE = 1e-6  # nothing is surer: odds must be finite
 
-Curve = tuple[float, float]  # intercept and slope, from the logarithm of one odds to that of another
+Number = Annotated[float, Ge(-MOST), Le(MOST)]
+Curve = tuple[Number, Number]  # intercept and slope, from the logarithm of one odds to that of another
 AS_IT_IS: Curve = (0.0, 1.0)
 
 
@@ -39,11 +41,11 @@ class Calibration:
         errors_each: character errors in a line for each of its characters that is expected to be wrong.
     """
 
-    temperature: float = 1.0
+    temperature: Annotated[float, Gt(0), Le(MOST)] = 1.0
     character: Curve = AS_IT_IS
     word: Curve = AS_IT_IS
     line: Curve = AS_IT_IS
-    errors_each: float = 1.0
+    errors_each: Number = 1.0
 
     @classmethod
     def of_classes(cls, logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> "Calibration":
@@ -86,10 +88,6 @@ class Calibration:
             found, problems = check_value(CALIBRATION, cls, parse_json_text(path.read_text(encoding="utf-8")))
         except ValueError as error:
             problems = [f"{error}."]
-        if not problems:
-            numbers = [found.temperature, *found.character, *found.word, *found.line, found.errors_each]
-            if found.temperature <= 0 or max(map(abs, numbers)) > MOST:
-                problems = [f"its numbers must be at most {MOST:g}, the temperature more than 0."]
         if problems:
             raise DataError(f"{path} is damaged: {' '.join(problems)}")
         return found  # type: ignore[no-any-return]

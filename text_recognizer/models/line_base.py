@@ -174,7 +174,6 @@ def _inverted(data_spec: DataSpec, train: LineSplit) -> Iterator[str]:
 
 
 def _unwritable(data_spec: DataSpec, texts: Sequence[str]) -> Iterator[str]:
-    """Warns of characters that are in texts but not in the charset."""
     shown = [visual_order(text) for text in texts]  # as labels are: brackets turn
     known = set("".join(data_spec.classes))
     if missing := sorted(set().union(*shown) - known):

@@ -21,13 +21,13 @@ class Bidirectional(keras.layers.Bidirectional):  # type: ignore[misc]
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
         is_plain = initial_state is None and mask is None and self.compute_dtype == "float32"
-        if training is not True or not is_plain or not _is_on_tensorflows_cpu():
+        if training is not True or not is_plain or not is_on_tensorflows_cpu():
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         cells = [layer.cell for layer in (self.forward_layer, self.backward_layer)]
         return _read_both_ways(sequences, *([weight.value for weight in cell.trainable_weights] for cell in cells))
 
 
-def _is_on_tensorflows_cpu() -> bool:
+def is_on_tensorflows_cpu() -> bool:
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

@@ -147,7 +147,6 @@ class _Reader:
 
 
 def _replaced(element: _Element, parts: list[str], text: bytes) -> Iterator[Edit]:
-    """The changes that give an element these children for its texts."""
     if element.is_closed_at_once:
         yield element.end - 2, element.end, f">{''.join(parts)}</{element.name}>"
         return
@@ -161,7 +160,6 @@ def _replaced(element: _Element, parts: list[str], text: bytes) -> Iterator[Edit
 
 
 def _line_parts(element: _Element, line: LineOfText, found: _Reader, unit_px: float) -> list[str]:
-    """The children that hold a line's text."""
     placed = line.placed(line.prediction.words)
     words = [(word, cast(Box, tuple(round(value / unit_px) for value in box))) for word, box in placed]
     name = element.attributes.get("ID") or element.attributes.get("id") or f"line_{found.lines.index(element) + 1}"

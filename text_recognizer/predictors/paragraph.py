@@ -13,7 +13,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS
-from text_recognizer.images.line_form import STEPS, UnfitImageError
+from text_recognizer.images.line_form import STEPS, Grey, UnfitImageError
 from text_recognizer.images.polarity import median_of, with_dark_ink
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.images.straighten import Points
@@ -26,7 +26,6 @@ from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.line import DEFAULT_BUNDLE, LinePredictor
 from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
-Grey = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 _LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
@@ -156,7 +155,6 @@ class ParagraphTextRecognizer:
         return [(_turned_around(line, page.shape), prepared) for line, prepared in turned]
 
     def _sureness(self, lines: Sequence[Grey]) -> float:
-        """How sure of a character the reader is on average."""
         read = self.reader.predict_prepared(lines)
         return float(np.mean([one.confidence ** (1 / max(1, len(one.text))) for one in read])) if read else 0.0
 

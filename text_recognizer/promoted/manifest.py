@@ -69,10 +69,9 @@ class Manifest:
             found, problems = None, [f"{type(error).__name__}: {error}."]
         if found is None or problems:
             raise DataError(f"{origin} is damaged: {' '.join(problems)} Promote or pull the model again.")
-        manifest = cls(found.files, found.lineage)
-        if manifest.to_bytes() != content:  # its address would be another one
+        if found.to_bytes() != content:  # its address would be another one
             raise DataError(f"{origin} is not in the form in which it was written. Promote or pull the model again.")
-        return manifest
+        return found  # type: ignore[no-any-return]
 
     def to_bytes(self) -> bytes:
         value = {"format": FORMAT, **asdict(self)}

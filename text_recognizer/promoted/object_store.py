@@ -130,7 +130,6 @@ class ObjectStore(Place):
         return {int(stem): self._digest(name, int(stem)) for stem in stems if stem.isdecimal()}
 
     def _digest(self, name: str, number: int | None) -> str:
-        """The address of a version's bundle."""
         if number is None:
             text = self._needed(f"names/{name}/{CURRENT}", MOST_RECORD_BYTES).strip()
             number = int(text[:9]) if text.isdigit() else 0

@@ -133,7 +133,6 @@ def _listening(address: str) -> Iterator[bytearray]:
 
 @contextmanager
 def _reporting(runs: list[Run]) -> Iterator[None]:
-    """While each of these runs reports once a second."""
     for run in runs:
         run.hold()
         run.set_state("running")

@@ -67,17 +67,10 @@ class Nvml:
 
     def readings(self) -> list[Reading]:
         """The state of all devices, in the same order."""
+        from training.devices import nvml
+
         with self._lock:
-            if not self._open():
-                return []
-            from training.devices import nvml
-
-            return nvml.readings()
-
-    def _open(self) -> bool:
-        if self._opened_by != os.getpid():
-            from training.devices import nvml
-
-            self._absence = nvml.open_driver()
-            self._opened_by = os.getpid()
-        return self._absence is None
+            if self._opened_by != os.getpid():
+                self._absence = nvml.open_driver()
+                self._opened_by = os.getpid()
+            return nvml.readings() if self._absence is None else []

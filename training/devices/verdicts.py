@@ -60,20 +60,10 @@ def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) ->
     if reading.compute_mode == "prohibited":
         return Verdict("closed to programs: its compute mode is 'prohibited' (nvidia-smi -c 0 opens it)", lasting=True)
     one_process = reading.compute_mode == "exclusive process"
-    memory_mib = reading.device.memory_mib or 0
-    if reading.processes is None:
-        reason = _forcible(f"in unknown use: {reading.cannot_tell}")
-        return Verdict(reason, True, reading.never_tells, memory_mib, one_process)
-    foreign = [pid for pid in reading.processes if pid != os.getpid() and not is_covered(pid, leases)]
-    if foreign:
-        users = ", ".join(map(processes.described, foreign))
-        amounts = [reading.processes[pid] for pid in foreign]
-        taken_mib = (reading.used_mib or memory_mib) if None in amounts else sum(filter(None, amounts))
-        spare_mib = max(0, memory_mib - taken_mib)
-        return Verdict(_forcible(f"used without a lease by {users}"), True, False, spare_mib, one_process)
-    if not processes.sees_all_processes():
-        return _judge_by_memory(reading, leases, memory_mib, one_process)
-    return Verdict(None, spare_mib=memory_mib, one_process=one_process)
+    reason, is_lasting, spare_mib = _use(reading, leases)
+    if reason is None:
+        return Verdict(spare_mib=spare_mib, one_process=one_process)
+    return Verdict(f"{reason} (--gpu-force takes it anyway)", True, is_lasting, spare_mib, one_process)
 
 
 def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
@@ -88,18 +78,26 @@ def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
     return False
 
 
-def _judge_by_memory(reading: Reading, leases: Sequence[Entry], memory_mib: int, one_process: bool) -> Verdict:
-    """In a container, NVML may not list the processes of others; the memory they use shows nevertheless."""
+def _use(reading: Reading, leases: Sequence[Entry]) -> tuple[str | None, bool, int]:
+    """How programs without a lease use a device, or might; whether that lasts; the memory in MiB beside theirs."""
+    memory_mib = reading.device.memory_mib or 0
+    if reading.processes is None:
+        return f"in unknown use: {reading.cannot_tell}", reading.never_tells, memory_mib
+    foreign = [pid for pid in reading.processes if pid != os.getpid() and not is_covered(pid, leases)]
+    if foreign:
+        users = ", ".join(map(processes.described, foreign))
+        amounts = [reading.processes[pid] for pid in foreign]
+        taken_mib = (reading.used_mib or memory_mib) if None in amounts else sum(filter(None, amounts))
+        return f"used without a lease by {users}", False, max(0, memory_mib - taken_mib)
+    if processes.sees_all_processes():
+        return None, False, memory_mib
+    # In a container, NVML may not list the processes of others; the memory they use shows nevertheless.
     if reading.used_mib is None:
-        reason = _forcible("in unknown use: a container hides processes, and NVML does not report the memory in use")
-        return Verdict(reason, True, True, memory_mib, one_process)
+        reason = "in unknown use: a container hides processes, and NVML does not report the memory in use"
+        return reason, True, memory_mib
     claims = (entry.holds.get(reading.device.uuid) for entry in leases)
-    unexplained_mib = reading.used_mib - sum(memory_mib if claim is None else claim for claim in claims)
-    if unexplained_mib > _IDLE_MIB:
-        reason = _forcible(f"used by processes that are not visible from this container ({unexplained_mib:,} MiB)")
-        return Verdict(reason, True, False, max(0, memory_mib - unexplained_mib), one_process)
-    return Verdict(None, spare_mib=memory_mib, one_process=one_process)
-
-
-def _forcible(reason: str) -> str:
-    return f"{reason} (--gpu-force takes it anyway)"
+    hidden_mib = reading.used_mib - sum(memory_mib if claim is None else claim for claim in claims)
+    if hidden_mib <= _IDLE_MIB:
+        return None, False, memory_mib
+    reason = f"used by processes that are not visible from this container ({hidden_mib:,} MiB)"
+    return reason, False, max(0, memory_mib - hidden_mib)

@@ -4,7 +4,6 @@ The folder itself is locked too: the file may be deleted while it is held.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from text_recognizer.errors import RunError
+from training.files import lock_files
 from training.files.safe_files import cannot_write, replace_file
 
 
@@ -93,14 +93,11 @@ class HeldFolder:
 
 def _take(lock: int) -> None:
     """Takes the lock, waiting for one who only looks (see holder). Raises BlockingIOError: another holds it."""
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # free beside those who look, not beside a holder
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            time.sleep(0.001)
+    while not lock_files.lock(lock):
+        if not lock_files.lock(lock, shared=True):  # free beside those who look, not beside a holder
+            raise BlockingIOError
+        lock_files.unlock(lock)
+        time.sleep(0.001)
 
 
 def _take_folder(folder: int) -> None:
@@ -119,12 +116,9 @@ def _holder(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _said(lock)
+        return None if lock_files.lock(lock, shared=True) else _said(lock)
     finally:
         os.close(lock)
-    return None
 
 
 def _said(lock: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.json_text import MOST_NESTED, is_too_deep, values_in
+from text_recognizer.json_text import parse_json_text, values_in
 from text_recognizer.wording import received
 
 _MOST_BYTES = 2**30
@@ -63,19 +63,13 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {"parse_constant": lambda _: None, "parse_float": _finite} if finite else {}
     try:
-        value = json.loads(content.decode(), **kinds)
+        value = parse_json_text(content.decode(), **kinds)
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8 text") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from None
-    except ValueError:  # of int(): too many digits
-        raise ValueError("it holds a number that is too large") from None
     if not isinstance(value, dict):
         raise ValueError(f"it is no JSON object. {received(value)}")
-    if content.count(b"[") + content.count(b"{") > MOST_NESTED and is_too_deep(value):
-        raise ValueError("it is nested too deeply")
     if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in every_value(value)):
         raise ValueError("it holds a number that is too large")
     return _with_whole_characters(value) if b"\\u" in content else value

@@ -6,7 +6,6 @@ of the run, and what it missed is still in the folder. `python -m training.track
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
 from text_recognizer.named_part import NamedPart
 from text_recognizer.whole_files import replace_file
+from training.files import lock_files
 from training.files.journals import read_journal
 from training.files.json_objects import read_object_if_any
 from training.files.processes import is_running
@@ -186,14 +186,10 @@ def _only_mirror(run: Run, folder: Path) -> Iterator[None]:
     with open(folder / LOCK_FILE, "a") as lock:
         until = time.monotonic() + PREDECESSOR_S  # one that was killed a moment ago may not be gone yet
         earlier = read_state(folder).get("process")
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise RunError(f"the run {run.folder} is being mirrored by process {earlier}.") from None
-                time.sleep(0.05)
+        while not lock_files.lock(lock.fileno()):
+            if time.monotonic() > until:
+                raise RunError(f"the run {run.folder} is being mirrored by process {earlier}.")
+            time.sleep(0.05)
         while earlier != os.getpid() and _still_sends(earlier) and time.monotonic() < until:
             time.sleep(0.05)
         yield
