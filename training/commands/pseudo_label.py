@@ -222,14 +222,13 @@ def _read(
                 try:
                     image = read_grey(path)
                     digest = picture_hash(form.apply(image))
+                    if digest in known:
+                        yield LeftOut(str(path), known[digest])
+                        continue
                     prepared[str(path)] = predictor.prepared(image)
+                    known[digest] = Reason.TWICE
                 except (DataError, UnfitImageError) as error:
                     yield LeftOut(str(path), Reason.UNREADABLE, str(error))
-                    continue
-                if digest in known:
-                    del prepared[str(path)]
-                    yield LeftOut(str(path), known[digest])
-                known.setdefault(digest, Reason.TWICE)
             for file, reading in zip(prepared, predictor.predict_prepared(list(prepared.values())), strict=True):
                 if reading.expected_cer is None:
                     raise DataError(f"the bundle {predictor.bundle.folder} has no calibration. Train it again.")

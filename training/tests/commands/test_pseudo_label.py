@@ -93,6 +93,16 @@ def test_lines_are_kept_above_a_confidence_and_all_others_are_named_with_the_rea
     assert "left out: 2 held_out, 1 transcribed, 1 twice, 1 unreadable, 1 no_text, 1 unsure" in said
 
 
+def test_a_file_that_is_named_twice_is_read_once(bundle, tmp_path):
+    named = [str(tmp_path / "new"), str(tmp_path / "new" / "5.png")]
+    how = ["--bundle", "run", "--output", str(tmp_path / "out"), "--coverage", "1"]
+    assert main(["pseudo-label", *named, *how]) == 0
+    assert sorted(row["text"] for row in written(tmp_path, "lines.json")) == sorted(
+        text for text, _ in READINGS.values() if text
+    )
+    assert [row["reason"] for row in written(tmp_path, "left_out.json")] == ["twice", "no_text"]
+
+
 def test_the_spec_trains_on_both_and_measures_on_transcribed_lines_alone(bundle, tmp_path):
     assert label(tmp_path, "--coverage", "0.75") == 0
     spec = ExperimentSpec.parse(written(tmp_path, "spec.json"))
