@@ -1,5 +1,6 @@
 """Many run folders as rows: read fast, filtered, sorted, with any key of the spec or metric as a column."""
 
+import contextlib
 import operator
 import re
 import time
@@ -75,8 +76,15 @@ class RunRow:
 
     @property
     def duration_s(self) -> float | None:
+        """Of the latest attempt, up to now; of one that died, up to what it printed last."""
         started = self.times.get("started")
-        return None if started is None else round(max(0.0, self.times.get("ended", time.time()) - started), 1)
+        if started is None:
+            return None
+        until = self.times.get("ended", time.time())
+        if self.state == "died":
+            with contextlib.suppress(OSError):
+                until = (self.folder / "log.txt").stat().st_mtime
+        return round(max(0.0, until - started), 1)
 
     def to_json(self) -> dict[str, Any]:
         return {**{column: self.value(column) for column in OWN_COLUMNS}, "summary": self.summary, "spec": self.spec}

@@ -17,6 +17,7 @@ from training.runs.causes import Cause
 from training.runs.find import find_run
 from training.runs.places import group_folder_name, new_run_id
 from training.runs.run import Run
+from training.runs.run_table import read_row
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="Sample Experiments")
 
@@ -105,7 +106,7 @@ def _hold_and_wait(folder, ready):
     signal.pause()
 
 
-def test_a_run_whose_process_was_killed_has_died_and_can_be_taken_up(tmp_path):
+def test_a_run_whose_process_was_killed_has_died_when_it_printed_last_and_can_be_taken_up(tmp_path):
     run = Run.create(SPEC, root=tmp_path)
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -117,6 +118,11 @@ def test_a_run_whose_process_was_killed_has_died_and_can_be_taken_up(tmp_path):
     holder.join()
     taken = Run.open(run.folder)
     assert taken.status().state == "died"
+    (run.folder / "log.txt").write_text("epoch 1\n")
+    os.utime(run.folder / "log.txt", (0, taken.status().times["started"] + 90))
+    row = read_row(run.folder)
+    assert row is not None
+    assert row.duration_s == pytest.approx(90.0)  # it does not grow
     taken.hold()
     taken.release()
 
