@@ -4,10 +4,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from text_recognizer.train_args import TrainArgs
 from training.executors.in_process import InProcessExecutor
 from training.sweeps.file.parameter import Point
+from training.sweeps.judge import LiveRun
 from training.sweeps.plan import SweepPlan
 from training.sweeps.sweep import Sweep
 from training.terminal.tables import shown
@@ -24,6 +26,7 @@ class SweepDisplay:
         self._next = 0.0
         self._started = time.monotonic()
         self._remaining = RemainingTime(self._started)
+        self._remaining_of: WeakKeyDictionary[LiveRun, RemainingTime] = WeakKeyDictionary()
         self._planned: dict[int, int] = {}  # epochs by trial
         self._reported: dict[int, int] = {}  # the same
         self._final = set[int]()  # trials of which these change no more
@@ -111,8 +114,8 @@ class SweepDisplay:
             epochs = epochs_of(sweep.plan, live.trial.point)
             epoch = epochs_reported(rows)
             value = rows[-1].get(metric) if rows else None
-            elapsed = time.monotonic() - live.started if live.started is not None else None
-            left = shown("duration_s", elapsed / epoch * (epochs - epoch)) if elapsed is not None and epoch else ""
+            seconds = self._left_of(live, epoch, epochs - epoch)
+            left = shown("duration_s", seconds) if seconds is not None else ""
             swept = sweep.plan.swept(live.trial.point).items()
             short = {name.rpartition(".")[2]: f"{one:.4g}" if isinstance(one, float) else one for name, one in swept}
             what = " ".join(f"{name}={one}" for name, one in short.items())
@@ -121,9 +124,15 @@ class SweepDisplay:
             table.add_row(str(live.trial.number), live.run.id, device, f"{epoch}/{epochs}", number, left, what)
         return table
 
+    def _left_of(self, live: LiveRun, done: int, left: int) -> float | None:
+        if live.started is None:
+            return None
+        remaining = self._remaining_of.setdefault(live, RemainingTime(live.started))
+        return remaining.after(done, left, time.monotonic())
+
 
 class RemainingTime:
-    """Estimates a sweep's time left by the epochs since its start, in seconds of a monotonic clock."""
+    """Estimates the time left of a sweep or a run by the epochs since its start, in seconds of a monotonic clock."""
 
     def __init__(self, started: float) -> None:
         self._started = self._reported = started

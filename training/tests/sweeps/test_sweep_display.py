@@ -1,7 +1,11 @@
 """What a person is shown of a sweep while it goes on."""
 
 import json
+import types
+from typing import Any
 
+from training.sweeps.judge import LiveRun
+from training.sweeps.results import display
 from training.sweeps.results.display import RemainingTime, SweepDisplay
 from training.tests.sweeps.sweep_support import MadeUpExecutor, sweep_of
 
@@ -16,6 +20,16 @@ def test_the_remaining_time_counts_down_between_two_reports_and_rests_on_epochs(
     assert remaining.after(done=6, left=14, now=140.0) == 110.0
     assert remaining.after(done=10, left=10, now=150.0) == 100.0
     assert remaining.after(done=10, left=10, now=900.0) == 0.0
+
+
+def test_the_time_left_of_a_resumed_run_rests_on_the_epochs_since_it_was_resumed(monkeypatch):
+    clock = types.SimpleNamespace(now=101.0)
+    monkeypatch.setattr(display, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    nothing: Any = None  # it is asked for no more than its start
+    made, live = SweepDisplay(), LiveRun(nothing, nothing, nothing, started=100.0)
+    assert made._left_of(live, done=50, left=50) is None
+    clock.now = 110.0
+    assert made._left_of(live, done=51, left=49) == 490.0
 
 
 def test_epochs_to_come_are_those_of_running_trials_and_of_trials_not_begun(tmp_path):
