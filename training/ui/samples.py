@@ -77,8 +77,6 @@ def picture(row: RunRow, position: int, split: str = "test") -> bytes:
     """A sample of a run's dataset as PNG. Raises TextRecognizerError: why it cannot be had."""
     from text_recognizer.images.read import png_bytes
 
-    if split not in SPLIT_NAMES:
-        raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(split)}")
     samples = prepared_split(dataset_of(row), split)
     if not 0 <= position < len(samples):
         raise DataError(f"the {split} split has {len(samples)} samples. Received: {position}.")
@@ -97,11 +95,13 @@ def dataset_of(row: RunRow) -> Dataset:
 
 
 def prepared_split(dataset: Dataset, name: str) -> Split:
-    """A split as it is on this machine; nothing is fetched. Raises DataError: it is not there."""
+    """A split as it is on this machine; nothing is fetched. Raises DataError, SpecError: it is not there."""
+    if name not in SPLIT_NAMES:
+        raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(name)}")
     with _one_at_a_time:
         if not dataset.is_prepared():
             raise DataError(f"{dataset.name} is not prepared on this machine, so that there are no pictures.")
-        return dataset.split(name)  # type: ignore[arg-type]
+        return dataset.split(name)
 
 
 @lru_cache(maxsize=8)

@@ -80,6 +80,8 @@ def test_a_dataset_is_shown_with_sizes_balance_and_samples(root, client):
     assert sum(count for _, count in found["balance"]) == found["sizes"]["validation"]
     assert found["rejected"]["count"] == 0
     assert len(found["samples"]) == 24
+    unknown = client.get("/api/dataset", params={"run": used["run"], "split": "rest"})
+    assert (unknown.status_code, "Received: 'rest'" in unknown.json()["error"]) == (400, True)
 
 
 def test_groups_have_the_mean_over_seeds_with_its_interval(root, client):
