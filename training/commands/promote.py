@@ -15,7 +15,6 @@ from training.runs.run import Run
 from training.runs.sent import read_sent
 from training.sweeps.folder import find_sweep
 from training.sweeps.history import History
-from training.sweeps.trials import read_trials
 from training.terminal.tables import shown, test_results
 from training.tracking.wandb.mode import has_key
 
@@ -57,7 +56,7 @@ def _bundle(source: str) -> Bundle:
         sweep = find_sweep(source)
     except RunError:
         return bundle_named(source)
-    history = History(sweep.facts().metric, read_trials(sweep.journal().rows, sweep.path))
+    history = History(sweep.facts().metric, sweep.trials())
     trial = history.best()
     if trial is None:
         raise RunError(

@@ -15,7 +15,7 @@ from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.history import History
 from training.sweeps.plan import COPIED
 from training.sweeps.table import COLUMNS, read_sweep, read_sweeps, sweep_state
-from training.sweeps.trials import Trial, read_trials
+from training.sweeps.trials import Trial
 from training.sweeps.wandb.registration import registered, steer
 from training.terminal.command_line import say
 from training.terminal.tables import print_table, shown
@@ -68,7 +68,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps([sweep.to_json() for sweep in found], indent=1))
         return 0
     columns = [*COLUMNS, *(["damage"] if any(sweep.damage for sweep in found) else [])]
-    print_table(columns, [[shown(column, sweep.value(column)) for column in columns] for sweep in found])
+    print_table(columns, [[shown(column, getattr(sweep, column)) for column in columns] for sweep in found])
     return 0
 
 
@@ -78,7 +78,7 @@ def _show(arguments: argparse.Namespace) -> int:
     summary = read_sweep(folder)
     if summary.state == "damaged":
         raise RunError(str(summary.damage))
-    history = History(facts.metric, _trials(folder))
+    history = History(facts.metric, folder.trials())
     metric, rows = history.metric, trial_rows(history)
     if arguments.json:
         print(json.dumps({**summary.to_json(), "trials_shown": rows}, indent=1, default=str))
@@ -99,7 +99,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _explain(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.name)
-    trials = _trials(folder)
+    trials = folder.trials()
     if arguments.trial is not None and arguments.trial not in trials:
         known = f"trials {min(trials)} to {max(trials)}" if trials else "none"
         raise SpecError(f"the sweep {folder.name} has no trial {arguments.trial}. It has {known}.")
@@ -159,13 +159,15 @@ def _export(arguments: argparse.Namespace) -> int:
         raise SpecError(f"{arguments.file} exists already. Name a new file, or remove it.")
     plan = read_plan(given, name=folder.name, base={})  # only the parameters matter here
     assert plan.config is not None
-    history = History(folder.facts().metric, _trials(folder))
+    history = History(folder.facts().metric, folder.trials())
     past = []
     for trial in history.trials.values():
         if (fault := plan.point_fault(trial.point)) is not None:
             say(f"warning: trial {trial.number} is left out: {fault}")
             continue
         past.append(history.past(trial))
+    with open(arguments.file, "x"):  # what the system refuses is said in its words, not in those of a database
+        pass
     study_of(plan.config.space, history.metric, past, f"sqlite:///{arguments.file}", folder.name)
     print(f"{len(past)} trials written. Look at them: optuna-dashboard sqlite:///{arguments.file}")
     return 0
@@ -197,10 +199,6 @@ def steered(folder: SweepFolder, action: str) -> str:
         steer(link, wish)  # agents elsewhere may serve it
         return f"{folder.name}: {action}; it is not served from here now."
     return f"{folder.name}: {action}; it is not running. Start it again with its run_sweep command."
-
-
-def _trials(folder: SweepFolder) -> dict[int, Trial]:
-    return read_trials(folder.events(), folder.path)
 
 
 def trial_rows(history: History) -> list[dict[str, Any]]:

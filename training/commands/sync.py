@@ -12,7 +12,6 @@ from training.runs.find import find_run
 from training.runs.run import Run
 from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
-from training.sweeps.trials import read_trials
 from training.tracking.sync import Sent, sync_runs
 from training.tracking.wandb.mode import has_key
 from training.tracking.wandb.sweep_link import SweepLink, swept_values
@@ -100,7 +99,7 @@ def _named(names: list[str]) -> tuple[list[SweepFolder], list[Run]]:
 
 def runs_of(sweep: SweepFolder) -> list[Run]:
     """The runs of a sweep in the order of its trials, with those reused from elsewhere."""
-    folders = [run.folder for trial in read_trials(sweep.events(), sweep.path).values() for run in trial.runs]
+    folders = [run.folder for trial in sweep.trials().values() for run in trial.runs]
     return [Run(folder) for folder in folders if is_made(folder)]
 
 

@@ -34,6 +34,7 @@ from training.sweeps.events import event_check
 from training.sweeps.file.config import Metric
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
+from training.sweeps.trials import Trial, read_trials
 
 Wish = Literal["run", "pause", "stop", "cancel"]
 FORMAT = 1
@@ -166,6 +167,10 @@ class SweepFolder(HeldFolder):
     def events(self) -> list[dict[str, Any]]:
         """The journal so far; a warning says what of it cannot be read."""
         return read_journal(self.path / "trials.jsonl", event_check())
+
+    def trials(self) -> dict[int, Trial]:
+        """The trials so far by number; of those that cannot be read a warning tells."""
+        return read_trials(self.events(), self.path)
 
     def journal(self) -> Journal:
         """The journal so far, with what is wrong in it."""

@@ -120,7 +120,6 @@ def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:
     """
     goal = plan.metric.goal if plan.metric is not None else "minimize"
     if asked is not None:
-        part = NamedPart.parse("stopping_rule", asked)
-        return cast(StoppingRule, part.make(goal=goal))
+        return cast(StoppingRule, NamedPart.parse("stopping_rule", asked).make(goal=goal))
     settings = None if plan.config is None else plan.config.early_terminate
     return None if settings is None else Hyperband.from_config(settings, goal)

@@ -18,7 +18,7 @@ from training.sweeps.history import History
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
-from training.sweeps.trials import Trial, TrialRun, read_trials
+from training.sweeps.trials import Trial, TrialRun
 
 POLL_S = 0.1
 ORPHANS_GRACE_S = 60.0
@@ -62,9 +62,9 @@ class Ledger:
             retry_failed: start runs again that failed for good.
             rejoin: whether a run is still at work and will report its end itself.
         """
-        trials = read_trials(self.folder.events(), self.folder.path)
+        trials = self.folder.trials()
         if adopt_runs(self.plan, self.folder, trials, self.watcher.event):
-            trials = read_trials(self.folder.events(), self.folder.path)
+            trials = self.folder.trials()
         for trial in trials.values():
             self.history.add(trial)
             for run in trial.runs:

@@ -1,7 +1,7 @@
 """Many sweeps as rows: each as it is now, or as damaged, with the reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,10 @@ from training.sweeps.folder import SweepFolder, all_sweeps
 from training.sweeps.history import History
 from training.sweeps.trials import read_trials
 
-COLUMNS = ("name", "method", "state", "trials", "finished", "failed", "metric", "best", "created")
 _TELLING = ("over", "suggest", "start", "retry")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepRow:
     """One sweep as it is now.
 
@@ -26,22 +25,21 @@ class SweepRow:
     """
 
     name: str
-    state: str
-    damage: str | None = None
     method: str | None = None
+    state: str
     trials: str | int | None = None
     finished: int | None = None
     failed: int | None = None
     metric: str | None = None
     best: float | None = None
     created: float | None = None
-
-    def value(self, column: str) -> Any:
-        return getattr(self, column)
+    damage: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        columns = asdict(self)
-        return {column: columns[column] for column in (*COLUMNS, "damage")}
+        return asdict(self)
+
+
+COLUMNS = tuple(one.name for one in fields(SweepRow) if one.name != "damage")
 
 
 def read_sweeps(root: Path | None = None) -> list[SweepRow]:
@@ -54,7 +52,7 @@ def read_sweep(folder: SweepFolder) -> SweepRow:
     try:
         return _row(folder)
     except RunError as error:
-        return SweepRow(folder.name, "damaged", str(error))
+        return SweepRow(name=folder.name, state="damaged", damage=str(error))
 
 
 def _row(folder: SweepFolder) -> SweepRow:

@@ -37,7 +37,7 @@ class Sweeps:
     def table(self) -> dict[str, Any]:
         rows = self.rows()
         columns = [*COLUMNS, *(["damage"] if any(row.damage for _, row in rows) else [])]
-        cells = [[key, row.state, *(shown(name, row.value(name)) for name in columns)] for key, row in rows]
+        cells = [[key, row.state, *(shown(name, getattr(row, name)) for name in columns)] for key, row in rows]
         return {"columns": columns, "rows": cells}
 
     def rows(self) -> list[tuple[str, SweepRow]]:
@@ -57,7 +57,7 @@ class Sweeps:
 
     def _row(self, folder: SweepFolder) -> SweepRow:
         out = _link_out(folder.path, self._index.root)
-        return read_sweep(folder) if out is None else SweepRow(folder.name, "damaged", out)
+        return read_sweep(folder) if out is None else SweepRow(name=folder.name, state="damaged", damage=out)
 
 
 class SweepView:

@@ -69,9 +69,6 @@ class SweepConfig:
     program: str | None
     command: tuple[Any, ...] | None
     name: str | None
-    description: str | None
-    project: str | None
-    entity: str | None
     warnings: tuple[str, ...]
     source: str
     document: YamlSource = field(repr=False, compare=False)
@@ -106,14 +103,13 @@ class SweepConfig:
         if by_line:
             raise SpecError([f"line {line}: {sentence}" for line, _, sentence in by_line], source)
         config = json.loads(json.dumps(document.data))  # as it would arrive at W&B: keys in mappings become text
-        same = ("early_terminate", "program", "name", "description", "project", "entity")
         return cls(
             method=config["method"],
             space=ParameterSpace(config["parameters"]),
             metric=Metric(**config["metric"]) if "metric" in config else None,
             run_cap=int(config["run_cap"]) if "run_cap" in config else None,
             command=tuple(config["command"]) if config.get("command") else None,
-            **{key: config.get(key) for key in same},
+            **{key: config.get(key) for key in ("early_terminate", "program", "name")},
             warnings=tuple(_warnings(config, document)),
             source=source,
             document=document,

@@ -16,7 +16,7 @@ from training.files.journals import read_journal
 from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
-from training.sweeps.history import History
+from training.sweeps.history import STATES, History
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.leaderboard import best_spec, rows, write_leaderboard
@@ -34,8 +34,7 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
     importance = importance_of(plan, history)
     report = write_report(plan, folder, history, importance) if history.trials else None
     counts = history.counts()
-    states = ("finished", "stopped", "failed", "pending")
-    listed = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    listed = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     print(f"ended       {result.ended} ({listed or 'nothing was started'})")
     for problem in plan.left_out:
         print(f"left out    {problem}")
@@ -74,7 +73,7 @@ def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importa
         "sweep_report.html",
         name=folder.name,
         summary=plan.in_words(),
-        counts={state: counts[state] for state in ("finished", "stopped", "failed", "pending")},
+        counts={state: counts[state] for state in STATES},
         best=shown,
         best_spec=best_spec(history),
         metric=history.metric.name,

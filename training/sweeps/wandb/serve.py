@@ -15,7 +15,7 @@ from training.sweeps.ledger import write_end
 from training.sweeps.limits import SweepResult
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
-from training.sweeps.trials import Trial, TrialRun, read_trials
+from training.sweeps.trials import Trial, TrialRun
 from training.sweeps.wandb.agents import Agents
 from training.sweeps.wandb.registration import register, registered
 from training.tracking.wandb.mode import has_key
@@ -88,7 +88,7 @@ class _Journal:
     def __init__(self, plan: SweepPlan, folder: SweepFolder, link: SweepLink) -> None:
         self._folder = folder
         self._link = link
-        self.history = History(plan.metric, read_trials(folder.events(), folder.path))
+        self.history = History(plan.metric, folder.trials())
 
     def update(self) -> None:
         for path in sorted(self._folder.path.glob("*/wandb/sweep.json")):

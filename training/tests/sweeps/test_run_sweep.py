@@ -133,6 +133,7 @@ def test_sweeps_are_listed_shown_explained_and_exported(there, capfd):
     assert text_recognizer(["sweeps", "explain", "sweep", "--trial", "9"]) == 2
     assert text_recognizer(["sweeps", "export", "sweep", "study.db"]) == 0
     assert text_recognizer(["sweeps", "export", "sweep", "study.db"]) == 2
+    assert text_recognizer(["sweeps", "export", "sweep", "nowhere/study.db"]) == 2
     assert "exists already" in capfd.readouterr().err
     assert text_recognizer(["sweeps", "show", "swep"]) == 2
     assert "Did you mean 'sweep'?" in capfd.readouterr().err
