@@ -147,7 +147,6 @@ class GroupedBatches:
         return count, {name: column.reshape(count, size, *column.shape[1:]) for name, column in batch.items()}
 
     def _group_length(self, step: int, end_step: int, most: int) -> int:
-        """Steps from here on whose batches can be stacked."""
         return max(1, min(most, self._order.alike(step), end_step - step))
 
 

@@ -194,7 +194,6 @@ class Training:
                 return
 
     def _end_epoch(self, steps: int, elapsed_s: float, waited_s: float) -> None:
-        """Validates, reports and decides what comes next."""
         epoch, steps_of_epoch = self.epochs.done + 1, self.step - self.epochs.first_step
         row: Row = {"epoch": epoch, "step": self.step, **self._step.means()}
         learning_rate = self._learning_rate()
@@ -255,7 +254,6 @@ class Training:
         write_last(self.checkpoints, groups, state, self._best_weights)
 
     def _resume(self) -> None:
-        """Takes up the last checkpoint, if there is one."""
         if self._begun is None:
             return
         path = self.checkpoints / CHECKPOINT.name

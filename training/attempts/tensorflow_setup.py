@@ -68,18 +68,14 @@ def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | N
     if asked not in ("auto", "bfloat16"):
         return asked, None
     if not gpus:
-        return _on_a_processor(asked)
+        # Only where it is asked for and there is AMX; even there most of our networks train slower with it.
+        if asked == "bfloat16" and not _has_amx():
+            return "off", _slower_on("a processor without AMX")
+        return "bfloat16" if asked == "bfloat16" else "off", None
     details = map(tf.config.experimental.get_device_details, gpus)
     if min(tuple(one.get("compute_capability", (0, 0))) for one in details) >= (8, 0):
         return "bfloat16", None  # tensor cores since Ampere know it
     return "off", None if asked == "auto" else _slower_on("a GPU of compute capability below 8.0")
-
-
-def _on_a_processor(asked: str) -> tuple[str, str | None]:
-    """bfloat16 only where it is asked for and there is AMX; even there most of our networks train slower with it."""
-    if asked == "auto":
-        return "off", None
-    return ("bfloat16", None) if _has_amx() else ("off", _slower_on("a processor without AMX"))
 
 
 def _slower_on(device: str) -> str:

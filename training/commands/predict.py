@@ -127,8 +127,6 @@ class _Opened:
 
 
 class _Reader:
-    """Reads sources with the bundles that a command line names."""
-
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
         self._arguments = arguments
         self._layout: Layout | None = arguments.layout if arguments.detector is None else "page"
@@ -166,14 +164,11 @@ class _Reader:
             layout = "line"
         if self._layout is None and layout not in self._noted:
             self._noted.add(layout)
-            self._note(source, layout)
+            if layout == "page":
+                say(f"note: {source.name} is read as a page, by its form. --layout line reads it as one line.")
+            elif layout == "character":
+                say(f"note: {source.name} is read as a digit, by its form. --bundle {LINE_READER} reads it as a line.")
         return _Opened(source, layout, image, pixels.shape, pixels if layout == "page" else None)
-
-    def _note(self, source: Source, layout: Layout) -> None:
-        if layout == "page":
-            say(f"note: {source.name} is read as a page, by its form. --layout line reads it as one line.")
-        elif layout == "character":
-            say(f"note: {source.name} is read as a digit, by its form. --bundle {LINE_READER} reads it as a line.")
 
     def _predictor(self, layout: Layout) -> Predictor:
         return self._pages.reader if layout == "page" else self._characters if layout == "character" else self._lines

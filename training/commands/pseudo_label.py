@@ -196,7 +196,6 @@ def _is_pseudo(part: JoinedPart) -> bool:
 
 
 def _known(dataset: Dataset) -> dict[int, Reason]:
-    """The hashes of transcribed pictures."""
     splits = {name: dataset.split(name) for name in SPLIT_NAMES}
     return {
         digest: Reason.TRANSCRIBED if name == "train" else Reason.HELD_OUT

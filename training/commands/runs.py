@@ -176,7 +176,6 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _print_changes(changed: dict[str, Any], ids: Sequence[str]) -> None:
-    """How many samples the second run reads better and worse, and the largest changes as a table."""
     for name, part in changed.items():
         print(f"{name}: {counted(part['count'], 'sample')} in the second")
         cells = [

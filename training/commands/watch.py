@@ -101,4 +101,4 @@ def _reported(row: RunRow) -> dict[str, Any]:
 
     found = reports(read_tail(row.folder / "metrics.jsonl", Cursor(), most=64 * 1024, whole_lines=True))
     trained = [one for one in found if "epoch" in one]
-    return {**{name: value for one in trained[-2:] for name, value in one.items()}} if trained else {}
+    return {name: value for one in trained[-2:] for name, value in one.items()}

@@ -28,6 +28,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return parse_object(read_regular(path))
 
 
+def version_of(path: Path) -> tuple[int, int]:
+    """Inode and size of a file: a repair puts another file in its place, what is appended makes it longer."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_size
+
+
 def read_object_if_any(path: Path) -> dict[str, Any]:
     """The same; empty where the file cannot be read or holds no JSON object."""
     try:

@@ -240,11 +240,9 @@ def _leveldb_records(content: bytes) -> Iterator[bytes]:
             at += block - at % block
             continue
         size, kind = struct.unpack_from("<HB", content, at + 4)
-        parts = (
-            [content[at + head : at + head + size]]
-            if kind in (1, 2)
-            else [*parts, content[at + head : at + head + size]]
-        )
+        if kind in (1, 2):
+            parts = []
+        parts.append(content[at + head : at + head + size])
         at += head + size
         if kind in (1, 4):
             yield b"".join(parts)
@@ -256,7 +254,5 @@ def summary_of(run: ForeignRun) -> Mapping[str, float]:
     """The last value of each metric, and what its user wrote over it."""
     last: dict[str, float] = {}
     for row in (*(row for _, row in sorted(run.rows.items())), run.summary):
-        last |= {
-            name: value for name, value in row.items() if is_number(value) and name not in ("time", "epoch", "step")
-        }
-    return last
+        last |= {name: value for name, value in row.items() if is_number(value)}
+    return {name: value for name, value in last.items() if name not in ("time", "epoch", "step")}

@@ -65,7 +65,10 @@ def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:
     manifest = bundle.folder / MANIFEST
     if manifest.exists():
         return dict(Manifest.parse(manifest.read_bytes(), str(manifest)).lineage)
-    environment = _environment_of(bundle)
+    environment: Mapping[str, Any] = {}
+    if (run := run_around(bundle)) is not None:
+        with contextlib.suppress(RunError):
+            environment = run.read_json("environment.json")
     return {
         "run": bundle.run_id,
         "dataset": bundle.spec.dataset,
@@ -80,15 +83,6 @@ def run_around(bundle: Bundle) -> Run | None:
     """The run whose folder a bundle lies in, if it does."""
     folder = bundle.folder.parent
     return Run(folder) if bundle.folder.name == MODEL and is_made(folder) else None
-
-
-def _environment_of(bundle: Bundle) -> Mapping[str, Any]:
-    """What the run of a bundle ran on; nothing where its folder is not around the bundle."""
-    run = run_around(bundle)
-    try:
-        return {} if run is None else run.read_json("environment.json")
-    except RunError:
-        return {}
 
 
 def _initial_weights(bundle: Bundle, used: Any, ancestors: int) -> dict[str, Any] | None:

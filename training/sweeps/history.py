@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
+from training.files.json_objects import version_of
 from training.runs.run import Run
 from training.sweeps.file.config import Metric
 from training.sweeps.numbers import usable_values
@@ -15,7 +16,7 @@ from training.sweeps.trials import Trial, TrialRun
 STATES = ("finished", "stopped", "pending", "failed")
 # A list of experiments names no metric; its tables show this one.
 USUAL_METRIC = Metric("val_loss")
-# Size and inode of a file of reports, its rows, and their values.
+# The version of a file of reports, its rows, and their values.
 _Read = tuple[tuple[int, int], list[dict[str, Any]], list[float]]
 _NOTHING: _Read = ((0, 0), [], [])
 
@@ -118,11 +119,7 @@ class Reports:
     def update(self, run: TrialRun) -> tuple[list[float], bool]:
         """The usable values of a run so far, in order, and whether that changed since the last time."""
         path = run.folder / "metrics.jsonl"
-        try:
-            found = path.stat()
-            seen = (found.st_size, found.st_ino)  # a repair puts another file in its place
-        except OSError:
-            seen = (0, 0)
+        seen = version_of(path)
         known, _, before = self._read.get(path, _NOTHING)
         if seen == known:
             return before, False

@@ -47,10 +47,6 @@ class Ledger:
         self.history = History(plan.metric, {})
         self._reusable = reusable
 
-    @property
-    def trials(self) -> dict[int, Trial]:
-        return self.history.trials
-
     def tell(self, trial: Trial) -> None:
         """Tells the search what is known of a trial by now."""
         self.search.tell(self.history.past(trial))

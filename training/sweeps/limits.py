@@ -94,8 +94,7 @@ def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Fa
 def quarantine(run: TrialRun, reason: str) -> list[str]:
     """Keeps others from the devices on which a run failed; which these are."""
     attempts = Run.open(run.folder).attempts()
-    devices = {device: device.rpartition(" ")[2] for device in (attempts[-1].get("devices", []) if attempts else [])}
-    failed = {device: uuid for device, uuid in devices.items() if uuid != "cpu"}
-    for uuid in failed.values():
-        GPUManager().quarantine(uuid, reason)
-    return list(failed)
+    failed = [device for device in (attempts[-1].get("devices", []) if attempts else []) if device != "cpu"]
+    for device in failed:
+        GPUManager().quarantine(device.rpartition(" ")[2], reason)
+    return failed

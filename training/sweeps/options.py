@@ -111,12 +111,6 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
     """
     device_request(arguments)
     chosen_trackers(arguments.track, arguments.wandb)
-    plan = _plan(arguments)
-    _refuse_without_effect(plan, arguments)
-    return plan
-
-
-def _plan(arguments: argparse.Namespace) -> SweepPlan:
     for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1), ("nodes", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:
@@ -129,7 +123,7 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
             f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
         )
     settings = key_values("--set", "train_args.epochs=3", arguments.set)
-    return read_plan(
+    plan = read_plan(
         arguments.file,
         name=arguments.name,
         base=read_spec(arguments.base)[0] if arguments.base is not None else None,
@@ -142,6 +136,8 @@ def _plan(arguments: argparse.Namespace) -> SweepPlan:
         conditions=[Condition.parse(text) for text in arguments.when],
         skip_invalid=arguments.skip_invalid,
     )
+    _refuse_without_effect(plan, arguments)
+    return plan
 
 
 def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:

@@ -62,7 +62,7 @@ class Sweep:
 
     @property
     def trials(self) -> dict[int, Trial]:
-        return self.ledger.trials
+        return self.history.trials
 
     def run(self) -> SweepResult:
         """Drives the sweep; the folder is held meanwhile."""
@@ -103,7 +103,7 @@ class Sweep:
             self._watcher.update(self)
 
     def _rejoin(self, trial: Trial, run: TrialRun) -> bool:
-        """Whether a run that an earlier driver started is still in the hands of the executor."""
+        """Whether the executor still has a run that an earlier driver started."""
         job = self.executor.rejoin(Run(run.folder))
         if job is not None:
             self._follow(trial, run, job)
@@ -124,7 +124,6 @@ class Sweep:
         return ended
 
     def _obey(self) -> None:
-        """Does what the sweep's control file and signals ask for."""
         wish = self.folder.wish
         if wish in ("stop", "cancel") and self._why_over is None:
             self._why_over = f"asked to {wish}"

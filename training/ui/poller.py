@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from text_recognizer.errors import RunError
+from training.files.json_objects import version_of
 from training.ui.index import Index
 
 TICK_S = 1.0
@@ -41,7 +42,7 @@ class Poller:
     def watching(self, paths: list[Path]) -> Iterator[None]:
         """While a page is open that shows these files."""
         self._watched.update(paths)
-        self.sizes.update({path: _size(path) for path in paths})
+        self.sizes.update({path: version_of(path) for path in paths})
         self._clients += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
@@ -95,12 +96,4 @@ class Poller:
     def _look(self) -> None:
         with contextlib.suppress(RunError):  # the folder is away for a moment
             self.refresh(thorough=self.ticks % THOROUGH == 0)
-        self.sizes = {path: _size(path) for path in list(self._watched)}
-
-
-def _size(path: Path) -> Size:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_ino, found.st_size
+        self.sizes = {path: version_of(path) for path in list(self._watched)}

@@ -33,7 +33,7 @@ class Guard:
 
     @property
     def is_local(self) -> bool:
-        return self.host == "localhost" or _is_loopback(self.host)
+        return self.host == "localhost" or ((own := _address(self.host)) is not None and own.is_loopback)
 
     def refusal(self, method: str, headers: Mapping[str, str], query: str) -> tuple[int, str] | None:
         """Status and sentence of a refused request, by lower-case headers and its query; None where it is answered."""
@@ -69,20 +69,14 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in _LOOPBACK_NAMES or (
-            not self.is_local and name in (self.host, socket.gethostname(), socket.getfqdn())
-        ):
-            return True
-        return not self.is_local and _is_address(name)  # an address cannot be redirected
+        if self.is_local or name in _LOOPBACK_NAMES:
+            return name in _LOOPBACK_NAMES
+        # An address cannot be redirected.
+        return name in (self.host, socket.gethostname(), socket.getfqdn()) or _address(name) is not None
 
 
-def _is_address(name: str) -> bool:
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(name: str) -> bool:
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+        return None

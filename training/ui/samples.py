@@ -50,8 +50,10 @@ def samples(row: RunRow, order: str, count: int, seed: int = 0) -> dict[str, Any
                 _check_label(row, one)
         except (DataError, SpecError, OSError, ValueError) as error:
             problem = str(error)
+    kept = ("position", "label", "predicted", "confidence", "loss", "char_errors")
+    plain = [{name: one[name] for name in kept if name in one} for one in chosen]
     return {
-        "rows": [{**_plain(one), "edits": edits(one["label"], one["predicted"])} for one in chosen],
+        "rows": [one | {"edits": edits(one["label"], one["predicted"])} for one in plain],
         "problem": problem,
         "wrong": sum(one["label"] != one["predicted"] for one in rows),
         "count": len(rows),
@@ -129,8 +131,3 @@ def edits(label: str, predicted: str) -> list[list[str]]:
         return [["equal" if label == predicted else "replace", predicted, label]]
     found = Levenshtein.opcodes(predicted, label)
     return [[op.tag, predicted[op.src_start : op.src_end], label[op.dest_start : op.dest_end]] for op in found]
-
-
-def _plain(one: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("position", "label", "predicted", "confidence", "loss", "char_errors")
-    return {name: one[name] for name in kept if name in one}

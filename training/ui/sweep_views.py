@@ -7,6 +7,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from training.commands.sweeps import explained, trial_rows
+from training.files.json_objects import version_of
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.table import COLUMNS, SweepRow, read_sweep, sweep_state
@@ -129,11 +130,7 @@ class SweepView:
             return importance_of(plan, usable)
 
     def _current(self) -> History:
-        path = self.folder.path / "trials.jsonl"
-        try:
-            seen = (path.stat().st_size, path.stat().st_ino)
-        except OSError:
-            seen = (0, 0)
+        seen = version_of(self.folder.path / "trials.jsonl")
         if self._history is None or seen != self._journal:
             trials = read_trials(self.folder.journal().rows, self.folder.path)
             for run in (run for trial in trials.values() for run in trial.runs):

@@ -11,16 +11,9 @@ from text_recognizer.wording import did_you_mean
 from training.terminal.command_line import split_overrides
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
-_ARGUMENTS = ("args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags", "args_append_hydra")
 _MACROS = (
-    *_ARGUMENTS,
-    "args_override_hydra",
-    "args_json",
-    "args_json_file",
-    "args_dict",
-    "interpreter",
-    "env",
-    "program",
+    *("args", "args_no_equals", "args_no_hyphens", "args_no_boolean_flags", "args_append_hydra"),
+    *("args_override_hydra", "args_json", "args_json_file", "args_dict", "interpreter", "env", "program"),
 )
 _VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 # Programs that execute a point as a sweep here does.

@@ -131,7 +131,6 @@ def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float
 
 
 def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
-    """Most wrong predictions of the best trial, with their images."""
     if best is None:
         return []
     from text_recognizer.experiment import assemble

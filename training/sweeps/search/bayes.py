@@ -85,7 +85,6 @@ class BayesSearch(RandomSearch):
         return best_value(self._trials[number], self._metric.sign), number
 
     def _made_by(self) -> dict[str, Any]:
-        """The package that suggests, and the settings that it was given."""
         package = "cmaes" if self._evolution is not None else "optuna"
         settings = TPE_SETTINGS if self.plan.sampler == "tpe" else {}
         return {package: importlib.metadata.version(package), **settings}
@@ -115,7 +114,6 @@ class BayesSearch(RandomSearch):
         return self.space.sample(shares.__getitem__)
 
     def _placed(self, point: Point) -> list[tuple["_Axis", Any]]:
-        """Each axis with the value of a point on it."""
         values = self.space.values_of(point)
         return [(axis, values[name]) for name, axis in self._axes.items()]
 
