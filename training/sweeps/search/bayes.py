@@ -3,7 +3,6 @@
 import copy
 import importlib.metadata
 import importlib.util
-import math
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from training.sweeps.file.parameter import Parameter, Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.evolution import Evolution
-from training.sweeps.search.observations import best_value, encode, observed_values
+from training.sweeps.search.observations import best_value, observed_values
 from training.sweeps.search.random import RandomSearch
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ class BayesSearch(RandomSearch):
         self._trials: dict[int, PastTrial] = {}
         self._running = set[int]()
         self._ranked: list[tuple[float, int]] = []  # best value and number of the others, the best first
-        self._unlisted = set[int]()  # trials with a value that the space does not list
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
         self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
         check_sampler(plan.sampler)
@@ -78,8 +76,6 @@ class BayesSearch(RandomSearch):
         else:
             self._running.discard(trial.number)
             insort(self._ranked, self._rank(trial.number))
-        if any(map(math.isnan, encode(self.space, trial.point))):
-            self._unlisted.add(trial.number)
 
     def _rank(self, number: int) -> tuple[float, int]:
         return best_value(self._trials[number], self._metric.sign), number
@@ -146,9 +142,8 @@ class BayesSearch(RandomSearch):
         return study.ask(distributions).params
 
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
-        """Trials with their value, to be minimised, None while it is open; without those of unlisted values."""
-        observed = zip(trials, observed_values(self._metric, trials), strict=True)
-        return [(trial, value) for trial, value in observed if trial.number not in self._unlisted]
+        """Trials with their value, to be minimised, None while it is open."""
+        return list(zip(trials, observed_values(self._metric, trials), strict=True))
 
 
 @dataclass(frozen=True)
