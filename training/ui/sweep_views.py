@@ -102,14 +102,14 @@ class SweepView:
     def _row(self, row: Mapping[str, Any], history: History, trial: Trial) -> dict[str, Any]:
         runs = [self._index.key_of(run.folder) for run in trial.runs]
         rows = [self._index.row(key) for key in runs if key is not None]
-        tested = {name: value for one in rows[:1] for name, value in one.summary.items() if name.startswith("test_")}
+        tested = {name for one in rows for name in one.summary if name.startswith("test_")}
         return {
             **row,
             "shown": shown("value", row["value"]),
             "runs": runs,
             "half": mean_of([history.run_value(run) for run in trial.runs]).half if len(trial.runs) > 1 else None,
             "ended": max((one.times["ended"] for one in rows if "ended" in one.times), default=None),
-            "tested": tested,
+            "tested": {name: mean_of([one.summary.get(name) for one in rows]).value for name in sorted(tested)},
             "why": [trial.error] if trial.error else [],
             **{name: value for name, value in explained(trial).items() if name in ("how", "decisions")},
         }

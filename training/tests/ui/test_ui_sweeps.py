@@ -11,6 +11,7 @@ import pytest
 from text_recognizer.tests.browser import Browser
 from text_recognizer.tests.waiting import wait_until
 from training.cli import main as text_recognizer
+from training.runs.run import Run
 from training.tests.sweeps.sweep_support import SPACE, MadeUpExecutor, sweep_of
 from training.tests.ui.ui_support import client_of, page_of, served
 from training.ui.index import key_below
@@ -73,6 +74,18 @@ def test_every_trial_says_by_what_it_was_stopped(root, client, capsys, monkeypat
     [stopped] = [row for row in rows if row["decisions"]]
     assert STOPPED.items() <= stopped["decisions"][0].items()
     assert STOPPED["text"] in client.get("/api/run", params={"run": stopped["runs"][0]}).json()["ending"]
+
+
+def test_a_trial_of_several_seeds_has_the_mean_of_their_test_metrics(tmp_path):
+    executor = MadeUpExecutor(lambda *_: iter([1.0]))
+    sweep, _ = sweep_of(SPACE.format(method="grid"), tmp_path, executor, name="digits", seeds=2)
+    sweep.run()
+    executor.close()
+    for run, accuracy in zip(sweep.trials[1].runs, (0.5, 0.75), strict=True):
+        Run.open(run.folder).note(summary={"test_accuracy": accuracy})
+    rows = client_of(page_of(tmp_path)).get("/api/sweep", params={"sweep": "digits"}).json()["trials_shown"]
+    found = {row["trial"]: row["tested"]["test_accuracy"] for row in rows}
+    assert found == {1: 0.625, **dict.fromkeys(range(2, 7), 0.5)}
 
 
 def test_the_table_of_sweeps_leads_to_each(root, client, capsys, monkeypatch):
