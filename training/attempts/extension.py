@@ -14,14 +14,6 @@ from training.runs.run import Run
 LENGTHS = ("epochs", "minutes")
 
 
-def parse_length(text: str) -> tuple[str, Any]:
-    """What --extend says: the kind of length, and how much of it in all. Raises SpecError: it says something else."""
-    key, _, value = text.partition("=")
-    if key not in LENGTHS or not value:
-        raise SpecError(f"--extend takes the total length of the run, as epochs=N or minutes=N. {received(text)}")
-    return key, parse_value(value)
-
-
 def extended(run: Run, text: str) -> Experiment | None:
     """The experiment of a run with another length; None if that is its length already.
 
@@ -29,13 +21,15 @@ def extended(run: Run, text: str) -> Experiment | None:
         SpecError: no such length, or not one that this run can be given.
         RunError: there is nothing to go on from, or the run would end where it did whatever its length.
     """
-    key, value = parse_length(text)
+    key, _, given = text.partition("=")
+    if key not in LENGTHS or not given:
+        raise SpecError(f"--extend takes the total length of the run, as epochs=N or minutes=N. {received(text)}")
     args = assemble(run.spec).train_args
     theirs = "epochs" if args.minutes is None else "minutes"
     if key != theirs:
         raise SpecError(f"the length of the run {run.id} is in {theirs}: --extend {theirs}=N. {received(text)}")
     now = getattr(args, key)
-    longer = assemble(run.spec.override({f"train_args.{key}": value}))
+    longer = assemble(run.spec.override({f"train_args.{key}": parse_value(given)}))
     value = getattr(longer.train_args, key)
     if value == now:
         return None

@@ -11,7 +11,6 @@ from training.runs.checks import report_fault
 from training.runs.run import Run
 
 SENT_FILE = "synced.json"
-Synced = Literal["yes", "partly", "no"]
 
 
 def note_sent(run: Run, facts: dict[str, Any]) -> None:
@@ -28,7 +27,7 @@ def read_sent(run_folder: Path) -> dict[str, Any]:
     return read_object_if_any(run_folder / "wandb" / SENT_FILE)
 
 
-def synced(run_folder: Path, state: str) -> Synced:
+def synced(run_folder: Path, state: str) -> Literal["yes", "partly", "no"]:
     """Whether W&B has the run in its present state: all of it, an earlier part of it, or nothing."""
     try:
         names = [path.name for path in (run_folder / "wandb").iterdir()]  # one look: thousands are listed at once

@@ -117,10 +117,6 @@ class Ledger:
         self.tell(trial)
         self.watcher.event(f"trial {trial.number} {status.error}")
 
-    def end_paused(self, trial: Trial, run: TrialRun, why: str) -> None:
-        """Ends a paused run for good, as early termination does."""
-        self.end(trial, run, _terminated(run, why))
-
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run's folder cannot be read: then it has failed, and the others go on."""
         row = read_row(run.folder)
@@ -152,7 +148,7 @@ class Ledger:
         status = _status_once_left_alone(run.folder)
         told_to_stop = next((one for one in trial.decisions if one["stop"] and one["run"] == run.id), None)
         if status.state not in ("finished", "stopped") and told_to_stop is not None:
-            status = _terminated(run, told_to_stop["text"])
+            status = terminated(run, told_to_stop["text"])
         if status.state == "finished" and self._is_incomplete(trial, run):
             return
         if status.cause is Cause.PAUSED and run.cause is not Cause.PAUSED:
@@ -170,7 +166,7 @@ def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun
     return f"trial {trial.number} {status.state}" + (f" {history.metric.name} {value:.4g}" if value is not None else "")
 
 
-def _terminated(run: TrialRun, why: str) -> Status:
+def terminated(run: TrialRun, why: str) -> Status:
     """Gives a run that no process holds the state of early termination."""
     left = Run.open(run.folder)
     left.hold()

@@ -13,7 +13,7 @@ from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
-from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over
+from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over, terminated
 from training.sweeps.limits import FIRST_FAILURES, Limits, SweepResult, classify, quarantine
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
@@ -159,7 +159,7 @@ class Sweep:
         for trial, run in waiting:
             is_paused = trial.is_paused(run)
             if is_paused and self._judge is not None and (why := self._judge.ends(trial, run)) is not None:
-                self.ledger.end_paused(trial, run, why)
+                self.ledger.end(trial, run, terminated(run, why))
             elif not is_paused or (self._judge is not None and self._judge.promotes(trial, run)):
                 return trial, run
         suggestion = self._suggest()

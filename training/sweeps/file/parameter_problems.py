@@ -8,7 +8,7 @@ from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
-from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled, inferred_distribution
+from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled
 from training.sweeps.numbers import is_finite, is_number
 
 # numpy.isclose's tolerance around 1, by which W&B judges the sum of probabilities.
@@ -110,15 +110,10 @@ def _mismatches(config: Mapping[Any, Any], path: YamlPath, name: str) -> Iterato
 def _meant_form(config: Mapping[Any, Any]) -> Form | None:
     if "distribution" in config:
         return FORMS[config["distribution"]]
-    inferred = inferred_distribution(config)
-    if inferred is not None:
-        return FORMS[inferred]
-    if "value" in config and "values" in config:
-        return None
+    if "value" in config:
+        return None if "values" in config else FORMS["constant"]
     if "values" in config:
         return FORMS["categorical_w_probabilities" if "probabilities" in config else "categorical"]
-    if "value" in config:
-        return FORMS["constant"]
     return FORMS["uniform"] if "min" in config or "max" in config else None
 
 
