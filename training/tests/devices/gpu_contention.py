@@ -37,6 +37,7 @@ PART_MIB = 10_000
 MAX_DEVICES = 8
 LONGEST_HOLD_S = 0.1
 FEWEST_KILLS_OF_HOLDERS = 6
+LEASES_PER_KILL = 2
 
 _WAIT = struct.Struct("id")  # kind, seconds
 _WITNESS = 200  # a descriptor number of our own, out of the way of all others
@@ -150,9 +151,18 @@ class _Witness:
 
 
 def contend(
-    process_count: int, device_count: int, lease_count: int, seed: int = 0, kill_every_s: float = 0.05
+    process_count: int,
+    device_count: int,
+    lease_count: int,
+    seed: int = 0,
+    kill_every_s: float = 0.05,
+    to_first_violation: bool = False,
 ) -> Figures:
-    """Runs the fight until so many leases were had, and lets the last requests be served."""
+    """Runs the fight until so many leases were had, and lets the last requests be served.
+
+    Args:
+        to_first_violation: it is over as soon as there is one.
+    """
     assert device_count <= MAX_DEVICES
     with simulated_nvml.shared_folder() as folder, pytest.MonkeyPatch.context() as patch:
         machine = simulated_nvml.Machine(folder).with_gpus(device_count, memory_mib=PARTS * PART_MIB)
@@ -164,7 +174,7 @@ def contend(
         began = time.monotonic()
         fight = _Fight(folder, machine.locks, table, process_count, seed)
         try:
-            fight.run(lease_count, kill_every_s)
+            fight.run(lease_count, kill_every_s, to_first_violation)
             left_waiting = fight.drain()
         finally:
             fight.kill_all()
@@ -200,10 +210,14 @@ class _Fight:
         self.kills_of_holders = 0
         self.returns_s: list[float] = []
 
-    def run(self, lease_count: int, kill_every_s: float) -> None:
+    def run(self, lease_count: int, kill_every_s: float, to_first_violation: bool) -> None:
         while self._leases() < lease_count or self.kills_of_holders < FEWEST_KILLS_OF_HOLDERS:
+            if to_first_violation and (self._folder / "violations").stat().st_size:
+                return
             time.sleep(self._random.expovariate(1 / kill_every_s))
-            self._kill_one()
+            # On a busy machine most would be killed before they have done anything.
+            if self.kills * LEASES_PER_KILL <= self._leases():
+                self._kill_one()
             longest = max(self._waiting_s(slot) for slot in self._workers.values())
             if longest > PATIENCE_S:
                 self._report(f"a request waited for {longest:.0f} s")
@@ -249,6 +263,7 @@ class _Fight:
             if time.monotonic() - killed_at > PATIENCE_S:
                 self._report(f"{sorted(waiting_for)} did not come back after ticket {ticket}")
                 break
+            time.sleep(0.002)  # else nobody else decides anything
             with LeaseFolder(self._locks).decision() as decision:
                 leases = [entry for entry in decision.leases() if entry.number != ticket]
                 waiting_for -= {uuid for entry in leases for uuid in entry.record.holds or {}}
