@@ -11,8 +11,10 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.hdf5 import write_hdf5
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendering import Rendering
+from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.settings import REPOSITORY
+from text_recognizer.spec import ExperimentSpec, read_spec
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.datasets.archive_pages import LINES, alto, page_image, write_page
 from text_recognizer.tests.datasets.character_files import idx_files
@@ -23,6 +25,7 @@ from text_recognizer.tests.datasets.line_files import save
 from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
+from training.tests import quick_networks
 
 EXPERIMENTS = REPOSITORY / "training" / "experiments"
 QUICK = [
@@ -32,30 +35,36 @@ QUICK = [
     "--train_args.steps_per_epoch=1",
     "--train_args.batch_size=2",
 ]
-SMALL_READER = ["--network_args.filters=4", "--network_args.units=8", "--network_args.layers=1"]
-# All files of characters name the network of "hwdb", which takes seconds to build.
-QUICKLY_BUILT = ["--network=mlp"]
+# What is tried here is the data: of the networks, which take seconds each, only those of "page_list" and "hwdb" are
+# trained here, and the others in test_experiment_files.py.
+QUICK_FRAMES = [f"--network={quick_networks.__name__}:QuickFrames", "--network_args={}"]
+QUICK_PIXELS = [f"--network={quick_networks.__name__}:QuickPixels", "--network_args={}"]
+QUICK_CHARACTERS = ["--network=mlp", "--network_args={}"]
 SPECS = {
-    "alto_lines": [*SMALL_READER, "--dataset_args.height=32"],
-    "alto_paragraphs": ["--dataset_args.side=32"],
-    "emnist_lines": ["--dataset_args.num_train=8", "--dataset_args.num_validation=2", "--dataset_args.num_test=2"],
+    "alto_lines": [*QUICK_FRAMES, "--dataset_args.height=32"],
+    "alto_paragraphs": [*QUICK_PIXELS, "--dataset_args.side=32"],
+    "emnist_lines": [
+        *QUICK_FRAMES, "--dataset_args.num_train=8", "--dataset_args.num_validation=2", "--dataset_args.num_test=2",
+    ],
     "hwdb": ["--dataset_args.side=16"],
-    "image_folder": ["--dataset_args.side=16", *QUICKLY_BUILT],
-    "hdf5_lines": ["--network=line_lstm_ctc"],  # its own takes seconds to build, and is in line_networks.json too
-    "iam": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0", "--train_args.batch_size=1"],
-    "iam_lines": ["--dataset_args.subsample_fraction=1.0", "--network_args.window_stride=1"],
-    "iam_paragraphs": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32", "--train_args.batch_size=1"],
-    "line_list": [*SMALL_READER, "--dataset_args.subsample_fraction=1.0"],
+    "image_folder": [*QUICK_CHARACTERS, "--dataset_args.side=16"],
+    "hdf5_lines": QUICK_FRAMES,
+    "iam": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=1.0", "--train_args.batch_size=1"],
+    "iam_lines": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=1.0"],
+    "iam_paragraphs": [
+        *QUICK_PIXELS, "--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32", "--train_args.batch_size=1",
+    ],
+    "line_list": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=1.0"],
     "page_list": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32"],
-    "records": ["--dataset_args.side=16", *QUICKLY_BUILT],
-    "rendered_characters": ["--dataset_args.side=16", "--dataset_args.repetitions=4", *QUICKLY_BUILT],
-    "rendered_lines": ["--network_args.units=8", "--dataset_args.num_texts=10"],
-}
+    "records": [*QUICK_CHARACTERS, "--dataset_args.side=16"],
+    "rendered_characters": [*QUICK_CHARACTERS, "--dataset_args.side=16", "--dataset_args.repetitions=4"],
+    "rendered_lines": [*QUICK_FRAMES, "--dataset_args.num_texts=10"],
+}  # fmt: skip
 REAL = {
-    "alto_lines": SMALL_READER,
-    "alto_paragraphs": ["--dataset_args.side=64"],
-    "line_list": [*SMALL_READER, "--dataset_args.subsample_fraction=0.02"],
-    "page_list": ["--dataset_args.subsample_fraction=0.5", "--dataset_args.side=64"],
+    "alto_lines": QUICK_FRAMES,
+    "alto_paragraphs": [*QUICK_PIXELS, "--dataset_args.side=64"],
+    "line_list": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=0.02"],
+    "page_list": [*QUICK_PIXELS, "--dataset_args.subsample_fraction=0.5", "--dataset_args.side=64"],
 }
 
 
@@ -85,6 +94,7 @@ def test_every_dataset_of_users_own_files_has_a_spec_file_here():
 @pytest.mark.parametrize("name", SPECS)
 def test_a_spec_file_runs_on_a_few_samples(folder, name):
     _write_samples(folder, name)
+    assemble(ExperimentSpec.parse(read_spec(str(EXPERIMENTS / f"{name}.json"))[0]))  # with its own network
     run_spec(name, SPECS[name])
 
 
