@@ -4,19 +4,23 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TextIO
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
 
 class LogFile:
     """Copies file descriptors 1 and 2 into a log while it is entered.
 
-    A `tee` in its own session does the copying: it outlives a crash of this process to write the last lines, and no
-    signal to our process group reaches it. Where the reader of our output ends (`| head`), the log continues. Where the
-    descriptors are the log already, nothing is done.
+    A `tee` in its own session does the copying: it outlives a crash of this process to write the last lines. No signal
+    to our process group ends it, nor one to all processes, as Slurm and systemd send it, unless it is SIGKILL. Where
+    the reader of our output ends (`| head`), the log continues. Where the descriptors are the log already, nothing is
+    done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,13 +38,17 @@ class LogFile:
         tee = None if _is_open_as(self._log, 1) else shutil.which("tee")
         for number in (1, 2) if tee else ():
             self._saved.append(os.dup(number))
-            copier = subprocess.Popen(
-                [str(tee), "-a", str(self._path)],
-                stdin=subprocess.PIPE,
-                stdout=self._saved[-1],
-                start_new_session=True,
-                restore_signals=False,  # SIGPIPE stays ignored, as Python has it: a reader that is gone is left out
-            )
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # which the new process inherits
+            try:
+                copier = subprocess.Popen(
+                    [str(tee), "-a", str(self._path)],
+                    stdin=subprocess.PIPE,
+                    stdout=self._saved[-1],
+                    start_new_session=True,
+                    restore_signals=False,  # SIGPIPE stays ignored, as Python has it: a reader that is gone is left out
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
             assert copier.stdin is not None
             os.dup2(copier.stdin.fileno(), number)
             copier.stdin.close()

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,28 @@ print("after the run", flush=True)
     process.stdin.close()  # now it goes on
     assert process.wait(PATIENCE_S) == 0
     assert (tmp_path / "log.txt").read_text().split() == [str(number) for number in range(2000)]
+
+
+def test_a_signal_to_all_processes_of_a_job_leaves_the_log_whole(tmp_path):
+    program = f"""
+import sys
+from pathlib import Path
+from training.terminal.log_file import LogFile
+with LogFile(Path({str(tmp_path / "log.txt")!r})):
+    print("before", flush=True)
+    sys.stdin.readline()
+    print("after", flush=True)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"before\n"
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)
+        process.stdin.close()
+        assert process.wait(PATIENCE_S) == 0
+    assert (tmp_path / "log.txt").read_text() == "before\nafter\n"
 
 
 @pytest.fixture
