@@ -36,9 +36,10 @@ def follow(experiment: Experiment, lease: Lease, peers: Peers) -> int:
         training = Training(experiment, [], folder, lambda _: None, [], display, lambda: None, peers)
         try:
             training.follow()
-        except Exception as error:
+        except Exception:
+            if not peers.has_ended():
+                raise
             peers.check()
-            raise error
         return _ended(peers)
 
 

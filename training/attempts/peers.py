@@ -25,6 +25,7 @@ from training.terminal.command_line import say
 PATIENCE_S = 600.0
 _ANSWER_S = 10.0  # for the first line of a connection
 _RETRY_S = 0.2
+_NEWS_S = 2.0
 _LONGEST_LINE = 1 << 16
 _UNAVAILABLE = 14
 
@@ -46,8 +47,9 @@ class Peers:
         self._lost: str = ""
         self.stop_signal: str | None = None  # received by another process
         self.exit_code = RunError.exit_code  # of the chief, unless it gets as far as to know
-        for rank in links:
-            threading.Thread(target=self._listen, args=(rank,), daemon=True, name=f"rank {rank}").start()
+        self._listeners = [threading.Thread(target=self._listen, args=(rank,), daemon=True) for rank in links]
+        for listener in self._listeners:
+            listener.start()
 
     @property
     def is_chief(self) -> bool:
@@ -69,6 +71,12 @@ class Peers:
         """Checks that no process was lost. Raises PeerLostError: a process has ended before its time."""
         if (lost := self.lost()) is not None:
             raise lost
+
+    def has_ended(self) -> bool:
+        """Whether the chief has ended the training, or is gone; waits a moment, as TensorFlow may notice it first."""
+        for listener in self._listeners:
+            listener.join(_NEWS_S)
+        return self._closing or bool(self._lost)
 
     def lost(self) -> PeerLostError | None:
         """The error for the user, if a process has ended before its time."""

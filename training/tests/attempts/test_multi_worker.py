@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.line_samples import write_lines
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_experiment
-from training.attempts import peers
+from training.attempts import follow, peers
 from training.attempts.cluster import Cluster
 from training.runs.run import Run
 from training.tests.attempts.test_resume import Workplace, facts
@@ -232,6 +234,24 @@ def test_processes_with_different_specs_do_not_train(addresses, digits_prepared)
         thread.join()
     for said in (errors[0], errors[1]):
         assert f"process 1 ({addresses[1]}) and process 0 ({addresses[0]}) differ in spec" in said
+
+
+def test_what_breaks_in_a_process_because_the_chief_has_failed_is_no_error_of_its_own(tmp_path, monkeypatch, capfd):
+    cluster, (here, there) = Cluster(("h:1", "h:2"), 0), socket.socketpair()
+    chief, other = peers.Peers(cluster, {1: here}), peers.Peers(replace(cluster, rank=1), {0: there})
+
+    def break_off() -> None:
+        chief.exit_code = 1
+        chief.close()
+        raise RuntimeError("Collective ops is aborted by: Socket closed")
+
+    monkeypatch.setattr(follow, "Training", lambda *_: SimpleNamespace(follow=break_off))
+    monkeypatch.setattr(follow, "start_tensorflow", lambda _: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    chief.tell(run={"folder": str(tmp_path), "environ": {}})
+    lease: Any = SimpleNamespace(environ={})
+    assert follow.follow(experiment(), lease, other) == 1
+    assert "the chief ended with exit code 1; its log says why" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
