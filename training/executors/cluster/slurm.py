@@ -146,7 +146,8 @@ class SlurmCluster(FolderCluster):
     def waiting_for(self) -> str:
         waiting = [task for task in self._tasks.values() if task.state == "PENDING"]
         if waiting:
-            return f"waiting for Slurm: {counted(len(waiting), 'job')} pending ({waiting[0].reason})"
+            reason = f" ({waiting[0].reason})" if waiting[0].reason != "None" else ""  # not looked at yet
+            return f"waiting for Slurm: {counted(len(waiting), 'job')} pending{reason}"
         if self._refusal is not None:
             return f"waiting for Slurm to take an agent. {self._refusal}"
         return "waiting for an agent to start"

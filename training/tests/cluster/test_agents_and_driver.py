@@ -418,6 +418,13 @@ def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_pa
     assert cluster.waiting_for() == "waiting for an agent to start"
 
 
+def test_why_a_job_waits_is_said_once_slurm_knows_it(tmp_path):
+    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
+    for reason, text in {"None": "", "Resources": " (Resources)"}.items():
+        cluster._tasks = {"1": Task("1", "PENDING", "", reason)}
+        assert cluster.waiting_for() == f"waiting for Slurm: 1 job pending{text}"
+
+
 def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path, monkeypatch):
     tasks = {str(job): Task(str(job), "NODE_FAIL", "n1", "") for job in range(5)}
     monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
