@@ -106,9 +106,13 @@ class Workplace:
     def output(self) -> str:
         return (self.folder / "output.txt").read_text()
 
+    def wait_for(self, process: Process, condition: Callable[[], bool]) -> None:
+        """Until a condition of a process holds, or it has ended."""
+        wait_until(lambda: condition() or process.poll() is not None)
+
     def end_when(self, process: Process, condition: Callable[[], bool], number: signal.Signals) -> int:
         """Sends a signal as soon as a condition holds, and waits; the exit code."""
-        wait_until(lambda: condition() or process.poll() is not None)
+        self.wait_for(process, condition)
         process.send_signal(number)
         return process.wait(PATIENCE_S)
 
@@ -198,7 +202,7 @@ def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, re
 def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path, warm):
     place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
-    wait_until(place.rows)
+    place.wait_for(process, lambda: place.rows() > 0)
     place.run().request_stop("worse than the others")
     assert process.wait(PATIENCE_S) == 0
     assert (place.run().status().state, place.run().status().error) == ("stopped", "worse than the others")
@@ -237,7 +241,8 @@ def test_a_damaged_checkpoint_is_named(fault, tmp_path, undisturbed, warm):
 def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_prepared, warm):
     place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
-    wait_until((tmp_path / "gate.reached").exists)
+    place.wait_for(process, (tmp_path / "gate.reached").exists)
+    assert process.poll() is None, place.output()
     folder = place.run().folder
     if what == "moved away":
         folder.rename(tmp_path / "elsewhere")
@@ -254,7 +259,7 @@ def test_a_run_whose_folder_is_gone_stops_and_says_so(what, tmp_path, digits_pre
 def test_a_run_whose_lock_file_is_deleted_is_still_at_work(tmp_path, undisturbed, warm):
     place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
-    wait_until(place.rows)
+    place.wait_for(process, lambda: place.rows() > 0)
     run = place.run()
     (run.folder / "run.lock").unlink()
     assert run.status().state == "running"
