@@ -181,6 +181,7 @@ _SENTENCES = {
     "none_required": "must be null",
     "string_type": "must be text",
     "tuple_type": "must be a list",
+    "value_error": "{error}",
     "unexpected_keyword_argument": "is not a known key",
     "dataclass_type": "must be an object",
 }

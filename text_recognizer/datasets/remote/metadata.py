@@ -2,24 +2,50 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from annotated_types import Ge
+from pydantic import AfterValidator
+
+from text_recognizer.arguments import check_arguments
 from text_recognizer.errors import DataError
 from text_recognizer.settings import metadata_places
 from text_recognizer.wording import did_you_mean, received
 
 SCHEMES = ("https", "http", "s3", "file")
 ABOUT_KEYS = ("title", "licence", "homepage", "citation")
-_FILE_KEYS = ("url", "urls", "filename", "sha256", "size_bytes", "login")
-_TABLE_KEYS = (*ABOUT_KEYS, "endpoint_url", "files")
 _MOST_CHARACTERS = 1_000_000
 _MOST_DOTS = 64
 _BETWEEN_NAMES = re.compile(r"""[^\w.'"-]+""")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is safe as the name of a file or folder on every system."""
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def _checked(is_right: Callable[[str], object], rule: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not is_right(text):
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, _checked(str.strip, "must be text that is not empty")]
+Filename = Annotated[
+    str, _checked(is_plain_name, "must be a name without folders, of letters, digits, '.', '_' and '-'")
+]
+Sha256 = Annotated[
+    str, AfterValidator(str.lower), _checked(re.compile("[0-9a-f]{64}").fullmatch, "must be 64 hexadecimal digits")
+]
 
 
 @dataclass(frozen=True)
@@ -33,11 +59,11 @@ class RemoteFile:
         login: where to register. Such a file is never downloaded, only looked for.
     """
 
-    filename: str
+    filename: Filename
     urls: tuple[str, ...]
-    sha256: str | None
-    size_bytes: int | None = None
-    login: str | None = None
+    sha256: Sha256 | None = None
+    size_bytes: Annotated[int, Ge(1)] | None = None
+    login: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +78,11 @@ class RemoteTable:
     name: str
     files: tuple[RemoteFile, ...]
     metadata: Path
-    title: str = ""
-    licence: str = ""
-    homepage: str = ""
-    citation: str = ""
-    endpoint_url: str | None = None
+    title: Text = ""
+    licence: Text = ""
+    homepage: Text = ""
+    citation: Text = ""
+    endpoint_url: Text | None = None
 
     @property
     def size_bytes(self) -> int | None:
@@ -154,7 +180,7 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     if is_one_table(document):
         document = {path.resolve().parent.name: document}
     problems: list[str] = []
-    tables = {name: _Reader(f"[{name}]", problems).table(name, value, path) for name, value in document.items()}
+    tables = {name: _table(name, value, path, problems) for name, value in document.items()}
     if problems:
         separator = " " if len(problems) == 1 else "\n  - "
         raise DataError(f"{shown(path)}:{separator}" + "\n  - ".join(problems))
@@ -178,93 +204,51 @@ def find_table(name: str, path: Path | None = None) -> RemoteTable:
     return tables[name]
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether a name is safe as the name of a file or folder on every system."""
-    return _PLAIN_NAME.fullmatch(name) is not None
-
-
 def shown(path: Path) -> str:
     """A path as messages show it: relative to where the user stands when it lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads one table, or one of its files, and writes down what is wrong with it, with its place."""
+def _table(name: str, value: Any, path: Path, problems: list[str]) -> RemoteTable:
+    """One table; what is wrong with it is added to the problems."""
+    label = f"[{name}]"
+    if not is_plain_name(name):
+        problems.append(f"{label}: a table's name may hold only letters, digits, '.', '_' and '-'. {received(name)}")
+    if not isinstance(value, dict):
+        problems.append(f"{label}: must be a table with files. {received(value)}")
+        return RemoteTable(name, (), path)
+    if "files" in value:
+        about, entries = {key: item for key, item in value.items() if key != "files"}, value["files"]
+    else:  # the keys of the only file stand in the table itself
+        about = {key: item for key, item in value.items() if key in (*ABOUT_KEYS, "endpoint_url")}
+        entries = [{key: item for key, item in value.items() if key not in about}]
+    arguments, found = check_arguments(label, RemoteTable, about, apart_from=("name", "files", "metadata"))
+    problems += found
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        problems.append(f"{label}: files must be one or several tables [[….files]]. {received(entries)}")
+        return RemoteTable(name, (), path)
+    labels = [f"{label} file {number}" for number in range(1, len(entries) + 1)] if "files" in value else [label]
+    files = [file for place, entry in zip(labels, entries, strict=True) for file in _file(place, entry, problems)]
+    for filename, count in Counter(str(entry.get("filename")) for entry in entries).items():
+        if count > 1:
+            problems.append(f"{label}: two files have the filename '{filename}'.")
+    return RemoteTable(name, tuple(files), path, **arguments)
 
-    place: str
-    problems: list[str]
 
-    def table(self, name: str, value: Any, path: Path) -> RemoteTable:
-        if not is_plain_name(name):
-            self.problem("a table's name may hold only letters, digits, '.', '_' and '-'", name)
-        if not isinstance(value, dict):
-            self.problem("must be a table with files", value)
-            return RemoteTable(name, (), path)
-        entries = value.get("files")
-        self.unknown_keys(value, _TABLE_KEYS if "files" in value else (*_TABLE_KEYS, *_FILE_KEYS))
-        if "files" not in value:
-            files = [self.file(value)]
-        elif not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-            self.problem("files must be one or several tables [[….files]]", entries)
-            files = []
-        else:
-            readers = [_Reader(f"{self.place} file {number}", self.problems) for number in range(1, len(entries) + 1)]
-            files = [reader.file(entry, _FILE_KEYS) for reader, entry in zip(readers, entries, strict=True)]
-        filenames = [file.filename for file in files]
-        for filename in sorted({filename for filename in filenames if filenames.count(filename) > 1}):
-            self.problem("two files have the filename", filename)
-        about = {key: self.text(value, key) or "" for key in ABOUT_KEYS}
-        return RemoteTable(name, tuple(files), path, **about, endpoint_url=self.text(value, "endpoint_url"))
-
-    def file(self, value: Mapping[str, Any], known: tuple[str, ...] = ()) -> RemoteFile:
-        if known:
-            self.unknown_keys(value, known)
-        filename = self.text(value, "filename", required=True) or ""
-        if filename and not is_plain_name(filename):
-            self.problem("filename must be a name without folders, of letters, digits, '.', '_' and '-'", filename)
-        sha256 = (self.text(value, "sha256") or "").lower() or None
-        if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            self.problem("sha256 must be 64 hexadecimal digits", sha256)
-        size_bytes = value.get("size_bytes")
-        if size_bytes is not None and (type(size_bytes) is not int or size_bytes < 1):
-            self.problem("size_bytes must be a whole number of at least 1", size_bytes)
-            size_bytes = None
-        login = self.text(value, "login")
-        return RemoteFile(filename, self.urls(value, needed=login is None), sha256, size_bytes, login)
-
-    def urls(self, value: Mapping[str, Any], needed: bool) -> tuple[str, ...]:
-        if "url" in value and "urls" in value:
-            self.problem("give either url or urls, not both", value["url"])
-        listed = value.get("urls", [value["url"]] if "url" in value else [])
-        if not isinstance(listed, list):
-            self.problem("urls must be a list of addresses", listed)
-            return ()
-        if not listed and needed:
-            self.problems.append(f"{self.place}: url is required (or login, for a file that needs a registration).")
-        for url in listed:
-            if problem := url_problem(url):
-                self.problem(f"url {problem}", without_password(url) if isinstance(url, str) else url)
-        return tuple(map(str, listed))
-
-    def text(self, value: Mapping[str, Any], key: str, required: bool = False) -> str | None:
-        found = value.get(key)
-        if found is None and required:
-            self.problems.append(f"{self.place}: {key} is required.")
-        elif found is not None and (not isinstance(found, str) or not found.strip()):
-            self.problem(f"{key} must be text that is not empty", found)
-            return None
-        return found
-
-    def unknown_keys(self, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
-        self.problems.extend(
-            f"{self.place}: there is no key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}."
-            for key in value
-            if key not in known
-        )
-
-    def problem(self, rule: str, value: object) -> None:
-        self.problems.append(f"{self.place}: {rule}. {received(value)}")
+def _file(label: str, value: Mapping[str, Any], problems: list[str]) -> list[RemoteFile]:
+    """A file of a table; none where something is wrong with it, which is added to the problems."""
+    listed = value.get("urls", [value["url"]] if "url" in value else [])
+    others = {key: item for key, item in value.items() if key != "url"}
+    arguments, found = check_arguments(label, RemoteFile, {**others, "urls": listed})
+    if "url" in value and "urls" in value:
+        found.append(f"{label}: give either url or urls, not both.")
+    if not listed and "login" not in value:
+        found.append(f"{label}: url is required (or login, for a file that needs a registration).")
+    for url in listed if isinstance(listed, list) else ():
+        if isinstance(url, str) and (problem := url_problem(url)):
+            found.append(f"{label}: url {problem}. {received(without_password(url))}")
+    problems += found
+    return [] if found else [RemoteFile(**arguments)]
 
 
 def without_password(url: str) -> str:
@@ -275,10 +259,8 @@ def without_password(url: str) -> str:
     return before + at + place
 
 
-def url_problem(url: object) -> str | None:
+def url_problem(url: str) -> str | None:
     """What is wrong with an address, or None."""
-    if not isinstance(url, str):
-        return "must be text"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
