@@ -11,8 +11,8 @@ from typing import Any
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_file
-from text_recognizer.datasets.remote.archives import extract, is_archive
-from text_recognizer.datasets.remote.fetch import disk_errors, fetch, one_process
+from text_recognizer.datasets.remote.archives import is_archive
+from text_recognizer.datasets.remote.fetch import fetch, unpacked
 from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
@@ -127,7 +127,10 @@ class HwdbDataset(PictureDataset):
 
 def gnt_files(path: Path) -> list[Path]:
     """The GNT files at a place, sorted; an archive is unpacked once. Raises DataError: there are none."""
-    folder = unpacked(path) if is_archive(path) else path
+    folder = path
+    if is_archive(path):
+        digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
+        folder = unpacked(path, data_folder() / "unpacked" / f"{path.stem}-{digest}")
     inside = sorted(folder.rglob("*")) if folder.is_dir() else [path]
     alz = [file for file in inside if file.suffix.lower() == ".alz"]
     files = [file for file in inside if file.suffix.lower() == ".gnt" or (file == path and not alz)]
@@ -140,16 +143,6 @@ def gnt_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"there are no .gnt files in {path}.")
     return files
-
-
-def unpacked(path: Path) -> Path:
-    """The folder with what an archive holds."""
-    digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
-    folder = data_folder() / "unpacked" / f"{path.stem}-{digest}"
-    with disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with one_process(folder, f"to unpack {path.name}"):
-            return folder if folder.is_dir() else extract(path, folder)
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.iam import IamForm, read_form_xml, read_split_list
-from text_recognizer.datasets.remote.archives import extract, is_archive
-from text_recognizer.datasets.remote.fetch import SUMS, disk_errors, fetch, one_process
+from text_recognizer.datasets.remote.archives import is_archive
+from text_recognizer.datasets.remote.fetch import SUMS, fetch, unpacked
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
@@ -70,7 +70,7 @@ class IamFiles:
             DataError: there is nothing to read, with how to get it; an archive is another one than the registry says,
                 or damaged; the disk is full.
         """
-        packed = [path for path in self.root.glob("*") if is_archive(path) and not _unpacked(path).exists()]
+        packed = [path for path in self.root.glob("*") if is_archive(path) and not _folder_of(path).exists()]
         if packed or not self._has_texts:
             here = {path.name for path in packed}
             self._fetch(lambda name: not here or name in here)
@@ -91,12 +91,8 @@ class IamFiles:
 
     def _unpack(self) -> None:
         for archive in sorted(path for path in self.root.glob("*") if path.is_file() and is_archive(path)):
-            folder = _unpacked(archive)
-            if folder.exists():
-                continue
-            with disk_errors(self.root), one_process(folder, f"to unpack {archive.name}"):
-                if not folder.exists():
-                    extract(archive, folder)
+            if not (folder := _folder_of(archive)).exists():
+                unpacked(archive, folder)
         for name in ("_paths", "layout"):
             self.__dict__.pop(name, None)
 
@@ -237,7 +233,7 @@ def refuse_unknown_writers(label: str, noun: str, unknown: Sequence[str], files:
         )
 
 
-def _unpacked(archive: Path) -> Path:
+def _folder_of(archive: Path) -> Path:
     return archive.with_name(archive.name.partition(".")[0])
 
 

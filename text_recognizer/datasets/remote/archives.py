@@ -5,6 +5,7 @@ import errno
 import gzip
 import itertools
 import lzma
+import re
 import shutil
 import stat
 import struct
@@ -213,30 +214,20 @@ def _tar_member(info: tarfile.TarInfo) -> Member:
 
 
 def _refuse_escape(path: Path, member: Member) -> None:
-    reason = _wrong_name(member.name, member.kind == "folder")
+    name, windows = member.name, PureWindowsPath(member.name)
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    longest_bytes = max((len(part.encode(errors="surrogatepass")) for part in parts), default=0)
+    depths = itertools.accumulate(1 - 2 * (part == "..") for part in re.split(r"[/\\]", name) if part not in ("", "."))
     if member.kind == "other":
         reason = "is a device or a pipe"
     elif member.kind == "link":  # which may lead anywhere, also by way of others; data sets need none
         reason = "is a link: unpack the archive by hand"
-    elif not reason and not _stays_inside(member.name):
+    elif "\0" in name or not name or not (parts or member.kind == "folder"):
+        reason = "has no name that a file can have"
+    elif len(parts) > _MOST_PARTS or longest_bytes > _LONGEST_PART_BYTES:
+        reason = "has too long a name"
+    elif name.startswith("/") or windows.root or windows.drive or min(depths, default=0) < 0:
         reason = "would land outside its folder"
-    if reason:
-        raise DataError(f"{path}: member {member.name!r} {reason}; nothing was unpacked.")
-
-
-def _wrong_name(name: str, is_folder: bool) -> str:
-    """Why no file may be called so; empty where it may."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if "\0" in name or not name or not (parts or is_folder):
-        return "has no name that a file can have"
-    longest_bytes = max((len(part.encode(errors="surrogatepass")) for part in parts), default=0)
-    if len(parts) > _MOST_PARTS or longest_bytes > _LONGEST_PART_BYTES:
-        return "has too long a name"
-    return ""
-
-
-def _stays_inside(name: str) -> bool:
-    windows = PureWindowsPath(name)
-    steps = ({"..": -1, ".": 0, "": 0}.get(part, 1) for part in name.replace("\\", "/").split("/"))
-    is_absolute = name.startswith("/") or windows.root or windows.drive
-    return not is_absolute and min(itertools.accumulate(steps)) >= 0
+    else:
+        return
+    raise DataError(f"{path}: member {name!r} {reason}; nothing was unpacked.")

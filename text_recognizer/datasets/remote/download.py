@@ -1,7 +1,6 @@
 """Gets one address into one file (https, http, s3, file): resumed where it stopped, tried again where that may help."""
 
 import json
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -121,7 +120,7 @@ class Download:
     def _gather(self, url: str) -> str:
         scheme = urlsplit(url).scheme
         if scheme == "file":
-            self._copy(url)
+            self._receive(url, open_file)
         elif scheme == "s3":
             from text_recognizer.datasets.remote.download_s3 import s3_opener
 
@@ -133,19 +132,6 @@ class Download:
             self._discard()
             raise DownloadError(f"it has {size_bytes:,} bytes, expected {self.size_bytes:,} (download removed)")
         return sha256_of(self._part)
-
-    def _copy(self, url: str) -> None:
-        path = Path(urllib.request.url2pathname(urlsplit(url).path))
-        try:
-            source = open(path, "rb")  # noqa: SIM115 - only failing to read is the address's fault
-        except OSError as error:
-            raise DownloadError(f"cannot read {path}: {error.strerror}") from error
-        try:
-            with source, open(self._part, "wb") as target:
-                shutil.copyfileobj(source, target, PIECE_BYTES)
-        except OSError:
-            self._discard()
-            raise
 
     def _receive(self, url: str, opener: Opener) -> None:
         from urllib3.util import Retry
@@ -214,6 +200,18 @@ def _wait(retry: Any, interruption: Interrupted) -> Any:
         raise DownloadError(f"{interruption} (tried {RETRIES + 1} times)") from interruption
     retry.sleep(response)
     return retry
+
+
+@contextmanager
+def open_file(url: str, _start: int, _validator: str | None) -> Iterator[Answer]:
+    """Reads a file of this machine from its beginning."""
+    path = Path(urllib.request.url2pathname(urlsplit(url).path))
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - only failing to read is the address's fault
+    except OSError as error:
+        raise DownloadError(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        yield Answer(iter(lambda: file.read(PIECE_BYTES), b""), 0, None, None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from text_recognizer import whole_files
+from text_recognizer.datasets.remote.archives import extract
 from text_recognizer.datasets.remote.download import Download, DownloadError, OnProgress, part_of
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
 from text_recognizer.errors import DataError
@@ -99,6 +100,14 @@ def one_process(path: Path, purpose: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """The folder with what an archive holds, unpacked by one process if it is not there. Raises DataError."""
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with one_process(folder, f"to unpack {archive.name}"):
+            return folder if folder.exists() else extract(archive, folder)
 
 
 @contextmanager

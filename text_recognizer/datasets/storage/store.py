@@ -49,23 +49,20 @@ class StoreWriter:
         length = 0
         with _writing(self._store):
             file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - what the caller raises is not of writing
-        try:
+            _write_header(file, dtype, (0, *shape))
 
-            def append(values: NDArray[Any]) -> None:
-                nonlocal length
-                with _writing(self._store):
-                    file.write(np.ascontiguousarray(values, np.dtype(dtype)).data)
-                length += values.size // math.prod(shape)
-
+        def append(values: NDArray[Any]) -> None:
+            nonlocal length
             with _writing(self._store):
-                _write_header(file, dtype, (length, *shape))
-            begin = file.tell()
+                file.write(np.ascontiguousarray(values, np.dtype(dtype)).data)
+            length += values.size // math.prod(shape)
+
+        try:
             yield append
             with _writing(self._store):
                 file.seek(0)
                 # Of the same size: numpy leaves room for the length to grow.
                 _write_header(file, dtype, (length, *shape))
-            assert file.tell() == begin
         finally:
             with _writing(self._store):
                 file.close()
