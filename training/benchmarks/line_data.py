@@ -7,8 +7,7 @@ import numpy as np
 
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.lines.iam import IamDataset
-from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
-from text_recognizer.datasets.lines.rendering import Rendering
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset, Rendering
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.images.read import png_bytes
 from text_recognizer.settings import REPOSITORY

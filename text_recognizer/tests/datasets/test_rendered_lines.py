@@ -14,8 +14,7 @@ from text_recognizer.datasets.drawing.changes import turned, with_noise
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, Font, characters_of, needs_shaping
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.datasets.formats.lexicon import LexiconEntry, read_lexicon
-from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
-from text_recognizer.datasets.lines.rendering import Rendering
+from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset, Rendering
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.conftest import shared_data
 

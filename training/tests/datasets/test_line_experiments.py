@@ -10,7 +10,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.hdf5 import write_hdf5
 from text_recognizer.datasets.lines.line_list import LineListDataset
-from text_recognizer.datasets.lines.rendering import Rendering
+from text_recognizer.datasets.lines.rendered_lines import Rendering
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.settings import REPOSITORY
