@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.pages.pixel_split import PixelSplit
+from text_recognizer.datasets.pages.pixel_split import PixelSplit, paragraph_square
+from text_recognizer.datasets.storage.strings import unpacked
+from text_recognizer.images.grey import read_grey
 from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.boxes import matched_boxes
 
@@ -57,8 +60,17 @@ def found_lines(split: PixelSplit, find: Callable[[NDArray[np.uint8]], Sequence[
     """
     pages = []
     for position, name in enumerate(split.ids):
-        image, annotated = split.original(position)
+        image, annotated = original(split, position)
         boxes = np.array([line.box for line in find(image)], np.int32).reshape(-1, 4)
         matched, is_partial = matched_boxes(boxes, annotated), name in split.partly_annotated
         pages.append(FoundOnPage(name, len(boxes), len(annotated), matched, is_partial))
     return FoundLines(tuple(pages))
+
+
+def original(split: PixelSplit, position: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The square of the page that a stored picture shows, at full resolution, and the lines' boxes in it."""
+    row = int(split.members[position])
+    left, top, side, *region = split.arrays["squares"][row].tolist()
+    image = read_grey(Path(unpacked("paths", split.arrays)[row]))
+    square = paragraph_square(image, (left, top, side), (region[0], region[1], region[2], region[3]))
+    return square, split.line_boxes(position) * np.float32(side / split.arrays["images"].shape[1])

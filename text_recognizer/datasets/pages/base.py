@@ -18,7 +18,7 @@ from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED, Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
-from text_recognizer.datasets.pages.pixel_split import Grey, PixelSplit, paragraph_square
+from text_recognizer.datasets.pages.pixel_split import PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
@@ -27,7 +27,7 @@ from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale, visible_part
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
-from text_recognizer.images.line_form import STEPS, UnfitImageError
+from text_recognizer.images.line_form import STEPS, Grey, UnfitImageError
 from text_recognizer.layout.cores import CORE_CLASSES, core_map
 
 Side = Annotated[int, Ge(32), Le(4096)]

@@ -1,6 +1,5 @@
 """PixelSplit: pictures of paragraphs with a class for every pixel, and the lines that are in them."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,9 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.datasets.storage.strings import unpacked
-from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import Grey
 
 Positions = NDArray[np.integer[Any]]
-Grey = NDArray[np.uint8]
 
 
 class PixelSplit(Split):
@@ -24,16 +22,9 @@ class PixelSplit(Split):
     """
 
     def __init__(self, store: Store, members: Positions, partly_annotated: frozenset[str] = frozenset()) -> None:
-        self.partly_annotated = partly_annotated
-        arrays = store.arrays()
+        self.arrays = store.arrays()
         self.members = members
-        self._images, self._labels = arrays["images"], arrays["labels"]
-        self._squares: NDArray[np.float64] = arrays["squares"]
-        self._boxes: NDArray[np.float32] = arrays["boxes"]
-        self._first: NDArray[np.int64] = arrays["boxes.offsets"]
-        self._texts = unpacked("texts", arrays)
-        self._names, self._groups = unpacked("names", arrays), unpacked("groups", arrays)
-        self._paths = unpacked("paths", arrays)
+        self.partly_annotated = partly_annotated
 
     def __len__(self) -> int:
         return len(self.members)
@@ -41,7 +32,7 @@ class PixelSplit(Split):
     def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
         """The columns "image" (B, S, S, 1) uint8 and "label" (B, S, S) uint8."""
         rows = self.members[positions]
-        return {"image": self._images[rows][..., None], "label": self._labels[rows]}
+        return {"image": self.arrays["images"][rows][..., None], "label": self.arrays["labels"][rows]}
 
     def text(self, position: int) -> str:
         """The lines of a paragraph, one below the other."""
@@ -50,40 +41,27 @@ class PixelSplit(Split):
     @property
     def ids(self) -> list[str]:
         """(n,) names of the pages."""
-        return self._names.take(self.members)
+        return unpacked("names", self.arrays).take(self.members)
 
     @property
     def groups(self) -> list[str] | None:
         """(n,) the writer of each page; None where unknown."""
-        groups = self._groups.take(self.members)
+        groups = unpacked("groups", self.arrays).take(self.members)
         return groups if any(groups) else None
 
     def line_texts(self, position: int) -> list[str]:
         """What the lines of a picture say, from top to bottom."""
         lines = self._lines(position)
-        return self._texts.take(np.arange(lines.start, lines.stop))
+        return unpacked("texts", self.arrays).take(np.arange(lines.start, lines.stop))
 
     def line_boxes(self, position: int) -> NDArray[np.float32]:
         """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored picture."""
-        return self._boxes[self._lines(position)]
-
-    def original(self, position: int) -> tuple[Grey, NDArray[np.float32]]:
-        """The square of the page that a stored picture shows, at full resolution, and the lines' boxes in it.
-
-        As in the file; what lies outside the page or paragraph has the median level of the page.
-
-        Raises:
-            DataError: the image of the page is no longer there.
-        """
-        row = int(self.members[position])
-        image = read_grey(Path(self._paths[row]))
-        left, top, side, x1, y1, x2, y2 = self._squares[row]
-        square = paragraph_square(image, (left, top, side), (x1, y1, x2, y2))
-        return square, self.line_boxes(position) * np.float32(side / self._images.shape[1])
+        boxes: NDArray[np.float32] = self.arrays["boxes"][self._lines(position)]
+        return boxes
 
     def _lines(self, position: int) -> slice:
-        row = int(self.members[position])
-        return slice(int(self._first[row]), int(self._first[row + 1]))
+        row, first = int(self.members[position]), self.arrays["boxes.offsets"]
+        return slice(int(first[row]), int(first[row + 1]))
 
 
 def paragraph_square(

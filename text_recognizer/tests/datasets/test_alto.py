@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.tests.found_lines import original
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.formats.xml_tree import read_xml
@@ -340,7 +341,7 @@ def test_the_original_of_a_paragraph_is_there_for_reading_its_lines(folder):
     dataset = AltoParagraphsDataset(str(folder), side=64)
     dataset.prepare()
     split = dataset.split("test")
-    square, boxes = split.original(0)
+    square, boxes = original(split, 0)
     x1, y1, x2, y2 = (round(float(value)) for value in boxes[1])
     seed = int(split.ids[0][1:])
     assert np.array_equal(square[y1:y2, x1:x2], page_image(seed)[40:60, 10:150])

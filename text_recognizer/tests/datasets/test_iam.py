@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.tests.found_lines import original
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_form_xml, read_lines_txt
 from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset, IamLinesDataset
@@ -379,8 +380,8 @@ def test_paragraphs_are_split_like_their_lines(iam):
     for number, (x1, y1, x2, y2) in enumerate(boxes.astype(int), start=1):
         assert (label[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1] == (1 if number % 2 else 2)).all()
     # The square is as wide as the form, and what is printed above the lines is not shown.
-    assert split.original(0)[0].shape == (400, 400)
-    assert (split.original(0)[0][:, ::2] == 0).sum() == 0
+    assert original(split, 0)[0].shape == (400, 400)
+    assert (original(split, 0)[0][:, ::2] == 0).sum() == 0
 
 
 def test_a_form_with_damaged_xml_is_rejected_by_name(iam):
