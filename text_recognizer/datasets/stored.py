@@ -109,5 +109,4 @@ class StoredDataset(Dataset):
 
     @property
     def _table_folder(self) -> Path:
-        """Where the table of what was left out goes."""
         return self._folder

@@ -24,8 +24,6 @@ _IDX_NAME = re.compile(r"(?:(.+)-)?(train|test|t10k)-(images|labels)[-.]idx[13]-
 
 @dataclass(frozen=True)
 class _Entry:
-    """A file, or a member of an archive."""
-
     path: Path
     member: str | None = None
 

@@ -146,7 +146,6 @@ def gnt_files(path: Path) -> list[Path]:
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
-    """A file in pieces that fit into memory."""
     records = records_of_file(path)
     for begin in range(0, max(1, len(records)), _PIECE_RECORDS):
         yield GntSource(split, path, records.rows(begin, begin + _PIECE_RECORDS), begin)

@@ -25,8 +25,6 @@ _FILES_A_SOURCE = 256
 
 @dataclass(frozen=True)
 class _File:
-    """An image file and what it shows."""
-
     path: Path
     text: str
     group: str

@@ -177,7 +177,6 @@ def needs_shaping(character: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _default_content() -> bytes:
-    """The file of the font that comes with Pillow."""
     from PIL import ImageFont
 
     path: Any = ImageFont.load_default(10).path  # type: ignore[union-attr]

@@ -107,7 +107,6 @@ def _in_dark_ink(split: Split, position: int, ink: Ink) -> NDArray[np.uint8]:
 
 
 def _save_rgb(split: Split, position: int, ink: Ink, file: Path) -> None:
-    """Writes a picture of a split in dark ink on white."""
     from PIL import Image
 
     file.parent.mkdir(parents=True, exist_ok=True)

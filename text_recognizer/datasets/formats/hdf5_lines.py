@@ -73,7 +73,6 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
 
 
 def _columns(file: Any, part: str, path: Path) -> tuple[Any, Any]:
-    """The datasets dt and gt of a part."""
     place = f"{path}, {part}"
     pictures, texts = _fsdl_columns(file, part, place) if part in FSDL_PARTS else _flor_columns(file[part], place)
     _check_sizes(pictures, texts, place)
@@ -96,7 +95,6 @@ def _flor_columns(group: Any, place: str) -> tuple[Any, Any]:
 
 
 def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
-    """The datasets x_… and y_… of a part."""
     import h5py
 
     pictures, labels = file[part], file.get(f"y{part[1:]}")

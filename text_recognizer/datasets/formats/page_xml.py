@@ -14,6 +14,7 @@ from text_recognizer.errors import DataError
 Points = tuple[tuple[float, float], ...]
 
 _FAR = 1e9  # outside of any page
+_STRUCTURE_TYPE = re.compile(r"(?:^|\})\s*structure\s*\{(?:[^}]*;)?\s*type\s*:([^;}]*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -115,7 +116,8 @@ def _read_page(root: Element, path: Path) -> PageText:
         if text is None:
             text = " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
         outline, baseline = _outline(line, "Coords"), _outline(line, "Baseline")
-        lines.append(PageLine(line.get("id", ""), text, outline, _page_kind(line), baseline))
+        kind = _STRUCTURE_TYPE.search(line.get("custom", ""))
+        lines.append(PageLine(line.get("id", ""), text, outline, kind[1].strip() if kind else "", baseline))
     width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
     return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines))
 
@@ -131,16 +133,6 @@ def _outline(line: Element, tag: str) -> Points:
         return ()
     points = tuple((_number(point.get("x")), _number(point.get("y"))) for point in coordinates.findall("Point"))
     return _points(coordinates.get("points", "")) or points
-
-
-def _page_kind(line: Element) -> str:
-    for group in line.get("custom", "").split("}"):
-        name, _, entries = group.partition("{")
-        for entry in entries.split(";") if name.strip() == "structure" else ():
-            key, _, value = entry.partition(":")
-            if key.strip() == "type":
-                return value.strip()
-    return ""
 
 
 def _points(text: str) -> Points:

@@ -183,14 +183,9 @@ def joined_glyphs(glyphs: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     """Glyphs (N, H, W) in a line, one every `step` pixels; where they overlap, their ink adds up to at most 255."""
     count, height, width = glyphs.shape
     line = np.zeros((height, (count - 1) * step + width), np.uint8)
-    apart = -(-width // step)  # of so many neighbours, the first and the last do not touch
-    for first in range(min(apart, count)):
-        layer = glyphs[first::apart]
-        spread = np.zeros((height, len(layer), max(apart * step, width)), np.uint8)
-        spread[:, :, :width] = layer.transpose(1, 0, 2)
-        flat = spread.reshape(height, -1)[:, : line.shape[1] - first * step]
-        place = line[:, first * step : first * step + flat.shape[1]]
-        place += np.minimum(flat, 255 - place)
+    for index, glyph in enumerate(glyphs):
+        place = line[:, index * step : index * step + width]
+        place += np.minimum(glyph, 255 - place)
     return line
 
 

@@ -68,8 +68,6 @@ class Hdf5LinesDataset(LineDataset):
 
 @dataclass(frozen=True)
 class _Chunk(LineSource):
-    """Some lines of a part."""
-
     path: Path
     part: str
     first: int

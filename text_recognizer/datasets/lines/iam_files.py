@@ -214,7 +214,6 @@ class IamFiles:
 
     @cached_property
     def _paths(self) -> dict[str, list[Path]]:
-        """All files by name."""
         found: dict[str, list[Path]] = {}
         for folder, folders, files in os.walk(self.root):
             folders.sort()

@@ -72,7 +72,6 @@ def _labels(
     args: LineArgs,
     label: str,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], dict[int, str]]:
-    """Class ids, where each label begins, and why a line cannot have one."""
     ids, offsets = charset.encode_all(texts)
     rows = np.repeat(np.arange(len(texts)), np.diff(offsets))
     unknown = np.unique(rows[(ids == -1) & used[rows]])

@@ -90,7 +90,6 @@ class RenderedChunk(LineSource):
 
     @cached_property
     def _pictures(self) -> list[Grey | str]:
-        """The pictures, or why there is none."""
         random = np.random.default_rng(self.seed)
         return [one.problem or (self._picture(one, random) if one.is_wanted else "") for one in self.samples]
 

@@ -79,7 +79,6 @@ def write_records(
 def _shards(
     form: RecordForm, split: SplitName, size: int, shard_size: int, seed: int
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Names of the shards of a split, and which samples they get."""
     order = np.random.default_rng([seed, SPLIT_NAMES.index(split)]).permutation(size)
     parts = np.array_split(order, max(1, -(-size // shard_size)))
     begin = 0

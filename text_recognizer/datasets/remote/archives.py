@@ -166,7 +166,6 @@ def _opened(path: Path) -> Iterator[_Archive]:
 
 @contextmanager
 def _named(path: Path, member: str | None = None) -> Iterator[None]:
-    """Names the archive where its library fails."""
     try:
         yield
     except (OSError, *_ODD) as error:
