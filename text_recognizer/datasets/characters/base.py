@@ -153,18 +153,12 @@ class CharacterDataset(StoredCharacters):
             writer.add(f"{part}.labels", labels.astype(np.int32))
 
     def _check(self, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
-        height, width, _ = self.data_spec.input_shape
-        if images.shape[1:] != (height, width) or images.dtype != np.uint8:
+        shape, last = (len(labels), *self.data_spec.input_shape[:2]), len(self.data_spec.classes) - 1
+        low, high = (labels.min(), labels.max()) if len(labels) else (0, 0)
+        if images.shape != shape or images.dtype != np.uint8 or not 0 <= low <= high <= last:
             raise DataError(
-                f"{self.name}, {part}: images are {images.dtype} of shape {images.shape[1:]}, "
-                f"expected uint8 of {(height, width)}."
-            )
-        if len(images) != len(labels):
-            raise DataError(f"{self.name}, {part}: {len(images)} images but {len(labels)} labels.")
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.data_spec.classes):
-            raise DataError(
-                f"{self.name}, {part}: labels reach from {labels.min()} to {labels.max()}, "
-                f"but there are {len(self.data_spec.classes)} classes."
+                f"{self.name}, {part}: expected an image uint8 {shape[1:]} for each of {len(labels)} labels from "
+                f"0 to {last}. Received: images {images.dtype} {images.shape}, labels from {low} to {high}."
             )
 
 

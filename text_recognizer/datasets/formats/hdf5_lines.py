@@ -113,23 +113,19 @@ def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
 
 def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
     """Refuses what would take more memory or time to read than a file of this size can need."""
-    pixels = math.prod(pictures.shape[1:])
-    if pixels > MOST_PICTURE_PIXELS:
-        raise DataError(
-            f"{place}: its pictures have {pixels:,} pixels each, at most {MOST_PICTURE_PIXELS:,} can be read."
-        )
-    size_bytes = pictures.file.id.get_filesize()
-    most_lines = min(MOST_LINES, max(_ALWAYS_LINES, size_bytes // _BYTES_A_LINE))
-    if len(pictures) > most_lines:
-        raise DataError(
-            f"{place}: {len(pictures):,} lines, at most {most_lines:,} can be read from a file of its size. "
-            f"Write several files."
-        )
-    if pictures.nbytes > most_unpacked_bytes(size_bytes, _MOST_TIMES):
-        raise DataError(
-            f"{place}: its pictures are {pictures.nbytes:,} bytes, more than {_MOST_TIMES} times the {size_bytes:,} of "
-            f"the file. Write them without compression if that is right."
-        )
+    pixels, size_bytes = math.prod(pictures.shape[1:]), pictures.file.id.get_filesize()
+    limits = (
+        (pixels, MOST_PICTURE_PIXELS, "pixels a picture"),
+        (len(pictures), min(MOST_LINES, max(_ALWAYS_LINES, size_bytes // _BYTES_A_LINE)), "lines"),
+        (pictures.nbytes, most_unpacked_bytes(size_bytes, _MOST_TIMES), "bytes of pictures"),
+        (math.prod(texts.shape[1:]) * texts.dtype.itemsize, MOST_TEXT_BYTES, "bytes a text"),
+    )
+    for found, most, what in limits:
+        if found > most:
+            raise DataError(
+                f"{place} has {found:,} {what}, at most {most:,} can be read from a file of {size_bytes:,} bytes. "
+                f"If that is right, write it in several files, or without compression."
+            )
     most_bytes = max(_SMALL_CHUNK_BYTES, pixels * LINES_A_PIECE)
     for column in (pictures, texts):
         if column.chunks and math.prod(column.chunks) * column.dtype.itemsize > most_bytes:
@@ -137,9 +133,6 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
                 f"{place}: {column.name} has chunks of the shape {column.chunks}, too large to read a few lines at a "
                 f"time. Write it with the chunks that h5py chooses (chunks=True)."
             )
-    text_bytes = math.prod(texts.shape[1:]) * texts.dtype.itemsize
-    if text_bytes > MOST_TEXT_BYTES:
-        raise DataError(f"{place}: its texts take {text_bytes:,} bytes each, at most {MOST_TEXT_BYTES:,} can.")
 
 
 def _texts(column: Any, place: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.formats.packed import check_unpacked
 from text_recognizer.errors import DataError
 
-_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+_KINDS = {1: "labels", 3: "images"}
 _GZIP = b"\x1f\x8b"
 _PIECE_BYTES = 1 << 22  # whole files at once would stand in memory twice
 
@@ -50,16 +50,12 @@ def _read(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDA
 
 
 def _read_header(file: IO[bytes], name: str, dimensions: int) -> tuple[int, ...]:
-    magic = file.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
+    magic, expected = file.read(4), bytes((0, 0, 8, dimensions))
+    if magic != expected:
         raise DataError(
-            f"{name} is not an idx file: it begins with {magic.hex(' ') or 'nothing'}, expected 00 00 08 0N."
+            f"{name} is no idx file of uint8 values with {dimensions} dimensions ({_KINDS[dimensions]}): it begins "
+            f"with {magic.hex(' ') or 'nothing'}, expected {expected.hex(' ')}."
         )
-    if magic[2] != 0x08:
-        raise DataError(f"{name} holds {_TYPES[magic[2]]} values, expected uint8.")
-    if magic[3] != dimensions:
-        kinds = {1: "labels (idx1)", 3: "images (idx3)"}
-        raise DataError(f"{name} has {magic[3]} dimensions, expected {dimensions} for {kinds[dimensions]}.")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
         raise DataError(f"{name} is cut short: {4 + len(sizes)} bytes, its header alone takes {4 + 4 * dimensions}.")

@@ -180,7 +180,7 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     if is_one_table(document):
         document = {path.resolve().parent.name: document}
     problems: list[str] = []
-    tables = {name: _table(name, value, path, problems) for name, value in document.items()}
+    tables = {name: read_table(name, value, path, problems) for name, value in document.items()}
     if problems:
         separator = " " if len(problems) == 1 else "\n  - "
         raise DataError(f"{shown(path)}:{separator}" + "\n  - ".join(problems))
@@ -209,7 +209,7 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _table(name: str, value: Any, path: Path, problems: list[str]) -> RemoteTable:
+def read_table(name: str, value: Any, path: Path, problems: list[str]) -> RemoteTable:
     """One table; what is wrong with it is added to the problems."""
     label = f"[{name}]"
     if not is_plain_name(name):

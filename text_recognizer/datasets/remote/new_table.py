@@ -5,11 +5,10 @@ import shutil
 import stat
 import tempfile
 import tomllib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import tomlkit
 
@@ -21,16 +20,14 @@ from text_recognizer.datasets.remote.metadata import (
     find_table,
     home_of,
     is_one_table,
-    is_plain_name,
     parse_registry,
+    read_table,
     shown,
-    url_problem,
     without_password,
 )
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
 from text_recognizer.whole_files import replace_file
-from text_recognizer.wording import received
 
 
 def add_table(
@@ -108,21 +105,16 @@ def update_table(name: str) -> list[Path]:
 
 
 def _check_request(name: str, sources: Sequence[str], sha256: Sequence[str]) -> None:
-    if not is_plain_name(name):
-        raise DataError(f"a table's name may hold only letters, digits, '.', '_' and '-'. {received(name)}")
     if sha256 and len(sha256) != len(sources):
         raise DataError(
             f"give one sha256 for each of {len(sources)} files, in their order, or none. Received: {len(sha256)}."
         )
-    for source in sources:
-        shown_source = received(without_password(source))
-        if "://" in source and (problem := url_problem(source)):
-            raise DataError(f"the address {problem}. {shown_source}")
-        if not is_plain_name(_filename(source)):
-            raise DataError(f"a file's name may hold only letters, digits, '.', '_' and '-'. {shown_source}")
-    for filename, count in Counter(map(_filename, sources)).items():
-        if count > 1:
-            raise DataError(f"two of the files are called '{filename}'.")
+    urls = [source if "://" in source else "file:///a/path/of/this/machine" for source in sources]
+    files = [{"url": url, "filename": _filename(source)} for url, source in zip(urls, sources, strict=True)]
+    problems: list[str] = []
+    read_table(name, {"files": files}, Path(), problems)
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def _check_place(name: str, path: Path, replace: bool) -> None:
@@ -144,7 +136,9 @@ def _text(path: Path) -> str:
 
 
 def _filename(source: str) -> str:
-    return PurePosixPath(unquote(urlsplit(source).path)).name if "://" in source else Path(source).name
+    _, is_address, address = source.partition("://")
+    path = re.split("[?#]", address)[0].partition("/")[2]
+    return PurePosixPath(unquote(path)).name if is_address else Path(source).name
 
 
 def _describe(

@@ -54,12 +54,12 @@ def test_an_idx_file_larger_than_one_piece(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "is not an idx file: it begins with nothing, expected 00 00 08 0N"),
-        (b"\x00\x00\x08", "is not an idx file: it begins with 00 00 08,"),
-        (b"<html>", "is not an idx file: it begins with 3c 68 74 6d,"),
-        (b"\x00\x00\x07\x03", "is not an idx file"),
-        (b"\x00\x00\x0d\x03" + bytes(12), "holds float32 values, expected uint8"),
-        (idx_bytes(LABELS, False), "has 1 dimensions, expected 3 for images (idx3)"),
+        (b"", "dimensions (images): it begins with nothing, expected 00 00 08 03"),
+        (b"\x00\x00\x08", "it begins with 00 00 08, expected"),
+        (b"<html>", "it begins with 3c 68 74 6d,"),
+        (b"\x00\x00\x07\x03", "is no idx file of uint8 values with 3 dimensions"),
+        (b"\x00\x00\x0d\x03" + bytes(12), "it begins with 00 00 0d 03"),
+        (idx_bytes(LABELS, False), "it begins with 00 00 08 01, expected 00 00 08 03"),
         (idx_bytes(IMAGES, False)[:10], "is cut short: 10 bytes, its header alone takes 16"),
         (idx_bytes(IMAGES[:0], False), "holds nothing: its header says 0 x 3 x 4 values"),
         (idx_bytes(IMAGES, False)[:-1], "is cut short: its header says 2 x 3 x 4 values (24 bytes), found 23"),

@@ -108,9 +108,18 @@ def test_an_unknown_table_is_named(server: FileServer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"t10k-labels-idx1-ubyte.gz": idx_bytes(TEST[1][1:])}, "test: 5 images but 4 labels"),
-        ({"t10k-labels-idx1-ubyte.gz": idx_bytes(TEST[1] + 7)}, "labels reach from 8 to 12, but there are 10 classes"),
-        ({"t10k-images-idx3-ubyte.gz": idx_bytes(TEST[0][:, 1:])}, r"images are uint8 of shape \(27, 28\), expected"),
+        (
+            {"t10k-labels-idx1-ubyte.gz": idx_bytes(TEST[1][1:])},
+            r"each of 4 labels.* images uint8 \(5, 28",
+        ),
+        (
+            {"t10k-labels-idx1-ubyte.gz": idx_bytes(TEST[1] + 7)},
+            "0 to 9. Received: .*, labels from 8 to 12",
+        ),
+        (
+            {"t10k-images-idx3-ubyte.gz": idx_bytes(TEST[0][:, 1:])},
+            r"images uint8 \(\d+, 27, 28\)",
+        ),
         ({"t10k-images-idx3-ubyte.gz": idx_bytes(TEST[0])[:-20]}, "t10k-images-idx3-ubyte.gz is damaged"),
         ({"t10k-images-idx3-ubyte.gz": None}, "found no test images: expected a file like 'test-images-idx3-ubyte.gz'"),
     ],
