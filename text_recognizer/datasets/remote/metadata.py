@@ -229,7 +229,7 @@ def read_table(name: str, value: Any, path: Path, problems: list[str]) -> Remote
         return RemoteTable(name, (), path)
     labels = [f"{label} file {number}" for number in range(1, len(entries) + 1)] if "files" in value else [label]
     files = [file for place, entry in zip(labels, entries, strict=True) for file in _file(place, entry, problems)]
-    for filename, count in Counter(str(entry.get("filename")) for entry in entries).items():
+    for filename, count in Counter(str(entry["filename"]) for entry in entries if "filename" in entry).items():
         if count > 1:
             problems.append(f"{label}: two files have the filename '{filename}'.")
     return RemoteTable(name, tuple(files), path, **arguments)
