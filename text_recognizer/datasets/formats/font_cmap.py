@@ -28,8 +28,6 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
             if len(source) > _MOST_BYTES:
                 raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
         return frozenset(_characters(source))
-    except FileNotFoundError:
-        raise DataError(f"there is no font file {name}.") from None
     except OSError as error:
         raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
     except (struct.error, ValueError) as error:

@@ -119,15 +119,12 @@ def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
     """
     if pattern is None:
         return name
-    writer = found_writer(name, pattern)
-    if writer is None:
-        raise DataError(f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in its name.")
-    if not writer:
-        raise DataError(
-            f"dataset_args.writer_pattern {pattern.pattern!r} finds an empty writer in its name: let it match at least "
-            f"one character, for example with + instead of * or ?."
-        )
-    return writer
+    if writer := found_writer(name, pattern):
+        return writer
+    raise DataError(
+        f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in its name: it must match at least one "
+        f"character, for example with + instead of * or ?."
+    )
 
 
 def found_writer(name: str, pattern: re.Pattern[str]) -> str | None:

@@ -202,7 +202,7 @@ def test_a_pattern_that_is_none_is_refused_and_so_is_one_that_fits_no_file(folde
     ):
         prepared(folder, writer_pattern=r"\d")
     for pattern in ("(x*)", r"^(AN_\d+)?"):
-        with pytest.raises(DataError, match=r"finds an empty writer in its name \('page'\)"):
+        with pytest.raises(DataError, match=r"finds no writer in its name \('page'\)"):
             prepared(folder, writer_pattern=pattern)
     with pytest.raises(DataError, match="holds no ALTO or PAGE XML files"):
         prepared(folder / "nothing")
@@ -218,7 +218,11 @@ def test_a_file_whose_name_has_no_writer_is_rejected_by_name_and_the_others_are_
     dataset = prepared(folder, writer_pattern=r"w\d")
     assert sum(dataset.sizes().values()) == 9
     assert [(one.name, one.reason) for one in dataset.rejected] == [
-        ("cover", "dataset_args.writer_pattern 'w\\\\d' finds no writer in its name")
+        (
+            "cover",
+            "dataset_args.writer_pattern 'w\\\\d' finds no writer in its name: it must match at least one "
+            "character, for example with + instead of * or ?",
+        )
     ]
     assert "1 page rejected" in capsys.readouterr().err
     pages = AltoParagraphsDataset(str(folder), writer_pattern=r"w\d", side=32)
