@@ -66,8 +66,8 @@ class HwdbDataset(PictureDataset):
         path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file.
         test_path: of those to test with; without them, whole writers of `path` are held out.
         source: the table of metadata.toml with CASIA's archives, where no path is given.
-        charset: a list of characters, or a file with one a line. By default those that occur in your own files, and
-            level 1 of GB 2312 for CASIA's. Other characters are left out.
+        charset: a list of characters, or a file or bundle that has them. By default those that occur in your own
+            files, and level 1 of GB 2312 for CASIA's. Other characters are left out.
         test_fraction: share of the writers held out for the test split where there are no files for it.
         side, stretch, enlarge, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.

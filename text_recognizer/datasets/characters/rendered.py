@@ -96,8 +96,8 @@ class RenderedCharactersDataset(PictureDataset):
         fonts: TrueType or OpenType files; by default the one that Pillow ships. Characters that a font lacks are left
             out of it.
         test_fonts, validation_fonts: fonts of those splits alone.
-        charset: a list of characters, a file with one a line, or "gb2312-1" for the 3,755 characters of CASIA HWDB1.1;
-            by default the printable characters of ASCII.
+        charset: a list of characters, a file or bundle that has them, or "gb2312-1" for the 3,755 characters of CASIA
+            HWDB1.1; by default the printable characters of ASCII.
         repetitions: drawings of each character with each font.
         rotation_deg: the largest angle by which a drawing is turned.
         slant_deg: the largest angle by which upright strokes lean.
