@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from text_recognizer import __version__
+from text_recognizer.errors import SpecError
 from text_recognizer.registry import names, resolve
+from text_recognizer.wording import did_you_mean
 from training.commands.table import SUMMARIES
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
@@ -17,6 +19,7 @@ PROGRAMS = {
     "sweep": ("training.run_sweep", "train many experiments from a sweep file or a list (the same as run_sweep)"),
 }
 
+OPTIONS = ("-h", "--help", "--version")
 EXAMPLES = """examples:
   text-recognizer run --network=mlp --train_args.epochs=5
   text-recognizer sweep training/sweep_digits.yaml --jobs 2
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or argv[0] in OPTIONS[:2]:
         print(_help())
         return 0
     if argv[0] == "--version":
@@ -41,6 +44,8 @@ def _main(argv: list[str]) -> int:
     name, rest = argv[0], argv[1:]
     if name == "help":
         return _main([*rest, "--help"])
+    if name.startswith("-"):
+        raise SpecError(f"unknown argument '{name}'.{did_you_mean(name, OPTIONS)} See text-recognizer --help.")
     if name in PROGRAMS:
         run: Callable[..., int] = importlib.import_module(PROGRAMS[name][0]).run
         return run(rest, prog=f"text-recognizer {name}")

@@ -64,13 +64,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise SpecError(f"--limit must be at least 1, the number of samples to measure. {received(arguments.limit)}")
     asked = {name: value for name in DECODERS if (value := getattr(arguments, name)) is not None}
-    if arguments.gate and (asked or arguments.dataset or arguments.limit or arguments.split != "test"):
+    elsewhere = arguments.dataset or arguments.dataset_args or arguments.split != "test"
+    if arguments.gate and (asked or elsewhere or arguments.limit):
         raise SpecError("--gate is for the whole test split of the bundle's own dataset, decoded as it was trained to.")
     bundle = bundle_named(arguments.bundle)
     if arguments.dataset is not None:
         dataset = fitting_dataset(bundle, arguments.dataset, arguments.dataset_args)
     elif arguments.dataset_args:
-        raise SpecError("--dataset_args are those of another dataset: give its name with --dataset.")
+        own_args = {**bundle.spec.dataset_args, **arguments.dataset_args}
+        dataset = fitting_dataset(bundle, bundle.spec.dataset, own_args)
     else:
         dataset = assemble(bundle.spec).dataset
     dataset.prepare()

@@ -36,11 +36,10 @@ class Parser(argparse.ArgumentParser):
             found.dataset_args = override_json({_DATASET_ARGS: found.dataset_args}, values)[_DATASET_ARGS]
             unknown = [token for token in unknown if token.partition("=") not in parts]
         if unknown:
-            known = [*_options(self), *self._keys]
-            raise SpecError(
-                f"unknown argument '{unknown[0]}'.{did_you_mean(re.split('[=.]', unknown[0])[0], known, self._keys)} "
-                f"{self._hint}See {self.prog} --help."
-            )
+            # Compared without dashes, by which any two options are alike.
+            known = {one.lstrip("-"): self._keys.get(one, one) for one in (*_options(self), *self._keys)}
+            hint = did_you_mean(re.split("[=.]", unknown[0])[0].lstrip("-"), known, known)
+            raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
         return found
 
     def error(self, message: str) -> NoReturn:

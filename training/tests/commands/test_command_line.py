@@ -233,6 +233,8 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
         (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
         (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
+        (["--versio"], "unknown argument '--versio'. Did you mean '--version'?"),
+        (["run", "--versio"], "unknown argument '--versio'. Values of the spec"),
         (["run", "--netwrok=mlp"], "unknown argument '--netwrok=mlp'. Did you mean '--network'?"),
         (["run", "--train_arg.epochs=3"], "unknown argument '--train_arg.epochs=3'. Did you mean '--train_args'?"),
         (["run", "--epochs=3"], "unknown argument '--epochs=3'. Did you mean '--train_args.epochs'?"),

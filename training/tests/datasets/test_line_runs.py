@@ -199,7 +199,7 @@ def test_a_bundle_is_evaluated_on_another_dataset_in_the_form_that_it_reads(read
     said = refused(capfd, str(read.folder), *whole)
     assert "does not fit dataset 'LineListDataset': it wants input_shape [20, null, 1]" in said
     assert 'wants target "line"' in refused(capfd, str(read.folder), "--dataset", "DigitsDataset")
-    assert "give its name with --dataset" in refused(capfd, str(read.folder), "--dataset_args", args)
+    assert evaluated(capfd, str(read.folder), "--dataset_args", args)["notes"] == figures["notes"]  # of its own dataset
 
 
 def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(read, tmp_path, capfd):
