@@ -26,7 +26,8 @@ def twin_outputs(path: Path, data_spec: DataSpec, threads: int = 0) -> Outputs:
         height, width, channels = data_spec.input_shape
         found = outputs(np.zeros((1, height, width or 4 * height, channels), np.uint8)).shape
     except Exception as error:  # noqa: BLE001 - onnxruntime's own kinds of errors are no part of its interface
-        raise DataError(f"{path} cannot be used: {error}. Copy the bundle again, or remove the file.") from None
+        reason = " ".join(str(error).split()).rstrip(".")  # it may have several lines
+        raise DataError(f"{path} cannot be used: {reason}. Copy the bundle again, or remove the file.") from None
     if found[-1] != len(data_spec.classes):
         raise DataError(f"{path} has {found[-1]} classes, the bundle {len(data_spec.classes)}. Copy the bundle again.")
     return outputs

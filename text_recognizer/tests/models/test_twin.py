@@ -24,6 +24,7 @@ from text_recognizer.whole_files import sha256_of
 
 IMAGES = Path(__file__).parents[1] / "support" / "digits"
 SHIPPED = weights_folder() / DEFAULT_BUNDLE
+LINES = SHIPPED.with_name("line-reader") / TWIN
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def test_a_twin_that_has_changed_is_refused(digits):
         CharacterPredictor(digits)
 
 
-@pytest.mark.parametrize("content", [b"", b"no network", (SHIPPED / TWIN).read_bytes()[:-5000]])
-def test_a_twin_that_is_no_network_is_refused_in_a_sentence(digits, content):
+@pytest.mark.parametrize("content", [b"", b"no network", (SHIPPED / TWIN).read_bytes()[:-5000], LINES.read_bytes()])
+def test_a_twin_that_is_no_network_or_one_of_other_images_is_refused_in_a_sentence(digits, content):
     with pytest.raises(DataError, match=r"model\.onnx cannot be used: .*remove the file"):
         CharacterPredictor(rewritten(digits, content))
 
