@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.remote import RemoteShard, is_address, remote_shards
-from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
+from text_recognizer.datasets.records.shards import Shard, check_written, missing_shards, open_shards, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import SpecError
@@ -33,11 +33,14 @@ class _RecordsSource(PictureSource):
     frames: list[Frame | Damage] | None
     source_ink: Literal["dark", "light", "auto"]
     count: int
+    missing: tuple[str, ...] = ()  # shards
 
     def __len__(self) -> int:
         return self.count
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
+        for name in self.missing:
+            yield Rejected(name, "the shard is missing", noun="shard")
         with self.shard.here() if isinstance(self.shard, RemoteShard) else nullcontext(self.shard) as shard:
             for found in pictures(shard, self.frames):
                 if isinstance(found, Rejected):
@@ -106,7 +109,11 @@ class RecordsDataset(PictureDataset):
             for begin in range(0, len(frames), _PIECE_RECORDS):
                 piece = frames[begin : begin + _PIECE_RECORDS]
                 found.append(_RecordsSource(shard.split, shard, piece, self.source_ink, len(piece)))
-        return found
+        return [replace(found[0], missing=self._missing), *found[1:]] if found else []
+
+    @cached_property
+    def _missing(self) -> tuple[str, ...]:
+        return tuple(missing_shards(self._shards)) if Path(self.path).expanduser().is_dir() else ()
 
     @cached_property
     def _remote(self) -> tuple[RemoteShard, ...]:
@@ -116,6 +123,7 @@ class RecordsDataset(PictureDataset):
     def _shards(self) -> list[Shard]:
         if is_address(self.path):
             return [one.shard for one in self._remote]
+        check_written(Path(self.path).expanduser())
         labels = Path(self.labels).expanduser() if self.labels is not None else None
         return open_shards(Path(self.path).expanduser(), self.record_form, self.keys, labels)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.shards import Record, Shard, missing_shards, pictures, records
+from text_recognizer.datasets.records.shards import Record, Shard, check_written, missing_shards, pictures, records
 from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted
@@ -25,6 +26,7 @@ class Findings:
         texts: examples of each character with each label: {label: {character: count}}.
         listed: texts of the ids in the label file.
         samples: pictures with what they show, chosen at random.
+        unwritten: what to do where the writing was stopped before its end.
     """
 
     examples: Counter[str] = field(default_factory=Counter)
@@ -33,6 +35,7 @@ class Findings:
     without_text: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unwritten: str = ""
     listed: Mapping[int, str] | None = None
     samples: list[tuple[Grey, str]] = field(default_factory=list)
 
@@ -59,10 +62,12 @@ class Findings:
             if len(numbers) > 1:
                 shown = ", ".join(map(str, numbers[:_MOST_LISTED]))
                 yield f"{quoted(text)} has {counted(len(numbers), 'label')}: {shown}"
-        for name in self.missing[:_MOST_LISTED]:
-            yield f"{name} is missing"
-        if len(self.missing) > _MOST_LISTED:
-            yield f"{counted(len(self.missing) - _MOST_LISTED, 'further shard')} missing"
+        if self.unwritten:
+            yield self.unwritten
+        elif self.missing:
+            more = ", …" if len(self.missing) > _MOST_LISTED else ""
+            shown = ", ".join(self.missing[:_MOST_LISTED])
+            yield f"{counted(len(self.missing), 'shard')} missing: {shown}{more}"
         for one in self.rejected:
             yield f"{one.name}: {one.reason}"
 
@@ -70,6 +75,10 @@ class Findings:
 def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> Findings:
     """Reads all records, decodes their pictures and keeps some of them as samples."""
     found, random = Findings(missing=missing_shards(shards), listed=shards[0].texts), np.random.default_rng(seed)
+    try:
+        check_written(shards[0].path.parent)
+    except DataError as error:
+        found.unwritten = str(error)
     seen = 0
     for shard in shards:
         found.shards[shard.split or ""] += 1

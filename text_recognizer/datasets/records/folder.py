@@ -89,10 +89,9 @@ def make_shards(
             index = _index(plan, tasks, made)
             replace_file(folder / INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
-        raise DataError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}. Finished shards are kept: "
-            f"the same command goes on."
-        ) from error
+        is_none = isinstance(error, FileExistsError | NotADirectoryError)
+        advice = "" if is_none else " Finished shards are kept: the same command goes on."
+        raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.{advice}") from error
     return index, made
 
 

@@ -4,6 +4,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,18 +111,31 @@ def listed_shards(folder: Path) -> dict[str, ListedShard]:
 
 
 def missing_shards(shards: Sequence[Shard]) -> list[str]:
-    """Names of shards that the names of the others speak of."""
-    form, names = shards[0].form, {shard.path.name for shard in shards}
-    if set(form.file_pattern.groupindex) != {"split", "shard", "shards"}:
-        return []
-    found = filter(None, map(form.file_pattern.fullmatch, names))
+    """Names of shards that the index, or the names of the others, speak of, and that are not beside them."""
+    form, folder = shards[0].form, shards[0].path.parent
+    found = filter(None, [form.file_pattern.fullmatch(shard.path.name) for shard in shards])
     wanted = {
         form.files.format(split=split, shard=number, shards=int(count))
-        for split, count in {(one["split"], one["shards"]) for one in found}
+        for split, count in {(one["split"], one["shards"]) for one in found if "shards" in one.groupdict()}
         if len(count) <= _MOST_SHARD_DIGITS
         for number in range(int(count))
     }
-    return sorted(wanted - names)
+    with suppress(DataError):
+        wanted |= listed_shards(folder).keys()
+    return sorted(name for name in wanted if not (folder / name).exists())
+
+
+def check_written(folder: Path) -> None:
+    """Raises DataError: the writing of the records was stopped before its end."""
+    try:
+        listed = listed_shards(folder)
+    except DataError:  # of another program, without such an index
+        return
+    if not listed:
+        raise DataError(
+            f"{folder} is not written to its end. Give the same text-recognizer records command again: it goes on, and "
+            f"finished shards are kept."
+        )
 
 
 def records(

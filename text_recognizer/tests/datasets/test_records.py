@@ -49,7 +49,7 @@ def test_characters_that_share_a_label_are_named(tmp_path):
     assert list(found.problems()) == [
         "label 1 is shared by 2 characters: '日' (1), '月' (1)",
         "'日' has 2 labels: 0, 1",
-        "train-00001-of-00002 is missing",
+        "1 shard missing: train-00001-of-00002",
     ]
     assert found.characters == {"日": 2, "月": 1, "火": 2}
     assert [picture.shape for picture, _ in found.samples] == [(30, 24)] * 3
@@ -118,6 +118,21 @@ def test_a_dataset_of_records_has_the_splits_of_its_shards_and_names_damage(tmp_
     assert dataset.sizes()["test"] == index["splits"]["test"]["examples"]
     assert dataset.sizes()["train"] == index["splits"]["train"]["examples"] - 1
     assert dataset.split("train").batch(np.arange(4))["image"].shape == (4, 16, 16, 1)
+
+
+def test_shards_that_are_missing_are_named_in_checks_and_training_and_others_are_no_business_of_one_shard(tmp_path):
+    write_digits(tmp_path / "digits")
+    names = ["test-00000-of-00001", "train-00001-of-00003"]
+    for name in names:
+        (tmp_path / "digits" / name).unlink()
+    dataset = RecordsDataset(str(tmp_path / "digits"), side=16)
+    dataset.prepare()
+    assert [(one.name, one.reason, one.noun) for one in dataset.rejected] == [
+        (name, "the shard is missing", "shard") for name in names
+    ]
+    assert list(check_records(open_shards(tmp_path / "digits")).problems()) == [f"2 shards missing: {', '.join(names)}"]
+    write_digits(tmp_path / "whole")
+    assert not list(check_records(open_shards(tmp_path / "whole" / "train-00001-of-00003")).problems())
 
 
 @pytest.mark.parametrize("scheme", ["http", "s3"])
