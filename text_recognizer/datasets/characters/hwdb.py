@@ -66,8 +66,8 @@ class HwdbDataset(PictureDataset):
         path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file.
         test_path: of those to test with; without them, whole writers of `path` are held out.
         source: the table of metadata.toml with CASIA's archives, where no path is given.
-        charset: a list of characters, or a file or bundle that has them. By default those that occur in your own
-            files, and level 1 of GB 2312 for CASIA's. Other characters are left out.
+        charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
+            that for CASIA's files, and those that occur for your own. Other characters are left out.
         test_fraction: share of the writers held out for the test split where there are no files for it.
         side, stretch, enlarge, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.
@@ -80,13 +80,13 @@ class HwdbDataset(PictureDataset):
 
     def __post_init__(self) -> None:
         if self.test_path is not None and self.path is None:
-            raise SpecError(["dataset 'HwdbDataset': test_path needs path too, the files to train on."])
+            raise SpecError(["test_path needs path too, the files to train on."])
 
     def find_classes(self) -> tuple[str, ...]:
+        if self.charset == "gb2312-1" or (self.charset is None and self.path is None):
+            return GB2312_LEVEL_1
         if self.charset is not None:
             return given_classes(self.charset, self.label)
-        if self.path is None:
-            return GB2312_LEVEL_1
         files = tuple(file for path in self._paths().values() for file in gnt_files(path))
         return _characters_in(files, state_of_files(files))
 

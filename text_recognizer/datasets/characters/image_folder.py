@@ -13,7 +13,7 @@ from text_recognizer.datasets.characters.pictures import CharacterSample, Pictur
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.file_states import state_of_files
-from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, found_writer
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
@@ -37,14 +37,13 @@ class _FilesSource(PictureSource):
     root: Path
     files: tuple[_File, ...]
     source_ink: Literal["dark", "light", "auto"]
-    empty: tuple[str, ...] = ()  # folders
+    left_out: tuple[Rejected, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
 
     def samples(self) -> Iterator[CharacterSample | Rejected]:
-        for folder in self.empty:
-            yield Rejected(folder, "the folder has no pictures")
+        yield from self.left_out
         for file in self.files:
             name = str(file.path.relative_to(self.root) if file.path.is_relative_to(self.root) else file.path)
             try:
@@ -71,6 +70,7 @@ class ImageFolderDataset(PictureDataset):
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
+        encoding: of the table.
         side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
             datasets.characters.pictures.PictureDataset.
     """
@@ -79,11 +79,12 @@ class ImageFolderDataset(PictureDataset):
     char_dict: str | None = None
     writer_pattern: str | None = None
     source_ink: Literal["dark", "light", "auto"] = "auto"
+    encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
         self._path = Path(self.path).expanduser()
         self._pattern = compiled_pattern(self.writer_pattern)
-        self._empty: list[str] = []  # folders without pictures, once `_files` is known
+        self._left_out: list[Rejected] = []  # folders and rows of a table, once `_files` is known
 
     def find_classes(self) -> tuple[str, ...]:
         return tuple(sorted({file.text for file in self._files}))
@@ -95,7 +96,7 @@ class ImageFolderDataset(PictureDataset):
             "files": [[str(file.path), file.text, file.group, file.split] for file in self._files],
             "state": state_of_files(file.path for file in self._files),
             "source_ink": self.source_ink,
-            **({"empty": self._empty} if self._empty else {}),
+            **({"empty": [one.name for one in self._left_out]} if self._left_out else {}),
         }
 
     def sources(self) -> Sequence[PictureSource]:
@@ -108,24 +109,28 @@ class ImageFolderDataset(PictureDataset):
             for split, files in by_split.items()
             for begin in range(0, len(files), _FILES_A_SOURCE)
         ]
-        return [replace(found[0], empty=tuple(self._empty)), *found[1:]]
+        return [replace(found[0], left_out=tuple(self._left_out)), *found[1:]]
 
     @cached_property
     def _files(self) -> list[_File]:
+        self._left_out.clear()
         files = list(self._in_folders() if self._path.is_dir() else self._in_table())
         if not files:
+            why = f" {summary(self._left_out, 'picture')}" if self._left_out else ""
             raise DataError(
-                f"{self.name}: there are no pictures in {self._path}. Expected a folder for each class with files like "
-                f"a/1.png, perhaps in folders train, validation and test; or a table with the columns path and label."
+                f"{self.name}: there are no pictures in {self._path}.{why} Expected a folder for each class with files "
+                f"like a/1.png, perhaps in folders train, validation and test; or a table with columns path and label."
             )
-        labels: dict[str, str] = {}
+        once: dict[str, _File] = {}
         for file in files:
-            if (other := labels.setdefault(os.path.normpath(file.path), file.text)) != file.text:
-                raise DataError(f"{self.name}: {file.path} has two labels: '{other}' and '{file.text}'.")
-        return files
+            other = once.setdefault(os.path.normpath(file.path), file)
+            if other.text != file.text:
+                raise DataError(f"{self.name}: {file.path} has two labels: '{other.text}' and '{file.text}'.")
+            if other is not file:
+                self._left_out.append(Rejected(str(file.path), "the table names the file twice", file.text))
+        return list(once.values())
 
     def _in_folders(self) -> Iterator[_File]:
-        self._empty.clear()
         folders = sorted(folder for folder in self._path.iterdir() if folder.is_dir())
         splits = {folder: SPLITS.get(folder.name.lower()) for folder in folders}
         has_splits = bool(folders) and all(splits.values())
@@ -133,16 +138,17 @@ class ImageFolderDataset(PictureDataset):
             for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
                 text = self._text(folder.name)
                 paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-                self._empty += [] if paths else [str(folder.relative_to(self._path))]
+                if not paths:
+                    self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no pictures"))
                 for path in paths:
                     yield _File(path, text, self._writer(path), splits.get(split_folder))
 
     def _in_table(self) -> Iterator[_File]:
-        for number, line in enumerate(read_line_list(self._path).lines, start=2):
+        for line in read_line_list(self._path, self.encoding).lines:
             if line.problem or not line.text:
-                problem = line.problem or "its label is empty"
-                raise DataError(f"{self.name}: {self._path}, line {number}: {problem}.")
-            path = self._path.parent / line.file
+                self._left_out.append(Rejected(line.file, line.problem or "its label is empty"))
+                continue
+            path = self._path.parent / line.file.replace("\\", "/")
             writer = line.about.get("writer") or self._writer(path)
             yield _File(path, unicodedata.normalize("NFC", line.text), writer, SPLITS.get(line.split))
 

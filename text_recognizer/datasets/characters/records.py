@@ -15,7 +15,7 @@ from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.remote import RemoteShard, is_address, remote_shards
-from text_recognizer.datasets.records.shards import Shard, check_written, missing_shards, open_shards, pictures
+from text_recognizer.datasets.records.shards import Shard, missing_shards, open_shards, pictures, unwritten
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import SpecError
@@ -81,7 +81,7 @@ class RecordsDataset(PictureDataset):
 
     def __post_init__(self) -> None:
         if is_address(self.path) and (self.record_form, self.keys, self.labels) != (None, {}, None):
-            raise SpecError(["dataset 'RecordsDataset': of an address, index.json says form, keys and labels."])
+            raise SpecError(["of an address, index.json says form, keys and labels."])
 
     def find_classes(self) -> tuple[str, ...]:
         texts = self._shards[0].texts
@@ -109,11 +109,8 @@ class RecordsDataset(PictureDataset):
             for begin in range(0, len(frames), _PIECE_RECORDS):
                 piece = frames[begin : begin + _PIECE_RECORDS]
                 found.append(_RecordsSource(shard.split, shard, piece, self.source_ink, len(piece)))
-        return [replace(found[0], missing=self._missing), *found[1:]] if found else []
-
-    @cached_property
-    def _missing(self) -> tuple[str, ...]:
-        return tuple(missing_shards(self._shards)) if Path(self.path).expanduser().is_dir() else ()
+        missing = tuple(missing_shards(self._shards)) if Path(self.path).expanduser().is_dir() else ()
+        return [replace(one, missing=() if place else missing) for place, one in enumerate(found)]
 
     @cached_property
     def _remote(self) -> tuple[RemoteShard, ...]:
@@ -123,9 +120,11 @@ class RecordsDataset(PictureDataset):
     def _shards(self) -> list[Shard]:
         if is_address(self.path):
             return [one.shard for one in self._remote]
-        check_written(Path(self.path).expanduser())
+        path = Path(self.path).expanduser()
+        if stopped := unwritten(path):
+            raise DataError(stopped)
         labels = Path(self.labels).expanduser() if self.labels is not None else None
-        return open_shards(Path(self.path).expanduser(), self.record_form, self.keys, labels)
+        return open_shards(path, self.record_form, self.keys, labels)
 
 
 @lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point

@@ -19,7 +19,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import counted, did_you_mean
 
 FILE_KEYS = ("file", "image", "filename", "file_name", "path", "image_path", "id", "name")
 TEXT_KEYS = ("text", "label", "transcription", "transcript", "sentence")
@@ -142,9 +142,12 @@ def read_json(path: Path) -> Any:
 
 
 def _csv_rows(text: str, path: Path) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
+    first, _, _ = text.partition("\n")
+    # Spreadsheets write semicolons where the comma is the decimal mark.
+    delimiter = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return list(reader)
+        return [row for row in reader if row]
     except csv.Error as error:
         hint = " A quotation mark that is never closed?" if "field limit" in str(error) else ""
         raise DataError(f"{path}, line {reader.line_num} is no comma-separated table: {error}.{hint}") from None
@@ -183,11 +186,12 @@ def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLin
             f"Received: {', '.join(rows[0])[:120]}."
         )
     header = [cell.strip().lower() for cell in rows[0]] if has_header else ["file", "text"]
-    for row in filter(None, rows[has_header:]):
+    for row in rows[has_header:]:
         if len(row) == len(header):
             yield _from_object(dict(zip(header, row, strict=True)), path)
         else:
-            yield ListedLine(row[0], "", problem=f"its row has {len(row)} cells, expected {len(header)}")
+            found = f"its row has {counted(len(row), 'cell')}, expected {len(header)}"
+            yield ListedLine(row[0].partition("\n")[0][:200], "", problem=found)
 
 
 def _is_header(cells: Sequence[str]) -> bool:

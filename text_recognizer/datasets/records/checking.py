@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.shards import Record, Shard, check_written, missing_shards, pictures, records
+from text_recognizer.datasets.records.shards import Record, Shard, missing_shards, pictures, records, unwritten
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted
@@ -75,11 +74,7 @@ class Findings:
 def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> Findings:
     """Reads all records, decodes their pictures and keeps some of them as samples."""
     found, random = Findings(missing=missing_shards(shards), listed=shards[0].texts), np.random.default_rng(seed)
-    try:
-        check_written(shards[0].path.parent)
-    except DataError as error:
-        found.unwritten = str(error)
-    seen = 0
+    found.unwritten, seen = unwritten(shards[0].path.parent), 0
     for shard in shards:
         found.shards[shard.split or ""] += 1
         for one in pictures(shard):

@@ -125,17 +125,13 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
     return sorted(name for name in wanted if not (folder / name).exists())
 
 
-def check_written(folder: Path) -> None:
-    """Raises DataError: the writing of the records was stopped before its end."""
-    try:
-        listed = listed_shards(folder)
-    except DataError:  # of another program, without such an index
-        return
-    if not listed:
-        raise DataError(
-            f"{folder} is not written to its end. Give the same text-recognizer records command again: it goes on, and "
-            f"finished shards are kept."
-        )
+def unwritten(folder: Path) -> str:
+    """What to do about records whose writing was stopped before its end; "" for whole ones, and other programs'."""
+    with suppress(DataError):
+        if not listed_shards(folder):
+            command = "Give the same text-recognizer records command again"
+            return f"{folder} is not written to its end. {command}: it goes on, and finished shards are kept."
+    return ""
 
 
 def records(

@@ -80,6 +80,26 @@ def test_a_table_of_paths_and_labels_may_say_split_and_writer(tmp_path):
     assert dataset.split("test").groups == ["anna", "anna"]
 
 
+def test_a_table_as_spreadsheets_write_it_is_read_and_wrong_rows_are_named(tmp_path):
+    save(tmp_path / "all", "x", 6)
+    names = sorted(file.name for file in (tmp_path / "all" / "x").iterdir())
+    rows = ["path;label", *(f"all\\x\\{name};{'中文'[place % 2]}" for place, name in enumerate(names))]
+    rows += ["", rows[1], "b.png", "c.png;", "none.png;文", 'd.png;"中']
+    (tmp_path / "table.csv").write_bytes("\r\n".join(rows).encode("gb18030"))
+    with pytest.raises(DataError, match=r"line 2 is not utf-8 text.*dataset_args\.encoding"):
+        _ = ImageFolderDataset(str(tmp_path / "table.csv")).classes
+    dataset = ImageFolderDataset(str(tmp_path / "table.csv"), encoding="gb18030")
+    dataset.prepare()
+    assert sum(dataset.sizes().values()) == 6
+    assert {one.name.rpartition("/")[2]: one.reason.partition(":")[0] for one in dataset.rejected} == {
+        names[0]: "the table names the file twice",
+        "b.png": "its row has 1 cell, expected 2",
+        "c.png": "its label is empty",
+        "none.png": "the image file is missing",
+        "d.png": "the image file is missing",
+    }
+
+
 def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, capsys):
     folder = save(tmp_path / "letters", "a b", 10)
     (folder / "a" / "w0-0.png").write_bytes(b"no image")
@@ -103,7 +123,8 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
     ("table", "reason"),
     [
         ("place,label,split\na.png,a,test\n", "begins with no header"),
-        ("path,label\na.png,\n", "line 2: its label is empty"),
+        ("", "there are no pictures"),
+        ("path,label\na.png,\n", r"1 picture rejected: 1 x its label is empty \('a.png'\)"),
         ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\na.png,a\nx/../a.png,b\n", "two labels: 'a' and 'b'"),

@@ -237,7 +237,7 @@ def test_every_line_that_cannot_be_used_is_rejected_by_name_and_reason(tmp_path,
     assert reasons["white.png"] == "the picture is blank: nothing in it stands out from its background"
     assert reasons["empty.png"] == "its label is empty"
     assert reasons["good.png"] == "another line before it has the same name"
-    assert reasons["short.png"] == "its row has 1 cells, expected 2"
+    assert reasons["short.png"] == "its row has 1 cell, expected 2"
     assert len(reasons) == 7
     assert sum(dataset.sizes().values()) == 11
     said = capsys.readouterr().err
