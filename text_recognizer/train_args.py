@@ -31,7 +31,8 @@ class TrainArgs:
         batch_size: images a step; the last batch of a pass may be smaller.
         epochs: an epoch is one pass over the training split, or `steps_per_epoch` batches.
         minutes: time for the training with its validations; schedules follow the clock instead of steps. An epoch is
-            then minutes / epochs long. The last validation and the evaluation come on top.
+            then minutes / epochs long, or four times as long as the last validation took. The last validation and the
+            evaluation come on top.
         steps_per_epoch: batches an epoch; the order of the data goes on where the last epoch ended.
         optimizer, optimizer_args: see `text-recognizer list optimizers`.
         learning_rate: null means the optimizer's usual one.

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from text_recognizer.recipes import Rate
 
 ENDLESS = 1 << 60
+_TRAINED_TO_VALIDATED = 4  # seconds
 NOMINAL_STEPS = 1_000_000  # of a whole training, for schedules that follow the clock
 
 
 class Epochs:
     """Counts the epochs and seconds of a training.
 
-    With `minutes`, each epoch is an equal share of the time. Validations are part of the time too, so that fewer epochs
-    may fit.
+    With `minutes`, each epoch is an equal share of the time, but longer where validation is slow: at most a fifth of
+    the time goes to it. Validations are part of the time too, so that fewer epochs may fit.
 
     Attributes:
         seconds: trained, by all attempts together.
@@ -89,9 +90,13 @@ class Epochs:
         """How much of the training is done; 1 or more is all of it."""
         return step / (self._number * self._steps) if self._budget_s is None else self.seconds / self._budget_s
 
-    def begin_next(self, step: int) -> None:
-        # Of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds.
-        self.state = _state(self.done + 1, step, 0.0 if self._budget_s is None else self.seconds)
+    def begin_next(self, step: int, validated_s: float = 0.0) -> None:
+        began_s = (
+            0.0  # of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds
+        )
+        if self._budget_s is not None:  # after a slow validation, the epoch counts from later on
+            began_s = self.seconds + max(0.0, _TRAINED_TO_VALIDATED * validated_s - self._budget_s / self._number)
+        self.state = _state(self.done + 1, step, began_s)
 
     def resume(self, seconds: float, state: dict[str, Any] | None, step: int) -> None:
         """Goes on at a checkpoint; old ones have no such state. Raises ValueError: no training has such numbers."""

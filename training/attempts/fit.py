@@ -186,9 +186,9 @@ class Training:
             epochs.count_time()
             self.display.steps_done(epochs.done + 1, epochs.share(self.step), self._step.mean_loss)
             if is_over := epochs.is_over(self.step):
-                waited_s = batches.waited_s - waited_s
+                waited_s, trained_s = batches.waited_s - waited_s, epochs.seconds
                 self._end_epoch(self.step - step_at_start, time.monotonic() - started, waited_s)
-                epochs.begin_next(self.step)
+                epochs.begin_next(self.step, epochs.seconds - trained_s)
             yield self.stop_asked()
             if is_over:
                 return

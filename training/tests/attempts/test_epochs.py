@@ -77,6 +77,24 @@ def test_with_minutes_epochs_share_the_time_that_is_left_of_validations(clock):
     assert ends == [20, 45, 60]
 
 
+def test_with_minutes_at_most_a_fifth_of_the_time_goes_to_slow_validations(clock):
+    epochs = Epochs(TrainArgs(epochs=60, minutes=1), 7)
+    epochs.start_clock()
+    for step in (1, 2):
+        assert epochs.is_over(step)  # its second is over
+        trained_s = epochs.seconds
+        for _ in range(5):  # a validation of five seconds
+            epochs.count_time()
+        epochs.begin_next(step, epochs.seconds - trained_s)
+        for _ in range(19):
+            epochs.count_time()
+            assert not epochs.is_over(step)
+        epochs.count_time()
+    resumed = Epochs(TrainArgs(epochs=60, minutes=1), 7)
+    resumed.resume(epochs.seconds - 1, epochs.state, 2)
+    assert (epochs.is_over(2), resumed.is_over(2)) == (True, False)
+
+
 def test_a_schedule_follows_the_clock_unless_it_counts_steps(clock):
     args = TrainArgs(minutes=1)
     epochs = Epochs(args, 7)
