@@ -35,7 +35,7 @@ def make_part(
     except SpecError as error:
         problems += [Problem(f"{group}{kind}: {one}" if group else one, f"{group}{kind}") for one in error.problems]
         return None, {}
-    completed, found = check_arguments(label, target, arguments, apart_from=GIVEN[kind], key=key)
+    completed, found = check_arguments(label, target, present_names(target, arguments), apart_from=GIVEN[kind], key=key)
     problems += found
     if found or not ready:
         return None, completed
@@ -47,3 +47,9 @@ def make_part(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may refuse its arguments in any way
         problems.append(Problem(f"{label}: {type(error).__name__}: {error}", key))
     return None, completed
+
+
+def present_names(target: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a spec that may be old, by the names that they have now."""
+    former = getattr(target, "former_names", {})
+    return {former.get(name, name): value for name, value in arguments.items()}

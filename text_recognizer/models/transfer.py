@@ -10,6 +10,8 @@ from text_recognizer.charset import describe
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, build_model, find_bundle
+from text_recognizer.parts import present_names
+from text_recognizer.registry import resolve
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import counted
@@ -47,11 +49,12 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
         bundle = find_bundle(name)
     except (DataError, SpecError) as error:
         return [f"{label}: {error}"]
-    theirs, ours = (to_json(network) for network in (bundle.spec.network_args, spec.network_args))
-    differing = sorted(key for key in theirs if theirs[key] != ours.get(key))  # later arguments are not in old bundles
     for kind in ("network", "model"):
         if (found := getattr(bundle.spec, kind)) != (wanted := getattr(spec, kind)):
             return [f"{label} is of {kind} '{found}', the spec's is '{wanted}'."]
+    network = resolve("network", spec.network, spec.origin)
+    theirs, ours = (to_json(present_names(network, one.network_args)) for one in (bundle.spec, spec))
+    differing = sorted(key for key in theirs if theirs[key] != ours.get(key))  # later arguments are not in old bundles
     return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
 
 

@@ -1,6 +1,7 @@
 """Network: the architecture, without meaning."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Network(ABC):
                 return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), hidden,
                                          keras.layers.Dense(output_shape[0])])
     """
+
+    former_names: ClassVar[Mapping[str, str]] = {}  # of arguments in saved specs and bundles: {former: present}
 
     @property
     def smallest_side_px(self) -> int:

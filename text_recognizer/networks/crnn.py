@@ -21,15 +21,16 @@ class Crnn(FrameNetwork):
     Args:
         units: of each LSTM in each direction.
         dropout_amount: share of the units dropped after each LSTM while training.
-        momentum: of batch normalisation. At 0.99, runs of a few hundred steps are validated with statistics that lag
-            behind and look useless.
+        batch_norm_momentum: of the running means. At 0.99, runs of a few hundred steps are validated with statistics
+            that lag behind and look useless.
         lstm_l2: weight of the sum of squares of the LSTMs' kernels in the loss; ucloud's crnn_chinese has 0.001.
     """
 
     smallest_height_px = 16
+    former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
     units: Annotated[int, Ge(1)] = 256
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     lstm_l2: Annotated[float, Ge(0)] = 0.0
 
     def frames(self, width: Any) -> Any:
@@ -42,7 +43,7 @@ class Crnn(FrameNetwork):
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)
-            x = keras.layers.BatchNormalization(momentum=self.momentum)(x)
+            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
             return keras.layers.ReLU()(x)
 
         image = keras.Input(input_shape)  # (B, H, W, C)

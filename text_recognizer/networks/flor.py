@@ -20,13 +20,14 @@ class Flor(FrameNetwork):
 
     Args:
         units: of each GRU in each direction.
-        momentum: of the normalisation's moving averages, which batch renormalisation also trains by. At the source's
-            0.99, runs of a few hundred steps look useless.
+        batch_norm_momentum: of the running means, which batch renormalisation also trains by. At the source's 0.99,
+            runs of a few hundred steps look useless.
     """
 
     smallest_height_px = 33
+    former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
     units: Annotated[int, Ge(1)] = 128
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def frames(self, width: Any) -> Any:
         return -(-width // 8)
@@ -38,7 +39,7 @@ class Flor(FrameNetwork):
             start = "he_uniform"
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", kernel_initializer=start)(x)
             x = keras.layers.PReLU(shared_axes=[1, 2])(x)
-            momentum = {"momentum": self.momentum, "renorm_momentum": self.momentum}
+            momentum = {"momentum": self.batch_norm_momentum, "renorm_momentum": self.batch_norm_momentum}
             return keras.layers.BatchNormalization(renorm=True, **momentum)(x)
 
         def gate(x: Any, regularised: bool) -> Any:

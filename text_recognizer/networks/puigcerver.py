@@ -23,13 +23,14 @@ class Puigcerver(FrameNetwork):
     Args:
         units: of each LSTM in each direction.
         layers: LSTMs.
-        momentum: of batch normalisation. At the usual 0.99, runs of a few hundred steps look useless.
+        batch_norm_momentum: of the running means. At the usual 0.99, runs of a few hundred steps look useless.
     """
 
     smallest_height_px = 8
+    former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
     units: Annotated[int, Ge(1)] = 256
     layers: Annotated[int, Ge(1)] = 5
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def frames(self, width: Any) -> Any:
         return width // 2 // 2 // 2
@@ -43,7 +44,7 @@ class Puigcerver(FrameNetwork):
             if index >= 2:
                 x = keras.layers.Dropout(0.2)(x)
             x = keras.layers.Conv2D(filters, 3, padding="same")(x)
-            x = keras.layers.BatchNormalization(momentum=self.momentum)(x)
+            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
             x = keras.layers.LeakyReLU(0.01)(x)
             if index < POOLED:
                 x = keras.layers.MaxPooling2D(2)(x)

@@ -1,6 +1,7 @@
 import json
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from text_recognizer.errors import SpecError, TextRecognizerError
 from text_recognizer.experiment import assemble, json_schema
+from text_recognizer.models import transfer
 from text_recognizer.registry import names, resolve
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.train_args import TrainArgs
@@ -286,3 +288,14 @@ def test_a_loss_that_xla_cannot_compile_is_told_beforehand():
         "train_args.jit_compile must be false for model 'LineModelCtc': XLA cannot compile the CTC loss. "
         "Received: True."
     ]
+
+
+def test_the_former_name_of_an_argument_is_read_in_saved_specs_and_bundles(monkeypatch):
+    lines = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc"}
+    old, new = (
+        ExperimentSpec.parse({**lines, "network": "crnn", "network_args": {name: 0.5}})
+        for name in ("momentum", "batch_norm_momentum")
+    )
+    assert assemble(old).spec == assemble(new).spec
+    monkeypatch.setattr(transfer, "find_bundle", lambda _name: SimpleNamespace(spec=old))
+    assert not transfer.transfer_problems(assemble(new).spec.override({"train_args.initial_weights": "old"}))

@@ -18,7 +18,7 @@ from text_recognizer.datasets.records.remote import RemoteShard, is_address, rem
 from text_recognizer.datasets.records.shards import Shard, missing_shards, open_shards, pictures, unwritten
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.character_form import as_dark_ink
 
 _PIECE_RECORDS = 4096
