@@ -129,5 +129,8 @@ def _measured(model: Model, outputs: Outputs, split: Split, output: Path) -> str
     allowed = MOST_LOST_SHARE if metric.larger_is_better else MOST_ADDED_ERROR
     shown = f"{metric.name} {values[0]:.4f} before, {values[1]:.4f} after, on {counted(len(chosen), 'sample')}"
     if lost > allowed:
-        raise DataError(f"{output} loses more than {allowed:g}: {shown} of the validation split. Nothing was kept.")
+        raise DataError(
+            f"{output} loses more than {allowed:g}: {shown} of the validation split. Nothing was kept. "
+            f"Train longer, or export without --quantize."
+        )
     return f"validation {shown}"
