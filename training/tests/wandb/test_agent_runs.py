@@ -53,11 +53,11 @@ def started(monkeypatch) -> list[Any]:
     """What would be run."""
     found: list[Any] = []
 
-    def start(experiment: Any, arguments: Any, trial: Any) -> int:
+    def train(run_id: str, experiment: Any, arguments: Any, trial: Any) -> int:
         found.append((experiment.spec, trial))
         return 0
 
-    monkeypatch.setattr(run_experiment, "_start", start)
+    monkeypatch.setattr(run_experiment, "_train", train)
     return found
 
 
