@@ -18,6 +18,7 @@ from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.base import FrameNetwork, Network
 from text_recognizer.reading_order import has_right_to_left, logical_order, visual_order
 from text_recognizer.tests.datasets.line_files import write_list
+from text_recognizer.tests.models.test_language_model import lexicon_cost
 
 # Editors turn Hebrew and Arabic round when they show them; so letters stand here by their names.
 ALEF, BET, GIMEL, DALET, QAMATS = "\u05d0", "\u05d1", "\u05d2", "\u05d3", "\u05b8"
@@ -114,14 +115,7 @@ def test_a_lexicon_sees_words_as_labels_do():
     lexicon = Lexicon.of_texts([f"{ABG} {ALEF}{BET}"], classes)
     assert lexicon.words == sorted([GBA, BET + ALEF])
 
-    def cost(text):
-        states, total = np.array([lexicon.start]), 0.0
-        for one in text:
-            states, scores = lexicon.step(states, np.array([classes.index(one)]))
-            total += float(scores[0])
-        return total + float(lexicon.finish(states)[0])
-
-    assert [cost(GBA), cost(ABG)] == [0, -1]
+    assert [lexicon_cost(lexicon, classes, text) for text in (GBA, ABG)] == [0, -1]
 
 
 def font_with(tmp_path, codes):
