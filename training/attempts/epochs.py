@@ -91,9 +91,8 @@ class Epochs:
         return step / (self._number * self._steps) if self._budget_s is None else self.seconds / self._budget_s
 
     def begin_next(self, step: int, validated_s: float = 0.0) -> None:
-        began_s = (
-            0.0  # of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds
-        )
+        # Of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds.
+        began_s = 0.0
         if self._budget_s is not None:  # after a slow validation, the epoch counts from later on
             began_s = self.seconds + max(0.0, _TRAINED_TO_VALIDATED * validated_s - self._budget_s / self._number)
         self.state = _state(self.done + 1, step, began_s)
