@@ -55,6 +55,11 @@ _OF_CLUSTERS = {
     "slurm": ("options", ("slurm",)),
     "ray_address": ("address", ("ray",)),
 }
+# Names that other programs have for our flags.
+_ELSEWHERE = {
+    **dict.fromkeys(("count", "trials", "n-trials", "num-trials", "max-trials", "num-samples"), "run-cap"),
+    **dict.fromkeys(("n-jobs", "workers", "num-workers", "parallel", "max-concurrent"), "jobs"),
+}
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -63,6 +68,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         description="Run a W&B sweep YAML, or a JSON list of experiments, on this machine; offline by default.",
         epilog=EXAMPLES,
         hint="Values for all trials are set with --set train_args.epochs=3.",
+        keys=_ELSEWHERE,
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")

@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         hint: follows an unknown argument.
-        keys: by name, keys that have values as options do, and keys below them: --train_args.epochs=3.
+        keys: what is meant where a user gives a name that is none of the options.
     """
 
     def __init__(self, hint: str = "", keys: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> None:

@@ -187,6 +187,7 @@ def test_a_dry_run_shows_what_would_run_and_makes_nothing(place, capfd):
         (["sweep.yaml", "--set", "train_args.epochs"], "--set takes KEY=VALUE"),
         (["sweep.yaml", "--set", "train_arg.epochs=3"], "Did you mean 'train_args'?"),
         (["sweep.yaml", "--run-capp", "3"], "Did you mean '--run-cap'?"),
+        (["sweep.yaml", "--count", "3"], "unknown argument '--count'. Did you mean '--run-cap'?"),
         (["sweep.yaml", "--resume"], "there is no sweep to resume"),
         (["sweep.yaml", "--enqueue", "{"], "is not JSON"),
         (["sweep.yaml", "--base", "nowhere.json"], "there is no file 'nowhere.json'"),
