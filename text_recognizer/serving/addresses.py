@@ -100,4 +100,4 @@ def is_public(ip: str) -> bool:
 
 def _unfit(reason: str, url: str | None = None) -> RefusedError:
     came = "" if url is None else f" {received(url)}"
-    return RefusedError(HTTPStatus.BAD_REQUEST, f"image_url {reason}.{came}")
+    return RefusedError(HTTPStatus.BAD_REQUEST, f"the picture's address {reason}.{came}")

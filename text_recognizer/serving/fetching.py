@@ -13,6 +13,7 @@ import h11
 from text_recognizer import __version__
 from text_recognizer.serving.addresses import AllowList, WebAddress
 from text_recognizer.serving.refusals import RefusedError
+from text_recognizer.wording import shortened
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 _CHUNK_BYTES = 1 << 16
@@ -47,17 +48,18 @@ class Fetcher:
         try:
             async with asyncio.timeout(self.timeout_s):
                 for _ in range(self.most_redirects + 1):
-                    found = await self._ask(WebAddress.parse(url))
+                    found = await self._ask(url)
                     if isinstance(found, bytes):
                         return found
                     url = urljoin(url, found.url)
         except TimeoutError:
-            raise _failed(f"did not answer within {self.timeout_s:g} s") from None
+            raise _failed(url, f"did not answer within {self.timeout_s:g} s") from None
         except (OSError, h11.ProtocolError, ValueError) as error:  # ValueError: of no address
-            raise _failed(f"could not be fetched: {error}") from None
-        raise _failed(f"redirects more than {self.most_redirects} times")
+            raise _failed(url, f"could not be fetched: {error}") from None
+        raise _failed(url, f"redirects more than {self.most_redirects} times")
 
-    async def _ask(self, address: WebAddress) -> "bytes | _Redirect":
+    async def _ask(self, url: str) -> "bytes | _Redirect":
+        address = WebAddress.parse(url)
         ip = await self._checked(address)
         tls = ssl.create_default_context() if address.scheme == "https" else None
         name = address.host if tls else None
@@ -73,7 +75,7 @@ class Fetcher:
             }
             request = h11.Request(method="GET", target=address.target, headers=list(headers.items()))
             writer.write((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-            return await self._answer(connection, reader)
+            return await self._answer(connection, reader, url)
         finally:
             writer.close()
 
@@ -84,12 +86,12 @@ class Fetcher:
         if refused or not ips:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                f"image_url leads to {address.host}, which is no public address of the internet. "
-                "Send the picture itself with POST, or let the service's keeper allow the host (serve --allow-host).",
+                f"the picture's address leads to {address.host}, which is no public address of the internet. "
+                f"Give the picture itself, or have the host allowed: --allow-host {address.host}.",
             )
         return ips[0]
 
-    async def _answer(self, connection: h11.Connection, reader: asyncio.StreamReader) -> "bytes | _Redirect":
+    async def _answer(self, connection: h11.Connection, reader: asyncio.StreamReader, url: str) -> "bytes | _Redirect":
         content = bytearray()
         while True:
             event = connection.next_event()
@@ -100,7 +102,7 @@ class Fetcher:
                 if event.status_code in (301, 302, 303, 307, 308) and b"location" in headers:
                     return _Redirect(headers[b"location"].decode("latin-1"))
                 if event.status_code != HTTPStatus.OK:
-                    raise _failed(f"was answered with status {event.status_code}")
+                    raise _failed(url, f"was answered with status {event.status_code}")
                 self._check_size(int(headers.get(b"content-length", b"0")))
             elif isinstance(event, h11.Data):
                 content += event.data
@@ -112,7 +114,7 @@ class Fetcher:
         if size_bytes > self.most_bytes:
             raise RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the picture at image_url has {size_bytes:,} bytes or more, at most {self.most_bytes:,} are read.",
+                f"the picture at that address has {size_bytes:,} bytes or more, at most {self.most_bytes:,} are read.",
             )
 
 
@@ -121,5 +123,5 @@ class _Redirect:
     url: str
 
 
-def _failed(reason: str) -> RefusedError:
-    return RefusedError(HTTPStatus.FAILED_DEPENDENCY, f"image_url {reason}.")
+def _failed(url: str, reason: str) -> RefusedError:
+    return RefusedError(HTTPStatus.FAILED_DEPENDENCY, f"{shortened(url)} {reason}.")

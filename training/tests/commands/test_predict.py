@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -123,12 +124,17 @@ def test_an_image_comes_from_standard_input(monkeypatch, capfd):
     assert "standard input is empty" in capfd.readouterr().err
 
 
-def test_an_image_comes_from_an_address_that_may_be_asked(monkeypatch, capfd):
+def test_an_image_comes_from_an_address_that_may_be_asked_and_a_refusal_names_it(monkeypatch, capfd):
     async def fetched(fetcher: object, url: str) -> bytes:
         return Path(DIGIT).read_bytes()
 
-    assert predict("http://127.0.0.1:1/3.png") == 2
-    assert "image_url" in capfd.readouterr().err
+    assert predict("http://127.0.0.1/3.png") == 2
+    assert "have the host allowed: --allow-host 127.0.0.1." in capfd.readouterr().err
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/3.png"
+        assert predict(url, "--allow-host", "127.0.0.1") == 2
+    assert f"{url} could not be fetched" in capfd.readouterr().err
     monkeypatch.setattr("text_recognizer.serving.fetching.Fetcher.fetch", fetched)
     assert predict("http://example.org/3.png", "--json") == 0
     assert json.loads(capfd.readouterr().out)["text"] == "3"
@@ -207,7 +213,7 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
         (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
         (("EMPTY",), "holds no images"),
-        (("http://[x",), "image_url cannot be read"),
+        (("http://[x",), "address cannot be read"),
         (("PAGES/mets.xml", "--bundle", "READER"), "neither ALTO nor PAGE XML"),
     ],
 )
