@@ -142,7 +142,7 @@ def _drive(
     except BaseException:
         executor.close()
         raise
-    print(f"sweep       {plan.in_words()}")
+    print(f"sweep       {plan.in_words(run_cap)}")
     print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
     reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
     with SweepDisplay() as display:

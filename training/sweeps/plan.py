@@ -227,9 +227,11 @@ class SweepPlan:
             )
         return found
 
-    def in_words(self) -> str:
+    def in_words(self, run_cap: int | None = None) -> str:
         """The sweep in one line."""
         trials = ", unlimited trials" if self.size is None else f", {counted(self.size, 'trial')}"
+        if run_cap is not None and (self.size is None or run_cap < self.size):
+            trials = f", at most {counted(run_cap, 'trial')}"
         seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
         chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
         searched = f"{self.search} search" if self.search else f"{self.method} search{trials}"

@@ -20,9 +20,7 @@ def show_plan(
     jobs: int,
 ) -> int:
     """Prints the plan, its first points and how long the experiments, which were checked, will take; the exit code."""
-    print(f"sweep       {plan.in_words()}")
-    if run_cap is not None:
-        print(f"run cap     {run_cap}")
+    print(f"sweep       {plan.in_words(run_cap)}")
     print(f"checked     {counted(len(experiments), 'point')}, all valid")
     if rule is not None:
         print(f"stopping    {rule.describe()}")

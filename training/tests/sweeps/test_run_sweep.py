@@ -172,8 +172,10 @@ def test_a_dry_run_shows_what_would_run_and_makes_nothing(place, capfd):
     ):
         assert part in printed
     assert not (place / "runs").exists()
-    assert main(["sweep.yaml", "--dry-run", "--jobs", "1", "--set", "train_args.minutes=5"]) == 0
-    assert "time        about 20 min" in capfd.readouterr().out
+    assert main(["sweep.yaml", "--dry-run", "--jobs", "1", "--set", "train_args.minutes=5", "--run-cap", "3"]) == 0
+    printed = capfd.readouterr().out
+    assert "grid search, at most 3 trials" in printed
+    assert "time        about 15 min" in printed
 
 
 @pytest.mark.parametrize(
@@ -289,9 +291,9 @@ def test_dotted_keys_of_specs_mean_the_same_as_in_one_experiment(place, capfd):
 def test_the_command_line_raises_the_run_cap_of_the_file(place, capfd):
     (place / "sweep.yaml").write_text(SWEEP + "run_cap: 1\n")
     assert main(["sweep.yaml", "--dry-run", "--run-cap", "3"]) == 0
-    assert "run cap     3" in capfd.readouterr().out
+    assert "at most 3 trial" in capfd.readouterr().out
     assert main(["sweep.yaml", "--dry-run"]) == 0
-    assert "run cap     1" in capfd.readouterr().out
+    assert "at most 1 trial" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
