@@ -111,8 +111,16 @@ def test_a_page_on_its_side_or_head_is_read_the_way_up_in_which_its_reader_is_su
 def test_a_level_page_is_turned_only_where_its_reader_reads_badly_and_clearly_better_upside_down():
     texts = [(150, 230 + 45 * row, "MMMM WWWW MMMM " + "il ill lili " * 3) for row in range(6)]
     page = drawn_page(texts, (800, 800))
-    for sureness, upside_down, is_turned in [(0.9, 0.99, False), (0.7, 0.71, False), (0.7, 0.75, True)]:
-        given = iter([sureness, upside_down])
+    # How sure it is of three lines, and of these upside down; where that is about the same, of all, upside down first.
+    for surenesses, is_turned in [
+        ([0.9], False),
+        ([0.7, 0.55], False),
+        ([0.7, 0.85], True),
+        ([0.7, 0.75, 0.6, 0.7], False),
+        ([0.7, 0.65, 0.75, 0.74], False),
+        ([0.7, 0.65, 0.75, 0.7], True),
+    ]:
+        given = iter(surenesses)
 
         def reading(crops, given=given):
             confidence = next(given)
@@ -124,6 +132,7 @@ def test_a_level_page_is_turned_only_where_its_reader_reads_badly_and_clearly_be
         )
         line, _ = recognizer.prepared_lines(page)[0]
         assert (line.baseline[0][0] > line.baseline[-1][0]) is is_turned
+        assert list(given) == []  # all was asked
 
 
 @pytest.mark.parametrize(
