@@ -196,7 +196,9 @@ def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
         raise DataError(f"{folder / DESCRIPTION} names {name!r}, which is no file inside the bundle.")
     try:
         place = path.resolve(strict=True)
-    except RuntimeError:  # a link to itself
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError):  # a link to itself; the former since Python 3.13
         raise DataError(f"{path} leads nowhere. Copy the bundle again.") from None
     state = place.stat()
     if not place.is_relative_to(folder.resolve()):
