@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +93,13 @@ class Browser:
         root = self._ask("DOM.getDocument")["root"]["nodeId"]
         node = self._ask("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
         self._ask("DOM.setFileInputFiles", {"nodeId": node, "files": [str(path)]})
+
+    def drop(self, x: float, y: float, *, files: Sequence[Path] = (), text: str = "") -> None:
+        """Drops files, or a text, that were dragged there from outside."""
+        items = [{"mimeType": "text/plain", "data": text}] if text else []
+        data = {"items": items, "files": [str(one.resolve()) for one in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self._ask("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
 
     def _pages(self) -> list[dict[str, Any]]:
         return [one for one in self._ask("Target.getTargets")["targetInfos"] if one["type"] == "page"]

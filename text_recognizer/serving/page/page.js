@@ -22,7 +22,13 @@ function showLayouts() {
   at("layout").replaceChildren(...byForm, ...model.layouts.map((layout) => new Option(word(layout), layout)));
 }
 
-async function read(file) {
+function readFirst(files) {
+  if (!files.length) return say("That is no file. Drop, paste or choose a picture.", true);
+  const note = files.length > 1 ? `Only the first of the ${files.length} files is read: ${files[0].name}.` : "";
+  read(files[0], note);
+}
+
+async function read(file, note = "") {
   const form = new FormData();
   form.append("image", file);
   form.append("model", at("model").value);
@@ -43,7 +49,7 @@ async function read(file) {
     say(`${found.error} (request ${found.request_id})`, true);
     return;
   }
-  say("");
+  say(note);
   await show(found, file);
 }
 
@@ -131,13 +137,14 @@ at("ask").addEventListener("submit", (event) => {
 });
 at("clear").addEventListener("click", clearPaper);
 at("model").addEventListener("change", showLayouts);
-at("file").addEventListener("change", () => at("file").files.length && read(at("file").files[0]));
-document.addEventListener("paste", (event) => event.clipboardData.files.length && read(event.clipboardData.files[0]));
+at("file").addEventListener("click", () => { at("file").value = ""; }); // else the same file could not be chosen again
+at("file").addEventListener("change", () => readFirst(at("file").files));
+document.addEventListener("paste", (event) => readFirst(event.clipboardData.files));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length) read(event.dataTransfer.files[0]);
+    if (kind === "drop") readFirst(event.dataTransfer.files);
   });
 }
 start().catch((error) => say(`The service does not answer: ${error.message}`, true));
