@@ -54,7 +54,9 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
             return [f"{label} is of {kind} '{found}', the spec's is '{wanted}'."]
     network = resolve("network", spec.network, spec.origin)
     theirs, ours = (to_json(present_names(network, one.network_args)) for one in (bundle.spec, spec))
-    differing = sorted(key for key in theirs if theirs[key] != ours.get(key))  # later arguments are not in old bundles
+    free = getattr(network, "only_in_training", ())
+    # Later arguments are not in old bundles.
+    differing = sorted(key for key in theirs if key not in free and theirs[key] != ours.get(key))
     return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
 
 

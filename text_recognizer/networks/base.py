@@ -1,7 +1,7 @@
 """Network: the architecture, without meaning."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Network(ABC):
     """
 
     former_names: ClassVar[Mapping[str, str]] = {}  # of arguments in saved specs and bundles: {former: present}
+    # Arguments that change no weight's shape: training may begin with the weights of a bundle that has others.
+    only_in_training: ClassVar[Collection[str]] = ("dropout_amount", "batch_norm_momentum")
 
     @property
     def smallest_side_px(self) -> int:

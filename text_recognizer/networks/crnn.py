@@ -28,6 +28,7 @@ class Crnn(FrameNetwork):
 
     smallest_height_px = 16
     former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
+    only_in_training = (*FrameNetwork.only_in_training, "lstm_l2")
     units: Annotated[int, Ge(1)] = 256
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5
     batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9

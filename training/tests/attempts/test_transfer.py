@@ -10,7 +10,7 @@ import pytest
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
-from text_recognizer.models.transfer import take_over_weights
+from text_recognizer.models.transfer import take_over_weights, transfer_problems
 from text_recognizer.spec import ExperimentSpec
 from training.run_experiment import main
 from training.runs.find import _lasting_place, find_run
@@ -69,6 +69,15 @@ def test_other_pictures_do_not_fit(tmp_path):
     bundle, _ = bundle_of(tmp_path / "model", "a", "b", shape=(3, 3, 1))
     with pytest.raises(DataError, match=r"they are for images of \(3, 3, 1\), these are \(2, 2, 1\)"):
         take_over_weights(build_model(SPEC, DataSpec((2, 2, 1), ("a", "b"))), bundle)
+
+
+def test_what_only_training_depends_on_may_differ_from_the_bundle(tmp_path):
+    bundle_of(tmp_path, "a", "b", shape=(16, 16, 1), spec=HANZI)
+    other = {"network_args.dropout_amount": 0.4, "network_args.batch_norm_momentum": 0.97}
+    spec = HANZI.override({"train_args.initial_weights": str(tmp_path), **other})
+    assert not transfer_problems(spec)
+    (problem,) = transfer_problems(spec.override({"network_args.embedding": 16}))
+    assert problem.endswith("has network_args.embedding=8, the spec 16.")
 
 
 @pytest.fixture
