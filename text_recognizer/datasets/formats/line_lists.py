@@ -180,9 +180,12 @@ def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLin
     if not rows:
         return
     has_header = _is_header(rows[0])
-    if not has_header and len(rows[0]) != 2:
+    # Only a header has no file where the row below it has one.
+    is_unknown = not _names_picture(rows[0]) and any(map(_names_picture, rows[1:2]))
+    if not has_header and (len(rows[0]) != 2 or is_unknown):
         raise DataError(
-            f"{path} begins with no header: expected columns like file, text, split, writer. "
+            f"{path} begins with no header: expected a column of files ({', '.join(FILE_KEYS)}) and one of texts "
+            f"({', '.join(TEXT_KEYS)}); others, like {SPLIT_KEYS[0]} and writer, may follow. "
             f"Received: {', '.join(rows[0])[:120]}."
         )
     header = [cell.strip().lower() for cell in rows[0]] if has_header else ["file", "text"]
@@ -197,6 +200,10 @@ def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLin
 def _is_header(cells: Sequence[str]) -> bool:
     names = {cell.strip().lower() for cell in cells}
     return bool(names & set(FILE_KEYS)) and bool(names & set(TEXT_KEYS))
+
+
+def _names_picture(cells: Sequence[str]) -> bool:
+    return any(cell.strip().lower().endswith(SUFFIXES) for cell in cells)
 
 
 def _from_json(text: str, rows: Sequence[str], path: Path) -> Iterator[ListedLine]:

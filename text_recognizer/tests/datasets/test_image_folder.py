@@ -123,6 +123,7 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
     ("table", "reason"),
     [
         ("place,label,split\na.png,a,test\n", "begins with no header"),
+        ("Bild,Zeichen\na.png,a\n", "no header: .* image_path, .* label, .* Received: Bild, Zeichen"),
         ("", "there are no pictures"),
         ("path,label\na.png,\n", r"1 picture rejected: 1 x its label is empty \('a.png'\)"),
         ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),

@@ -117,7 +117,7 @@ def test_a_list_in_another_encoding_is_read_when_it_is_named_and_else_located(tm
         (
             "lines.tsv",
             "a\tb\tc\n",
-            "begins with no header: expected columns like file, text, split, writer. Received: a",
+            r"begins with no header: expected a column of files \(file, .*\) and one of texts \(text, .*Received: a",
         ),
         ("lines.tsv", "file\ttext\tsplit\na\tb\ttrian\n", "there is no split 'trian'. Did you mean 'train'"),
         ("lines.json", "{", "is not JSON"),
