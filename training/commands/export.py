@@ -9,13 +9,15 @@ import numpy as np
 
 from evaluation.evaluate import Tally
 from text_recognizer import exports
+from text_recognizer.arguments import arguments_of
 from text_recognizer.datasets.base import Dataset, Split
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same, noise
 from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.bundle import Bundle
-from text_recognizer.named_part import NamedPart
+from text_recognizer.named_part import NamedPart, constructor_of
+from text_recognizer.registry import names, resolve
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
 from training.commands.base import Command
@@ -56,6 +58,9 @@ def _run(arguments: argparse.Namespace) -> int:
     bundle = bundle_named(arguments.bundle)
     part = NamedPart.parse("model_export", arguments.format)
     if arguments.quantize is not None:
+        if not _quantizes(part.name):
+            able = ", ".join(name for name in names("model_export") if _quantizes(name))
+            raise SpecError(f"--format {part.name} cannot quantize. Formats that can: {able}. Or leave out --quantize.")
         part = NamedPart.parse(
             "model_export", str(NamedPart(part.kind, part.name, {**part.arguments, "quantize": arguments.quantize}))
         )
@@ -70,6 +75,10 @@ def _run(arguments: argparse.Namespace) -> int:
     size_bytes = sum(file.stat().st_size for file in [output, *output.rglob("*")] if file.is_file())
     print(f"{output}  {size_bytes:,} bytes  {found}")
     return 0
+
+
+def _quantizes(name: str) -> bool:
+    return "quantize" in arguments_of(constructor_of(resolve("model_export", name)))
 
 
 def _prepared(bundle: Bundle, may_lack: bool) -> Dataset | None:

@@ -133,7 +133,7 @@ def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
     ("arguments", "reason"),
     [
         (["--format", "onyx"], "Did you mean 'onnx'"),
-        (["--format", "saved_model", "--quantize", "int8"], "quantize"),
+        (["--format", "saved_model", "--quantize", "int8"], "saved_model cannot quantize. Formats that can: onnx."),
         (["--format", "onnx", "--output", "."], "is there already"),
     ],
 )
