@@ -88,7 +88,7 @@ def _write(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> int:
-    shards = _shards(args)
+    shards = _shards(args, whole=args.output is not None)
     if args.output is not None:
         from text_recognizer.datasets.records.extracting import TABLE, extract_records
 
@@ -130,7 +130,7 @@ def _relabel(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.relabelling import relabel_records
 
     ids = read_labels(args.labels) if args.labels is not None else None
-    index, made = relabel_records(_shards(args), args.folder, ids, args.processes)
+    index, made = relabel_records(_shards(args, whole=True), args.folder, ids, args.processes)
     _print_made(args, index, made)
     return _named([one for shard in made for one in shard.rejected])
 
@@ -141,8 +141,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _shards(args: argparse.Namespace) -> list[Shard]:
-    return open_shards(args.records, args.form, parse_json(args.keys, "--keys"), args.old_labels)
+def _shards(args: argparse.Namespace, whole: bool = False) -> list[Shard]:
+    return open_shards(args.records, args.form, parse_json(args.keys, "--keys"), args.old_labels, whole)
 
 
 def _print_found(found: Findings, problems: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.shards import Record, Shard, missing_shards, pictures, records, unwritten
+from text_recognizer.datasets.records.shards import Record, Shard, lacking, pictures, records
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import visual_order
@@ -25,7 +25,7 @@ class Findings:
         texts: examples of each character with each label: {label: {character: count}}.
         listed: texts of the ids in the label file.
         samples: pictures with what they show, chosen at random.
-        unwritten: what to do where the writing was stopped before its end.
+        lacking: shards that are missing, or what to do where the writing was stopped before its end.
     """
 
     examples: Counter[str] = field(default_factory=Counter)
@@ -33,8 +33,7 @@ class Findings:
     texts: dict[int, Counter[str]] = field(default_factory=dict)
     without_text: int = 0
     rejected: list[Rejected] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unwritten: str = ""
+    lacking: str = ""
     listed: Mapping[int, str] | None = None
     samples: list[tuple[Grey, str]] = field(default_factory=list)
 
@@ -61,20 +60,16 @@ class Findings:
             if len(numbers) > 1:
                 shown = ", ".join(map(str, numbers[:_MOST_LISTED]))
                 yield f"{quoted(text)} has {counted(len(numbers), 'label')}: {shown}"
-        if self.unwritten:
-            yield self.unwritten
-        elif self.missing:
-            more = ", …" if len(self.missing) > _MOST_LISTED else ""
-            shown = ", ".join(self.missing[:_MOST_LISTED])
-            yield f"{counted(len(self.missing), 'shard')} missing: {shown}{more}"
+        if self.lacking:
+            yield self.lacking
         for one in self.rejected:
             yield f"{one.name}: {one.reason}"
 
 
 def check_records(shards: Sequence[Shard], samples: int = 0, seed: int = 0) -> Findings:
     """Reads all records, decodes their pictures and keeps some of them as samples."""
-    found, random = Findings(missing=missing_shards(shards), listed=shards[0].texts), np.random.default_rng(seed)
-    found.unwritten, seen = unwritten(shards[0].path.parent), 0
+    found, random = Findings(lacking=lacking(shards), listed=shards[0].texts), np.random.default_rng(seed)
+    seen = 0
     for shard in shards:
         found.shards[shard.split or ""] += 1
         for one in pictures(shard):

@@ -10,7 +10,7 @@ from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import encode_example, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
-from text_recognizer.datasets.records.shards import Shard, records, unwritten
+from text_recognizer.datasets.records.shards import Shard, records
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
@@ -27,12 +27,10 @@ def relabel_records(
     Returns:
         the index, and what was made of each shard.
     Raises:
-        DataError: as `make_shards`; the ids have gaps, no record has a text, or the old records are not whole.
+        DataError: as `make_shards`; the ids have gaps, or no record has a text.
     """
     if any(shard.path.parent.absolute() == folder.absolute() for shard in shards):
         raise DataError(f"{folder} holds the old records. Give another folder for the new ones.")
-    if stopped := unwritten(shards[0].path.parent):
-        raise DataError(stopped)
     ids = ids if ids is not None else {text: number for number, text in enumerate(all_characters(shards))}
     if not ids:
         raise DataError("no record says its text. Give the labels by which it was written as --old-labels.")

@@ -23,9 +23,11 @@ from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import Grey
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.reading_order import logical_order
+from text_recognizer.wording import counted
 
 INDEX = "index.json"
 _MOST_SHARD_DIGITS = 5
+_MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ class Record:
 
 
 def open_shards(
-    path: Path, form: str | None = None, keys: Mapping[str, Any] | None = None, labels: Path | None = None
+    path: Path,
+    form: str | None = None,
+    keys: Mapping[str, Any] | None = None,
+    labels: Path | None = None,
+    whole: bool = False,
 ) -> list[Shard]:
     """The shards of a folder, or one shard. Raises DataError: there are none, or what they are is not to be found out.
 
@@ -66,6 +72,7 @@ def open_shards(
             has.
         keys: other keys than the form's.
         labels: see `label_files.read_labels`; by default labels.json in the folder.
+        whole: a folder that lacks shards is refused.
     """
     folder = path if path.is_dir() else path.parent
     found = _indexed_form(folder) if form is None and not keys else form_named(form or "default", keys)
@@ -75,7 +82,12 @@ def open_shards(
         labels = folder / LABELS
     texts = {number: text for text, number in read_labels(labels).items()} if labels is not None else None
     splits = {file: found.file_pattern.fullmatch(file.name) for file in paths}
-    return [Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()]
+    shards = [
+        Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()
+    ]
+    if whole and path.is_dir() and (lack := lacking(shards)):
+        raise DataError(f"{lack.rstrip('.')}. A single shard is taken by its own path, whatever lies beside it.")
+    return shards
 
 
 class ListedShard(NamedTuple):
@@ -123,6 +135,14 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
     with suppress(DataError):
         wanted |= listed_shards(folder).keys()
     return sorted(name for name in wanted if not (folder / name).exists())
+
+
+def lacking(shards: Sequence[Shard]) -> str:
+    """What is not there of a folder of records, in a sentence; "" where all is."""
+    missing = missing_shards(shards)
+    more = ", …" if len(missing) > _MOST_LISTED else ""
+    shown = f"{counted(len(missing), 'shard')} missing: {', '.join(missing[:_MOST_LISTED])}{more}" if missing else ""
+    return unwritten(shards[0].path.parent) or shown
 
 
 def unwritten(folder: Path) -> str:

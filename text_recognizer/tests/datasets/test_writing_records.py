@@ -87,7 +87,7 @@ def test_what_a_kill_leaves_is_kept_and_a_half_written_shard_never_has_a_name(tm
     assert [one for one in check_records(open_shards(folder)).problems() if advice in one]
     for refusing in (
         lambda: RecordsDataset(str(folder)).classes,
-        lambda: relabel_records(open_shards(folder), tmp_path),
+        lambda: open_shards(folder, whole=True),
     ):
         with pytest.raises(DataError, match=re.escape(advice)):
             refusing()

@@ -84,6 +84,18 @@ def test_relabel_writes_new_records(digits, tmp_path, capsys):
     assert int(cells[2]) + int(cells[3].strip("'")) == 9
 
 
+def test_records_that_lack_shards_are_neither_relabelled_nor_extracted(digits, tmp_path):
+    few = ("--dataset_args", FEW, "--encoding", "raw", "--shard-size", 10)
+    assert run("write", "DigitsDataset", tmp_path / "many", *few) == 0
+    shards = sorted((tmp_path / "many").glob("train-*"))
+    shards[1].unlink()
+    for command in (("relabel", tmp_path / "many", tmp_path / "new"), ("read", tmp_path / "many", "--output", "out")):
+        with pytest.raises(DataError, match=f"1 shard missing: {shards[1].name}. A single shard is taken by its own"):
+            run(*command)
+    assert not (tmp_path / "new").exists()
+    assert run("relabel", shards[0], tmp_path / "new") == 0
+
+
 def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
     with pytest.raises(SpecError, match="shows no characters or lines"):
         run("write", "IamParagraphsDataset", tmp_path / "new")
