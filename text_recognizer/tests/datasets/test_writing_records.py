@@ -18,7 +18,6 @@ from text_recognizer.datasets.records import folder as making
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.extracting import extract_records
 from text_recognizer.datasets.records.forms import form_named
-from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.shards import open_shards, pictures
 from text_recognizer.datasets.records.writing import write_records
 from text_recognizer.errors import DataError, SpecError
