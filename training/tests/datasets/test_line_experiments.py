@@ -35,8 +35,8 @@ QUICK = [
     "--train_args.steps_per_epoch=1",
     "--train_args.batch_size=2",
 ]
-# What is tried here is the data: of the networks, which take seconds each, only those of "page_list" and "hwdb" are
-# trained here, and the others in test_experiment_files.py.
+# What is tried here is the data: of the networks, which take seconds each, only that of "page_list" is trained here;
+# that of "hwdb" is in test_short_trainings.py, and the others are in test_experiment_files.py.
 QUICK_FRAMES = [f"--network={quick_networks.__name__}:QuickFrames", "--network_args={}"]
 QUICK_PIXELS = [f"--network={quick_networks.__name__}:QuickPixels", "--network_args={}"]
 QUICK_CHARACTERS = ["--network=mlp", "--network_args={}"]
@@ -46,7 +46,7 @@ SPECS = {
     "emnist_lines": [
         *QUICK_FRAMES, "--dataset_args.num_train=8", "--dataset_args.num_validation=2", "--dataset_args.num_test=2",
     ],
-    "hwdb": ["--dataset_args.side=16"],
+    "hwdb": [*QUICK_CHARACTERS, "--dataset_args.side=16"],
     "image_folder": [*QUICK_CHARACTERS, "--dataset_args.side=16"],
     "hdf5_lines": QUICK_FRAMES,
     "iam": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=1.0", "--train_args.batch_size=1"],

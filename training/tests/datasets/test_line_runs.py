@@ -18,6 +18,7 @@ from training.cli import main as text_recognizer
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.runs.run import Run
+from training.tests import quick_networks
 
 pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
 READER = {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0}
@@ -286,7 +287,8 @@ def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_be
 
 def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypatch):
     """Stopped after a step in the middle of an epoch; dropout, augmentation and bucketed batches go on as they were."""
-    spec = line_spec(places / "lines" / "lines.tsv", network_args=READER | {"dropout_amount": 0.2})
+    frames = f"{quick_networks.__name__}:QuickFrames"
+    spec = line_spec(places / "lines" / "lines.tsv", network=frames, network_args={"dropout_amount": 0.2})
     spec["train_args"] = {
         "batch_size": 5,
         "epochs": 3,
