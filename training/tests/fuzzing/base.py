@@ -45,6 +45,7 @@ class Target:
         import h5py  # noqa: F401
         import optuna  # noqa: F401
         import requests  # noqa: F401
+        import sklearn.datasets  # noqa: F401
         from PIL import Image, ImageFont  # noqa: F401
 
         Image.init()
