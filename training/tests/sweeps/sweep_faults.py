@@ -72,7 +72,7 @@ def disturbed(
     file = folder / "faults.yaml"
     file.write_text(SWEEP.format(method=method, sizes=", ".join(str(size) for size in range(4, 4 + trials))))
     (folder / "quiet").mkdir()
-    quiet = _Driver(folder / "quiet", file, trials, python)
+    quiet = _Driver(folder / "quiet", file, trials, python, "--nowandb")
     try:
         assert quiet.process.wait(_LONGEST_SWEEP_S) == 0, quiet.output()
     finally:
@@ -129,7 +129,7 @@ def _next_kind(kills: Counter[str], pools: int, random_source: random.Random) ->
 class _Driver:
     """One start of the sweep's command; every process it leads to carries the mark of its folder."""
 
-    def __init__(self, folder: Path, file: Path, trials: int, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, file: Path, trials: int, python: str = sys.executable, *more: str) -> None:
         mark_file = folder / "mark"
         if not mark_file.exists():
             mark_file.write_text(uuid.uuid4().hex)
@@ -148,7 +148,7 @@ class _Driver:
         ]
         with open(self._output, "ab") as output:
             self.process = subprocess.Popen(
-                [*command, "--run-cap", str(trials), "--seed", "5"],
+                [*command, "--run-cap", str(trials), "--seed", "5", *more],
                 cwd=folder,
                 env={**os.environ, "TEXT_RECOGNIZER_RUNS": str(folder / "runs"), MARK: self.mark},
                 stdout=output,
