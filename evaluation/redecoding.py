@@ -1,18 +1,16 @@
 """Decoding a trained reader of lines in another way than it was trained with."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from text_recognizer.datasets.base import Split
-from text_recognizer.decoding.text_lines import TextLines
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, build_model
 from text_recognizer.models.line_ctc import LineModelCtc
 
 
-def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]) -> bool:
-    """Gives a loaded model another decoder; whether that must learn and be tuned before it reads as was asked.
+def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]) -> tuple[LineModelCtc, bool]:
+    """A loaded model with another decoder; and whether that must learn and be tuned before it reads as was asked.
 
     Args:
         model_args: those that change: "decoding", "beam_width", "language_model", "lexicon".
@@ -35,19 +33,4 @@ def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]
     if learnt and old.beam_width is not None:
         fresh.read_files(bundle.folder)
     new.is_ready = learnt or not new.needs_tuning
-    return not new.is_ready
-
-
-def needs_texts(model: Model) -> bool:
-    """Whether the decoder of a model has anything to learn."""
-    return isinstance(model, LineModelCtc) and model.decoder.needs_tuning
-
-
-def learn(model: Model, lines: Split | TextLines | None, validation: Split) -> None:
-    """What a decoder reads with, learnt from lines (None: only how sure it may be) and readings of others."""
-    if isinstance(model, LineModelCtc) and isinstance(lines, TextLines):
-        model.language_model_texts = None
-    if lines is not None:
-        model.finish(cast(Split, lines), validation)  # of the lines, only texts and labels are asked for
-    if len(validation):
-        model.calibrate(validation)
+    return model, not new.is_ready

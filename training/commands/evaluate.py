@@ -10,10 +10,9 @@ import numpy as np
 from evaluation.evaluate import Evaluation, evaluate, evaluation_text
 from evaluation.gate import shortfall
 from evaluation.other_data import fitting_dataset, fitting_split
-from evaluation.redecoding import decode_otherwise, learn, needs_texts
+from evaluation.redecoding import decode_otherwise
 from evaluation.report import write_evaluation_report
-from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Split
-from text_recognizer.decoding.text_lines import TextLines
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.models.base import Model
@@ -138,20 +137,19 @@ def _decode_as_asked(
         if "beam_width" in asked:
             raise SpecError("--beam-width is for --decoding beam: a greedy reading has no hypotheses.")
         asked = {"language_model": None, "lexicon": False, **asked}
-    needs_learning = decode_otherwise(model, bundle, {"decoding": "beam", **asked})
-    lines: Split | TextLines | None = None
+    reader, needs_learning = decode_otherwise(model, bundle, {"decoding": "beam", **asked})
+    held_out = fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0]
     if arguments.texts is not None:
-        if not needs_texts(model):
+        if not reader.decoder.needs_tuning:
             raise SpecError("--texts are what --language-model and --lexicon learn from: ask for one of them.")
-        lines = TextLines(arguments.texts, bundle.data_spec.charset)
+        reader.language_model_texts = str(arguments.texts)
+        reader.finish(held_out, held_out)  # the texts are learnt from instead of the first
     elif needs_learning:
         own = assemble(bundle.spec).dataset
         own.prepare()
-        lines = own.split("train")
-    held_out = fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0]
-    learn(model, lines, held_out)
-    if model.calibration is not None:  # it was that of another decoder
-        model.calibrate(held_out)
+        reader.finish(own.split("train"), held_out)
+    if len(held_out):
+        reader.calibrate(held_out)  # what it has is of another decoder
 
 
 def _print_metrics(result: Evaluation, other_names: Mapping[str, str]) -> None:

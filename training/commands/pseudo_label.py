@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -111,8 +111,9 @@ def _run(arguments: argparse.Namespace) -> int:
     dataset, parts = _transcribed(bundle)
     with standard_error_off():  # TensorFlow's start-up notes
         predictor = LinePredictor(bundle)
-    found = list(_read(paths, predictor, _first(dataset).form, _known(dataset)))
-    kept, left_out = _chosen(found, arguments.coverage, arguments.keep_above)
+    read, left_out = _read(paths, predictor, _first(dataset).form, _known(dataset))
+    kept, unsure = _chosen(read, left_out, arguments.coverage, arguments.keep_above)
+    left_out += unsure
     rows = [{**asdict(one), "split": "train", _MARK: True, "reader": bundle.run_id} for one in kept]
     spec = _spec(bundle, dataset, parts, folder).to_json()
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,23 +126,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(
-    found: Sequence[PseudoLine | LeftOut], coverage: float | None, keep_above: float | None
+    read: Sequence[PseudoLine], left_out: Sequence[LeftOut], coverage: float | None, keep_above: float | None
 ) -> tuple[list[PseudoLine], list[LeftOut]]:
-    """The surest lines, surest first, and all others. Raises DataError: there are too few to keep."""
-    read = sorted((one for one in found if isinstance(one, PseudoLine)), key=lambda one: -one.confidence)
+    """The surest lines, surest first, and those that are not. Raises DataError: there are too few to keep."""
+    read = sorted(read, key=lambda one: -one.confidence)
     if coverage is not None:
         kept = read[: round(coverage * len(read))]
     else:
         kept = [one for one in read if one.confidence >= (keep_above or 0)]
     unsure = [LeftOut(one.file, Reason.UNSURE, f"confidence {one.confidence:.4f}") for one in read[len(kept) :]]
-    left_out = [*(one for one in found if isinstance(one, LeftOut)), *unsure]
     if len(kept) < FEWEST:
         best = f"; the surest has a confidence of {read[0].confidence:.3f}" if read else ""
         raise DataError(
-            f"only {len(kept)} of {counted(len(found), 'line')} can be kept, at least {FEWEST} are needed (left out: "
-            f"{_counted(left_out)}){best}. Nothing was written."
+            f"only {len(kept)} of {counted(len(read) + len(left_out), 'line')} can be kept, at least {FEWEST} are "
+            f"needed (left out: {_counted([*left_out, *unsure])}){best}. Nothing was written."
         )
-    return kept, left_out
+    return kept, unsure
 
 
 def _counted(left_out: Sequence[LeftOut]) -> str:
@@ -212,7 +212,9 @@ def _first(dataset: Dataset) -> LineDataset:
 
 def _read(
     paths: Sequence[Path], predictor: LinePredictor, form: LineForm, known: dict[int, Reason]
-) -> Iterator[PseudoLine | LeftOut]:
+) -> tuple[list[PseudoLine], list[LeftOut]]:
+    """The readings of lines; and the lines that have none, or are known."""
+    read, left_out = list[PseudoLine](), list[LeftOut]()
     with progress("pseudo-label", len(paths), "line") as done:
         for start in range(0, len(paths), TOGETHER):
             prepared: dict[str, NDArray[np.uint8]] = {}
@@ -222,18 +224,22 @@ def _read(
                     image = read_grey(path)
                     digest = picture_hash(form.apply(image))
                     if digest in known:
-                        yield LeftOut(str(path), known[digest])
+                        left_out.append(LeftOut(str(path), known[digest]))
                         continue
                     prepared[str(path)] = predictor.prepared(image)
                     known[digest] = Reason.TWICE
                 except (DataError, UnfitImageError) as error:
-                    yield LeftOut(str(path), Reason.UNREADABLE, str(error))
+                    left_out.append(LeftOut(str(path), Reason.UNREADABLE, str(error)))
             for file, reading in zip(prepared, predictor.predict_prepared(list(prepared.values())), strict=True):
                 if reading.expected_cer is None:
                     raise DataError(f"the bundle {predictor.bundle.folder} has no calibration. Train it again.")
                 text = tidy_text(reading.text)
-                yield PseudoLine(file, text, 1 - reading.expected_cer) if text else LeftOut(file, Reason.NO_TEXT)
+                if text:
+                    read.append(PseudoLine(file, text, 1 - reading.expected_cer))
+                else:
+                    left_out.append(LeftOut(file, Reason.NO_TEXT))
             done(len(some))
+    return read, left_out
 
 
 def _spec(bundle: Bundle, dataset: Dataset, parts: list[dict[str, Any]], folder: Path) -> ExperimentSpec:

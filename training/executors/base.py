@@ -115,6 +115,7 @@ class Executor(ABC):
 
     capacity: int
     """How many runs it executes at once; further ones wait."""
+    runs_have_the_screen = False
 
     @classmethod
     @abstractmethod

@@ -38,6 +38,7 @@ class InProcessExecutor(Executor):
     """
 
     capacity = 1
+    runs_have_the_screen = True
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from text_recognizer.train_args import TrainArgs
-from training.executors.in_process import InProcessExecutor
 from training.sweeps.file.parameter import Point
 from training.sweeps.judge import LiveRun
 from training.sweeps.plan import SweepPlan
@@ -52,7 +51,7 @@ class SweepDisplay:
             print(text, flush=True)
 
     def update(self, sweep: Sweep) -> None:
-        if time.monotonic() < self._next or isinstance(sweep.executor, InProcessExecutor):  # its runs have the screen
+        if time.monotonic() < self._next or sweep.executor.runs_have_the_screen:
             return
         over = len(sweep.trials) - len(sweep.history.unfinished())
         if self._live is not None:
