@@ -22,6 +22,7 @@ from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.load import CHARACTER_PX, LAYOUTS, Layout, layout_of
 from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
+from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
@@ -130,8 +131,8 @@ class _Reader:
     def __init__(self, arguments: argparse.Namespace, reads_xml: bool) -> None:
         self._arguments = arguments
         self._layout: Layout | None = arguments.layout if arguments.detector is None else "page"
-        named = arguments.bundle or (DEFAULT_BUNDLE if self._layout == "character" else None)
-        self._bundle = None if named is None else bundle_named(named)
+        usual = _usual_bundle(DEFAULT_BUNDLE) if self._layout == "character" and not arguments.bundle else None
+        self._bundle = bundle_named(arguments.bundle) if arguments.bundle else usual
         self._reads_characters = self._bundle is None and arguments.format not in DOCUMENTS
         self._noted: set[Layout] = set()
         if self._bundle is not None and self._layout != "page":
@@ -176,12 +177,12 @@ class _Reader:
     @cached_property
     def _characters(self) -> CharacterPredictor:
         with standard_error_off():  # TensorFlow's start-up notes
-            return CharacterPredictor(self._bundle or bundle_named(DEFAULT_BUNDLE), self._arguments.alternatives)
+            return CharacterPredictor(self._bundle or _usual_bundle(DEFAULT_BUNDLE), self._arguments.alternatives)
 
     @cached_property
     def _lines(self) -> LinePredictor:
         with standard_error_off():
-            return LinePredictor(self._bundle or bundle_named(LINE_READER), self._arguments.alternatives)
+            return LinePredictor(self._bundle or _usual_bundle(LINE_READER), self._arguments.alternatives)
 
     @cached_property
     def _pages(self) -> ParagraphTextRecognizer:
@@ -230,6 +231,14 @@ class _Reader:
                 line = LineOfText((0, 0, width, height), prediction, line_px=prepared.shape[1])
                 page = PageReading((line,), width, height)
             yield one.source, Reading(one.source, prediction, page, time_ms)
+
+
+def _usual_bundle(name: str) -> Bundle:
+    """The included bundle, or a promoted one of its name: `run_experiment --save` gives that name to any first try."""
+    promoted = ModelStore().find(name)
+    if promoted is not None:
+        say(f"note: the promoted model {promoted} reads, not the included one. --bundle NAME names another.")
+    return bundle_named(name)
 
 
 def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:

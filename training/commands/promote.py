@@ -47,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if run is not None and (there := _name_at_wandb(run, version)) is not None:
         print(f"W&B         {there}")
     print(f"next        text-recognizer predict IMAGE --bundle {version.name}")
+    print(f"            text-recognizer serve --bundle {version.name}")
     return 0
 
 

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from text_recognizer.errors import SpecError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.twin import TWIN
+from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
@@ -18,6 +20,7 @@ from training.runs.promotion import lineage_of
 from training.runs.run import Run
 from training.tests.sweeps.sweep_support import SPACE, by_layer_size, run_sweep
 
+DIGIT = str(Path(__file__).parents[3] / "text_recognizer" / "tests" / "support" / "digits" / "3.png")
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "lenet")
 
 
@@ -69,6 +72,17 @@ def test_a_run_is_promoted_and_its_name_is_taken_wherever_a_bundle_is(make_run, 
     make_run("digits-more")  # an exact name counts before the start of an id
     spec = spec_from(json.dumps(SPEC.to_json()), None, {"train_args.initial_weights": "digits"})
     assert spec.train_args["initial_weights"] == "digits@1"  # which the run will mean tomorrow, too
+
+
+def test_a_model_that_is_promoted_by_the_name_of_the_included_one_says_that_it_reads(make_run, capfd):
+    note = f"note: the promoted model {DEFAULT_BUNDLE}@1 reads, not the included one. --bundle NAME names another.\n"
+    for expected in ("", note):
+        assert text_recognizer(["predict", DIGIT, "--layout", "character"]) == 0
+        assert capfd.readouterr().err == expected
+        make_run(f"one{len(expected)}")
+        run_command(capfd, "promote", "last", "--as", DEFAULT_BUNDLE)
+    assert text_recognizer(["predict", DIGIT, "--bundle", DEFAULT_BUNDLE]) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_a_promoted_model_is_given_its_onnx_twin_once(make_run, capfd):
