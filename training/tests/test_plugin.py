@@ -42,6 +42,8 @@ SWEEP = {
     },
 }
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 @pytest.fixture
 def command(tmp_path):

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from text_recognizer.errors import RunError, SpecError
+from text_recognizer.tests.waiting import PATIENCE_S
 from text_recognizer.train_args import TrainArgs
 from training.attempts.distribution import check_leased_gpus, chosen
 
@@ -21,7 +20,7 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 keras.config.set_floatx("float64")  # float32 would hide a wrong count behind what it rounds
 from training.run_experiment import main
 for name in ("mirrored", "one_device"):
-    assert main([*sys.argv[1:], f"--train_args.distribution={name}", f"--id={name}"]) == 0
+    assert main([*sys.argv[2:], f"--train_args.distribution={name}", f"--id={name}"]) == 0
 """
 SPEC = {
     "dataset": "DigitsDataset",
@@ -40,13 +39,16 @@ SPEC = {
 }
 
 
-def test_three_devices_give_the_losses_of_one(tmp_path, digits_prepared):
+def test_three_devices_give_the_losses_of_one(tmp_path, digits_prepared, warm):
     """With dropout, batch normalisation, clipping, averages, shares of unequal size and fewer samples than devices."""
-    command = [sys.executable, "-c", ON_THREE_AND_ON_ONE, json.dumps(SPEC), "--gpu=none", "--nowandb"]
+    command = ["example", ON_THREE_AND_ON_ONE, json.dumps(SPEC), "--gpu=none", "--nowandb"]
     environ = {**os.environ, "TEXT_RECOGNIZER_RUNS": str(tmp_path)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "devices     3" in done.stdout
+    with open(tmp_path / "output", "w+") as output:
+        done = warm.start(*command, cwd=tmp_path, env=environ, output=output).wait(PATIENCE_S)
+        output.seek(0)
+        printed = output.read()
+    assert done == 0, printed
+    assert "devices     3" in printed
     shared, alone = (losses(tmp_path / "default" / name) for name in ("mirrored", "one_device"))
     assert shared.shape == (3, 2)
     assert shared == pytest.approx(alone, rel=1e-6)
