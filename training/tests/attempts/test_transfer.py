@@ -19,7 +19,10 @@ from training.runs.run import Run
 from training.sweeps.plan_file import read_plan
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 3, "num_layers": 1})
+SMALL = {"layer_size": 16, "num_layers": 1}
 HANZI = ExperimentSpec("ImageFolderDataset", "CharacterModel", "hanzi_net", network_args={"embedding": 8})
+
+pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
 
 
 def bundle_of(folder, *classes, shape=(2, 2, 1), spec=SPEC):
@@ -86,7 +89,8 @@ def runs(tmp_path, monkeypatch, digits_prepared):
 
 
 def experiment(**train_args):
-    spec = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp", "train_args": train_args}
+    digits = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.2}, "model": "CharacterModel"}
+    spec = {**digits, "network": "mlp", "network_args": SMALL, "train_args": train_args}
     return main([json.dumps(spec), "--nowandb", "--gpu=none"])
 
 
@@ -123,7 +127,7 @@ def test_a_sweep_is_resumed_although_its_own_trials_begin_with_the_same_date(run
     assert experiment(epochs=1) == 0
     first = find_run("last")
     date = int(first.id[:8])
-    listed = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": {}, "train_args": {}}]}
+    listed = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": SMALL, "train_args": {}}]}
     (tmp_path / "sweep.json").write_text(json.dumps(listed))
     for skip_invalid in (False, True):
         weights = {"train_args.initial_weights": date}
@@ -150,7 +154,7 @@ def test_trials_of_an_agent_begin_with_the_same_run_as_those_of_a_sweep_here(run
 def test_in_a_sweep_the_run_to_begin_with_must_stay_the_same(runs, tmp_path, capfd):
     assert experiment(epochs=1) == 0
     first = find_run("last")
-    plan = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": {}, "train_args": {}}]}
+    plan = {"experiment_group": "g", "experiments": [{**SPEC.to_json(), "network_args": SMALL, "train_args": {}}]}
     (tmp_path / "sweep.json").write_text(json.dumps(plan))
 
     def read(name):
