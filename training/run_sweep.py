@@ -19,7 +19,6 @@ from typing import cast
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
-from text_recognizer.wording import counted
 from training import run_experiment
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
@@ -143,7 +142,7 @@ def _drive(
         executor.close()
         raise
     print(f"sweep       {plan.in_words(run_cap)}")
-    print(f"folder      {folder.path}, {counted(executor.capacity, 'trial')} at once", flush=True)
+    print(f"folder      {folder.path}, {executor.capacity_in_words()}", flush=True)
     reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
     with SweepDisplay() as display:
         sweep = Sweep(plan, search, executor, folder, limits, display, reusable)

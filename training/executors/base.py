@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -116,6 +117,10 @@ class Executor(ABC):
     capacity: int
     """How many runs it executes at once; further ones wait."""
     runs_have_the_screen = False
+
+    def capacity_in_words(self) -> str:
+        """The same, before any run was submitted."""
+        return f"{counted(self.capacity, 'trial')} at once"
 
     @classmethod
     @abstractmethod

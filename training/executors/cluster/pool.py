@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.wording import counted
 from training.executors.base import Ended, Executor, Job
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.messages import Message, difference, ended_from_json, versions
@@ -62,6 +63,7 @@ class ClusterExecutor(Executor):
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._error: BaseException | None = None
         self._ours = versions()
+        self._said_capacity = 0
         self._lost_in_a_row = 0
         self._said = ""
         self._closing = False
@@ -73,6 +75,11 @@ class ClusterExecutor(Executor):
         """Runs at once: as many as the agents that are there execute; at first one, which waits for them."""
         there = max(1, sum(member.capacity for member in self._members))
         return there if self._most is None else min(self._most, there)
+
+    def capacity_in_words(self) -> str:
+        if self._most is None:
+            return "as many trials at once as the agents have room for"
+        return f"{counted(self._most, 'trial')} at once, or as many as the agents have room for"
 
     def drive(self, loop: Callable[[], T]) -> T:
         """Finds the agents that work for this sweep, and starts others, before the loop."""
@@ -123,6 +130,10 @@ class ClusterExecutor(Executor):
         self._meet()
         for member in list(self._members):
             self._hear(member)
+        ready = [member for member in self._members if member.capacity]
+        if self._said_capacity < self.capacity and ready:
+            self._tell(f"{counted(len(ready), 'agent')} ready: {counted(self.capacity, 'trial')} at once")
+        self._said_capacity = self.capacity if ready else 0
         self._release_orphans()
 
     def _wind_up(self) -> None:

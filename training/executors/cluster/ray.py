@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from text_recognizer.errors import DeviceError, SpecError
-from text_recognizer.wording import received
+from text_recognizer.wording import counted, received
 from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
 from training.executors.cluster.folder_cluster import FolderCluster, check_devices, share
@@ -136,6 +136,8 @@ class RayExecutor(ClusterExecutor):
         except DeviceError:
             ray_core().shutdown()
             raise
+        if nodes is not None and nodes > len(there):
+            say(f"--nodes {nodes}: Ray has {counted(len(there), 'usable node')} now. Those that join get an agent too.")
         agents = max(1, min(nodes or len(there), len(there)))
         return cls(RayCluster(share(setting, agents), nodes), setting.jobs)
 

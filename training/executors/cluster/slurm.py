@@ -204,11 +204,17 @@ class SlurmExecutor(ClusterExecutor):
             options: further options of sbatch; without one that says how much of a node, an agent gets all of it.
         """
         given = {str(key): value for key, value in (options or {}).items()}
-        check_devices(setting, most_gpus(partition, given))
+        there = eligible_nodes(partition, given)
+        check_devices(setting, max(there.values(), default=0))
         named = {"partition": partition, "time": time}
         flags = job_flags({**{key: value for key, value in named.items() if value is not None}, **given})
         cluster = SlurmCluster(share(setting, nodes), nodes, flags)
         cluster.check()
+        if nodes > len(there) and not given.keys() & set(_AMOUNTS):
+            say(
+                f"--nodes {nodes}: Slurm has {counted(len(there), 'node')} here, an agent gets a whole one. The other "
+                f"agents wait in the queue, for nodes to come, and leave it at the end."
+            )
         return cls(cluster, setting.jobs)
 
 
@@ -218,29 +224,30 @@ def job_flags(options: Mapping[str, object], is_job: bool = True) -> list[str]:
     return [*flags, "--exclusive", "--mem=0"] if is_job and not options.keys() & set(_AMOUNTS) else flags
 
 
-def most_gpus(partition: str | None, options: Mapping[str, object]) -> int:
-    """The most GPUs of a node that may be given; a SpecError for what can be known to be refused."""
+def eligible_nodes(partition: str | None, options: Mapping[str, object]) -> dict[str, int]:
+    """The nodes that may be given, with their GPUs; a SpecError for what can be known to be refused."""
     if owned := [key for key in options if key in _OURS]:
         raise SpecError(f"--slurm {owned[0]}: Text Recognizer sets this option of sbatch itself. Leave it out.")
-    gpus = partitions()
-    if partition is not None and (unknown := [name for name in partition.split(",") if name not in gpus]):
+    there = partitions()
+    asked = there if partition is None else partition.split(",")
+    if unknown := [name for name in asked if name not in there]:
         raise SpecError(
-            f"there is no partition '{unknown[0]}' here.{did_you_mean(unknown[0], list(gpus))} "
-            f"There are: {', '.join(sorted(gpus))}."
+            f"there is no partition '{unknown[0]}' here.{did_you_mean(unknown[0], list(there))} "
+            f"There are: {', '.join(sorted(there))}."
         )
-    return max((gpus[name] for name in (partition.split(",") if partition is not None else gpus)), default=0)
+    return {node: gpus for name in asked for node, gpus in there[name].items()}
 
 
-def partitions() -> dict[str, int]:
-    """Every partition, with its nodes' most GPUs. Raises SpecError: there is no Slurm here, or no answer."""
-    done = commanded(["sinfo", "--noheader", "--Node", "--format=%R|%G"])
+def partitions() -> dict[str, dict[str, int]]:
+    """Every partition, with its nodes and their GPUs. Raises SpecError: there is no Slurm here, or no answer."""
+    done = commanded(["sinfo", "--noheader", "--Node", "--format=%R|%N|%G"])
     if done.returncode != 0:
         raise SpecError(f"Slurm does not answer: {why(done.stderr)}.")
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
     for line in done.stdout.splitlines():
-        name, _, resources = line.partition("|")
+        name, node, resources = (field.strip() for field in line.split("|", 2))
         gpus = sum(int(number) for number in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", resources))
-        found[name.strip()] = max(found.get(name.strip(), 0), gpus)
+        found.setdefault(name, {})[node] = gpus
     return found
 
 

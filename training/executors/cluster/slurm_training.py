@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from text_recognizer.errors import RunError, SpecError
 from training.executors.cluster.handshake import handshake, make_sign, refusals
-from training.executors.cluster.slurm import commanded, job_flags, most_gpus, no_slurm, why
+from training.executors.cluster.slurm import commanded, eligible_nodes, job_flags, no_slurm, why
 from training.runs.places import runs_folder
 
 
@@ -30,7 +30,7 @@ def nodes_to_train_on(nodes: int, options: Mapping[str, str]) -> Callable[[Seque
     step = ["srun", *amounts, *job_flags(options, is_job=False)]
     if there:
         return lambda command: _train([], step, command)
-    most_gpus(options.get("partition"), options)
+    eligible_nodes(options.get("partition"), options)
     job = [*amounts, "--signal=TERM@60", *job_flags(options)]
     if (done := commanded(["srun", *job, "--test-only", "true"])).returncode != 0:
         raise SpecError(f"Slurm refuses {nodes} nodes: {why(done.stderr)}.")

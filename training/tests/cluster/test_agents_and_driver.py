@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import RunError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Setting
-from training.executors.cluster import mailbox, pool, slurm
+from training.executors.cluster import mailbox, pool
 from training.executors.cluster.folder_cluster import FolderCluster, MailboxAgent
 from training.executors.cluster.handshake import EXIT_UNSEEN
 from training.executors.cluster.mailbox import Beat, Inbox, Outbox, Pulse, Turn, driver_elsewhere, make_mailbox
@@ -32,7 +32,7 @@ from training.executors.cluster.messages import (
 )
 from training.executors.cluster.node_agent import NodeAgent
 from training.executors.cluster.pool import ClusterExecutor
-from training.executors.cluster.slurm import Slurm, SlurmCluster, Task, partitions
+from training.executors.cluster.slurm import SlurmCluster
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.limits import classify
@@ -152,11 +152,11 @@ def test_each_free_place_gets_one_run_and_the_next_when_it_has_ended(cluster, dr
     assert not second.done()
 
 
-def test_the_emptiest_agent_is_next_and_capacity_is_what_agents_have(cluster, driver):
-    assert driver.capacity == 1
+def test_the_emptiest_agent_is_next_and_capacity_is_what_agents_have(cluster, driver, said):
+    assert (driver.capacity, driver.capacity_in_words()) == (1, "as many trials at once as the agents have room for")
     large, small = cluster.add("large", capacity=3), cluster.add("small")
     driver.begin()
-    wait_until(lambda: driver.capacity == 4)
+    wait_until(lambda: driver.capacity == 4 and said == ["2 agents ready: 4 trials at once"])
     for _ in range(3):
         driver.submit(new_run())
     wait_until(lambda: len(large.orders()) == 2)
@@ -185,7 +185,7 @@ def test_the_runs_of_a_lost_agent_end_as_preempted_once_their_processes_are_over
     assert job.wait(PATIENCE_S)
     assert (job.ended.cause, job.ended.exit_code) == (Cause.PREEMPTED, None)
     assert classify(job.ended, Run.open(job.run.folder).status()) == "preempted"
-    assert said == ["the agent on one is gone: node one is down"]
+    assert said == ["1 agent ready: 1 trial at once", "the agent on one is gone: node one is down"]
 
 
 def test_what_an_agent_said_before_it_was_lost_counts(cluster, driver):
@@ -386,87 +386,6 @@ def test_an_agent_gets_the_settings_of_its_driver_where_the_cluster_does_not_pas
     assert subprocess.run(["/bin/sh", "-c", script], env={}, check=False).returncode == EXIT_UNSEEN
     with pytest.raises(RunError, match=r"node n1 does not see .*agents: .* Set TEXT_RECOGNIZER_RUNS"):
         cluster.note_failure("7", "the node n1", EXIT_UNSEEN)
-
-
-def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_path, monkeypatch, capsys):
-    bin_folder, now = tmp_path / "bin", [0.0]
-    bin_folder.mkdir()
-    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
-    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    for name, does in {
-        "squeue": "exit 0",
-        "sbatch": f"echo x >> {tmp_path}/asked\n"
-        f"[ -e {tmp_path}/free ] || {{ echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1; }}",
-    }.items():
-        (bin_folder / name).write_text(f"#!/bin/sh\n{does}\n")
-        (bin_folder / name).chmod(0o755)
-    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
-    cluster.begin()
-    asked_at = []
-    for second in range(200):
-        now[0] = float(second)
-        before = (tmp_path / "asked").stat().st_size if second else 0
-        cluster.keep_up()
-        if (tmp_path / "asked").stat().st_size > before:
-            asked_at.append(second)
-    assert asked_at == [0, 4, 12, 28, 60, 120, 180]
-    assert "QOSMaxSubmitJobPerUserLimit" in cluster.waiting_for()
-    assert capsys.readouterr().err.count("It is asked again") == 1
-    (tmp_path / "free").touch()
-    now[0] = 240.0
-    cluster.keep_up()
-    assert cluster.waiting_for() == "waiting for an agent to start"
-
-
-def test_why_a_job_waits_is_said_once_slurm_knows_it(tmp_path):
-    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
-    for reason, text in {"None": "", "Resources": " (Resources)"}.items():
-        cluster._tasks = {"1": Task("1", "PENDING", "", reason)}
-        assert cluster.waiting_for() == f"waiting for Slurm: 1 job pending{text}"
-
-
-def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path, monkeypatch):
-    tasks = {str(job): Task(str(job), "NODE_FAIL", "n1", "") for job in range(5)}
-    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
-    monkeypatch.setattr(Slurm, "exit_code", lambda *_: 1)
-    monkeypatch.setattr(Slurm, "submit", lambda *_: None)
-    clock = [0.0]
-    monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
-    cluster.begin()
-    cluster.keep_up()
-    tasks |= {str(job): Task(str(job), "FAILED", "n1", "") for job in range(5, 7)}
-    clock[0] = 20.0
-    cluster.keep_up()
-    tasks["7"] = Task("7", "FAILED", "n1", "")
-    clock[0] = 40.0
-    with pytest.raises(RunError, match="the agent on the node n1 ended before it was ready: it printed nothing"):
-        cluster.keep_up()
-
-
-def test_a_driver_starts_while_slurm_refuses_agents_where_earlier_ones_are_at_work(tmp_path, monkeypatch):
-    def refuse(*_: Any) -> None:
-        raise SpecError("Slurm refuses the agents: Requested node configuration is not available.")
-
-    tasks = {"1": Task("1", "RUNNING", "n1", ""), "2": Task("2", "NODE_FAIL", "n2", "")}
-    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
-    monkeypatch.setattr(Slurm, "submit", refuse)
-    cluster = SlurmCluster(Setting(folder=tmp_path), 2, [])
-    cluster.check()
-    tasks["1"] = Task("1", "COMPLETED", "n1", "")
-    with pytest.raises(SpecError, match="not available"):
-        cluster.check()
-
-
-def test_what_slurm_says_where_it_is_not_set_up_becomes_one_sentence(tmp_path, monkeypatch):
-    said = ["error: fetch_config: DNS SRV lookup failed", "fatal: Could not establish a configuration source"]
-    sinfo = tmp_path / "sinfo"
-    sinfo.write_text("#!/bin/sh\n" + "".join(f"echo 'sinfo: {line}' >&2\n" for line in said) + "exit 1\n")
-    sinfo.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(SpecError) as refused:
-        partitions()
-    assert str(refused.value) == "Slurm does not answer: fetch_config: DNS SRV lookup failed."
 
 
 def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp_path, monkeypatch):
