@@ -34,7 +34,10 @@ def extended(run: Run, text: str) -> Experiment | None:
     if value == now:
         return None
     if value is None or value < now:
-        raise SpecError(f"--extend takes more than the {now:g} {key} that the run {run.id} has had. {received(text)}")
+        raise SpecError(
+            f"--extend takes the total length: more than the {now:g} {key} that the run {run.id} has had, for example "
+            f"{key}={now + (value or 1):g}. {received(text)}"
+        )
     _check_can_go_on(run, args)
     if key == "epochs":
         return longer
