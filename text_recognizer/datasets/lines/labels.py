@@ -1,5 +1,6 @@
 """What follows from texts, charset and splits: class ids, members of each split, lines that cannot be used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ def derive(
     pool: LinePool, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str
 ) -> dict[str, NDArray[Any]]:
     """Arrays "labels", "label_offsets", one of members a split, and the rejected; for `given` see `drawn`."""
-    found = drawn(pool, given, charset, args, label)
+    found = drawn(pool, given, charset, args, label, pool.rejected)
     members, leaks = without_leaks(pool, found.members)
     rejected = [Rejected(pool.names[row], found.problems[row], pool.texts[row]) for row in sorted(found.problems)]
     return {
@@ -45,20 +46,28 @@ def derive(
     }
 
 
-def drawn(pool: LinePool | ListedLines, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str) -> Drawn:
+def drawn(
+    pool: LinePool | ListedLines,
+    given: NDArray[np.int8],
+    charset: Charset,
+    args: LineArgs,
+    label: str,
+    rejected: Sequence[Rejected] = (),
+) -> Drawn:
     """Labels and splits. Raises DataError: unknown characters and no rule for them; too few writers or pages to split.
 
     Labels are in the order of the characters on the line, from its left end; see text_recognizer.reading_order.
 
     Args:
         given: (N,) the split of each line as far as it is known: a position in SPLIT_NAMES, -1 for open, -2 for unused.
+        rejected: lines that are not in the pool, for messages.
     """
     texts = [visual_order(tidy_text(text, args.normalization)) for text in pool.texts]
     used = given != UNUSED
     labels, offsets, problems = _labels(pool, texts, used, charset, args, label)
     random = np.random.default_rng(SPLIT_SEED)
     fractions: dict[SplitName, float] = {"validation": args.validation_fraction, "test": args.test_fraction}
-    splits = completed_splits(given, list(pool.groups), fractions, random, label)
+    splits = completed_splits(given, list(pool.groups), fractions, random, label, rejected)
     splits[list(problems)] = UNUSED
     members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
     return Drawn(labels, offsets, problems, members, random)

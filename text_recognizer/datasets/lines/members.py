@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import LATER, SPLIT_NAMES, SplitName
 from text_recognizer.datasets.lines.pool import LinePool
-from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
@@ -21,6 +21,7 @@ def completed_splits(
     fractions: Mapping[SplitName, float],
     random: np.random.Generator,
     label: str,
+    rejected: Sequence[Rejected] = (),
 ) -> NDArray[np.int8]:
     """The split of every line, where the files leave some open. Raises DataError: too few groups to split.
 
@@ -30,6 +31,7 @@ def completed_splits(
     Args:
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
         fractions: of all training lines, for "validation" and "test".
+        rejected: lines that are not among these, for messages.
     Returns:
         (N,) positions in SPLIT_NAMES, UNUSED where that was given.
     """
@@ -47,9 +49,10 @@ def completed_splits(
         if moved is None:
             rest = np.flatnonzero(splits == 0)
             of_whom = f", all of '{groups[int(rest[0])]}'" if len(rest) and groups[int(rest[0])] else ""
+            why = f" {summary(rejected)}" if rejected else ""
             raise DataError(
                 f"{label}: a {name} split needs whole writers or pages, but only {counted(len(rest), 'line')} would be "
-                f"left{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others."
+                f"left{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others.{why}"
             )
         splits[moved] = target
     return splits

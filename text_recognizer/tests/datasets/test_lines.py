@@ -12,6 +12,7 @@ from text_recognizer.datasets.lines import line_list
 from text_recognizer.datasets.lines import pool as line_pool
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
+from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import read_grey
@@ -385,3 +386,9 @@ def test_a_batch_takes_a_fraction_of_what_reading_its_pictures_would(tmp_path):
                 read_grey(tmp_path / "lines" / name)
         from_files.append((time.process_time() - begin) / 5)
     assert min(from_files) / min(from_store) > 3  # 60 on an idle machine
+
+
+def test_where_too_few_writers_are_left_those_that_were_rejected_are_named():
+    lost = [Rejected("p2", "the image file is missing: p2.png", noun="page")]
+    with pytest.raises(DataError, match=r"all of 'p1'.* 1 page rejected: 1 x the image file is missing \('p2'\)\."):
+        completed_splits(np.full(3, -1, np.int8), ["p1"] * 3, {"test": 0.1}, np.random.default_rng(0), "X", lost)
