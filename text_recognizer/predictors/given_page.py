@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
@@ -49,16 +50,7 @@ class GivenPage:
 
 def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     """Reads an ALTO or PAGE file's lines, its image beside it. Raises DataError: one is unreadable, or no lines."""
-    if not path.is_file():
-        raise DataError(f"there is no XML file {path}.")
-    page = AltoFiles(str(path), None, None, None).pages[0]
-    if page.problem:
-        raise DataError(f"{path} cannot be read: {page.problem}.")
-    if not page.text.lines:
-        raise DataError(
-            f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
-            f"predict {page.image} --pages."
-        )
+    page = page_given_by(path)
     try:
         image = read_grey(page.image)
         scale = page_scale(image, page.text.width, page.text.height)
@@ -70,19 +62,39 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     return GivenPage(path, page.image, lines, problems, (width, height), scale, kind)
 
 
+def page_given_by(path: Path) -> ArchivePage:
+    """The page of an XML file, with lines. Raises DataError: it cannot be read, or gives none."""
+    if not path.is_file():
+        raise DataError(f"there is no XML file {path}.")
+    page = AltoFiles(str(path), None, None, None).pages[0]
+    if page.problem:
+        raise DataError(f"{path} cannot be read: {page.problem}.")
+    if not page.text.lines:
+        raise DataError(
+            f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
+            f"predict {page.image} --pages."
+        )
+    return page
+
+
+def given_lines(page: ArchivePage, data_spec: DataSpec) -> LinesOfPage:
+    """The lines of a page, cut as the dataset of a reader cuts them."""
+    lines, size = page.text.lines, (page.text.width, page.text.height)
+    samples = tuple(LineSample(line.name, "", problem="" if line.outline else "it has no outline") for line in lines)
+    outlines, baselines = tuple(line.outline for line in lines), tuple(line.baseline for line in lines)
+    return LinesOfPage(samples, page.image, outlines, *size, True, baselines, not data_spec.straightened)
+
+
 def _read_lines(
     page: ArchivePage, reader: LinePredictor, scale: float
 ) -> tuple[tuple[LineOfText | None, ...], tuple[str, ...]]:
     given = page.text.lines
-    samples = tuple(LineSample(line.name, "") for line in given)
-    outlines, baselines = tuple(line.outline for line in given), tuple(line.baseline for line in given)
-    steep_only = not reader.bundle.data_spec.straightened  # else cut as in training
-    source = LinesOfPage(samples, page.image, outlines, page.text.width, page.text.height, True, baselines, steep_only)
+    source = given_lines(page, reader.bundle.data_spec)
     prepared, problems = {}, []
-    for position, line in enumerate(given):
+    for position, line in enumerate(source.samples):
         try:
-            if not line.outline:
-                raise UnfitImageError("it has no outline")
+            if line.problem:
+                raise UnfitImageError(line.problem)
             prepared[position] = reader.prepared(source.read(position))
         except (UnfitImageError, DataError) as error:
             problems.append(f"line '{line.name}' is left as it is: {error}")

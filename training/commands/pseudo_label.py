@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -31,12 +33,14 @@ from text_recognizer.trust import TrustCode
 from text_recognizer.whole_files import replace_file
 from text_recognizer.wording import counted, received
 from training.commands.base import Command
-from training.commands.predict_sources import sources_of
+from training.commands.page_lines import cut_lines
+from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 
 LINES, LEFT_OUT, SPEC = "lines.json", "left_out.json", "spec.json"
+CUT = "cut"  # the folder of lines that were cut out of pages
 TOGETHER = 64  # pictures that are read at once
 FEWEST = 3  # lines of a dataset
 _MARK = "pseudo"  # the column by which lists of pseudo-labels are known
@@ -80,10 +84,12 @@ class PseudoLabel(Command):
             "examples:\n  text-recognizer pseudo-label scans/lines --bundle last --coverage 0.5 --output pseudo\n"
             "  run_experiment pseudo/spec.json\n\n"
             f"FOLDER gets {LINES} (file, text, confidence of each line kept), {LEFT_OUT} (the others, with reasons) "
-            f"and\n{SPEC} (the run's spec with these lines as a part that is trained on only, from the run's weights)."
+            f"and\n{SPEC} (the run's spec with these lines as a part that is trained on only, from the run's weights). "
+            f"Lines\nof pages become image files in {CUT}."
         )
         add = parser.add_argument
-        add("images", nargs="+", metavar="IMAGE", help="images of one line each, or folders of them")
+        add("images", nargs="+", metavar="IMAGE", help="images of one line each; ALTO or PAGE XML; folders of these")
+        add("--pages", action="store_true", help="images show pages, whose lines are found")
         add("--bundle", required=True, help="the run that reads them, trained on the transcribed lines")
         how = parser.add_mutually_exclusive_group(required=True)
         how.add_argument(
@@ -106,23 +112,39 @@ def _run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.output.absolute()
     if (folder / LINES).exists():
         raise DataError(f"{folder} holds pseudo-labels already, which a run may need. Choose another --output.")
-    paths = [_file(source.path, source.name) for source in sources_of(arguments.images)]
+    sources = sources_of(arguments.images)
+    pages = [source for source in sources if arguments.pages or source.is_xml]
+    paths = [_file(source.path, source.name) for source in sources if source not in pages]
     bundle = bundle_named(arguments.bundle)
     dataset, parts = _transcribed(bundle)
     with standard_error_off():  # TensorFlow's start-up notes
         predictor = LinePredictor(bundle)
-    read, left_out = _read(paths, predictor, _first(dataset).form, _known(dataset))
-    kept, unsure = _chosen(read, left_out, arguments.coverage, arguments.keep_above)
+    with _cut(pages, folder / CUT, predictor) as (cut, unfit):
+        read, left_out = _read([*paths, *cut], predictor, _first(dataset).form, _known(dataset))
+        left_out = [*unfit, *left_out]
+        kept, unsure = _chosen(read, left_out, arguments.coverage, arguments.keep_above)
     left_out += unsure
     rows = [{**asdict(one), "split": "train", _MARK: True, "reader": bundle.run_id} for one in kept]
     spec = _spec(bundle, dataset, parts, folder).to_json()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in ((LEFT_OUT, [asdict(one) for one in left_out]), (SPEC, spec), (LINES, rows)):
         replace_file(folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    say(f"kept {counted(len(kept), 'line')} of {len(paths):,}, confidence {kept[-1].confidence:.3f} or more")
+    say(f"kept {counted(len(kept), 'line')} of {len(kept) + len(left_out):,}, confidence {kept[-1].confidence:.3f} or more")
     say(f"left out: {_counted(left_out)}")
     say(f"train: run_experiment {folder / SPEC}")
     return 0
+
+
+@contextmanager
+def _cut(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> Iterator[tuple[list[Path], list[LeftOut]]]:
+    """Lines of pages as files, removed again where nothing comes of them."""
+    try:
+        made, problems = cut_lines(pages, folder, reader) if pages else ([], {})
+        yield made, [LeftOut(name, Reason.UNREADABLE, detail) for name, detail in problems.items()]
+    except BaseException:
+        if pages:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _chosen(
@@ -150,8 +172,8 @@ def _counted(left_out: Sequence[LeftOut]) -> str:
 
 
 def _file(path: Path | None, name: str) -> Path:
-    if path is None or path.suffix.lower() == ".xml":
-        raise DataError(f"'{name}' is no image file of one line. Cut lines out of pages first.")
+    if path is None:
+        raise DataError(f"'{name}' is no image file of one line.")
     return path.absolute()
 
 

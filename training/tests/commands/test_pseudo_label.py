@@ -7,13 +7,19 @@ import pytest
 
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.experiment import assemble
+from text_recognizer.images.grey import read_grey
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.models.prediction import Prediction
+from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.datasets.archive_pages import alto, alto_line
 from text_recognizer.tests.datasets.line_files import save
 from text_recognizer.tests.line_samples import line_picture
+from text_recognizer.tests.pages.page_drawing import drawn_page, paragraph
 from training.cli import main
 from training.commands import pseudo_label
+from training.commands.page_lines import cut_lines
+from training.commands.predict_sources import sources_of
 
 TEXTS = {"train": ["abab", "bcbc", "caca"], "validation": ["abc"], "test": ["cba"]}
 # What the reader reads in lines of so many characters, and the character error rate that it expects.
@@ -91,6 +97,37 @@ def test_lines_are_kept_above_a_confidence_and_all_others_are_named_with_the_rea
     said = capsys.readouterr().err
     assert "kept 3 lines of 10, confidence 0.700 or more" in said
     assert "left out: 2 held_out, 1 transcribed, 1 twice, 1 unreadable, 1 no_text, 1 unsure" in said
+
+
+def test_lines_that_an_xml_file_outlines_are_cut_out_and_read(bundle, tmp_path):
+    texts = ["ababa", "bcabca", "abcabcabc", "abc"]
+    rows = [np.pad(line_picture(text), ((4, 4), (8, 160 - 16 * len(text))), constant_values=255) for text in texts]
+    boxes = [(8, 44 * row + 4, 8 + 16 * len(text), 44 * row + 40) for row, text in enumerate(texts)]
+    page = np.vstack(rows)
+    save(tmp_path / "pages" / "one.png", page)
+    lines = "".join(alto_line(row, box, "") for row, box in enumerate(boxes))
+    size = f'WIDTH="{page.shape[1]}" HEIGHT="{page.shape[0]}"'
+    (tmp_path / "pages" / "one.xml").write_text(alto(lines, "one.png", size=size))
+    (tmp_path / "pages" / "two.xml").write_text(alto(lines, "gone.png"))
+    how = ["--bundle", "run", "--output", str(tmp_path / "out"), "--coverage"]
+    assert main(["pseudo-label", str(tmp_path / "pages"), *how, "0.01"]) == 2
+    assert not (tmp_path / "out" / "cut").exists()
+    assert main(["pseudo-label", str(tmp_path / "pages"), *how, "1"]) == 0
+    assert sorted(row["text"] for row in written(tmp_path, "lines.json")) == ["aaaaa", "bbbbbb", "ccccccccc"]
+    left_out = {row["file"].rpartition("/")[2]: row["reason"] for row in written(tmp_path, "left_out.json")}
+    assert left_out == {"two.xml": "unreadable", "0-one-4.png": "held_out"}
+    spec = ExperimentSpec.parse(written(tmp_path, "spec.json")).override({"train_args.initial_weights": None})
+    dataset = assemble(spec).dataset
+    dataset.prepare()
+    assert len(dataset.split("train")) == len(TEXTS["train"]) + 3
+
+
+def test_lines_of_a_page_are_found_where_no_file_outlines_them(tmp_path):
+    save(tmp_path / "page.png", drawn_page(paragraph(4)))
+    made, problems = cut_lines(sources_of([str(tmp_path)]), tmp_path / "cut", LinePredictor("line-reader"))
+    assert [file.name for file in made] == [f"0-page-{number}.png" for number in (1, 2, 3, 4)]
+    assert all(read_grey(file).shape[0] < 60 for file in made)
+    assert problems == {}
 
 
 def test_a_file_that_is_named_twice_is_read_once(bundle, tmp_path):

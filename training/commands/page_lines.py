@@ -1,0 +1,57 @@
+"""Lines of pages as image files of their own: those that XML files outline, or those that are found."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from text_recognizer.datasets.remote.fetch import disk_errors
+from text_recognizer.datasets.storage.parallel import progress
+from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
+from text_recognizer.errors import DataError
+from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.read import png_bytes, read_image
+from text_recognizer.predictors.given_page import given_lines, page_given_by
+from text_recognizer.predictors.line import LinePredictor
+from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
+from training.commands.predict_sources import Source
+
+_Line = Callable[[], Grey]  # raises DataError, UnfitImageError: why there is no picture
+
+
+def cut_lines(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> tuple[list[Path], dict[str, str]]:
+    """Writes the lines of pages as PNG files, cut as the reader's dataset cuts them.
+
+    Returns:
+        the files, and why other pages and lines have none.
+    """
+    made: list[Path] = []
+    problems: dict[str, str] = {}
+    with disk_errors(folder), progress("pages", len(pages), "page") as done:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, page in enumerate(pages):
+            try:
+                for name, line in _lines(page, reader):
+                    file = folder / f"{number}-{page.place.name}-{name}.png"
+                    try:
+                        file.write_bytes(png_bytes(line()))
+                        made.append(file)
+                    except (DataError, UnfitImageError) as error:
+                        problems[f"{page.name}#{name}"] = str(error)
+            except DataError as error:
+                problems[page.name] = str(error)
+            done(1)
+    return made, problems
+
+
+def _lines(page: Source, reader: LinePredictor) -> Iterator[tuple[int, _Line]]:
+    """The lines of a page, counted from 1. Raises DataError: it cannot be read, or gives none."""
+    data_spec = reader.bundle.data_spec
+    if page.is_xml and page.path is not None:
+        given = given_lines(page_given_by(page.path), data_spec)
+        for position in range(len(given.samples)):
+            yield position + 1, partial(given.read, position)
+        return
+    image = read_image(page.image(()))
+    for number, (line, _) in enumerate(ParagraphTextRecognizer(reader=reader).prepared_lines(image), 1):
+        outline = line.polygon or box_outline(*line.box)
+        yield number, partial(cut_out, image, outline, True, line.baseline, not data_spec.straightened)
