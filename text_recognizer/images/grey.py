@@ -31,25 +31,26 @@ class _TooLargeError(Exception):
     """By its header, an image has more pixels than are read; the message says how many."""
 
 
+class _SeveralPagesError(Exception):
+    """Which page of a file is meant is not to be known; the message says how many it has."""
+
+
 def pages_of_tiff(path: str | PathLike[str]) -> list[int]:
     """The frames of a TIFF file that are pages, not smaller pictures of one; none of a file that is something else."""
     from PIL import Image
 
-    image: Any
-    pages = []
     with suppress(Exception), Image.open(path, formats=("TIFF",)) as image:  # reading it will say what is wrong
-        for frame in range(min(image.n_frames, _MOST_FRAMES)):
-            image.seek(frame)
-            if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
-                pages.append(frame)
-    return pages
+        return _page_frames(image)
+    return []
 
 
-def read_grey(source: str | PathLike[str] | IO[bytes], frame: int = 0) -> NDArray[np.uint8]:
-    """The grey image (H, W) of a file; see `as_grey`. Raises DataError: no image, too large or cut short.
+def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None) -> NDArray[np.uint8]:
+    """The grey image (H, W) of a file; see `as_grey`.
 
     Args:
         frame: of a file that has several.
+    Raises:
+        DataError: no image, too large or cut short; or a TIFF file of several pages, and no frame.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -64,6 +65,8 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int = 0) -> NDArra
         raise DataError(f"the image file is missing{where}.") from None
     except UnidentifiedImageError:
         raise DataError(f"the file is no image that can be read ({KINDS} can){where}.") from None
+    except _SeveralPagesError as error:
+        raise DataError(f"the image file holds {error} pages{where}. Save each page as a file of its own.") from None
     except (Image.DecompressionBombError, _TooLargeError) as error:
         pixels = str(error) if isinstance(error, _TooLargeError) else f"more than {MOST_PIXELS:,}"
         raise DataError(
@@ -93,13 +96,25 @@ def as_grey(image: Any) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(turned))
 
 
-def _opened(source: str | PathLike[str] | IO[bytes], frame: int) -> Any:
+def _page_frames(image: Any) -> list[int]:
+    pages = []
+    with suppress(Exception):  # what cannot be found is no page
+        for frame in range(min(image.n_frames, _MOST_FRAMES)):
+            image.seek(frame)
+            if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
+                pages.append(frame)
+    return pages
+
+
+def _opened(source: str | PathLike[str] | IO[bytes], frame: int | None) -> Any:
     from PIL import Image
 
     image = Image.open(source, formats=_FORMATS)
     try:
-        if frame:
-            image.seek(frame)
+        if frame is None and image.format == "TIFF" and len(pages := _page_frames(image)) > 1:
+            raise _SeveralPagesError(len(pages))
+        if frame is not None or image.format == "TIFF":
+            image.seek(frame or 0)
         _check(image)
     except BaseException:
         image.close()

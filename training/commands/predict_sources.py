@@ -23,13 +23,13 @@ class Source:
         name: as it was asked for.
         place: of its file in a folder of results, without an ending.
         path: None for what is not a file.
-        frame: which page of a TIFF file that has several.
+        frame: which of a TIFF file that has several.
     """
 
     name: str
     place: PurePosixPath
     path: Path | None = None
-    frame: int = 0
+    frame: int | None = None
 
     @property
     def is_xml(self) -> bool:
@@ -43,7 +43,7 @@ class Source:
             RefusedError: an address may not be asked, or does not answer.
         """
         if self.path is not None:
-            return read_grey(self.path, self.frame) if self.frame else self.path
+            return self.path if self.frame is None else read_grey(self.path, self.frame)
         if self.name.startswith(_WEB):
             import asyncio
 
@@ -89,7 +89,7 @@ def _sources(asked: str) -> list[Source]:
 def _pages(source: Source) -> list[Source]:
     """A file, or each page of a TIFF file of several."""
     assert source.path is not None
-    frames = (source.path.suffix.lower() in (".tif", ".tiff") and pages_of_tiff(source.path)) or [0]
+    frames = (source.path.suffix.lower() in (".tif", ".tiff") and pages_of_tiff(source.path)) or [None]
     if len(frames) == 1:
         return [replace(source, frame=frames[0])]
     return [

@@ -133,6 +133,16 @@ def test_image_files_of_every_kind_are_read_as_grey(tmp_path):
         assert np.array_equal(read_grey(tmp_path / name), image), name
 
 
+def test_a_page_of_a_file_of_several_is_read_only_where_it_is_said_which(tmp_path):
+    pages = [np.full((4, 6), level, np.uint8) for level in (10, 20)]
+    first, second = map(Image.fromarray, pages)
+    first.save(tmp_path / "two.tif", save_all=True, append_images=[second])
+    with pytest.raises(DataError, match=r"holds 2 pages: .*two.tif. Save each page as a file of its own"):
+        read_grey(tmp_path / "two.tif")
+    for frame, page in enumerate(pages):
+        assert np.array_equal(read_grey(tmp_path / "two.tif", frame), page)
+
+
 def test_what_is_transparent_is_white(tmp_path):
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[2:4, :, 3] = 255
