@@ -129,7 +129,8 @@ def _run(arguments: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in ((LEFT_OUT, [asdict(one) for one in left_out]), (SPEC, spec), (LINES, rows)):
         replace_file(folder / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    say(f"kept {counted(len(kept), 'line')} of {len(kept) + len(left_out):,}, confidence {kept[-1].confidence:.3f} or more")
+    all_lines = len(kept) + len(left_out)
+    say(f"kept {counted(len(kept), 'line')} of {all_lines:,}, confidence {kept[-1].confidence:.3f} or more")
     say(f"left out: {_counted(left_out)}")
     say(f"train: run_experiment {folder / SPEC}")
     return 0
