@@ -89,7 +89,8 @@ def _sources(asked: str) -> list[Source]:
 def _pages(source: Source) -> list[Source]:
     """A file, or each page of a TIFF file of several."""
     assert source.path is not None
-    frames = (source.path.suffix.lower() in (".tif", ".tiff") and pages_of_tiff(source.path)) or [None]
+    is_tiff = source.path.suffix.lower() in (".tif", ".tiff")
+    frames: Sequence[int | None] = (pages_of_tiff(source.path) if is_tiff else []) or [None]
     if len(frames) == 1:
         return [replace(source, frame=frames[0])]
     return [
