@@ -148,8 +148,7 @@ def _decode_as_asked(
         own = assemble(bundle.spec).dataset
         own.prepare()
         reader.finish(own.split("train"), held_out)
-    if len(held_out):
-        reader.calibrate(held_out)  # what it has is of another decoder
+    reader.calibrate(held_out)  # what it has is of another decoder
 
 
 def _print_metrics(result: Evaluation, other_names: Mapping[str, str]) -> None:
