@@ -161,8 +161,11 @@ class _Server:
 
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
-        text, streams, _, _ = socket.recv_fds(connection, LONGEST_MESSAGE, 3)
-        if not text:
+        try:
+            text, streams, _, _ = socket.recv_fds(connection, LONGEST_MESSAGE, 3)
+        except ConnectionError:
+            text = b""
+        if not text:  # its client was killed before it asked
             connection.close()
             return
         pid = os.fork()
@@ -179,7 +182,8 @@ class _Server:
         self._forks[connection] = pid, descriptor
         self._selector.register(descriptor, selectors.EVENT_READ, lambda: self._ended(connection))
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._ended(connection, unwanted=True))
-        connection.send(str(pid).encode())
+        with contextlib.suppress(ConnectionError):  # its client was killed meanwhile, and so the fork is unwanted
+            connection.send(str(pid).encode())
 
     def _ended(self, connection: socket.socket, unwanted: bool = False) -> None:
         pid, descriptor = self._forks.pop(connection)
@@ -188,7 +192,7 @@ class _Server:
         _, status = os.waitpid(pid, 0)
         for file in (descriptor, connection):
             self._selector.unregister(file)
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             connection.send(str(os.waitstatus_to_exitcode(status)).encode())
         os.close(descriptor)
         connection.close()
