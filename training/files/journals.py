@@ -137,9 +137,9 @@ def append_line(descriptor: int, row: Mapping[str, Any]) -> None:
     try:
         written = os.write(descriptor, line)
     except OSError as error:
-        raise RunError(f"cannot append to a journal of the run: {error.strerror or error}.") from error
+        raise cannot_write("a journal", error) from error
     if written != len(line):
-        raise RunError("cannot append to a journal of the run: the disk is full.")
+        raise RunError("cannot append to a journal: the disk is full. Free some space and do the same again.")
 
 
 def sync_lines(descriptor: int, path: Path) -> None:

@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
+from text_recognizer.errors import RunError
 from training.executors.base import Executor, Job
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -22,7 +23,7 @@ from training.sweeps.trials import Trial, TrialRun
 from training.terminal.command_line import say
 
 INTERRUPTED = "the sweep was interrupted"
-FULL_DISK = "the disk is full; free some space and give the same command again"
+_FULL_DISK = "the disk is full"
 # They wait together for the disk; the first of them must not wait long for the last.
 _STARTS_AT_ONCE = 16
 
@@ -54,7 +55,7 @@ class Sweep:
         self._reports_due = 0.0
         self._interrupts = 0
         self._why_over: str | None = None
-        self._exhausted = False
+        self._exhausted = self._disk_is_full = False
 
     @property
     def history(self) -> History:
@@ -65,13 +66,15 @@ class Sweep:
         return self.history.trials
 
     def run(self) -> SweepResult:
-        """Drives the sweep; the folder is held meanwhile."""
+        """Drives the sweep; the folder is held meanwhile. Raises RunError: the disk is full, or cannot be written."""
         self.folder.hold(self.plan.point_fault)
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             result = self.executor.drive(self._loop)
             self.folder.append("over", why=result.ended, complete=result.complete, wish=self.folder.wish)
             self.folder.sync()
+            if self._disk_is_full:
+                raise RunError(f"{_FULL_DISK}: {self.folder.path}. Free some space and give the same command again.")
         finally:
             self.executor.close()
             for number, handler in earlier.items():
@@ -250,7 +253,8 @@ class Sweep:
         what = f"trial {trial.number} failed ({failure}): {error}"
         if again and failure == "full disk":  # so would every other trial; this one goes on when there is space
             self._watcher.event(what)
-            self._why_over = FULL_DISK
+            self._why_over = _FULL_DISK
+            self._disk_is_full = True
         elif again:
             self._watcher.event(f"{what}; it is started again from its last checkpoint")
         else:
@@ -279,7 +283,7 @@ class Sweep:
         over = self._why_over
         if over is None:
             over = "all trials are done" if self._exhausted else f"{len(self.trials)} trials, the run cap"
-        fails = over == FULL_DISK or (counts["failed"] > 0 and not counts["finished"] + counts["stopped"])
+        fails = counts["failed"] > 0 and not counts["finished"] + counts["stopped"]
         code = 130 if self._interrupts else 1 if fails or self.history.broken() else 0
         return SweepResult(over, not counts["pending"] and not self._interrupts, fails, code)
 

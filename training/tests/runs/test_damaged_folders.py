@@ -256,9 +256,8 @@ def test_a_full_disk_ends_a_sweep_and_costs_no_trial(tmp_path):
         return by_layer_size(spec, attempt) if next(free, False) else "RunError: [Errno 28] No space left on device"
 
     sweep, recorder = sweep_of(GRID, tmp_path, MadeUpExecutor(story, capacity=1))
-    result = sweep.run()
-    assert (result.exit_code, result.complete, result.failed) == (1, False, True)
-    assert result.ended.startswith("the disk is full; free some space")
+    with pytest.raises(RunError, match=f"the disk is full: {tmp_path}.* give the same command again"):
+        sweep.run()
     assert "failed (full disk)" in recorder.events[-1]
     assert [trial.state for trial in sweep.trials.values()] == ["finished", "pending"]
     executor = MadeUpExecutor(by_layer_size)
