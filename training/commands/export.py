@@ -5,12 +5,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from evaluation.evaluate import Tally
 from text_recognizer import exports
 from text_recognizer.arguments import arguments_of
 from text_recognizer.datasets.base import Dataset, Split
+from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same, noise
@@ -119,14 +118,14 @@ def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset |
 
 
 def _images(model: Model, split: Split, most: int) -> Images:
-    """The first images of a split as the network gets them."""
-    images: Images = model.arranged(split.batch(np.arange(min(most, len(split)))))["image"]
+    """Images from all over a split, whose first may be of one class or writer, as the network gets them."""
+    images: Images = model.arranged(split.batch(evenly_chosen(len(split), most)))["image"]
     return images
 
 
 def _measured(model: Model, outputs: Outputs, split: Split, output: Path) -> str:
     """What the headline metric is on the validation split, before and after."""
-    chosen = np.arange(min(len(split), MOST_MEASURED))
+    chosen = evenly_chosen(len(split), MOST_MEASURED)
     metric = model.metrics[0]
     before, after = Tally(model, split), Tally(model, split)
     for scored in model.score(split, chosen):

@@ -2,6 +2,8 @@
 
 import io
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks.hanzi_net import HanziNet
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main
+from training.commands.export import _images
 
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 24, "num_layers": 1})
 
@@ -49,6 +52,21 @@ def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_
     assert about["classes"] == list("0123456789")
     assert about["temperature"] == 0.5
     assert about["run_id"] == "20261128-000000-digit-mlp"
+
+
+def test_an_export_is_compared_by_images_from_all_over_a_split():
+    class ByClass:
+        """30 classes of 10 images each."""
+
+        def __len__(self):
+            return 300
+
+        def batch(self, positions):
+            return {"image": np.repeat(np.arange(30), 10)[positions]}
+
+    model: Any = SimpleNamespace(arranged=lambda batch: batch)
+    split: Any = ByClass()
+    assert set(_images(model, split, 60)) == set(range(30))
 
 
 def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys, monkeypatch):
