@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from training.runs.find import find_run
 from training.runs.run import Run
 from training.sweeps import options
 from training.sweeps.folder import find_sweep
-from training.sweeps.limits import Limits, classify
 from training.tests.pausing_digits import PAUSING, pause
 
 SWEEP = """
@@ -363,30 +361,6 @@ def test_commands_are_printed_for_the_valid_experiments_where_others_are_skipped
     captured = capfd.readouterr()
     assert captured.out.count("run_experiment") == 1
     assert "left out: experiment 1: network 'mlp' has no argument 'layer_siz'" in captured.err
-
-
-def test_a_broken_device_is_told_from_a_broken_program():
-    from training.attempts.causes import cause_of
-    from training.executors.base import Ended
-    from training.runs.causes import Cause
-    from training.runs.run import Status
-
-    failed = Status("failed", {}, "KeyError: 3", {}, 1, 2)
-    cause = cause_of(RuntimeError("InternalError: CUDA_ERROR_ECC_UNCORRECTABLE"))
-    assert cause is Cause.BROKEN_DEVICE
-    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause)) == "device"
-    assert classify(Ended(1, "exit code 1", cause=cause), failed) == "device"
-    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause_of(KeyError(3)))) == "crash"
-    assert classify(Ended(None, "SIGKILL", signal=9), Status("died", {}, None, {}, 1, 2)) == "crash"
-    assert classify(Ended(12, "memory", out_of_memory=True), Status("failed", {}, None, {}, 1, 2)) == "out of memory"
-    assert classify(None, Status("died", {}, None, {}, 1, 2)) == "preempted"
-    policy = Limits(retries=1)
-    assert policy.tries_again(["device"] * 5, 6)
-    assert policy.tries_again(["crash"], 1)
-    assert not policy.tries_again(["crash", "crash"], 2)
-    assert not policy.tries_again(["spec"], 1)
-    assert policy.tries_again(["preempted"], 20)  # the limit holds besides the retries
-    assert not policy.tries_again(["preempted"], 21)
 
 
 def test_a_run_is_stopped_and_followed_from_elsewhere(place, digits_prepared, warm):

@@ -1,0 +1,120 @@
+"""Trials that fail, crash or diverge: what is tried again, and what ends a sweep."""
+
+import re
+from dataclasses import replace
+
+from training.sweeps.limits import Limits, classify
+from training.tests.sweeps.sweep_support import (
+    SPACE,
+    MadeUpExecutor,
+    by_layer_size,
+    run_sweep,
+    sweep_of,
+)
+
+GRID = SPACE.format(method="grid")
+
+
+def test_a_run_that_crashes_is_started_again_from_its_folder(tmp_path):
+    def story(spec, attempt):
+        if spec.network_args["layer_size"] == 16 and attempt == 0:
+            return "RuntimeError: cosmic ray"
+        return by_layer_size(spec, attempt)
+
+    sweep, result = run_sweep(GRID, tmp_path, story)
+    assert result.exit_code == 0
+    assert [run.attempts for trial in sweep.trials.values() for run in trial.runs] == [1, 1, 2, 2, 1, 1]
+    assert sweep.trials[3].runs[0].failures == ["crash"]
+
+
+def test_failures_are_classified_and_retried_by_policy(tmp_path):
+    errors = {8: "SpecError: no", 16: "OutOfMemoryError: too large", 32: "DivergedError: nan"}
+    sweep, result = run_sweep(
+        GRID,
+        tmp_path,
+        lambda spec, attempt: (
+            errors[spec.network_args["layer_size"]]
+            if spec.network_args["num_layers"] == 2
+            else by_layer_size(spec, attempt)
+        ),
+    )
+    attempts = {trial.number: trial.runs[0].attempts for trial in sweep.trials.values()}
+    assert attempts == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 6: 1}
+    assert sweep.trials[2].runs[0].failures == ["spec"]
+    assert sweep.trials[4].runs[0].failures == ["out of memory", "out of memory"]
+    assert sweep.trials[6].error == "diverged: DivergedError: nan"
+    assert result.exit_code == 1  # out of memory is a reason to look; diverging alone is a result
+
+
+def test_diverging_alone_is_a_result(tmp_path):
+    _, result = run_sweep(
+        GRID,
+        tmp_path,
+        lambda spec, n: "DivergedError: nan" if spec.network_args["layer_size"] == 8 else by_layer_size(spec, n),
+    )
+    assert result.exit_code == 0
+
+
+def test_a_sweep_goes_on_after_trials_that_diverged_and_is_no_failure_when_started_again_either(tmp_path):
+    def story(spec, attempt):
+        return "DivergedError: nan" if spec.network_args["layer_size"] < 32 else by_layer_size(spec, attempt)
+
+    sweep, result = run_sweep(GRID, tmp_path, story)
+    assert [trial.state for trial in sweep.trials.values()] == ["failed"] * 4 + ["finished"] * 2
+    assert (result.ended, result.exit_code) == ("all trials are done", 0)
+    again, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(story))
+    assert again.run().exit_code == 0
+
+
+def test_a_sweep_whose_trials_all_fail_ends_early_and_says_why(tmp_path):
+    sweep, result = run_sweep(GRID, tmp_path, lambda *_: "SpecError: always wrong")
+    assert result.failed
+    assert result.exit_code == 1
+    assert re.match(r"the first [34] trials all failed: spec: SpecError: always wrong", result.ended)
+    assert len(sweep.trials) <= 4
+
+
+def test_failed_trials_are_run_again_only_when_asked_to(tmp_path):
+    run_sweep(
+        GRID,
+        tmp_path,
+        lambda spec, n: "SpecError: no" if spec.network_args["layer_size"] == 8 else by_layer_size(spec, n),
+    )
+    executor = MadeUpExecutor(by_layer_size)
+    sweep_of(GRID, tmp_path, executor)[0].run()
+    assert executor.started == []
+    sweep, _ = sweep_of(GRID, tmp_path, executor, Limits(retry_failed=True))
+    assert sweep.run().exit_code == 0
+    assert len(executor.started) == 2
+
+
+def test_retries_asked_for_are_given_however_many_and_preemptions_have_an_end():
+    many, one = Limits(retries=1000), Limits(retries=1)
+    assert many.tries_again(["crash"] * 999, 999)
+    assert not many.tries_again(["crash"] * 1001, 1001)
+    assert one.tries_again(["preempted"] * 20, 20)
+    assert not one.tries_again(["preempted"] * 21, 21)
+
+
+def test_a_broken_device_is_told_from_a_broken_program():
+    from training.attempts.causes import cause_of
+    from training.executors.base import Ended
+    from training.runs.causes import Cause
+    from training.runs.run import Status
+
+    failed = Status("failed", {}, "KeyError: 3", {}, 1, 2)
+    cause = cause_of(RuntimeError("InternalError: CUDA_ERROR_ECC_UNCORRECTABLE"))
+    assert cause is Cause.BROKEN_DEVICE
+    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause)) == "device"
+    assert classify(Ended(1, "exit code 1", cause=cause), failed) == "device"
+    assert classify(Ended(1, "exit code 1"), replace(failed, cause=cause_of(KeyError(3)))) == "crash"
+    assert classify(Ended(None, "SIGKILL", signal=9), Status("died", {}, None, {}, 1, 2)) == "crash"
+    assert classify(Ended(12, "memory", out_of_memory=True), Status("failed", {}, None, {}, 1, 2)) == "out of memory"
+    assert classify(None, Status("died", {}, None, {}, 1, 2)) == "preempted"
+    policy = Limits(retries=1)
+    assert policy.tries_again(["device"] * 5, 6)
+    assert policy.tries_again(["crash"], 1)
+    assert not policy.tries_again(["crash", "crash"], 2)
+    assert not policy.tries_again(["spec"], 1)
+    assert policy.tries_again(["preempted"], 20)  # the limit holds besides the retries
+    assert not policy.tries_again(["preempted"], 21)
