@@ -21,6 +21,7 @@ LONGEST = (
     "test_experiment_files",
     "test_multi_worker",
     "test_line_experiments",
+    "test_line_trainings",
     "test_ci",
     "test_line_predictors",
     "test_fuzzing",

@@ -1,13 +1,10 @@
 """Runs that read lines and find them on pages, as a user meets them."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.errors import DataError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
@@ -15,13 +12,9 @@ from text_recognizer.tests.datasets.line_files import save
 from text_recognizer.tests.line_samples import line_picture, page_picture, write_lines, write_pages
 from text_recognizer.tests.pages.page_drawing import drawn_page, paragraph
 from training.cli import main as text_recognizer
-from training.run_experiment import main
-from training.runs.find import find_run
-from training.runs.run import Run
-from training.tests import quick_networks
+from training.tests.datasets.line_runs import evaluated, line_spec, rows_of, run
 
 pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
-READER = {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,27 +24,6 @@ def places(tmp_path_factory):
         patch.setenv("TEXT_RECOGNIZER_RUNS", str(root / "runs"))
         patch.setenv("TEXT_RECOGNIZER_DATA", str(root / "data"))
         yield root
-
-
-def line_spec(path: Path, **changes: Any) -> dict[str, Any]:
-    spec: dict[str, Any] = {
-        "dataset": "LineListDataset",
-        "dataset_args": {"path": str(path), "height": 20, "validation_fraction": 0.2, "test_fraction": 0.2},
-        "model": "LineModelCtc",
-        "network": "line_reader",
-        "network_args": READER,
-        "train_args": {"batch_size": 8, "epochs": 2, "learning_rate": 0.02},
-    }
-    return spec | changes
-
-
-def run(spec: dict[str, Any], *arguments: str, code: int = 0) -> Run:
-    assert main([json.dumps(spec), "--nowandb", "--gpu=none", *arguments]) == code
-    return find_run("last")
-
-
-def rows_of(run: Run) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run.folder / "predictions.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +131,6 @@ def test_a_run_is_evaluated_again_with_the_same_numbers(read, capfd):
     assert "by the flor2020 profile: character error rate" in shown
 
 
-def evaluated(capfd, *arguments):
-    capfd.readouterr()
-    assert text_recognizer(["evaluate", *arguments, "--json"]) == 0
-    return json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
-
-
 def refused(capfd, *arguments):
     capfd.readouterr()
     assert text_recognizer(["evaluate", *arguments]) == 2
@@ -245,136 +211,6 @@ def test_a_bundle_reads_what_the_run_read(read):
 def test_a_blank_line_is_refused_in_words(read):
     with pytest.raises(DataError, match="the image cannot be read as a line: the picture is blank"):
         LinePredictor(read.folder).predict(np.full((40, 90), 250, np.uint8))
-
-
-def test_what_a_search_has_learnt_is_saved_with_the_bundle(places, capfd):
-    spec = line_spec(
-        places / "lines" / "lines.tsv",
-        model_args={"decoding": "beam", "beam_width": 4, "language_model": 3, "lexicon": True},
-    )
-    made = run(spec, "--train_args.epochs=1")
-    names = {path.name for path in (made.folder / "model").iterdir()}
-    assert names == {"bundle.json", "model.weights.h5", "decoding.json", "language_model.npz", "lexicon.txt"} | {
-        "calibration.json"
-    }
-    assert text_recognizer(["evaluate", str(made.folder), "--json"]) == 0
-    again = json.loads(capfd.readouterr().out.partition("{")[2].join(["{", ""]))
-    assert again["metrics"] == json.loads((made.folder / "evaluation.json").read_text())["metrics"]
-    (made.folder / "model" / "language_model.npz").unlink()
-    with pytest.raises(DataError, match="language_model.npz is missing"):
-        find_bundle(made.folder).load()
-
-
-def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_before_there_is_a_run(places, capfd):
-    args = {"decoding": "beam", "beam_width": 4, "lexicon": True, "language_model_texts": str(places / "words.txt")}
-    spec = line_spec(places / "lines" / "lines.tsv", model_args=args)
-    before = find_run("last").id
-    assert run(spec, code=2).id == before
-    assert f"cannot learn from the text '{places / 'words.txt'}': No such file" in capfd.readouterr().err
-    endless = line_spec(places / "lines" / "lines.tsv", model_args={**args, "language_model_texts": "/dev/zero"})
-    assert run(endless, code=2).id == before
-    assert "cannot learn from the text '/dev/zero': it is no plain file" in capfd.readouterr().err
-    (places / "words.txt").write_text("cab abc\nbaca\n")
-    made = run(spec, "--train_args.epochs=1")
-    assert (made.folder / "model" / "lexicon.txt").read_text() == "abc\nbaca\ncab\n"
-    (places / "words.txt").unlink()
-    assert evaluated(capfd, str(made.folder))["metrics"] == evaluated(capfd, str(made.folder))["metrics"]
-    assert evaluated(capfd, str(made.folder), "--decoding", "greedy")["split"] == "test"
-    idle = {"language_model_texts": "words.txt"}
-    run(line_spec(places / "lines" / "lines.tsv", model_args=idle), code=2)
-    assert "language_model_texts are what model_args.language_model and lexicon learn from" in capfd.readouterr().err
-
-
-def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypatch):
-    """Stopped after a step in the middle of an epoch; dropout, augmentation and bucketed batches go on as they were."""
-    frames = f"{quick_networks.__name__}:QuickFrames"
-    spec = line_spec(places / "lines" / "lines.tsv", network=frames, network_args={"dropout_amount": 0.2})
-    spec["train_args"] = {
-        "batch_size": 5,
-        "epochs": 3,
-        "steps_per_epoch": 4,
-        "augmentation": "line_elastic",
-        "checkpoint_interval_s": 0,
-    }
-    straight = run(spec)
-
-    from training.attempts import fit
-    from training.attempts.stopping import Stop
-    from training.runs.causes import Cause
-
-    steps = iter(range(100))
-    with monkeypatch.context() as patch:
-        original = fit.Training.__init__
-
-        def stopping(self, *given):
-            *others, stop_asked, peers = given
-
-            def stop_later():
-                return Stop("stopped", "for the test", 3, Cause.ASKED) if next(steps) == 5 else stop_asked()
-
-            original(self, *[*others, stop_later, peers])
-
-        patch.setattr(fit.Training, "__init__", stopping)
-        halted = run(spec, code=3)
-    assert len(halted.rows()) == 1
-    assert main(["--resume", str(halted.folder), "--nowandb", "--gpu=none"]) == 0
-    timing = {"images_per_s", "input_wait", "time"}
-    rows = [[{k: v for k, v in row.items() if k not in timing} for row in one.rows()] for one in (straight, halted)]
-    assert rows[0] == rows[1]
-    assert rows_of(straight) == rows_of(halted)
-
-
-def test_lines_that_cannot_be_learnt_are_left_out_and_ink_that_looks_inverted_is_warned_of(places, tmp_path, capfd):
-    path = write_lines(tmp_path / "lines", count=40)
-    table = path.read_text().splitlines()
-    # 48 pixels become 26 at a height of 20: 6 or 7 frames, for 16 characters.
-    save(tmp_path / "lines" / "squeezed.png", line_picture("abc"))
-    path.write_text("\n".join([*table, "squeezed.png\tabcabcabcabcabca\tw1"]) + "\n")
-    spec = line_spec(path)
-    spec["dataset_args"] |= {"validation_fraction": 0.1, "test_fraction": 0.1}
-    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": []}
-    made = run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
-    assert "squeezed.png" in _ids_of_training_lines(made)
-    said = capfd.readouterr().out
-    assert "1 line of 31 cannot be learnt and is left out: more characters than the network has frames for" in said
-    assert "('squeezed.png')" in said
-    assert "the ink is said to be light, but most of each line is light: is it inverted?" in said
-    assert (made.folder / "left_out.tsv").read_text() == "split\tname\ttext\ntrain\tsqueezed.png\tabcabcabcabcabca\n"
-
-
-def _ids_of_training_lines(run: Run) -> list[str]:
-    from text_recognizer.experiment import assemble
-
-    dataset = assemble(run.spec).dataset
-    dataset.prepare()
-    split = dataset.split("train")
-    assert isinstance(split, LineSplit)
-    return split.ids
-
-
-def test_a_network_without_enough_frames_for_any_line_is_refused(places, capfd):
-    spec = line_spec(
-        places / "lines" / "lines.tsv",
-        network="line_lstm_ctc",
-        network_args={"window_width": 30, "window_stride": 60},
-    )
-    assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) != 0
-    assert "no line of the training split can be learnt" in capfd.readouterr().err
-
-
-def test_a_line_is_read_at_a_fixed_number_of_positions(places, tmp_path):
-    spec = {
-        "dataset": "RenderedLinesDataset",
-        "dataset_args": {"texts": str(tmp_path / "texts.txt"), "height": 16, "width": 120, "max_length": 12},
-        "model": "LineModel",
-        "network": "line_cnn_all_conv",
-        "network_args": {"window_width": 10, "window_stride": 10},
-        "train_args": {"batch_size": 8, "epochs": 1, "augmentation": "line_affine"},
-    }
-    (tmp_path / "texts.txt").write_text("".join(f"w{index} x{index}\n" for index in range(40)))
-    made = run(spec)
-    assert set(made.rows()[0]) >= {"position_accuracy", "val_character_error_rate"}
-    assert all(len(row["predicted"]) <= 12 for row in rows_of(made))
 
 
 def test_a_finder_of_lines_is_measured_by_lines_and_pixels(found):
