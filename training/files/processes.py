@@ -160,13 +160,13 @@ def kill_with_children(pid: int) -> None:
     until = time.monotonic() + _TIME_TO_STOP_S
     while state(pid) in ("R", "S") and time.monotonic() < until:
         time.sleep(0.001)
-    _kill_sessions({pid, *(child for child, parent, _ in _alive() if parent == pid)})
+    _kill_sessions({pid, *(child for child in _numbers() if (fields := _living(child)) and int(fields[1]) == pid)})
 
 
 def _kill_sessions(leaders: Collection[int]) -> None:
     until = time.monotonic() + _PATIENCE_S
     # Again: one may have forked between the look and the signal.
-    while members := [pid for pid, _, session in _alive() if session in leaders]:
+    while members := [pid for pid in _numbers() if _session(pid) in leaders and _living(pid)]:
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -175,8 +175,19 @@ def _kill_sessions(leaders: Collection[int]) -> None:
         time.sleep(0.001)
 
 
-def _alive() -> Iterator[tuple[int, int, int]]:
-    """Number, parent and session of all processes but those that have ended and were not reaped."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - only names
-        if name.isdecimal() and (fields := _stat(int(name))) and fields[0] not in "ZX":
-            yield int(name), int(fields[1]), int(fields[3])
+def _session(pid: int) -> int | None:
+    """Asked of the kernel, which takes a tenth of the time of a look into /proc: a machine may have many processes."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _living(pid: int) -> list[str]:
+    """What _stat says of a process; nothing where it has ended, reaped or not."""
+    fields = _stat(pid)
+    return fields if fields and fields[0] not in "ZX" else []
+
+
+def _numbers() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 - only names
