@@ -6,20 +6,35 @@ Two at a time everywhere. Beside our executors: a Slurm job a trial, a fresh Ray
 `ray[tune]` installs is there, with a fresh actor a trial, as is its default. The trials phase is from
 the start of the first trial to the end of the last. Each node has one of this machine's cores for itself, as
 each trial here has: with both, its trials would have two threads each, and the same work on a node would take longer.
+First, an agent alone: how long it takes from an order in its mailbox until the run's process has opened its log.
 """
 
 import contextlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from text_recognizer.settings import REPOSITORY
+from text_recognizer.spec import ExperimentSpec
+from training.devices.requests import DeviceRequest
+from training.executors.base import Setting
+from training.executors.cluster.slurm import SlurmCluster
+from training.runs.run import Run
 from training.tests.cluster.cluster_support import Driver, SlurmNodes, commanded, processes
 
+SPEC = ExperimentSpec.parse(
+    {
+        "dataset": "DigitsDataset",
+        "model": "CharacterModel",
+        "network": "mlp",
+        "train_args": {"epochs": 1, "steps_per_epoch": 2},
+    }
+)
 TRIALS = int(sys.argv[2]) if len(sys.argv) > 2 else 16
 CORES = sorted(os.sched_getaffinity(0))[:2]
 
@@ -48,6 +63,30 @@ def swept(folder: Path, *options: str) -> tuple[float, float, float]:
         time.sleep(0.05)
     driver.finish()
     return time.monotonic() - began, phase_s(folder / "runs"), statistics.median(starts_ms(driver.sweep))
+
+
+def order_to_process_ms(folder: Path, spec: ExperimentSpec, runs: int = 20) -> float:
+    """The median of so many runs, one after the other, after a first that waits for TensorFlow to be imported."""
+    request = DeviceRequest.parse("none")
+    cluster = SlurmCluster(Setting(jobs=1, request=request, folder=folder), 1, [])  # it meets any agent in its folder
+    cluster.begin()
+    process = subprocess.Popen(["/bin/sh", "-c", cluster.script("alone")], start_new_session=True)
+    while not (found := cluster.new_agents()):
+        time.sleep(0.05)
+    agent, took = found[0][0], list[float]()
+    for number in range(runs + 1):
+        run = Run.create(spec, f"run-{number}", folder)
+        log, began = run.folder / "log.txt", time.monotonic()
+        agent.send({"run": number, "folder": str(run.folder.resolve()), "launch": {}})
+        while not log.exists():
+            time.sleep(0.0005)
+        took.append(1000 * (time.monotonic() - began))
+        while not any("ended" in message for message in agent.receive()):
+            cluster.new_agents()  # which shows the agent that its driver lives
+            time.sleep(0.005)
+    agent.send({"leave": False})
+    process.wait()
+    return statistics.median(took[1:])
 
 
 def specs(folder: Path) -> list[Path]:
@@ -115,7 +154,8 @@ def main(folder: Path) -> None:
     from ray.cluster_utils import Cluster
 
     folder.mkdir(parents=True)
-    found: dict[str, tuple[float, ...]] = {"local": swept(folder / "here", "--jobs=2")}
+    found: dict[str, tuple[float, ...]] = {"order to process, ms": (order_to_process_ms(folder / "alone", SPEC),)}
+    found["local"] = swept(folder / "here", "--jobs=2")
     show = lambda: print(json.dumps(found, indent=1), flush=True)  # noqa: E731
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for core in CORES:
