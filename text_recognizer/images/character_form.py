@@ -16,7 +16,7 @@ FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, a p
 
 @dataclass(frozen=True)
 class CharacterForm:
-    """How a picture of one character, dark on white and cut to its strokes, becomes one of a dataset.
+    """How a picture of one character, dark on white, becomes one of a dataset: cut to its strokes and scaled.
 
     Args:
         side: of the result, in pixels.
@@ -39,6 +39,8 @@ class CharacterForm:
         darkest = int(picture.min())
         if PAPER - darkest < FAINTEST_INK:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
+        # Cut as images.read.fit_to cuts what is to be read: files often have paper or specks around a character.
+        picture = picture[cut_to(picture < PAPER - INK_THRESHOLD * (PAPER - darkest))]
         fitted, place = fitted_box(picture, (self.side, self.side), self.margin_px, self.stretch, self.enlarge)
         placed = np.full((self.side, self.side), PAPER, np.uint8)
         placed[place] = _full_strength(darkest)[fitted]

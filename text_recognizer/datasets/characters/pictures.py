@@ -123,6 +123,7 @@ class PictureDataset(StoredCharacters):
     """
 
     noun = "picture"
+    recipe_version = 2  # pictures are cut to their strokes
 
     side: SidePx = 64
     stretch: bool = False

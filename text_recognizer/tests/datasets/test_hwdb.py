@@ -209,10 +209,10 @@ def test_a_folder_without_gnt_files_says_so(tmp_path):
 
 def test_each_pixel_is_the_mean_of_the_area_it_covers():
     picture = np.full((40, 40), 255, np.uint8)
-    picture[:20] = 0
+    picture[:20] = picture[-2:] = 0
     small = CharacterForm(side=8, margin_px=2).apply(picture)
-    assert np.array_equal(small[2:4, 2:6], np.zeros((2, 4)))
-    assert np.array_equal(small[4:], np.full((4, 8), 255))
+    assert np.array_equal(small[2:6, 2:6], np.repeat([[0], [0], [255], [204]], 4, axis=1))
+    assert np.array_equal(small[6:], np.full((2, 8), 255))
 
 
 def test_a_wide_character_keeps_its_proportions_unless_it_is_stretched():
@@ -221,6 +221,14 @@ def test_a_wide_character_keeps_its_proportions_unless_it_is_stretched():
     kept = CharacterForm(side=64).apply(dash)
     assert (kept < 128).any(axis=1).sum() == 6
     assert (CharacterForm(side=64, stretch=True).apply(dash) < 128).any(axis=1).sum() == 60
+
+
+def test_a_dataset_cuts_a_picture_to_its_strokes_as_reading_does():
+    loose = np.pad(np.array([[0, 255, 60], [90, 0, 255]], np.uint8).repeat(9, 0).repeat(7, 1), ((4, 21), (15, 2)))
+    loose[:4], loose[22:], loose[:, :15], loose[:, 36:] = 255, 255, 255, 255
+    loose[-1, 0] = 240  # a speck
+    read = fit_to(loose, DataSpec((40, 40, 1), ("a",), margin_px=1, ink="dark"))[..., 0]
+    assert np.abs(CharacterForm(side=40, margin_px=1).apply(loose).astype(int) - read).max() <= 1
 
 
 def test_a_small_picture_keeps_its_size_where_pictures_are_not_enlarged():
