@@ -8,8 +8,12 @@ import numpy as np
 from text_recognizer.augmentation.random_affine import drawn
 from text_recognizer.augmentation.random_line import RandomLine, bilinear
 from text_recognizer.augmentation.recipes import CharacterElastic
+from text_recognizer.images.character_form import INK_THRESHOLD
 
 KNOTS = 5  # a side, of the grid whose random shifts bend a character
+PARTS = 4  # a side, that are stretched differently
+_FAINTEST = 0.2  # of full ink, that is taken to full strength
+_LOOSEST = 0.06  # by how much larger than the character the image may be that is fitted to it
 
 
 class RandomCharacter(RandomLine):
@@ -24,13 +28,21 @@ class RandomCharacter(RandomLine):
 
     changes: CharacterElastic
 
+    def __init__(self, changes: CharacterElastic, background: int, seed: int, margin_px: int = 1) -> None:
+        super().__init__(changes, background, seed)
+        self.margin_px = margin_px
+
     def call(self, images: Any, training: bool = False) -> Any:  # type: ignore[override]
         """(B, H, W, 1) uint8 to the same."""
         if not training:
             return images
         # As ink on nothing: what comes in from outside is then 0.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
-        x = self.shaded(self.stroked(self._bent(x)))
+        x = self._bent(self._stretched(x))
+        x = self.blurred(self.stroked(self._fitted(x) if self.changes.fit else x), self.changes.blur_amount)
+        if self.changes.fit:
+            x = x / keras.ops.maximum(keras.ops.max(x, axis=(1, 2), keepdims=True), _FAINTEST)
+        x = self.shaded(x)
         if self.changes.flip:
             mirrored = keras.random.uniform((keras.ops.shape(x)[0], 1, 1), seed=self.random) < 0.5
             x = keras.ops.where(mirrored, keras.ops.flip(x, axis=2), x)
@@ -61,3 +73,36 @@ class RandomCharacter(RandomLine):
             field = ops.image.resize(shifts, (height, width), interpolation="bicubic")  # (B, H, W, 2)
             source_x, source_y = source_x + width * field[..., 0], source_y + height * field[..., 1]
         return bilinear(x, source_x + (width - 1) / 2.0, source_y + (height - 1) / 2.0)
+
+    def _stretched(self, x: Any) -> Any:
+        """(B, H, W): bands of rows and of columns wider or narrower, the image as large as before."""
+        if not self.changes.parts_amount:
+            return x
+        ops = keras.ops
+        places = []
+        amount = self.changes.parts_amount
+        for side in (x.shape[1], x.shape[2]):
+            knots = keras.random.normal((ops.shape(x)[0], PARTS, 1, 1), 0.0, amount, seed=self.random)
+            steps = ops.image.resize(ops.exp(knots), (side, 1), interpolation="bilinear")[:, :, 0, 0]  # (B, side)
+            place = ops.cumsum(steps, axis=1) - steps[:, :1]
+            places.append(place * (side - 1.0) / place[:, -1:])
+        return bilinear(x, places[1][:, None, :] + 0.0 * x, places[0][:, :, None] + 0.0 * x)
+
+    def _fitted(self, x: Any) -> Any:
+        """(B, H, W): the box of the ink, in its proportions, as large as the image allows, in its middle."""
+        ops = keras.ops
+        middles, sizes, offsets = [], [], []
+        for axis, side in ((2, x.shape[1]), (1, x.shape[2])):
+            place = ops.arange(side, dtype="float32")
+            has_ink = ops.max(x, axis=axis) > INK_THRESHOLD  # (B, side)
+            first = ops.min(ops.where(has_ink, place, side - 1.0), axis=1)
+            last = ops.max(ops.where(has_ink, place, 0.0), axis=1)
+            is_there = last >= first
+            first, last = ops.where(is_there, first, 0.0), ops.where(is_there, last, side - 1.0)
+            middles.append((first + last) / 2.0)
+            sizes.append((last - first + 1.0) / (side - 2.0 * self.margin_px))
+            offsets.append(place - (side - 1.0) / 2.0)
+        scale = ops.maximum(*sizes) * (1.0 + ops.abs(drawn(x, _LOOSEST, self.random)))
+        row = middles[0][:, None] + scale[:, None] * offsets[0]
+        column = middles[1][:, None] + scale[:, None] * offsets[1]
+        return bilinear(x, column[:, None, :] + 0.0 * x, row[:, :, None] + 0.0 * x)

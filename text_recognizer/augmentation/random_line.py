@@ -102,6 +102,13 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         thin = -ops.max_pool(-image, 3, strides=1, padding="same")[..., 0]
         return x + ops.maximum(amount, 0.0) * (thick - x) + ops.maximum(-amount, 0.0) * (thin - x)
 
+    def blurred(self, x: Any, most: float) -> Any:
+        """(B, H, W) mixed with the mean around each pixel, by 0 to `most`."""
+        if not most:
+            return x
+        amount = keras.ops.abs(drawn(x, most, self.random))[:, None, None]
+        return x + amount * (keras.ops.average_pool(x[..., None], 3, strides=1, padding="same")[..., 0] - x)
+
     def shaded(self, x: Any) -> Any:
         if self.changes.contrast_fraction:
             x = x * (1.0 + drawn(x, self.changes.contrast_fraction, self.random)[:, None, None])

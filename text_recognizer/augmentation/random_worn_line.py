@@ -21,11 +21,7 @@ class RandomWornLine(RandomLine):
         """(B, H, W) ink, 0 to 1, changed as a page changes it."""
         if self.changes.intrusion_fraction:
             x = self._intruded(x)
-        if self.changes.blur_amount:
-            amount = keras.ops.abs(drawn(x, self.changes.blur_amount, self.random))[:, None, None]
-            soft = keras.ops.average_pool(x[..., None], 3, strides=1, padding="same")[..., 0]
-            x = x + amount * (soft - x)
-        x = super().shaded(x)
+        x = super().shaded(self.blurred(x, self.changes.blur_amount))
         if self.changes.shade_fraction:
             column = keras.ops.arange(keras.ops.shape(x)[2], dtype="float32")[None, None, :]
             phase, waves = (drawn(x, most, self.random)[:, None, None] for most in (3.1416, 0.6))

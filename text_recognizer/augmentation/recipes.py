@@ -137,6 +137,10 @@ class CharacterElastic(LineElastic):
         local_fraction: standard deviation of the shifts of a character's parts, as a share of its side.
         stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
         noise_fraction: largest standard deviation of a pixel's noise.
+        parts_amount: how unevenly the parts of a character are stretched, from left to right and from top to bottom:
+            the standard deviation of the logarithm of each quarter's size.
+        blur_amount: 1 replaces a pixel by the mean of the nine around it.
+        fit: scales the changed character to the whole image and its ink to full strength, as datasets do with pictures.
         flip: mirrors every other character from left to right; hardly any script allows it.
     """
 
@@ -145,6 +149,9 @@ class CharacterElastic(LineElastic):
     zoom_fraction: Share = 0.15
     local_fraction: Share = 0.04
     stroke_amount: Annotated[float, Ge(0), Le(1)] = 0.8
+    parts_amount: Annotated[float, Ge(0), Le(1)] = 0.0
+    blur_amount: Annotated[float, Ge(0), Le(1)] = 0.0
+    fit: bool = False
     flip: bool = False
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
@@ -156,7 +163,7 @@ class CharacterElastic(LineElastic):
             )
         from text_recognizer.augmentation.random_character import RandomCharacter
 
-        return RandomCharacter(self, data_spec.background, seed)
+        return RandomCharacter(self, data_spec.background, seed, data_spec.margin_px)
 
 
 def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:

@@ -77,15 +77,41 @@ def test_elastic_changes_keep_the_type_and_the_paper_and_differ_between_images()
     assert np.array_equal(np.asarray(layer(images)), images)
 
 
+def still(**changes: Any) -> CharacterElastic:
+    """No change but the given ones."""
+    nothing: Any = {name: 0 for name in CharacterElastic.__dataclass_fields__ if name != "flip"}
+    return CharacterElastic(**{**nothing, **changes})
+
+
+def test_a_changed_character_can_be_fitted_into_the_image_again():
+    images = np.full((8, 32, 32, 1), 255, np.uint8)
+    images[:7, 20:26, 3:9] = 155  # the last shows nothing
+    layer = still(fit=True).build(DataSpec((32, 32, 1), ("a", "b"), margin_px=2, ink="dark"), seed=1)
+    ink = np.asarray(layer(images, training=True))[..., 0] < 128
+    assert ((ink.any(axis=1).sum(axis=1) >= 26) & (ink.any(axis=1).sum(axis=1) <= 29))[:7].all()
+    assert not ink[:, :1].any()
+    assert not ink[7].any()
+
+
+def test_parts_of_a_character_are_stretched_differently_and_none_is_lost():
+    images = np.full((16, 33, 33, 1), 255, np.uint8)
+    images[:, :, [0, 1, 15, 16, 17, 31, 32]] = 0
+    layer = still(parts_amount=0.3).build(DataSpec((33, 33, 1), ("a", "b"), ink="dark"), seed=1)
+    changed = np.asarray(layer(images, training=True))
+    rows = changed[:, 16, :, 0]
+    assert (rows[:, [0, 32]] < 128).all()
+    assert (rows[:, 5:28].min(axis=1) < 200).all()
+    assert len(set(rows[:, 5:28].argmin(axis=1).tolist())) > 3
+
+
 def test_flips_are_off_unless_asked_for():
     data_spec = DataSpec((16, 16, 1), ("a", "b"), ink="dark")
-    still: Any = {name: 0.0 for name in CharacterElastic.__dataclass_fields__ if name != "flip"}
     image = np.full((1, 16, 16, 1), 255, np.uint8)
     image[:, :, :4] = 0
     images = np.repeat(image, 32, axis=0)
-    kept = np.asarray(CharacterElastic(**still).build(data_spec, 1)(images, training=True))
+    kept = np.asarray(still().build(data_spec, 1)(images, training=True))
     assert np.array_equal(kept, images)
-    flipped = np.asarray(CharacterElastic(**still, flip=True).build(data_spec, 1)(images, training=True))
+    flipped = np.asarray(still(flip=True).build(data_spec, 1)(images, training=True))
     assert 4 < sum(np.array_equal(one[:, ::-1], image[0]) for one in flipped) < 28
 
 
