@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
         model = bundle.load()
         found = _write(export, model, bundle, dataset, output)
     size_bytes = sum(file.stat().st_size for file in [output, *output.rglob("*")] if file.is_file())
-    print(f"{output}  {size_bytes:,} bytes  {found}")
+    print(f"{output}  {size_bytes:,} bytes  run {bundle.run_id}  {found}")
     return 0
 
 

@@ -44,7 +44,7 @@ def test_onnx_gives_the_same_logits_and_carries_its_classes(bundle, images, tmp_
 
     output = tmp_path / "digits.onnx"
     assert main(["export", str(bundle), "--format", "onnx", "--output", str(output)]) == 0
-    assert "read again: 64 images" in capsys.readouterr().out
+    assert "run 20261128-000000-digit-mlp  read again: 64 images" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     expected = Bundle.read(bundle).load().outputs(images)
     assert np.allclose(session.run(["logits"], {"image": images})[0], expected, atol=1e-5)
