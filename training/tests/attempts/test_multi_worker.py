@@ -18,7 +18,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.line_samples import write_lines
-from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from text_recognizer.tests.waiting import PATIENCE_S
 from training import run_experiment
 from training.attempts import follow, peers
 from training.attempts.cluster import Cluster
@@ -94,7 +94,8 @@ def test_after_the_death_of_a_process_the_others_say_so_and_all_resume_to_the_sa
 ):
     place = Workplace(tmp_path, warm)
     processes = start_both(place, "spec.json", **pause(tmp_path / "gate", after=2))
-    wait_until((tmp_path / "gate.reached").exists)
+    place.wait_for(processes[0], (tmp_path / "gate.reached").exists)
+    assert [process.poll() for process in processes] == [None, None], place.output()
     processes[rank].send_signal(signal.SIGKILL)
     processes[rank].wait(PATIENCE_S)
     (tmp_path / "gate").unlink()
