@@ -1,5 +1,7 @@
 """Work spread over processes, in order and with progress."""
 
+import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +16,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 LINE_EVERY_S = 10.0  # of progress where there is no terminal
-_IDLE_S = 10  # workers of a killed parent end by themselves
+_LOOK_FOR_PARENT_S = 1.0
 
 
 def in_processes(
@@ -39,7 +41,8 @@ def in_processes(
     unused = r"\d+ tasks (which were still being processed|have been successfully executed)"
     warnings.filterwarnings("ignore", unused, UserWarning)
     processes = min(processes or joblib.cpu_count(), len(tasks))
-    workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, idle_worker_timeout=_IDLE_S)
+    how = {"initializer": _end_with, "initargs": (os.getpid(),)}
+    workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, **how)
     try:
         yield from workers(joblib.delayed(function)(task) for task in tasks)
     except TerminatedWorkerError as error:
@@ -50,6 +53,17 @@ def in_processes(
     finally:
         with suppress(Exception):  # whatever is left of the workers must not hide why we stop
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """Ends a worker when its parent is gone: it would wait for ever for someone to take its result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_FOR_PARENT_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 from text_recognizer.datasets.storage import parallel, store
 from text_recognizer.datasets.storage.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
-from text_recognizer.tests.waiting import PATIENCE_S
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 KEY = {"version": 1}
 
@@ -115,7 +116,7 @@ import resource, signal, sys
 import numpy as np
 from text_recognizer.datasets.storage.store import make_store, store_folder
 from text_recognizer.errors import DataError
-from text_recognizer.tests.waiting import PATIENCE_S
+from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # the kernel refuses larger files, as a full disk would
 try:
@@ -172,3 +173,31 @@ def test_work_that_is_given_up_half_way_ends_without_a_warning(pause_s, recwarn)
     time.sleep(pause_s)
     del results
     assert [str(one.message) for one in recwarn] == []
+
+
+def test_workers_end_when_their_parent_is_killed_while_they_wait_to_hand_over_results():
+    code = (
+        "from text_recognizer.datasets.storage.parallel import in_processes\n"
+        "from text_recognizer.tests.datasets.test_store import large_result\n"
+        "results = in_processes(large_result, list(range(8)), processes=2)\n"
+        "print(*{next(results)[0] for _ in range(4)}, flush=True)\n"
+        "input()\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        assert workers
+        os.kill(parent.pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def large_result(_number):
+    return os.getpid(), bytes(1 << 24)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
