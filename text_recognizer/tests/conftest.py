@@ -46,10 +46,12 @@ def no_trusted_code(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def digits_prepared():
+def digits_prepared(private_folders):
     from text_recognizer.datasets.characters.digits import DigitsDataset
 
-    DigitsDataset().prepare()
+    with pytest.MonkeyPatch.context() as patch:  # the first test that asks may have its module's own folder of data
+        patch.setenv("TEXT_RECOGNIZER_DATA", str(private_folders / "data"))
+        DigitsDataset().prepare()
 
 
 def shared_data(name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.files import journals
 from training.files.journals import append_line, open_journal, read_journal
@@ -154,7 +155,8 @@ def test_runs_count_without_a_journal(tmp_path, seeds):
 def test_a_run_that_was_at_work_goes_on_when_its_line_is_lost(tmp_path):
     executor = MadeUpExecutor(lambda spec, attempt: "RunError: [Errno 28] No space left on device", capacity=1)
     sweep, _ = sweep_of(GRID, tmp_path, executor)
-    assert not sweep.run().complete
+    with pytest.raises(RunError, match="the disk is full"):
+        sweep.run()
     (sweep.folder.path / "trials.jsonl").unlink()
     started, runs = again(tmp_path)
     assert started[0] == runs[0] == executor.started[0]
