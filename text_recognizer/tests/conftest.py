@@ -18,11 +18,18 @@ hypothesis.settings.register_profile("new", _patient)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
+_private: list[Path] = []
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_folders(tmp_path_factory):
     """No test sees or changes the user's data, runs, locks or W&B settings."""
+    if _private:  # each conftest that takes this fixture has one of its own, in the same process
+        yield _private[0]
+        return
     patch = pytest.MonkeyPatch()
     root = tmp_path_factory.mktemp("private")
+    _private.append(root)
     for name in os.environ.keys() - {"TEXT_RECOGNIZER_EXTRA"}:  # by which .venv was made
         if name.startswith(("WANDB_", "TEXT_RECOGNIZER_")) or name in OF_THE_TERMINAL:
             patch.delenv(name)
