@@ -16,7 +16,7 @@ from text_recognizer.datasets.remote.download_s3 import s3_client
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, FileFacts, Manifest, digest_of, is_digest
-from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_name
+from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_name, version_number
 from text_recognizer.wording import received
 
 PIECE_BYTES = 1 << 20
@@ -127,13 +127,14 @@ class ObjectStore(Place):
 
     def _versions(self, name: str) -> dict[int, str]:
         stems = [Path(entry["Key"]).stem for entry in self.entries(f"names/{name}/")]
-        return {int(stem): self._digest(name, int(stem)) for stem in stems if stem.isdecimal()}
+        numbers = (number for stem in stems if (number := version_number(stem)) is not None)
+        return {number: self._digest(name, number) for number in numbers}
 
     def _digest(self, name: str, number: int | None) -> str:
         if number is None:
             text = self._needed(f"names/{name}/{CURRENT}", MOST_RECORD_BYTES).strip()
-            number = int(text[:9]) if text.isdigit() else 0
-        key = f"names/{name}/{number}.json"
+            number = version_number(text.decode(errors="replace"))
+        key = f"names/{name}/{CURRENT if number is None else f'{number}.json'}"
         try:
             digest = parse_json_text(self._needed(key, MOST_RECORD_BYTES).decode())["bundle"]
         except (ValueError, KeyError, TypeError):

@@ -79,8 +79,8 @@ class ModelStore:
     def versions(self, name: str) -> list[Version]:
         """All versions of a name, the oldest first; none of an unknown one. Raises DataError: one is damaged."""
         paths = (self._names / name).glob("*.json") if _NAME.fullmatch(name) else ()
-        numbers = sorted(int(path.stem) for path in paths if re.fullmatch(r"[1-9]\d{0,8}", path.stem))
-        return [self._version(name, number) for number in numbers]
+        numbers = [number for path in paths if (number := version_number(path.stem)) is not None]
+        return [self._version(name, number) for number in sorted(numbers)]
 
     def current(self, name: str) -> Version:
         """The version that a name stands for. Raises DataError: there is no such name, or its records are damaged."""
@@ -95,8 +95,7 @@ class ModelStore:
     def version(self, name: str, number: int) -> Version:
         """One version of a name. Raises DataError: there is none, or its record is damaged."""
         if not (self._names / name / f"{number}.json").exists():
-            known = ", ".join(str(one.number) for one in self.versions(name))
-            raise DataError(f"the model '{name}' has no version {number}. It has: {known or 'none'}.")
+            raise self._unknown(name, str(number))
         return self._version(name, number)
 
     def find(self, address: str) -> Version | None:
@@ -104,10 +103,13 @@ class ModelStore:
 
         Its bundle is the one that was promoted: whether its files are, too, is for `Bundle.load` to check.
         """
-        name, at, number = address.partition("@")
-        if not _NAME.fullmatch(name) or not (self._names / name).is_dir() or (at and not number.isdecimal()):
+        name, at, text = address.partition("@")
+        number = version_number(text)
+        if not _NAME.fullmatch(name) or not (self._names / name).is_dir() or (at and not text.isdecimal()):
             return None
-        version = self.version(name, int(number[:9])) if at else self.current(name)
+        if at and number is None:
+            raise self._unknown(name, text)
+        version = self.current(name) if number is None else self.version(name, number)
         self.manifest(version)
         return version
 
@@ -204,6 +206,10 @@ class ModelStore:
                 f"Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
             ) from error
 
+    def _unknown(self, name: str, number: str) -> DataError:
+        known = ", ".join(str(one.number) for one in self.versions(name))
+        return DataError(f"the model '{name}' has no version {number}. It has: {known or 'none'}.")
+
     def _version(self, name: str, number: int) -> Version:
         path = self._names / name / f"{number}.json"
         try:
@@ -216,6 +222,11 @@ class ModelStore:
                 f"{path} is damaged: {type(error).__name__}: {error}. Remove it, and promote again."
             ) from None
         return Version(name, number, digest, promoted, self._bundles / digest)
+
+
+def version_number(text: str) -> int | None:
+    """The number of a version that a person wrote; None for what cannot be one."""
+    return int(text) if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII) else None
 
 
 def check_name(name: str) -> None:

@@ -35,7 +35,7 @@ def extended(run: Run, text: str) -> Experiment | None:
         return None
     if value is None or value < now:
         raise SpecError(
-            f"--extend takes the total length: more than the {now:g} {key} that the run {run.id} has had, for example "
+            f"--extend takes the total length, and the run {run.id} has had {key}={now:g}: give more, for example "
             f"{key}={now + (value or 1):g}. {received(text)}"
         )
     _check_can_go_on(run, args)

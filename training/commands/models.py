@@ -8,7 +8,7 @@ from typing import Any
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.promoted.object_store import ObjectStore
-from text_recognizer.promoted.store import ModelStore
+from text_recognizer.promoted.store import ModelStore, version_number
 from text_recognizer.wording import counted, received
 from training.commands.base import Command, add_action
 from training.terminal.tables import print_table, shown
@@ -156,11 +156,12 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    name, at, number = arguments.name.partition("@")
-    if at and not number.isdecimal():
-        raise SpecError(f"a version is a number, as in {name}@2. {received(number)}")
+    name, at, text = arguments.name.partition("@")
+    number = version_number(text)
+    if at and number is None:
+        raise SpecError(f"a version is a number, as in {name}@2. {received(text)}")
     there = ObjectStore(arguments.address)
-    version = there.pull(ModelStore(), name, int(number[:9]) if at else None, lambda at: Bundle.read(at).check_files())
+    version = there.pull(ModelStore(), name, number, lambda at: Bundle.read(at).check_files())
     print(f"pulled      {version} from {there.address}")
     print(f"bundle      {version.folder}")
     return 0

@@ -44,6 +44,9 @@ def test_versions_of_a_name_are_counted_and_the_newest_is_the_current_one(store,
     assert store.names() == ["digits"]
     assert find_bundle("digits").run_id == find_bundle("digits@2").run_id == "b"
     assert find_bundle("digits@1").folder == first.folder
+    for number in ("3", "0", "1" * 10, "1" * 5000):
+        with pytest.raises(DataError, match=f"the model 'digits' has no version {number}. It has: 1, 2."):
+            store.find(f"digits@{number}")
     assert store.manifest(second).lineage == {"run": "b"}
 
 

@@ -139,7 +139,7 @@ def test_the_minutes_of_a_run_are_extended_with_epochs_as_long_as_before(runs, m
         ("batch_size=3", "as epochs=N or minutes=N"),
         ("epochs=2.5", "epochs must be a whole number"),
         ("epochs=0", "epochs must be at least 1"),
-        ("epochs=1", "total length: more than the 2 epochs that the run short has had, for example epochs=3."),
+        ("epochs=1", "total length, and the run short has had epochs=2: give more, for example epochs=3."),
         ("minutes=3", "the length of the run short is in epochs: --extend epochs=N"),
     ],
 )
