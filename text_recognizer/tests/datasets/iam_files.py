@@ -3,10 +3,13 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.lines.iam import IamDataset
 from text_recognizer.tests.datasets.line_files import picture, save
 
 TASK = "largeWriterIndependentTextLineRecognitionTask"
@@ -32,6 +35,7 @@ LISTS = {
     "validationset2": ["b02-045-00", "b02-045-01"],
     "testset": ["c03-000a-00", "c03-000a-01"],
 }
+AS_IT_IS: dict[str, Any] = {"height": 24, "ink": "dark", "preprocessing": ()}
 
 
 def write_iam(root: Path) -> Path:
@@ -122,5 +126,19 @@ def line_xml(form: str, index: int) -> str:
 """
 
 
-def read_image(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path))
+def prepared(root, **args):
+    dataset = IamDataset(str(root), **(AS_IT_IS | args))
+    dataset.prepare()
+    return dataset
+
+
+def texts(dataset):
+    return {
+        name: text
+        for split in map(dataset.split, SPLIT_NAMES)
+        for name, text in zip(split.ids, split.texts, strict=True)
+    }
+
+
+def members(dataset):
+    return {name: dataset.split(name).ids for name in SPLIT_NAMES}

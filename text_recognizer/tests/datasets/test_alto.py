@@ -1,4 +1,4 @@
-"""Lines and paragraphs of archives: ALTO and PAGE XML, outlines, writers, files that are wrong or hostile."""
+"""Lines of archives: ALTO and PAGE XML, outlines, writers, pages that are wrong."""
 
 from typing import Any
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.tests.found_lines import original
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.page_xml import read_page
-from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
 from text_recognizer.datasets.transcribed.page_images import cut_out, in_pixels, inside_image
@@ -155,44 +153,6 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
     assert lines_of(dataset)["wrong#l4.6"][0] == "twice l4"
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        '<!DOCTYPE alto [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>\n',
-        '<!DOCTYPE alto [<!ENTITY a SYSTEM "file:///etc/hostname">]>\n',
-        '<!DOCTYPE alto [<!ENTITY % a SYSTEM "http://127.0.0.1:9/x"> %a;]>\n',
-    ],
-)
-def test_entities_of_a_files_own_are_refused(tmp_path, head):
-    (tmp_path / "a.xml").write_text(alto(head=head))
-    with pytest.raises(DataError, match="it declares entities"):
-        read_xml(tmp_path / "a.xml")
-
-
-def test_a_document_type_without_entities_and_a_declared_encoding_are_fine(tmp_path):
-    text = '<?xml version="1.0" encoding="ISO-8859-1"?><!DOCTYPE form SYSTEM "form.dtd"><form id="é"/>'
-    (tmp_path / "a.xml").write_bytes(text.encode("latin-1"))
-    assert read_xml(tmp_path / "a.xml").get("id") == "é"
-    (tmp_path / "a.xml").write_bytes(text.replace("ISO-8859-1", "UTF-8").encode("latin-1"))
-    with pytest.raises(DataError, match="its XML file is damaged: .*not well-formed"):
-        read_xml(tmp_path / "a.xml")
-
-
-def test_corners_of_older_page_files_and_hyphens_of_alto_are_read(tmp_path):
-    points = '<Coords><Point x="1" y="2"/><Point x="30" y="2"/><Point x="30" y="9"/></Coords>'
-    (tmp_path / "a.xml").write_text(f'<PcGts><Page><TextLine id="l">{points}</TextLine></Page></PcGts>')
-    assert read_page(tmp_path / "a.xml").lines[0].outline == ((1, 2), (30, 2), (30, 9))
-    line = (
-        '<TextLine><Shape><Polygon POINTS="1,2 30,2 30,9"/></Shape><String CONTENT="be"/><HYP CONTENT="-"/></TextLine>'
-    )
-    (tmp_path / "a.xml").write_text(alto(line))
-    assert (read_page(tmp_path / "a.xml").lines[0].text, read_page(tmp_path / "a.xml").lines[0].name) == (
-        "be-",
-        "line.1",
-    )
-    assert read_page(tmp_path / "a.xml").lines[0].outline == ((1, 2), (30, 2), (30, 9))
-
-
 def test_a_pattern_that_is_none_is_refused_and_so_is_one_that_fits_no_file(folder):
     with pytest.raises(SpecError, match="writer_pattern is no regular expression"):
         AltoLinesDataset(str(folder), writer_pattern="(")
@@ -316,71 +276,6 @@ def test_a_polygon_is_cut_at_the_borders_of_its_image():
     assert inside_image(((30, 0), (40, 0), (40, 9)), image) == ()
 
 
-def test_paragraphs_show_lines_as_odd_and_even_classes(folder):
-    for index in range(3):
-        write_page(folder, f"p{index}", alto(image=""), seed=index)
-    dataset = AltoParagraphsDataset(str(folder), side=100, margin=5, preprocessing=())
-    dataset.prepare()
-    assert dataset.sizes() == {"train": 1, "validation": 1, "test": 1}
-    assert (dataset.data_spec.target, dataset.data_spec.input_shape) == ("pixels", (100, 100, 1))
-    split = dataset.split("train")
-    batch = split.batch(np.arange(1))
-    assert batch["image"].shape == (1, 100, 100, 1)
-    label = batch["label"][0]
-    # The page is 200 wide, so two of its pixels are one; the lines reach from 10 to 150 across and 10 to 90 down:
-    # the square begins at -20 across and at -50 down.
-    for number, ((x1, y1, x2, y2), _) in enumerate(LINES, start=1):
-        inside = label[(y1 + 50) // 2 + 1 : (y2 + 50) // 2 - 1, (x1 + 20) // 2 + 1 : (x2 + 20) // 2 - 1]
-        assert (inside == (1 if number % 2 else 2)).all()
-    assert label[:28].max() == 0
-    assert set(np.unique(label)) == {0, 1, 2}
-    assert split.line_texts(0) == [text for _, text in LINES]
-    assert split.text(0) == "first line\nthe second\nthird"
-    assert split.line_boxes(0)[2].tolist() == [20.0, 60.0, 55.0, 70.0]
-
-
-def test_the_original_of_a_paragraph_is_there_for_reading_its_lines(folder):
-    for index in range(3):
-        write_page(folder, f"p{index}", alto(image=""), seed=index)
-    dataset = AltoParagraphsDataset(str(folder), side=64)
-    dataset.prepare()
-    split = dataset.split("test")
-    square, boxes = original(split, 0)
-    x1, y1, x2, y2 = (round(float(value)) for value in boxes[1])
-    seed = int(split.ids[0][1:])
-    assert np.array_equal(square[y1:y2, x1:x2], page_image(seed)[40:60, 10:150])
-
-
-def test_a_blank_page_is_an_example_without_lines(folder):
-    for index in range(4):
-        write_page(folder, f"p{index}", alto("" if index == 0 else None, ""), seed=index)
-    dataset = AltoParagraphsDataset(str(folder), side=64)
-    dataset.prepare()
-    splits = {name: dataset.split(name) for name in SPLIT_NAMES}
-    split, place = next((one, one.ids.index("p0")) for one in splits.values() if "p0" in one.ids)
-    assert split.batch(np.array([place]))["label"].max() == 0
-    assert split.line_boxes(place).shape == (0, 4)
-    assert split.text(place) == ""
-    assert dataset.rejected == []
-
-
-def test_a_line_without_area_is_named_and_a_page_of_such_lines_is_no_blank_page(folder):
-    flat = polygon("10 50 150 50 10 50")
-    one_flat = [alto_line(index, *line, shape=flat if index == 1 else "") for index, line in enumerate(LINES)]
-    all_flat = [alto_line(index, *line, shape=flat) for index, line in enumerate(LINES)]
-    for index in range(5):
-        lines = {1: "".join(one_flat), 2: "".join(all_flat)}.get(index)
-        write_page(folder, f"p{index}", alto(lines, ""), seed=index)
-    dataset = AltoParagraphsDataset(str(folder), side=64)
-    dataset.prepare()
-    assert [(one.name, one.reason, one.text) for one in dataset.rejected] == [
-        ("p1#2", "its outline has no area; its page is kept", "the second"),
-        ("p2", "none of its lines can be used: its outline has no area", ""),
-    ]
-    texts = [text for name in SPLIT_NAMES for text in dataset.split(name).texts]
-    assert sorted(texts) == ["first line\nthe second\nthird"] * 3 + ["first line\nthird"]
-
-
 def test_nine_real_pages_give_their_lines_and_one_that_was_turned_is_found():
     dataset = AltoLinesDataset(str(shared_data("testaments_alto")), writer_pattern=r"(?:AN|AD78)_\d+")
     dataset.prepare()
@@ -390,28 +285,3 @@ def test_nine_real_pages_give_their_lines_and_one_that_was_turned_is_found():
     assert "does not fit its page: 1832 x 1416 pixels, but the file says 1416 x 1832" in dataset.rejected[0].reason
     inked = [(dataset.split("train").image(index) > 128).mean() for index in range(30)]
     assert 0.02 < min(inked) <= max(inked) < 0.4
-
-
-def test_a_file_nested_deeper_than_any_format_is_refused(tmp_path):
-    deep = "<TextLine>" * 20_000 + "</TextLine>" * 20_000
-    (tmp_path / "a.xml").write_text(alto(deep))
-    with pytest.raises(DataError, match="its elements are nested more than 32 deep"):
-        read_page(tmp_path / "a.xml")
-
-
-def test_the_kind_of_a_line_is_read_in_one_pass(tmp_path):
-    def kind_of(custom):
-        (tmp_path / "a.xml").write_text(f'<PcGts><Page><TextLine custom="{custom}"/></Page></PcGts>')
-        return read_page(tmp_path / "a.xml").lines[0].kind
-
-    assert kind_of("readingOrder {index:0;} structure {score:1; type:heading;}") == "heading"
-    assert kind_of("structure{type: marginalia }") == "marginalia"
-    assert kind_of("readingOrder {type:heading;}") == ""
-    assert kind_of("structure {" * 200_000) == ""  # quadratic time would be hours
-
-
-def test_corners_that_no_page_has_are_still_numbers(tmp_path):
-    huge = "9" * 5_000
-    line = f'<TextLine><Shape><Polygon POINTS="-{huge},2 {huge},2 30,{huge}"/></Shape></TextLine>'
-    (tmp_path / "a.xml").write_text(alto(line))
-    assert read_page(tmp_path / "a.xml").lines[0].outline == ((-1e9, 2), (1e9, 2), (30, 1e9))

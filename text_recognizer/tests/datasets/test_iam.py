@@ -1,27 +1,21 @@
-"""IAM: files, archives, texts, filters and splits, on files of its layout; the published counts on the real ones."""
+"""IAM: texts, filters, lines and paragraphs, on files of its layout; the published counts on the real ones."""
 
 import os
-import shutil
-import tarfile
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from evaluation.tests.found_lines import original
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_form_xml, read_lines_txt
 from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset, IamLinesDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
-from text_recognizer.errors import DataError, SpecError
-from text_recognizer.tests.datasets.file_server import sha256, write_registry
-from text_recognizer.tests.datasets.iam_files import FORMS, TASK, box, form_image, fsdl_archive, line_image, write_iam
+from text_recognizer.errors import DataError
+from text_recognizer.tests.datasets.iam_files import box, form_image, members, prepared, texts, write_iam
 
 # Of the user, before the tests set their own.
 REAL = Path(os.environ.get("TEXT_RECOGNIZER_DATA", "/nowhere")) / "raw" / "iam"
-AS_IT_IS: dict[str, Any] = {"height": 24, "ink": "dark", "preprocessing": ()}
 
 
 @pytest.fixture(autouse=True)
@@ -32,118 +26,6 @@ def data(tmp_path, monkeypatch):
 @pytest.fixture
 def iam(tmp_path):
     return write_iam(tmp_path / "iam")
-
-
-def prepared(root, **args):
-    dataset = IamDataset(str(root), **(AS_IT_IS | args))
-    dataset.prepare()
-    return dataset
-
-
-def texts(dataset):
-    return {
-        name: text
-        for split in map(dataset.split, SPLIT_NAMES)
-        for name, text in zip(split.ids, split.texts, strict=True)
-    }
-
-
-def members(dataset):
-    return {name: dataset.split(name).ids for name in SPLIT_NAMES}
-
-
-def test_the_large_writer_independent_task_has_its_four_lists_in_three_splits(iam):
-    dataset = prepared(iam)
-    assert members(dataset) == {
-        "train": ["a01-000u-00", "a01-000u-01", "a01-000u-02"],
-        "validation": ["a01-003-00", "b02-045-00", "b02-045-01"],
-        "test": ["c03-000a-00", "c03-000a-01"],
-    }
-    assert dataset.split("train").groups == ["000"] * 3
-    assert np.array_equal(dataset.split("test").image(1)[..., 0], line_image("c03-000a-01"))
-
-
-@pytest.mark.parametrize(
-    ("split", "validation"), [("flor2020", ["a01-003-00"]), ("fsdl", ["b02-045-00", "b02-045-01"])]
-)
-def test_older_recognisers_validate_on_one_of_the_two_validation_sets(iam, split, validation):
-    dataset = prepared(iam, split=split)
-    assert dataset.split("validation").ids == validation
-    assert dataset.store_path == prepared(iam).store_path
-
-
-def test_writers_are_held_out_at_random_where_that_is_asked_for(iam):
-    dataset = prepared(iam, split="writers")
-    assert sum(dataset.sizes().values()) == 9
-    writers = [set(dataset.split(name).groups) for name in SPLIT_NAMES]
-    assert sum(map(len, writers)) == len(FORMS)
-
-
-def test_the_aachen_split_takes_lists_of_forms_or_lines_that_the_user_has(iam):
-    (iam / "aachen").mkdir()
-    (iam / "aachen" / "tr.lst").write_text("a01-000u\nd04-001\n")
-    (iam / "aachen" / "va.lst").write_text("a01-003-00\n")
-    with pytest.raises(DataError, match=r"the test list of the Aachen split is not there: expected one of te\.txt"):
-        prepared(iam, split="aachen")
-    (iam / "aachen" / "te.lst").write_text("lines/c03-000a-00.png 7\n")
-    assert members(prepared(iam, split="aachen")) == {
-        "train": ["a01-000u-00", "a01-000u-01", "a01-000u-02", "d04-001-00"],
-        "validation": ["a01-003-00"],
-        "test": ["c03-000a-00"],
-    }
-
-
-def test_a_split_reads_its_lists_from_its_own_folder_where_others_are_called_alike(iam):
-    # The folder aachen comes first, and its lists may have the names of the task's.
-    for name, form in (("trainset", "d04-001"), ("validationset", "a01-003"), ("testset", "a01-000u")):
-        (iam / "aachen").mkdir(exist_ok=True)
-        (iam / "aachen" / f"{name}.txt").write_text(f"{form}\n")
-    assert members(prepared(iam))["train"] == ["a01-000u-00", "a01-000u-01", "a01-000u-02"]
-    assert members(prepared(iam))["test"] == ["c03-000a-00", "c03-000a-01"]
-    assert members(prepared(iam, split="aachen"))["train"] == ["d04-001-00"]
-    (iam / "more").mkdir()
-    (iam / "more" / "testset.txt").write_text("d04-001-00\n")
-    assert members(prepared(iam))["test"] == ["c03-000a-00", "c03-000a-01"]
-    (iam / TASK / "testset.txt").unlink()
-    with pytest.raises(DataError, match=rf"there is no testset\.txt in .*{TASK}\."):
-        prepared(iam)
-
-
-def test_two_lists_that_differ_are_refused_and_two_that_agree_are_one(iam):
-    (iam / TASK).rename(iam / "unpacked")
-    (iam / "again").mkdir()
-    (iam / "again" / "testset.txt").write_text("c03-000a-01\nc03-000a-00\n")
-    assert members(prepared(iam))["test"] == ["c03-000a-00", "c03-000a-01"]
-    (iam / "again" / "testset.txt").write_text("d04-001-00\n")
-    with pytest.raises(DataError, match=r"again/testset\.txt and .*unpacked/testset\.txt .* differ"):
-        prepared(iam)
-    (iam / "aachen").mkdir()
-    for name, form in (("tr.lst", "a01-000u"), ("va.lst", "a01-003"), ("te.lst", "c03-000a"), ("train.txt", "d04-001")):
-        (iam / "aachen" / name).write_text(f"{form}\n")
-    with pytest.raises(DataError, match=r"aachen/tr\.lst and .*aachen/train\.txt .* differ"):
-        prepared(iam, split="aachen")
-
-
-def test_writers_are_held_out_only_where_the_files_name_them(iam):
-    import shutil
-
-    (iam / "ascii" / "forms.txt").write_text("a01-000u 000\na01-003 002\nc03-000a 050\nd04-001 060\n")
-    with pytest.raises(DataError, match=r"forms\.txt in .* name none for 2 lines, the first 'b02-045-00'"):
-        prepared(iam, split="writers")
-    (iam / "ascii" / "forms.txt").unlink()
-    assert sum(prepared(iam, split="writers").sizes().values()) == 9  # the XML files know as well
-    shutil.rmtree(iam / "xml")
-    assert sum(prepared(iam).sizes().values()) == 8  # lists need no writers
-    with pytest.raises(DataError, match=r"neither forms\.txt \(of ascii\.tgz\) nor the XML files"):
-        prepared(iam, split="writers")
-    with pytest.raises(DataError, match=r"neither forms\.txt"):  # also where the lines are stored already
-        IamDataset(str(iam), **AS_IT_IS, split="writers").split("train")
-
-
-def test_a_list_of_which_no_line_is_there_is_an_error(iam):
-    (iam / TASK / "testset.txt").write_text("z99-000-00\n")
-    with pytest.raises(DataError, match=r"none of the 1 names in .*testset\.txt is among the lines"):
-        prepared(iam)
 
 
 def test_texts_come_from_ascii_with_parted_punctuation_or_from_xml_as_they_were(iam):
@@ -209,8 +91,6 @@ def test_lines_are_cut_out_of_the_forms_at_their_boxes(iam, texts_of):
 
 
 def test_forms_of_half_the_size_are_cut_at_half_the_boxes(iam):
-    from PIL import Image
-
     for path in (iam / "forms").iterdir():
         Image.open(path).resize((200, 150), Image.Resampling.NEAREST).save(path.with_suffix(".jpg"), quality=95)
         path.unlink()
@@ -234,97 +114,6 @@ def test_a_charset_of_ones_own_reads_the_texts(iam):
         prepared(iam, charset=["x"])
 
 
-@pytest.mark.parametrize("registry", ["", "[mine]\nurl = 'file:///x'\nfilename = 'x'\n"])
-def test_archives_are_unpacked_where_they_lie(iam, tmp_path, monkeypatch, registry):
-    if registry:  # of the user, who put the files there by hand
-        (tmp_path / "metadata.toml").write_text(registry)
-        monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(tmp_path / "metadata.toml"))
-    # In the official archives the folders ascii, xml and lines themselves are missing.
-    raw = tmp_path / "data" / "raw" / "iam"
-    raw.mkdir(parents=True)
-    for name in ("ascii", "xml", "lines"):
-        with tarfile.open(raw / f"{name}.tgz", "w:gz") as archive:
-            for path in sorted((iam / name).iterdir()):
-                archive.add(path, path.name)
-    with zipfile.ZipFile(raw / f"{TASK}.zip", "w") as archive:
-        for path in (iam / TASK).iterdir():
-            archive.write(path, f"{TASK}/{path.name}")
-    dataset = IamDataset(**AS_IT_IS)
-    dataset.prepare()
-    assert members(dataset) == members(prepared(iam))
-    assert dataset.fingerprint == prepared(iam).fingerprint
-    assert IamDataset(**AS_IT_IS).is_prepared()
-
-
-def test_the_archive_of_the_full_stack_recogniser_is_fetched_and_read_as_it_is(tmp_path, monkeypatch):
-    # Its registry is one file for each dataset.
-    content = fsdl_archive()
-    (tmp_path / "iamdb.zip").write_bytes(content)
-    metadata = tmp_path / "registry" / "iam" / "metadata.toml"
-    metadata.parent.mkdir(parents=True)
-    url = (tmp_path / "iamdb.zip").as_uri()
-    metadata.write_text(f"url = '{url}'\nfilename = 'iamdb.zip'\nsha256 = '{sha256(content)}'\n")
-    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(tmp_path / "registry"))
-    dataset = IamDataset(height=15)
-    assert not dataset.is_prepared()
-    dataset.prepare()
-    assert IamDataset(height=15).is_prepared()
-    assert (dataset.texts, dataset.images, dataset.iam_split) == ("xml", "forms", "writers")
-    assert sorted(texts(dataset).values()) == sorted(text for _, lines in FORMS.values() for _, _, text in lines)
-    assert set(dataset.pool.widths.tolist()) == {box(index)[2] // 2 for index in range(3)}
-    lines = IamLinesDataset()
-    lines.prepare()
-    assert sum(lines.sizes().values()) == 9
-    paragraphs = IamParagraphsDataset(side=32, margin=20)
-    assert not paragraphs.is_prepared()
-    paragraphs.prepare()
-    assert paragraphs.sizes() == {"train": 3, "validation": 1, "test": 1}
-    assert IamParagraphsDataset(side=32, margin=20).is_prepared()
-
-
-def test_the_packed_forms_are_found_where_their_table_was_fetched_by_name(tmp_path, monkeypatch):
-    (tmp_path / "iamdb.zip").write_bytes(fsdl_archive())
-    entry = {"filename": "iamdb.zip", "url": (tmp_path / "iamdb.zip").as_uri()}
-    registry = write_registry(tmp_path / "metadata.toml", {"iamdb": [entry]})
-    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(registry))
-    named = IamParagraphsDataset(source="iamdb", side=32)
-    named.prepare()
-    assert IamParagraphsDataset(side=32).is_prepared()
-    assert IamParagraphsDataset(side=32).store_path == named.store_path
-
-
-def test_without_files_the_registry_says_which_where_to_register_and_where_to_put_them(tmp_path):
-    with pytest.raises(DataError) as caught:
-        IamDataset().prepare()
-    message = str(caught.value)
-    assert "'ascii.tgz', 'xml.tgz', 'lines.tgz', 'formsA-D.tgz', 'formsE-H.tgz', 'formsI-Z.tgz' need a reg" in message
-    assert "need a registration: https://fki.tic.heia-fr.ch/databases/iam-handwriting-database" in message
-    assert f"Put it at {tmp_path}/data/raw/iam/lines.tgz" in message
-
-
-def test_the_lists_of_the_task_are_fetched_and_a_changed_archive_is_refused(iam, tmp_path, monkeypatch):
-    with zipfile.ZipFile(tmp_path / f"{TASK}.zip", "w") as archive:
-        for path in (iam / TASK).iterdir():
-            archive.write(path, f"{TASK}/{path.name}")
-    raw = tmp_path / "data" / "raw" / "iam"
-    shutil.copytree(iam / "lines", raw / "lines")
-    with tarfile.open(raw / "ascii.tgz", "w:gz") as packed:
-        packed.add(iam / "ascii" / "lines.txt", "lines.txt")
-    files = [
-        {"filename": "ascii.tgz", "login": "Register."},
-        {"filename": f"{TASK}.zip", "url": (tmp_path / f"{TASK}.zip").as_uri()},
-    ]
-    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(write_registry(tmp_path / "metadata.toml", {"iam": files})))
-    dataset = IamDataset(**AS_IT_IS)
-    dataset.prepare()
-    assert members(dataset) == members(prepared(iam))
-    assert (raw / "SHA256SUMS").read_text().count("\n") == 2
-    shutil.rmtree(raw / "ascii")
-    (raw / "ascii.tgz").write_bytes(b"another")
-    with pytest.raises(DataError, match=f"the one there has sha256 {sha256(b'another')}, expected "):
-        IamDataset().prepare()
-
-
 def test_a_missing_or_damaged_picture_is_rejected_by_name(iam):
     names = {path.stem: path for path in (iam / "lines").rglob("*.png")}
     names["a01-000u-01"].unlink()
@@ -340,12 +129,6 @@ def test_a_row_of_another_form_is_named_with_its_number(tmp_path, row):
     (tmp_path / "lines.txt").write_text(f"# comment\n{row}\n")
     with pytest.raises(DataError, match=r"lines\.txt, line 2 is not like 'a01-000u-00 ok .* Received: 'a01-000u-00"):
         read_lines_txt(tmp_path / "lines.txt")
-
-
-def test_a_split_that_is_none_is_refused_with_what_there_is():
-    args: Any = {"split": "achen"}
-    with pytest.raises(SpecError, match=r"split must be one of lwitlrt, .* Did you mean 'aachen'\?"):
-        IamDataset(**args)
 
 
 def test_forms_and_their_lines_are_there_by_name(iam):
@@ -368,37 +151,12 @@ def test_the_lines_of_the_full_stack_recogniser_have_one_width(iam):
     assert batch["image"][:, :, 200:].max() == 0
 
 
-def test_paragraphs_are_split_like_their_lines(iam):
-    dataset = IamParagraphsDataset(path=str(iam), side=128, margin=20)
-    dataset.prepare()
-    assert members(dataset) == {"train": ["a01-000u"], "validation": ["a01-003", "b02-045"], "test": ["c03-000a"]}
-    split = dataset.split("train")
-    assert split.line_texts(0)[0] == "A MOVE to stop Mr. Gaitskell from"
-    label = split.batch(np.arange(1))["label"][0]
-    assert set(np.unique(label)) == {0, 1, 2}
-    boxes = split.line_boxes(0)
-    for number, (x1, y1, x2, y2) in enumerate(boxes.astype(int), start=1):
-        assert (label[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1] == (1 if number % 2 else 2)).all()
-    # The square is as wide as the form, and what is printed above the lines is not shown.
-    assert original(split, 0)[0].shape == (400, 400)
-    assert (original(split, 0)[0][:, ::2] == 0).sum() == 0
-
-
 def test_a_form_with_damaged_xml_is_rejected_by_name(iam):
     (iam / "xml" / "a01-003.xml").write_text("<form")
     dataset = IamParagraphsDataset(path=str(iam), split="writers", side=64, subsample_fraction=0.5)
     dataset.prepare()
     assert [one.name for one in dataset.rejected] == ["a01-003"]
     assert dataset.sizes() == {"train": 1, "validation": 1, "test": 1}
-
-
-def test_a_form_without_a_writer_cannot_be_held_out_by_writer(iam):
-    path = iam / "xml" / "b02-045.xml"
-    path.write_text(path.read_text().replace('writer-id="010"', ""))
-    dataset = IamParagraphsDataset(path=str(iam), split="writers", side=64)
-    dataset.prepare()
-    with pytest.raises(DataError, match=r"\(attribute writer-id\) name none for 1 form, the first 'b02-045'"):
-        dataset.sizes()
 
 
 def test_a_number_in_the_xml_that_is_none_is_named_with_its_file(iam):
