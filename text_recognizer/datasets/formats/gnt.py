@@ -31,7 +31,10 @@ LONGEST_SIDE_PX = 4096  # no scanned character is larger; a longer side is a dam
 PAPER = 255
 
 _HEADER = struct.Struct("<I2sHH")
+_SIZE = struct.Struct("<I")
+_FIELDS = np.dtype([("size", "<u4"), ("code", ">u2"), ("width", "<u2"), ("height", "<u2")])
 _SCAN_BYTES = 1 << 20
+_MOST_FOLLOWED, _FEWEST_FOLLOWED = 4096, 16  # records before their headers are checked; few after damage
 
 Bytes = NDArray[np.uint8]
 
@@ -120,16 +123,19 @@ def find_records(content: Bytes) -> Records:
     Args:
         content: (n,) all bytes of the file.
     """
-    view, end = content.data, len(content)
-    offsets: list[int] = []
+    end, at = len(content), 0
+    begins, headers = [np.empty(0, np.int64)], [np.empty(0, _FIELDS)]
     damages: list[Damage] = []
     resumable: NDArray[np.int64] | None = None
-    at = 0
+    most = _MOST_FOLLOWED
     while at < end:
-        size = _sound_size(view, at)
-        if size and at + size <= end:
-            offsets.append(at)
-            at += size
+        found, read = _followed(content, at, most)
+        begins.append(found)
+        headers.append(read)
+        at = int(found[-1]) + int(read["size"][-1]) if len(found) else at
+        size = 0 if at == end else _sound_size(content, at)
+        if at == end or (size and at + size <= end):
+            most = min(2 * most, _MOST_FOLLOWED)
             continue
         if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
             resumable = _resumable(content)
@@ -138,17 +144,16 @@ def find_records(content: Bytes) -> Records:
         # The last bytes may be the first ones of a sound record.
         is_cut = next_at == end and (size > 0 or end - at < HEADER_BYTES)
         damages.append(Damage(at, next_at - at, SHORT if is_cut else HEADER))
-        at = next_at
-    begins = np.array(offsets, np.int64)
-    headers = content[begins[:, None] + np.arange(HEADER_BYTES)]  # (N, 10)
-    codes = np.ascontiguousarray(headers[:, 4:6]).view(">u2")[:, 0].astype(np.uint16)
-    sides = np.ascontiguousarray(headers[:, 6:]).view("<u2")
-    readable = _characters()[codes] != ""
-    sizes = HEADER_BYTES + sides[:, 0].astype(np.int64) * sides[:, 1]
-    undecoded = zip(begins[~readable].tolist(), sizes[~readable].tolist(), strict=True)
-    damages += [Damage(*place, CODE) for place in undecoded]
-    widths, heights = sides[readable].T
-    return Records(begins[readable], codes[readable], widths, heights, tuple(sorted(damages)))
+        at, most = next_at, _FEWEST_FOLLOWED
+    offsets, fields = np.concatenate(begins), np.concatenate(headers)
+    codes = fields["code"].astype(np.uint16)
+    readable = _is_character()[codes]
+    if not readable.all():
+        undecoded = zip(offsets[~readable].tolist(), fields["size"][~readable].tolist(), strict=True)
+        damages += [Damage(*place, CODE) for place in undecoded]
+        offsets, codes, fields = offsets[readable], codes[readable], fields[readable]
+    widths, heights = fields["width"].astype(np.uint16), fields["height"].astype(np.uint16)
+    return Records(offsets, codes, widths, heights, tuple(sorted(damages)))
 
 
 def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
@@ -197,11 +202,33 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
     return _HEADER.pack(HEADER_BYTES + width * height, code.ljust(2, b"\0"), width, height) + picture.tobytes()
 
 
-def _sound_size(view: memoryview, at: int) -> int:
+def _followed(content: Bytes, at: int, most: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """(n,) offsets and headers of up to `most` records that follow each other from here on, up to the first damage.
+
+    Sizes are followed first, as they alone say where the next record is; headers are checked all at once.
+    """
+    view, end = content.data, len(content)
+    last, size_at = end - HEADER_BYTES, _SIZE.unpack_from
+    offsets: list[int] = []
+    for _ in range(most):
+        if at > last:
+            break
+        offsets.append(at)
+        at += size_at(view, at)[0]
+    begins = np.fromiter(offsets, np.int64, len(offsets))
+    headers = np.ndarray((max(last + 1, 0),), _FIELDS, view, strides=(1,))[begins]  # one could begin at every byte
+    size = headers["size"].astype(np.int64)
+    sound = (size == HEADER_BYTES + headers["width"].astype(np.int64) * headers["height"]) & (size > HEADER_BYTES)
+    sound &= begins + size <= end
+    count = len(sound) if sound.all() else int(sound.argmin())
+    return begins[:count], headers[:count]
+
+
+def _sound_size(content: Bytes, at: int) -> int:
     """Bytes of the record that begins here; 0 where its header is none."""
-    if at + HEADER_BYTES > len(view):
+    if at + HEADER_BYTES > len(content):
         return 0
-    size, _, width, height = _HEADER.unpack_from(view, at)
+    size, _, width, height = _HEADER.unpack_from(content.data, at)
     return int(size) if size == HEADER_BYTES + width * height > HEADER_BYTES else 0
 
 
@@ -233,3 +260,9 @@ def _characters() -> NDArray[np.str_]:
     codes = (np.arange(0x81, 0xFF)[:, None] << 8 | second).ravel()  # GB 18030 gives each of these a character
     characters[codes] = list(codes.astype(">u2").tobytes().decode("gb18030"))
     return characters
+
+
+@lru_cache(maxsize=1)
+def _is_character() -> NDArray[np.bool_]:
+    """(65536,) whether a code has a character."""
+    return np.asarray(_characters() != "")

@@ -82,6 +82,20 @@ def test_a_code_that_is_no_character_costs_its_record_only():
     assert [one.fault for one in records.damages] == [CODE]
 
 
+def test_thousands_of_records_are_found_before_and_after_damage():
+    parts = [
+        record("一二三"[number % 3], np.full((1 + number % 2, 3), number % 200, np.uint8)) for number in range(9000)
+    ]
+    for damaged in (0, 5000, 5010, 8999):
+        parts[damaged] = b"\0" * len(parts[damaged])
+    content = as_bytes(b"".join(parts))
+    records = find_records(content)
+    left = [number for number in range(9000) if number not in (0, 5000, 5010, 8999)]
+    assert [records.picture(content, row)[0, 0] for row in range(len(records))] == [number % 200 for number in left]
+    assert "".join(records.texts) == "".join("一二三"[number % 3] for number in left)
+    assert [one.length for one in records.damages] == [13, 13, 13, 16]
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_mutated_files_never_fail_and_account_for_every_byte(seed, tmp_path):
     random = np.random.default_rng(seed)
