@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.images.line_form import Grey, UnfitImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PAPER = 255
 INK_THRESHOLD = 0.3  # of the strongest ink; what is fainter does not count for where a character is
@@ -36,49 +39,59 @@ class CharacterForm:
         """(side, side) of a picture (H, W), each pixel the mean of its area. Raises UnfitImageError: it is blank."""
         if 0 in picture.shape:
             raise UnfitImageError(f"the picture is {picture.shape[1]} x {picture.shape[0]} pixels large")
-        darkest = int(picture.min())
+        rows, columns = picture.min(axis=1), picture.min(axis=0)  # the darkest of each
+        darkest = int(rows.min())
         if PAPER - darkest < FAINTEST_INK:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
         # Cut as images.read.fit_to cuts what is to be read: files often have paper or specks around a character.
-        picture = picture[cut_to(picture < PAPER - INK_THRESHOLD * (PAPER - darkest))]
-        fitted, place = fitted_box(picture, (self.side, self.side), self.margin_px, self.stretch, self.enlarge)
+        faintest = PAPER - INK_THRESHOLD * (PAPER - darkest)
+        box = picture[span(rows < faintest), span(columns < faintest)]
+        fitted, place = fitted_box(box, (self.side, self.side), self.margin_px, self.stretch, self.enlarge)
+        levels = fitted.tobytes().translate(_full_strength(darkest))
         placed = np.full((self.side, self.side), PAPER, np.uint8)
-        placed[place] = _full_strength(darkest)[fitted]
+        placed[place] = np.frombuffer(levels, np.uint8).reshape(fitted.height, fitted.width)
         return placed
 
 
 def fitted_box(
     box: NDArray[Any], shape: tuple[int, int], margin_px: int, stretch: bool, enlarge: bool
-) -> tuple[NDArray[Any], tuple[slice, slice]]:
+) -> tuple["Image.Image", tuple[slice, slice]]:
     """The box of a character (H, W), uint8 or float32, scaled for a picture of another shape, and its place there.
 
     Args: see CharacterForm.
     """
     from PIL import Image
 
-    scales = [(side - 2 * margin_px) / of for side, of in zip(shape, box.shape, strict=True)]
-    scales = scales if stretch else [min(scales)] * 2
-    scales = scales if enlarge else [min(scale, 1.0) for scale in scales]
-    height, width = (max(1, round(of * scale)) for of, scale in zip(box.shape, scales, strict=True))
+    scale_y, scale_x = (shape[0] - 2 * margin_px) / box.shape[0], (shape[1] - 2 * margin_px) / box.shape[1]
+    if not stretch:
+        scale_y = scale_x = min(scale_y, scale_x)
+    if not enlarge:
+        scale_y, scale_x = min(scale_y, 1.0), min(scale_x, 1.0)
+    height, width = max(1, round(box.shape[0] * scale_y)), max(1, round(box.shape[1] * scale_x))
     shrinks = height <= box.shape[0] and width <= box.shape[1]
     # Pillow's box filter is the mean of an area when it shrinks, and no interpolation at all when it enlarges.
     method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
     top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
     place = slice(top, top + height), slice(left, left + width)
-    return np.asarray(Image.fromarray(box).resize((width, height), method)), place
+    return Image.fromarray(box).resize((width, height), method), place
 
 
 @lru_cache(maxsize=256)
-def _full_strength(darkest: int) -> NDArray[np.uint8]:
-    """(256,) grey levels stretched so that `darkest` becomes black and paper stays white."""
+def _full_strength(darkest: int) -> bytes:
+    """256 grey levels stretched so that `darkest` becomes black and paper stays white."""
     levels = PAPER - (PAPER - np.arange(256)) * (PAPER / (PAPER - darkest))
-    return np.asarray(np.rint(np.clip(levels, 0, 255)), np.uint8)
+    return bytes(np.rint(np.clip(levels, 0, 255)).astype(np.uint8))
 
 
 def cut_to(marked: NDArray[np.bool_]) -> tuple[slice, slice]:
     """The rows and columns of the box around what is marked in a picture (H, W); it must be something."""
-    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return span(np.any(marked, axis=1)), span(np.any(marked, axis=0))
+
+
+def span(marked: NDArray[np.bool_]) -> slice:
+    """From the first to the last place that is marked (n,); one must be."""
+    as_bytes = marked.tobytes()
+    return slice(as_bytes.find(1), as_bytes.rfind(1) + 1)
 
 
 def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:

@@ -50,9 +50,9 @@ class GntSource(PictureSource):
         if self.begin == 0:
             for damage in self.records.damages:
                 yield Rejected(f"{self.path.name}@{damage.offset}", str(damage))
+        file, writer = self.path.name, self.path.stem
         for row, text in enumerate(self.records.texts):
-            name = f"{self.path.name}:{self.begin + row}"
-            yield CharacterSample(name, text, self.records.picture(content, row), self.path.stem)
+            yield CharacterSample(f"{file}:{self.begin + row}", text, self.records.picture(content, row), writer)
 
 
 @dataclass(eq=False, repr=False)

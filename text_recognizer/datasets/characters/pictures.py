@@ -3,6 +3,7 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -28,7 +29,7 @@ from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
 from text_recognizer.datasets.storage.store import StoreWriter
-from text_recognizer.datasets.storage.strings import packed, storable, unpacked
+from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.line_form import Grey, UnfitImageError
@@ -37,6 +38,15 @@ from text_recognizer.wording import counted
 SidePx = Annotated[int, Ge(8), Le(512)]
 
 _OPEN = -1  # the split of a picture that the files put nowhere
+_ARRAYS = {
+    "all.images": "uint8",
+    "all.labels": "int32",
+    "hashes": "uint64",
+    "splits": "int8",
+    "groups": "int32",
+    "names": "uint8",
+    "names.offsets": "int64",
+}
 _FEW_PICTURES = 4096  # below, starting processes costs more than they save
 
 
@@ -74,17 +84,11 @@ class PictureSource(ABC):
         """Reads the pictures, in an order that is always the same. Raises DataError: none of them can be read."""
 
 
-class _Row(NamedTuple):
-    name: str
-    label: int
-    hash: int
-    split: int
-    group: str
-
-
 class _Converted(NamedTuple):
-    images: NDArray[np.uint8]  # (n, side, side)
-    rows: list[_Row]
+    arrays: dict[str, NDArray[Any]]  # (n, …) "all.images", "all.labels", "hashes", "splits"
+    groups: NDArray[np.int32]  # (n,) positions in group_names
+    names: PackedStrings
+    group_names: list[str]
     rejected: list[Rejected]
 
 
@@ -221,32 +225,31 @@ class PictureDataset(StoredCharacters):
         sources = self.sources()
         total = sum(map(len, sources))
         convert = partial(_convert, form=self.form, ids={text: label for label, text in enumerate(self.classes)})
-        rows: list[_Row] = []
+        group_ids: dict[str, int] = {}
         rejected: list[Rejected] = []
-        with (
-            writer.grow("all.images", "uint8", (self.side, self.side)) as append,
-            progress(self.name, total, "picture") as done,
-        ):
+        count = name_bytes = 0
+        with ExitStack() as stack, progress(self.name, total, "picture") as done:
+            shapes = {"all.images": (self.side, self.side)}
+            append = {
+                name: stack.enter_context(writer.grow(name, dtype, shapes.get(name, ())))
+                for name, dtype in _ARRAYS.items()
+            }
+            append["names.offsets"](np.zeros(1, np.int64))
             for converted in in_processes(convert, sources, 1 if total < _FEW_PICTURES else self.processes):
-                append(converted.images)
-                rows += converted.rows
+                for name, array in converted.arrays.items():
+                    append[name](array)
+                groups = [group_ids.setdefault(group, len(group_ids)) for group in converted.group_names]
+                append["groups"](np.array(groups, np.int32)[converted.groups])
+                append["names"](converted.names.content)
+                append["names.offsets"](name_bytes + converted.names.offsets[1:])
+                name_bytes += len(converted.names.content)
+                count += len(converted.names)
                 rejected += converted.rejected
-                done(len(converted.rows) + len(converted.rejected))
-        if not rows:
+                done(len(converted.names) + len(converted.rejected))
+        if not count:
             why = f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
             raise DataError(f"{self.name}: {why}")
-        names, labels, hashes, splits, groups = zip(*rows, strict=True)
-        group_ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-        arrays: dict[str, NDArray[Any]] = {
-            "all.labels": np.array(labels, np.int32),
-            "hashes": np.array(hashes, np.uint64),
-            "splits": np.array(splits, np.int8),
-            "groups": np.array([group_ids[group] for group in groups], np.int32),
-            **packed("names", names),
-            **packed("group_names", map(storable, group_ids)),
-            **packed_rejected(rejected),
-        }
-        for name, array in arrays.items():
+        for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
             writer.add(name, array)
 
 
@@ -258,9 +261,12 @@ def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
 def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int]) -> _Converted:
     """Runs in a worker process."""
     images: list[Grey] = []
-    rows: list[_Row] = []
+    labels: list[int] = []
+    hashes: list[bytes] = []
+    names: list[str] = []
+    groups: list[int] = []
+    group_ids: dict[str, int] = {}
     rejected: list[Rejected] = []
-    split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
     for sample in source.samples():
         if isinstance(sample, Rejected):
             rejected.append(sample)
@@ -272,7 +278,16 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
             except UnfitImageError as error:
                 rejected.append(Rejected(sample.name, str(error), sample.text))
                 continue
-            digest = int.from_bytes(blake2b(image.data, digest_size=8).digest(), "little")
             images.append(image)
-            rows.append(_Row(storable(sample.name), ids[sample.text], digest, split, sample.group))
-    return _Converted(np.array(images, np.uint8).reshape(len(images), form.side, form.side), rows, rejected)
+            labels.append(ids[sample.text])
+            hashes.append(blake2b(image.data, digest_size=8).digest())
+            names.append(storable(sample.name))
+            groups.append(group_ids.setdefault(sample.group, len(group_ids)))
+    split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
+    arrays: dict[str, NDArray[Any]] = {
+        "all.images": np.array(images, np.uint8).reshape(len(images), form.side, form.side),
+        "all.labels": np.array(labels, np.int32),
+        "hashes": np.frombuffer(b"".join(hashes), "<u8"),
+        "splits": np.full(len(images), split, np.int8),
+    }
+    return _Converted(arrays, np.array(groups, np.int32), PackedStrings.pack(names), list(group_ids), rejected)
