@@ -191,7 +191,8 @@ def _problems_together(
             f"{received(train_args.jit_compile)}",
             "train_args.jit_compile",
         )
-    yield from (Problem(problem, "train_args.initial_weights") for problem in transfer_problems(spec))
+    unfit = transfer_problems(spec, model.data_spec.input_shape)
+    yield from (Problem(problem, "train_args.initial_weights") for problem in unfit)
 
 
 def _monitor_problems(train_args: TrainArgs, model: Model) -> list[str]:

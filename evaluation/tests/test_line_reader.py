@@ -77,8 +77,9 @@ def test_a_run_can_begin_with_it_by_name():
     spec = ExperimentSpec(
         "LineListDataset", "LineModelCtc", "line_reader", train_args={"initial_weights": "line-reader"}
     )
-    network = find_bundle("line-reader").spec.network_args
-    assert transfer_problems(ExperimentSpec(**{**vars(spec), "network_args": network})) == []
+    bundle = find_bundle("line-reader")
+    like_it = ExperimentSpec(**{**vars(spec), "network_args": bundle.spec.network_args})
+    assert transfer_problems(like_it, bundle.data_spec.input_shape) == []
 
 
 def test_it_is_small_and_names_what_it_was_trained_on():

@@ -10,6 +10,7 @@ from text_recognizer.charset import describe
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle, build_model, find_bundle
+from text_recognizer.networks.base import Shape
 from text_recognizer.parts import present_names
 from text_recognizer.registry import resolve
 from text_recognizer.settings import weights_folder
@@ -39,8 +40,12 @@ class Transfer:
         return f"weights of {self.source}; {outputs}: {named}{more}"
 
 
-def transfer_problems(spec: ExperimentSpec) -> list[str]:
-    """Why a spec's model cannot begin with the bundle that its `train_args.initial_weights` names."""
+def transfer_problems(spec: ExperimentSpec, input_shape: Shape) -> list[str]:
+    """Why a spec's model cannot begin with the bundle that its `train_args.initial_weights` names.
+
+    Args:
+        input_shape: of the spec's images.
+    """
     name = spec.train_args.get("initial_weights")
     if name is None:
         return []
@@ -57,7 +62,17 @@ def transfer_problems(spec: ExperimentSpec) -> list[str]:
     free = getattr(network, "only_in_training", ())
     # Later arguments are not in old bundles.
     differing = sorted(key for key in theirs if key not in free and theirs[key] != ours.get(key))
-    return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
+    if differing:
+        return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
+    sizes_in_weights = network(**spec.network_args).sizes_in_weights
+    if sizes_in_weights(bundle.data_spec.input_shape) == sizes_in_weights(input_shape):
+        return []
+    (height, width, _), (our_height, our_width, _) = bundle.data_spec.input_shape, input_shape
+    return [
+        f"{label} is for images of {height} x {width or 'any'} pixels, those of dataset '{spec.dataset}' have "
+        f"{our_height} x {our_width or 'any'}, and weights of network '{spec.network}' depend on it. Give the dataset "
+        f"the bundle's size in dataset_args, where it has one, or begin with random weights."
+    ]
 
 
 def take_over_weights(model: Model, bundle: Bundle) -> Transfer:

@@ -47,6 +47,14 @@ class Network(ABC):
                 f"dataset_args.side, where there is one, or choose another network"
             )
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:  # noqa: ARG002 - none by default
+        """Numbers that follow from an image's size and that shapes of weights depend on; no TensorFlow is imported.
+
+        Training begins with weights of other images only where these are the same. () says that there are none, or that
+        they are not known before the network is built.
+        """
+        return ()
+
     @abstractmethod
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         """The network as a Keras model.

@@ -27,6 +27,9 @@ class Bluche(FrameNetwork):
     def frames(self, width: Any) -> Any:
         return -(-width // 8)
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (-(-input_shape[0] // 32) // 4,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

@@ -37,6 +37,9 @@ class Crnn(FrameNetwork):
     def frames(self, width: Any) -> Any:
         return width // 2 // 2
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return ((input_shape[0] // 16 + 1) // 2,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

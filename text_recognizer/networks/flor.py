@@ -32,6 +32,9 @@ class Flor(FrameNetwork):
     def frames(self, width: Any) -> Any:
         return -(-width // 8)
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (-(-input_shape[0] // 32) // 2,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

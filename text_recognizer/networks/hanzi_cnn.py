@@ -29,6 +29,9 @@ class HanziCnn(Network):
     def smallest_side_px(self) -> int:
         return 1 << len(_FILTERS[self.variant])  # each pooling halves it
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (input_shape[0] // self.smallest_side_px * (input_shape[1] // self.smallest_side_px),)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

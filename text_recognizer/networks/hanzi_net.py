@@ -31,6 +31,9 @@ class HanziNet(Network):
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1
     batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.9
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return tuple(-(-side // 16) for side in input_shape[:2])
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

@@ -32,6 +32,13 @@ class Inception(Network):
     def smallest_side_px(self) -> int:
         return 139 if self.original else 67
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        stem = ((3, 2), (3, 1), (3, 2), (3, 1), (3, 2)) if self.original else ((3, 1), (3, 1), (3, 1), (3, 2))
+        sides = input_shape[:2]  # of the map that the second classifier's last convolution spans
+        for size, stride in (*stem, (3, 2), (5, 3)):
+            sides = tuple((side - size) // stride + 1 for side in sides)
+        return sides
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:  # noqa: C901 - a function for each block
         import keras
 

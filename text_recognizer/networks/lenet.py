@@ -24,6 +24,9 @@ class Lenet(Network):
     layer_size: Annotated[int, Ge(1)] = 128
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return ((input_shape[0] - 4) // 2 * ((input_shape[1] - 4) // 2),)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

@@ -42,6 +42,9 @@ class LineCnnAllConv(Network):
                 f"which do not part into the {length} positions of the dataset's lines; {advice}"
             )
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (input_shape[0] // 2,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

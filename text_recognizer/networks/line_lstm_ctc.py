@@ -34,6 +34,9 @@ class LineLstmCtc(FrameNetwork):
     def frames(self, width: Any) -> Any:
         return (width - self.window_width) // self.window_stride + 1
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return ((input_shape[0] - 4) // 2,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

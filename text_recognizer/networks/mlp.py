@@ -1,5 +1,6 @@
 """A multilayer perceptron."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,6 +22,9 @@ class Mlp(Network):
     layer_size: Annotated[int, Ge(1)] = 128
     dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
     num_layers: Annotated[int, Ge(1)] = 3
+
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (math.prod(input_shape),)
 
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras

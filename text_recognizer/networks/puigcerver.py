@@ -35,6 +35,9 @@ class Puigcerver(FrameNetwork):
     def frames(self, width: Any) -> Any:
         return width // 2 // 2 // 2
 
+    def sizes_in_weights(self, input_shape: Shape) -> Shape:
+        return (input_shape[0] // 8,)
+
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 

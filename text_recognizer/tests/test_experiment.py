@@ -297,5 +297,7 @@ def test_the_former_name_of_an_argument_is_read_in_saved_specs_and_bundles(monke
         for name in ("momentum", "batch_norm_momentum")
     )
     assert assemble(old).spec == assemble(new).spec
-    monkeypatch.setattr(transfer, "find_bundle", lambda _name: SimpleNamespace(spec=old))
-    assert not transfer.transfer_problems(assemble(new).spec.override({"train_args.initial_weights": "old"}))
+    bundle = SimpleNamespace(spec=old, data_spec=SimpleNamespace(input_shape=(32, None, 1)))
+    monkeypatch.setattr(transfer, "find_bundle", lambda _name: bundle)
+    begun = assemble(new).spec.override({"train_args.initial_weights": "old"})
+    assert not transfer.transfer_problems(begun, (33, None, 1))

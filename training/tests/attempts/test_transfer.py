@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,6 +12,8 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.transfer import take_over_weights, transfer_problems
+from text_recognizer.networks.base import FrameNetwork
+from text_recognizer.registry import names, resolve
 from text_recognizer.spec import ExperimentSpec
 from training.run_experiment import main
 from training.runs.find import _lasting_place, find_run
@@ -78,9 +81,26 @@ def test_what_only_training_depends_on_may_differ_from_the_bundle(tmp_path):
     bundle_of(tmp_path, "a", "b", shape=(16, 16, 1), spec=HANZI)
     other = {"network_args.dropout_amount": 0.4, "network_args.batch_norm_momentum": 0.97}
     spec = HANZI.override({"train_args.initial_weights": str(tmp_path), **other})
-    assert not transfer_problems(spec)
-    (problem,) = transfer_problems(spec.override({"network_args.embedding": 16}))
+    assert not transfer_problems(spec, (16, 16, 1))
+    (problem,) = transfer_problems(spec.override({"network_args.embedding": 16}), (16, 16, 1))
     assert problem.endswith("has network_args.embedding=8, the spec 16.")
+
+
+SIDES = {"inception": (67, 68, 80, 99), "page_net": (32, 48), "bluche": (97, 99, 128), "flor": (33, 34, 63, 64, 65)}
+
+
+@pytest.mark.parametrize("name", names("network"))
+def test_networks_know_which_sizes_of_images_share_weights(name):
+    network = resolve("network", name)()
+    found = {}
+    for side in SIDES.get(name, (28, 29, 30, 31, 32, 33)):
+        is_line = isinstance(network, FrameNetwork) or name == "line_cnn_all_conv"
+        shape = (side, 448 if is_line else side, 1)
+        with keras.StatelessScope(initialize_variables=False):
+            weights = network.build(shape, (32, 5) if is_line else (5,)).weights
+        found[side] = tuple(tuple(one.shape) for one in weights), network.sizes_in_weights(shape)
+    for weights, sizes in found.values():
+        assert [weights == other for other, _ in found.values()] == [sizes == other for _, other in found.values()]
 
 
 @pytest.fixture
@@ -171,3 +191,19 @@ def test_a_bundle_that_cannot_be_taken_up_is_named_before_anything_runs(runs, ca
     assert "train_args.initial_weights 'nowhere': there is no bundle 'nowhere'." in capfd.readouterr().err
     assert experiment(initial_weights="CharacterModel_DigitsDataset_lenet") == 2
     assert "is of network 'lenet', the spec's is 'mlp'." in capfd.readouterr().err
+
+
+def test_a_bundle_for_images_of_another_size_is_refused_before_data_is_prepared(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    bundle_of(tmp_path / "model", "a", "b", shape=(9, 9, 1))
+    assert main([json.dumps(SPEC.to_json()), f"--train_args.initial_weights={tmp_path / 'model'}"]) == 2
+    expected = (
+        "is for images of 9 x 9 pixels, those of dataset 'DigitsDataset' have 8 x 8, and weights of network 'mlp'"
+    )
+    assert expected in capfd.readouterr().err
+    (tmp_path / "damaged").mkdir()
+    bundle_of(tmp_path / "damaged" / "model", "a", "b", shape=(8, 8, 1))
+    (tmp_path / "damaged" / "model" / "model.weights.h5").write_bytes(b"other")
+    assert main([json.dumps(SPEC.to_json()), f"--train_args.initial_weights={tmp_path / 'damaged'}"]) == 2
+    assert "has changed since its bundle was written" in capfd.readouterr().err
+    assert not (tmp_path / "data").exists()
