@@ -26,6 +26,7 @@ class DataSpec:
         target: what an image shows: "character", "line" (one text), "pixels" (a class for every pixel).
         ink: "light" when the writing is brighter than its background, as in MNIST.
         margin_px: background left on every side of a character's box; how foreign images are made to fit.
+        cut: characters were cut to their strokes, so foreign images are too, also those of the dataset's size.
         max_length: the most characters a line can have; None where unknown.
         normalization: of the texts of lines, as in text_recognizer.charset.
         preprocessing: what was done to the pictures of lines, in this order; see images.line_form.
@@ -41,6 +42,7 @@ class DataSpec:
     normalization: Normalization = "none"
     preprocessing: tuple[str, ...] = ()
     straightened: bool = False
+    cut: bool = False
 
     @property
     def charset(self) -> Charset:

@@ -97,7 +97,7 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
     background = (border[(count - 1) // 2] + border[count // 2]) / 2.0
     lighter, darker = tf.reduce_max(grey) - background, background - tf.reduce_min(grey)
     ink = tf.clip_by_value((grey - background) * tf.where(lighter >= darker, 1.0, -1.0) / 255.0, 0.0, 1.0)
-    is_fitted, is_blank = tf.reduce_all(tf.shape(grey) == [height, width]), tf.reduce_max(ink) < 8 / 255
+    is_of_size, is_blank = tf.reduce_all(tf.shape(grey) == [height, width]), tf.reduce_max(ink) < 8 / 255
 
     def centred() -> Any:
         strength = ink / tf.reduce_max(ink)
@@ -115,8 +115,13 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
         resized = tf.cond(tf.reduce_max(scales) < 1, by_area, between)
         top, left = (height - size[0]) // 2, (width - size[1]) // 2
         padded = tf.pad(resized[..., 0], [[top, height - size[0] - top], [left, width - size[1] - left]])
-        return padded / tf.reduce_max(padded)
+        at = tf.cast(tf.stack([rows[0], rows[-1] + 1, columns[0], columns[-1] + 1]), tf.int32)
+        moves = tf.abs(at - tf.stack([top, top + size[0], left, left + size[1]]))
+        stays = tf.logical_and(is_of_size, tf.reduce_max(moves) <= 1)
+        return tf.cond(stays, lambda: strength, lambda: padded / tf.reduce_max(padded))
 
-    fitted = tf.case([(is_blank, lambda: tf.zeros((height, width))), (is_fitted, lambda: ink)], default=centred)
+    cases = [(is_blank, lambda: tf.zeros((height, width)))]
+    cases += [] if data_spec.cut else [(is_of_size, lambda: ink)]
+    fitted = tf.case(cases, default=centred)
     levels = tf.cast(tf.round(255.0 * tf.ensure_shape(fitted, (height, width))), tf.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]

@@ -35,7 +35,8 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
 def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:
     """An image as the dataset would hold it: its ink's polarity, the character's box centred and scaled to size.
 
-    An image that already has the dataset's size keeps its place and scale.
+    An image that already has the dataset's size keeps its place and scale, unless the dataset cuts pictures to their
+    strokes and these are more than a pixel away from where it would have them.
 
     Args:
         image: (H, W) grey.
@@ -54,15 +55,19 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
     ink = _ink(small)
     if ink.max(initial=0.0) < 8 / 255:
         raise DataError(f"{name} is blank: nothing in it stands out from its background.")
-    if image.shape != (height, width):
+    is_of_size = image.shape == (height, width)
+    if not is_of_size or data_spec.cut:
         ink = ink / np.max(ink)
         how = data_spec.preprocessing
-        box = ink[cut_to(ink > INK_THRESHOLD)]
-        shape, margin_px = (height, width), data_spec.margin_px
-        of_box, place = fitted_box(box, shape, margin_px, "stretch" in how, "keep_small" not in how)
-        fitted = np.asarray(of_box)
-        ink = np.zeros(shape, np.float32)
-        ink[place] = fitted / fitted.max()
+        box, shape, margin_px = cut_to(ink > INK_THRESHOLD), (height, width), data_spec.margin_px
+        of_box, place = fitted_box(ink[box], shape, margin_px, "stretch" in how, "keep_small" not in how)
+        moves = [
+            abs(at - to) for a, b in zip(box, place, strict=True) for at, to in ((a.start, b.start), (a.stop, b.stop))
+        ]
+        if not is_of_size or max(moves) > 1:
+            fitted = np.asarray(of_box)
+            ink = np.zeros(shape, np.float32)
+            ink[place] = fitted / fitted.max()
     levels = np.rint(255 * ink).astype(np.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]
 

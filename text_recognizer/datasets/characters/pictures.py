@@ -161,6 +161,7 @@ class PictureDataset(StoredCharacters):
             classes=self.classes,
             ink="dark",
             margin_px=self.form.margin_px,
+            cut=True,
             preprocessing=("stretch",) * self.stretch + ("keep_small",) * (not self.enlarge),
         )
 

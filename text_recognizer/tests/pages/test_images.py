@@ -3,6 +3,7 @@ import io
 import re
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
+from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, png_bytes, read_image
 
@@ -219,6 +221,17 @@ def test_a_larger_image_is_cropped_to_its_ink_centred_and_scaled_without_stretch
     with_margin = fit_to(image, DataSpec((8, 8, 1), ("a",), margin_px=2))[..., 0]
     assert (with_margin[2:6, 3:5] == 255).all()
     assert with_margin.sum() == 8 * 255
+
+
+def test_an_image_of_the_datasets_size_is_cut_where_the_dataset_cuts_its_own_unless_it_is_one_of_them():
+    loose = np.full((16, 16), 255, np.uint8)
+    loose[2:6, 3:5] = 90
+    cut = DataSpec((16, 16, 1), ("a",), ink="dark", margin_px=1, cut=True)
+    own = CharacterForm(16, 1).apply(loose)
+    assert np.abs(fit_to(loose, cut)[..., 0].astype(int) - own).max() <= 1
+    own[1, 4:] = np.maximum(own[1, 4:], 200)  # the ends of strokes are faint
+    assert fit_to(own, cut)[..., 0].tolist() == own.tolist()
+    assert fit_to(loose, replace(cut, cut=False))[..., 0].tolist() == loose.tolist()
 
 
 def test_a_blank_image_is_refused_by_its_name():

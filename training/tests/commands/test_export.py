@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_a_reader_of_lines_is_exported_without_its_dataset_and_compared_on_noise
 def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
     from text_recognizer.datasets.base import DataSpec
     from text_recognizer.exports.saved_model import fitted_image
-    from text_recognizer.images.read import fit_to
+    from text_recognizer.images.read import fit_to, png_bytes
 
     photograph = np.full((90, 70), 200, np.uint8)
     photograph[20:70, 30:38] = 40
@@ -142,6 +143,11 @@ def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
         data_spec = DataSpec((32, 32, 1), ("a", "b"), ink="dark", margin_px=2, preprocessing=preprocessing)
         found = fitted_image(file.getvalue(), data_spec).numpy().astype(int)
         assert np.abs(found - fit_to(photograph, data_spec)).mean() < 3
+    cut = DataSpec((90, 70, 1), ("a", "b"), ink="dark", margin_px=2, cut=True)
+    loose = fitted_image(file.getvalue(), cut).numpy()
+    assert np.abs(loose.astype(int) - fit_to(photograph, cut)).mean() < 3
+    assert np.array_equal(fitted_image(png_bytes(loose), cut).numpy(), loose)
+    assert np.abs(fitted_image(file.getvalue(), replace(cut, cut=False)).numpy().astype(int) - loose).mean() > 20
     blank = io.BytesIO()
     Image.fromarray(np.full((9, 9), 128, np.uint8)).save(blank, "PNG")
     assert fitted_image(blank.getvalue(), data_spec).numpy().min() == 255
