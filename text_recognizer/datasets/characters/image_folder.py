@@ -82,7 +82,7 @@ class ImageFolderDataset(PictureDataset):
     encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
-        self._path = Path(self.path).expanduser()
+        self._path = Path(self.path).expanduser().absolute()
         self._pattern = compiled_pattern(self.writer_pattern)
         self._left_out: list[Rejected] = []  # folders and rows of a table, once `_files` is known
 
@@ -91,7 +91,7 @@ class ImageFolderDataset(PictureDataset):
 
     def depends_on(self) -> dict[str, Any]:
         return {
-            "path": str(self._path.absolute()),
+            "path": str(self._path),
             "char_dict": self._ids,
             "files": [[str(file.path), file.text, file.group, file.split] for file in self._files],
             "state": state_of_files(file.path for file in self._files),

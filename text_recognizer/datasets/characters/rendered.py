@@ -179,4 +179,4 @@ def _of_nine(choose: np.ufunc, picture: Grey) -> Grey:
 
 
 def _paths(fonts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(Path(path).expanduser()) for path in fonts)
+    return tuple(str(Path(path).expanduser().absolute()) for path in fonts)

@@ -60,7 +60,7 @@ class LineListDataset(LineDataset):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._path = Path(self.path).expanduser()
-        self._given_folder = Path(self.image_folder).expanduser() if self.image_folder else None
+        self._given_folder = Path(self.image_folder).expanduser().absolute() if self.image_folder else None
 
     def depends_on(self) -> dict[str, Any]:
         return {**self.texts_key, "pictures": state_of_files(source.path for source in self.sources())}

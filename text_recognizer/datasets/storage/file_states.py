@@ -17,12 +17,12 @@ def state(path: Path) -> tuple[int, int]:
 
 
 def state_of_files(paths: Iterable[Path]) -> str:
-    """Changes when a file does: a hash of names, sizes and times."""
-    digest = hashlib.sha256()
+    """Changes when a file does: a hash of places, sizes and times; the same from whatever folder a file is named."""
+    digest, here = hashlib.sha256(), Path.cwd()
     for path in paths:
         try:
             found = path.stat()
-            digest.update(f"{path}\t{found.st_size}\t{found.st_mtime_ns}\n".encode("utf-8", "replace"))
+            digest.update(f"{here / path}\t{found.st_size}\t{found.st_mtime_ns}\n".encode("utf-8", "replace"))
         except (OSError, ValueError):
             digest.update(f"{path}\n".encode("utf-8", "replace"))
     return digest.hexdigest()

@@ -42,7 +42,7 @@ class AltoFiles:
         self, path: str, image_folder: str | None, line_types: tuple[str, ...] | None, writer_pattern: str | None
     ) -> None:
         self.path = Path(path).expanduser()
-        self.image_folder = Path(image_folder).expanduser() if image_folder else None
+        self.image_folder = Path(image_folder).expanduser().absolute() if image_folder else None
         self.line_types = line_types
         self.writer_pattern = compiled_pattern(writer_pattern)
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from text_recognizer.datasets.characters.hwdb import HwdbDataset
 from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
+from text_recognizer.datasets.characters.rendered import RenderedCharactersDataset
+from text_recognizer.datasets.formats.gnt import write_gnt
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
@@ -39,6 +42,21 @@ def test_a_folder_for_each_class_becomes_three_splits_with_every_class(tmp_path)
     assert sorted(dataset.split("test").labels.tolist()) == [0, 0, 1, 1, 2, 2]
     assert dataset.split("test").groups is None
     assert all(name.startswith(("a/", "b/", "百/")) for name in dataset.split("train").ids)
+
+
+def test_data_is_prepared_once_from_whatever_folder_it_is_named_and_by_however_many_processes(tmp_path, monkeypatch):
+    save(tmp_path / "letters", "a b", 3)
+    write_gnt(tmp_path / "gnt" / "1001-c.gnt", [("a", stroke(1)), ("b", stroke(2))])
+
+    def places(beside, **options):
+        return [
+            ImageFolderDataset(str(beside / "letters"), **options).store_path,
+            HwdbDataset(str(beside / "gnt"), **options).store_path,
+            RenderedCharactersDataset((str(beside / "x.ttf"),), **options).store_path,
+        ]
+
+    monkeypatch.chdir(tmp_path)
+    assert places(Path()) == places(tmp_path, processes=2)
 
 
 def test_folders_of_splits_are_kept(tmp_path):
