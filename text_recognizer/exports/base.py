@@ -1,7 +1,7 @@
 """ModelExport: a form in which a trained model is written for another runtime."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class ModelExport(ABC):
             samples: (N, H, W, C) images as the dataset holds them, to choose ranges of numbers by.
         """
 
+    def attempts(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> Iterator[str]:
+        """Writes one form after another, each larger and nearer to the model, and says in words what it is."""
+        self.write(model, bundle, output, samples)
+        yield ""
+
     @abstractmethod
     def load(self, output: Path) -> Outputs:
         """What was written, read by the runtime itself: a function of images (B, H, W, C) to logits (B, …)."""
@@ -56,3 +61,14 @@ def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> 
             f"{difference:g}, more than {LARGEST_DIFFERENCE:g}. Nothing was kept."
         )
     return difference
+
+
+def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Logits (…, classes) as logarithms of probabilities."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def divergence(original: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    """The Kullback-Leibler divergence of log-probabilities (…, classes), in nats, summed over all predictions."""
+    return float((np.exp(original) * (original - found)).sum())
