@@ -37,9 +37,11 @@ class HanziNet(Network):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
+        from text_recognizer.networks.batch_normalization import BatchNormalization
+
         def conv(x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
             x = keras.layers.Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
-            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
+            x = BatchNormalization(momentum=self.batch_norm_momentum)(x)
             return keras.layers.ReLU()(x) if relu else x
 
         image = keras.Input(input_shape)
@@ -53,6 +55,6 @@ class HanziNet(Network):
         x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, name="weighted_pooling")(x)
         x = keras.layers.Flatten()(x)
         x = keras.layers.Dense(self.embedding, use_bias=False)(x) if self.embedding != x.shape[-1] else x
-        x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
+        x = BatchNormalization(momentum=self.batch_norm_momentum)(x)
         x = keras.layers.Dropout(self.dropout_amount)(x)
         return keras.Model(image, keras.layers.Dense(output_shape[0], dtype="float32")(x), name="hanzi_net")

@@ -34,11 +34,13 @@ class PageNet(Network):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
+        from text_recognizer.networks.batch_normalization import BatchNormalization
+
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1, dilation: int = 1) -> Any:
             layer = keras.layers.Conv2D(
                 filters, kernel, strides=strides, padding="same", use_bias=False, dilation_rate=dilation
             )
-            return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(layer(x)))
+            return keras.layers.ReLU()(BatchNormalization(momentum=0.9)(layer(x)))
 
         def enlarged(x: Any, factor: int) -> Any:
             return keras.layers.UpSampling2D(factor, interpolation="bilinear")(x)

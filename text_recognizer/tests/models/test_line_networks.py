@@ -213,3 +213,47 @@ def test_the_lstm_that_trains_faster_has_the_weights_outputs_and_gradients_of_ke
     for expected, found in zip(*results, strict=True):
         assert np.allclose(expected, found, atol=1e-5)
     assert np.array_equal(theirs(x, training=False), mine(x, training=False))
+
+
+@pytest.mark.parametrize(("channels", "scale"), [(8, True), (8, False), (3, True)])
+def test_the_batch_normalisation_that_trains_faster_has_the_numbers_of_keras_own(channels, scale):
+    import keras
+    import tensorflow as tf
+
+    from text_recognizer.networks.batch_normalization import BatchNormalization
+
+    random = np.random.default_rng(0)
+    x, towards = (tf.constant(random.normal(2, 3, size=(4, 5, 6, channels)), tf.float32) for _ in range(2))
+    results = []
+    for layer in (kind(momentum=0.7, scale=scale) for kind in (keras.layers.BatchNormalization, BatchNormalization)):
+        model = keras.Sequential([keras.Input((5, 6, channels)), layer])
+        layer.set_weights([np.linspace(0.5, 2, channels) for _ in layer.weights])
+
+        @tf.function(autograph=False)
+        def differentiated(x, model=model):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs = model(x, training=True)
+                total = tf.reduce_sum(outputs * towards)
+            return outputs, *tape.gradient(total, [x, *model.trainable_variables])
+
+        found = [one.numpy() for one in differentiated(x)]
+        results.append([*found, *layer.get_weights(), model(x, training=False).numpy()])
+        operations = {one.type for one in differentiated.get_concrete_function(x).graph.get_operations()}
+        is_faster = type(layer) is BatchNormalization and channels % 4 == 0
+        assert ("FusedBatchNormV3" in operations) == is_faster
+    for expected, found in zip(*results, strict=True):
+        assert np.allclose(expected, found, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_batch_normalisation_keeps_its_averages_in_training():
+    import keras
+
+    from text_recognizer.networks.batch_normalization import BatchNormalization
+
+    layer = BatchNormalization()
+    model = keras.Sequential([keras.Input((2, 2, 4)), layer])
+    layer.trainable = False
+    before = layer.get_weights()
+    model(np.full((1, 2, 2, 4), 9.0), training=True)
+    assert all(map(np.array_equal, before, layer.get_weights()))
