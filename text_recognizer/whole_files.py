@@ -13,6 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+_PIECE_BYTES = (
+    1 << 20
+)  # large files are written in larger pieces than usual: those of system memory are then larger too
+
 
 def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durable: bool = True) -> None:
     """Replaces a file; readers see the old or the new one, whole. Raises OSError: not written; the old one stays.
@@ -83,7 +87,7 @@ def _open_alone(path: Path) -> BinaryIO:
                 if os.path.samestat(opened, path.stat()):
                     if opened.st_size:  # left by a writer that died
                         os.ftruncate(descriptor, 0)
-                    return os.fdopen(descriptor, "r+b")
+                    return os.fdopen(descriptor, "r+b", _PIECE_BYTES)
         except BaseException:
             os.close(descriptor)
             raise
