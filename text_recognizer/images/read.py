@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
-from text_recognizer.images.character_form import INK_THRESHOLD, cut_to, fitted_box
+from text_recognizer.images.character_form import INK_THRESHOLD, centred, cut_to, fitted_size, resized
 from text_recognizer.images.grey import as_grey, read_grey
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
@@ -45,12 +45,12 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
     Raises:
         DataError: the image is blank.
     """
+    from PIL import Image
+
     height, width, _ = data_spec.input_shape
     most_pixels = max(_CHARACTER_PIXELS, height * width)
     small = image
     if image.size > most_pixels:
-        from PIL import Image
-
         small = np.asarray(Image.fromarray(image).reduce(math.ceil(math.sqrt(image.size / most_pixels))))
     ink = _ink(small)
     if ink.max(initial=0.0) < 8 / 255:
@@ -60,12 +60,13 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
         ink = ink / np.max(ink)
         how = data_spec.preprocessing
         box, shape, margin_px = cut_to(ink > INK_THRESHOLD), (height, width), data_spec.margin_px
-        of_box, place = fitted_box(ink[box], shape, margin_px, "stretch" in how, "keep_small" not in how)
+        size = fitted_size(ink[box].shape, shape, margin_px, "stretch" in how, "keep_small" not in how)
+        place = centred(size, shape)
         moves = [
             abs(at - to) for a, b in zip(box, place, strict=True) for at, to in ((a.start, b.start), (a.stop, b.stop))
         ]
         if not is_of_size or max(moves) > 1:
-            fitted = np.asarray(of_box)
+            fitted = np.asarray(resized(Image.fromarray(ink[box]), size))
             ink = np.zeros(shape, np.float32)
             ink[place] = fitted / fitted.max()
     levels = np.rint(255 * ink).astype(np.uint8)

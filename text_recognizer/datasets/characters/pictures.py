@@ -38,15 +38,9 @@ from text_recognizer.wording import counted
 SidePx = Annotated[int, Ge(8), Le(512)]
 
 _OPEN = -1  # the split of a picture that the files put nowhere
-_ARRAYS = {
-    "all.images": "uint8",
-    "all.labels": "int32",
-    "hashes": "uint64",
-    "splits": "int8",
-    "groups": "int32",
-    "names": "uint8",
-    "names.offsets": "int64",
-}
+_ARRAYS = {"all.images": "uint8", "all.labels": "int32", "hashes": "uint64", "splits": "int8", "groups": "int32"}
+_NAMES = {"names": "uint8", "names.offsets": "int64"}
+_BATCH_PICTURES, _BATCH_PIXELS = 64, 1 << 20
 _FEW_PICTURES = 4096  # below, starting processes costs more than they save
 
 
@@ -230,11 +224,8 @@ class PictureDataset(StoredCharacters):
         rejected: list[Rejected] = []
         count = name_bytes = 0
         with ExitStack() as stack, progress(self.name, total, "picture") as done:
-            shapes = {"all.images": (self.side, self.side)}
-            append = {
-                name: stack.enter_context(writer.grow(name, dtype, shapes.get(name, ())))
-                for name, dtype in _ARRAYS.items()
-            }
+            kinds, sides = _ARRAYS | _NAMES, {"all.images": (self.side, self.side)}
+            append = {name: stack.enter_context(writer.grow(name, kinds[name], sides.get(name, ()))) for name in kinds}
             append["names.offsets"](np.zeros(1, np.int64))
             for converted in in_processes(convert, sources, 1 if total < _FEW_PICTURES else self.processes):
                 for name, array in converted.arrays.items():
@@ -268,22 +259,23 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
     groups: list[int] = []
     group_ids: dict[str, int] = {}
     rejected: list[Rejected] = []
-    for sample in source.samples():
-        if isinstance(sample, Rejected):
-            rejected.append(sample)
-        elif sample.text not in ids:
-            rejected.append(Rejected(sample.name, "its character is not in the charset", sample.text))
-        else:
-            try:
-                image = form.apply(sample.picture)
-            except UnfitImageError as error:
-                rejected.append(Rejected(sample.name, str(error), sample.text))
-                continue
-            images.append(image)
-            labels.append(ids[sample.text])
-            hashes.append(blake2b(image.data, digest_size=8).digest())
-            names.append(storable(sample.name))
-            groups.append(group_ids.setdefault(sample.group, len(group_ids)))
+    for batch in _batches(source.samples()):
+        known = [one for one in batch if not isinstance(one, Rejected) and one.text in ids]
+        formed = iter(form.apply_all(one.picture for one in known))
+        first = len(images)
+        for one in batch:
+            if isinstance(one, Rejected):
+                rejected.append(one)
+            elif one.text not in ids:
+                rejected.append(Rejected(one.name, "its character is not in the charset", one.text))
+            elif isinstance(image := next(formed), UnfitImageError):
+                rejected.append(Rejected(one.name, str(image), one.text))
+            else:
+                images.append(image)
+                labels.append(ids[one.text])
+                names.append(storable(one.name))
+                groups.append(group_ids.setdefault(one.group, len(group_ids)))
+        hashes += [blake2b(image.data, digest_size=8).digest() for image in images[first:]]
     split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
     arrays: dict[str, NDArray[Any]] = {
         "all.images": np.array(images, np.uint8).reshape(len(images), form.side, form.side),
@@ -292,3 +284,16 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
         "splits": np.full(len(images), split, np.int8),
     }
     return _Converted(arrays, np.array(groups, np.int32), PackedStrings.pack(names), list(group_ids), rejected)
+
+
+def _batches(samples: Iterator[CharacterSample | Rejected]) -> Iterator[list[CharacterSample | Rejected]]:
+    """Samples to be converted at once: not so many that their pictures would leave the processor's cache."""
+    batch: list[CharacterSample | Rejected] = []
+    pixels = 0
+    for sample in samples:
+        batch.append(sample)
+        pixels += 0 if isinstance(sample, Rejected) else sample.picture.size
+        if pixels >= _BATCH_PIXELS or len(batch) == _BATCH_PICTURES:
+            yield batch
+            batch, pixels = [], 0
+    yield batch
