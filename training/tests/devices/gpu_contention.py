@@ -10,13 +10,11 @@ parts, a lease on a half must find two; whoever finds too few free, with their h
 import argparse
 import contextlib
 import ctypes
-import fcntl
 import mmap
 import os
 import random
 import signal
 import statistics
-import struct
 import sys
 import time
 from dataclasses import dataclass
@@ -26,43 +24,25 @@ import pytest
 
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.devices.decision import Decision, Kept
-from training.devices.gpu_manager import GPUManager, Lease
+from training.devices.gpu_manager import GPUManager
 from training.devices.lease_folder import LeaseFolder
 from training.devices.requests import DeviceRequest
-from training.files import lock_files, processes
+from training.files import lock_files
 from training.tests.devices import simulated_nvml
+from training.tests.devices.gpu_contender import (
+    MAX_DEVICES,
+    PART_MIB,
+    PARTS,
+    WAIT,
+    Slot,
+    Table,
+    Worker,
+    append,
+    requests_for,
+)
 
-PARTS = 4
-PART_MIB = 10_000
-MAX_DEVICES = 8
-LONGEST_HOLD_S = 0.1
 FEWEST_KILLS_OF_HOLDERS = 6
 LEASES_PER_KILL = 2
-
-_WAIT = struct.Struct("id")  # kind, seconds
-_WITNESS = 200  # a descriptor number of our own, out of the way of all others
-_EXITING = 0x4  # PF_EXITING among the flags in /proc/PID/stat
-
-
-class _Slot(ctypes.Structure):
-    """What a worker tells about itself; only it writes here, and only the parent reads."""
-
-    _fields_ = (
-        ("leases", ctypes.c_uint64),
-        ("waiting_since", ctypes.c_double),
-        ("ticket", ctypes.c_uint64),
-        ("whole_devices", ctypes.c_uint64),
-    )
-
-
-class _Table(ctypes.Structure):
-    """Memory that all processes share."""
-
-    _fields_ = (
-        ("stop", ctypes.c_uint64),
-        ("owners", (ctypes.c_uint64 * PARTS) * MAX_DEVICES),
-        ("slots", _Slot * 256),
-    )
 
 
 @dataclass
@@ -103,53 +83,6 @@ class Figures:
         return "\n".join([*lines, *self.violations[:10]])
 
 
-class _Witness:
-    """This process's locks on parts of devices, on an open file of its own."""
-
-    def __init__(self, path: Path, table: _Table) -> None:
-        self._table = table
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        os.dup2(descriptor, _WITNESS)
-        os.close(descriptor)
-
-    def claim(self, device: int, count: int) -> list[int] | None:
-        """Locks parts of a device; None when living processes hold too many."""
-        refusals = 0
-        while refusals < 3:
-            taken: list[int] = []
-            blockers = set()
-            for part in range(PARTS):
-                if len(taken) < count:
-                    if self._lock(device * PARTS + part, fcntl.F_WRLCK):
-                        taken.append(part)
-                    else:
-                        blockers.add(self._table.owners[device][part])
-            if len(taken) == count:
-                self.own(device, taken)
-                return taken
-            for part in taken:
-                self._lock(device * PARTS + part, fcntl.F_UNLCK)
-            # The kernel takes the locks of a dying process away one after the other, in no certain order.
-            refusals += all(map(_is_alive, blockers))
-        return None
-
-    def own(self, device: int, parts: list[int]) -> None:
-        for part in parts:
-            self._table.owners[device][part] = os.getpid()
-
-    def free(self, device: int, parts: list[int]) -> None:
-        for part in parts:
-            self._table.owners[device][part] = 0  # the next one is killed, maybe, before it has put its own number here
-            self._lock(device * PARTS + part, fcntl.F_UNLCK)
-
-    def _lock(self, byte: int, kind: int) -> bool:
-        try:
-            fcntl.fcntl(_WITNESS, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
-        except BlockingIOError:
-            return False
-        return True
-
-
 def contend(
     process_count: int,
     device_count: int,
@@ -168,7 +101,7 @@ def contend(
         machine = simulated_nvml.Machine(folder).with_gpus(device_count, memory_mib=PARTS * PART_MIB)
         simulated_nvml.set_environ(machine, patch)
         simulated_nvml.load_into_this_process(simulated_nvml.build(folder), patch)
-        table = _Table.from_buffer(mmap.mmap(-1, ctypes.sizeof(_Table)))
+        table = Table.from_buffer(mmap.mmap(-1, ctypes.sizeof(Table)))
         for name in ("witness", "waits", "violations"):
             (folder / name).touch()
         began = time.monotonic()
@@ -179,8 +112,8 @@ def contend(
         finally:
             fight.kill_all()
         waits: dict[str, list[float]] = {}
-        for kind, wait_s in _WAIT.iter_unpack((folder / "waits").read_bytes()):
-            waits.setdefault(_requests(device_count)[kind][0], []).append(wait_s)
+        for kind, wait_s in WAIT.iter_unpack((folder / "waits").read_bytes()):
+            waits.setdefault(requests_for(device_count)[kind][0], []).append(wait_s)
         return Figures(
             process_count,
             device_count,
@@ -199,7 +132,7 @@ def contend(
 class _Fight:
     """The parent's view: it starts workers, kills some, and starts others in their place."""
 
-    def __init__(self, folder: Path, locks: Path, table: _Table, process_count: int, seed: int) -> None:
+    def __init__(self, folder: Path, locks: Path, table: Table, process_count: int, seed: int) -> None:
         self._folder = folder
         self._locks = locks
         self._table = table
@@ -278,91 +211,22 @@ class _Fight:
         return time.monotonic() - since if since else 0.0
 
     def _report(self, violation: str) -> None:
-        _append(self._folder / "violations", f"{violation}\n".encode())
+        append(self._folder / "violations", f"{violation}\n".encode())
 
     def _start(self, slot: int) -> int:
         seed = self._random.random()
         # A killed worker's memory of its lease must not be taken for its successor's.
         leases = self._table.slots[slot].leases
-        self._table.slots[slot] = _Slot(leases=leases)
+        self._table.slots[slot] = Slot(leases=leases)
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
-                _Worker(self._folder, self._locks, self._table, slot, seed, self._devices).run()
+                Worker(self._folder, self._locks, self._table, slot, seed, self._devices).run()
                 status = 0
             finally:
                 os._exit(status)
         return pid
-
-
-class _Worker:
-    """Takes leases of all kinds, holds each for a moment, and now and then leaves one to a child."""
-
-    def __init__(self, folder: Path, locks: Path, table: _Table, slot: int, seed: float, devices: int) -> None:
-        self._folder = folder
-        self._table = table
-        self._slot = table.slots[slot]
-        self._random = random.Random(seed)
-        self._requests = _requests(devices)
-        self._manager = GPUManager(locks)
-        self._witness = _Witness(folder / "witness", table)
-        # Children are not waited for: the kernel shall remove them.
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-
-    def run(self) -> None:
-        while not self._table.stop:
-            kind = self._random.choices(range(len(self._requests)), weights=[8, 2, 2, 1, 4])[0]
-            request = DeviceRequest.parse(*self._requests[kind][1:])
-            self._slot.waiting_since = time.monotonic()
-            lease = self._manager.lease(request)
-            wait_s = time.monotonic() - self._slot.waiting_since
-            self._slot.waiting_since = 0.0
-            self._hold(lease, request)
-            _append(self._folder / "waits", _WAIT.pack(kind, wait_s))
-            self._slot.leases += 1
-
-    def _hold(self, lease: Lease, request: DeviceRequest) -> None:
-        parts: dict[int, list[int]] = {}
-        for device in lease.devices:
-            index = device.gpu_index
-            claimed = self._witness.claim(index, PARTS // 2 if request.shares else PARTS)
-            if claimed is None:
-                _append(self._folder / "violations", f"{request.text}: device {index} is held twice\n".encode())
-            parts[index] = claimed or []
-        if not request.shares:
-            self._slot.ticket = int(Path(lease.environ["TEXT_RECOGNIZER_LEASE"]).stem)
-            self._slot.whole_devices = sum(1 << index for index in parts)
-        if self._random.random() < 0.1:
-            self._slot.whole_devices = 0
-            self._leave_to_a_child(lease, parts)
-            return
-        time.sleep(self._random.uniform(0, LONGEST_HOLD_S))
-        self._slot.whole_devices = 0
-        for index, claimed in parts.items():
-            self._witness.free(index, claimed)
-        lease.release()
-
-    def _leave_to_a_child(self, lease: Lease, parts: dict[int, list[int]]) -> None:
-        if os.fork() == 0:
-            for index, claimed in parts.items():
-                self._witness.own(index, claimed)
-            time.sleep(self._random.uniform(0, LONGEST_HOLD_S))
-            os.kill(os.getpid(), signal.SIGKILL)
-        lease.release()
-        # The child keeps the open file with its locks; this process goes on with another.
-        self._witness = _Witness(self._folder / "witness", self._table)
-
-
-def _requests(devices: int) -> list[tuple[str, str, str | None]]:
-    """Kinds of requests: name, --gpu, --gpu-memory."""
-    return [
-        ("any one", "-1", None),
-        ("a certain one", "1", None),
-        ("any two", "2x", None),
-        (f"any {devices // 2}", f"{devices // 2}x", None),
-        ("half of any one", "-1", f"{PARTS // 2 * PART_MIB}MiB"),
-    ]
 
 
 def _is_free(decision: Decision, uuid: str) -> bool:
@@ -374,15 +238,6 @@ def _is_free(decision: Decision, uuid: str) -> bool:
     return True
 
 
-def _is_alive(pid: int) -> bool:
-    """Whether a process still runs, and is not on its way out."""
-    try:
-        fields = (processes.PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return False
-    return fields[0] not in "ZX" and not int(fields[6]) & _EXITING
-
-
 def _leaked(locks: Path, devices: int) -> bool:
     """Whether not all devices can be had at once when everybody is gone (left-over children take a moment)."""
     try:
@@ -390,12 +245,6 @@ def _leaked(locks: Path, devices: int) -> bool:
     except Exception:  # noqa: BLE001 - whatever keeps them from us is a leak
         return True
     return any(lock_files.is_locked(path) for path in locks.glob("*.device"))
-
-
-def _append(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    os.write(descriptor, content)
-    os.close(descriptor)
 
 
 def main() -> int:

@@ -3,45 +3,28 @@
 import contextlib
 import gzip
 import io
-import json
-import random
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
-from xml.etree import ElementTree as ET
 
-import yaml
+from training.tests.fuzzing.byte_changes import Random, blank, byte_change, flip, number_changed
+from training.tests.fuzzing.text_changes import (
+    VALUES,
+    changed_json,
+    changed_json_lines,
+    changed_lines,
+    changed_xml,
+    changed_yaml,
+)
 
 Files = dict[str, bytes]
-Random = random.Random
 
 MOST_BYTES = 5_000_000
-NUMBERS = (0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 13_000, 2**31 - 1, 2**31, 2**32 - 1)
-VALUES: tuple[Any, ...] = (
-    *(None, True, False, "", [], {}, [[]], {"": 0}, [None], 0, -1, 1, 1.5, -0.0, 2**31, 2**53, 2**63, 2**64, 10**400),
-    *(1e308, 1e-300, -1e308, float("nan"), float("inf"), 1e18, "x", "a" * 70_000, "\0", "\ud800", "²", "٣", "\u202e"),
-    *("..", "/dev/zero", "/", "../../x", "x/y", ".", "utf-8\0", "nan", "1e5", "subprocess:Popen", "os:abort", "a:b"),
-    *("2000-01-01", "(a+)+$", "é\u0301" * 50, "CON", "last", "running", "finished", "9" * 12, "null", "file:///x"),
-)
-TOKENS = (
-    *(b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\r", b"\n", b"\t", b'"', b"'", b"\x1b[2J", b"9" * 5000, b"-1"),
-    *(b"1e309", b"NaN", b"Infinity", b"-Infinity", b"../../x", b"/dev/zero", b"null", b"{}", b"[]", b"[" * 5000),
-    *(b"<![CDATA[", b'<!ENTITY a "b">', b"&a;", b"&#0;", b"<a>" * 5000, b"&b ", b"*b", b"<<: *b", b"? ", b"- - - -"),
-    *(b"!!timestamp s", b"!!binary x", b"!!int x", b"!!float x", b"!!python/object/apply:os.abort []", b"{{a}}"),
-    *(b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\\ud800", "²é\u0301".encode()),
-    *(b"a" * 70_000, b"structure {" * 3000, b",", b";", b"|", b"#", b"%", b"=", b": ", b"\x85", b"\xe2\x80\xa8"),
-)
 NAMES = ("9" * 12 + ".waiting", "0" * 12 + ".lease", "x" * 200 + ".json", "a b", "é\u0301", "\n", ".new", "last", "-f")
-_RAW = "\x01raw\x01"
-_RAWS = (
-    *("[" * 100_000, '{"a":' * 100_000, "9" * 5000, "-", "NaN", "1e400", '"\\ud800"', '"\\u0000"'),
-    "[" * 900 + "]" * 900,
-)
 
 
 def mutated(seeds: Sequence[Files], draw: Random, kept: str = "") -> Files:
@@ -76,176 +59,7 @@ def changed(name: str, content: bytes, draw: Random, donor: bytes = b"") -> byte
     if structured is not None and draw.random() < 0.65:
         with contextlib.suppress(Exception):  # an earlier change broke the structure, in whatever way
             return structured(content, draw)
-    return _byte_change(content, draw, donor)
-
-
-# Bytes
-
-
-def _place(content: bytes, draw: Random) -> int:
-    """Somewhere; half of the time in what may be a header."""
-    return draw.randrange(min(len(content), 256) if draw.random() < 0.5 else len(content)) if content else 0
-
-
-_WEIGHTS = {"flip": 2, "number": 3, "cut": 1, "remove": 1, "repeat": 1, "token": 2, "splice": 1, "blank": 1}
-
-
-def _byte_change(content: bytes, draw: Random, donor: bytes = b"") -> bytes:
-    """One change of bytes, whatever they mean."""
-    at = _place(content, draw)
-    (what,) = draw.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
-    before, after = content[:at], content[at:]
-    match what:
-        case "flip":
-            return _flip(content, draw)
-        case "number":
-            return _number(content, draw)
-        case "cut":
-            return content[: draw.randrange(len(content) + 1)]
-        case "remove":
-            return before + after[draw.choice((1, 2, 4, 16, 64)) :]
-        case "repeat":
-            times = draw.choice((2, 2, 3, 10)) if draw.random() < 0.97 else 20_000
-            return before + after[: draw.choice((1, 4, 16, 64))] * times + after
-        case "token":
-            token = draw.choice(TOKENS)
-            return before + token + after[draw.choice((0, 0, len(token))) :]
-        case "splice":
-            return before + donor[_place(donor, draw) :]
-    return _blank(content, draw)
-
-
-def _flip(content: bytes, draw: Random) -> bytes:
-    data = bytearray(content)
-    for _time in range(draw.choice((1, 1, 2, 4, 16)) if data else 0):
-        data[_place(content, draw)] ^= 1 << draw.randrange(8)
-    return bytes(data)
-
-
-def _number(content: bytes, draw: Random) -> bytes:
-    at, kind = _place(content, draw), draw.choice("BBHIIQ")
-    number = draw.choice((*NUMBERS, len(content), len(content) - at, draw.getrandbits(32)))
-    packed = struct.pack(draw.choice("<>") + kind, number % (1 << 8 * struct.calcsize("=" + kind)))
-    return content[:at] + packed + content[at + len(packed) :]
-
-
-def _blank(content: bytes, draw: Random) -> bytes:
-    at, size = _place(content, draw), draw.choice((1, 4, 16, 256))
-    return content[:at] + draw.choice((b"\0", b"\xff", draw.randbytes(1))) * size + content[at + size :]
-
-
-# Trees
-
-
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (container, key) of a JSON value, without recursion."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        keys = list(one) if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else ()
-        for key in keys:
-            yield one, key
-            waiting.append(one[key])
-
-
-def _change_tree(root: list[Any], draw: Random) -> None:
-    places = list(_places(root))
-    where, key = draw.choice(places)
-    chance = draw.random()
-    if chance < 0.5:
-        where[key] = draw.choice(VALUES)
-    elif chance < 0.6 and where is not root:
-        del where[key]
-    elif chance < 0.7:
-        there, other = draw.choice(places)
-        where[key] = json.loads(json.dumps(there[other]))
-    elif chance < 0.75:
-        where[key] = draw.choice(([where[key]], {"a": where[key]}, [where[key]] * 3, str(where[key])))
-    elif chance < 0.85 and isinstance(where, dict):
-        where[str(draw.choice((*VALUES, f"{key}.a", str(key)[:-1])))] = where.pop(key)
-    elif chance < 0.92 and isinstance(where[key], (int, float)):
-        where[key] = draw.choice((-where[key], where[key] + 0.5, where[key] * 1000, str(where[key]), 2**40))
-    else:
-        where[key] = _RAW
-
-
-def _json(content: bytes, draw: Random) -> bytes:
-    root = [json.loads(content)]
-    for _ in range(draw.choice((1, 1, 1, 3))):
-        _change_tree(root, draw)
-    text = json.dumps(root[0], ensure_ascii=draw.random() < 0.9, indent=draw.choice((None, 1)))
-    return text.replace(json.dumps(_RAW), draw.choice(_RAWS)).encode(errors="surrogatepass")
-
-
-def _json_lines(content: bytes, draw: Random) -> bytes:
-    lines = content.split(b"\n")
-    at = draw.randrange(len(lines))
-    chance = draw.random()
-    if chance < 0.7:
-        lines[at] = _json(lines[at], draw).replace(b"\n", b"")
-    elif chance < 0.8:
-        del lines[at]
-    else:
-        lines.insert(at, draw.choice((lines[at], b"{}", b"[]", b"5", b"\0" * 40, b'{"event": "start"', b"[" * 5000)))
-    return b"\n".join(lines)
-
-
-def _yaml(content: bytes, draw: Random) -> bytes:
-    if draw.random() < 0.03:
-        levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, draw.choice((4, 6, 9))))
-        return b"a0: &a0 [x, x]\n" + levels.encode() + b"\n" + content
-    if draw.random() < 0.4:
-        return _lines(content, draw)
-    root = [json.loads(json.dumps(yaml.safe_load(content)))]
-    _change_tree(root, draw)
-    text = yaml.safe_dump(root[0], allow_unicode=True, sort_keys=False)
-    return text.replace(json.dumps(_RAW), draw.choice(_RAWS)).encode(errors="surrogatepass")
-
-
-def _xml(content: bytes, draw: Random) -> bytes:
-    root = ET.fromstring(content)
-    elements = list(root.iter())
-    one = draw.choice(elements)
-    text = str(draw.choice(VALUES)).replace("\0", "").replace("\ud800", "")
-    chance = draw.random()
-    if chance < 0.5 and one.attrib:
-        value = draw.choice((text, "-1", "1e9", "9" * 5000, "0,0 1e30,5 nan,3", "structure {" * 20_000))
-        one.set(draw.choice(sorted(one.attrib)), value)
-    elif chance < 0.6 and one.attrib:
-        del one.attrib[draw.choice(sorted(one.attrib))]
-    elif chance < 0.7:
-        one.text = text
-    elif chance < 0.8 and len(one):
-        one.remove(draw.choice(list(one)))
-    elif chance < 0.9:
-        one.append(draw.choice(elements[1:]) if one not in elements[1:] else ET.Element("x"))
-    elif chance < 0.95:
-        one.tag = draw.choice(elements).tag
-    else:
-        one.text = _RAW
-    name = draw.choice(("TextLine", "String", "a", "Page", "line"))
-    depth = draw.choice((10, 900, 20_000))
-    nested = draw.choice((f"<{name}>" * depth + f"</{name}>" * depth, f"<{name}/>" * depth))
-    return ET.tostring(root).replace(_RAW.encode(), nested.encode())
-
-
-def _lines(content: bytes, draw: Random) -> bytes:
-    """A change of whole lines, or of one field of a line."""
-    lines = content.split(b"\n")
-    at = draw.randrange(len(lines))
-    chance = draw.random()
-    if chance < 0.15:
-        del lines[at]
-    elif chance < 0.3:
-        lines.insert(draw.randrange(len(lines) + 1), lines[at])
-    elif chance < 0.32:
-        lines[at:at] = [lines[at]] * draw.choice((100, 5000))
-    else:
-        fields = re.split(rb"([\t ,|=:]+)", lines[at])
-        value = str(draw.choice(VALUES)).encode(errors="surrogatepass")
-        fields[draw.randrange(len(fields))] = draw.choice((value, value, b"", draw.choice(TOKENS), draw.choice(fields)))
-        lines[at] = b"".join(fields)
-    return b"\n".join(lines)
+    return byte_change(content, draw, donor)
 
 
 # What lies inside
@@ -259,7 +73,7 @@ def _many_images(header: bytes, count: int) -> bytes:
 def _gzip(content: bytes, draw: Random) -> bytes:
     if draw.random() < 0.01:
         return _many_images(gzip.decompress(content)[:4], draw.choice((30_000, 400_000)))
-    return gzip.compress(_byte_change(gzip.decompress(content), draw), 1, mtime=0)
+    return gzip.compress(byte_change(gzip.decompress(content), draw), 1, mtime=0)
 
 
 def _zip(content: bytes, draw: Random) -> bytes:
@@ -332,7 +146,7 @@ def _png(content: bytes, draw: Random) -> bytes:
         sizes = [draw.choice((1, 28, 5000, 13_000, 30_000, 2**31 - 1)) for _ in range(2)]
         chunks[which] = kind, struct.pack(">II", *sizes) + data[8:]
     elif chance < 0.8:
-        chunks[which] = kind, _byte_change(data, draw, draw.choice(chunks)[1])
+        chunks[which] = kind, byte_change(data, draw, draw.choice(chunks)[1])
     elif chance < 0.9:
         chunks.insert(which, draw.choice(chunks))
     else:
@@ -370,8 +184,8 @@ def _matlab(content: bytes, draw: Random) -> bytes:
     """A change inside the packed element that follows the header."""
     kind, size = struct.unpack_from("<II", content, 128)
     if kind != 15:
-        return content[:128] + _byte_change(content[128:], draw)
-    packed = zlib.compress(_byte_change(zlib.decompress(content[136 : 136 + size]), draw))
+        return content[:128] + byte_change(content[128:], draw)
+    packed = zlib.compress(byte_change(zlib.decompress(content[136 : 136 + size]), draw))
     return content[:128] + struct.pack("<II", kind, len(packed)) + packed
 
 
@@ -385,7 +199,7 @@ def _font(content: bytes, draw: Random) -> bytes:
     (count,) = struct.unpack_from(">H", content, 4)
     _, _, offset, length = struct.unpack_from(">4sIII", content, 12 + 16 * draw.randrange(count))
     table = content[offset : offset + length]
-    changed_table = draw.choice((_flip, _number, _number, _blank))(table, draw)
+    changed_table = draw.choice((flip, number_changed, number_changed, blank))(table, draw)
     return content[:offset] + changed_table[: len(table)] + content[offset + len(table) :]
 
 
@@ -420,9 +234,16 @@ def _hdf5(content: bytes, draw: Random) -> bytes:
 
 
 STRUCTURED: Mapping[str, Callable[[bytes, Random], bytes]] = (
-    dict.fromkeys((".json", ".lease", ".waiting", ".quarantine"), _json)
-    | dict.fromkeys((".txt", ".tsv", ".csv", ".toml", ".http", ".given"), _lines)
+    dict.fromkeys((".json", ".lease", ".waiting", ".quarantine"), changed_json)
+    | dict.fromkeys((".txt", ".tsv", ".csv", ".toml", ".http", ".given"), changed_lines)
     | dict.fromkeys((".zip", ".npz"), _zip)
-    | {".jsonl": _json_lines, ".yaml": _yaml, ".xml": _xml, ".gz": _gzip, ".npy": _npy, ".png": _png}
+    | {
+        ".jsonl": changed_json_lines,
+        ".yaml": changed_yaml,
+        ".xml": changed_xml,
+        ".gz": _gzip,
+        ".npy": _npy,
+        ".png": _png,
+    }
     | {".tar": _tar, ".mat": _matlab, ".ttf": _font, ".hdf5": _hdf5}
 )
