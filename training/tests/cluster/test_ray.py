@@ -20,6 +20,7 @@ from training.devices.requests import DeviceRequest
 from training.executors.base import Setting
 from training.executors.cluster import ray, ray_training
 from training.executors.cluster.ray import RayCluster, RayExecutor, connect
+from training.run_experiment import main
 from training.runs.run import Run
 from training.sweeps.options import executor_of, parser
 from training.tests.cluster.cluster_support import Driver, parent_of, processes
@@ -54,22 +55,21 @@ def agents(sweep: Path) -> dict[str, int]:
 
 
 def test_one_training_on_two_nodes_of_ray_ends_at_a_checkpoint_when_interrupted(
-    cluster, tmp_path, monkeypatch, digits_prepared
+    cluster, tmp_path, monkeypatch, digits_prepared, warm, capsys
 ):
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
     data = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
     spec = {**data, "network": "mlp", "train_args": {"batch_size": 7, "epochs": 100_000, "steps_per_epoch": 2}}
-    options = ["--nowandb", "--gpu=none", "--id=two", f"--ray-address={cluster.address}"]
-    command = [sys.executable, "-m", "training.run_experiment", json.dumps(spec), *options]
+    options = [json.dumps(spec), "--nowandb", "--gpu=none", "--id=two", f"--ray-address={cluster.address}", "--nodes=2"]
     for wrong, text in {
         "--nodes=9": "at most as many as Ray has: 3. Received: 9",
         "--gpu=2x": "as many as Ray has with 2 GPUs: 0. Received: 2",
     }.items():
-        refused = subprocess.run([*command, "--nodes=2", wrong], capture_output=True, text=True)
-        assert text in refused.stderr
-        assert refused.returncode == 2
+        assert main([*options, wrong]) == 2
+        assert text in capsys.readouterr().err
     with open(tmp_path / "said.txt", "w") as said:
-        driver = subprocess.Popen([*command, "--nodes=2"], stdout=said, stderr=subprocess.STDOUT)
+        command = [str(warm.programs / "python"), "-m", "training.run_experiment", *options]
+        driver = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
     folder = tmp_path / "default" / "two"
     wait_until(lambda: driver.poll() is not None or (folder / "metrics.jsonl").exists())
     driver.send_signal(signal.SIGINT)
