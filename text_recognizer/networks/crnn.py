@@ -43,12 +43,11 @@ class Crnn(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
         from text_recognizer.networks.bidirectional import Bidirectional
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)
-            x = BatchNormalization(momentum=self.batch_norm_momentum)(x)
+            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
             return keras.layers.ReLU()(x)
 
         image = keras.Input(input_shape)  # (B, H, W, C)

@@ -42,13 +42,11 @@ class Inception(Network):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:  # noqa: C901 - a function for each block
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
-
         layers, classes = keras.layers, output_shape[0]
 
         def conv(x: Any, filters: int, size: Size, strides: int = 1, padding: str = "same") -> Any:
             x = layers.Conv2D(filters, size, strides, padding, use_bias=False)(x)
-            x = BatchNormalization(momentum=self.batch_norm_momentum, scale=False)(x)
+            x = layers.BatchNormalization(momentum=self.batch_norm_momentum, scale=False)(x)
             return layers.ReLU()(x)
 
         def chain(x: Any, *steps: tuple[int, Size]) -> Any:

@@ -41,12 +41,11 @@ class LineReader(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
         from text_recognizer.networks.bidirectional import Bidirectional
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-            return keras.layers.ReLU()(BatchNormalization(momentum=0.9)(x))
+            return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
 
         classes = output_shape[-1]
         image = keras.Input(input_shape)

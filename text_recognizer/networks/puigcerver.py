@@ -41,15 +41,13 @@ class Puigcerver(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
-
         image = keras.Input(input_shape)
         x = image
         for index, filters in enumerate(FILTERS):
             if index >= 2:
                 x = keras.layers.Dropout(0.2)(x)
             x = keras.layers.Conv2D(filters, 3, padding="same")(x)
-            x = BatchNormalization(momentum=self.batch_norm_momentum)(x)
+            x = keras.layers.BatchNormalization(momentum=self.batch_norm_momentum)(x)
             x = keras.layers.LeakyReLU(0.01)(x)
             if index < POOLED:
                 x = keras.layers.MaxPooling2D(2)(x)
