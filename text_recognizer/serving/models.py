@@ -99,8 +99,8 @@ class PromotedShelf(Shelf):
             try:
                 new = self._current(name, old)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one model, the others are served
-                going_on = f" Version {old.version} goes on." if old else ""
-                problems.append(f"the model '{name}' cannot be loaded: {error}{going_on}")
+                going_on = f" and version {old.version} goes on" if old else ""
+                problems.append(f"the model '{name}' cannot be loaded{going_on}: {error}")
                 log.warning("WARNING %s", problems[-1])
                 continue
             if new is not old:
