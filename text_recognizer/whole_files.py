@@ -13,9 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-_PIECE_BYTES = (
-    1 << 20
-)  # large files are written in larger pieces than usual: those of system memory are then larger too
+_PIECE_BYTES = 1 << 20  # larger than usual: the pieces of memory in which the system keeps a file are then larger too
 
 
 def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durable: bool = True) -> None:

@@ -32,12 +32,6 @@ def data(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "pages").mkdir()
-    return tmp_path / "pages"
-
-
 def prepared(folder, **args):
     dataset = AltoLinesDataset(str(folder), **(AS_IT_IS | args))
     assert dataset.straightened

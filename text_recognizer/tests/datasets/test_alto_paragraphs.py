@@ -14,12 +14,6 @@ def data(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "pages").mkdir()
-    return tmp_path / "pages"
-
-
 def test_paragraphs_show_lines_as_odd_and_even_classes(folder):
     for index in range(3):
         write_page(folder, f"p{index}", alto(image=""), seed=index)

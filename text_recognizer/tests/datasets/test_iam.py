@@ -12,7 +12,7 @@ from text_recognizer.datasets.formats.iam import flor_keeps, flor_text, read_for
 from text_recognizer.datasets.lines.iam import CHARACTERS, IamDataset, IamLinesDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.errors import DataError
-from text_recognizer.tests.datasets.iam_files import box, form_image, members, prepared, texts, write_iam
+from text_recognizer.tests.datasets.iam_files import box, form_image, members, prepared, texts
 
 # Of the user, before the tests set their own.
 REAL = Path(os.environ.get("TEXT_RECOGNIZER_DATA", "/nowhere")) / "raw" / "iam"
@@ -21,11 +21,6 @@ REAL = Path(os.environ.get("TEXT_RECOGNIZER_DATA", "/nowhere")) / "raw" / "iam"
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def iam(tmp_path):
-    return write_iam(tmp_path / "iam")
 
 
 def test_texts_come_from_ascii_with_parted_punctuation_or_from_xml_as_they_were(iam):

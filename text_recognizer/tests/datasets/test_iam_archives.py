@@ -19,18 +19,12 @@ from text_recognizer.tests.datasets.iam_files import (
     members,
     prepared,
     texts,
-    write_iam,
 )
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def iam(tmp_path):
-    return write_iam(tmp_path / "iam")
 
 
 @pytest.mark.parametrize("registry", ["", "[mine]\nurl = 'file:///x'\nfilename = 'x'\n"])

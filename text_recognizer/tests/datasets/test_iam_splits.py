@@ -11,17 +11,12 @@ from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.lines.iam import IamDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.tests.datasets.iam_files import AS_IT_IS, FORMS, TASK, line_image, members, prepared, write_iam
+from text_recognizer.tests.datasets.iam_files import AS_IT_IS, FORMS, TASK, line_image, members, prepared
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def iam(tmp_path):
-    return write_iam(tmp_path / "iam")
 
 
 def test_the_large_writer_independent_task_has_its_four_lists_in_three_splits(iam):
