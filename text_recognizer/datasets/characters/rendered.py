@@ -93,8 +93,8 @@ class RenderedCharactersDataset(PictureDataset):
     >>> dataset = RenderedCharactersDataset()  # 94 printable characters of ASCII in the font of Pillow
 
     Args:
-        fonts: TrueType or OpenType files; by default the one that Pillow ships. Characters that a font lacks are left
-            out of it.
+        fonts: TrueType, OpenType or WOFF files; by default the one that Pillow ships. Characters that a font lacks are
+            left out of it.
         test_fonts, validation_fonts: fonts of those splits alone.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for the 3,755 characters of CASIA
             HWDB1.1; by default the printable characters of ASCII.

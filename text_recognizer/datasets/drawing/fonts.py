@@ -45,7 +45,7 @@ class Font:
     """A font at one size, its glyphs drawn once and kept. Raises DataError: there is no file, or it is no font.
 
     Args:
-        path: of a TrueType or OpenType file; DEFAULT_FONT is the one that comes with Pillow.
+        path: of a TrueType, OpenType or WOFF file; DEFAULT_FONT is the one that comes with Pillow.
         size: of the em square, in pixels.
     """
 

@@ -1,15 +1,17 @@
-"""Which characters a font file has: the cmap table of TrueType and OpenType files and their collections.
+"""Which characters a font file has: the cmap table of TrueType and OpenType files, their collections, and WOFF.
 
-Source: "OpenType specification", chapters "The OpenType font file" and "cmap".
+fontTools reads them too; with fonts from strangers it can take minutes and gigabytes.
+Source: "OpenType specification", chapters "The OpenType font file" and "cmap"; "WOFF File Format 1.0".
 """
 
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from text_recognizer.errors import DataError
 
-_COLLECTION = b"ttcf"
+_COLLECTION, _WOFF, _WOFF2 = b"ttcf", b"wOFF", b"wOF2"
 _KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
 _MOST_BYTES = 1 << 28  # collections of Chinese, Japanese and Korean fonts have half of that
 _MOST_CODES = 4 * 0x110000  # in all ranges together: several tables, each with at most all of Unicode
@@ -30,23 +32,39 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
         return frozenset(_characters(source))
     except OSError as error:
         raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
-    except (struct.error, ValueError) as error:
-        raise DataError(f"{name} is damaged or no TrueType or OpenType font: {error}.") from None
+    except (struct.error, zlib.error, ValueError) as error:
+        raise DataError(f"{name} is damaged or no TrueType, OpenType or WOFF font: {error}.") from None
 
 
 def _characters(content: bytes) -> set[int]:
+    if content[:4] == _WOFF2:
+        raise ValueError("WOFF2 is not read; convert it to WOFF or TrueType")
     start = struct.unpack_from(">I", content, 12)[0] if content[:4] == _COLLECTION else 0
-    if content[start : start + 4] not in _KINDS:
+    packed = content[:4] == _WOFF
+    kind_at, count_at, at, entry = (4, 12, 44, ">4sIII4x") if packed else (start, start + 4, start + 12, ">4s4xII")
+    if content[kind_at : kind_at + 4] not in _KINDS:
         raise ValueError(f"it begins with {content[:4].hex(' ') or 'nothing'}")
-    (count,) = struct.unpack_from(">H", content, start + 4)
-    tables = [struct.unpack_from(">4sIII", content, start + 12 + 16 * index) for index in range(count)]
-    end = max((offset + length for _, _, offset, length in tables), default=0)
+    (count,) = struct.unpack_from(">H", content, count_at)
+    tables = [struct.unpack_from(entry, content, at + struct.calcsize(entry) * index) for index in range(count)]
+    end = max((offset + length for _, offset, length, *_ in tables), default=0)
     if end > len(content):
         raise ValueError(f"it is cut short: {len(content):,} of at least {end:,} bytes")
-    for tag, _, offset, length in tables:
+    # FreeType would unpack all tables to draw with it.
+    if packed and (size := sum(unpacked for *_, unpacked in tables)) > _MOST_BYTES:
+        raise ValueError(f"its tables unpack to {size:,} bytes, more than {_MOST_BYTES:,}")
+    for tag, offset, length, *unpacked in tables:
         if tag == b"cmap":
-            return _read_cmap(content[offset : offset + length])
+            table = content[offset : offset + length]
+            return _read_cmap(_unpacked(table, *unpacked) if unpacked else table)
     raise ValueError("it has no cmap table")
+
+
+def _unpacked(table: bytes, size: int) -> bytes:
+    if len(table) < size:
+        table = zlib.decompressobj().decompress(table, size)
+    if len(table) != size:
+        raise ValueError(f"its cmap table has {len(table):,} bytes instead of {size:,}")
+    return table
 
 
 def _read_cmap(table: bytes) -> set[int]:

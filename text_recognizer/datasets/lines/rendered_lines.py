@@ -109,7 +109,7 @@ class RenderedLinesDataset(LineDataset):
     Args:
         texts: a file with one text a line, after a tab perhaps how often it occurs, like THUOCL_poem.txt; by default
             2,000 made-up texts: English-looking ones, or strings of letters of the script of fonts without Latin ones.
-        fonts: TrueType or OpenType files, drawn from evenly for each picture; by default the one that Pillow ships.
+        fonts: TrueType, OpenType or WOFF files, drawn from evenly for each picture; by default that of Pillow.
         num_texts: how many of the texts to use, or to make up; null is all of them.
         by_count: draw the texts to use with probabilities like their counts, instead of evenly; rows whose count
             cannot be read are not drawn.

@@ -3,11 +3,9 @@
 import struct
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ImageFont
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.drawing.changes import turned, with_noise
@@ -17,6 +15,7 @@ from text_recognizer.datasets.formats.lexicon import LexiconEntry, read_lexicon
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset, Rendering
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.conftest import shared_data
+from text_recognizer.tests.datasets.font_files import default_font, font_with, woff
 
 POEMS, WENKAI, CAVEAT = "THUOCL_poem.txt", "lxgw-wenkai/LXGWWenKai-Regular.ttf", "caveat/Caveat-Regular.ttf"
 
@@ -32,32 +31,26 @@ def test_the_font_of_pillow_has_ascii_and_nothing_else_that_is_written():
     assert not set(map(ord, "日é")) & characters_of(DEFAULT_FONT)
 
 
-def _font(kind, body):
-    """A font file with nothing but a cmap table."""
-    cmap = struct.pack(">HHHHI", 0, 1, 3, 10 if kind == 12 else 1, 12) + body
-    return b"\0\1\0\0" + struct.pack(">HHHH", 1, 0, 0, 0) + struct.pack(">4sIII", b"cmap", 0, 28, len(cmap)) + cmap
-
-
 def test_both_kinds_of_character_maps_are_read():
     # Format 4: 'a' to 'c' by a delta, 'x' to 'z' by a list of glyphs in which y has none.
     segments = struct.pack(">HHHHHHH", 4, 0, 0, 6, 0, 0, 0)
     segments += struct.pack(">3HH3H3H3H", 0x63, 0x7A, 0xFFFF, 0, 0x61, 0x78, 0xFFFF, 1, 0, 1, 0, 4, 0)
     segments += struct.pack(">3H", 5, 0, 6)
-    assert characters_of_font(_font(4, segments)) == set(map(ord, "abcxz"))
+    assert characters_of_font(font_with(4, segments)) == set(map(ord, "abcxz"))
     groups = struct.pack(">HHIII", 12, 0, 0, 0, 1) + struct.pack(">III", 0x20000, 0x20002, 7)
-    assert characters_of_font(_font(12, groups)) == {0x20000, 0x20001, 0x20002}
+    assert characters_of_font(font_with(12, groups)) == {0x20000, 0x20001, 0x20002}
 
 
 def test_a_font_whose_ranges_overlap_is_refused_after_as_many_codes_as_there_are():
     # 27,000 ranges of all of Unicode would be 30 billion codes.
     groups = struct.pack(">HHIII", 12, 0, 0, 0, 27_000) + struct.pack(">III", 0, 0x10FFFF, 7) * 27_000
     with pytest.raises(DataError, match="the ranges of its cmap table overlap"):
-        characters_of_font(_font(12, groups))
+        characters_of_font(font_with(12, groups))
     count = 8000
     segments = struct.pack(">HHHHHHH", 4, 0, 0, 2 * count, 0, 0, 0) + struct.pack(f">{count}H", *[0xFFFE] * count)
     segments += bytes(2 + 2 * count) + bytes(2 * count) + struct.pack(">H", 2 * count) * count + bytes(0x20200)
     with pytest.raises(DataError, match="the ranges of its cmap table overlap"):
-        characters_of_font(_font(4, segments))
+        characters_of_font(font_with(4, segments))
 
 
 def _with_word(table, position, value, content=None):
@@ -89,16 +82,39 @@ def test_glyphs_that_lie_below_their_line_are_cut_off_as_a_whole(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0\1\0\0\0\1", b"\0\1\0\0" + bytes(60)])
 def test_what_is_no_font_is_refused(tmp_path, content):
     (tmp_path / "a.ttf").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.ttf is damaged or no TrueType or OpenType font"):
+    with pytest.raises(DataError, match=r"a\.ttf is damaged or no TrueType, OpenType or WOFF font"):
         RenderedLinesDataset(fonts=(str(tmp_path / "a.ttf"),)).prepare()
     with pytest.raises(DataError, match=r"cannot read the font .*b\.ttf: No such file"):
         RenderedLinesDataset(fonts=(str(tmp_path / "b.ttf"),)).prepare()
 
 
-def test_a_font_that_is_cut_short_is_refused(tmp_path):
-    (tmp_path / "a.ttf").write_bytes(default_font()[:-1000])
+@pytest.mark.parametrize("form", [bytes, woff])
+def test_a_font_that_is_cut_short_is_refused(tmp_path, form):
+    (tmp_path / "a.ttf").write_bytes(form(default_font())[:-1000])
     with pytest.raises(DataError, match=r"a\.ttf is damaged .*: it is cut short: [\d,]+ of at least"):
         RenderedLinesDataset(fonts=(str(tmp_path / "a.ttf"),)).prepare()
+
+
+def test_a_woff_font_has_the_characters_of_the_font_in_it_and_draws_them_alike(tmp_path):
+    (tmp_path / "a.woff").write_bytes(woff(default_font()))
+    assert characters_of(str(tmp_path / "a.woff")) == characters_of(DEFAULT_FONT)
+    drawn = Font(str(tmp_path / "a.woff"), 30).draw("Ab 17!")
+    assert np.array_equal(drawn, Font(DEFAULT_FONT, 30).draw("Ab 17!"))
+
+
+def test_woff_fonts_that_unpack_to_less_than_they_say_or_to_gigabytes_are_refused():
+    groups = struct.pack(">HHIII", 12, 0, 0, 0, 900) + struct.pack(">III", 65, 90, 1) * 900
+    content = woff(font_with(12, groups))
+    assert characters_of_font(content) == set(range(65, 91))
+    for at, new, reason in (
+        (56, struct.pack(">I", 20_000), "has 10,828 bytes instead of 20,000"),
+        (56, struct.pack(">I", 1 << 31), "unpack to 2,147,483,648 bytes"),
+        (64, bytes(20), "damaged or no TrueType, OpenType or WOFF font"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            characters_of_font(content[:at] + new + content[at + len(new) :])
+    with pytest.raises(DataError, match="WOFF2 is not read; convert it to WOFF or TrueType"):
+        characters_of_font(b"wOF2" + content[4:])
 
 
 def test_texts_for_which_a_font_has_only_empty_glyphs_are_rejected(tmp_path):
@@ -111,11 +127,6 @@ def test_texts_for_which_a_font_has_only_empty_glyphs_are_rejected(tmp_path):
     dataset = RenderedLinesDataset(texts=lexicon(tmp_path, "ab a\nb\nc"), fonts=(str(tmp_path / "empty.ttf"),))
     with pytest.raises(DataError, match="6 x its font draws nothing for some characters"):
         dataset.prepare()
-
-
-def default_font() -> bytes:
-    face: Any = ImageFont.load_default(10)
-    return bytes(face.path.getvalue())
 
 
 def test_a_text_put_together_from_kept_glyphs_looks_like_one_drawn_whole():

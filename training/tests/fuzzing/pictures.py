@@ -14,6 +14,7 @@ from text_recognizer.datasets.formats.font_cmap import characters_of_font
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
+from text_recognizer.tests.datasets.font_files import default_font, font_with, woff
 from text_recognizer.tests.datasets.line_files import picture
 from training.tests.fuzzing.base import Target, assembled, only
 from training.tests.fuzzing.mutators import Files
@@ -38,17 +39,13 @@ def picture_files(kind: str) -> list[Files]:
 
 
 def fonts() -> list[Files]:
-    from text_recognizer.datasets.drawing.fonts import _default_content
-
-    def font(kind: int, body: bytes) -> bytes:
-        cmap = struct.pack(">HHHHI", 0, 1, 3, 10 if kind == 12 else 1, 12) + body
-        return b"\0\1\0\0" + struct.pack(">HHHH", 1, 0, 0, 0) + struct.pack(">4sIII", b"cmap", 0, 28, len(cmap)) + cmap
-
     groups = struct.pack(">HHIII", 12, 0, 40, 0, 2) + struct.pack(">IIIIII", 65, 90, 1, 0x1F600, 0x1F640, 30)
     segments = struct.pack(">HHHHHHH", 4, 40, 0, 4, 0, 0, 0) + struct.pack(
         ">HHHHHHHHH", 90, 0xFFFF, 0, 65, 0xFFFF, 1, 1, 0, 0
     )
-    return [{"font.ttf": content} for content in (font(12, groups), font(4, segments), _default_content())]
+    plain = [font_with(12, groups), font_with(4, segments), default_font()]
+    packed = [woff(default_font()), woff(default_font(), bytes), woff(font_with(12, groups * 100))]
+    return [{"font.ttf": content} for content in plain] + [{"font.woff": content} for content in packed]
 
 
 @functools.cache
@@ -64,7 +61,7 @@ def _image(folder: Path) -> None:
 
 
 def _font(folder: Path) -> None:
-    path = folder / "font.ttf"
+    path = only(folder)
     characters = characters_of_font(path)
     assert all(0 <= code <= 0x10FFFF for code in list(characters)[:1000])
     Font(str(path), 20).draw("Ab jÄ")
