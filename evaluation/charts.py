@@ -10,6 +10,7 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 120, 12, 34
+MOST_STEPS = 5  # from tick to tick
 COLOURS = ("#3366cc", "#dc3912", "#109618", "#ff9900", "#990099", "#0099c6", "#8a5a2b", "#666666")
 
 
@@ -38,10 +39,10 @@ def line_chart(series: Mapping[str, Points], x_label: str, title: str) -> str:
     return _svg(WIDTH, HEIGHT, parts)
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers that cover a range: multiples of 1, 2 or 5 times a power of ten."""
-    step = 10.0 ** math.floor(math.log10((high - low) / wanted))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= wanted)
+    step = 10.0 ** math.floor(math.log10((high - low) / MOST_STEPS))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= MOST_STEPS)
     first = math.ceil(low / step - 1e-9)
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
 

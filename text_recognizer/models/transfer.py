@@ -25,10 +25,9 @@ MOST_NAMED = 10  # new classes in a message
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a model took over from where: the classes that keep a bundle's weights, new ones with random weights."""
+    """Whose weights a model took over, and the new classes, which begin with random ones."""
 
     source: str
-    known: int
     new: tuple[str, ...]
 
     def in_words(self) -> str:
@@ -95,7 +94,7 @@ def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
         variable.assign(values)
     new = tuple(text for text in model.data_spec.classes if text not in old)
     source = bundle.folder.name if bundle.folder.parent == weights_folder() else f"run {bundle.run_id}"
-    return Transfer(source, len(matched), new)
+    return Transfer(source, new)
 
 
 def _class_axes(bundle: Bundle) -> list[int | None]:

@@ -45,12 +45,10 @@ class InProcessExecutor(Executor):
         request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
         trackers: Sequence[str] = (),
         raise_errors: bool = False,
-        tell: Callable[[str], None] = say,
     ) -> None:
         self._request = request
         self._trackers = trackers
         self._raise_errors = raise_errors
-        self._tell = tell
         self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
         self._left = False
         self._start = threading.Lock()  # a job is either started or cancelled before
@@ -129,7 +127,7 @@ class InProcessExecutor(Executor):
         environ = dict(os.environ)
 
         def lead() -> int:
-            with Lease.inherited() or GPUManager().lease(self._request, on_wait=self._tell, label=run.id) as lease:
+            with Lease.inherited() or GPUManager().lease(self._request, on_wait=say, label=run.id) as lease:
                 return attempt(run, lease, self._trackers, stop_request_stands=True, **launch)
 
         try:
@@ -148,7 +146,7 @@ class InProcessExecutor(Executor):
             try:
                 job.run.request_stop(reason, cause)
             except (OSError, RunError) as error:
-                self._tell(f"cannot ask {job.run.id} to stop: {error}")
+                say(f"cannot ask {job.run.id} to stop: {error}")
 
 
 @contextlib.contextmanager

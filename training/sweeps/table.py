@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
@@ -42,9 +41,9 @@ class SweepRow:
 COLUMNS = tuple(one.name for one in fields(SweepRow) if one.name != "damage")
 
 
-def read_sweeps(root: Path | None = None) -> list[SweepRow]:
+def read_sweeps() -> list[SweepRow]:
     """All sweeps, the newest first; damaged ones last."""
-    return [read_sweep(folder) for folder in all_sweeps(root)]
+    return [read_sweep(folder) for folder in all_sweeps()]
 
 
 def read_sweep(folder: SweepFolder) -> SweepRow:

@@ -28,12 +28,11 @@ class Hdf5Export(DatasetExport):
         write_hdf5(output, splits, max(LEAST_WIDTH_PX, widest))
 
 
-def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1024, compression: int = 4) -> None:
+def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = LEAST_WIDTH_PX) -> None:
     """Writes splits of one height; the file is whole or not there. Raises DataError: a line is wider; unwritable.
 
     Args:
         width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
-        compression: gzip level, 0 to 9.
     """
     import h5py
 
@@ -48,7 +47,7 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1
         with h5py.File(temporary, "w") as file:
             for part, name in PARTS.items():
                 if name in splits:
-                    _write_part(file.create_group(part), splits[name], width, compression)
+                    _write_part(file.create_group(part), splits[name], width)
         temporary.replace(path)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
@@ -56,11 +55,11 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = 1
         temporary.unlink(missing_ok=True)
 
 
-def _write_part(group: Any, split: LineSplit, width: int, compression: int) -> None:
+def _write_part(group: Any, split: LineSplit, width: int) -> None:
     height = split.image(0).shape[0] if len(split) else 1
     shape = (len(split), width, height)
     chunks = (1, width, height) if len(split) else None
-    pictures = group.create_dataset("dt", shape, "u1", chunks=chunks, compression="gzip", compression_opts=compression)
+    pictures = group.create_dataset("dt", shape, "u1", chunks=chunks, compression="gzip")
     for first in range(0, len(split), LINES_A_PIECE):
         rows = range(first, min(first + LINES_A_PIECE, len(split)))
         lying = np.full((len(rows), width, height), WHITE, np.uint8)

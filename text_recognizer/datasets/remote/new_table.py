@@ -39,7 +39,6 @@ def add_table(
     login: str | None = None,
     endpoint_url: str | None = None,
     replace: bool = False,
-    path: Path | None = None,
 ) -> RemoteTable:
     """Fetches files, computes their size and hash, and adds their table to the registry.
 
@@ -51,11 +50,10 @@ def add_table(
         sha256: hashes that the files must have, in the order of the sources; none to take the files as they come.
         login: where others have to register; then a path is not written down as an address.
         replace: put the table in the place of one with the same name.
-        path: the registry file; by default metadata.home_of(name). A new one is made.
     Raises:
         DataError: a file cannot be had, or the table cannot be added; the registry is then as it was.
     """
-    path = path or home_of(name)
+    path = home_of(name)
     _check_request(name, sources, sha256)
     _check_place(name, path, replace)
     folder = data_folder() / "raw"
