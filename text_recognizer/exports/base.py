@@ -63,12 +63,9 @@ def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> 
     return difference
 
 
-def log_probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Logits (…, classes) as logarithms of probabilities."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+def divergence(original: NDArray[Any], found: NDArray[Any]) -> tuple[float, float]:
+    """The Kullback-Leibler divergence of logits (…, classes) and the original's entropy, in nats, over all samples."""
+    from scipy.special import log_softmax
 
-
-def divergence(original: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    """The Kullback-Leibler divergence of log-probabilities (…, classes), in nats, summed over all predictions."""
-    return float((np.exp(original) * (original - found)).sum())
+    known, other = (log_softmax(logits.astype(np.float64), axis=-1) for logits in (original, found))
+    return float((np.exp(known) * (known - other)).sum()), -float((np.exp(known) * known).sum())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.exports.base import Images, divergence, log_probabilities
+from text_recognizer.exports.base import Images, divergence
 from text_recognizer.models.twin import INPUT, session_outputs
 
 # What is done with a layer, from what is smallest and fastest to the original.
@@ -75,14 +75,14 @@ class Quantized:
                 left[worst] = harms[worst][forms[worst]]
 
     def _harm(self, original: NDArray[Any], names: NDArray[Any], form: int) -> float:
-        return max(0.0, divergence(original, self._outputs(dict.fromkeys(names, form))))
+        return max(0.0, divergence(original, self._outputs(dict.fromkeys(names, form)))[0])
 
-    def _outputs(self, forms: dict[str, int]) -> NDArray[np.float64]:
+    def _outputs(self, forms: dict[str, int]) -> NDArray[Any]:
         import onnx
 
         path = self._path.with_name("compared.onnx")
         onnx.save(self._network(forms), path)
-        return log_probabilities(session_outputs(path)(self._samples[:: -(-len(self._samples) // _COMPARED)]))
+        return session_outputs(path)(self._samples[:: -(-len(self._samples) // _COMPARED)])
 
     def _network(self, forms: dict[str, int]) -> Any:
         """Layers that are not named stay floats.

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from evaluation.evaluate import Tally
 from text_recognizer import exports
 from text_recognizer.arguments import arguments_of
@@ -16,7 +14,7 @@ from text_recognizer.datasets.base import Dataset, Split
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
-from text_recognizer.exports.base import Images, ModelExport, check_same, divergence, log_probabilities, noise
+from text_recognizer.exports.base import Images, ModelExport, check_same, divergence, noise
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.named_part import NamedPart, constructor_of
@@ -142,9 +140,8 @@ def _measured(model: Model, attempts: Iterator[str], export: ModelExport, split:
             exported = replace(scored, outputs=outputs(scored.batch["image"]))
             before.add(scored, model.counts(scored))
             after.add(exported, model.counts(exported))
-            original = log_probabilities(scored.outputs)
-            diverged += divergence(original, log_probabilities(exported.outputs))
-            uncertain -= float((np.exp(original) * original).sum())
+            both = divergence(scored.outputs, exported.outputs)
+            diverged, uncertain = diverged + both[0], uncertain + both[1]
         first, last = before.metrics[metric.name], after.metrics[metric.name]
         lost, errors = (first - last, 1 - first) if metric.larger_is_better else (last - first, first)
         shown = (
