@@ -1,8 +1,9 @@
 """Characters drawn with fonts: any script, nothing to download."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +16,15 @@ from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.drawing.changes import Grey, Noise, with_noise
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
+from text_recognizer.datasets.drawing.pen import written
+from text_recognizer.datasets.formats.stroke_files import Points, read_strokes
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import cut_to
 from text_recognizer.wording import counted
 
+PEN = "pen"  # the group of what is written
 CHARSETS = {"gb2312-1": GB2312_LEVEL_1}
 ASCII = tuple(chr(code) for code in range(33, 127))
 _CHARACTERS_A_SOURCE = 256
@@ -83,6 +87,27 @@ class _Drawing(PictureSource):
         return picture
 
 
+@dataclass(frozen=True)
+class _Writing(PictureSource):
+    """Some characters written with a pen, as of one more font."""
+
+    split: SplitName | None
+    strokes: tuple[tuple[str, tuple[Points, ...]], ...]
+    repetitions: int
+    size: int
+    seed: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.strokes) * self.repetitions
+
+    def samples(self) -> Iterator[CharacterSample | Rejected]:
+        random = np.random.default_rng(self.seed)
+        for text, strokes in self.strokes:
+            for number in range(self.repetitions):
+                picture = np.invert(written(strokes, self.size, random))
+                yield CharacterSample(f"{PEN}/{text}/{number}", text, picture, PEN)
+
+
 @dataclass(eq=False, repr=False)
 class RenderedCharactersDataset(PictureDataset):
     """Every character of a charset drawn with fonts; the first drawing of each is clean, the others are changed.
@@ -102,6 +127,10 @@ class RenderedCharactersDataset(PictureDataset):
         rotation_deg: the largest angle by which a drawing is turned.
         slant_deg: the largest angle by which upright strokes lean.
         stroke_px: the most pixels by which strokes become thicker or thinner.
+        strokes: a file of the strokes of characters (see datasets.formats.stroke_files). Each is then also written as
+            if by hand, every time differently, as in one more font, "pen"; with test_fonts or validation_fonts, for
+            training alone.
+        written: drawings of each character from its strokes.
         noise: kinds of noise for every other changed drawing: gaussian, poisson, salt, pepper; [] for none.
         seed: of all changes.
         test_fraction: share of the fonts (of one font's drawings) held out for the test split without test_fonts.
@@ -117,11 +146,14 @@ class RenderedCharactersDataset(PictureDataset):
     rotation_deg: Annotated[float, Ge(0), Le(45)] = 6.0
     slant_deg: Annotated[float, Ge(0), Le(45)] = 10.0
     stroke_px: Annotated[float, Ge(0), Le(4)] = 1.0
+    strokes: str | None = None
+    written: Annotated[int, Ge(1), Le(10_000)] = 8
     noise: tuple[Noise, ...] = ("gaussian", "poisson")
     seed: Annotated[int, Ge(0)] = 0
 
     def __post_init__(self) -> None:
         self._fonts = _paths(self.fonts) or (DEFAULT_FONT,)
+        self._strokes = Path(self.strokes).expanduser().absolute() if self.strokes else None
         self._changes = (self.rotation_deg, self.slant_deg, self.stroke_px, tuple(self.noise))
 
     def find_classes(self) -> tuple[str, ...]:
@@ -137,23 +169,28 @@ class RenderedCharactersDataset(PictureDataset):
             "fonts": {str(split): list(paths) for split, paths in parts.items()},
             "state": state_of_files(Path(path) for paths in parts.values() for path in paths),
             "changes": [self.repetitions, *self._changes, self.seed],
+            **({"written": self.written, "strokes": state_of_files([self._strokes])} if self._strokes else {}),
         }
 
     def sources(self) -> Sequence[PictureSource]:
-        drawings: list[_Drawing] = []
+        parts = self._fonts_of_splits()
+        made: list[PictureSource] = []
         drawable: set[str] = set()
-        for split, paths in self._fonts_of_splits().items():
+        size = _TIMES_AS_LARGE * self.side
+        if self._strokes:
+            strokes = read_strokes(self._strokes)
+            for texts in _some(text for text in self.classes if text in strokes):
+                drawable.update(texts)
+                pairs = tuple((text, tuple(strokes[text])) for text in texts)
+                made.append(_Writing(next(iter(parts)), pairs, self.written, size, (self.seed, len(made))))
+        for split, paths in parts.items():
             for path in paths:
                 known = characters_of(path)
-                texts = [text for text in self.classes if set(map(ord, text)) <= known]
-                if split in (None, "train"):
-                    drawable.update(texts)
-                for begin in range(0, len(texts), _CHARACTERS_A_SOURCE):
-                    part = tuple(texts[begin : begin + _CHARACTERS_A_SOURCE])
-                    size = _TIMES_AS_LARGE * self.side
-                    drawings.append(
-                        _Drawing(split, path, part, self.repetitions, size, *self._changes, (self.seed, len(drawings)))
-                    )
+                for texts in _some(text for text in self.classes if set(map(ord, text)) <= known):
+                    if split in (None, "train"):
+                        drawable.update(texts)
+                    seed = (self.seed, len(made))
+                    made.append(_Drawing(split, path, texts, self.repetitions, size, *self._changes, seed))
         lacking = [text for text in self.classes if text not in drawable]
         if lacking:
             raise DataError(
@@ -161,7 +198,7 @@ class RenderedCharactersDataset(PictureDataset):
                 f"{', '.join(map(describe, lacking[:3]))}{', …' if len(lacking) > 3 else ''}. "
                 f"Give other fonts, or a charset without them."
             )
-        return drawings
+        return made
 
     def _fonts_of_splits(self) -> dict[SplitName | None, tuple[str, ...]]:
         held_out: dict[SplitName | None, tuple[str, ...]] = {
@@ -170,6 +207,13 @@ class RenderedCharactersDataset(PictureDataset):
         }
         parts = {split: _paths(fonts) for split, fonts in held_out.items() if fonts}
         return {"train" if parts else None: self._fonts, **parts}
+
+
+def _some(texts: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """As many texts as one source draws, then the next."""
+    left = iter(texts)
+    while some := tuple(islice(left, _CHARACTERS_A_SOURCE)):
+        yield some
 
 
 def _of_nine(choose: np.ufunc, picture: Grey) -> Grey:
