@@ -16,7 +16,7 @@ from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.drawing.changes import Grey, Noise, with_noise
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
-from text_recognizer.datasets.drawing.pen import written
+from text_recognizer.datasets.drawing.pen import even_lines, written
 from text_recognizer.datasets.formats.stroke_files import Points, read_strokes
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
@@ -103,8 +103,9 @@ class _Writing(PictureSource):
     def samples(self) -> Iterator[CharacterSample | Rejected]:
         random = np.random.default_rng(self.seed)
         for text, strokes in self.strokes:
+            lines = even_lines(strokes)
             for number in range(self.repetitions):
-                picture = np.invert(written(strokes, self.size, random))
+                picture = np.invert(written(lines, self.size, random))
                 yield CharacterSample(f"{PEN}/{text}/{number}", text, picture, PEN)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.characters.rendered import PEN, RenderedCharactersDataset
-from text_recognizer.datasets.drawing.pen import evenly, written
+from text_recognizer.datasets.drawing.pen import even_lines, written
 from text_recognizer.datasets.formats.stroke_files import read_strokes
 from text_recognizer.errors import DataError
 
@@ -59,29 +59,31 @@ def test_a_file_that_is_missing_or_empty_is_named(tmp_path):
         read_strokes(stroke_file(tmp_path))
 
 
-def test_points_are_spread_evenly_along_a_line():
-    np.testing.assert_allclose(
-        evenly(np.array([[0.0, 0], [1, 0], [1, 3]]), 5), [[0, 0], [1, 0], [1, 1], [1, 2], [1, 3]]
-    )
-    np.testing.assert_allclose(evenly(np.array([[2.0, 5]]), 3), [[2, 5]] * 3)
+def test_points_are_spread_evenly_along_a_stroke():
+    lines = even_lines([np.array([[0.0, 0], [1, 0], [1, 4]]), np.array([[2.0, 5]])])
+    assert lines.shape == (2, 16, 2)
+    np.testing.assert_allclose(lines[0, [0, 3, 6, 15]], [[0, 0], [1, 0], [1, 1], [1, 4]], atol=1e-9)
+    np.testing.assert_allclose(lines[1], [[2, 5]] * 16)
 
 
 def test_a_character_is_written_differently_each_time_and_as_large_as_fits(tmp_path):
     strokes = read_strokes(stroke_file(tmp_path, SEVEN))["七"]
+    lines = even_lines(strokes)
     random = np.random.default_rng(0)
-    pictures = [written(strokes, 64, random) for _ in range(20)]
+    pictures = [written(lines, 64, random) for _ in range(20)]
     assert len({picture.tobytes() for picture in pictures}) == 20
     for picture in pictures:
         rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
         assert picture.shape == (64, 64)
         assert max(np.ptp(rows), np.ptp(columns)) >= 60
         assert min(rows[0], columns[0]) >= 0 < picture.max()
-    assert np.array_equal(written(strokes, 64, np.random.default_rng(0)), pictures[0])
+    assert np.array_equal(written(lines, 64, np.random.default_rng(0)), pictures[0])
 
 
 def test_a_dot_of_one_point_is_written(tmp_path):
     dot = {"character": "、", "medians": [[[500, 500]]]}
-    assert written(read_strokes(stroke_file(tmp_path, dot))["、"], 32, np.random.default_rng(0)).max() == 255
+    lines = even_lines(read_strokes(stroke_file(tmp_path, dot))["、"])
+    assert written(lines, 32, np.random.default_rng(0)).max() == 255
 
 
 def test_what_is_written_joins_the_fonts_in_training_alone(tmp_path, monkeypatch):
