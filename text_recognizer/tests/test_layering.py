@@ -1,8 +1,11 @@
-"""Three tests that guard the house: imports point one way, every name loads, checking a spec needs no TensorFlow."""
+"""Tests that guard the house: imports point one way, packages are declared, names load, checks need no TensorFlow."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -72,10 +75,12 @@ FLOORS = [
 ]
 # The tops of packages, which hold nothing.
 FACES = ["text_recognizer", "training"]
+OURS = ("text_recognizer", "evaluation", "training")
+WHERE_IT_IS_THERE = {"pandas"}  # `to_pandas` says that it is missing
 
 
 def _modules() -> list[tuple[str, Path]]:
-    paths = [path for top in ("text_recognizer", "evaluation", "training") for path in (REPOSITORY / top).rglob("*.py")]
+    paths = [path for top in OURS for path in (REPOSITORY / top).rglob("*.py")]
     named = [(".".join(path.relative_to(REPOSITORY).with_suffix("").parts), path) for path in paths]
     return [(name.removesuffix(".__init__"), path) for name, path in named if ".tests" not in name]
 
@@ -93,7 +98,7 @@ def _imported(path: Path) -> set[str]:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ("text_recognizer", "evaluation", "training")}
+    return found
 
 
 def test_imports_point_one_way():
@@ -104,6 +109,22 @@ def test_imports_point_one_way():
         if (here := _floor(module)) is not None and (there := _floor(imported)) is not None and there > here
     ]
     assert upward == []
+
+
+def test_every_package_that_is_imported_is_declared():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in ("cpu", "gpu", "mcp", "ray") for line in extras[extra])]
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
+    imported = {name.split(".")[0] for _, path in _modules() for name in _imported(path)}
+    others = imported - {*OURS, *sys.stdlib_module_names, *WHERE_IT_IS_THERE}
+    known = packages_distributions()
+    missing = {
+        name
+        for name in others
+        if not declared & {distribution.lower().replace("_", "-") for distribution in known.get(name, ())}
+    }
+    assert missing == set()
 
 
 def test_every_module_has_a_floor():
