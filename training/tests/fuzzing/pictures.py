@@ -1,16 +1,21 @@
-"""Images and fonts."""
+"""Images, fonts, strokes of characters."""
 
 import contextlib
 import functools
 import io
+import json
 import struct
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from text_recognizer.datasets.drawing.fonts import Font
+from text_recognizer.datasets.drawing.pen import even_lines, written
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
+from text_recognizer.datasets.formats.stroke_files import read_strokes
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.read import fit_to, read_image
@@ -72,7 +77,25 @@ def _images() -> Iterator[Target]:
         yield Target(kind, partial(picture_files, kind), _image)
 
 
+def strokes() -> list[Files]:
+    medians: list[list[list[float]]] = [
+        [[100, 500], [900, 600]],
+        [[450, 850], [440, 100.5], [880, 60], [890, 260]],
+        [[5, 5]],
+    ]
+    lines = [
+        {"character": text, "strokes": ["M 0 0"], "medians": medians[number:]} for number, text in enumerate("七乙、")
+    ]
+    return [{"strokes.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode()}]
+
+
+def _strokes(folder: Path) -> None:
+    for found in read_strokes(only(folder)).values():
+        assert written(even_lines(found), 16, np.random.default_rng(0)).shape == (16, 16)
+
+
 TARGETS = (
     *_images(),
     Target("font", fonts, _font),
+    Target("strokes", strokes, _strokes),
 )
