@@ -17,6 +17,7 @@ from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training import run_experiment, run_sweep
 from training.runs.run import Run
 from training.sweeps.wandb.agent_trial import AgentTrial
+from training.tests.pausing_digits import PAUSING, pause
 from training.tests.wandb.agent_command import agent_command, args_json
 from training.tests.wandb.online_support import environ, register, runs_below
 from training.tests.wandb.wandb_backend import WandbBackend, running_backend
@@ -187,9 +188,11 @@ def ended(run: Run, state: str) -> bool:
 
 
 def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_prepared):
-    path = register(backend, STORY)
+    path = register(backend, STORY.replace("DigitsDataset", PAUSING))
     sweep = backend.sweeps["sweep001"]
-    agent = Program(backend, "wandb", "agent", path, environ=environ(backend))
+    # A row is sent when the next begins: a pause after three shows two.
+    surroundings = environ(backend) | pause(backend.folder / "gate", after=3)
+    agent = Program(backend, "wandb", "agent", path, environ=surroundings)
     backend.wait_until(lambda: reports(backend, "s001r001") >= 2)
     first = runs_below(backend.folder)["s001r001"]
     assert (first.group, first.spec.network_args["layer_size"]) == ("sweep-sweep001", 8)
@@ -197,8 +200,7 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     # Preempted by a batch system's warning: the same agent gets it again, and it goes on.
     os.kill(process_of(first), signal.SIGUSR1)
     wait_until(lambda: len(first.read_json("launch.json")["attempts"]) == 2)
-    before = len(first.rows())
-    backend.wait_until(lambda: reports(backend, "s001r001") > before)
+    backend.wait_until(lambda: reports(backend, "s001r001") >= 5)  # of the first process are at most four
     assert len(first.read_json("launch.json")["attempts"]) == 2
 
     # Stopped by the agent, as early termination does it.
@@ -220,7 +222,7 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     wait_until(lambda: ended(second, "preempted"))
     before = len(second.rows())
     backend.wait_until(lambda: backend.runs["s001r002"].state == "preempted")
-    another = Program(backend, "wandb", "agent", path, environ=environ(backend))
+    another = Program(backend, "wandb", "agent", path, environ=surroundings)
     backend.wait_until(lambda: reports(backend, "s001r002") > before)
     backend.stop_by_agent("s001r002")
     another.succeed()

@@ -74,7 +74,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
 
 
 def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_later(backend, start, digits_prepared):
-    spec = {**SPEC, "train_args": {"epochs": 60}}
+    spec = {**SPEC, "train_args": {"epochs": 12}}
     undisturbed = start(json.dumps(spec), "--wandb=disabled")
     undisturbed.succeed()
     expected = plain_rows(the_run(backend))
