@@ -6,6 +6,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from text_recognizer.tests.garbage import collect_rarely
+
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 # With these set, what is printed into a pipe is what a terminal, or one of another width, would show.
 OF_THE_TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
@@ -16,6 +18,9 @@ _patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.
 hypothesis.settings.register_profile("same", _patient, derandomize=True)
 hypothesis.settings.register_profile("new", _patient)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+collect_rarely()
 
 
 _private: list[Path] = []

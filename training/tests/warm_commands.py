@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from text_recognizer.tests.garbage import collect_rarely
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCRIPTS: dict[str, str] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "scripts"
@@ -201,6 +203,7 @@ class _Server:
 def serve(listening: socket.socket) -> NoReturn:
     from training.executors.zygote.preloading import obstacle_to_forking, preload
 
+    collect_rarely()
     preload([])
     sys.executable = str(Path(listening.getsockname()).with_name("bin") / "python")  # for what commands start
     assert obstacle_to_forking() is None
