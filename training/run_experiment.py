@@ -27,7 +27,7 @@ from training.attempts.cluster import Cluster
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
-from training.attempts.tensorflow_setup import without_scikit_learn
+from training.attempts.tensorflow_setup import importing_keras
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, lost_files
@@ -157,7 +157,7 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     else:
         unknown = "not prepared yet; a run fetches what is missing and converts it first"
         print(f"dataset     {experiment.dataset.name}: {experiment.dataset.outlook() or unknown}", flush=True)
-    with standard_error_off(), without_scikit_learn():  # TensorFlow's start-up notes
+    with standard_error_off(), importing_keras():  # TensorFlow's start-up notes
         print(f"network     {experiment.network_in_words()}")
     return 0
 

@@ -1,5 +1,6 @@
 """What a training sets up before it uses TensorFlow: its import, the memory of a lease, the dtype it computes in."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -16,23 +17,29 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 @contextmanager
-def without_scikit_learn() -> Iterator[None]:
-    """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start."""
-    if "sklearn" in sys.modules:
-        yield
-        return
-    sys.modules["sklearn"] = None  # type: ignore[assignment] # by which `import` takes it for absent
+def importing_keras() -> Iterator[None]:
+    """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start.
+
+    Another fifth would be looks for garbage among a million objects that stay.
+    """
+    collects, imported = gc.isenabled(), "sklearn" in sys.modules
+    gc.disable()
+    if not imported:
+        sys.modules["sklearn"] = None  # type: ignore[assignment] # by which `import` takes it for absent
     try:
         yield
     finally:
-        del sys.modules["sklearn"]
+        if not imported:
+            del sys.modules["sklearn"]
+        if collects:
+            gc.enable()
 
 
 def start_tensorflow(quietly: AbstractContextManager[None]) -> None:
     """Imports TensorFlow with its start-up notes in `quietly`, within the memory of the lease on each device."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with quietly:
-        with without_scikit_learn():
+        with importing_keras():
             import tensorflow as tf
 
         shares = os.environ.get(MEMORY_VARIABLE, "").split(",")

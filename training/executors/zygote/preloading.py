@@ -18,7 +18,7 @@ from pathlib import Path
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
-from training.attempts.tensorflow_setup import without_scikit_learn
+from training.attempts.tensorflow_setup import importing_keras
 from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.
@@ -58,7 +58,7 @@ def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
 def preload(modules: Iterable[str]) -> list[str]:
     """Imports what runs need, and a user's modules as far as that does no harm; notes on the others."""
     built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
-    with without_scikit_learn():
+    with importing_keras():
         for name in (*_LIBRARIES, *_OURS, *built_in):
             importlib.import_module(name)
     _warm_up()

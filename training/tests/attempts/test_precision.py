@@ -1,5 +1,6 @@
 """Which precision a run trains in, on processors that its /proc/cpuinfo makes up."""
 
+import gc
 import json
 import signal
 
@@ -7,7 +8,7 @@ import pytest
 
 from training.attempts import epochs, tensorflow_setup
 from training.attempts.checkpoint import read_checkpoint
-from training.attempts.tensorflow_setup import choose_precision
+from training.attempts.tensorflow_setup import choose_precision, importing_keras
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.tests.attempts.test_epochs import Clock
@@ -116,3 +117,9 @@ def test_a_model_trained_in_bfloat16_is_promoted_and_exported_in_float32_by_the_
     start = [json.dumps(SMALL), "--nowandb", "--gpu=none", "--train_args.mixed_precision=bfloat16", "--save"]
     assert main(start) == 0, capfd.readouterr().err
     assert list((tmp_path / "models" / "bundles").glob("*/model.onnx"))
+
+
+def test_no_garbage_is_looked_for_while_keras_is_imported():
+    with importing_keras():
+        assert not gc.isenabled()
+    assert gc.isenabled()

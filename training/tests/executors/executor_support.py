@@ -68,10 +68,10 @@ def numbers(run: Run) -> dict[str, Any]:
     }
 
 
-def run_experiment(run: Run, **environ: str) -> None:
+def run_experiment(run: Run, python: Path | str = sys.executable, **environ: str) -> None:
     """Takes a run to its end as a person does, in a process of its own."""
     process = subprocess.run(
-        [sys.executable, "-m", "training.run_experiment", "--nowandb", "--gpu=none", f"--resume={run.folder}"],
+        [str(python), "-m", "training.run_experiment", "--nowandb", "--gpu=none", f"--resume={run.folder}"],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
@@ -85,10 +85,14 @@ class Undisturbed:
     """The numbers of a run that nothing happens to, with as many threads as another one had.
 
     The slots of a machine with an odd number of cores have different ones.
+
+    Args:
+        python: that executes it.
     """
 
-    def __init__(self, make: Callable[[], Run]) -> None:
+    def __init__(self, make: Callable[[], Run], python: Path | str = sys.executable) -> None:
         self._make = make
+        self._python = python
         self._numbers: dict[int, dict[str, Any]] = {}
 
     def like(self, run: Run) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Undisturbed:
         if threads not in self._numbers:
             made = self._make()
             (slot,) = {slot.threads: slot for slot in cpu_slots(2) if slot.threads == threads}.values()
-            run_experiment(made, **slot.environ)
+            run_experiment(made, self._python, **slot.environ)
             self._numbers[threads] = numbers(made)
         return self._numbers[threads]
 

@@ -110,8 +110,8 @@ def executor(runs, users_code, said):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(runs):
-    return Undisturbed(lambda: new_run(**SOME_EPOCHS))
+def undisturbed(runs, warm):
+    return Undisturbed(lambda: new_run(**SOME_EPOCHS), warm.programs / "python")
 
 
 @pytest.fixture
@@ -168,7 +168,8 @@ def test_a_run_finds_everything_imported(executor, tmp_path):
 
 
 def test_keras_is_imported_without_scikit_learn_which_a_run_can_import_all_the_same(warm, tmp_path):
-    code = "import sys; assert 'keras' in sys.modules and 'sklearn' not in sys.modules; import sklearn"
+    code = "import gc, sys; assert 'keras' in sys.modules and 'sklearn' not in sys.modules; import sklearn"
+    code += "; assert gc.isenabled()"
     with open(tmp_path / "output", "w+") as output:
         done = warm.start("example", code, cwd=tmp_path, env=os.environ, output=output)
         assert done.wait(PATIENCE_S) == 0, output.read()
