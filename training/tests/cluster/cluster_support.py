@@ -81,6 +81,12 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def leaderboard(sweep: Path) -> list[dict[str, str]]:
+    """Its rows, without the ids of runs."""
+    with open(sweep / "leaderboard.csv") as file:
+        return [{key: value for key, value in row.items() if key != "run"} for row in csv.DictReader(file)]
+
+
 class Driver:
     """One start of run_sweep."""
 
@@ -125,8 +131,7 @@ class Driver:
         return journal(self.sweep) if (self.sweep / "trials.jsonl").exists() else []
 
     def table(self) -> list[dict[str, str]]:
-        with open(self.sweep / "leaderboard.csv") as file:
-            return [{key: value for key, value in row.items() if key != "run"} for row in csv.DictReader(file)]
+        return leaderboard(self.sweep)
 
     def times_over(self) -> list[int]:
         """How often the end of each trial was written down for good."""

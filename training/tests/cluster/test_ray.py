@@ -79,11 +79,10 @@ def test_one_training_on_two_nodes_of_ray_ends_at_a_checkpoint_when_interrupted(
 
 
 # Ray lists a node that this test removes for a while: what needs all of them stands above.
-def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(cluster, tmp_path, digits_prepared, warm):
-    (tmp_path / "here").mkdir()
+def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(
+    cluster, tmp_path, digits_prepared, table_of_this_machine
+):
     (tmp_path / "there").mkdir()
-    here = Driver(tmp_path / "here", "--jobs=2", python=warm.programs / "python")
-    here.finish()
     options = ("--executor=ray", f"--ray-address={cluster.address}", "--nodes=2", "--retries=0")
     driver = Driver(tmp_path / "there", *options)
     wait_until(lambda: driver.ends() >= 1)
@@ -95,7 +94,7 @@ def test_a_disturbed_sweep_on_ray_ends_with_the_leaderboard_of_this_machine(clus
     wait_until(lambda: driver.ends() >= 3)
     os.kill(killed[1], signal.SIGKILL)
     output = driver.finish()
-    assert driver.table() == here.table()
+    assert driver.table() == table_of_this_machine
     assert driver.times_over() == [1] * 6
     assert driver.failures() <= {"preempted"}, output
     wait_until(lambda: not agents(driver.sweep))

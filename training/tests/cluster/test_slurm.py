@@ -111,11 +111,10 @@ def running_jobs() -> list[str]:
     return commanded("squeue", "-h", "-t", "running", "-o", "%A").split()
 
 
-def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(slurm, tmp_path, digits_prepared, warm):
-    (tmp_path / "here").mkdir()
+def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(
+    slurm, tmp_path, digits_prepared, table_of_this_machine
+):
     (tmp_path / "there").mkdir()
-    here = Driver(tmp_path / "here", "--jobs=2", python=warm.programs / "python")
-    here.finish()
     options = ("--executor=slurm", "--nodes=2", "--slurm=comment=test", "--retries=0")
     driver = Driver(tmp_path / "there", *options)
     wait_until(lambda: driver.ends() >= 1 and len(running_jobs()) == 2)
@@ -126,7 +125,7 @@ def test_a_disturbed_sweep_on_slurm_ends_with_the_leaderboard_of_this_machine(sl
     wait_until(lambda: driver.ends() >= 3)
     commanded("scancel", "--signal=USR1", "--batch", warned)  # as at a time limit
     output = driver.finish()
-    assert driver.table() == here.table()
+    assert driver.table() == table_of_this_machine
     assert driver.times_over() == [1] * 6
     assert driver.failures() <= {"preempted"}, output
     wait_until(lambda: not running_jobs())
