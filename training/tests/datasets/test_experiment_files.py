@@ -87,10 +87,10 @@ def with_few_samples(experiment: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def with_something_new() -> list[Any]:
-    """Experiments whose model, precision, network or arguments of a network are in none before.
+    """Experiments whose model, precision or network are in none before.
 
-    Others differ in data and in sizes of windows, which have their tests. Those that name arguments come first, as what
-    they show need not be shown without.
+    Others differ in data and in sizes of networks, which have their tests. Those that name arguments come first, as
+    what they show need not be shown without.
     """
     chosen: list[Any] = []
     seen: set[str | None] = set()
@@ -98,7 +98,7 @@ def with_something_new() -> list[Any]:
         EXPERIMENTS.items(), key=lambda one: not {"model_args", "network_args"} & set(one[1])
     ):
         model = json.dumps([experiment.get(key) for key in ("model", "model_args")])
-        network = json.dumps([experiment["network"], *experiment.get("network_args", {})])
+        network = experiment["network"]
         precision = experiment["train_args"].get("mixed_precision")
         if not {model, network, precision} <= seen:
             chosen.append(pytest.param(experiment, id=name))
