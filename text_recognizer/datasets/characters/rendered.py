@@ -173,6 +173,9 @@ class RenderedCharactersDataset(PictureDataset):
             **({"written": self.written, "strokes": state_of_files([self._strokes])} if self._strokes else {}),
         }
 
+    def outlook(self) -> str:
+        return f"{counted(sum(map(len, self.sources())), 'picture')} to draw"
+
     def sources(self) -> Sequence[PictureSource]:
         parts = self._fonts_of_splits()
         made: list[PictureSource] = []

@@ -105,5 +105,12 @@ def test_characters_without_a_font_can_have_strokes(tmp_path, monkeypatch):
     dataset = RenderedCharactersDataset(
         charset=["一", "七"], strokes=str(stroke_file(tmp_path, ONE, SEVEN)), written=20, side=16
     )
+    assert dataset.outlook() == "40 pictures to draw"
     dataset.prepare()
     assert sum(dataset.sizes().values()) == 40
+
+
+def test_fonts_and_strokes_that_are_missing_are_named_before_anything_is_drawn(tmp_path):
+    for lacking in ({"fonts": (str(tmp_path / "no.ttf"),)}, {"strokes": str(tmp_path / "no.jsonl")}):
+        with pytest.raises(DataError, match=r"no\.(ttf|jsonl): No such file"):
+            RenderedCharactersDataset(charset=["a", "b"], **lacking).outlook()
