@@ -1,12 +1,13 @@
 import json
 from typing import Any
 
+import jinja2
 import numpy as np
 import pytest
 
 from evaluation.characters import class_fields
 from evaluation.evaluate import Evaluation, evaluation_text, write_evaluation
-from evaluation.pages import TEMPLATES
+from evaluation.pages import TEMPLATES, compile_templates, render
 from evaluation.report import _read_lines, worst_classes, write_report
 from text_recognizer.datasets.characters.base import CharacterSplit
 
@@ -97,3 +98,9 @@ def test_the_report_names_spaces_and_what_is_missing(run_folder):
     page = (run_folder / "report.html").read_text(encoding="utf-8")
     assert '<td>(space)</td><td>(nothing)</td><td class="number">3</td>' in page
     assert '<td>(space)</td><td class="number">9</td>' in page
+
+
+def test_a_template_is_compiled_once(monkeypatch):
+    compile_templates()
+    monkeypatch.setattr(jinja2.Environment, "compile", None)
+    assert render("style.css").strip() == (TEMPLATES / "style.css").read_text(encoding="utf-8").strip()

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from evaluation.pages import compile_templates
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
@@ -97,6 +98,7 @@ def _warm_up() -> None:
 
     assemble(ExperimentSpec.parse(_ANY_SPEC))
     PIL.Image.preinit()
+    compile_templates()
     package_versions()
     checkouts()  # of the code as it was imported just now, which is what the runs execute
 
