@@ -18,6 +18,7 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.keras_import import importing_keras
 from text_recognizer.models.bundle import Bundle, find_bundle, usual_name
 from text_recognizer.spec import NOT_TRAINED, keys_by_name
 from text_recognizer.trust import TrustCode
@@ -27,7 +28,6 @@ from training.attempts.cluster import Cluster
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
 from training.attempts.peers import meeting
-from training.attempts.tensorflow_setup import importing_keras
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.runs.contents import CHECKPOINT, MODEL, lost_files

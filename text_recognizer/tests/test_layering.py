@@ -20,6 +20,7 @@ FLOORS = [
     {"text_recognizer.errors", "text_recognizer.wording"},
     {
         "text_recognizer.json_text",
+        "text_recognizer.keras_import",
         "text_recognizer.settings",
         "text_recognizer.train_args",
         "text_recognizer.yaml_source",

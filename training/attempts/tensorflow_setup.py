@@ -1,38 +1,17 @@
 """What a training sets up before it uses TensorFlow: its import, the memory of a lease, the dtype it computes in."""
 
-import gc
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from text_recognizer.errors import SpecError
+from text_recognizer.keras_import import importing_keras
 from training.devices.gpu_manager import MEMORY_VARIABLE
 
 # What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
 _CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 _CPU_INFO = Path("/proc/cpuinfo")
-
-
-@contextmanager
-def importing_keras() -> Iterator[None]:
-    """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start.
-
-    Another fifth would be looks for garbage among a million objects that stay.
-    """
-    collects, imported = gc.isenabled(), "sklearn" in sys.modules
-    gc.disable()
-    if not imported:
-        sys.modules["sklearn"] = None  # type: ignore[assignment] # by which `import` takes it for absent
-    try:
-        yield
-    finally:
-        if not imported:
-            del sys.modules["sklearn"]
-        if collects:
-            gc.enable()
 
 
 def start_tensorflow(quietly: AbstractContextManager[None]) -> None:

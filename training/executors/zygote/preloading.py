@@ -17,9 +17,9 @@ from pathlib import Path
 
 from evaluation.pages import compile_templates
 from text_recognizer.experiment import assemble
+from text_recognizer.keras_import import importing_keras
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
-from training.attempts.tensorflow_setup import importing_keras
 from training.runs.environment import checkouts, own_modules, package_versions
 
 # What a run imports sooner or later. Importing none of it does anything else.

@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
+from text_recognizer.keras_import import importing_keras
 from training.attempts import epochs, tensorflow_setup
 from training.attempts.checkpoint import read_checkpoint
-from training.attempts.tensorflow_setup import choose_precision, importing_keras
+from training.attempts.tensorflow_setup import choose_precision
 from training.run_experiment import main
 from training.runs.find import find_run
 from training.tests.attempts.test_epochs import Clock
