@@ -1,4 +1,4 @@
-"""Characters drawn with fonts: any script, nothing to download."""
+"""Characters drawn with fonts, or written from their strokes: any script; with fonts alone nothing to download."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
