@@ -3,7 +3,7 @@
 import signal
 import time
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from types import FrameType
 from typing import Any
 
@@ -51,7 +51,8 @@ class Sweep:
         self._watcher = watcher
         rule = search.stopping_rule or stopping_rule(plan, limits.stopping_rule)
         self._judge = Judge(rule, self.history.metric.name, folder) if rule is not None else None
-        self._ended: SimpleQueue[LiveRun] = SimpleQueue()
+        # Not a SimpleQueue: until Python 3.13 its get() waits for ever once a signal's handler outlasts the timeout.
+        self._ended: Queue[LiveRun] = Queue()
         self._reports_due = 0.0
         self._interrupts = 0
         self._why_over: str | None = None

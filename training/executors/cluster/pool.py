@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from text_recognizer.errors import RunError, TextRecognizerError
@@ -60,7 +60,7 @@ class ClusterExecutor(Executor):
         self._waiting: dict[Job, dict[str, Any]] = {}  # with what is to stand in the launch.json of each
         self._orphans: list[_Orphan] = []
         self._rejoined: dict[Path, Job] = {}
-        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._commands: Queue[Callable[[], None]] = Queue()  # see Sweep._ended
         self._error: BaseException | None = None
         self._ours = versions()
         self._said_capacity = 0

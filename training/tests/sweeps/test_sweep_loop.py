@@ -278,6 +278,21 @@ def test_an_interrupted_sweep_lets_runs_reach_a_checkpoint_and_goes_on_later(tmp
     assert len({run.id for trial in again.trials.values() for run in trial.runs}) == 6
 
 
+def test_an_interrupt_that_is_handled_longer_than_the_loop_waits_stops_the_runs_all_the_same(tmp_path, monkeypatch):
+    def interrupt(sweep):
+        if not interrupts:
+            interrupts.append(threading.Timer(ledger.POLL_S / 2, os.kill, (os.getpid(), signal.SIGINT)))
+            interrupts[0].start()  # while the loop waits for runs to end
+
+    interrupts: list[threading.Timer] = []
+    sweep, recorder = sweep_of(GRID, tmp_path, MadeUpExecutor(lambda *_: iter([1.0] * 500), pause_s=0.02))
+    monkeypatch.setattr(recorder, "update", interrupt)
+    monkeypatch.setattr("training.sweeps.sweep.say", lambda _: time.sleep(2 * ledger.POLL_S))
+    assert sweep.run().exit_code == 130
+    states = [Run.open(run.folder).status().state for trial in sweep.trials.values() for run in trial.runs]
+    assert states == ["stopped", "stopped"]
+
+
 def test_a_run_of_a_sweep_that_somebody_stops_stays_stopped_whatever_the_reason_says(tmp_path):
     def story(spec, attempt):
         folder = next(tmp_path.glob(f"*/{executor.started[-1]}"))
