@@ -23,6 +23,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, keys_by_name, typed_fields
 from text_recognizer.wording import did_you_mean, received
 from training import run_experiment as experiment_command
+from training.api.plain import plain, plain_json
 from training.api.run import Run, Table
 from training.files.safe_files import replace_file
 from training.runs.given_spec import spec_from
@@ -54,7 +55,7 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
         >>> run = tr.run_experiment(network="mlp", train_args={"epochs": 3})
         >>> run.summary["test_accuracy"]
     """
-    overrides = {name: _named(value) for name, value in arguments.items() if name.split(".")[0] in typed_fields()}
+    overrides = {name: plain(value) for name, value in arguments.items() if name.split(".")[0] in typed_fields()}
     flags = {name: value for name, value in arguments.items() if name not in overrides}
     for name in _NOT_FROM_PYTHON:
         if name in flags:
@@ -145,7 +146,8 @@ def written(sweep: Mapping[str, Any], name: str | None) -> Path:
         raise SpecError("a sweep that is not in a file needs a name: run_sweep({…}, name='widths').")
     path = runs_folder() / f"{group_folder_name(name)}{'.json' if 'experiments' in sweep else '.yaml'}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json.dumps(sweep, indent=2) if path.suffix == ".json" else yaml.safe_dump(dict(sweep)))
+    text = plain_json(sweep)
+    replace_file(path, text if path.suffix == ".json" else yaml.safe_dump(json.loads(text)))
     return path
 
 
@@ -153,20 +155,8 @@ def _text_of_spec(spec: Spec | None) -> str | None:
     if isinstance(spec, ExperimentSpec):
         return json.dumps(spec.to_json())
     if isinstance(spec, Mapping):
-        return json.dumps({name: _named(value) for name, value in spec.items()})
+        return plain_json(spec)
     return None if spec is None else _text_of(spec)
-
-
-def _named(value: Any) -> Any:
-    """A class as a path that another process can import. Raises SpecError: there is none."""
-    if not isinstance(value, type):
-        return value
-    if value.__module__ == "__main__" or "<" in value.__qualname__:
-        raise SpecError(
-            f"{value.__name__} is defined in {value.__module__}, and a run is a separate process. "
-            f"Put the class into a file, and give it as 'file:{value.__name__}'."
-        )
-    return f"{value.__module__}:{value.__qualname__}"
 
 
 def _ended(folder: Path, ended: tuple[int, str]) -> Run:
@@ -220,7 +210,7 @@ def _flags_of(
 
 def _text_of(value: Any) -> str:
     """A value as the command line takes it: texts and paths as they are, everything else as JSON."""
-    return str(value) if isinstance(value, (str, os.PathLike)) else json.dumps(value)
+    return str(value) if isinstance(value, (str, os.PathLike)) else plain_json(value)
 
 
 def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from text_recognizer.datasets.samples import draw_samples as draw
 from text_recognizer.errors import DataError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
+from training.api.plain import plain
 from training.api.run import Run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def draw_samples(
         if not options["predictions"]:
             raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
     else:
-        dataset = source if isinstance(source, Dataset) else dataset_named(source, dataset_args or {})
+        dataset = source if isinstance(source, Dataset) else dataset_named(source, plain(dataset_args or {}))
     return draw(dataset, **options)
 
 

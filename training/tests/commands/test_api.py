@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import text_recognizer as tr
+from training.api.experiments import written
+from training.api.plain import plain
 from training.tests.executors.odd_networks import Odd
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -168,6 +170,17 @@ def test_a_class_stands_for_its_path_if_it_can_be_imported(runs_folder, monkeypa
         tr.run_experiment(SMALL, network=type("Mine", (tr.Network,), {"__module__": "__main__"}), **CPU)
     with pytest.raises(tr.TextRecognizerError, match="odd_networks:Odd' has no argument 'wishes'"):
         tr.run_experiment({**SMALL, "network": Odd, "network_args": {"wishes": 3}}, **CPU)
+
+
+def test_paths_and_numbers_of_numpy_stand_for_texts_and_numbers_in_specs_and_sweeps(runs_folder):
+    spec = {"path": Path("letters"), "sides": (np.int64(28), np.float32(0.5)), "network": Odd}
+    assert plain(spec) == {"path": "letters", "sides": [28, 0.5], "network": f"{Odd.__module__}:Odd"}
+    with pytest.raises(tr.TextRecognizerError, match=r"cannot read /\S+/nosuch: No such file"):
+        tr.run_experiment({**SMALL, "dataset": "ImageFolderDataset", "dataset_args": {"path": Path("nosuch")}})
+    sweep = written({"parameters": {"seed": {"values": list(np.arange(2))}}}, "numbers")
+    assert sweep.read_text() == "parameters:\n  seed:\n    values:\n    - 0\n    - 1\n"
+    with pytest.raises(tr.TextRecognizerError, match="must hold JSON values only"):
+        written({"parameters": {"seed": {"values": {1, 2}}}}, "sets")
 
 
 def test_a_run_that_fails_is_an_exception_with_its_reason(runs_folder, capsys):

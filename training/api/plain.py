@@ -1,0 +1,40 @@
+"""Values of Python as a spec has them: paths as texts, numbers of numpy as Python's, classes as their paths."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of a value. Raises SpecError: a class that another process cannot import."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, type):
+        return _importable(value)
+    return value.tolist() if hasattr(value, "tolist") else value  # an array or a number of numpy
+
+
+def plain_json(value: Any) -> str:
+    """The value as JSON. Raises SpecError: something in it is no JSON value."""
+    return json.dumps(plain(value), indent=2, default=_refused)
+
+
+def _refused(value: Any) -> Any:
+    raise SpecError(f"a spec or sweep must hold JSON values only. {received(value)}")
+
+
+def _importable(value: type) -> str:
+    if value.__module__ == "__main__" or "<" in value.__qualname__:
+        raise SpecError(
+            f"{value.__name__} is defined in {value.__module__}, and a run is a separate process. "
+            f"Put the class into a file, and give it as 'file:{value.__name__}'."
+        )
+    return f"{value.__module__}:{value.__qualname__}"
