@@ -14,7 +14,7 @@ from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected, summary
-from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, found_writer
+from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.images.grey import SUFFIXES, read_grey
@@ -68,7 +68,7 @@ class ImageFolderDataset(PictureDataset):
         path: of the folder; or of a table (.csv, .tsv, .json) with path and label, and perhaps split and writer.
         char_dict: the file with the numbers of the characters; by default `char_dict` beside the classes.
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
-            if it has one) is the writer; whole writers are held out.
+            if it has one) is the writer; whole writers are held out. Files in whose name it finds none are left out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
         encoding: of the table.
         side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
@@ -141,16 +141,15 @@ class ImageFolderDataset(PictureDataset):
                 if not paths:
                     self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no pictures"))
                 for path in paths:
-                    yield _File(path, text, self._writer(path), splits.get(split_folder))
+                    yield from self._found(path, text, splits.get(split_folder))
 
     def _in_table(self) -> Iterator[_File]:
         for line in read_line_list(self._path, self.encoding).lines:
             if line.problem or not line.text:
                 self._left_out.append(Rejected(line.file, line.problem or "its label is empty"))
                 continue
-            path = self._path.parent / line.file.replace("\\", "/")
-            writer = line.about.get("writer") or self._writer(path)
-            yield _File(path, unicodedata.normalize("NFC", line.text), writer, SPLITS.get(line.split))
+            path, text = self._path.parent / line.file.replace("\\", "/"), unicodedata.normalize("NFC", line.text)
+            yield from self._found(path, text, SPLITS.get(line.split), line.about.get("writer", ""))
 
     @cached_property
     def _ids(self) -> dict[str, int] | None:
@@ -177,5 +176,9 @@ class ImageFolderDataset(PictureDataset):
             raise DataError(f"{self.name}: the char_dict has no character for the folder '{folder}'.")
         return self._text_of_number[int(folder)]
 
-    def _writer(self, path: Path) -> str:
-        return found_writer(path.stem, self._pattern) or "" if self._pattern is not None else ""
+    def _found(self, path: Path, text: str, split: SplitName | None, writer: str = "") -> Iterator[_File]:
+        """The file, unless its writer should be in its name and is not: it could come into several splits."""
+        try:
+            yield _File(path, text, writer or (writer_of(path.stem, self._pattern) if self._pattern else ""), split)
+        except DataError as error:
+            self._left_out.append(Rejected(str(path), str(error).rstrip("."), text))

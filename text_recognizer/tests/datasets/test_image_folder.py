@@ -85,6 +85,17 @@ def test_whole_writers_are_held_out_where_the_names_say_them(tmp_path):
     assert set.union(*writers) == {"w0", "w1", "w2", "w3"}
 
 
+def test_a_file_whose_name_has_no_writer_is_left_out_and_named(tmp_path):
+    folder = save(tmp_path / "letters", "a b", 12)
+    (folder / "a" / "w0-0.png").rename(folder / "a" / "scan.png")
+    dataset = ImageFolderDataset(str(folder), writer_pattern=r"(w\d)-")
+    dataset.prepare()
+    assert sum(dataset.sizes().values()) == 23
+    assert [Path(one.name).name for one in dataset.rejected] == ["scan.png"]
+    with pytest.raises(DataError, match=r"24 x dataset_args\.writer_pattern '\(z\)' finds no writer in its name"):
+        ImageFolderDataset(str(folder), writer_pattern="(z)").prepare()
+
+
 def test_a_table_of_paths_and_labels_may_say_split_and_writer(tmp_path):
     save(tmp_path / "all", "x", 6)
     files = sorted((tmp_path / "all" / "x").iterdir())
@@ -148,7 +159,7 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\na.png,a\nx/../a.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\n", "there are no pictures"),
-        ("path,label\na.png,a\n", "at least two are needed"),
+        ("path,label\na.png,a\n", "only the character 'a'; at least two are needed"),
     ],
 )
 def test_a_wrong_table_is_one_sentence(tmp_path, table, reason):
