@@ -83,6 +83,7 @@ class JoinedLinesDataset(Dataset):
         return replace(first, classes=classes, max_length=max(longest, default=None))
 
     def prepare(self) -> None:
+        _ = self.data_spec  # raises where the parts do not go together, before anything is converted
         for dataset in self.joined:
             dataset.prepare()
 

@@ -134,3 +134,10 @@ def test_mistakes_in_parts_are_all_named_with_their_keys():
         problems = []
         make_part("dataset", "JoinedLinesDataset", {"parts": wrong}, problems)
         assert problems
+
+
+def test_a_part_that_shows_characters_is_refused_before_anything_is_prepared(tmp_path):
+    dataset = JoinedLinesDataset((JoinedPart("DigitsDataset"),))
+    with pytest.raises(SpecError, match=r"parts\.0: the images show a character, expected lines"):
+        dataset.prepare()
+    assert not (tmp_path / "data").exists()
