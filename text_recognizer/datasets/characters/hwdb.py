@@ -154,4 +154,7 @@ def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
 @lru_cache(maxsize=16)  # checking a sweep asks for the same files at every point
 def _characters_in(paths: tuple[Path, ...], state: str) -> tuple[str, ...]:  # noqa: ARG001 - of the key
     found = {text for path in paths for text in records_of_file(path).texts}
+    if not found:
+        why = next((str(damage) for path in paths for damage in records_of_file(path).damages), "empty")
+        raise DataError(f"no record of a GNT file can be read: {paths[0]}, {why}.")
     return tuple(sorted(found))

@@ -145,7 +145,8 @@ class PictureDataset(StoredCharacters):
         """The characters by class id. Raises DataError: fewer than two; the files that say them cannot be read."""
         found = self.find_classes()
         if len(found) < 2:
-            raise DataError(f"{self.label} has {counted(len(found), 'character')}; at least two are needed.")
+            only = f"only the character '{found[0]}'" if found else "no characters"
+            raise DataError(f"{self.label} has {only}; at least two are needed. Add pictures of another character.")
         return found
 
     @cached_property

@@ -221,6 +221,12 @@ def test_a_folder_without_gnt_files_says_so(tmp_path):
         HwdbDataset(str(tmp_path)).prepare()
 
 
+def test_a_file_that_is_no_gnt_file_says_where_it_is_damaged(tmp_path):
+    (tmp_path / "letters.png").write_bytes(b"no records at all")
+    with pytest.raises(DataError, match=r"no record of a GNT file can be read: \S+letters\.png, .*: byte 0, 17 bytes"):
+        HwdbDataset(str(tmp_path / "letters.png")).prepare()
+
+
 def test_each_pixel_is_the_mean_of_the_area_it_covers():
     picture = np.full((40, 40), 255, np.uint8)
     picture[:20] = picture[-2:] = 0
