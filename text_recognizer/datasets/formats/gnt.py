@@ -33,6 +33,7 @@ PAPER = 255
 _HEADER = struct.Struct("<I2sHH")
 _SIZE = struct.Struct("<I")
 _FIELDS = np.dtype([("size", "<u4"), ("code", ">u2"), ("width", "<u2"), ("height", "<u2")])
+_WHOLE = np.dtype((np.void, HEADER_BYTES))  # a header as one value: numpy copies fields one after another
 _SCAN_BYTES = 1 << 20
 _MOST_FOLLOWED, _FEWEST_FOLLOWED = 4096, 16  # records before their headers are checked; few after damage
 
@@ -124,7 +125,7 @@ def find_records(content: Bytes) -> Records:
         content: (n,) all bytes of the file.
     """
     end, at = len(content), 0
-    begins, headers = [np.empty(0, np.int64)], [np.empty(0, _FIELDS)]
+    begins, headers = [np.empty(0, np.int64)], [np.empty(0, _WHOLE)]
     damages: list[Damage] = []
     resumable: NDArray[np.int64] | None = None
     most = _MOST_FOLLOWED
@@ -132,7 +133,7 @@ def find_records(content: Bytes) -> Records:
         found, read = _followed(content, at, most)
         begins.append(found)
         headers.append(read)
-        at = int(found[-1]) + int(read["size"][-1]) if len(found) else at
+        at = int(found[-1]) + int(read.view(_FIELDS)["size"][-1]) if len(found) else at
         size = 0 if at == end else _sound_size(content, at)
         if at == end or (size and at + size <= end):
             most = min(2 * most, _MOST_FOLLOWED)
@@ -145,7 +146,7 @@ def find_records(content: Bytes) -> Records:
         is_cut = next_at == end and (size > 0 or end - at < HEADER_BYTES)
         damages.append(Damage(at, next_at - at, SHORT if is_cut else HEADER))
         at, most = next_at, _FEWEST_FOLLOWED
-    offsets, fields = np.concatenate(begins), np.concatenate(headers)
+    offsets, fields = np.concatenate(begins), np.concatenate(headers).view(_FIELDS)
     codes = fields["code"].astype(np.uint16)
     readable = _is_character()[codes]
     if not readable.all():
@@ -216,9 +217,10 @@ def _followed(content: Bytes, at: int, most: int) -> tuple[NDArray[np.int64], ND
         offsets.append(at)
         at += size_at(view, at)[0]
     begins = np.fromiter(offsets, np.int64, len(offsets))
-    headers = np.ndarray((max(last + 1, 0),), _FIELDS, view, strides=(1,))[begins]  # one could begin at every byte
-    size = headers["size"].astype(np.int64)
-    sound = (size == HEADER_BYTES + headers["width"].astype(np.int64) * headers["height"]) & (size > HEADER_BYTES)
+    headers = np.ndarray((max(last + 1, 0),), _WHOLE, view, strides=(1,))[begins]  # one could begin at every byte
+    fields = headers.view(_FIELDS)
+    size = fields["size"].astype(np.int64)
+    sound = (size == HEADER_BYTES + fields["width"].astype(np.int64) * fields["height"]) & (size > HEADER_BYTES)
     sound &= begins + size <= end
     count = len(sound) if sound.all() else int(sound.argmin())
     return begins[:count], headers[:count]
