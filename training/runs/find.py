@@ -93,6 +93,8 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
 
 
 def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:
+    if not name:  # with which every id begins
+        return None
     if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
         return Path(name)
     folders = {folder.name: folder for folder in run_folders(root)}

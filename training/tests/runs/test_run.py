@@ -236,6 +236,12 @@ def test_runs_are_found_by_folder_id_beginning_or_last(tmp_path):
         find_run("last", tmp_path / "nowhere")
 
 
+def test_an_empty_name_is_no_run_although_every_id_begins_with_it(tmp_path):
+    Run.create(SPEC, run_id="only", root=tmp_path)
+    with pytest.raises(RunError, match="there is no run ''"):
+        find_run("", tmp_path)
+
+
 def test_the_same_id_cannot_be_created_twice(tmp_path):
     Run.create(SPEC, run_id="a", root=tmp_path)
     with pytest.raises(RunError, match="exists already. Resume it"):
