@@ -86,7 +86,7 @@ def _csv(path: Path) -> Iterator[ForeignRun]:
         separator = max(",;\t", key=head.count)
         lines = [_cells(line, separator) for line in csv.DictReader(file, delimiter=separator)]
     metrics = {column for cells in lines for column, value in cells.items() if is_number(value)}
-    for number, cells in enumerate(lines, start=1):
+    for number, cells in enumerate(lines if metrics else [], start=1):  # any text has lines, and none is a run
         name = str(cells.pop("run", path.stem))
         run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
         step = cells.get("step", cells.get("epoch", number))

@@ -156,7 +156,7 @@ def test_offline_runs_of_wandb_are_imported(place):
     assert run.read_json("launch.json")["imported"]["name"] == "quick"
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n", b"a" * 200_000])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n", b"a" * 200_000, b"my dear mother\nthe war\n"])
 def test_a_file_that_holds_no_run_is_refused_in_a_sentence(place, content):
     (place / "x.csv").write_bytes(content)
     with pytest.raises(RunError):
