@@ -10,7 +10,7 @@ from contextlib import contextmanager
 def importing_keras() -> Iterator[None]:
     """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start.
 
-    Another fifth would be looks for garbage among a million objects that stay.
+    Another fifth would be looks for garbage among a million objects that stay: meanwhile, and right after it.
     """
     collects, imported = gc.isenabled(), "sklearn" in sys.modules
     gc.disable()
@@ -22,4 +22,7 @@ def importing_keras() -> Iterator[None]:
         if not imported:
             del sys.modules["sklearn"]
         if collects:
+            if gc.get_freeze_count() == 0:  # else what others froze would no longer be
+                gc.freeze()
+                gc.unfreeze()  # all are among the oldest objects now, without a look at them
             gc.enable()

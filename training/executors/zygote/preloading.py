@@ -71,7 +71,7 @@ def preload(modules: Iterable[str]) -> list[str]:
             own_modules([name])  # as it was imported, even if its file changes
         else:
             notes.append(f"every run imports {name} for itself, since {obstacle}")
-    gc.collect()
+    # Not even once before: a look takes half a second, and finds a thousand small objects.
     gc.freeze()  # the children's garbage collector leaves what is here alone, so that it stays shared with them
     return notes
 

@@ -123,4 +123,6 @@ def test_a_model_trained_in_bfloat16_is_promoted_and_exported_in_float32_by_the_
 def test_no_garbage_is_looked_for_while_keras_is_imported():
     with importing_keras():
         assert not gc.isenabled()
+        made: list[list[int]] = [[] for _ in range(100_000)]  # more than any threshold
     assert gc.isenabled()
+    assert any(one is made for one in gc.get_objects(generation=2))
