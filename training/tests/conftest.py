@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from text_recognizer.tests.conftest import digits_prepared, no_trusted_code, private_folders  # noqa: F401 - fixtures for tests here
 from training.tests.wandb.wandb_backend import wandb_backend  # noqa: F401
-from training.tests.warm_commands import Warm, warm_commands
+from training.tests.warm_commands import Warm, start_warm_process
 
 # By processor time: a long file that is begun last keeps one process busy alone. Those of Slurm and Ray mostly wait, so
 # that they stand apart.
@@ -70,9 +70,14 @@ def _heeding_ctrl_c():
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory, _heeding_ctrl_c: None) -> Iterator[Warm]:
-    """Starts commands without the seconds that it takes to import TensorFlow."""
-    with warm_commands(tmp_path_factory.mktemp("warm")) as warm:
-        yield warm
+    """Starts commands without the seconds that it takes to import TensorFlow; all processes of a test run share it."""
+    here = tmp_path_factory.getbasetemp()
+    with_others = "PYTEST_XDIST_WORKER" in os.environ
+    folder = (here.parent if with_others else here) / "warm"
+    with FileLock(f"{folder}.lock"):
+        started = None if folder.exists() else start_warm_process(folder, os.getppid() if with_others else os.getpid())
+    yield Warm(folder)
+    del started  # it ends with the last of the tests, not here
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -88,12 +88,12 @@ class Warm:
     """The warm process, as seen by those that start commands.
 
     Args:
-        programs: to be the first in PATH.
+        folder: that was made for it.
     """
 
-    def __init__(self, programs: Path, address: Path) -> None:
-        self.programs = programs
-        self._address = address
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "bin"  # to be the first in PATH
+        self._address = folder / "warm"
 
     def start(self, *argv: str, cwd: Path, env: Mapping[str, str], output: IO[Any]) -> WarmProcess:
         """One of COMMANDS with its arguments; what it prints goes to a file."""
@@ -110,14 +110,14 @@ class Warm:
         return connection
 
 
-@contextlib.contextmanager
-def warm_commands(folder: Path) -> Iterator[Warm]:
+def start_warm_process(folder: Path, owner: int) -> subprocess.Popen[bytes]:
     """
     Args:
-        folder: empty; the path of a socket in it must fit into 100 characters.
+        folder: to be made; the path of a socket in it must fit into 100 characters.
+        owner: the process with which it ends, however that ends.
     """
     programs, address = folder / "bin", folder / "warm"
-    programs.mkdir()
+    programs.mkdir(parents=True)
     for name in (*COMMANDS, "python"):
         client = CLIENT.format(python=sys.executable, address=str(address), started=_STARTED)
         (programs / name).write_text(client)
@@ -125,33 +125,30 @@ def warm_commands(folder: Path) -> Iterator[Warm]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening, open(folder / "warm.log", "wb") as log:
         listening.bind(str(address))
         listening.listen()  # who comes before it is warm waits
-        process = subprocess.Popen(
-            [sys.executable, "-m", "training.tests.warm_commands", str(listening.fileno())],
+        return subprocess.Popen(
+            [sys.executable, "-m", "training.tests.warm_commands", str(listening.fileno()), str(owner)],
             env={**os.environ, **QUIET},
             cwd=REPOSITORY,
-            stdin=subprocess.PIPE,  # which tells it when the tests are gone, however they ended
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=[listening.fileno()],
             start_new_session=True,
         )
-    try:
-        yield Warm(programs, address)
-    finally:
-        process.communicate()
 
 
 class _Server:
     """Accepts requests, forks, tells how forks end, and kills those that nobody waits for any more."""
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, owner: int) -> None:
         self._listening = listening
+        self._owner = os.pidfd_open(owner)
         self._selector = selectors.DefaultSelector()
         self._forks: dict[socket.socket, tuple[int, int]] = {}  # by connection: process, and a descriptor of it
 
     def serve(self) -> NoReturn:
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
-        self._selector.register(0, selectors.EVENT_READ, sys.exit)
+        self._selector.register(self._owner, selectors.EVENT_READ, sys.exit)
         while True:
             for key, _ in self._selector.select():
                 if key.fd in self._selector.get_map():  # else the fork and its client ended at once
@@ -175,7 +172,7 @@ class _Server:
             self._selector.close()
             for other in (self._listening, connection, *self._forks):
                 other.close()
-            for _, descriptor in self._forks.values():
+            for descriptor in (self._owner, *(descriptor for _, descriptor in self._forks.values())):
                 os.close(descriptor)
             _live(streams, **json.loads(text))
         for stream in streams:
@@ -200,14 +197,14 @@ class _Server:
         connection.close()
 
 
-def serve(listening: socket.socket) -> NoReturn:
+def serve(listening: socket.socket, owner: int) -> NoReturn:
     from training.executors.zygote.preloading import obstacle_to_forking, preload
 
     collect_rarely()
     preload([])
     sys.executable = str(Path(listening.getsockname()).with_name("bin") / "python")  # for what commands start
     assert obstacle_to_forking() is None
-    server = _Server(listening)
+    server = _Server(listening, owner)
     try:
         server.serve()
     finally:
@@ -256,4 +253,4 @@ def example() -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
