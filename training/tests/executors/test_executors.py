@@ -192,7 +192,7 @@ def test_a_job_cancelled_before_its_process_looks_is_stopped_all_the_same(execut
 
 
 def test_a_killed_run_ends_with_the_same_numbers_also_where_there_are_more_cores(
-    executor, plain, tmp_path, monkeypatch
+    executor, plain, tmp_path, monkeypatch, warm
 ):
     for name, value in pause(tmp_path / "gate").items():
         monkeypatch.setenv(name, value)
@@ -203,7 +203,7 @@ def test_a_killed_run_ends_with_the_same_numbers_also_where_there_are_more_cores
     assert (killed.ended.signal, killed.ended.reason) == (signal.SIGKILL, "ended by SIGKILL")
     assert killed.run.status().state == "died"
     (tmp_path / "gate").unlink()
-    run_experiment(killed.run)
+    run_experiment(killed.run, warm.programs / "python")
     assert numbers(killed.run) == plain.like(killed.run)
     assert len(killed.run.read_json("launch.json")["attempts"]) == 2
 

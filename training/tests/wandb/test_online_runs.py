@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from training.runs.run import Run
 from training.tests.wandb.online_support import LONG, SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb.wandb_backend import WandbBackend, running_backend
-from training.tests.wandb.wandb_backend_programs import Program, WarmProgram
+from training.tests.wandb.wandb_backend_programs import WarmProgram
 from training.tests.warm_commands import Warm
 from training.tracking.mirror import read_state
 
@@ -73,7 +72,9 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     assert backend.runs[run.id].resent == []
 
 
-def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_later(backend, start, digits_prepared):
+def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_later(
+    backend, start, digits_prepared, warm
+):
     spec = {**SPEC, "train_args": {"epochs": 12}}
     undisturbed = start(json.dumps(spec), "--wandb=disabled")
     undisturbed.succeed()
@@ -100,8 +101,7 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
         ):  # it would go on by itself; here its machine goes down
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-    sync = Program(backend, sys.executable, "-m", "training.cli", "sync", "--all", environ=environ(backend))
-    sync.succeed()
+    WarmProgram(backend, warm, "text-recognizer", "sync", "--all", environ=environ(backend)).succeed()
     assert len(backend.runs) == 2
     for run in runs_below(backend.folder).values():
         if run.group == "online":

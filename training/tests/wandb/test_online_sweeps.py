@@ -164,17 +164,17 @@ def test_a_sweep_whose_runs_fail_fails(backend, digits_prepared):
     assert "error: no agent was given a run" in output or "error: no run finished" in output
 
 
-def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend):
+def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend, warm):
     register(backend, SWEEP.replace("EPOCHS", "1"))
     plan = read_plan(backend.folder / "registered.yaml", name="kept")
     folder = SweepFolder.of(plan, backend.folder / "runs")
     folder.create_or_check(plan)
     folder.write_text("wandb.json", json.dumps({"id": "sweep001", "project": "swept", "entity": "tester"}))
     for action, state in (("stop", "FINISHED"), ("resume", "RUNNING"), ("pause", "PAUSED"), ("cancel", "CANCELED")):
-        steer = [sys.executable, "-m", "training.cli", "sweeps", action, "kept"]
-        Program(backend, *steer, environ=environ(backend)).succeed()
+        steer = ("text-recognizer", "sweeps", action, "kept")
+        WarmProgram(backend, warm, *steer, environ=environ(backend)).succeed()
         assert backend.sweeps["sweep001"].state == state
-    again = Program(backend, sys.executable, "-m", "training.cli", "sweeps", "stop", "kept", environ=environ(backend))
+    again = WarmProgram(backend, warm, "text-recognizer", "sweeps", "stop", "kept", environ=environ(backend))
     output = again.ended()
     assert again.returncode == 2
     assert "W&B did not stop the sweep tester/swept/sweep001" in output
