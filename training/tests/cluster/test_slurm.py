@@ -60,24 +60,43 @@ def test_an_experiment_in_a_job_of_its_own_leases_the_gpu_of_the_allocation_and_
     assert "CUDA_VISIBLE_DEVICES hides 1 more" in refused
 
 
-def test_one_training_on_two_nodes_is_started_from_a_job_and_from_outside(
-    slurm, tmp_path, monkeypatch, digits_prepared
-):
+IN_A_JOB = """
+from training.executors.cluster.slurm_training import nodes_to_train_on
+
+nodes_to_train_on(2, {})(["sh", "-c", "echo job $SLURM_JOB_ID process $SLURM_PROCID of $SLURM_NTASKS"])
+"""
+
+
+def test_a_command_is_executed_on_the_nodes_of_the_job_it_is_given_in(slurm, tmp_path, monkeypatch):
+    (tmp_path / "in_a_job.py").write_text(IN_A_JOB)
+    (tmp_path / "runs").mkdir()
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    spec = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
-    short = {"network": "mlp", "train_args": {"batch_size": 7, "epochs": 1, "steps_per_epoch": 2}}
-    (tmp_path / "spec.json").write_text(json.dumps(spec | short))
-    command = [sys.executable, "-m", "training.run_experiment", "--nodes=2", "--nowandb", "--gpu=none"]
     said = tmp_path / "said.txt"
-    wrapped = f"--wrap={' '.join(command)} {tmp_path}/spec.json --id=two"
-    commanded("sbatch", "--wait", "--nodes=2", "-o", str(said), wrapped)
-    assert Run.open(tmp_path / "runs" / "default" / "two").status().state == "finished", said.read_text()
-    assert "process 1 of 2" in said.read_text()
-    assert "devices     2, which share every batch" in said.read_text()
-    outside = subprocess.run([*command, "--resume=two", "--extend=epochs=2"], capture_output=True, text=True)
-    assert "extended    from 1 to 2 epochs" in outside.stdout, outside.stderr
-    assert outside.returncode == 0
+    wrapped = f"--wrap={sys.executable} {tmp_path}/in_a_job.py"
+    job = commanded("sbatch", "--parsable", "--wait", "--nodes=2", "-o", str(said), wrapped).strip()
+    lines = [line for line in said.read_text().splitlines() if not line.startswith("srun: ")]  # it waits for a step
+    assert sorted(lines) == [f"job {job} process {rank} of 2" for rank in (0, 1)]
+
+
+def test_what_one_process_has_begun_two_nodes_of_a_new_job_go_on_with(
+    slurm, tmp_path, monkeypatch, digits_prepared, warm
+):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    spec = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
+    short = {"batch_size": 7, "epochs": 1, "steps_per_epoch": 2, "distribution": "multi_worker"}
+    text, options = json.dumps({**spec, "network": "mlp", "train_args": short}), ["--nowandb", "--gpu=none"]
+    begin = [str(warm.programs / "python"), "-m", "training.run_experiment", text, "--id=two", *options]
+    alone = {"cluster": {"worker": ["127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}
+    begun = subprocess.run(begin, env={**os.environ, "TF_CONFIG": json.dumps(alone)}, capture_output=True, text=True)
+    assert begun.returncode == 0, begun.stderr
+    go_on = [sys.executable, "-m", "training.run_experiment", "--resume=two", "--extend=epochs=2", "--nodes=2"]
+    done = subprocess.run([*go_on, *options], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "process 1 of 2" in done.stdout
+    assert "devices     2, which share every batch" in done.stdout
+    assert "extended    from 1 to 2 epochs" in done.stdout
+    assert Run.open(tmp_path / "runs" / "default" / "two").status().state == "finished"
 
 
 @pytest.mark.parametrize(("hidden", "said"), [("runs", "does not see"), ("here", "has no")])
