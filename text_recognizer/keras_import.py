@@ -1,9 +1,14 @@
-"""The import of Keras and TensorFlow, in four fifths of its time."""
+"""The import of Keras and TensorFlow, in four fifths of its time; and a quick end of the process after it."""
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# At its end Python would look through all that was imported before it clears module after module, which alone takes a
+# tenth of the time.
+atexit.register(gc.freeze)
 
 
 @contextmanager

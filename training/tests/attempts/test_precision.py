@@ -3,6 +3,8 @@
 import gc
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -126,3 +128,14 @@ def test_no_garbage_is_looked_for_while_keras_is_imported():
         made: list[list[int]] = [[] for _ in range(100_000)]  # more than any threshold
     assert gc.isenabled()
     assert any(one is made for one in gc.get_objects(generation=2))
+
+
+def test_a_process_ends_without_a_look_at_all_that_it_imported():
+    code = """
+import text_recognizer.keras_import
+class Circle:
+    def __init__(self): self.itself = self
+    def __del__(self): print("found")
+circle = Circle()
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""
