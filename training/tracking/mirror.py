@@ -5,7 +5,9 @@ of the run, and what it missed is still in the folder. `python -m training.track
 """
 
 import argparse
+import atexit
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -159,6 +161,7 @@ def main() -> int:
     parser.add_argument("--track", required=True, metavar="NAME[:ARGS]")
     parser.add_argument("--deadline", type=int, metavar="S", help="end after this many seconds, done or not")
     arguments = parser.parse_args()
+    atexit.register(gc.freeze)  # or Python would look through all of W&B's package before it ends
     run = Run.open(arguments.run)
     choice = NamedPart.parse("tracker", arguments.track)
     folder = run.folder / folder_name(choice)
