@@ -178,6 +178,8 @@ class Model(ABC):
             raise SpecError(
                 f"{label} cannot be built for images of {shape} and outputs of {self.output_shape}: {error}"
             ) from error
+        if not callable(network):
+            raise SpecError(f"{label}: build must return a Keras model. Received: {network!r}. Is a return missing?")
         outputs = network(keras.layers.Rescaling(1 / 255)(image))
         found = tuple(main_output(outputs).shape[1:])
         sizes = zip(found, self.output_shape, strict=False)

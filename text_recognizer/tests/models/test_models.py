@@ -84,6 +84,14 @@ def test_a_network_that_cannot_be_built_says_why():
         _ = CharacterModel(DIGITS, Broken()).keras_model
 
 
+def test_a_build_that_forgets_to_return_its_model_is_named():
+    class Forgetful(Network):
+        def build(self, input_shape, output_shape): ...
+
+    with pytest.raises(SpecError, match="'Forgetful': build must return a Keras model. Received: None. Is a return"):
+        _ = CharacterModel(DIGITS, Forgetful()).keras_model
+
+
 def test_a_model_refuses_data_it_cannot_read():
     with pytest.raises(SpecError, match="reads images of a character, but the dataset's show a line"):
         CharacterModel(DataSpec((28, 952, 1), ("a",), target="line"), Mlp())
