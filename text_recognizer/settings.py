@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from text_recognizer.errors import TextRecognizerError
+from text_recognizer.errors import SpecError, TextRecognizerError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -48,6 +48,16 @@ def user_folder(variable: str, usual: Path) -> Path:
     """A path that a variable sets, with ~ and ~user. Raises TextRecognizerError: there is no such user."""
     set_to = os.environ.get(variable)
     return _expanded(variable, set_to) if set_to else usual
+
+
+def given_path(text: str) -> Path:
+    """A path of a spec, with ~ and ~user. Raises SpecError: it is empty, or there is no such user."""
+    if not text:  # it would be the current folder
+        raise SpecError("a path is empty; perhaps a variable is not set. Give the path ('.' is the current folder).")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SpecError(f"the path '{text}' has a user whose home folder is not known. Give a whole path.") from None
 
 
 def _expanded(variable: str, set_to: str) -> Path:

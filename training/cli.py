@@ -49,6 +49,9 @@ def _main(argv: list[str]) -> int:
     if name in PROGRAMS:
         run: Callable[..., int] = importlib.import_module(PROGRAMS[name][0]).run
         return run(rest, prog=f"text-recognizer {name}")
+    known = [*PROGRAMS, *names("command")]
+    if name not in known and ":" not in name:
+        raise SpecError(f"unknown command '{name}'.{did_you_mean(name, known)} Known: {', '.join(sorted(known))}.")
     command = resolve("command", name)()  # only this one: a help text must not wait for others
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     parser = Parser(prog=f"text-recognizer {name}", description=summary)

@@ -99,7 +99,9 @@ class SweepResult(Table):
 
     @property
     def best(self) -> Run:
-        """The first run of the best trial."""
+        """The first run of the best trial. Raises RunError: there is no trial."""
+        if not self.trials:
+            raise RunError(f"the sweep {self.folder} has no trial yet.")
         name = self.trials[0]["run"]
         return Run(self.folder / name if (self.folder / name).exists() else name)
 

@@ -89,8 +89,6 @@ class Runs(Command):
 
 def _list(arguments: argparse.Namespace) -> int:
     limit = arguments.limit
-    if limit is not None and limit < 1:
-        raise SpecError(f"--limit must be at least 1. Received: {limit}.")
     if limit is None and arguments.format == "table" and sys.stdout.isatty():
         limit = 50
     every = list(read_rows())
@@ -101,6 +99,8 @@ def _list(arguments: argparse.Namespace) -> int:
         columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
     else:
         columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
+        if not columns:
+            raise SpecError("--columns must name at least one column, like id,test_accuracy.")
     if arguments.format == "json":
         print(json.dumps([row.to_json() for row in rows], indent=1))
     elif arguments.format == "csv":

@@ -11,7 +11,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.spec import flatten, parse_value, typed_fields
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, received
 from training.runs.checks import spec_fault
 from training.runs.contents import read_status, was_begun
 from training.runs.places import run_folders
@@ -136,7 +136,10 @@ def select(
     Args:
         filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
         sort: a column, with a leading minus for descending; the newest first when None. Runs without it come last.
+        limit: at most this many, at least 1.
     """
+    if limit is not None and limit < 1:
+        raise SpecError(f"the limit must be at least 1. {received(limit)}")
     conditions = [_parse_filter(text) for text in filters]
     column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
     for name in (*(name for name, _, _ in conditions), column):

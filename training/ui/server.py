@@ -65,7 +65,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise TextRecognizerError(
             f"the page cannot be at {host}:{port}: {reason}. Choose another port: --port 0 takes any that is free."
         ) from None

@@ -17,7 +17,7 @@ from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.settings import data_folder
+from text_recognizer.settings import data_folder, given_path
 
 GB2312_LEVEL_1 = tuple(
     sorted(
@@ -110,8 +110,8 @@ class HwdbDataset(PictureDataset):
     def _paths(self) -> dict[SplitName | None, Path]:
         """Where the files of each split are; None is to be parted here."""
         if self.path is not None:
-            train = Path(self.path).expanduser()
-            return {"train": train, "test": Path(self.test_path).expanduser()} if self.test_path else {None: train}
+            train = given_path(self.path)
+            return {"train": train, "test": given_path(self.test_path)} if self.test_path else {None: train}
         fetched = fetch(find_table(self.source))
         found: dict[SplitName | None, Path] = {}
         for split, mark in (("train", TRAIN_MARK), ("test", TEST_MARK)):

@@ -18,6 +18,7 @@ from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, wr
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.images.grey import SUFFIXES, read_grey
+from text_recognizer.settings import given_path
 
 CHAR_DICT = "char_dict"
 _FILES_A_SOURCE = 256
@@ -82,7 +83,7 @@ class ImageFolderDataset(PictureDataset):
     encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
-        self._path = Path(self.path).expanduser().absolute()
+        self._path = given_path(self.path).absolute()
         self._pattern = compiled_pattern(self.writer_pattern)
         self._left_out: list[Rejected] = []  # folders and rows of a table, once `_files` is known
 
@@ -154,7 +155,7 @@ class ImageFolderDataset(PictureDataset):
     @cached_property
     def _ids(self) -> dict[str, int] | None:
         if self.char_dict is not None:
-            return read_pickled_ids(Path(self.char_dict).expanduser())
+            return read_pickled_ids(given_path(self.char_dict))
         usual = self._path / CHAR_DICT
         return read_pickled_ids(usual) if usual.is_file() else None
 

@@ -20,6 +20,7 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.character_form import as_dark_ink
+from text_recognizer.settings import given_path
 
 _PIECE_RECORDS = 4096
 
@@ -109,7 +110,7 @@ class RecordsDataset(PictureDataset):
             for begin in range(0, len(frames), _PIECE_RECORDS):
                 piece = frames[begin : begin + _PIECE_RECORDS]
                 found.append(_RecordsSource(shard.split, shard, piece, self.source_ink, len(piece)))
-        missing = tuple(missing_shards(self._shards)) if Path(self.path).expanduser().is_dir() else ()
+        missing = tuple(missing_shards(self._shards)) if given_path(self.path).is_dir() else ()
         return [replace(one, missing=() if place else missing) for place, one in enumerate(found)]
 
     @cached_property
@@ -120,10 +121,10 @@ class RecordsDataset(PictureDataset):
     def _shards(self) -> list[Shard]:
         if is_address(self.path):
             return [one.shard for one in self._remote]
-        path = Path(self.path).expanduser()
+        path = given_path(self.path)
         if stopped := unwritten(path):
             raise DataError(stopped)
-        labels = Path(self.labels).expanduser() if self.labels is not None else None
+        labels = given_path(self.labels) if self.labels is not None else None
         return open_shards(path, self.record_form, self.keys, labels)
 
 

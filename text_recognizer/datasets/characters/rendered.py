@@ -22,6 +22,7 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import cut_to
+from text_recognizer.settings import given_path
 from text_recognizer.wording import counted
 
 PEN = "pen"  # the group of what is written
@@ -154,7 +155,7 @@ class RenderedCharactersDataset(PictureDataset):
 
     def __post_init__(self) -> None:
         self._fonts = _paths(self.fonts) or (DEFAULT_FONT,)
-        self._strokes = Path(self.strokes).expanduser().absolute() if self.strokes else None
+        self._strokes = given_path(self.strokes).absolute() if self.strokes else None
         self._changes = (self.rotation_deg, self.slant_deg, self.stroke_px, tuple(self.noise))
 
     def find_classes(self) -> tuple[str, ...]:
@@ -227,4 +228,4 @@ def _of_nine(choose: np.ufunc, picture: Grey) -> Grey:
 
 
 def _paths(fonts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(Path(path).expanduser().absolute()) for path in fonts)
+    return tuple(str(given_path(path).absolute()) for path in fonts)

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Ink, Split
-from text_recognizer.datasets.exports.base import DatasetExport, refuse_existing
+from text_recognizer.datasets.exports.base import DatasetExport, new_folder
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.formats.gnt import write_gnt
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
-from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
 FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}
@@ -30,8 +29,7 @@ class MapsExport(DatasetExport):
     form: ClassVar[Form] = "maps"
 
     def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
-        refuse_existing(output)
-        try:
+        with new_folder(output):
             characters = dataset.data_spec.charset.characters
             write_char_dict(output / "char_dict", characters, self.form)
             (output / "chinese.txt").write_text("".join(f"{one}\n" for one in characters), encoding="utf-8")
@@ -49,8 +47,6 @@ class MapsExport(DatasetExport):
                 (output / FOLDERS[name] / "sample.txt").write_text("".join(rows), encoding="utf-8")
             if with_blanks:
                 sys.stderr.write(f"{counted(with_blanks, 'text')} have blanks, at which older readers part a row.\n")
-        except OSError as error:
-            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
 
 
 class OrdMapExport(MapsExport):
@@ -68,17 +64,14 @@ class NumberedFoldersExport(DatasetExport):
     target = "character"
 
     def write(self, dataset: Dataset, output: Path) -> None:
-        refuse_existing(output)
         spec = dataset.data_spec
         ids = {text: number for number, text in enumerate(spec.classes)}
-        try:
+        with new_folder(output):
             for name in SPLIT_NAMES:
                 split = dataset.split(name)
                 for position, text in enumerate(split.texts):
                     _save_rgb(split, position, spec.ink, output / name / f"{ids[text]:05d}" / f"{position}.png")
             (output / "char_dict").write_bytes(pickle.dumps(ids, protocol=2))  # Python 2 reads it
-        except OSError as error:
-            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
 
 
 class GntExport(DatasetExport):
@@ -90,15 +83,15 @@ class GntExport(DatasetExport):
     target = "character"
 
     def write(self, dataset: Dataset, output: Path) -> None:
-        refuse_existing(output)
         files: dict[tuple[str, str], list[tuple[Split, int]]] = {}
         for name in SPLIT_NAMES:
             split, folder = dataset.split(name), "test" if name == "test" else "train"
             for position, writer in enumerate(split.groups or [""] * len(split)):
                 files.setdefault((folder, writer), []).append((split, position))
-        for number, ((folder, _), places) in enumerate(files.items(), start=1001):
-            samples = ((split.text(at), _in_dark_ink(split, at, dataset.data_spec.ink)) for split, at in places)
-            write_gnt(output / folder / f"{number}-c.gnt", samples)
+        with new_folder(output):
+            for number, ((folder, _), places) in enumerate(files.items(), start=1001):
+                samples = ((split.text(at), _in_dark_ink(split, at, dataset.data_spec.ink)) for split, at in places)
+                write_gnt(output / folder / f"{number}-c.gnt", samples)
 
 
 def _in_dark_ink(split: Split, position: int, ink: Ink) -> NDArray[np.uint8]:

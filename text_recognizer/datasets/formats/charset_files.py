@@ -8,6 +8,7 @@ from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
 from text_recognizer.datasets.formats.line_lists import read_json, read_text
 from text_recognizer.errors import DataError, TextRecognizerError
+from text_recognizer.settings import given_path
 
 
 def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
@@ -18,7 +19,7 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
             char_dict*.json with its ord map beside it, or of a text file with one character a line.
     """
     try:
-        characters = given if isinstance(given, list) else read_characters(Path(given).expanduser())
+        characters = given if isinstance(given, list) else read_characters(given_path(given))
         return Charset(characters, normalization)
     except TextRecognizerError as error:
         raise DataError(f"{label}: charset: {error}") from None

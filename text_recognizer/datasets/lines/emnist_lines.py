@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import Grey
+from text_recognizer.settings import given_path
 from text_recognizer.wording import received
 
 SIDE = 28
@@ -84,7 +84,7 @@ class EmnistLinesDataset(LineDataset):
         self.longest = max_length
         self.overlaps = (min_overlap, max_overlap)
         self.counts: dict[SplitName, int] = {"train": num_train, "validation": num_validation, "test": num_test}
-        self.texts = Path(texts).expanduser() if texts else None
+        self.texts = given_path(texts) if texts else None
         self.seed = seed
 
     def fetch(self) -> None:

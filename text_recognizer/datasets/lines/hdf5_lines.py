@@ -21,6 +21,7 @@ from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import SourceInk, Step
+from text_recognizer.settings import given_path
 
 
 @dataclass(eq=False, repr=False)
@@ -46,7 +47,7 @@ class Hdf5LinesDataset(LineDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._path = Path(self.path).expanduser()
+        self._path = given_path(self.path)
 
     def depends_on(self) -> dict[str, Any]:
         if not self._path.is_file():

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from string import ascii_letters, digits
 from typing import Any, Literal, get_args
 
@@ -35,6 +34,7 @@ from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import Step
+from text_recognizer.settings import given_path
 from text_recognizer.wording import did_you_mean, received
 
 IamFilter = Literal["ok", "flor2020"]
@@ -114,7 +114,7 @@ class IamDataset(LineDataset):
             raise SpecError(
                 f"split must be one of {', '.join(known)}.{did_you_mean(str(split), known)} {received(split)}"
             )
-        self.path = Path(path).expanduser() if path else None
+        self.path = given_path(path) if path else None
         self._given: tuple[TextsOf | None, ImagesOf | None, IamSplit | None] = texts, images, split
         self.table = source
         self.filters = filters

@@ -14,6 +14,7 @@ from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey
 from text_recognizer.images.line_form import Grey
+from text_recognizer.settings import given_path
 from text_recognizer.whole_files import sha256_of
 from text_recognizer.wording import did_you_mean
 
@@ -59,8 +60,8 @@ class LineListDataset(LineDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._path = Path(self.path).expanduser()
-        self._given_folder = Path(self.image_folder).expanduser().absolute() if self.image_folder else None
+        self._path = given_path(self.path)
+        self._given_folder = given_path(self.image_folder).absolute() if self.image_folder else None
 
     def depends_on(self) -> dict[str, Any]:
         return {**self.texts_key, "pictures": state_of_files(source.path for source in self.sources())}

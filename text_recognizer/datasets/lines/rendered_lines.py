@@ -23,6 +23,7 @@ from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import Grey, SourceInk, Step, UnfitImageError
+from text_recognizer.settings import given_path
 
 LINES_A_CHUNK = 256
 GENERATED_TEXTS = 2_000
@@ -146,8 +147,8 @@ class RenderedLinesDataset(LineDataset):
             raise SpecError(
                 "by_count draws num_texts texts from a file of texts with counts: give texts and num_texts."
             )
-        self.lexicon = Path(self.texts).expanduser() if self.texts else None
-        self._fonts = tuple(str(Path(path).expanduser()) for path in self.fonts) or (DEFAULT_FONT,)
+        self.lexicon = given_path(self.texts) if self.texts else None
+        self._fonts = tuple(str(given_path(path)) for path in self.fonts) or (DEFAULT_FONT,)
         self.rendering = Rendering(self.height, self.font_size, self.rotation_deg, self.noise, self.ink)
 
     def depends_on(self) -> dict[str, Any]:

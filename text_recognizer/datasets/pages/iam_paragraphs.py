@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.pages.base import Margin, Marks, PageSource, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.errors import DataError
+from text_recognizer.settings import given_path
 
 
 class IamParagraphsDataset(ParagraphDataset):
@@ -55,7 +55,7 @@ class IamParagraphsDataset(ParagraphDataset):
             test_fraction=test_fraction,
             subsample_fraction=subsample_fraction,
         )
-        self.path = Path(path).expanduser() if path else None
+        self.path = given_path(path) if path else None
         self.table = source
         self._given_split: IamSplit | None = split
 

@@ -14,6 +14,7 @@ from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, wr
 from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES
+from text_recognizer.settings import given_path
 from text_recognizer.wording import received
 
 
@@ -39,7 +40,7 @@ class PageListDataset(ParagraphDataset):
     writer_pattern: str | None = None
 
     def __post_init__(self) -> None:
-        self._path = Path(self.path).expanduser()
+        self._path = given_path(self.path)
         self._pattern = compiled_pattern(self.writer_pattern)
 
     def depends_on(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class PageListDataset(ParagraphDataset):
 
     def pages(self) -> Iterator[PageSource]:
         beside = self._path.parent
-        given = [Path(self.image_folder).expanduser()] if self.image_folder else [beside / "pages", beside / "images"]
+        given = [given_path(self.image_folder)] if self.image_folder else [beside / "pages", beside / "images"]
         folder = next((one for one in given if one.is_dir()), beside)
         for name, value in self._listed.items():
             try:

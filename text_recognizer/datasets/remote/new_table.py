@@ -26,7 +26,7 @@ from text_recognizer.datasets.remote.metadata import (
     without_password,
 )
 from text_recognizer.errors import DataError
-from text_recognizer.settings import data_folder
+from text_recognizer.settings import data_folder, given_path
 from text_recognizer.whole_files import replace_file
 
 
@@ -143,7 +143,7 @@ def _describe(
     source: str, folder: Path, sha256: str | None, login: str | None, endpoint_url: str | None
 ) -> dict[str, Any]:
     is_address = "://" in source
-    url = source if is_address else Path(source).expanduser().resolve().as_uri()
+    url = source if is_address else given_path(source).resolve().as_uri()
     path = folder / _filename(source)
     with progress(path.name, url, None) as on_progress:
         try:

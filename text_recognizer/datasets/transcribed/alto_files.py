@@ -13,6 +13,7 @@ from text_recognizer.datasets.formats.page_xml import PageText, read_page
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import SUFFIXES
+from text_recognizer.settings import given_path
 from text_recognizer.wording import received
 
 
@@ -41,8 +42,8 @@ class AltoFiles:
     def __init__(
         self, path: str, image_folder: str | None, line_types: tuple[str, ...] | None, writer_pattern: str | None
     ) -> None:
-        self.path = Path(path).expanduser()
-        self.image_folder = Path(image_folder).expanduser().absolute() if image_folder else None
+        self.path = given_path(path)
+        self.image_folder = given_path(image_folder).absolute() if image_folder else None
         self.line_types = line_types
         self.writer_pattern = compiled_pattern(writer_pattern)
 

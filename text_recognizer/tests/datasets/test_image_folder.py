@@ -14,7 +14,7 @@ from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.characters.rendered import RenderedCharactersDataset
 from text_recognizer.datasets.formats.gnt import write_gnt
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.tests.datasets.gnt_files import stroke
 
@@ -32,6 +32,14 @@ def save(folder: Path, names: str, count: int, first: int = 0, mode: str = "L") 
             picture = Image.fromarray(stroke(first + place * count + number))
             picture.convert(mode).save(folder / name / f"w{number % 4}-{number}.png")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("", "a path is empty"), ("~nobody-of-that-name/x", "home folder is not")]
+)
+def test_a_path_that_names_nothing_is_refused_before_the_current_folder_is_read(path, message):
+    with pytest.raises(SpecError, match=message):
+        ImageFolderDataset(path)
 
 
 def test_a_folder_for_each_class_becomes_three_splits_with_every_class(tmp_path):

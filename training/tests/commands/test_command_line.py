@@ -226,6 +226,9 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
     ("command", "complaint"),
     [
         (["sweps"], "unknown command 'sweps'. Did you mean 'sweeps'?"),
+        (["swep"], "unknown command 'swep'. Did you mean 'sweep'?"),
+        (["runs", "list", "--columns", ","], "--columns must name at least one column"),
+        (["runs", "list", "--limit", "-1"], "the limit must be at least 1. Received: -1."),
         (
             ["runs", "lst"],
             "text-recognizer runs: unknown ACTION 'lst'. Did you mean 'list'? Expected one of: list, show",

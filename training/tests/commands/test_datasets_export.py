@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.datasets.characters.hwdb import HwdbDataset
@@ -12,7 +13,7 @@ from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.tests.datasets.gnt_files import write_writers
+from text_recognizer.tests.datasets.gnt_files import stroke, write_writers
 from training.tests.commands.datasets_command import run
 
 
@@ -57,6 +58,21 @@ def test_each_writer_has_a_gnt_file(registry: Path, tmp_path: Path) -> None:
     assert run("export", "HwdbDataset", str(tmp_path / "b"), path, "--as", "gnt") == 0
     written = sorted(str(path.relative_to(tmp_path / "b")) for path in (tmp_path / "b").glob("*/*"))
     assert written == ["test/1004-c.gnt", "train/1001-c.gnt", "train/1002-c.gnt", "train/1003-c.gnt"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_export_that_fails_leaves_nothing_in_the_way_of_the_next(is_there, registry, tmp_path) -> None:
+    for place, name in enumerate(("ab", "c")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.fromarray(stroke(10 * place + number)).save(tmp_path / "pictures" / name / f"{number}.png")
+    if is_there:
+        (tmp_path / "new").mkdir()
+    for _ in range(2):
+        path = f"--dataset_args.path={tmp_path / 'pictures'}"
+        with pytest.raises(DataError, match="two bytes in GB 18030, not 'ab'"):
+            run("export", "ImageFolderDataset", str(tmp_path / "new"), path, "--as", "gnt")
+        assert (tmp_path / "new").exists() == is_there
 
 
 @pytest.mark.parametrize(
