@@ -148,7 +148,7 @@ def written(sweep: Mapping[str, Any], name: str | None) -> Path:
         raise SpecError("a sweep that is not in a file needs a name: run_sweep({…}, name='widths').")
     path = runs_folder() / f"{group_folder_name(name)}{'.json' if 'experiments' in sweep else '.yaml'}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = plain_json(sweep)
+    text = plain_json(sweep, indent=2)
     replace_file(path, text if path.suffix == ".json" else yaml.safe_dump(json.loads(text)))
     return path
 

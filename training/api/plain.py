@@ -22,9 +22,9 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value  # an array or a number of numpy
 
 
-def plain_json(value: Any) -> str:
+def plain_json(value: Any, indent: int | None = None) -> str:
     """The value as JSON. Raises SpecError: something in it is no JSON value."""
-    return json.dumps(plain(value), indent=2, default=_refused)
+    return json.dumps(plain(value), indent=indent, default=_refused)
 
 
 def _refused(value: Any) -> Any:
