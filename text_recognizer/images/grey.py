@@ -134,6 +134,8 @@ def _check(image: Any) -> None:
         tile_pixels = math.prod(image.tag_v2.get(tag, 1) for tag in _TILE_SIDES)
         if tile_pixels > max(4 * pixels, _STRIP_PIXELS):
             raise ValueError(f"its tiles have {tile_pixels:,} pixels each, the whole image {pixels:,}")
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ValueError("its pixels have 32 bits, of which nothing says what is white; save it with 8 or 16")
     codecs = {tile[0] for tile in image.tile}
     if codecs & _SLOW_CODECS and pixels > _MOST_SLOW_PIXELS:
         raise ValueError(f"more than {_MOST_SLOW_PIXELS:,} pixels in plain text, odd levels or runs; save it as a PNG")
@@ -156,7 +158,7 @@ def _count(file: Any, mark: bytes) -> int:
 def _grey_strip(strip: Any) -> NDArray[np.uint8]:
     from PIL import Image
 
-    if strip.mode.startswith("I;16"):
+    if strip.mode.startswith("I"):  # 16 bits, which PNM files have in 32: `_check` lets no other levels through
         return (np.asarray(strip, np.uint16) >> 8).astype(np.uint8)
     if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
         rgba = strip.convert("RGBA")

@@ -131,6 +131,15 @@ def test_image_files_of_every_kind_are_read_as_grey(tmp_path):
     }.items():
         picture.save(tmp_path / name)
         assert np.array_equal(read_grey(tmp_path / name), image), name
+    (tmp_path / "deep.pgm").write_bytes(b"P5 120 32 65535\n" + (image.astype(">u2") * 257).tobytes())
+    assert np.array_equal(read_grey(tmp_path / "deep.pgm"), image)
+
+
+@pytest.mark.parametrize("levels", [np.float32, np.int32])
+def test_levels_of_which_nothing_says_what_is_white_are_refused_and_not_read_as_a_blank_page(tmp_path, levels):
+    Image.fromarray((strokes() / 255 * 3).astype(levels)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="its pixels have 32 bits, .* save it with 8 or 16"):
+        read_grey(tmp_path / "a.tif")
 
 
 def test_a_page_of_a_file_of_several_is_read_only_where_it_is_said_which(tmp_path):
