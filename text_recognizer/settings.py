@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -14,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def data_folder() -> Path:
     """TEXT_RECOGNIZER_DATA: downloads and converted datasets; by default in the user's cache."""
-    return user_folder("TEXT_RECOGNIZER_DATA", Path(platformdirs.user_cache_dir("text_recognizer")))
+    return user_folder("TEXT_RECOGNIZER_DATA", lambda: platformdirs.user_cache_dir("text_recognizer"))
 
 
 def metadata_places() -> list[Path]:
@@ -31,23 +32,31 @@ def metadata_places() -> list[Path]:
 
 def weights_folder() -> Path:
     """TEXT_RECOGNIZER_WEIGHTS: the bundles that come with the program; by default inside the package."""
-    return user_folder("TEXT_RECOGNIZER_WEIGHTS", Path(__file__).parent / "weights")
+    return user_folder("TEXT_RECOGNIZER_WEIGHTS", lambda: Path(__file__).parent / "weights")
 
 
 def models_folder() -> Path:
     """TEXT_RECOGNIZER_MODELS: the promoted bundles; by default in the user's data folder."""
-    return user_folder("TEXT_RECOGNIZER_MODELS", Path(platformdirs.user_data_dir("text_recognizer")) / "models")
+    return user_folder("TEXT_RECOGNIZER_MODELS", lambda: Path(platformdirs.user_data_dir("text_recognizer"), "models"))
 
 
 def state_folder() -> Path:
     """TEXT_RECOGNIZER_STATE: what is remembered of the user; by default in the user's state folder."""
-    return user_folder("TEXT_RECOGNIZER_STATE", Path(platformdirs.user_state_dir("text_recognizer")))
+    return user_folder("TEXT_RECOGNIZER_STATE", lambda: platformdirs.user_state_dir("text_recognizer"))
 
 
-def user_folder(variable: str, usual: Path) -> Path:
-    """A path that a variable sets, with ~ and ~user. Raises TextRecognizerError: there is no such user."""
-    set_to = os.environ.get(variable)
-    return _expanded(variable, set_to) if set_to else usual
+def user_folder(variable: str, usual: Callable[[], Path | str]) -> Path:
+    """A path that a variable sets, with ~ and ~user, or else the usual one.
+
+    Raises:
+        TextRecognizerError: it needs a home folder that is not known, as of a user of a container.
+    """
+    if set_to := os.environ.get(variable):
+        return _expanded(variable, set_to)
+    try:
+        return Path(usual())
+    except RuntimeError:
+        raise TextRecognizerError(f"your home folder is not known. Set HOME to its path, or {variable}.") from None
 
 
 def given_path(text: str) -> Path:

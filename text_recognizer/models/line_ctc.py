@@ -21,6 +21,7 @@ from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.networks.base import FrameNetwork, Network
+from text_recognizer.settings import given_path
 
 TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds
 # Of a label that no path through the frames can spell; finite, so that samples can still be ranked by their loss.
@@ -182,7 +183,7 @@ class LineModelCtc(ReadsLines):
     def _text_lines(self) -> TextLines | None:
         if self.language_model_texts is None:
             return None
-        path = Path(self.language_model_texts).expanduser()
+        path = given_path(self.language_model_texts)
         if path.exists() and not path.is_file():  # of a bundle from elsewhere, it might never end
             raise DataError(f"cannot learn from the text '{path}': it is no plain file.")
         return TextLines(path, self.data_spec.charset)

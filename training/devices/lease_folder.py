@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from text_recognizer.errors import DeviceError
+from text_recognizer.settings import user_folder
 from training.devices.decision import Decision
 from training.files import lock_files, processes
 
@@ -27,13 +28,12 @@ _MOST_REMOVALS = 100  # while a process makes the folder or waits for its mutex
 
 
 def lock_folder() -> Path:
-    """TEXT_RECOGNIZER_LOCKS: where leases are kept; by default one folder for the whole machine.
+    """TEXT_RECOGNIZER_LOCKS: where leases are kept; by default one folder for the whole machine."""
+    return user_folder("TEXT_RECOGNIZER_LOCKS", _usual_folder)
 
-    The choice must come out the same for every user, so it asks what all may do, not what this one may.
-    """
-    set_to = os.environ.get("TEXT_RECOGNIZER_LOCKS")
-    if set_to:
-        return Path(set_to).expanduser()
+
+def _usual_folder() -> Path:
+    """The same for every user: it asks what all may do, not what this one may."""
     run_lock = Path("/run/lock")
     try:
         open_to_all = stat.S_IMODE(run_lock.stat().st_mode) & 0o1777 == 0o1777

@@ -18,7 +18,7 @@ _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like anothe
 def runs_folder(named: Path | str | None = None) -> Path:
     """The folder for runs: given, else TEXT_RECOGNIZER_RUNS or runs/. Raises RunError: there is none."""
     if named is None:
-        return user_folder("TEXT_RECOGNIZER_RUNS", Path("runs"))
+        return user_folder("TEXT_RECOGNIZER_RUNS", lambda: "runs")
     if not os.path.isdir(named):  # noqa: PTH112 - a path asks the system, which refuses very long names
         raise RunError(f"there is no folder {named}. Name one that holds run folders.")
     return Path(named)

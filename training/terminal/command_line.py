@@ -32,6 +32,9 @@ def guarded(command: Callable[[], int]) -> int:
     A user's mistake becomes a message and 2, and so does what the system refuses: a full disk, a folder that cannot be
     written, a text in another encoding. A bug, ours or in a part from outside, becomes a traceback and 1.
     """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed by the caller: a file of ours would get its number, and our output
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - until the program ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character of our texts
             stream.reconfigure(errors="backslashreplace")

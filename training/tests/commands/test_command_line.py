@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import text_recognizer as text_recognizer_package
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import RunError, SpecError, TextRecognizerError
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import resolve
+from text_recognizer.settings import data_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
 from training.attempts import attempt as attempt_module
@@ -204,6 +205,25 @@ def test_the_log_tells_where_the_system_refused_something(run, monkeypatch):
     assert "in fail" in log
     assert "words.txt" in log
     assert run.status().state == "failed"
+
+
+def test_a_command_whose_output_the_caller_has_closed_runs_and_writes_its_output_into_no_file_of_ours(tmp_path):
+    program = f"open({str(tmp_path / 'ours')!r}, 'w'); import os, sys; os.write(1, b'x'); return sys.stdout.isatty()"
+    code = f"from training.terminal.command_line import guarded\ndef f():\n {program}\nraise SystemExit(guarded(f))"
+    shell = 'exec "$0" -c "$1" <&- >&-'
+    done = subprocess.run(["sh", "-c", shell, sys.executable, code], cwd=REPOSITORY, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "ours").read_bytes() == b""
+
+
+def test_a_home_folder_that_is_not_known_is_said_only_where_it_is_needed(monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "TEXT_RECOGNIZER_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", failing(KeyError("uid not found")))
+    with pytest.raises(TextRecognizerError, match="home folder is not known. Set HOME .*, or TEXT_RECOGNIZER_DATA"):
+        data_folder()
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", "/data")
+    assert data_folder() == Path("/data")
 
 
 def test_a_module_that_ends_the_program_is_an_error(tmp_path, monkeypatch):
