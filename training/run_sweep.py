@@ -51,6 +51,8 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         say(f"warning: {warning}")
     say_left_out(plan)
     experiments = plan.check()
+    for doubt in plan.doubts(experiments):
+        say(f"warning: {doubt}")
     cap = arguments.run_cap
     if cap is None and plan.config is not None:
         cap = plan.config.run_cap

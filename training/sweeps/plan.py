@@ -9,6 +9,8 @@ from typing import Any
 
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.models.metric import LOSS
+from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
 from text_recognizer.wording import counted, did_you_mean, received
 from training.runs.find import with_weights_found
@@ -208,8 +210,7 @@ class SweepPlan:
     def _metric_problems(self, experiments: Sequence[Experiment]) -> list[str]:
         if self.metric is None or not experiments or self.config is None:
             return []
-        model = experiments[0].model
-        reported = [*model.reported, "test_loss", *(f"test_{metric.name}" for metric in model.metrics)]
+        reported = _reported(experiments[0])
         name = self.metric.name
         if name in reported:
             return []
@@ -227,6 +228,19 @@ class SweepPlan:
             )
         return found
 
+    def doubts(self, experiments: Sequence[Experiment]) -> list[str]:
+        """More of the same, once the experiments are put together."""
+        if self.metric is None:
+            return []
+        is_larger_better = _reported(experiments[0])[self.metric.name].larger_is_better
+        direction, meant = ("larger", "maximize") if is_larger_better else ("smaller", "minimize")
+        if self.metric.goal == meant:
+            return []
+        return [
+            f"metric.goal is {self.metric.goal} (minimize where none is given), but the {direction} {self.metric.name} "
+            f"is, the better: the sweep takes the worst runs for the best. Write `goal: {meant}`."
+        ]
+
     def in_words(self, run_cap: int | None = None) -> str:
         """The sweep in one line."""
         trials = ", unlimited trials" if self.size is None else f", {counted(self.size, 'trial')}"
@@ -236,6 +250,12 @@ class SweepPlan:
         chosen = f", {self.metric.goal} {self.metric.name}" if self.metric is not None else ""
         searched = f"{self.search} search" if self.search else f"{self.method} search{trials}"
         return f"{self.name}: {searched}{seeds}{chosen}"
+
+
+def _reported(experiment: Experiment) -> dict[str, ReportedMetric]:
+    """What a run reports, the results of the test split too."""
+    model = experiment.model
+    return {**model.reported, **{f"test_{metric.name}": metric for metric in (LOSS, *model.metrics)}}
 
 
 def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:
