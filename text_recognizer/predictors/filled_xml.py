@@ -9,6 +9,7 @@ from typing import cast
 from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
 
+from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.errors import DataError
 from text_recognizer.predictors.documents import add_alto_words, add_page_text, add_page_word
 from text_recognizer.predictors.paragraph import Box, LineOfText
@@ -78,10 +79,13 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
     for element, line in zip(found.lines, lines, strict=True):
         if line is not None:
             edits += _replaced(element, _line_parts(element, line, found, unit_px), text)
+    texts = [
+        line.prediction.text if line is not None else old.text
+        for line, old in zip(lines, read_page(path).lines, strict=True)
+    ]
     for region in found.regions:
-        read = [lines[number] for number in region.lines]
-        if region.texts and any(line is not None for line in read):
-            whole = "\n".join(line.prediction.text for line in read if line is not None)
+        if region.texts and any(lines[number] is not None for number in region.lines):
+            whole = "\n".join(texts[number] for number in region.lines)
             row = Element("region")
             add_page_text(row, whole, None, region.prefix)
             edits += _replaced(region, [tostring(row[0], encoding="unicode")], text)

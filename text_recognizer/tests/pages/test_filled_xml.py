@@ -116,6 +116,7 @@ def test_texts_go_into_the_lines_words_and_regions_of_a_page_xml_file(tmp_path):
     (tmp_path / "b.xml").write_bytes(new)
     assert texts(tmp_path / "b.xml") == ["one two", "<3>", "third"]
     root = ET.fromstring(new)
+    assert only(root, ".//{*}TextRegion").findtext("{*}TextEquiv/{*}Unicode") == "one two\n<3>\nthird"
     first = only(root, ".//{*}TextLine")
     assert [child.tag.rpartition("}")[2] for child in first] == ["Coords", "Word", "Word", "TextEquiv"]
     assert only(first, "{*}TextEquiv").get("conf") == "0.2500"
