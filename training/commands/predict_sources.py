@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from text_recognizer.datasets.formats.xml_tree import read_xml
+from text_recognizer.datasets.storage.file_states import files_below
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES as IMAGE_SUFFIXES
 from text_recognizer.images.grey import pages_of_tiff, read_grey
@@ -70,7 +71,7 @@ def _sources(asked: str) -> list[Source]:
     path = Path(asked)
     if not path.is_dir():
         return _pages(Source(asked, PurePosixPath(path.stem), path))
-    files = sorted(one for one in path.rglob("*") if one.is_file())
+    files = files_below(path)
     pages = {one.with_suffix("") for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
     found = [
         page

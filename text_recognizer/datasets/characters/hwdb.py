@@ -14,7 +14,7 @@ from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_f
 from text_recognizer.datasets.remote.archives import is_archive
 from text_recognizer.datasets.remote.fetch import fetch, unpacked
 from text_recognizer.datasets.remote.metadata import find_table
-from text_recognizer.datasets.storage.file_states import state, state_of_files
+from text_recognizer.datasets.storage.file_states import files_below, state, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.settings import data_folder, given_path
@@ -131,7 +131,7 @@ def gnt_files(path: Path) -> list[Path]:
     if is_archive(path):
         digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
         folder = unpacked(path, data_folder() / "unpacked" / f"{path.stem}-{digest}")
-    inside = sorted(folder.rglob("*")) if folder.is_dir() else [path]
+    inside = files_below(folder) if folder.is_dir() else [path]
     alz = [file for file in inside if file.suffix.lower() == ".alz"]
     files = [file for file in inside if file.suffix.lower() == ".gnt" or (file == path and not alz)]
     if alz and not files:

@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
-from text_recognizer.datasets.storage.file_states import state_of_files
+from text_recognizer.datasets.storage.file_states import files_below, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
 from text_recognizer.errors import DataError
@@ -138,7 +138,7 @@ class ImageFolderDataset(PictureDataset):
         for split_folder in folders if has_splits else [self._path]:
             for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
                 text = self._text(folder.name)
-                paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+                paths = [path for path in files_below(folder) if path.suffix.lower() in SUFFIXES]
                 if not paths:
                     self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no pictures"))
                 for path in paths:

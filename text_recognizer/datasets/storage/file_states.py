@@ -1,10 +1,36 @@
-"""Whether files have changed since they were converted, by their sizes and times."""
+"""The files of a folder, and whether they have changed since they were converted, by their sizes and times."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from text_recognizer.errors import DataError
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and in all folders in it, sorted; links that lead nowhere are among them.
+
+    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}.") from None
+
+    found: list[Path] = []
+    read = [folder.resolve()]
+    for inner, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        found += [file for file in (Path(inner, name) for name in names) if file.is_file() or file.is_symlink()]
+        for name in [one for one in folders if Path(inner, one).is_symlink()]:
+            target = Path(inner, name).resolve()
+            if any(target.is_relative_to(one) or one.is_relative_to(target) for one in read):
+                folders.remove(name)
+            else:
+                read.append(target)
+    return sorted(found)
 
 
 def state(path: Path) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Literal
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.formats.page_xml import PageText, read_page
-from text_recognizer.datasets.storage.file_states import state_of_files
+from text_recognizer.datasets.storage.file_states import files_below, state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
@@ -68,7 +68,7 @@ class AltoFiles:
         """The XML files by name, also those called .XML. Raises DataError: there are none."""
         if self.path.is_file():
             return [self.path]
-        found = sorted(path for path in self.path.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
+        found = [path for path in files_below(self.path) if path.suffix.lower() == ".xml"]
         if not found:
             raise DataError(f"{self.path} holds no ALTO or PAGE XML files (*.xml).")
         return found

@@ -158,6 +158,9 @@ def test_a_pattern_that_is_none_is_refused_and_so_is_one_that_fits_no_file(folde
     for pattern in ("(x*)", r"^(AN_\d+)?"):
         with pytest.raises(DataError, match=r"finds no writer in its name \('page'\)"):
             prepared(folder, writer_pattern=pattern)
+    with pytest.raises(DataError, match="nothing cannot be read: No such file or directory"):
+        prepared(folder / "nothing")
+    (folder / "nothing").mkdir()
     with pytest.raises(DataError, match="holds no ALTO or PAGE XML files"):
         prepared(folder / "nothing")
 

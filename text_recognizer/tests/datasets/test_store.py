@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.storage import parallel, store
+from text_recognizer.datasets.storage.file_states import files_below
 from text_recognizer.datasets.storage.store import Store, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
@@ -201,3 +202,23 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_files_of_a_folder_are_those_of_linked_folders_too_each_once_and_none_is_left_out_in_silence(tmp_path):
+    for name in ("scans/box/1.png", "elsewhere/2.png", "above.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    links = {
+        "again": "box",
+        "lent": "../elsewhere",
+        "lost.png": "nowhere",
+        "round": "..",
+        "../elsewhere/back": "../scans",
+    }
+    for name, target in links.items():
+        (tmp_path / "scans" / name).symlink_to(target)
+    os.mkfifo(tmp_path / "scans" / "pipe.png")
+    found = [path.relative_to(tmp_path / "scans").as_posix() for path in files_below(tmp_path / "scans")]
+    assert found == ["box/1.png", "lent/2.png", "lost.png"]
+    with pytest.raises(DataError, match=r"the folder .*missing cannot be read: No such file or directory\."):
+        files_below(tmp_path / "missing")
