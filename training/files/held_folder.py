@@ -37,7 +37,7 @@ class HeldFolder:
         folder = file = None
         try:
             folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            file = os.open(self.folder / self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = os.open(self.folder / self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             _take(file)
             _take_folder(folder)
             os.ftruncate(file, 0)

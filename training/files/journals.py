@@ -86,7 +86,7 @@ def open_journal(path: Path, check: Check = any_row) -> int:
     """A descriptor to append lines, after repair, for one process. Raises RunError: it cannot be read or written."""
     heal(path, check)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         content = read_regular(path)
         whole = content.rfind(b"\n") + 1
         if whole != len(content):

@@ -98,7 +98,7 @@ class Beat:
         self._due = time.monotonic() + BEAT_S
         self._count += 1
         with contextlib.suppress(OSError):
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 os.pwrite(descriptor, b"%020d\n" % self._count, 0)
             finally:

@@ -56,7 +56,7 @@ def _execute(order: Order, lifeline: int) -> int:
 
 
 def _print_into(log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for number in (1, 2):
         os.dup2(descriptor, number)
     os.close(descriptor)

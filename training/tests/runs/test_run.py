@@ -37,6 +37,20 @@ def test_a_new_folder_explains_itself(run):
     assert run.status().state == "created"
 
 
+def test_who_shares_the_files_of_a_run_is_said_by_the_umask_alone(tmp_path):
+    usual = os.umask(0o002)
+    try:
+        run = Run.create(SPEC, root=tmp_path)
+        run.hold()
+        run.log({"epoch": 1})
+        run.release()
+    finally:
+        os.umask(usual)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in run.folder.iterdir()}
+    assert {"metrics.jsonl", "run.lock", "status.json"} < set(modes)
+    assert set(modes.values()) == {0o664}
+
+
 def test_run_ids_sort_by_time_and_say_what_they_are():
     spec = ExperimentSpec("D", "M", "my_package.nets:My_Net")
     first = new_run_id(spec)
