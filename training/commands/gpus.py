@@ -6,10 +6,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.wording import counted, received
+from text_recognizer.wording import received
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
-from training.files.processes import printable
 from training.terminal.tables import show_live, wide_console
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ def as_json(status: "Status") -> dict[str, Any]:
         "absence": status.absence,
         "devices": [(facts := asdict(device)).pop("device") | facts for device in status.devices],
         "waiting": [asdict(holder) for holder in status.waiting],
-        "stale_files": [str(path) for path in status.stale_files],
-        "foreign_files": [str(path) for path in status.foreign_files],
         "damaged": [{**asdict(entry), "path": str(entry.path)} for entry in status.damaged],
     }
 
@@ -81,15 +78,6 @@ def as_table(status: "Status") -> "RenderableType":
         lines += [
             f"  {entry.path} of {entry.owner}, locked by {entry.locked_by}: {entry.why}" for entry in status.damaged
         ]
-    if status.stale_files:
-        lines += [
-            "",
-            f"{counted(len(status.stale_files), 'file')} of ended processes in {status.folder}: harmless, nothing is "
-            f"held by them. The next request of their owner or of root removes them.",
-        ]
-    if status.foreign_files:
-        names = printable(", ".join(path.name for path in status.foreign_files))
-        lines += ["", f"Files in {status.folder} that are not of this program, and are ignored: {names}."]
     return Group(_device_table(status.devices), *map(Text, lines))
 
 

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from training.files import lock_files, processes
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
 _IN_REMOVED_FOLDER = "held by a lease whose folder was removed meanwhile, so that its holder cannot be shown"
 _LAST_NUMBER = 10**12 - 1
-_OWN_FILE = re.compile(r"mutex|[0-9]{12}\.(?:waiting|lease)|.+\.(?:device|quarantine)")
 
 
 @dataclass
@@ -163,15 +161,6 @@ class Decision:
             inode = -1
         return f"locked by {processes.described_owners(inode)}, whose lease was deleted"
 
-    def stale_files(self) -> list[Path]:
-        """Requests whose processes are gone: harmless; a later request of the same user or root removes them."""
-        locked = {entry.path for suffix in (".lease", ".waiting") for entry in self._live(suffix)}
-        return [path for _, path in self._entries if path not in locked and _is_file(path)]
-
-    def foreign_files(self) -> list[Path]:
-        """What is not of this folder's making. It is left alone."""
-        return sorted(path for path in self._files if not (_OWN_FILE.fullmatch(path.name) and _is_file(path)))
-
     def _free_number(self) -> int:
         """After all others, unless a hostile program took the last numbers."""
         taken = {0, *(number for number, _ in self._entries)}
@@ -185,10 +174,3 @@ class Decision:
         for _, path in self._entries:
             if path.suffix == suffix and (entry := read_entry(path)):
                 yield entry
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False

@@ -31,8 +31,6 @@ class Status:
 
     Args:
         absence: why there are no devices.
-        stale_files: requests of ended processes; harmless.
-        foreign_files: files in the folder that are not its own; ignored.
         damaged: locked files that are no leases or requests of this version.
     """
 
@@ -40,8 +38,6 @@ class Status:
     devices: list[DeviceStatus]
     waiting: list[Holder]
     absence: str | None
-    stale_files: list[Path]
-    foreign_files: list[Path]
     damaged: list[DamagedEntry]
 
 
@@ -49,14 +45,14 @@ def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
     """Looks at the devices and at the folder."""
     readings = nvml.readings()
     if not readings:
-        return Status(folder.path, [], [], nvml.absence, [], [], [])
+        return Status(folder.path, [], [], nvml.absence, [])
     setting = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
     with folder.decision() as decision:
         leases, quarantined = decision.leases(), quarantine.quarantined(decision.path)
         kept = decision.kept([reading.device.uuid for reading in readings], leases)
         waiting = [Holder.of(entry.record) for entry in decision.waiting()]
-        stale, foreign, damaged = decision.stale_files(), decision.foreign_files(), decision.damaged()
+        damaged = decision.damaged()
     devices = []
     for reading in readings:
         uuid = reading.device.uuid
@@ -72,4 +68,4 @@ def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
                 kept.get(uuid) or judge(reading, on_it, quarantined.get(uuid)).obstacle(whole),
             )
         )
-    return Status(folder.path, devices, waiting, None, stale, foreign, damaged)
+    return Status(folder.path, devices, waiting, None, damaged)
