@@ -22,8 +22,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from training.executors.cluster.messages import Message
-from training.files.journals import append_line, open_journal
-from training.files.json_objects import parse_object
+from training.files.journals import append_line, open_journal, parse_journal
 from training.files.safe_files import cannot_write
 
 BEAT_S = 1.0
@@ -72,15 +71,8 @@ class Inbox:
                 content = file.readall()
         except OSError:  # not there yet, or a server that is away: the next look tells
             return []
-        if not content:
-            return []
-        whole = content[: content.rfind(b"\n") + 1]
-        self._read += len(whole)
-        messages = []
-        for line in whole.splitlines():
-            with contextlib.suppress(ValueError):
-                messages.append(parse_object(line))
-        return messages
+        self._read += content.rfind(b"\n") + 1
+        return parse_journal(content).rows
 
 
 class Beat:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
+from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
+from training.executors.zygote.lease_source import device_capacity
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
 from training.sweeps.file.command import DEFAULT_COMMAND
@@ -49,7 +51,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
     folder.hold()
     try:
         link = registered(folder) or register(folder, file=file)
-        count = jobs or _visible_devices(request)
+        count = jobs or device_capacity(request, GPUManager()) or 1  # one on the CPU
         print(f"sweep       {plan.in_words()}")
         print(f"folder      {folder.path}, {counted(count, 'agent')}", flush=True)
         journal = _Journal(plan, folder, link)
@@ -70,16 +72,6 @@ def check_program(config: SweepConfig) -> None:
         raise SpecError("the command of the sweep has ${program}, and there is none. Set `program`.")
     if program is not None and not Path(program).exists():
         raise SpecError(f"`program: {program}`: there is no such file here. W&B's agents start it from this folder.")
-
-
-def _visible_devices(request: DeviceRequest) -> int:
-    """As many agents as there are GPUs for; one on the CPU."""
-    from training.devices.gpu_manager import GPUManager
-
-    if request.count == 0:
-        return 1
-    devices = [device for device in GPUManager().status().devices if device.index is not None]
-    return max(1, len(devices) // request.count)
 
 
 class _Journal:
