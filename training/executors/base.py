@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from text_recognizer.errors import RunError
 from text_recognizer.wording import counted
 from training.devices.requests import DeviceRequest
 from training.runs.causes import Cause
@@ -81,6 +82,14 @@ class Job:
             reason, cause: for the run's status.
         """
         self._cancel(self, kill, reason, cause)
+
+    def ask_to_stop(self, reason: str, cause: Cause, tell: Callable[[str], None]) -> None:
+        """For executors: asks the run, if it is not over, and tells where it cannot be asked."""
+        if not self.done():
+            try:
+                self.run.request_stop(reason, cause)
+            except (OSError, RunError) as error:
+                tell(f"cannot ask {self.run.id} to stop: {error}")
 
     def end(self, ended: Ended) -> None:
         """For executors: tells those who wait."""

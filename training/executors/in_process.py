@@ -142,11 +142,7 @@ class InProcessExecutor(Executor):
         with self._start:
             if job.state == "waiting":
                 job.end(Ended(None, f"{reason}, before it started", cause=cause))
-        if not job.done():
-            try:
-                job.run.request_stop(reason, cause)
-            except (OSError, RunError) as error:
-                say(f"cannot ask {job.run.id} to stop: {error}")
+        job.ask_to_stop(reason, cause, say)
 
 
 @contextlib.contextmanager

@@ -180,11 +180,8 @@ class ClusterExecutor(Executor):
             for member in self._members:
                 for number in (number for number, its in member.work.items() if its is job):
                     member.agent.send({"kill": number})
-        elif not job.done():
-            try:
-                job.run.request_stop(reason, cause)
-            except (OSError, RunError) as error:
-                self._tell(f"cannot ask {job.run.id} to stop: {error}")
+        else:
+            job.ask_to_stop(reason, cause, self._tell)
 
     def _meet(self) -> None:
         for agent, given in self._cluster.new_agents():

@@ -127,10 +127,7 @@ class Dispatcher:
         if self._zygote is not None:
             self._zygote.wake()
         if not kill:
-            try:
-                job.run.request_stop(reason, cause)
-            except OSError as error:
-                self._say(f"cannot ask {job.run.id} to stop: {error.strerror or error}")
+            job.ask_to_stop(reason, cause, self._say)
             return
         for orphan in self._orphans:
             if orphan.job is job:

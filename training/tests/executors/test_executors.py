@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -181,6 +182,15 @@ def test_a_cancelled_job_stops_at_a_checkpoint_and_a_waiting_one_at_once(executo
         assert job.wait(PATIENCE_S)
         assert (job.exit_code, job.ended.reason) == (0, "stopped: worse than the others")
         assert (job.run.folder / "checkpoints" / "last.npz").exists()
+
+
+def test_a_run_whose_folder_is_gone_cannot_be_asked_to_stop_and_the_executor_goes_on(runs):
+    said: list[str] = []
+    with LocalExecutor(1, CPU, isolation="exec", tell=said.append) as executor:
+        job = Job(new_run(), lambda *_: None)
+        shutil.rmtree(job.run.folder)
+        executor._dispatcher.cancel(job, False, "not wanted any more", Cause.ASKED)
+    assert said[0].startswith(f"cannot ask {job.run.id} to stop: cannot write {job.run.folder / 'stop_request'}")
 
 
 def test_a_job_cancelled_before_its_process_looks_is_stopped_all_the_same(executor):
