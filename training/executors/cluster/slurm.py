@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted, did_you_mean
@@ -46,54 +45,12 @@ class Task:
         return self.has_ended and self.state not in ("COMPLETED", "CANCELLED")
 
 
-@dataclass(frozen=True)
-class Slurm:
-    """The jobs of one name, which only those of one sweep have."""
-
-    name: str
-
-    @classmethod
-    def of(cls, folder: Path) -> "Slurm":
-        return cls(f"{folder.parent.name[:40]}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}")
-
-    def submit(self, script: str, flags: Sequence[str]) -> None:
-        """Submits a script. A SpecError with Slurm's reason where it refuses."""
-        done = commanded(["sbatch", "--parsable", *flags], script)
-        if done.returncode != 0:
-            raise SpecError(f"Slurm refuses the agents: {why(done.stderr)}.")
-
-    def tasks(self) -> dict[str, Task] | None:
-        """All tasks that Slurm still knows; None when it does not answer."""
-        done = commanded(
-            ["squeue", "--noheader", "--array", "--states=all", f"--name={self.name}", "--format=%A|%T|%N|%r"]
-        )
-        if done.returncode != 0:
-            return None
-        found = (Task(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3)
-        # Tasks of an array that waits share its number.
-        return {
-            f"{task.job}.{index}" if task.state == "PENDING" else task.job: task for index, task in enumerate(found)
-        }
-
-    def exit_code(self, job: str) -> int | None:
-        """Of a job that ended lately."""
-        done = commanded(["scontrol", "--oneliner", "show", "job", job])
-        match = re.search(r"\bExitCode=(\d+):", done.stdout)
-        return int(match[1]) if match else None
-
-    def cancel(self, job: str) -> None:
-        commanded(["scancel", job])
-
-    def cancel_all(self) -> None:
-        commanded(["scancel", f"--name={self.name}", "--quiet"])
-
-
 class SlurmCluster(FolderCluster):
-    """Keeps as many agents in Slurm's queue as nodes are wanted."""
+    """Keeps as many agents in Slurm's queue as nodes are wanted; only they have the name of this sweep's jobs."""
 
     def __init__(self, setting: Setting, nodes: int, flags: list[str]) -> None:
         super().__init__(setting, nodes)
-        self._slurm = Slurm.of(self.folder)
+        self._name = f"{self.folder.parent.name[:40]}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
         self._flags = flags
         self._tasks: dict[str, Task] = {}
         self._failed: set[str] | None = None
@@ -107,8 +64,27 @@ class SlurmCluster(FolderCluster):
 
         Where it has agents of an earlier driver, it took that before; it may refuse it while nodes are down.
         """
-        if all(task.has_ended for task in (self._slurm.tasks() or {}).values()):
-            self._slurm.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
+        if all(task.has_ended for task in (self.tasks() or {}).values()):
+            self.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
+
+    def submit(self, script: str, flags: Sequence[str]) -> None:
+        """Submits a script. A SpecError with Slurm's reason where it refuses."""
+        done = commanded(["sbatch", "--parsable", *flags], script)
+        if done.returncode != 0:
+            raise SpecError(f"Slurm refuses the agents: {why(done.stderr)}.")
+
+    def tasks(self) -> dict[str, Task] | None:
+        """All tasks that Slurm still knows; None when it does not answer."""
+        done = commanded(
+            ["squeue", "--noheader", "--array", "--states=all", f"--name={self._name}", "--format=%A|%T|%N|%r"]
+        )
+        if done.returncode != 0:
+            return None
+        found = (Task(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3)
+        # Tasks of an array that waits share its number.
+        return {
+            f"{task.job}.{index}" if task.state == "PENDING" else task.job: task for index, task in enumerate(found)
+        }
 
     def keep_up(self) -> None:
         now = time.monotonic()
@@ -118,14 +94,14 @@ class SlurmCluster(FolderCluster):
             self._look()
         missing = self.nodes - len(self.refused) - len(self._alive())
         if missing > 0 and now >= self._next_submission:
-            self._submit(missing)
+            self._submit_agents(missing)
             self._next_submission = time.monotonic() + self._wait_s
             self._look()
 
-    def _submit(self, count: int) -> None:
+    def _submit_agents(self, count: int) -> None:
         """Where Slurm refuses what it has looked at before (see check), it may take it later."""
         try:
-            self._slurm.submit(self.script("$SLURM_JOB_ID"), self._all_flags(count))
+            self.submit(self.script("$SLURM_JOB_ID"), self._all_flags(count))
             self._refusal, self._wait_s = None, _SUBMIT_S
         except SpecError as error:
             if str(error) != self._refusal:
@@ -137,7 +113,7 @@ class SlurmCluster(FolderCluster):
         may_run = task is not None and not task.has_ended and task.state not in ("PENDING", "COMPLETING")
         if may_run and hangs and job not in self._cancelled:
             self._cancelled.add(job)
-            self._slurm.cancel(job)
+            commanded(["scancel", job])
         is_vague = task is None or task.state == "COMPLETING"  # news of Slurm may be older than the agent
         if (is_vague and silent_s > 3 * BEAT_S) or (task is not None and task.has_ended):
             return f"Slurm says that job {job} is {'gone' if task is None else task.state}"
@@ -153,7 +129,7 @@ class SlurmCluster(FolderCluster):
         return "waiting for an agent to start"
 
     def end_agents(self) -> None:
-        self._slurm.cancel_all()
+        commanded(["scancel", f"--name={self._name}", "--quiet"])
 
     def _alive(self) -> list[Task]:
         return [task for task in self._tasks.values() if not task.has_ended]
@@ -161,7 +137,7 @@ class SlurmCluster(FolderCluster):
     def _look(self) -> None:
         """Asks Slurm; where it does not answer, nothing is concluded."""
         self._next_look = time.monotonic() + _LOOK_S
-        tasks = self._slurm.tasks()
+        tasks = self.tasks()
         if tasks is None:
             return
         self._tasks = tasks
@@ -174,11 +150,11 @@ class SlurmCluster(FolderCluster):
             if task.has_failed and task.job not in known | self._failed:
                 self._failed.add(task.job)
                 node = f"the node {task.node}" if task.node else "a node"
-                self.note_failure(task.job, node, self._slurm.exit_code(task.job))
+                self.note_failure(task.job, node, exit_code(task.job))
 
     def _all_flags(self, count: int) -> list[str]:
         return [
-            *(f"--array=0-{count - 1}", f"--job-name={self._slurm.name}", "--output=/dev/null"),
+            *(f"--array=0-{count - 1}", f"--job-name={self._name}", "--output=/dev/null"),
             # The driver submits others in the place of those that end.
             *("--nodes=1", "--ntasks=1", "--no-requeue", "--signal=B:USR1@60", *self._flags),
         ]
@@ -249,6 +225,13 @@ def partitions() -> dict[str, dict[str, int]]:
         gpus = sum(int(number) for number in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", resources))
         found.setdefault(name, {})[node] = gpus
     return found
+
+
+def exit_code(job: str) -> int | None:
+    """Of a job that ended lately."""
+    done = commanded(["scontrol", "--oneliner", "show", "job", job])
+    match = re.search(r"\bExitCode=(\d+):", done.stdout)
+    return int(match[1]) if match else None
 
 
 def why(said: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from text_recognizer.errors import RunError, SpecError
 from training.executors.base import Setting
 from training.executors.cluster import slurm
-from training.executors.cluster.slurm import Slurm, SlurmCluster, SlurmExecutor, Task, partitions
+from training.executors.cluster.slurm import SlurmCluster, SlurmExecutor, Task, partitions
 
 
 def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_path, monkeypatch, capsys):
@@ -51,9 +51,9 @@ def test_why_a_job_waits_is_said_once_slurm_knows_it(tmp_path):
 
 def test_agents_that_failed_under_an_earlier_driver_do_not_end_the_next(tmp_path, monkeypatch):
     tasks = {str(job): Task(str(job), "NODE_FAIL", "n1", "") for job in range(5)}
-    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
-    monkeypatch.setattr(Slurm, "exit_code", lambda *_: 1)
-    monkeypatch.setattr(Slurm, "submit", lambda *_: None)
+    monkeypatch.setattr(SlurmCluster, "tasks", lambda _: tasks)
+    monkeypatch.setattr(slurm, "exit_code", lambda _: 1)
+    monkeypatch.setattr(SlurmCluster, "submit", lambda *_: None)
     clock = [0.0]
     monkeypatch.setattr(slurm, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     cluster = SlurmCluster(Setting(folder=tmp_path), 1, [])
@@ -73,8 +73,8 @@ def test_a_driver_starts_while_slurm_refuses_agents_where_earlier_ones_are_at_wo
         raise SpecError("Slurm refuses the agents: Requested node configuration is not available.")
 
     tasks = {"1": Task("1", "RUNNING", "n1", ""), "2": Task("2", "NODE_FAIL", "n2", "")}
-    monkeypatch.setattr(Slurm, "tasks", lambda _: tasks)
-    monkeypatch.setattr(Slurm, "submit", refuse)
+    monkeypatch.setattr(SlurmCluster, "tasks", lambda _: tasks)
+    monkeypatch.setattr(SlurmCluster, "submit", refuse)
     cluster = SlurmCluster(Setting(folder=tmp_path), 2, [])
     cluster.check()
     tasks["1"] = Task("1", "COMPLETED", "n1", "")
