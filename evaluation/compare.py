@@ -1,6 +1,5 @@
 """Comparing two recognisers that read the same samples."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,8 +128,6 @@ def mcnemar_p_value(only_first: int, only_second: int) -> float:
 
     Source: McNemar (1947), "Note on the sampling error of the difference between correlated proportions".
     """
-    discordant = only_first + only_second
-    if discordant == 0:
-        return 1.0
-    tail = sum(math.comb(discordant, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2.0 * tail / (1 << discordant))
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))

@@ -6,11 +6,11 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment, assemble
+from text_recognizer.trust import current_folder
 from training.attempts.causes import cause_of
 from training.attempts.extension import extend, facts_of
 from training.attempts.learnability import LEFT_OUT, check_learnable, left_out_table
@@ -126,17 +126,10 @@ def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch
         "process": os.getpid(),
         "host": socket.gethostname(),
         "command": sys.argv,
-        "folder": _current_folder(),
+        "folder": current_folder(),
         "wandb": wandb_mode_of(trackers),
         "trackers": list(trackers),
         "devices": devices,
         **launch,
     }
     run.write_json("launch.json", {"attempts": [*attempts, this]})
-
-
-def _current_folder() -> str | None:
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError:  # it was removed
-        return None

@@ -1,21 +1,13 @@
 """Which values of a sweep count as numbers."""
 
-import math
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
+from training.files.json_objects import is_number as is_finite
+
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value is a number that fits a float: not NaN, not infinite, not an int of 400 digits."""
-    try:
-        return is_number(value) and math.isfinite(value)
-    except OverflowError:
-        return False
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_whole(value: Any) -> bool:

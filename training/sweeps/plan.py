@@ -13,10 +13,11 @@ from text_recognizer.models.metric import LOSS
 from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
 from text_recognizer.wording import counted, did_you_mean, received
+from training.files.json_objects import is_number as is_finite
 from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
-from training.sweeps.numbers import is_finite, is_int
+from training.sweeps.numbers import is_int
 
 # Up to this many points of a grid are all checked; of more, every corner of the space and a thousand others.
 MOST_CHECKED = 10_000

@@ -8,8 +8,9 @@ from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
+from training.files.json_objects import is_number as is_finite
 from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled
-from training.sweeps.numbers import is_finite, is_number
+from training.sweeps.numbers import is_number
 
 # numpy.isclose's tolerance around 1, by which W&B judges the sum of probabilities.
 _SUM_TOLERANCE = 1e-8 + 1e-5

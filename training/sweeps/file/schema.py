@@ -10,10 +10,11 @@ from typing import Any
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
+from training.files.json_objects import is_number as is_finite
 from training.sweeps.file.forms import ANYTHING, FORMS, NUMBER, Key, filled, leaves
 from training.sweeps.file.grid import GRID_DISTRIBUTIONS
 from training.sweeps.file.parameter_problems import Problem, group_problems
-from training.sweeps.numbers import is_finite, is_int, is_number, is_whole
+from training.sweeps.numbers import is_int, is_number, is_whole
 from training.sweeps.stopping_rules.hyperband import Hyperband
 
 
