@@ -34,21 +34,14 @@ class InProcessExecutor(Executor):
 
     Args:
         request: the devices of each run.
-        raise_errors: let errors through, for a debugger to stop at.
     """
 
     capacity = 1
     runs_have_the_screen = True
 
-    def __init__(
-        self,
-        request: DeviceRequest = DeviceRequest(1),  # noqa: B008 - frozen
-        trackers: Sequence[str] = (),
-        raise_errors: bool = False,
-    ) -> None:
+    def __init__(self, request: DeviceRequest, trackers: Sequence[str] = ()) -> None:
         self._request = request
         self._trackers = trackers
-        self._raise_errors = raise_errors
         self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
         self._left = False
         self._start = threading.Lock()  # a job is either started or cancelled before
@@ -58,7 +51,7 @@ class InProcessExecutor(Executor):
         return cls(setting.request, setting.trackers)
 
     def submit(self, run: Run, **launch: Any) -> Job:
-        """See Executor.submit; outside of `drive`, after the run's end. Raises RunError: a debugger got an error."""
+        """See Executor.submit; outside of `drive`, after the run's end. Raises RunError: it was interrupted."""
         if self._left:
             raise RunError(f"{run.folder} cannot be executed: {_OVER}.")
         run.clear_stop_request()
@@ -131,7 +124,7 @@ class InProcessExecutor(Executor):
                 return attempt(run, lease, self._trackers, stop_request_stands=True, **launch)
 
         try:
-            return lead() if self._raise_errors else guarded(lead)
+            return guarded(lead)
         finally:
             # Not all at once: the thread of the loop reads some of it meanwhile.
             for name in os.environ.keys() - environ.keys():

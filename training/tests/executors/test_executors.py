@@ -358,9 +358,3 @@ def test_in_this_process_a_run_is_over_when_it_was_submitted(runs, plain, capfd)
     failed = executor.submit(new_run(train_args={"batch_size": 5000}))
     assert failed.exit_code == 2
     assert failed.ended.reason.startswith("failed: SpecError: train_args.batch_size must be at most 216")
-
-
-def test_in_this_process_errors_can_be_let_through_to_a_debugger(runs):
-    executor = InProcessExecutor(CPU, raise_errors=True)
-    with pytest.raises(Exception, match="batch_size must be at most 216"):
-        executor.submit(new_run(train_args={"batch_size": 5000}))

@@ -166,14 +166,14 @@ def test_an_error_of_the_loop_ends_the_sweep(story, inline):
         sweep.run()
 
 
-def test_errors_that_are_let_through_leave_nobody_waiting(story, tmp_path, inline):
+def test_a_run_that_ends_the_program_leaves_nobody_waiting(story, tmp_path, inline):
     def fail(run: Run, epoch: int) -> None:
-        raise ZeroDivisionError("for the debugger")
+        raise SystemExit("for good")
 
     story["deed"] = fail
-    executor: Any = InProcessExecutor(DeviceRequest(0), raise_errors=True)
+    executor: Any = InProcessExecutor(DeviceRequest(0))
     sweep, _ = sweep_of(GRID, tmp_path, executor)
-    with pytest.raises(ZeroDivisionError, match="for the debugger"):
+    with pytest.raises(SystemExit, match="for good"):
         sweep.run()
 
 
