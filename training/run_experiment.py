@@ -126,9 +126,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     _request(arguments)  # what is wrong with these two is reported before anything is fetched
     chosen_trackers(arguments.track, arguments.wandb)
     if arguments.id is not None and not re.fullmatch(r"\w[\w.-]{0,127}", arguments.id):
-        raise SpecError(
-            f"--id must be a name of letters, digits, '_', '-' and '.', at most 128 of them. {received(arguments.id)}"
-        )
+        raise SpecError(f"--id must be at most 128 letters, digits, '_', '-' and '.'. {received(arguments.id)}")
     if arguments.resume is not None:
         return _resume(arguments, overrides)
     if arguments.extend is not None:

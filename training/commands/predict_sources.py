@@ -81,9 +81,7 @@ def _sources(asked: str) -> list[Source]:
         and one.suffix.lower() in (*IMAGE_SUFFIXES, ".xml")
     ]
     if not found:
-        raise DataError(
-            f"the folder {asked} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no pages (ALTO or PAGE XML)."
-        )
+        raise DataError(f"{asked} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no pages (ALTO or PAGE XML).")
     return found
 
 

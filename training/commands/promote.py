@@ -60,9 +60,7 @@ def _bundle(source: str) -> Bundle:
     history = History(sweep.facts().metric, sweep.trials())
     trial = history.best()
     if trial is None:
-        raise RunError(
-            f"the sweep {sweep.path} has no finished trial with a {history.metric.name} yet. Promote it later."
-        )
+        raise RunError(f"the sweep {sweep.path} has no finished trial with a {history.metric.name} yet. Wait for one.")
     best = min(trial.runs, key=lambda run: history.metric.sign * (history.run_value(run) or 0.0))
     print(f"sweep       {sweep.name}: trial {trial.number}, {history.metric.name} {shown('', history.run_value(best))}")
     Run.open(best.folder)

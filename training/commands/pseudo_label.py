@@ -190,9 +190,7 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
     if bundle.data_spec.target != "line":
         raise DataError(f"the bundle {bundle.folder} reads no lines: it works on images of {bundle.data_spec.target}.")
     if ":" in bundle.spec.dataset:
-        raise SpecError(
-            f"its dataset '{bundle.spec.dataset}' cannot be joined with others: register it by an entry point."
-        )
+        raise SpecError(f"its dataset '{bundle.spec.dataset}' cannot be joined with others: make it an entry point.")
     spec = bundle.spec.override(
         {"train_args.initial_weights": None}
     )  # they may be gone, and the bundle's own take over

@@ -53,9 +53,7 @@ def _sync(arguments: argparse.Namespace) -> int:
     if arguments.register and len(sweeps) != 1:
         raise SpecError("--register takes the name of one sweep.")
     if not has_key():
-        raise RunError(
-            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; WANDB_BASE_URL names another server."
-        )
+        raise RunError("no W&B key found. Run `wandb login`, or set WANDB_API_KEY; WANDB_BASE_URL names a server.")
     if arguments.attach is not None:
         _attach(runs, SweepLink.parse(arguments.attach))
     done: list[Sent] = []
@@ -123,9 +121,7 @@ def _attach(runs: list[Run], sweep: SweepLink) -> None:
     for run in runs:
         link = SweepLink.read(run)
         if link is not None and link.id != sweep.id:
-            raise RunError(
-                f"the run {run.id} belongs to the W&B sweep {link.path} already; it cannot join {sweep.path}."
-            )
+            raise RunError(f"the run {run.id} is of the W&B sweep {link.path} already; it cannot join {sweep.path}.")
     for run in runs:
         replace(sweep, values=swept_values(run)).write(run)
 

@@ -154,9 +154,7 @@ def select(
 def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
     match = re.fullmatch(rf"([\w.]+)\s*({'|'.join(_COMPARISONS)})\s*(.*)", text, flags=re.DOTALL)
     if match is None:
-        raise SpecError(
-            f"the filter '{text}' is not COLUMN and one of {' '.join(_COMPARISONS)} and a value, like network=mlp."
-        )
+        raise SpecError(f"the filter '{text}' is not COLUMN, one of {' '.join(_COMPARISONS)}, VALUE, like network=mlp.")
     column, sign, value = match.groups()
     if sign == "~":
         try:

@@ -125,9 +125,7 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
     if limit_s is not None and not 0 < limit_s < math.inf:
         raise SpecError(f"--trial-timeout must be a number of seconds above 0. Received: {limit_s}.")
     if not arguments.file.exists():
-        raise SpecError(
-            f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or JSON with a list of experiments."
-        )
+        raise SpecError(f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or a JSON list of experiments.")
     settings = key_values("--set", "train_args.epochs=3", arguments.set)
     plan = read_plan(
         arguments.file,
@@ -217,7 +215,5 @@ def device_request(arguments: argparse.Namespace) -> DeviceRequest:
     if 0 < wanted < 1:
         raise SpecError("--gpu-memory and --gpus-per-trial below 1 say the same; give one of them.")
     if wanted < 1 or not wanted.is_integer():
-        raise SpecError(
-            f"--gpus-per-trial must be a whole number, or a share below 1. Received: {arguments.gpus_per_trial}."
-        )
+        raise SpecError(f"--gpus-per-trial must be a whole number, or below 1. Received: {arguments.gpus_per_trial}.")
     return DeviceRequest.parse("any" if wanted == 1 else f"{int(wanted)}x", arguments.gpu_memory, arguments.gpu_force)

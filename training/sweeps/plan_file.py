@@ -42,9 +42,7 @@ def read_plan(
     known = sorted(parameter.name for parameter in config.space.parameters)
     for one in (one for condition in conditions for one in (condition.parameter, condition.on)):
         if one not in known:
-            raise SpecError(
-                f"--when names '{one}', which is no parameter of the sweep. Parameters: {', '.join(known)}."
-            )
+            raise SpecError(f"--when names '{one}', which is no parameter of the sweep. There are: {', '.join(known)}.")
     return SweepPlan(
         name=name or config.name or path.stem,
         config=config,
@@ -130,9 +128,7 @@ def _settings(config: SweepConfig, overrides: Mapping[str, Any]) -> dict[str, An
             if not (f"{one.name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{one.name}.")):
                 continue
             if not one.is_constant:
-                raise SpecError(
-                    f"--set {key} is a value for all trials, but the sweep searches '{one.name}'. Remove one of them."
-                )
+                raise SpecError(f"--set {key} is for all trials, but the sweep searches '{one.name}'. Remove one.")
             found[key] = value
     return found
 

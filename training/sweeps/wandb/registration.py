@@ -34,9 +34,7 @@ def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = 
     """
     known = registered(folder)
     if known is not None:
-        raise RunError(
-            f"the sweep {folder.name} is registered already: {known.path}. Send runs to it: --attach {known.path}"
-        )
+        raise RunError(f"the sweep {folder.name} is registered already. Send runs to it: --attach {known.path}")
     file = file or folder.path / "sweep.yaml"
     if not file.exists():
         raise RunError(f"the sweep {folder.name} is a list of experiments; W&B registers sweep YAML only.")

@@ -35,9 +35,7 @@ def check_servable(plan: SweepPlan) -> None:
         raise SpecError("--engine wandb takes a W&B sweep YAML; W&B has no sweeps over a list of experiments.")
     check_program(plan.config)
     if not has_key():
-        raise RunError(
-            "no W&B key found. Run `wandb login`, or set WANDB_API_KEY; or leave --engine out to stay offline."
-        )
+        raise RunError("no W&B key found. Run `wandb login`, set WANDB_API_KEY, or leave --engine out to stay offline.")
 
 
 def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, request: DeviceRequest) -> int:

@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_fold
         tr.run_experiment(SMALL, gpus=1)
     with pytest.raises(tr.TextRecognizerError, match=r"no argument 'netwrok'. Did you mean 'network'\?.* train_args"):
         tr.run_experiment(netwrok="mlp")
-    with pytest.raises(tr.TextRecognizerError, match=r"--id must be a name of letters"):
+    with pytest.raises(tr.TextRecognizerError, match=r"--id must be at most 128 letters"):
         tr.run_experiment(SMALL, id="a/b", show=False)
     with pytest.raises(tr.TextRecognizerError, match=r"call its resume\(\)"):
         tr.run_experiment(resume="last")

@@ -170,7 +170,7 @@ def test_a_sweep_is_sent_in_order_and_registered_with_its_runs_done(backend, run
     again = command(backend, runs, "sync", "sweep_digits", "--register")
     text = again.ended()
     assert again.returncode == 2
-    assert "registered already: tester/offline-first/sweep001" in text
+    assert "registered already. Send runs to it: --attach tester/offline-first/sweep001" in text
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_runs_of_a_sweep_made_here_can_join_one_that_is_registered(backend, runs
     assert backend.store.suggest(sweep) is None
     refused = command(backend, runs, "sync", "sweep_digits", "--attach", "another")
     text = refused.ended()
-    assert "belongs to the W&B sweep tester/offline-first/sweep001 already" in text
+    assert "is of the W&B sweep tester/offline-first/sweep001 already" in text
 
 
 def test_all_leaves_out_what_was_not_meant_for_wandb(backend, runs):
