@@ -66,10 +66,6 @@ class Job:
         """How it ended; a TimeoutError before it has."""
         return self.future.result(timeout=0)
 
-    @property
-    def exit_code(self) -> int | None:
-        return self.ended.exit_code if self.done() else None
-
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits for its end, by default without limit; whether it has ended by then."""
         return bool(concurrent.futures.wait([self.future], timeout_s).done)

@@ -74,11 +74,6 @@ class LocalExecutor(Executor):
         isolation: Isolation = "exec" if setting.fresh else "fork"
         return cls(setting.jobs, setting.request, isolation, setting.trackers, setting.modules)
 
-    @property
-    def isolation(self) -> Isolation | None:
-        """How runs are really started; None until that is known."""
-        return self._dispatcher.isolation
-
     def submit(self, run: Run, **launch: Any) -> Job:
         """See Executor.submit.
 

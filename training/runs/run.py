@@ -77,10 +77,6 @@ class Run(HeldFolder):
     def id(self) -> str:
         return self.folder.name
 
-    @property
-    def group(self) -> str:
-        return self.folder.parent.name
-
     @classmethod
     def create(
         cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None, durable: bool = True

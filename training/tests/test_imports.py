@@ -128,7 +128,7 @@ def test_event_files_of_tensorboard_are_imported(place):
     with open(next((place / "logs" / "first").iterdir()), "ab") as file:
         file.write(b"torn")
     [run], _ = import_runs(place / "logs", group="older")
-    assert (run.id, run.group) == ("tensorboard-logs-first", "older")
+    assert (run.id, run.folder.parent.name) == ("tensorboard-logs-first", "older")
     assert values(run, "val_loss") == [(1, 0.5), (2, 0.25)]
     assert run.rows()[0]["time"] == 1.7e9 + 1
 

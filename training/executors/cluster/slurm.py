@@ -40,10 +40,6 @@ class Task:
     def has_ended(self) -> bool:
         return self.state in _ENDED
 
-    @property
-    def has_failed(self) -> bool:
-        return self.has_ended and self.state not in ("COMPLETED", "CANCELLED")
-
 
 class SlurmCluster(FolderCluster):
     """Keeps as many agents in Slurm's queue as nodes are wanted; only they have the name of this sweep's jobs."""
@@ -147,7 +143,8 @@ class SlurmCluster(FolderCluster):
         if known & {task.job for task in self._alive()}:
             self._failures.clear()
         for task in tasks.values():
-            if task.has_failed and task.job not in known | self._failed:
+            has_failed = task.has_ended and task.state not in ("COMPLETED", "CANCELLED")
+            if has_failed and task.job not in known | self._failed:
                 self._failed.add(task.job)
                 node = f"the node {task.node}" if task.node else "a node"
                 self.note_failure(task.job, node, exit_code(task.job))

@@ -135,7 +135,7 @@ def test_each_free_place_gets_one_run_and_the_next_when_it_has_ended(cluster, dr
     assert one.got[0] == {"run": 1, "folder": str(first.run.folder), "launch": {"trial": 1}}
     one.say({"running": 1, "place": "CPU 0"}, {"ended": 1, "how": FINISHED})
     assert first.wait(PATIENCE_S)
-    assert (first.exit_code, first.place) == (0, "one: CPU 0")
+    assert (first.ended.exit_code, first.place) == (0, "one: CPU 0")
     wait_until(lambda: len(one.orders()) == 2)
     assert not second.done()
 
@@ -184,7 +184,7 @@ def test_what_an_agent_said_before_it_was_lost_counts(cluster, driver):
     one.say({"ended": 1, "how": FINISHED})
     one.gone = "killed"
     assert job.wait(PATIENCE_S)
-    assert job.exit_code == 0
+    assert job.ended.exit_code == 0
 
 
 def test_runs_that_an_earlier_driver_gave_away_are_rejoined_not_started_again(cluster, driver):

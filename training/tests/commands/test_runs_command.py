@@ -88,7 +88,7 @@ def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch
     ],
 )
 def test_runs_are_listed_by_state_and_group_as_json(run, capsys, flags, found):
-    flags = [flag.replace("default", run.group) for flag in flags]
+    flags = [flag.replace("default", run.folder.parent.name) for flag in flags]
     assert text_recognizer(["runs", "list", "--json", *flags]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == found
 

@@ -56,7 +56,7 @@ def executor(runs):
     said: list[str] = []
     with LocalExecutor(2, CPU, preload=[ODD], tell=said.append) as two_at_a_time:
         assert two_at_a_time.wait_until_ready(PATIENCE_S)
-        assert two_at_a_time.isolation == "fork", said
+        assert two_at_a_time._dispatcher.isolation == "fork", said
         yield two_at_a_time
     assert said == []
 
@@ -81,8 +81,8 @@ def test_executed_runs_have_the_same_numbers_too(runs, plain):
     with LocalExecutor(2, CPU, isolation="exec") as executor:
         job = executor.submit(new_run())
         assert job.wait(PATIENCE_S)
-        assert executor.isolation == "exec"
-    assert job.exit_code == 0, log(job.run)
+        assert executor._dispatcher.isolation == "exec"
+    assert job.ended.exit_code == 0, log(job.run)
     assert numbers(job.run) == plain.like(job.run)
 
 
@@ -119,7 +119,7 @@ def test_a_run_has_a_process_a_session_cores_threads_and_the_drivers_surrounding
 def test_a_crash_is_reported_with_its_signal_and_leaves_a_traceback_in_the_log(executor):
     job = executor.submit(odd_run("crash"))
     assert job.wait(PATIENCE_S)
-    assert (job.exit_code, job.ended.signal) == (None, signal.SIGSEGV)
+    assert (job.ended.exit_code, job.ended.signal) == (None, signal.SIGSEGV)
     assert job.ended.reason == "ended by SIGSEGV"
     assert "about to crash" in log(job.run)
     assert "in crash" in log(job.run), "faulthandler names the function"
@@ -131,9 +131,9 @@ def test_exit_codes_are_reported_and_errors_in_words(executor):
     left = executor.submit(odd_run("leave"))
     assert refused.wait(PATIENCE_S)
     assert left.wait(PATIENCE_S)
-    assert refused.exit_code == 2
+    assert refused.ended.exit_code == 2
     assert "batch_size must be at most 216" in refused.ended.reason
-    assert left.exit_code == 7
+    assert left.ended.exit_code == 7
 
 
 def test_a_run_that_somebody_holds_is_refused_in_words(executor):
@@ -142,7 +142,7 @@ def test_a_run_that_somebody_holds_is_refused_in_words(executor):
     job = executor.submit(held)
     assert job.wait(PATIENCE_S)
     held.release()
-    assert job.exit_code == 2
+    assert job.ended.exit_code == 2
     assert f"is in use by process {os.getpid()}" in job.ended.reason
 
 
@@ -180,7 +180,7 @@ def test_a_cancelled_job_stops_at_a_checkpoint_and_a_waiting_one_at_once(executo
     assert len(first_ended(running, PATIENCE_S)) > 0
     for job in running:
         assert job.wait(PATIENCE_S)
-        assert (job.exit_code, job.ended.reason) == (0, "stopped: worse than the others")
+        assert (job.ended.exit_code, job.ended.reason) == (0, "stopped: worse than the others")
         assert (job.run.folder / "checkpoints" / "last.npz").exists()
 
 
@@ -221,7 +221,7 @@ def test_a_killed_run_ends_with_the_same_numbers_also_where_there_are_more_cores
 def test_too_little_memory_is_recognised_in_the_runs_own_words(executor):
     too_much, aborted = executor.submit(odd_run("ask_for_too_much")), executor.submit(odd_run("abort_for_memory"))
     assert too_much.wait(PATIENCE_S)
-    assert too_much.exit_code == EXIT_OUT_OF_MEMORY
+    assert too_much.ended.exit_code == EXIT_OUT_OF_MEMORY
     assert too_much.ended.out_of_memory
     assert "failed: OutOfMemoryError: out of memory: MemoryError. Lower train_args" in too_much.ended.reason
     assert "Traceback" not in log(too_much.run)
@@ -351,10 +351,10 @@ def test_in_this_process_a_run_is_over_when_it_was_submitted(runs, plain, capfd)
     environ = dict(os.environ)
     job = executor.submit(new_run(), trial=3)
     assert job.done()
-    assert (job.exit_code, job.ended.reason) == (0, "finished")
+    assert (job.ended.exit_code, job.ended.reason) == (0, "finished")
     assert "epoch 2/2" in capfd.readouterr().out
     assert process_of(job.run) == os.getpid()
     assert dict(os.environ) == environ
     failed = executor.submit(new_run(train_args={"batch_size": 5000}))
-    assert failed.exit_code == 2
+    assert failed.ended.exit_code == 2
     assert failed.ended.reason.startswith("failed: SpecError: train_args.batch_size must be at most 216")

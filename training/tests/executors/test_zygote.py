@@ -136,7 +136,7 @@ def kill(process):
 
 
 def test_a_module_that_would_spoil_the_zygote_is_left_to_the_runs_and_the_user_is_told(executor, said):
-    assert executor.isolation == "fork"
+    assert executor._dispatcher.isolation == "fork"
     notes = {line.split()[3]: line.partition("since ")[2] for line in said if line.startswith("every run imports")}
     assert set(notes) == set(MODULES) - {"harmless"}
     assert "an eager context of TensorFlow (an operation was executed, or a layer built)" in notes["builds_a_layer"]
@@ -150,7 +150,7 @@ def test_a_network_of_such_a_module_trains_in_a_fork_with_the_usual_numbers(exec
     small = {"network_args": {"layer_size": 16, "num_layers": 1}}
     jobs = [executor.submit(new_run(network=network, **small)) for network in ("builds_a_layer:Net", "mlp")]
     assert all(job.wait(PATIENCE_S) for job in jobs)
-    assert [job.exit_code for job in jobs] == [0, 0], log(jobs[0].run)
+    assert [job.ended.exit_code for job in jobs] == [0, 0], log(jobs[0].run)
     assert numbers(jobs[0].run) == numbers(jobs[1].run)
 
 
@@ -182,7 +182,7 @@ def test_where_the_zygote_must_not_be_forked_runs_are_executed_and_the_user_is_t
     with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
-        assert (executor.isolation, job.exit_code) == ("exec", 0)
+        assert (executor._dispatcher.isolation, job.ended.exit_code) == ("exec", 0)
     (line,) = said
     assert line.startswith("runs start as fresh interpreters, which takes seconds each: another thread running")
 
@@ -195,7 +195,7 @@ def test_a_zygote_that_dies_twice_while_it_imports_is_done_without(runs, tmp_pat
     with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
         assert job.wait(PATIENCE_S)
-        assert (executor.isolation, job.exit_code) == ("exec", 0)
+        assert (executor._dispatcher.isolation, job.ended.exit_code) == ("exec", 0)
     killed = "the zygote was killed by SIGKILL; "
     instead = "runs start as fresh interpreters from now on, which takes seconds each"
     assert said == [killed + "another one takes its place", killed + instead]
@@ -342,7 +342,7 @@ def test_two_executors_share_the_devices_of_a_machine_without_ever_using_one_tog
         assert [executor.capacity for executor in both] == [2, 2]
         jobs = [executor.submit(quick_run("use_device", tmp_path)) for _ in range(4) for executor in both]
         assert all(job.wait(PATIENCE_S) for job in jobs)
-    assert [job.exit_code for job in jobs] == [0] * 8, [job.ended.reason for job in jobs]
+    assert [job.ended.exit_code for job in jobs] == [0] * 8, [job.ended.reason for job in jobs]
     assert {job.place: log(job.run).strip() for job in jobs} == {
         "GPU 0": "used GPU-00000000",
         "GPU 1": "used GPU-00000001",

@@ -195,7 +195,7 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     agent = Program(backend, "wandb", "agent", path, environ=surroundings)
     backend.wait_until(lambda: reports(backend, "s001r001") >= 2)
     first = runs_below(backend.folder)["s001r001"]
-    assert (first.group, first.spec.network_args["layer_size"]) == ("sweep-sweep001", 8)
+    assert (first.folder.parent.name, first.spec.network_args["layer_size"]) == ("sweep-sweep001", 8)
 
     # Preempted by a batch system's warning: the same agent gets it again, and it goes on.
     os.kill(process_of(first), signal.SIGUSR1)

@@ -92,7 +92,7 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     output = gone.succeed()
     assert output.count("warning: the tracker wandb") == 1
     backend.return_()
-    for run in (run for run in runs_below(backend.folder).values() if run.group != "online"):
+    for run in (run for run in runs_below(backend.folder).values() if run.folder.parent.name != "online"):
         assert run.status().state == "finished"
         assert plain_rows(run) == expected
         process = read_state(run.folder / "wandb").get("process", 0)
@@ -104,7 +104,7 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     WarmProgram(backend, warm, "text-recognizer", "sync", "--all", environ=environ(backend)).succeed()
     assert len(backend.runs) == 2
     for run in runs_below(backend.folder).values():
-        if run.group == "online":
+        if run.folder.parent.name == "online":
             continue
         sent = backend.runs[run.id]
         names = {name for row in expected for name in row}

@@ -60,7 +60,7 @@ def by_point(runs: list[Run]) -> dict[str, Run]:
     found = {}
     for run in runs:
         spec = run.read_json("spec.json")
-        assert spec.pop("experiment_group") == run.group
+        assert spec.pop("experiment_group") == run.folder.parent.name
         found[json.dumps(spec, sort_keys=True)] = run
     assert len(found) == len(runs)
     return found
@@ -76,8 +76,8 @@ def test_a_sweep_is_the_same_offline_and_served_by_an_agent(backend, digits_prep
     offline_sweep.succeed(2 * PATIENCE_S)
     agent.succeed(2 * PATIENCE_S)
     runs = list(runs_below(backend.folder).values())
-    offline = by_point([run for run in runs if run.group == "offline"])
-    online = by_point([run for run in runs if run.group == "sweep-sweep001"])
+    offline = by_point([run for run in runs if run.folder.parent.name == "offline"])
+    online = by_point([run for run in runs if run.folder.parent.name == "sweep-sweep001"])
     assert len(offline) == 3
     assert offline.keys() == online.keys()
     for point, run in offline.items():

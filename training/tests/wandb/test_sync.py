@@ -101,7 +101,7 @@ def assert_complete(backend: WandbBackend, run: Run) -> None:
     assert [{name: one[name] for name in row} for one, row in zip(sent.history, rows, strict=True)] == rows
     assert [one["_step"] for one in sent.history] == list(range(1, len(rows) + 1))
     assert sent.resent == []
-    assert (sent.state, sent.exit_code, sent.group) == ("finished", 0, run.group)
+    assert (sent.state, sent.exit_code, sent.group) == ("finished", 0, run.folder.parent.name)
     for name, value in run.status().summary.items():
         assert sent.summary[name] == value
     assert sent.history[-1]["test_predictions"]["nrows"] == 32
