@@ -67,7 +67,7 @@ class ImageFolderDataset(PictureDataset):
 
     Args:
         path: of the folder; or of a table (.csv, .tsv, .json) with path and label, and perhaps split and writer.
-        char_dict: the file with the numbers of the characters; by default `char_dict` beside the classes.
+        char_dict: the file with the numbers of the characters; by default `char_dict` beside the classes or splits.
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out. Files in whose name it finds none are left out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
@@ -132,13 +132,19 @@ class ImageFolderDataset(PictureDataset):
         return list(once.values())
 
     def _in_folders(self) -> Iterator[_File]:
-        folders = sorted(folder for folder in self._path.iterdir() if folder.is_dir())
+        folders = _folders(self._path)
         splits = {folder: SPLITS.get(folder.name.lower()) for folder in folders}
-        has_splits = bool(folders) and all(splits.values())
-        for split_folder in folders if has_splits else [self._path]:
-            for folder in sorted(folder for folder in split_folder.iterdir() if folder.is_dir()):
+        others = [one.name for one in folders if not splits[one]]
+        parted = [one for one in folders if others and splits[one] and any(map(_pictures, _folders(one)))]
+        if parted:
+            raise DataError(
+                f"{self.name}: {parted[0]} has folders of classes in it, as that of a split has; beside it are folders "
+                f"that are none: {', '.join(others)}. Move them elsewhere, or give the path of one split."
+            )
+        for split_folder in [self._path] if others or not folders else folders:
+            for folder in _folders(split_folder):
                 text = self._text(folder.name)
-                paths = [path for path in files_below(folder) if path.suffix.lower() in SUFFIXES]
+                paths = _pictures(folder)
                 if not paths:
                     self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no pictures"))
                 for path in paths:
@@ -156,8 +162,9 @@ class ImageFolderDataset(PictureDataset):
     def _ids(self) -> dict[str, int] | None:
         if self.char_dict is not None:
             return read_pickled_ids(given_path(self.char_dict))
-        usual = self._path / CHAR_DICT
-        return read_pickled_ids(usual) if usual.is_file() else None
+        is_split = self._path.name.lower() in SPLITS
+        usual = [folder / CHAR_DICT for folder in (self._path, self._path.parent)[: 1 + is_split]]
+        return next((read_pickled_ids(file) for file in usual if file.is_file()), None)
 
     @cached_property
     def _text_of_number(self) -> dict[int, str]:
@@ -183,3 +190,13 @@ class ImageFolderDataset(PictureDataset):
             yield _File(path, text, writer or (writer_of(path.stem, self._pattern) if self._pattern else ""), split)
         except DataError as error:
             self._left_out.append(Rejected(str(path), str(error).rstrip("."), text))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in it, sorted, without those that systems and editors leave."""
+    inside = (one for one in folder.iterdir() if one.is_dir())
+    return sorted(one for one in inside if not one.name.startswith(".") and one.name != "__MACOSX")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [path for path in files_below(folder) if path.suffix.lower() in SUFFIXES]

@@ -73,6 +73,17 @@ def test_folders_of_splits_are_kept(tmp_path):
     dataset = ImageFolderDataset(str(tmp_path / "letters"))
     dataset.prepare()
     assert dataset.sizes() == {"train": 12, "validation": 4, "test": 6}
+    for left_by_systems in (".cache", "__MACOSX"):
+        save(tmp_path / "letters" / left_by_systems, "a b", 1)
+    assert ImageFolderDataset(str(tmp_path / "letters")).classes == ("a", "b")
+
+
+def test_folders_of_splits_beside_others_are_no_classes(tmp_path):
+    for part in ("train", "test", "unsorted"):
+        save(tmp_path / "letters" / part, "a b", 2)
+    with pytest.raises(DataError, match=r"/test has folders of classes in it.* none: unsorted\. Move them"):
+        _ = ImageFolderDataset(str(tmp_path / "letters")).classes
+    assert ImageFolderDataset(str(save(tmp_path / "words", "train tram", 2))).classes == ("train", "tram")
 
 
 def test_numbered_folders_get_their_characters_from_a_pickled_char_dict(tmp_path):
@@ -83,6 +94,7 @@ def test_numbered_folders_get_their_characters_from_a_pickled_char_dict(tmp_path
     dataset.prepare()
     assert dataset.data_spec.classes == ("一", "丁")
     assert dataset.sizes() == {"train": 14, "validation": 2, "test": 4}
+    assert ImageFolderDataset(str(folder / "train")).classes == ("一", "丁")
 
 
 def test_whole_writers_are_held_out_where_the_names_say_them(tmp_path):
