@@ -31,7 +31,7 @@ class ShardTask:
 
     Args:
         file: its name.
-        size: how many examples it will have, at least about.
+        size: how many examples it will have, less those that cannot be one.
         examples: makes serialised Examples, always the same, and says what cannot be one.
     """
 
@@ -42,7 +42,7 @@ class ShardTask:
 
 
 class MadeShard(NamedTuple):
-    """A finished shard, read again from the disk: examples of each id, and what was left out if it is new."""
+    """A finished shard, read again from the disk: examples of each id, and what was left out."""
 
     examples: int
     size_bytes: int
@@ -80,6 +80,7 @@ def make_shards(
         folder.mkdir(parents=True, exist_ok=True)
         with one_process(folder / ".writing", f"to write records to {folder}"):
             _claim(folder, plan)
+            replace_file(folder / LABELS, labels_json(plan.texts))
             made = []
             with progress(str(folder), total, "record") as done:
                 work = partial(_made, folder=folder, form=plan.form)
@@ -101,7 +102,6 @@ def _claim(folder: Path, plan: Plan) -> None:
     if not (folder / INDEX).exists():
         if any(not file.name.startswith(".") and file.name != LABELS for file in folder.iterdir()):
             raise DataError(f"{folder} is not empty, and has no {INDEX}. Give another folder, or empty it.")
-        replace_file(folder / LABELS, labels_json(plan.texts))
         replace_file(folder / INDEX, json.dumps(head, ensure_ascii=False, indent=1) + "\n")
         return
     try:
@@ -134,6 +134,8 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
     if found is None:
         raise DataError(f"{path} was written and cannot be read again. Is the disk sound?")
     examples, ids = found
+    if not is_new and examples != task.size:
+        rejected += [one for one in task.examples() if isinstance(one, Rejected)]
     return MadeShard(examples, path.stat().st_size, sha256_of(path), ids, rejected, is_new)
 
 

@@ -70,6 +70,8 @@ def test_relabelled_records_have_the_right_labels_and_all_else_unchanged(tmp_pat
     index, made = relabel_records(open_shards(path), tmp_path / "new", {"火": 0, "日": 1})
     assert capsys.readouterr().err == f"{tmp_path / 'new'}: preparing 5 records\n"
     assert [one.reason for one in made[0].rejected] == ["there is no label for '月'"]
+    _, kept = relabel_records(open_shards(path), tmp_path / "new", {"火": 0, "日": 1})
+    assert kept == [made[0]._replace(is_new=False)]  # what was left out is named after a kill too
     assert index["classes"] == {"火": {"train": 2}, "日": {"train": 2}}
     shards = open_shards(tmp_path / "new")
     assert list(check_records(shards).problems()) == []
