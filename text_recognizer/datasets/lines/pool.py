@@ -1,6 +1,7 @@
 """All lines of a dataset in one store: pictures of different widths one after another, with texts, names and groups."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Any
@@ -107,7 +108,7 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
     """Lines with their pictures and the hashes of these, and the lines that have none. Runs in another process."""
     converted: list[tuple[LineSample, Grey, int]] = []
     rejected: list[Rejected] = []
-    for source in sources:
+    for source in map(copy, sources):  # what a source keeps while it is read goes with the copy
         for position, sample in enumerate(source.samples):
             if not sample.is_wanted:
                 continue
