@@ -33,6 +33,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "LineListDataset": "text_recognizer.datasets.lines.line_list:LineListDataset",
         "MnistDataset": "text_recognizer.datasets.characters.mnist:MnistDataset",
         "PageListDataset": "text_recognizer.datasets.pages.page_list:PageListDataset",
+        "RecordLinesDataset": "text_recognizer.datasets.lines.records:RecordLinesDataset",
         "RecordsDataset": "text_recognizer.datasets.characters.records:RecordsDataset",
         "RenderedCharactersDataset": "text_recognizer.datasets.characters.rendered:RenderedCharactersDataset",
         "RenderedLinesDataset": "text_recognizer.datasets.lines.rendered_lines:RenderedLinesDataset",

@@ -19,7 +19,7 @@ class LineSample:
         split: where the files put it; "" leaves it to the dataset.
         problem: why the line cannot be used, where that is known already.
         is_wanted: false for a line that a subsample does without.
-        noun: "page" where it stands for all lines of a page that cannot be read.
+        noun: "page" or "shard" where it stands for all lines of one that cannot be read.
     """
 
     name: str
@@ -28,7 +28,7 @@ class LineSample:
     split: SplitName | Literal[""] = ""
     problem: str = ""
     is_wanted: bool = True
-    noun: Literal["", "page"] = ""
+    noun: Literal["", "page", "shard"] = ""
 
 
 @dataclass(frozen=True)

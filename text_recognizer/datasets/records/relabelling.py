@@ -10,7 +10,7 @@ from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import encode_example, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
-from text_recognizer.datasets.records.shards import Shard, records
+from text_recognizer.datasets.records.shards import Shard, records, target_of
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError
@@ -41,7 +41,7 @@ def relabel_records(
         for shard in shards
         for count in [sum(1 for _ in find_frames(map_file(shard.path)))]
     ]
-    about = {"relabelled": state_of_files(shard.path for shard in shards)}
+    about = {"relabelled": state_of_files(shard.path for shard in shards), "target": target_of(shards)}
     return make_shards(folder, Plan(shards[0].form, sorted(ids, key=ids.__getitem__), about), tasks, processes)
 
 

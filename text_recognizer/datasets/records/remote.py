@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.label_files import LABELS
 from text_recognizer.datasets.records.shards import INDEX, ListedShard, Shard, listed_shards, open_shards
 from text_recognizer.datasets.remote.download import Download, DownloadError
@@ -32,6 +33,10 @@ class RemoteShard:
     url: str
     shard: Shard
     listed: ListedShard
+
+    @property
+    def form(self) -> RecordForm:
+        return self.shard.form
 
     @contextmanager
     def here(self) -> Iterator[Shard]:

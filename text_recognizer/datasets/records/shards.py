@@ -4,8 +4,9 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +29,27 @@ from text_recognizer.wording import counted
 INDEX = "index.json"
 _MOST_SHARD_DIGITS = 5
 _MOST_LISTED = 20
+_FIRST = 100  # records that say whether all are of characters or of lines
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of records, with the split that its name says, and the texts of ids that a label file says."""
+    """One file of records, with the split that its name says and the texts of ids that a label file says.
+
+    Args:
+        target: what the pictures show, "character" or "line", where an index says so.
+    """
 
     path: Path
     form: RecordForm
     split: SplitName | None = None
     texts: Mapping[int, str] | None = None
+    target: str = ""
+
+    @contextmanager
+    def here(self) -> Iterator["Shard"]:
+        """The shard as a file of this machine, until the end."""
+        yield self
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def open_shards(
         whole: a folder that lacks shards is refused.
     """
     folder = path if path.is_dir() else path.parent
-    found = _indexed_form(folder) if form is None and not keys else form_named(form or "default", keys)
+    found, target = (form_named(form or "default", keys), "") if form or keys else _indexed(folder)
     paths = _files(path, found)
     found = found or _form_of(paths)
     if labels is None and (folder / LABELS).is_file():
@@ -83,7 +95,8 @@ def open_shards(
     texts = {number: text for text, number in read_labels(labels).items()} if labels is not None else None
     splits = {file: found.file_pattern.fullmatch(file.name) for file in paths}
     shards = [
-        Shard(file, found, SPLITS.get(match["split"]) if match else None, texts) for file, match in splits.items()
+        Shard(file, found, SPLITS.get(match["split"]) if match else None, texts, target)
+        for file, match in splits.items()
     ]
     if whole and path.is_dir() and (lack := lacking(shards)):
         raise DataError(f"{lack.rstrip('.')}. A single shard is taken by its own path, whatever lies beside it.")
@@ -104,7 +117,7 @@ def listed_shards(folder: Path) -> dict[str, ListedShard]:
     Raises:
         DataError: the index is damaged, or names what is no shard.
     """
-    form = _indexed_form(folder)
+    form, _ = _indexed(folder)
     try:
         splits = parse_json_text((folder / INDEX).read_text(encoding="utf-8")).get("splits", {})
         found = {
@@ -145,6 +158,15 @@ def lacking(shards: Sequence[Shard]) -> str:
     return unwritten(shards[0].path.parent) or shown
 
 
+def target_of(shards: Sequence[Shard]) -> str:
+    """What the pictures show, "character" or "line": by the index, or by how many ids the first records have; or ""."""
+    if shards[0].target or not shards[0].path.is_file():  # on a server, only the index is known yet
+        return shards[0].target
+    first = islice((one for shard in shards for one in records(shard, with_picture=False)), _FIRST)
+    counts = {len(one.label) for one in first if isinstance(one, Record)}
+    return "line" if max(counts, default=0) > 1 else "character" if counts == {1} else ""
+
+
 def unwritten(folder: Path) -> str:
     """What to do about records whose writing was stopped before its end; "" for whole ones, and other programs'."""
     with suppress(DataError):
@@ -182,7 +204,7 @@ def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> It
             yield record
             continue
         try:
-            yield record, _picture(record.features, shard.form)
+            yield record, picture_of(record, shard.form)
         except ValueError as error:
             yield Rejected(record.place, str(error), record.text)
 
@@ -199,7 +221,9 @@ def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
     return Record(place, features, tuple(label), text, name, group)
 
 
-def _picture(features: Mapping[str, list[Any]], form: RecordForm) -> Grey:
+def picture_of(record: Record, form: RecordForm) -> Grey:
+    """The picture of a record, grey (H, W). Raises ValueError: it has none that can be read."""
+    features = record.features
     content = _one(features, form.image, bytes, b"")
     if not content:
         raise ValueError(f"it has no picture under the key '{form.image}'")
@@ -261,12 +285,13 @@ def _files(path: Path, form: RecordForm | None) -> list[Path]:
     return found
 
 
-def _indexed_form(folder: Path) -> RecordForm | None:
+def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
+    """The form and the target of a folder's index."""
     try:
-        value = parse_json_text((folder / INDEX).read_text(encoding="utf-8"))["form"]
-        return form_named("default", value)
+        index = parse_json_text((folder / INDEX).read_text(encoding="utf-8"))
+        return form_named("default", index["form"]), str(index.get("target", ""))
     except FileNotFoundError:
-        return None
+        return None, ""
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpecError) as error:
         raise DataError(
             f"{folder / INDEX} is no index of records: {str(error).rstrip('.')}. Give the form, or remove it."

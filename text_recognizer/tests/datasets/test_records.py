@@ -202,6 +202,8 @@ def test_records_on_a_server_that_cannot_be_read_are_refused_in_a_sentence(tmp_p
 def test_records_with_colliding_labels_are_trained_on_by_their_texts(tmp_path):
     colliding(tmp_path / "train-00000-of-00001")
     assert RecordsDataset(str(tmp_path)).classes == tuple(sorted("日月火"))
+    with pytest.raises(DataError, match=r"no record of .* says its text\. Give labels"):
+        _ = RecordsDataset(str(tmp_path), record_form="inception", keys={"text": ""}).classes
 
 
 @pytest.mark.parametrize(

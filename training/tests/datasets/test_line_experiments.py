@@ -11,6 +11,8 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.hdf5 import write_hdf5
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.rendered_lines import Rendering
+from text_recognizer.datasets.records.forms import form_named
+from text_recognizer.datasets.records.writing import write_records
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import BUILT_IN
 from text_recognizer.settings import REPOSITORY
@@ -56,6 +58,7 @@ SPECS = {
     ],
     "line_list": [*QUICK_FRAMES, "--dataset_args.subsample_fraction=1.0"],
     "page_list": ["--dataset_args.subsample_fraction=1.0", "--dataset_args.side=32"],
+    "record_lines": QUICK_FRAMES,
     "records": [*QUICK_CHARACTERS, "--dataset_args.side=16"],
     "rendered_characters": [*QUICK_CHARACTERS, "--dataset_args.side=16", "--dataset_args.repetitions=4"],
     "rendered_lines": [*QUICK_FRAMES, "--dataset_args.num_texts=10"],
@@ -144,11 +147,17 @@ def _write_samples(folder, name):
     elif name == "page_list":
         _write_pages(folder / "data" / "testaments")
     elif not name.startswith("rendered"):
-        path = _write_lines(folder / "data" / "testaments")
-        if name == "hdf5_lines":
-            dataset = LineListDataset(str(path), height=128)
-            dataset.prepare()
-            write_hdf5(folder / "data" / "lines.hdf5", {name: dataset.split(name) for name in SPLIT_NAMES})
+        _write_lines_as(folder / "data", name)
+
+
+def _write_lines_as(folder: Path, name: str) -> None:
+    path = _write_lines(folder / "testaments")
+    if name == "hdf5_lines":
+        dataset = LineListDataset(str(path), height=128)
+        dataset.prepare()
+        write_hdf5(folder / "lines.hdf5", {name: dataset.split(name) for name in SPLIT_NAMES})
+    elif name == "record_lines":
+        write_records(LineListDataset(str(path)), folder / "records", form_named("default"))
 
 
 def _write_lines(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from text_recognizer.datasets.characters.image_folder import ImageFolderDataset
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.emnist_mat import read_emnist_mat
 from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
+from text_recognizer.datasets.lines.records import RecordLinesDataset
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.shards import open_shards
@@ -57,7 +58,7 @@ def idx() -> list[Files]:
 
 
 def shards() -> list[Files]:
-    """One shard of each form; records of characters."""
+    """One shard of each form; the last has a line."""
     shown = {"label": [1], "text": [b"b"], "height": [4], "width": [3], "encoding": [b"raw"], "image": [bytes(12)]}
     forms: list[dict[str, Any]] = [
         shown,
@@ -101,4 +102,5 @@ TARGETS = (
     Target("matlab", matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), ""), share=0.2),
     Target("idx", idx, lambda folder: read_character_files({path.name: path for path in folder.iterdir()})),
     Target("records", shards, _records),
+    Target("record_lines", shards, partial(prepared, RecordLinesDataset, "."), share=0.3),
 )
