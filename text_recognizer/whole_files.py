@@ -9,9 +9,11 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from text_recognizer.errors import DataError
 
 _PIECE_BYTES = 1 << 20  # larger than usual: the pieces of memory in which the system keeps a file are then larger too
 
@@ -55,6 +57,47 @@ def replace_folder(new: Path, folder: Path) -> None:
     new.rename(folder)
     sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_folder(output: Path) -> Iterator[None]:
+    """Makes a folder to write into, or takes an empty one; after an error nothing is left of what was written.
+
+    Raises:
+        DataError: there is something already, or it cannot be written.
+    """
+    is_new = not output.exists()
+    if not is_new and not output.is_dir():
+        raise DataError(f"{output} is there already. Give another name, or remove it.")
+    if not is_new and any(output.iterdir()):
+        raise DataError(f"{output} is not empty. Give another folder, or empty it.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for entry in output.iterdir() if output.is_dir() else ():
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
+        if is_new:
+            with contextlib.suppress(OSError):
+                output.rmdir()
+        if isinstance(error, OSError):
+            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
+        raise
+
+
+@contextlib.contextmanager
+def folder_beside(folder: Path) -> Iterator[Path]:
+    """A new folder, to be renamed to this one when it is whole; what a killed process left of it is removed.
+
+    For one process at a time: the caller holds a lock.
+    """
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

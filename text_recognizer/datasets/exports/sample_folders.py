@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, Ink, Split
-from text_recognizer.datasets.exports.base import DatasetExport, new_folder
+from text_recognizer.datasets.exports.base import DatasetExport
 from text_recognizer.datasets.formats.char_dict import Form, write_char_dict
 from text_recognizer.datasets.formats.gnt import write_gnt
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
+from text_recognizer.whole_files import new_folder
 from text_recognizer.wording import counted
 
 FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}

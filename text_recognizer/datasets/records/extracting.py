@@ -7,9 +7,8 @@ from pathlib import Path
 
 from text_recognizer.datasets.records.shards import Shard, pictures
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes
-from text_recognizer.whole_files import replace_file
+from text_recognizer.whole_files import new_folder, replace_file
 
 TABLE = "images.csv"
 _FILES_A_FOLDER = 1000
@@ -23,16 +22,14 @@ def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = N
     Returns:
         how many pictures were written, and what could not be.
     Raises:
-        DataError: the folder is not empty, or cannot be written.
+        DataError: the folder is not empty, or cannot be written; nothing is then left in it.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} is there already and not an empty folder. Give another one.")
     rejected: list[Rejected] = []
     table = io.StringIO(newline="")
     rows = csv.writer(table)
     rows.writerow(["path", "label", "split", "writer", "record"])
     count = 0
-    try:
+    with new_folder(folder):
         for shard, found in ((one, each) for one in shards for each in pictures(one)):
             if count == limit:
                 break
@@ -46,8 +43,5 @@ def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = N
             path = file.relative_to(folder).as_posix()
             rows.writerow([path, record.text, shard.split or "", record.group, record.name])
             count += 1
-        folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / TABLE, table.getvalue())
-    except OSError as error:
-        raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.") from error
     return count, rejected

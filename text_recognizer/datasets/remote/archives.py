@@ -10,7 +10,6 @@ import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,7 @@ from typing import IO, Any, Literal
 
 from text_recognizer.datasets.formats.packed import check_unpacked, most_unpacked_bytes
 from text_recognizer.errors import DataError
+from text_recognizer.whole_files import folder_beside
 
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
@@ -77,7 +77,7 @@ def open_member(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 
 def extract(path: Path, folder: Path) -> Path:
-    """Unpacks an archive into a new folder, which gets its name when everything is in it.
+    """Unpacks an archive into a new folder, which gets its name when everything is in it; for one process at a time.
 
     Raises:
         DataError: the archive is damaged, too large for the disk, has links, or names that lead outside the folder.
@@ -88,8 +88,7 @@ def extract(path: Path, folder: Path) -> Path:
     free_bytes = shutil.disk_usage(folder.parent).free
     if needed_bytes > free_bytes:
         raise DataError(f"{path} unpacks to {needed_bytes:,} bytes, but {folder.parent} has {free_bytes:,} bytes free.")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with folder_beside(folder) as temporary:
         with _opened(path) as archive:
             for member, info in _members(path, archive):
                 with _named(path, member.name):
@@ -97,10 +96,7 @@ def extract(path: Path, folder: Path) -> Path:
                         archive.extract(info, temporary, filter="data")
                     else:  # a zip; a tar in Python 3.11.0 to 3.11.3
                         archive.extract(info, temporary)
-        temporary.chmod(0o755)
         temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -9,8 +9,6 @@ import json
 import math
 import mmap
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError
 from text_recognizer.settings import data_folder
-from text_recognizer.whole_files import replace_folder, sha256_of
+from text_recognizer.whole_files import folder_beside, replace_folder, sha256_of
 
 FORMAT = 1
 MOST_READ_AHEAD = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # larger arrays do not stay in memory
@@ -153,8 +151,7 @@ def _writing(store: Path) -> Iterator[None]:
 
 
 def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with folder_beside(folder) as temporary:
         try:
             convert(StoreWriter(temporary, folder))
         except OSError as error:  # not one of writing: the writer tells those itself
@@ -170,8 +167,5 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
         content_hash = hashlib.sha256(content.encode()).hexdigest()
         meta = {"format": FORMAT, "key": dict(key), "arrays": arrays, "content_hash": content_hash}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
         replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Store(folder)

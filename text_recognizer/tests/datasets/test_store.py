@@ -67,6 +67,20 @@ def test_a_conversion_that_fails_leaves_nothing_behind(data):
     assert [path.name for path in (data / "processed").iterdir() if path.is_dir()] == []
 
 
+def test_what_a_killed_process_left_goes_with_the_next_conversion(data):
+    def dies(writer):
+        writer.add("a", np.zeros(1000))
+        os._exit(9)
+
+    folder = store_folder("D", KEY)
+    killed = multiprocessing.get_context("fork").Process(target=make_store, args=(folder, KEY, dies))
+    killed.start()
+    killed.join()
+    assert list(folder.parent.glob(".*")) == [folder.with_name(f".{folder.name}.new")]
+    make_store(folder, KEY, fill)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, f"{folder.name}.lock"]
+
+
 def test_a_store_that_lost_a_file_is_made_again(data):
     folder = store_folder("D", KEY)
     make_store(folder, KEY, fill)

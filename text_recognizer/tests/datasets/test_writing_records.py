@@ -14,6 +14,7 @@ from text_recognizer.datasets.formats.tfrecord import (
     write_record,
 )
 from text_recognizer.datasets.lines.line_list import LineListDataset
+from text_recognizer.datasets.records import extracting
 from text_recognizer.datasets.records import folder as making
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.extracting import extract_records
@@ -170,8 +171,19 @@ def test_extracted_lines_and_characters_are_read_as_lists_and_folders_are(tmp_pa
     extract_records(open_shards(tmp_path / "digits"), tmp_path / "digit_files")
     digits = ImageFolderDataset(str(tmp_path / "digit_files" / "images.csv"))
     assert digits.classes == tuple("0123456789")
-    with pytest.raises(DataError, match="not an empty folder"):
+    with pytest.raises(DataError, match="is not empty. Give another folder"):
         extract_records(open_shards(tmp_path / "digits"), tmp_path / "out")
+
+
+def test_an_extraction_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def is_full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_digits(tmp_path / "digits")
+    monkeypatch.setattr(extracting, "replace_file", is_full)
+    with pytest.raises(DataError, match="No space left on device"):
+        extract_records(open_shards(tmp_path / "digits"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
