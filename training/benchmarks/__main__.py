@@ -15,7 +15,7 @@ BENCHMARKS = {
         "sweeps": "search_quality sweep_overhead",
         "many_trials": "many_trials",
         "line_data": "line_rendering iam_preparation",
-        "character_data": "hwdb records ten_million",
+        "character_data": "hwdb hwdb_whole records ten_million",
         "lines": "line_decoding line_reading",
         "servers": "ui serving",
     }.items()
