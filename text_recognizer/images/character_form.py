@@ -54,16 +54,12 @@ class CharacterForm:
         boxes = [Image.fromarray(box) for box, _ in usable]
         fitted = [resized(box, size) for box, size in zip(boxes, sizes, strict=True)]
         levels = [image.tobytes() for image in fitted]
-        made = iter(
-            [self._placed(of_one, size, one[1]) for of_one, size, one in zip(levels, sizes, usable, strict=True)]
-        )
+        placed = np.full((len(usable), *shape), PAPER, np.uint8)
+        for image, of_one, size, (_, darkest) in zip(placed, levels, sizes, usable, strict=True):
+            at_full_strength = of_one.translate(_full_strength(darkest))
+            image[centred(size, shape)] = np.frombuffer(at_full_strength, np.uint8).reshape(size)
+        made = iter(placed)
         return [one if isinstance(one, UnfitImageError) else next(made) for one in cut]
-
-    def _placed(self, levels: bytes, size: tuple[int, int], darkest: int) -> Grey:
-        placed = np.full((self.side, self.side), PAPER, np.uint8)
-        at_full_strength = levels.translate(_full_strength(darkest))
-        placed[centred(size, placed.shape)] = np.frombuffer(at_full_strength, np.uint8).reshape(size)
-        return placed
 
 
 def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:

@@ -279,7 +279,7 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
         hashes += [blake2b(image.data, digest_size=8).digest() for image in images[first:]]
     split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
     arrays: dict[str, NDArray[Any]] = {
-        "all.images": np.array(images, np.uint8).reshape(len(images), form.side, form.side),
+        "all.images": np.concatenate([np.empty((0, form.side), np.uint8), *images]).reshape(-1, form.side, form.side),
         "all.labels": np.array(labels, np.int32),
         "hashes": np.frombuffer(b"".join(hashes), "<u8"),
         "splits": np.full(len(images), split, np.int8),
