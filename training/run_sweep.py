@@ -106,7 +106,6 @@ def _drive(
 ) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.executors.base import Executor, Setting
-    from training.executors.zygote.lease_source import device_capacity
     from training.executors.zygote.preloading import users_modules
     from training.sweeps.limits import Limits
     from training.sweeps.results.display import SweepDisplay
@@ -145,7 +144,7 @@ def _drive(
         raise
     print(f"sweep       {plan.in_words(run_cap)}")
     print(f"folder      {folder.path}, {executor.capacity_in_words()}", flush=True)
-    reusable = Reusable(on_gpu=device_capacity(request, GPUManager()) is not None) if arguments.reuse else None
+    reusable = Reusable(on_gpu=GPUManager().capacity(request) is not None) if arguments.reuse else None
     with SweepDisplay() as display:
         sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
         result = sweep.run()

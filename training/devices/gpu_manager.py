@@ -126,10 +126,7 @@ class GPUManager:
         Raises:
             DeviceError: the request can never be satisfied here, or was not in time; or the lock folder is unusable.
         """
-        if request.count == 0:
-            return Lease()
-        devices = self._nvml.devices()
-        visible = visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        devices, visible = self._devices(request)
         if not visible:
             return self._cpu_instead(request, devices)
         wish = resolve(request, devices, visible)
@@ -138,6 +135,17 @@ class GPUManager:
         ticket, fds = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
         by_uuid, holding = {device.uuid: device for device in visible}, ticket.record.holds or {}
         return Lease(tuple(by_uuid[uuid] for uuid in holding), tuple(holding.values()), (), fds, ticket.path, ticket)
+
+    def capacity(self, request: DeviceRequest) -> int | None:
+        """How many such requests can be served at once; None on the CPU. Raises DeviceError: not even one can."""
+        devices, visible = self._devices(request)
+        if not visible:
+            self._cpu_instead(request, devices)
+            return None
+        wish = resolve(request, devices, visible)
+        memory_mib = {device.uuid: device.memory_mib or 0 for device in visible}
+        fitting = (1 if size is None else max(1, memory_mib[uuid] // size) for uuid, size in wish.candidates.items())
+        return max(1, sum(fitting) // request.count)
 
     def status(self) -> "Status":
         """Who holds what, who waits, and what the devices are doing."""
@@ -167,7 +175,14 @@ class GPUManager:
 
         return LeaseFolder(self._lock_dir or lock_folder())
 
+    def _devices(self, request: DeviceRequest) -> tuple[list[Device], list[Device]]:
+        """All devices, and those that this process may use; none for a request of the CPU."""
+        devices = self._nvml.devices() if request.count else []
+        return devices, visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
     def _cpu_instead(self, request: DeviceRequest, devices: Sequence[Device]) -> Lease:
+        if request.count == 0:
+            return Lease()
         if devices:
             why = f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')} hides all GPUs of this machine"
             possible, because = request.wanted is None, ""

@@ -16,7 +16,7 @@ from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
 from training.executors.base import Executor, Job, Setting
 from training.executors.zygote.dispatcher import Dispatcher
-from training.executors.zygote.lease_source import LeaseSource, device_capacity
+from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, ZygoteProcess
 from training.runs.run import Run
@@ -53,7 +53,7 @@ class LocalExecutor(Executor):
         if jobs is not None and jobs < 1:
             raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")
         manager = GPUManager()
-        devices = device_capacity(request, manager)
+        devices = manager.capacity(request)
         usual = cpu_slots(1)[0].threads if devices is None else devices
         self.capacity = min(jobs or usual, devices or jobs or usual)
         self._trackers = trackers

@@ -1,29 +1,11 @@
 """LeaseSource: devices for one run after another, waited for in the background."""
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from training.devices.device import Nvml
 from training.devices.gpu_manager import GPUManager, Lease
-from training.devices.requests import DeviceRequest, resolve, visible_devices
-
-
-def device_capacity(request: DeviceRequest, manager: GPUManager) -> int | None:
-    """How many such requests this machine can serve at once; None on the CPU. A DeviceError if it cannot serve one."""
-    nvml = Nvml()
-    devices = nvml.devices() if request.count else []
-    visible = visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if not visible:
-        manager.lease(request, timeout_s=0).release()  # on the CPU, or an error
-        return None
-    wish = resolve(request, devices, visible)
-    memory_mib = {device.uuid: device.memory_mib or 0 for device in visible}
-    fitting = (
-        1 if amount is None else max(1, memory_mib[uuid] // max(1, amount)) for uuid, amount in wish.candidates.items()
-    )
-    return max(1, sum(fitting) // request.count)
+from training.devices.requests import DeviceRequest
 
 
 class LeaseSource:

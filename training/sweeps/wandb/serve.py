@@ -6,7 +6,6 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
-from training.executors.zygote.lease_source import device_capacity
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
 from training.sweeps.file.command import DEFAULT_COMMAND
@@ -49,7 +48,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
     folder.hold()
     try:
         link = registered(folder) or register(folder, file=file)
-        count = jobs or device_capacity(request, GPUManager()) or 1  # one on the CPU
+        count = jobs or GPUManager().capacity(request) or 1  # one on the CPU
         print(f"sweep       {plan.in_words()}")
         print(f"folder      {folder.path}, {counted(count, 'agent')}", flush=True)
         journal = _Journal(plan, folder, link)
