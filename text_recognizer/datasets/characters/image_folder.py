@@ -155,7 +155,8 @@ class ImageFolderDataset(PictureDataset):
             if line.problem or not line.text:
                 self._left_out.append(Rejected(line.file, line.problem or "its label is empty"))
                 continue
-            path, text = self._path.parent / line.file.replace("\\", "/"), unicodedata.normalize("NFC", line.text)
+            path = self._path.parent / line.file.strip().replace("\\", "/")
+            text = unicodedata.normalize("NFC", line.text.strip() or line.text)
             yield from self._found(path, text, SPLITS.get(line.split), line.about.get("writer", ""))
 
     @cached_property

@@ -132,14 +132,17 @@ def test_a_table_of_paths_and_labels_may_say_split_and_writer(tmp_path):
 def test_a_table_as_spreadsheets_write_it_is_read_and_wrong_rows_are_named(tmp_path):
     save(tmp_path / "all", "x", 6)
     names = sorted(file.name for file in (tmp_path / "all" / "x").iterdir())
-    rows = ["path;label", *(f"all\\x\\{name};{'中文'[place % 2]}" for place, name in enumerate(names))]
+    rows = [
+        "path;label",
+        *(f"all\\x\\{name} {' ' * place};{' ' * place}{'中文'[place % 2]}" for place, name in enumerate(names)),
+    ]
     rows += ["", rows[1], "b.png", "c.png;", "none.png;文", 'd.png;"中']
     (tmp_path / "table.csv").write_bytes("\r\n".join(rows).encode("gb18030"))
     with pytest.raises(DataError, match=r"line 2 is not utf-8 text.*dataset_args\.encoding"):
         _ = ImageFolderDataset(str(tmp_path / "table.csv")).classes
     dataset = ImageFolderDataset(str(tmp_path / "table.csv"), encoding="gb18030")
     dataset.prepare()
-    assert sum(dataset.sizes().values()) == 6
+    assert (dataset.classes, sum(dataset.sizes().values())) == (("中", "文"), 6)
     assert {one.name.rpartition("/")[2]: one.reason.partition(":")[0] for one in dataset.rejected} == {
         names[0]: "the table names the file twice",
         "b.png": "its row has 1 cell, expected 2",
