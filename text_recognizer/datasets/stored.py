@@ -101,7 +101,7 @@ class StoredDataset(Dataset):
 
     @cached_property
     def _key(self) -> dict[str, Any]:
-        return {"version": self.recipe_version, **self.recipe, **self.depends_on()}
+        return dict(version=self.recipe_version, **self.recipe, **self.depends_on())  # raises for a name that both have
 
     @property
     def _folder(self) -> Path:

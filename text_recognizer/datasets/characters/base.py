@@ -93,7 +93,7 @@ class StoredCharacters(StoredDataset):
 
     @property
     def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
-        return {"version": self.recipe_version, **self.recipe, **self.depends_on()}
+        return dict(version=self.recipe_version, **self.recipe, **self.depends_on())  # raises for a name that both have
 
     @property
     def _members_key(self) -> dict[str, Any]:

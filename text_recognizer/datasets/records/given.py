@@ -61,7 +61,7 @@ class GivenRecords:
         return missing_shards(self.shards) if not self.remote and given_path(self.path).is_dir() else []
 
     def depends_on(self) -> dict[str, Any]:
-        about = {"form": to_json(self.shards[0].form), "texts": self.shards[0].texts}
+        about = {"record_form": to_json(self.shards[0].form), "texts": self.shards[0].texts}
         if self.remote:
             return {"files": [[one.url, *one.listed] for one in self.remote], **about}
         files = [shard.path for shard in self.shards]

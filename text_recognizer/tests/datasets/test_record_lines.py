@@ -59,6 +59,7 @@ def test_lines_in_records_have_the_splits_texts_and_pictures_that_were_written(t
     assert shown(dataset) == shown(lines)
     assert dataset.data_spec.classes == lines.data_spec.classes
     assert dataset.data_spec.max_length == 4
+    assert RecordLinesDataset(str(tmp_path / "records"), height=24).store_path != dataset.store_path
     some = read(tmp_path / "records", subsample_fraction=0.4)
     assert some.sizes() == {"train": 2, "validation": 1, "test": 1}
 

@@ -120,6 +120,10 @@ def test_a_dataset_of_records_has_the_splits_of_its_shards_and_names_damage(tmp_
     assert dataset.sizes()["test"] == index["splits"]["test"]["examples"]
     assert dataset.sizes()["train"] == index["splits"]["train"]["examples"] - 1
     assert dataset.split("train").batch(np.arange(4))["image"].shape == (4, 16, 16, 1)
+    for side, stretch, enlarge in ((24, False, True), (16, True, True), (16, False, False)):
+        other = RecordsDataset(str(tmp_path / "digits"), side=side, stretch=stretch, enlarge=enlarge)
+        other.prepare()
+        assert (other.store_path != dataset.store_path, other.split("train").image(0).shape[0]) == (True, other.side)
 
 
 def test_shards_that_are_missing_are_named_in_checks_and_training_and_others_are_no_business_of_one_shard(tmp_path):
