@@ -5,17 +5,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import text_recognizer as tr
-from text_recognizer.experiment import assemble
 from text_recognizer.tests.browser import Browser
 from text_recognizer.tests.waiting import wait_until
 from training.tests.ui.ui_support import served
 
 COLORS = 48  # of a palette: a picture stays below 150 KB
-SHOWN_LINES, SHORTEST, ROW_PX, WIDTH_PX = 6, 18, 92, 640
-GREY, BLACK, RED = (110, 110, 110), (20, 20, 20), (190, 30, 30)
+SHOWN_LINES = 6
 
 
 def draw_pages(run: tr.Run, sweep: Path, folder: Path) -> None:
@@ -52,27 +50,8 @@ def draw_pages(run: tr.Run, sweep: Path, folder: Path) -> None:
 
 
 def draw_lines(run: tr.Run, path: Path) -> None:
-    """The first lines of the test split, each with its transcription and its reading; a wrong reading in red."""
-    dataset = assemble(run.spec).dataset
-    dataset.prepare()
-    split = dataset.split("test")
-    picture = Image.new("RGB", (WIDTH_PX, SHOWN_LINES * ROW_PX + 34), "white")
-    draw = ImageDraw.Draw(picture)
-    font, small = ImageFont.load_default(15), ImageFont.load_default(13)
-    noisy = [row for row in run.predictions if row["id"].endswith("_1")]  # every text comes clean and noisy
-    chosen = [row for row in noisy if len(row["label"]) >= SHORTEST][:SHOWN_LINES]
-    for number, row in enumerate(chosen):
-        top = 8 + number * ROW_PX
-        line = Image.fromarray(255 - split.image(int(row["position"]))[..., 0])
-        picture.paste(line, (110, top))
-        draw.text((10, top + 42), "transcribed", GREY, small)
-        draw.text((110, top + 41), row["label"], BLACK, font)
-        draw.text((10, top + 61), "read", GREY, small)
-        draw.text((110, top + 60), row["predicted"], BLACK if row["predicted"] == row["label"] else RED, font)
-    rate = run.summary["test_character_error_rate"]
-    said = f"character error rate on the test split: {rate:.1%} ({len(run.predictions)} rendered lines)"
-    draw.text((10, SHOWN_LINES * ROW_PX + 10), said, GREY, small)
-    _save(picture, path)
+    """Lines of the test split, each with its transcription and its reading; a wrong reading in red."""
+    _save(tr.draw_samples(run, count=SHOWN_LINES), path)
 
 
 def _save(picture: Image.Image, path: Path) -> None:
