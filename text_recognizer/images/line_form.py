@@ -53,10 +53,6 @@ class LineForm:
         height, width, _ = data_spec.input_shape
         return cls(height, width, data_spec.ink, source_ink, data_spec.preprocessing)  # type: ignore[arg-type]
 
-    @property
-    def background(self) -> int:
-        return 0 if self.ink == "light" else 255
-
     def apply(self, image: Grey) -> Grey:
         """The line (height, W) in a grey picture (H, W). Raises UnfitImageError: the picture is empty or blank."""
         if 0 in image.shape:
@@ -80,7 +76,7 @@ class LineForm:
 
     def fitted(self, line: Grey) -> Grey:
         """A finished line (height, W) that may be too wide, made smaller until it fits."""
-        return self._filled(self._resized(line, 1.0), self.background)
+        return self._filled(self._resized(line, 1.0), 0 if self.ink == "light" else 255)
 
     def _resized(self, image: Grey, scale: float) -> Grey:
         """The picture scaled, or made as small as the widest line may be."""

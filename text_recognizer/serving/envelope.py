@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class Envelope:
     """Wraps an application.
 
@@ -28,20 +30,12 @@ class Envelope:
         most_held_bytes: of the bodies of all requests that are not answered yet.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        most_bytes: int,
-        body_timeout_s: float = 30.0,
-        most_held_bytes: int = 1 << 30,
-    ) -> None:
-        self.app = app
-        self.metrics = metrics
-        self.most_bytes = most_bytes
-        self.body_timeout_s = body_timeout_s
-        self.most_held_bytes = most_held_bytes
-        self._held_bytes = 0
+    app: ASGIApp
+    metrics: Metrics
+    most_bytes: int
+    body_timeout_s: float = 30.0
+    most_held_bytes: int = 1 << 30
+    _held_bytes: int = field(default=0, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

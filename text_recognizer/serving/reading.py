@@ -45,6 +45,7 @@ class ReadPicture(PageReading):
         return [_line_json(line) for line in self.lines]
 
 
+@dataclass(eq=False)
 class ServedModel:
     """Prepares pictures in a few threads and reads them in others, in batches.
 
@@ -55,28 +56,22 @@ class ServedModel:
         threads: that read at once.
     """
 
-    def __init__(
-        self,
-        name: str,
-        version: str,
-        predictor: Predictor,
-        metrics: Metrics,
-        most_batch: int,
-        pages: ParagraphTextRecognizer | None = None,
-        threads: int = 1,
-    ) -> None:
-        self.name = name
-        self.version = version
-        self.predictor = predictor
-        self._pages = pages
-        self._metrics = metrics
+    name: str
+    version: str
+    predictor: Predictor
+    metrics: Metrics
+    most_batch: int
+    pages: ParagraphTextRecognizer | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
         self._users = 0
         self._is_retired = False
-        self._batcher = Batcher(self._read_batch, most_batch, threads)
+        self._batcher = Batcher(self._read_batch, self.most_batch, self.threads)
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        return LAYOUTS if self._pages is not None else LAYOUTS[:1]
+        return LAYOUTS if self.pages is not None else LAYOUTS[:1]
 
     async def read(self, image: ImageSource, layout: Layout | None = None) -> ReadPicture:
         """What a line, a character or the lines of a page say; without a layout, by the form of the picture.
@@ -115,13 +110,13 @@ class ServedModel:
         page = read_image(image)
         height, width = page.shape
         unread = ReadPicture((), width, height, float(page.mean()))
-        if self._pages is None or (layout or layout_of(height, width)) != "page":
+        if self.pages is None or (layout or layout_of(height, width)) != "page":
             return unread, [FoundLine((0, 0, width, height))], [self.predictor.prepared(page)]
-        found = self._pages.prepared_lines(page)
+        found = self.pages.prepared_lines(page)
         return unread, [line for line, _ in found], [prepared for _, prepared in found]
 
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
-        self._metrics.count_batch(self.name, len(prepared))
+        self.metrics.count_batch(self.name, len(prepared))
         return self.predictor.predict_prepared(prepared)
 
 

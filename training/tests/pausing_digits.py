@@ -34,7 +34,7 @@ class PausingDigits(DigitsDataset):
         split = super().split(name)
         if name != "validation" or _VARIABLE not in os.environ:
             return split
-        return _PausingSplit(split._images, split._labels, split.members, split._classes)
+        return _PausingSplit(split.stored_images, split.stored_labels, split.members, split.classes)
 
 
 class _PausingSplit(CharacterSplit):

@@ -25,22 +25,20 @@ SubsampleFraction = Annotated[float, Gt(0), Le(1)]
 Positions = NDArray[np.integer[Any]]
 
 
+@dataclass(eq=False, repr=False)
 class CharacterSplit(Split):
     """Images of one size with one label each.
 
     Args:
-        images: (N, H, W) uint8, all that are stored.
-        labels: (N,) class ids of all that are stored.
+        stored_images: (N, H, W) uint8.
+        stored_labels: (N,) their class ids.
         members: (n,) which of them belong to this split, in order.
     """
 
-    def __init__(
-        self, images: NDArray[Any], labels: NDArray[Any], members: Positions, classes: tuple[str, ...]
-    ) -> None:
-        self._images = images
-        self._labels = labels
-        self.members = members
-        self._classes = classes
+    stored_images: NDArray[Any]
+    stored_labels: NDArray[Any]
+    members: Positions
+    classes: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.members)
@@ -48,15 +46,15 @@ class CharacterSplit(Split):
     def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
         """The columns "image" (B, H, W, 1) uint8 and "label" (B,) int32."""
         rows = self.members[positions]
-        return {"image": self._images[rows][..., None], "label": self._labels[rows].astype(np.int32)}
+        return {"image": self.stored_images[rows][..., None], "label": self.stored_labels[rows].astype(np.int32)}
 
     @property
     def labels(self) -> NDArray[np.int32]:
         """(n,) class ids."""
-        return self._labels[self.members].astype(np.int32)
+        return self.stored_labels[self.members].astype(np.int32)
 
     def text(self, position: int) -> str:
-        return self._classes[int(self._labels[self.members[position]])]
+        return self.classes[int(self.stored_labels[self.members[position]])]
 
 
 @dataclass(eq=False, repr=False)

@@ -65,7 +65,7 @@ def _write_part(group: Any, split: LineSplit, width: int) -> None:
         lying = np.full((len(rows), width, height), WHITE, np.uint8)
         for picture, row in zip(lying, rows, strict=True):
             line = split.image(row)[..., 0]
-            picture[: line.shape[1]] = (line if split.ink == "dark" else np.invert(line)).T
+            picture[: line.shape[1]] = (line if split.data_spec.ink == "dark" else np.invert(line)).T
         pictures[first : rows.stop] = lying
     encoded = [text.encode("utf-8") for text in split.texts]
     longest = max(map(len, encoded), default=1)

@@ -40,7 +40,7 @@ class MapsExport(DatasetExport):
                 rows = []
                 for position, text in enumerate(split.texts):
                     file = output / "pic" / str(number // 1000) / f"{number}.png"
-                    _save_rgb(split, position, split.ink, file)
+                    _save_rgb(split, position, split.data_spec.ink, file)
                     rows.append(f"{file.relative_to(output).as_posix()} {text}\n")
                     number += 1
                     with_blanks += " " in text

@@ -146,9 +146,8 @@ class JoinedLineSplit(LineSplit):
         self._numbers = [number for number, _ in numbered]
         self._splits = [split for _, split in numbered]
         places = {text: place for place, text in enumerate(data_spec.classes)}
-        self._ids = [np.array([places[text] for text in split.classes], np.int32) for split in self._splits]
-        self.ink = data_spec.ink
-        self.classes = data_spec.classes
+        self._ids = [np.array([places[text] for text in split.data_spec.classes], np.int32) for split in self._splits]
+        self.data_spec = data_spec
         allowed = [np.flatnonzero(~np.isin(split.digests, held_out)) for split in self._splits]
         self._of = np.repeat(np.arange(len(allowed)), list(map(len, allowed)))  # which of the splits has a line
         self._row = np.concatenate(allowed)  # and where
@@ -167,7 +166,7 @@ class JoinedLineSplit(LineSplit):
         for one in np.unique(of):
             batch = self._splits[one].batch(rows[of == one])
             found.append((np.flatnonzero(of == one), {**batch, "label": self._ids[one][batch["label"]]}))
-        fills = {"image": 0 if self.ink == "light" else 255}
+        fills = {"image": self.data_spec.background}
         return {
             name: _together([(places, batch[name]) for places, batch in found], len(positions), fills.get(name, 0))
             for name in ("image", "width", "label", "label_length")

@@ -1,5 +1,6 @@
 """LineSplit: the lines of one split, gathered into batches from the memory-mapped store."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from text_recognizer.datasets.lines.pool import LinePool
 Positions = NDArray[np.integer[Any]]
 
 
+@dataclass(eq=False, repr=False)
 class LineSplit(Split):
     """Pictures of one height and different widths, with one text each.
 
@@ -24,22 +26,11 @@ class LineSplit(Split):
         data_spec: says the width of all pictures where it is one, and the polarity of the ink.
     """
 
-    def __init__(
-        self,
-        pool: LinePool,
-        members: Positions,
-        labels: NDArray[np.int32],
-        label_offsets: NDArray[np.int64],
-        data_spec: DataSpec,
-    ) -> None:
-        self._pool = pool
-        self.members = members
-        self._labels = labels
-        self._label_offsets = label_offsets
-        self._width: int | None = data_spec.input_shape[1]
-        self.ink = data_spec.ink
-        self.classes = data_spec.classes
-        self._normalization = data_spec.normalization
+    pool: LinePool
+    members: Positions
+    labels: NDArray[np.int32]
+    label_offsets: NDArray[np.int64]
+    data_spec: DataSpec
 
     def __len__(self) -> int:
         return len(self.members)
@@ -52,18 +43,18 @@ class LineSplit(Split):
             longest of the batch, "label_length" (B,) int32.
         """
         rows = self.members[positions]
-        widths = self._pool.widths[rows]
-        height, pixels = self._pool.height, self._pool.pixels
-        shape = (len(rows), height, self._width or int(widths.max(initial=1)))
-        images = np.zeros(shape, np.uint8) if self.ink == "light" else np.full(shape, 255, np.uint8)
-        for image, start, width in zip(images, self._pool.starts[rows].tolist(), widths.tolist(), strict=True):
+        widths = self.pool.widths[rows]
+        height, pixels = self.pool.height, self.pool.pixels
+        shape = (len(rows), height, self.data_spec.input_shape[1] or int(widths.max(initial=1)))
+        images = np.full(shape, self.data_spec.background, np.uint8)
+        for image, start, width in zip(images, self.pool.starts[rows].tolist(), widths.tolist(), strict=True):
             image[:, :width] = pixels[start : start + height * width].reshape(height, width)
-        starts = self._label_offsets[rows]
-        lengths = self._label_offsets[rows + 1] - starts
+        starts = self.label_offsets[rows]
+        lengths = self.label_offsets[rows + 1] - starts
         columns = np.arange(lengths.max(initial=0))
         inside = columns < lengths[:, None]  # (B, L)
         places = np.where(inside, starts[:, None] + columns, 0)
-        labels = np.where(inside, self._labels[places], 0) if len(self._labels) else np.zeros(inside.shape)
+        labels = np.where(inside, self.labels[places], 0) if len(self.labels) else np.zeros(inside.shape)
         return {
             "image": images[..., None],
             "width": widths.astype(np.int32),
@@ -73,39 +64,39 @@ class LineSplit(Split):
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """The picture (H, W, 1) of one line in its own width."""
-        return self._pool.picture(int(self.members[position]))[..., None]
+        return self.pool.picture(int(self.members[position]))[..., None]
 
     def text(self, position: int) -> str:
         """What the line says, normalised as the dataset asks; characters outside the charset included."""
-        return tidy_text(self._pool.texts[int(self.members[position])], self._normalization)
+        return tidy_text(self.pool.texts[int(self.members[position])], self.data_spec.normalization)
 
     @property
     def texts(self) -> list[str]:
         """(n,) what the lines say."""
-        return [tidy_text(text, self._normalization) for text in self._pool.texts.take(self.members)]
+        return [tidy_text(text, self.data_spec.normalization) for text in self.pool.texts.take(self.members)]
 
     @property
     def ids(self) -> list[str]:
         """(n,) names of the samples."""
-        return self._pool.names.take(self.members)
+        return self.pool.names.take(self.members)
 
     @property
     def groups(self) -> list[str] | None:
         """(n,) the writer or page of each line; None where unknown. For intervals by writer."""
-        groups = self._pool.groups.take(self.members)
+        groups = self.pool.groups.take(self.members)
         return groups if any(groups) else None
 
     @cached_property
     def widths(self) -> NDArray[np.int32]:
         """(n,) widths in pixels, without padding."""
-        return self._pool.widths[self.members]
+        return self.pool.widths[self.members]
 
     @property
     def digests(self) -> NDArray[np.uint64]:
         """(n,) hashes of the pictures: equal ones are of equal pictures."""
-        return self._pool.hashes[self.members]
+        return self.pool.hashes[self.members]
 
     def label(self, position: int) -> NDArray[np.int32]:
         """(L,) class ids of one line."""
         row = self.members[position]
-        return self._labels[self._label_offsets[row] : self._label_offsets[row + 1]].astype(np.int32)
+        return self.labels[self.label_offsets[row] : self.label_offsets[row + 1]].astype(np.int32)
