@@ -253,7 +253,7 @@ def frames_needed(label: NDArray[np.integer[Any]]) -> int:
 def _ctc(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
     import keras
 
-    from text_recognizer.networks.bidirectional import is_on_tensorflows_cpu
+    from text_recognizer.networks.layers import is_on_tensorflows_cpu
 
     if not is_on_tensorflows_cpu():
         return keras.ops.ctc_loss(labels, logits, label_lengths, frames)

@@ -43,7 +43,7 @@ class Crnn(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.bidirectional import Bidirectional
+        from text_recognizer.networks.layers import Bidirectional
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int | tuple[int, int] = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")(x)

@@ -37,7 +37,7 @@ class HanziNet(Network):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
+        from text_recognizer.networks.layers import BatchNormalization
 
         def conv(x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
             x = keras.layers.Conv2D(filters, size, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)

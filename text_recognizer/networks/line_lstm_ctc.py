@@ -40,7 +40,7 @@ class LineLstmCtc(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.line_layers import AsSequences, SlidingWindows
+        from text_recognizer.networks.layers import AsSequences, SlidingWindows
 
         image = keras.Input(input_shape)
         windows = SlidingWindows(self.window_width, self.window_stride)(image)  # (B, T, H, window, C)

@@ -41,7 +41,7 @@ class LineReader(FrameNetwork):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.bidirectional import Bidirectional
+        from text_recognizer.networks.layers import Bidirectional
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
             x = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)

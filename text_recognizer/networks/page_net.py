@@ -34,7 +34,7 @@ class PageNet(Network):
     def build(self, input_shape: Shape, output_shape: Shape) -> KerasModel:
         import keras
 
-        from text_recognizer.networks.batch_normalization import BatchNormalization
+        from text_recognizer.networks.layers import BatchNormalization
 
         def convolution(x: Any, filters: int, kernel: int = 3, strides: int = 1, dilation: int = 1) -> Any:
             layer = keras.layers.Conv2D(

@@ -189,7 +189,7 @@ def test_the_lstm_that_trains_faster_has_the_weights_outputs_and_gradients_of_ke
     import keras
     import tensorflow as tf
 
-    from text_recognizer.networks.bidirectional import Bidirectional
+    from text_recognizer.networks.layers import Bidirectional
 
     random = np.random.default_rng(0)
     x, towards = (tf.constant(random.normal(size=(2, frames, width)), tf.float32) for width in (5, 6))
@@ -220,7 +220,7 @@ def test_the_batch_normalisation_that_trains_faster_has_the_numbers_of_keras_own
     import keras
     import tensorflow as tf
 
-    from text_recognizer.networks.batch_normalization import BatchNormalization
+    from text_recognizer.networks.layers import BatchNormalization
 
     random = np.random.default_rng(0)
     x, towards = (tf.constant(random.normal(2, 3, size=(4, 5, 6, channels)), tf.float32) for _ in range(2))
@@ -249,7 +249,7 @@ def test_the_batch_normalisation_that_trains_faster_has_the_numbers_of_keras_own
 def test_a_frozen_batch_normalisation_keeps_its_averages_in_training():
     import keras
 
-    from text_recognizer.networks.batch_normalization import BatchNormalization
+    from text_recognizer.networks.layers import BatchNormalization
 
     layer = BatchNormalization()
     model = keras.Sequential([keras.Input((2, 2, 4)), layer])
