@@ -41,13 +41,10 @@ class Affine(AugmentationRecipe):
         if data_spec.target == "line":
             values = (self.rotation_degrees, self.shear_degrees, self.zoom_fraction, self.shift_fraction)
             return LineAffine(*values, self.brightness_fraction, self.contrast_fraction).build(data_spec, seed)
-        if data_spec.target == "pixels":
-            from text_recognizer.augmentation.random_page import RandomPage
+        from text_recognizer.augmentation.random_affine import RandomAffine, RandomPage
 
-            return RandomPage(self, data_spec.background, seed)
-        from text_recognizer.augmentation.random_affine import RandomAffine
-
-        return RandomAffine(self, data_spec.background, seed)
+        layer = RandomPage if data_spec.target == "pixels" else RandomAffine
+        return layer(self, data_spec.background, seed)
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class LineWorn(LineElastic):
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
         super().build(data_spec, seed)  # refuses what is no line
-        from text_recognizer.augmentation.random_worn_line import RandomWornLine
+        from text_recognizer.augmentation.random_line import RandomWornLine
 
         return RandomWornLine(self, data_spec.background, seed)
 
