@@ -20,10 +20,9 @@ from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.labels import derive, drawn
-from text_recognizer.datasets.lines.members import UNUSED, subsampled
+from text_recognizer.datasets.lines.members import UNUSED, ListedLines, chosen_sources, listed_texts, subsampled
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.datasets.lines.subsample import ListedLines, chosen_sources, listed_texts
 from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable

@@ -27,9 +27,8 @@ from text_recognizer.datasets.lines.args import Characters, Height, Length, Widt
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf, refuse_unknown_writers
 from text_recognizer.datasets.lines.line_list import ImageFile
-from text_recognizer.datasets.lines.members import UNUSED
+from text_recognizer.datasets.lines.members import UNUSED, ListedLines
 from text_recognizer.datasets.lines.pool import LinePool
-from text_recognizer.datasets.lines.subsample import ListedLines
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError

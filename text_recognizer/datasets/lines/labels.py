@@ -11,9 +11,8 @@ from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.lines.args import LineArgs
-from text_recognizer.datasets.lines.members import UNUSED, Members, completed_splits, without_leaks
+from text_recognizer.datasets.lines.members import UNUSED, ListedLines, Members, completed_splits, without_leaks
 from text_recognizer.datasets.lines.pool import LinePool
-from text_recognizer.datasets.lines.subsample import ListedLines
 from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected
 from text_recognizer.errors import DataError
 from text_recognizer.reading_order import visual_order
