@@ -22,6 +22,8 @@ MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
 _SHEARS = np.linspace(-1, 1, 9)
+_PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
+_MOST_PAGE_POINTS = 1_000_000
 
 
 class UnfitImageError(Exception):
@@ -139,6 +141,30 @@ def without_shadow(image: Grey) -> Grey:
     dark, middle, paper, light = _levels_of_pieces(image, max(image.shape[0] // 2, 8), 0.05, 0.5, 0.9, 0.95).T
     has_dark_ink = (middle - dark).sum() > (light - middle).sum()
     return even_illumination(image) if has_dark_ink and np.ptp(paper) > _SHADOW * paper.max() else image
+
+
+def with_dark_ink(page: Grey) -> Grey | None:
+    """A page (H, W) with its ink darker than its paper; None where nothing stands out from the paper."""
+    from PIL import Image, ImageFilter
+
+    # A stroke survives where the noise of single pixels is averaged away.
+    smooth = Image.fromarray(page).filter(ImageFilter.BoxBlur(1))
+    counts = np.array(smooth.histogram())
+    paper, present = median_of(counts), np.flatnonzero(counts)
+    if max(present[-1] - paper, paper - present[0]) < BLANK_LEVELS:
+        return None
+    # Ink is rare and far from the level around it. That level, not the page's: half a page may lie in shadow.
+    around = smooth.filter(ImageFilter.BoxBlur(max(page.shape) / _PAGE_PIECES))
+    step = math.ceil(math.sqrt(page.size / _MOST_PAGE_POINTS))
+    levels, level = (np.asarray(one)[::step, ::step].astype(np.float64) for one in (smooth, around))
+    return np.invert(page) if np.vdot((levels - level) ** 2, levels - level) > 0 else page
+
+
+def median_of(counts: NDArray[np.int64]) -> float:
+    """The median of grey levels, of which there are so many of each; sorting a page takes seconds."""
+    middle = (counts.sum() - 1) / 2
+    lower, upper = np.searchsorted(counts.cumsum(), [math.floor(middle), math.ceil(middle)], side="right")
+    return float(lower + upper) / 2
 
 
 def deslant(image: Grey) -> Grey:

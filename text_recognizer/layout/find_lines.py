@@ -9,12 +9,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.images.polarity import with_dark_ink
+from text_recognizer.images.line_form import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.ink import Grey, Mask, ink_of, line_height, upright_strokes
-from text_recognizer.layout.notes import lines_of_notes
 from text_recognizer.layout.ridges import find_ridges
-from text_recognizer.layout.shapes import Floats, FoundLine, LineShape, line_shapes
+from text_recognizer.layout.shapes import OF_A_NOTE, Floats, FoundLine, LineShape, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
 _FIRST_PIXELS = 1_500_000  # of the picture of a page in which the size of its writing is measured
@@ -25,6 +24,11 @@ _SMALLEST_SIDE_PX = 8
 _PADDING_PX = 64  # kept where nothing was found without
 _AROUND = 0.3  # heights of a line, above and below it, in which its paper is looked at
 _LEAST_CONTRAST = 3.3  # of ink, in deviations of the paper's grain: noise has at most 2.5, 99 % of lines at least 5
+# Notes are in smaller writing than the text of a page; their lines are too close to stand out at its size.
+_BESIDE_TEXT = (0.5, 0.3)  # heights of a line of the text, beside and above it, in which strokes are its own
+_NOTES_OVERLAP = 0.5  # of the longer of two lines
+_NOTES_DISTANCES = (0.5, 1.4)  # heights of a note's line from one to the next
+_FEWEST_NEIGHBOURS = 2  # of one of a note's lines: less are rests of loops and stamps
 
 
 def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
@@ -57,7 +61,7 @@ def _lines_on(shown: Grey, start: Floats, page_shape: tuple[int, ...], right_to_
         return placed
 
     found = line_shapes(strokes, find_ridges(strokes, height), height)
-    found += lines_of_notes(found, strokes, width, height)
+    found += _lines_of_notes(found, strokes, width, height)
     shapes = [shape for shape in found if _is_written(shape, level, ink, height)]
     return [shape.on_page(on_page, page_shape) for shape in in_reading_order(shapes, right_to_left)]
 
@@ -67,6 +71,37 @@ def _strokes(page: Grey) -> tuple[Mask, Mask, float, float]:
     ink, width = ink_of(page)
     strokes = upright_strokes(ink, width)
     return ink, strokes, width, line_height(strokes, width)
+
+
+def _lines_of_notes(text: list[LineShape], strokes: Mask, stroke_width: float, height: float) -> list[LineShape]:
+    """Lines of at least three, one below the other, that are found in the strokes which the text's lines leave.
+
+    Args:
+        text: the lines that were found; where there are none, there are no notes.
+        height: of one of them.
+    """
+    rest = strokes.copy()
+    beside, above = (part * height for part in _BESIDE_TEXT)
+    for line in text:
+        left, top, right, bottom = line.box
+        rows = slice(max(0, int(top - above)), int(bottom + above))
+        rest[rows, max(0, int(left - beside)) : int(right + beside)] = False
+    if not text or rest.sum() < height**2:
+        return []
+    lower = line_height(rest, stroke_width)
+    if lower > height:
+        return []
+    lines = line_shapes(rest, find_ridges(rest, lower), lower, OF_A_NOTE)
+    inner = [line for line in lines if sum(_are_next(line, one, lower) for one in lines) >= _FEWEST_NEIGHBOURS]
+    return [line for line in lines if any(line is one or _are_next(line, one, lower) for one in inner)]
+
+
+def _are_next(one: LineShape, other: LineShape, height: float) -> bool:
+    (left, top, right, bottom), (left2, top2, right2, bottom2) = one.box, other.box
+    overlap = min(right, right2) - max(left, left2)
+    distance = abs(top + bottom - top2 - bottom2) / 2
+    is_beside = overlap > _NOTES_OVERLAP * max(right - left, right2 - left2)
+    return is_beside and _NOTES_DISTANCES[0] * height < distance < _NOTES_DISTANCES[1] * height
 
 
 def _is_written(shape: LineShape, page: Grey, ink: Mask, height: float) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.images.polarity import with_dark_ink
+from text_recognizer.images.line_form import with_dark_ink
 from text_recognizer.images.read import read_image
 from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.prediction import Prediction, ReadPart
