@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from text_recognizer.exports.twin import add_twin
+from text_recognizer.exports.onnx import add_twin
 from text_recognizer.models.bundle import DESCRIPTION
 from text_recognizer.models.twin import TWIN
 from text_recognizer.whole_files import sha256_of

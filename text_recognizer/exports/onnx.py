@@ -1,4 +1,4 @@
-"""ONNX: one file that onnxruntime reads without TensorFlow."""
+"""ONNX: one file that onnxruntime reads without TensorFlow; also the twin of a bundle."""
 
 import json
 import tempfile
@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from text_recognizer.arguments import to_json
-from text_recognizer.exports.base import Images, ModelExport, Outputs
+from text_recognizer.exports.base import Images, ModelExport, Outputs, check_same, noise
 from text_recognizer.exports.int8 import Quantized
 from text_recognizer.models.base import Model, main_output
-from text_recognizer.models.bundle import Bundle
-from text_recognizer.models.twin import INPUT, OUTPUT, session_outputs
+from text_recognizer.models.bundle import DESCRIPTION, Bundle
+from text_recognizer.models.twin import INPUT, OUTPUT, TWIN, session_outputs
+from text_recognizer.whole_files import replace_file, sha256_of
 
 METADATA = "text_recognizer"  # the key of a file's metadata
 
@@ -74,6 +75,30 @@ class OnnxExport(ModelExport):
 
     def load(self, output: Path) -> Outputs:
         return session_outputs(output)
+
+
+def add_twin(folder: Path) -> float:
+    """Writes the twin into a bundle's folder, once compared. Raises DataError: the network has none that agrees.
+
+    The bundle's description names it from then on.
+
+    Returns:
+        the largest difference between their logits.
+    """
+    bundle, path, export = Bundle.read(folder), folder / f".{TWIN}.new", OnnxExport()
+    model = bundle.load()
+    checked = noise(model)
+    try:
+        export.write(model, bundle, path, checked[0])
+        outputs = export.load(path)
+        difference = max(check_same(model, outputs, images, folder / TWIN) for images in checked)
+        path.replace(folder / TWIN)
+    finally:
+        path.unlink(missing_ok=True)
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    described["files_sha256"] = {**described.get("files_sha256", {}), TWIN: sha256_of(folder / TWIN)}
+    replace_file(folder / DESCRIPTION, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    return difference
 
 
 def _scale_in_rows(graph: Any) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from text_recognizer.experiment import assemble
-from text_recognizer.exports.twin import add_twin
+from text_recognizer.exports.onnx import add_twin
 from text_recognizer.images.read import png_bytes
 from text_recognizer.spec import ExperimentSpec
 from training.benchmarks.harness import Figure, cpu_s, last_number, medians, memory_mb, own_folder, seconds

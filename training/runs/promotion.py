@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import DataError, RunError, TextRecognizerError
-from text_recognizer.exports.twin import add_twin
+from text_recognizer.exports.onnx import add_twin
 from text_recognizer.models.bundle import DESCRIPTION, Bundle, find_bundle
 from text_recognizer.models.twin import TWIN
 from text_recognizer.promoted.manifest import MANIFEST, Manifest

@@ -74,8 +74,7 @@ def assert_levels_are_scaled_in_rows(path):
 
 
 def test_lines_of_any_width_are_read_by_a_twin(tmp_path, monkeypatch):
-    from text_recognizer.exports.onnx import OnnxExport
-    from text_recognizer.exports.twin import add_twin
+    from text_recognizer.exports.onnx import OnnxExport, add_twin
 
     data_spec = DataSpec((20, None, 1), ("", "a", "b"), "line", preprocessing=("contrast",))
     network = LineReader(filters=3, units=2, layers=1)
