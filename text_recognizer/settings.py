@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.errors import SpecError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -49,30 +49,25 @@ def user_folder(variable: str, usual: Callable[[], Path | str]) -> Path:
     """A path that a variable sets, with ~ and ~user, or else the usual one.
 
     Raises:
-        TextRecognizerError: it needs a home folder that is not known, as of a user of a container.
+        SpecError: it needs a home folder that is not known, as of a user of a container.
     """
     if set_to := os.environ.get(variable):
         return _expanded(variable, set_to)
     try:
         return Path(usual())
     except RuntimeError:
-        raise TextRecognizerError(f"your home folder is not known. Set HOME to its path, or {variable}.") from None
+        raise SpecError(f"your home folder is not known. Set HOME to its path, or {variable}.") from None
 
 
 def given_path(text: str) -> Path:
     """A path of a spec, with ~ and ~user. Raises SpecError: it is empty, or there is no such user."""
     if not text:  # it would be the current folder
         raise SpecError("a path is empty; perhaps a variable is not set. Give the path ('.' is the current folder).")
+    return _expanded("the path", text)
+
+
+def _expanded(label: str, text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise SpecError(f"the path '{text}' has a user whose home folder is not known. Give a whole path.") from None
-
-
-def _expanded(variable: str, set_to: str) -> Path:
-    try:
-        return Path(set_to).expanduser()
-    except RuntimeError:
-        raise TextRecognizerError(
-            f"{variable} is set to {set_to!r}: the home folder of that user is not known. Give a whole path."
-        ) from None
+        raise SpecError(f"{label} names a user whose home folder is not known: {text!r}. Give a whole path.") from None
