@@ -120,15 +120,10 @@ def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
     """
     if pattern is None:
         return name
-    if writer := found_writer(name, pattern):
+    found = pattern.search(name)
+    if writer := found and (found[1] if pattern.groups and found[1] is not None else found[0]):
         return writer
     raise DataError(
         f"dataset_args.writer_pattern {pattern.pattern!r} finds no writer in its name: it must match at least one "
         f"character, for example with + instead of * or ?."
     )
-
-
-def found_writer(name: str, pattern: re.Pattern[str]) -> str | None:
-    """The first group of a pattern in a name, or all that it matches; None where it matches nothing."""
-    found = pattern.search(name)
-    return found and (found[1] if pattern.groups and found[1] is not None else found[0])
