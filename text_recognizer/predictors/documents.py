@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from text_recognizer import __version__
+from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.images.straighten import Points
 from text_recognizer.models.prediction import ReadPart
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
@@ -51,7 +52,7 @@ def page_xml(page: PageReading, image: str) -> str:
     sheet = SubElement(root, "Page", {"imageFilename": legal(image), **size})
     if page.lines:
         region = SubElement(sheet, "TextRegion", id="region")
-        SubElement(region, "Coords", points=page_points(corners(_around([line.box for line in page.lines]))))
+        SubElement(region, "Coords", points=page_points(box_outline(*_around([line.box for line in page.lines]))))
         for number, line in enumerate(page.lines, start=1):
             _page_line(region, f"line_{number}", line)
     return _text_of(root)
@@ -63,11 +64,8 @@ def hocr(page: PageReading, image: str) -> str:
     head = SubElement(root, "head")
     SubElement(head, "title").text = legal(image)
     SubElement(head, "meta", {"charset": "utf-8"})
-    for name, content in (
-        ("ocr-system", f"Text Recognizer {__version__}"),
-        ("ocr-capabilities", "ocr_page ocr_line ocrx_word"),
-    ):
-        SubElement(head, "meta", {"name": name, "content": content})
+    SubElement(head, "meta", {"name": "ocr-system", "content": f"Text Recognizer {__version__}"})
+    SubElement(head, "meta", {"name": "ocr-capabilities", "content": "ocr_page ocr_line ocrx_word"})
     quoted = legal(image).replace('"', "")  # hOCR has no way to write it
     title = f'image "{quoted}"; bbox 0 0 {page.width} {page.height}; ppageno 0'
     sheet = SubElement(SubElement(root, "body"), "div", {"class": "ocr_page", "id": "page_1", "title": title})
@@ -97,11 +95,6 @@ def page_points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{max(round(x), 0)},{max(round(y), 0)}" for x, y in points)
 
 
-def corners(box: Box) -> Points:
-    left, top, right, bottom = box
-    return (left, top), (right, top), (right, bottom), (left, bottom)
-
-
 def add_alto_words(row: Element, words: Sequence[Placed], prefix: str = "", name: str = "") -> None:
     """Gives a TextLine its words.
 
@@ -124,9 +117,9 @@ def add_page_word(
 ) -> None:
     """Gives a TextLine a word; `point_elements` as in versions of PAGE before 2013."""
     part = SubElement(row, f"{prefix}Word", id=name)
-    points = {} if point_elements else {"points": page_points(corners(box))}
+    points = {} if point_elements else {"points": page_points(box_outline(*box))}
     coordinates = SubElement(part, f"{prefix}Coords", points)
-    for x, y in corners(box) if point_elements else ():
+    for x, y in box_outline(*box) if point_elements else ():
         SubElement(coordinates, f"{prefix}Point", x=str(x), y=str(y))
     add_page_text(part, word.text, word.confidence, prefix)
 
@@ -147,7 +140,7 @@ def _alto_line(block: Element, name: str, line: LineOfText) -> None:
 
 def _page_line(region: Element, name: str, line: LineOfText) -> None:
     row = SubElement(region, "TextLine", id=name)
-    SubElement(row, "Coords", points=page_points(line.polygon or corners(line.box)))
+    SubElement(row, "Coords", points=page_points(line.polygon or box_outline(*line.box)))
     if len(line.baseline) > 1:
         SubElement(row, "Baseline", points=page_points(line.baseline))
     for number, (word, box) in enumerate(line.placed(line.prediction.words), start=1):
