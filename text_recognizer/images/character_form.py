@@ -36,15 +36,11 @@ class CharacterForm:
     stretch: bool = False
     enlarge: bool = True
 
-    def apply(self, picture: Grey) -> Grey:
-        """(side, side) of a picture (H, W), each pixel the mean of its area. Raises UnfitImageError: it is blank."""
-        (image,) = self.apply_all([picture])
-        if isinstance(image, UnfitImageError):
-            raise image
-        return image
-
     def apply_all(self, pictures: Iterable[Grey]) -> list[Grey | UnfitImageError]:
-        """The same of several pictures, in two thirds of the time: what runs one step does not leave the processor."""
+        """(side, side) of each picture (H, W), each pixel the mean of its area; an error for one that is blank.
+
+        Several at once take two thirds of the time: what runs one step does not leave the processor.
+        """
         from PIL import Image
 
         cut = [_cut(picture) for picture in pictures]

@@ -253,17 +253,12 @@ def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
 
 def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int]) -> _Converted:
     """Runs in a worker process."""
-    images: list[Grey] = []
-    labels: list[int] = []
+    kept: list[CharacterSample] = []
     hashes: list[bytes] = []
-    names: list[str] = []
-    groups: list[int] = []
-    group_ids: dict[str, int] = {}
     rejected: list[Rejected] = []
     for batch in _batches(source.samples()):
         known = [one for one in batch if not isinstance(one, Rejected) and one.text in ids]
         formed = iter(form.apply_all(one.picture for one in known))
-        first = len(images)
         for one in batch:
             if isinstance(one, Rejected):
                 rejected.append(one)
@@ -272,19 +267,20 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
             elif isinstance(image := next(formed), UnfitImageError):
                 rejected.append(Rejected(one.name, str(image), one.text))
             else:
-                images.append(image)
-                labels.append(ids[one.text])
-                names.append(storable(one.name))
-                groups.append(group_ids.setdefault(one.group, len(group_ids)))
-        hashes += [blake2b(image.data, digest_size=8).digest() for image in images[first:]]
+                kept.append(one._replace(picture=image))
+                hashes.append(blake2b(image.data, digest_size=8).digest())
     split = _OPEN if source.split is None else SPLIT_NAMES.index(source.split)
+    nothing = np.empty((0, form.side), np.uint8)
     arrays: dict[str, NDArray[Any]] = {
-        "all.images": np.concatenate([np.empty((0, form.side), np.uint8), *images]).reshape(-1, form.side, form.side),
-        "all.labels": np.array(labels, np.int32),
+        "all.images": np.concatenate([nothing, *(one.picture for one in kept)]).reshape(-1, form.side, form.side),
+        "all.labels": np.array([ids[one.text] for one in kept], np.int32),
         "hashes": np.frombuffer(b"".join(hashes), "<u8"),
-        "splits": np.full(len(images), split, np.int8),
+        "splits": np.full(len(kept), split, np.int8),
     }
-    return _Converted(arrays, np.array(groups, np.int32), PackedStrings.pack(names), list(group_ids), rejected)
+    group_ids = {group: number for number, group in enumerate(dict.fromkeys(one.group for one in kept))}
+    groups = np.array([group_ids[one.group] for one in kept], np.int32)
+    names = PackedStrings.pack(storable(one.name) for one in kept)
+    return _Converted(arrays, groups, names, list(group_ids), rejected)
 
 
 def _batches(samples: Iterator[CharacterSample | Rejected]) -> Iterator[list[CharacterSample | Rejected]]:

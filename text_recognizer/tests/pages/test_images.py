@@ -14,6 +14,7 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
 from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.images.read import fit_to, png_bytes, read_image
 
 LIGHT = DataSpec((8, 8, 1), ("a",), ink="light")
@@ -227,7 +228,8 @@ def test_an_image_of_the_datasets_size_is_cut_where_the_dataset_cuts_its_own_unl
     loose = np.full((16, 16), 255, np.uint8)
     loose[2:6, 3:5] = 90
     cut = DataSpec((16, 16, 1), ("a",), ink="dark", margin_px=1, cut=True)
-    own = CharacterForm(16, 1).apply(loose)
+    (own,) = CharacterForm(16, 1).apply_all([loose])
+    assert not isinstance(own, UnfitImageError)
     assert np.abs(fit_to(loose, cut)[..., 0].astype(int) - own).max() <= 1
     own[1, 4:] = np.maximum(own[1, 4:], 200)  # the ends of strokes are faint
     assert fit_to(own, cut)[..., 0].tolist() == own.tolist()
