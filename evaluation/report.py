@@ -15,7 +15,7 @@ from evaluation.pages import render
 from evaluation.predictions import loss_of
 from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
-from text_recognizer.errors import DataError
+from text_recognizer.errors import system_errors
 from text_recognizer.images.read import png_bytes
 from text_recognizer.whole_files import replace_file
 
@@ -45,10 +45,8 @@ def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, ab
         about: "spec" and "run_id" of the bundle, "dataset" that was measured, "notes".
     """
     figures = _figures(json.loads(evaluation_text(evaluation.to_json())), evaluation.predictions, split)
-    try:
+    with system_errors(f"write the report {path}", "Name another file."):
         replace_file(path, render("run_report.html", **about, **figures))
-    except OSError as error:
-        raise DataError(f"cannot write the report {path}: {error.strerror or error}. Name another file.") from error
 
 
 def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:

@@ -8,7 +8,8 @@ TextRecognizerError
 └── DeviceError        the devices asked for do not exist or cannot be had
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class TextRecognizerError(Exception):
@@ -68,3 +69,12 @@ class DivergedError(TextRecognizerError):
 
 class DeviceError(TextRecognizerError):
     """The devices asked for do not exist here, or cannot be taken."""
+
+
+@contextmanager
+def system_errors(task: str, advice: str = "") -> Iterator[None]:
+    """Raises a DataError where the system does not let us do something, like "read FILE", with its reason."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot {task}: {error.strerror or error}. {advice}".rstrip()) from error

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError, TextRecognizerError
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError, system_errors
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest, is_plain_name
 from text_recognizer.settings import models_folder
@@ -196,15 +196,11 @@ class ModelStore:
         """Held while names or bundles are written, by one process. Raises DataError: the folder cannot be written."""
         import filelock
 
-        try:
+        advice = "Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
+        with system_errors(f"write into the models folder {self.folder}", advice):
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / ".lock"):
                 yield
-        except OSError as error:
-            raise DataError(
-                f"cannot write into the models folder {self.folder}: {error.strerror or error}. "
-                f"Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
-            ) from error
 
     def _unknown(self, name: str, number: str) -> DataError:
         known = ", ".join(str(one.number) for one in self.versions(name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, system_errors
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.documents import DOCUMENTS
 from text_recognizer.predictors.given_page import GivenPage
@@ -88,11 +88,9 @@ class Output:
             sys.stdout.flush()
             return
         path = self._path(reading.source)
-        try:
+        with system_errors(f"write {path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, lambda file: file.write(content))
-        except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
 
     def _path(self, source: Source) -> Path:
         assert self.folder is not None

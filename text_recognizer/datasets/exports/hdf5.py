@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from text_recognizer.datasets.formats.hdf5_lines import LINES_A_PIECE, PARTS, WH
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
+from text_recognizer.whole_files import replace_file
 
 LEAST_WIDTH_PX = 1024
 
@@ -34,25 +35,23 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = L
     Args:
         width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
     """
-    import h5py
-
     for name, split in splits.items():
         if len(split) and split.widths.max() > width:
             raise DataError(
                 f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's pictures are "
                 f"{width}. Give the dataset max_width={width}, or write wider pictures."
             )
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with h5py.File(temporary, "w") as file:
+
+    def write(target: BinaryIO) -> None:
+        import h5py
+
+        with h5py.File(target, "w") as file:
             for part, name in PARTS.items():
                 if name in splits:
                     _write_part(file.create_group(part), splits[name], width)
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    with system_errors(f"write {path}"):
+        replace_file(path, write)
 
 
 def _write_part(group: Any, split: LineSplit, width: int) -> None:

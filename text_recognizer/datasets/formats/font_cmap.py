@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 
 _COLLECTION, _WOFF, _WOFF2 = b"ttcf", b"wOFF", b"wOF2"
 _KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
@@ -23,15 +23,13 @@ _Range = tuple[int, Iterable[int]]  # its length, and those of its code points t
 def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
     """Code points with a glyph in a font's file or content. Raises DataError: no file, damaged, or no font."""
     name = name or (str(source) if isinstance(source, Path) else "the font")
+    if isinstance(source, Path):
+        with system_errors(f"read the font {name}"), open(source, "rb") as file:
+            source = file.read(_MOST_BYTES + 1)
+        if len(source) > _MOST_BYTES:
+            raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
     try:
-        if isinstance(source, Path):
-            with open(source, "rb") as file:
-                source = file.read(_MOST_BYTES + 1)
-            if len(source) > _MOST_BYTES:
-                raise DataError(f"cannot read the font {name}: it has more than {_MOST_BYTES:,} bytes.")
         return frozenset(_characters(source))
-    except OSError as error:
-        raise DataError(f"cannot read the font {name}: {error.strerror or error}.") from None
     except (struct.error, zlib.error, ValueError) as error:
         raise DataError(f"{name} is damaged or no TrueType, OpenType or WOFF font: {error}.") from None
 

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.whole_files import replace_file
 from text_recognizer.wording import counted
 
@@ -102,13 +102,10 @@ class Records:
 
 def map_file(path: Path) -> Bytes:
     """The bytes of a file, mapped and not read. Raises DataError: the file cannot be read."""
-    try:
+    with system_errors(f"read {path}"), open(path, "rb") as file:
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
-        with open(path, "rb") as file:
-            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def records_of_file(path: Path) -> Records:
@@ -176,11 +173,9 @@ def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
             file.write(_record(text, picture, f"sample {count}"))
             count += 1
 
-    try:
+    with system_errors(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, write)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}.") from None
     return count
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import counted, did_you_mean
@@ -116,10 +116,8 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
     Args:
         advice: what to do about a file of another encoding, for messages.
     """
-    try:
+    with system_errors(f"read {path}"):
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
     try:
         codec = codecs.lookup(encoding).name
         if codec in _NO_TEXT_FILES:

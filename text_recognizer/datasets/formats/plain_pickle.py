@@ -8,7 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 
 MOST_BYTES = 64 << 20
 _STRUCTURE = (pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK)
@@ -28,11 +28,8 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in C knows all opcodes, and
 
 def read_pickled_ids(path: Path) -> dict[str, int]:
     """The numbers of texts. Raises DataError: it cannot be read, holds something else, or is larger than 64 MB."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
+    with system_errors(f"read {path}"), open(path, "rb") as file:
+        content = file.read(MOST_BYTES + 1)
     try:
         if len(content) > MOST_BYTES:
             raise ValueError("it is larger than 64 MB")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 
 Points = NDArray[np.float64]  # (N, 2) x and y from the left and the top of a character's square, whose side is 1
 
@@ -27,7 +27,7 @@ def read_strokes(path: Path) -> dict[str, list[Points]]:
     found: dict[str, list[Points]] = {}
     number = 0
     try:
-        with open(path, "rb") as file:
+        with system_errors(f"read the strokes {path}"), open(path, "rb") as file:
             while line := file.readline(_MOST_BYTES + 1):
                 number += 1
                 if len(line) > _MOST_BYTES:
@@ -35,8 +35,6 @@ def read_strokes(path: Path) -> dict[str, list[Points]]:
                 if line.strip():
                     character, strokes = _read(json.loads(line))
                     found[character] = strokes
-    except OSError as error:
-        raise DataError(f"cannot read the strokes {path}: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}, line {number}: {error}. "

@@ -12,7 +12,7 @@ from text_recognizer import whole_files
 from text_recognizer.datasets.remote.archives import extract
 from text_recognizer.datasets.remote.download import Download, DownloadError, OnProgress, part_of
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.settings import data_folder
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
@@ -174,10 +174,8 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
 
 def sha256_of(path: Path) -> str:
     """The hash of a file; a DataError where it cannot be read."""
-    try:
+    with system_errors(f"read {path}"):
         return whole_files.sha256_of(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:

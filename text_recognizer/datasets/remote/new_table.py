@@ -25,7 +25,7 @@ from text_recognizer.datasets.remote.metadata import (
     shown,
     without_password,
 )
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.settings import data_folder, given_path
 from text_recognizer.whole_files import replace_file
 
@@ -190,14 +190,9 @@ def _with_table(text: str, name: str, table: str) -> str:
 
 
 def _replace_file(path: Path, text: str) -> None:
-    try:
+    with system_errors(f"write {shown(path)}", "Set TEXT_RECOGNIZER_METADATA to a copy that can be written."):
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode if path.exists() else None
         replace_file(path, text)
         if mode is not None:
             path.chmod(stat.S_IMODE(mode))
-    except OSError as error:
-        raise DataError(
-            f"cannot write {shown(path)}: {error.strerror or error}. "
-            f"Set TEXT_RECOGNIZER_METADATA to a copy that can be written."
-        ) from error

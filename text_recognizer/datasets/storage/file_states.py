@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -35,10 +35,8 @@ def files_below(folder: Path) -> list[Path]:
 
 def state(path: Path) -> tuple[int, int]:
     """Size in bytes and time of the last change of a file, for a cache's key. Raises DataError: it is not there."""
-    try:
+    with system_errors(f"read {path}"):
         found = path.stat()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
     return found.st_size, found.st_mtime_ns
 
 

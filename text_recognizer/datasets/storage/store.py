@@ -10,14 +10,14 @@ import math
 import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.settings import data_folder
 from text_recognizer.whole_files import folder_beside, replace_folder, sha256_of
 
@@ -139,15 +139,9 @@ def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWri
             return find_store(folder) or _convert(folder, key, convert)
 
 
-@contextmanager
-def _writing(store: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"cannot write the dataset store {store}: {error.strerror or error}. "
-            f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
-        ) from error
+def _writing(store: Path) -> AbstractContextManager[None]:
+    advice = "Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
+    return system_errors(f"write the dataset store {store}", advice)
 
 
 def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
