@@ -11,7 +11,8 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.records.checking import Findings, quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
-from text_recognizer.datasets.records.shards import Shard, open_shards, pictures
+from text_recognizer.datasets.records.reading import Shard, pictures
+from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted

@@ -13,8 +13,8 @@ from text_recognizer.datasets.formats.tfrecord import Damage, Frame, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.given import GivenRecords
+from text_recognizer.datasets.records.reading import Shard, pictures
 from text_recognizer.datasets.records.remote import RemoteShard
-from text_recognizer.datasets.records.shards import Shard, pictures
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError

@@ -10,8 +10,8 @@ from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.pool import LINES_A_TASK
 from text_recognizer.datasets.records.given import GivenRecords
+from text_recognizer.datasets.records.reading import Record, Shard, picture_of, records
 from text_recognizer.datasets.records.remote import RemoteShard
-from text_recognizer.datasets.records.shards import Record, Shard, picture_of, records
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.line_form import Grey, SourceInk, UnfitImageError
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.shards import Record, Shard, lacking, pictures, records
+from text_recognizer.datasets.records.reading import Record, Shard, pictures, records
+from text_recognizer.datasets.records.shards import lacking
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import visual_order

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from text_recognizer.datasets.records.shards import Shard, pictures
+from text_recognizer.datasets.records.reading import Shard, pictures
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.read import png_bytes
 from text_recognizer.whole_files import new_folder, replace_file

@@ -13,7 +13,8 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.tfrecord import write_record
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.label_files import LABELS, labels_json
-from text_recognizer.datasets.records.shards import INDEX, Record, Shard, records
+from text_recognizer.datasets.records.reading import Record, Shard, records
+from text_recognizer.datasets.records.shards import INDEX
 from text_recognizer.datasets.remote.fetch import one_process
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from text_recognizer.arguments import to_json
+from text_recognizer.datasets.records.reading import Shard, target_of
 from text_recognizer.datasets.records.remote import RemoteShard, is_address, remote_shards
-from text_recognizer.datasets.records.shards import Shard, missing_shards, open_shards, target_of, unwritten
+from text_recognizer.datasets.records.shards import missing_shards, open_shards, unwritten
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.settings import given_path

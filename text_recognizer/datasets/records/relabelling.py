@@ -10,7 +10,7 @@ from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import encode_example, find_frames
 from text_recognizer.datasets.records.checking import all_characters
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
-from text_recognizer.datasets.records.shards import Shard, records, target_of
+from text_recognizer.datasets.records.reading import Shard, records, target_of
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError

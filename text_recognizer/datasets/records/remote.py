@@ -13,7 +13,8 @@ from pathlib import Path
 
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.records.label_files import LABELS
-from text_recognizer.datasets.records.shards import INDEX, ListedShard, Shard, listed_shards, open_shards
+from text_recognizer.datasets.records.reading import Shard
+from text_recognizer.datasets.records.shards import INDEX, ListedShard, listed_shards, open_shards
 from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process
 from text_recognizer.datasets.remote.metadata import without_password

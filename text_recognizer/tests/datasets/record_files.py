@@ -17,8 +17,8 @@ from text_recognizer.datasets.formats.tfrecord import (
     write_record,
 )
 from text_recognizer.datasets.records.forms import form_named
+from text_recognizer.datasets.records.reading import Record, Shard, records
 from text_recognizer.datasets.records.remote import remote_shards
-from text_recognizer.datasets.records.shards import Record, Shard, records
 from text_recognizer.datasets.records.writing import write_records
 from text_recognizer.datasets.storage.rejected import Rejected
 

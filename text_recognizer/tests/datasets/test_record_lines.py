@@ -86,6 +86,7 @@ def test_lines_and_characters_are_not_taken_for_each_other(tmp_path, has_index):
     with pytest.raises(DataError, match=r"has records of characters, expected lines\. Take RecordsDataset\."):
         _ = RecordLinesDataset(str(tmp_path / "digits")).data_spec
     assert read(tmp_path / "relabelled").sizes() == {"train": 5, "validation": 1, "test": 1}
+    assert read(tmp_path / "relabelled", keys={"label": ""}).sizes() == read(tmp_path / "relabelled").sizes()
     unlabelled = RecordLinesDataset(str(tmp_path / "digits"), keys={"label": ""})
     assert len(unlabelled.data_spec.classes) == 11
 

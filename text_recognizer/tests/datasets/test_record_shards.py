@@ -17,7 +17,7 @@ from text_recognizer.datasets.formats.tfrecord import (
     write_record,
 )
 from text_recognizer.datasets.records.forms import RecordForm
-from text_recognizer.datasets.records.shards import Record, Shard, pictures, records
+from text_recognizer.datasets.records.reading import Record, Shard, pictures, records
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.grey import KINDS
 from text_recognizer.tests.datasets.record_files import (

@@ -12,9 +12,10 @@ from text_recognizer.datasets.characters.records import RecordsDataset
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.forms import form_named
 from text_recognizer.datasets.records.label_files import read_labels
+from text_recognizer.datasets.records.reading import Shard
 from text_recognizer.datasets.records.relabelling import relabel_records
 from text_recognizer.datasets.records.remote import remote_shards
-from text_recognizer.datasets.records.shards import Shard, open_shards
+from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.remote import download
 from text_recognizer.errors import DataError
 from text_recognizer.images.read import png_bytes

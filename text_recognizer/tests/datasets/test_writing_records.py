@@ -19,7 +19,8 @@ from text_recognizer.datasets.records import folder as making
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.extracting import extract_records
 from text_recognizer.datasets.records.forms import form_named
-from text_recognizer.datasets.records.shards import open_shards, pictures
+from text_recognizer.datasets.records.reading import pictures
+from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.records.writing import write_records
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.tests.datasets.line_files import write_list
@@ -142,6 +143,7 @@ def test_keys_and_names_of_the_inception_recognisers(tmp_path):
     shards = open_shards(tmp_path / "digits")  # as they come from elsewhere
     assert shards[0].form == form_named("inception")
     assert check_records(shards).examples["train"] == len(list(find_frames(as_bytes(path))))
+    assert open_shards(tmp_path / "digits", keys={"text": ""})[0].form == form_named("inception", {"text": ""})
 
 
 def test_lines_have_the_keys_and_names_of_crnn_recognisers(tmp_path):

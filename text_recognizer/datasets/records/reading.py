@@ -1,0 +1,161 @@
+"""The records of a shard, read without TensorFlow and without trusting what they announce."""
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.formats.gnt import map_file
+from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, decode_example, find_frames
+from text_recognizer.datasets.records.forms import RecordForm
+from text_recognizer.datasets.storage.rejected import Rejected
+from text_recognizer.errors import DataError
+from text_recognizer.images.grey import MOST_PIXELS, read_grey
+from text_recognizer.images.line_form import Grey
+from text_recognizer.reading_order import logical_order
+
+_FIRST = 100  # records that say whether all are of characters or of lines
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of records, with the split that its name says and the texts of ids that a label file says.
+
+    Args:
+        target: what the pictures show, "character" or "line", where an index says so.
+    """
+
+    path: Path
+    form: RecordForm
+    split: SplitName | None = None
+    texts: Mapping[int, str] | None = None
+    target: str = ""
+
+    @contextmanager
+    def here(self) -> Iterator["Shard"]:
+        """The shard as a file of this machine, until the end."""
+        yield self
+
+
+@dataclass(frozen=True)
+class Record:
+    """One Example.
+
+    Args:
+        place: its shard and the byte at which it begins.
+        label: its ids.
+        text: what it shows; "" where neither it nor a label file says so.
+    """
+
+    place: str
+    features: Mapping[str, list[Any]]
+    label: tuple[int, ...]
+    text: str
+    name: str
+    group: str
+
+
+def target_of(shards: Sequence[Shard]) -> str:
+    """What the pictures show, "character" or "line": by the index, or by how many ids the first records have; or ""."""
+    if shards[0].target or not shards[0].path.is_file():  # on a server, only the index is known yet
+        return shards[0].target
+    first = islice((one for shard in shards for one in records(shard, with_picture=False)), _FIRST)
+    counts = {len(one.label) for one in first if isinstance(one, Record)}
+    return "line" if max(counts, default=0) > 1 else "character" if counts == {1} else ""
+
+
+def records(
+    shard: Shard, frames: Sequence[Frame | Damage] | None = None, with_picture: bool = True
+) -> Iterator[Record | Rejected]:
+    """The records of a shard, or some frames of it, in their order, and what is damaged in it.
+
+    Args:
+        with_picture: their features have more than the label and texts.
+    """
+    content, form = map_file(shard.path), shard.form
+    keys = None if with_picture else [one for one in (form.label, form.text, form.name, form.group) if one]
+    for frame in find_frames(content) if frames is None else frames:
+        place = f"{shard.path.name}@{frame.offset}"
+        if isinstance(frame, Damage):
+            yield Rejected(place, f"{frame.reason}: {frame.size:,} bytes skipped")
+            continue
+        try:
+            yield _record(place, decode_example(data_of(content, frame), keys), shard)
+        except ValueError as error:
+            yield Rejected(place, str(error))
+
+
+def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[tuple[Record, Grey] | Rejected]:
+    """The same with the picture of each record, grey (H, W)."""
+    for record in records(shard, frames):
+        if isinstance(record, Rejected):
+            yield record
+            continue
+        try:
+            yield record, picture_of(record, shard.form)
+        except ValueError as error:
+            yield Rejected(record.place, str(error), record.text)
+
+
+def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
+    label, text = features.get(shard.form.label, []), _text(features, shard.form.text)
+    if not all(type(one) is int for one in label):
+        raise ValueError(f"its '{shard.form.label}' are no whole numbers")
+    if not text and shard.texts is not None:
+        if unknown := [one for one in label if one not in shard.texts]:
+            raise ValueError(f"its label has no text in the label file: {unknown[0]}")
+        text = logical_order("".join(shard.texts[one] for one in label))
+    name, group = _text(features, shard.form.name) or place, _text(features, shard.form.group)
+    return Record(place, features, tuple(label), text, name, group)
+
+
+def picture_of(record: Record, form: RecordForm) -> Grey:
+    """The picture of a record, grey (H, W). Raises ValueError: it has none that can be read."""
+    features = record.features
+    content = _one(features, form.image, bytes, b"")
+    if not content:
+        raise ValueError(f"it has no picture under the key '{form.image}'")
+    if _one(features, form.encoding, bytes, b"raw" if form.raw_height else b"") == b"raw":
+        return _raw(features, form, content)
+    try:
+        return read_grey(io.BytesIO(content))
+    except DataError as error:
+        raise ValueError(f"its picture cannot be read: {str(error).rstrip('.')}") from None
+
+
+def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) -> Grey:
+    channels = form.raw_channels
+    height = _one(features, form.height, int, form.raw_height)
+    width = _one(features, form.width, int, len(content) // max(1, height * channels))
+    if height < 1 or width < 1 or math.prod((height, width, channels)) != len(content):
+        raise ValueError(f"its picture of {width} x {height} pixels has {len(content)} bytes")
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"its picture has {height * width:,} pixels")
+    pixels: Grey = np.frombuffer(content, np.uint8).reshape(height, width, channels)
+    # Weights of ITU-R BT.601 for blue, green and red.
+    weights = np.array([0.114, 0.587, 0.299], np.float32)
+    return pixels[..., 0] if channels == 1 else np.rint(pixels @ weights).astype(np.uint8)
+
+
+def _text(features: Mapping[str, list[Any]], key: str) -> str:
+    try:
+        return str(_one(features, key, bytes, b""), "utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"its '{key}' is no text in UTF-8") from None
+
+
+def _one(features: Mapping[str, list[Any]], key: str, kind: type, default: Any) -> Any:
+    """The one value of a feature; the default where there is no such feature."""
+    values = features.get(key, []) if key else []
+    if not values:
+        return default
+    if len(values) != 1 or type(values[0]) is not kind:
+        raise ValueError(f"its '{key}' is not one value of type {kind.__name__}")
+    return values[0]
