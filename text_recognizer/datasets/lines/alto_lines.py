@@ -22,7 +22,7 @@ class AltoLinesDataset(LineDataset):
 
     Args:
         path: a folder, searched with all folders in it, or one XML file.
-        image_folder: where the images are, if not beside the XML files.
+        image_folder: where the images are, if not beside the XML files: as deep in its folders, or in it.
         crop: "polygon" whitens what lies outside a line's outline, "box" keeps the whole box around it.
         line_types: use only lines that the files call so (tags of ALTO, structure types of PAGE); null uses all.
         writer_pattern: a regular expression for the name of an XML file without its ending. What it finds (its first

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS
@@ -92,12 +93,16 @@ class AltoFiles:
         return ArchivePage(name, text, image, writer, self._split(file), problem)
 
     def _image(self, file: Path, page: PageText) -> Path:
-        folder = self.image_folder or file.parent
+        folders = [file.parent]
+        if self.image_folder is not None:  # often as deep in its folders as the XML file is in its own
+            below = "." if self.path.is_file() else file.parent.relative_to(self.path)
+            folders = [self.image_folder / below, self.image_folder]
         named = page.image.replace("\\", "/")
-        names = [named, Path(named).name] if named else []
+        names = [named, Path(named).name, unquote(Path(named).name)] if named else []
         names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-        found = next((folder / name for name in names if os.path.isfile(folder / name)), None)  # noqa: PTH113 - any name
-        return found or folder / (Path(named).name or f"{file.stem}.jpg")
+        places = (folder / name for folder in folders for name in names)
+        found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - any name
+        return found or folders[-1] / (Path(named).name or f"{file.stem}.jpg")
 
     def _split(self, file: Path) -> SplitName | Literal[""]:
         folders = file.relative_to(self.path).parts[:-1] if not self.path.is_file() else ()

@@ -87,6 +87,25 @@ def test_outlines_are_scaled_to_an_image_of_another_size(folder):
     assert np.array_equal(picture[::2, ::2], page_image(1)[70:90, 20:90])
 
 
+def test_an_image_lies_as_deep_in_its_folder_as_the_page_in_that_of_xml_files_or_above(folder):
+    xml, scans = folder / "read", folder / "scans"
+    expected = ["box1/a.png", "box1/b ä.png", "box2/a.png"]
+    for place in ("a.png", *expected):
+        (scans / place).parent.mkdir(exist_ok=True, parents=True)
+        (scans / place).touch()
+    for page, image in (("box1/1", "a.png"), ("box1/2", "b%20%C3%A4.png"), ("box2/1", "a.png")):
+        (xml / page).parent.mkdir(exist_ok=True, parents=True)
+        (xml / f"{page}.xml").write_text(alto(image=image))
+
+    def images():
+        pages = AltoLinesDataset(str(xml), image_folder=str(scans)).files.pages
+        return [page.image.relative_to(scans).as_posix() for page in pages]
+
+    assert images() == expected
+    (scans / "box2" / "a.png").unlink()
+    assert images() == [*expected[:2], "a.png"]
+
+
 def test_pages_of_a_writer_go_into_one_split(folder):
     for index in range(8):
         write_page(folder, f"{('ann', 'bob', 'eve')[index % 3]}{index}-x", alto(image=""), seed=index)
