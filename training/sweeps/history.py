@@ -64,6 +64,9 @@ class History:
         # With several seeds: the mean at each report that all its runs have made.
         reported = zip(*(self.reports.update(run)[0] for run in trial.runs), strict=False)
         values = [sum(each) / len(each) for each in reported]
+        first, *others = trial.runs
+        if first.value is not None and not (values or others or first.folder.exists()):
+            values = [first.value]
         if trial.is_over:
             self._final_values[trial.number] = values
         return values

@@ -132,7 +132,8 @@ class Ledger:
             return False
         try:
             lost = lost_files(run.folder)
-        except RunError:  # deleted or damaged; the journal has its value
+        except RunError as error:
+            self.watcher.event(f"warning: the run of trial {trial.number} cannot be read: {error}")
             return False
         if not lost:
             return False
@@ -162,7 +163,8 @@ def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun
     value = history.run_value(run)
     facts = {"state": status.state, "over": True, "value": value, "error": status.error, "cause": status.cause}
     folder.append("end", trial=trial.number, run=run.id, **facts, **more)
-    run.ended, run.error, run.cause, run.resources = status.state, status.error, status.cause, more["resources"]
+    run.ended, run.value, run.error, run.cause = status.state, value, status.error, status.cause
+    run.resources = more["resources"]
     return f"trial {trial.number} {status.state}" + (f" {history.metric.name} {value:.4g}" if value is not None else "")
 
 

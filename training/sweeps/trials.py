@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.files.json_objects import is_number
 from training.runs.causes import Cause, known_cause
 from training.sweeps.file.parameter import Point
 
@@ -18,6 +19,7 @@ class TrialRun:
         attempts: how often it was started.
         failures: the reason of each attempt that failed.
         ended: finished, stopped or failed, once nothing more will be done with it.
+        value: the best it had reported of the metric by then; counts where its folder is gone.
     """
 
     folder: Path
@@ -25,6 +27,7 @@ class TrialRun:
     attempts: int = 0
     failures: list[str] = field(default_factory=list)
     ended: str | None = None
+    value: float | None = None
     error: str | None = None
     cause: Cause | None = None
     resources: dict[str, Any] = field(default_factory=dict)
@@ -143,5 +146,6 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
             run.failures.append(failure)
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
+            run.value = event["value"] if is_number(event.get("value")) else None
     elif event["event"] == "retry":  # an explicit wish to try a failed one again
         run.try_again()

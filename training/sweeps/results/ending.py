@@ -75,7 +75,7 @@ def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importa
         summary=plan.in_words(),
         counts={state: counts[state] for state in STATES},
         best=shown,
-        best_spec=best_spec(history),
+        best_spec=best_spec(plan, history),
         metric=history.metric.name,
         columns=columns,
         cells=cells,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from text_recognizer.errors import RunError
+from text_recognizer.experiment import assemble
 from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
@@ -39,18 +40,20 @@ def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) ->
     for line in cells:  # None becomes an empty cell
         writer.writerow([json.dumps(cell) if isinstance(cell, (dict, list, bool)) else cell for cell in line])
     folder.write_text("leaderboard.csv", text.getvalue())
-    spec = best_spec(history)
+    spec = best_spec(plan, history)
     if spec is not None:
         folder.write_text("best_spec.json", json.dumps(spec, indent=2, ensure_ascii=False) + "\n")
 
 
-def best_spec(history: History) -> dict[str, Any] | None:
-    """The spec of the best trial's first run; None when there is none, or its folder is gone."""
+def best_spec(plan: SweepPlan, history: History) -> dict[str, Any] | None:
+    """The spec of the best trial's first run; None when there is none."""
     best = history.best()
-    try:
-        return None if best is None else Run(best.runs[0].folder).read_json("spec.json")
-    except RunError:
+    if best is None:
         return None
+    try:
+        return Run(best.runs[0].folder).read_json("spec.json")
+    except RunError:  # its folder is gone
+        return assemble(plan.specs(best.point)[0]).spec.to_json()
 
 
 def _test_metrics(trial: Trial) -> dict[str, float]:

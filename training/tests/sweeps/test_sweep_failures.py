@@ -1,9 +1,12 @@
 """Trials that fail, crash or diverge: what is tried again, and what ends a sweep."""
 
+import json
 import re
+import shutil
 from dataclasses import replace
 
 from training.sweeps.limits import Limits, classify
+from training.sweeps.results.leaderboard import write_leaderboard
 from training.tests.sweeps.sweep_support import (
     SPACE,
     MadeUpExecutor,
@@ -86,6 +89,25 @@ def test_failed_trials_are_run_again_only_when_asked_to(tmp_path):
     sweep, _ = sweep_of(GRID, tmp_path, executor, Limits(retry_failed=True))
     assert sweep.run().exit_code == 0
     assert len(executor.started) == 2
+
+
+def test_a_trial_whose_run_was_deleted_keeps_its_value_and_its_place_as_the_best(tmp_path):
+    sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
+    best = sweep.history.ranked()[0]
+    value = sweep.history.value(best)
+    shutil.rmtree(best.runs[0].folder)
+    again, recorder = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
+    again.run()
+    first = again.history.ranked()[0]
+    assert (first.number, again.history.value(first)) == (best.number, value)
+    write_leaderboard(again.plan, again.folder, again.history)
+    spec = json.loads((again.folder.path / "best_spec.json").read_text())
+    assert spec["network_args"] == {"layer_size": 32, "dropout_amount": 0.2, "num_layers": 1}
+    said = [event for event in recorder.events if event.startswith("warning")]
+    assert said == [
+        f"warning: the run of trial {best.number} cannot be read: {best.runs[0].folder} is not a run folder: it has "
+        "no status.json."
+    ]
 
 
 def test_retries_asked_for_are_given_however_many_and_preemptions_have_an_end():
