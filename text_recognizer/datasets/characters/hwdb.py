@@ -11,6 +11,7 @@ from typing import Any
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_file
+from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.remote.archives import is_archive
 from text_recognizer.datasets.remote.fetch import fetch, unpacked
 from text_recognizer.datasets.remote.metadata import find_table
@@ -63,7 +64,8 @@ class HwdbDataset(PictureDataset):
     Offline Handwritten Chinese Character Recognition: Benchmarking on New Databases". For research only.
 
     Args:
-        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file.
+        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file. If all
+            is in folders train and test (or CASIA's, …trn… and …tst…) and perhaps validation, these are the splits.
         test_path: of those to test with; without them, whole writers of `path` are held out.
         source: the table of metadata.toml with CASIA's archives, where no path is given.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
@@ -110,8 +112,8 @@ class HwdbDataset(PictureDataset):
     def _paths(self) -> dict[SplitName | None, Path]:
         """Where the files of each split are; None is to be parted here."""
         if self.path is not None:
-            train = given_path(self.path)
-            return {"train": train, "test": given_path(self.test_path)} if self.test_path else {None: train}
+            path = given_path(self.path)
+            return {"train": path, "test": given_path(self.test_path)} if self.test_path else _splits_in(path)
         fetched = fetch(find_table(self.source))
         found: dict[SplitName | None, Path] = {}
         for split, mark in (("train", TRAIN_MARK), ("test", TEST_MARK)):
@@ -143,6 +145,18 @@ def gnt_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"there are no .gnt files in {path}.")
     return files
+
+
+def _splits_in(path: Path) -> dict[SplitName | None, Path]:
+    """The folders of splits, where all GNT files are in such; otherwise the place itself."""
+    folders = [one for one in sorted(path.iterdir()) if one.is_dir() and files_below(one)] if path.is_dir() else []
+    marks: dict[str, SplitName] = {**SPLITS, TRAIN_MARK: "train", TEST_MARK: "test"}
+    found: dict[SplitName | None, Path] = {}
+    for folder in folders:
+        names = (folder.name.lower(), *(mark for mark in (TRAIN_MARK, TEST_MARK) if mark in folder.name))
+        found[next((marks[name] for name in names if name in marks), None)] = folder
+    is_whole = {"train", "test"} <= found.keys() and None not in found and len(found) == len(folders)
+    return found if is_whole and not any(path.glob("*.gnt")) else {None: path}
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:

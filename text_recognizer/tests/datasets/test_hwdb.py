@@ -1,6 +1,7 @@
 """GNT files and CASIA's archives of them: from bytes to writer-disjoint splits, damage named and the rest read."""
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import keras
@@ -142,6 +143,16 @@ def test_a_test_folder_is_the_test_split_and_the_labels_are_sorted_before_anythi
     assert [(one.name, one.reason) for one in dataset.rejected] == [
         ("1241-c.gnt:0", "its character is not in the charset")
     ]
+    for trn, tst in (("train", "Test"), ("HWDB1.1trn_gnt", "HWDB1.1tst_gnt")):
+        folder = tmp_path / f"both {trn}"
+        shutil.copytree(train, folder / trn)
+        shutil.copytree(test, folder / tst)
+        both = HwdbDataset(str(folder), charset=["甲", "丙", "乙"], processes=1)
+        both.prepare()
+        assert both.sizes() == dataset.sizes()
+        shutil.copy(test / "1241-c.gnt", folder / "1242-c.gnt")  # of no split
+        both = HwdbDataset(str(folder), charset=["甲", "丙", "乙"], processes=1)
+        assert {source.split for source in both.sources()} == {None}
 
 
 def test_a_picture_of_the_test_split_is_not_trained_on(tmp_path, capsys):
