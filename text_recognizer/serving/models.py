@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,24 +19,19 @@ from text_recognizer.wording import did_you_mean, shortened
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Maker:
-    """Makes models of bundles.
+def model_of(
+    name: str, version: str, bundle: Bundle, metrics: Metrics, most_batch: int = 32, detector: Bundle | None = None
+) -> ServedModel:
+    """The model of a bundle.
 
     Args:
         most_batch: lines or characters read at once.
         detector: of lines on pages; None finds them without training.
     """
-
-    metrics: Metrics
-    most_batch: int = 32
-    detector: Bundle | None = None
-
-    def __call__(self, name: str, version: str, bundle: Bundle) -> ServedModel:
-        predictor = load(bundle, threads=1)  # as many batches at once as there are cores take fewer turns than one
-        pages = ParagraphTextRecognizer(self.detector, predictor) if isinstance(predictor, LinePredictor) else None
-        threads = CORES if predictor.can_share_cores else 1
-        return ServedModel(name, version, predictor, self.metrics, self.most_batch, pages, threads)
+    predictor = load(bundle, threads=1)  # as many batches at once as there are cores take fewer turns than one
+    pages = ParagraphTextRecognizer(detector, predictor) if isinstance(predictor, LinePredictor) else None
+    threads = CORES if predictor.can_share_cores else 1
+    return ServedModel(name, version, predictor, metrics, most_batch, pages, threads)
 
 
 class Shelf:

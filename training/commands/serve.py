@@ -1,6 +1,8 @@
 """text-recognizer serve: a trained bundle as a web service, with a page."""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,8 @@ from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
     from text_recognizer.models.bundle import Bundle
-    from text_recognizer.serving.models import Maker, Shelf
+    from text_recognizer.serving.models import Shelf
+    from text_recognizer.serving.reading import ServedModel
 
 
 class Serve(Command):
@@ -62,20 +65,20 @@ def _run(arguments: argparse.Namespace) -> int:
     from text_recognizer.serving.addresses import AllowList
     from text_recognizer.serving.fetching import Fetcher
     from text_recognizer.serving.metrics import Metrics
-    from text_recognizer.serving.models import Maker
+    from text_recognizer.serving.models import model_of
     from text_recognizer.serving.server import serve
     from text_recognizer.serving.service import Service
 
     metrics = Metrics()
     detector = None if arguments.detector is None else bundle_named(arguments.detector)
-    shelf = _shelf(arguments, Maker(metrics, arguments.batch, detector))
+    shelf = _shelf(arguments, partial(model_of, metrics=metrics, most_batch=arguments.batch, detector=detector))
     say(f"serving {', '.join(f'{one.name} ({one.version})' for one in shelf.models.values())}")
     fetcher = Fetcher(AllowList.of(arguments.allow_host))
     serve(Service(shelf, metrics, fetcher, arguments.queue), arguments.host, arguments.port)
     return 0
 
 
-def _shelf(arguments: argparse.Namespace, make: "Maker") -> "Shelf":
+def _shelf(arguments: argparse.Namespace, make: "Callable[[str, str, Bundle], ServedModel]") -> "Shelf":
     from text_recognizer.serving.models import PromotedShelf, Shelf
 
     with standard_error_off():  # TensorFlow's start-up notes
