@@ -51,14 +51,15 @@ class Fetcher:
                     found = await self._ask(url)
                     if isinstance(found, bytes):
                         return found
-                    url = urljoin(url, found.url)
+                    url = urljoin(url, found)
         except TimeoutError:
             raise _failed(url, f"did not answer within {self.timeout_s:g} s") from None
         except (OSError, h11.ProtocolError, ValueError) as error:  # ValueError: of no address
             raise _failed(url, f"could not be fetched: {error}") from None
         raise _failed(url, f"redirects more than {self.most_redirects} times")
 
-    async def _ask(self, url: str) -> "bytes | _Redirect":
+    async def _ask(self, url: str) -> bytes | str:
+        """The content behind an address, or the address to which it redirects."""
         address = WebAddress.parse(url)
         ip = await self._checked(address)
         tls = ssl.create_default_context() if address.scheme == "https" else None
@@ -91,7 +92,7 @@ class Fetcher:
             )
         return ips[0]
 
-    async def _answer(self, connection: h11.Connection, reader: asyncio.StreamReader, url: str) -> "bytes | _Redirect":
+    async def _answer(self, connection: h11.Connection, reader: asyncio.StreamReader, url: str) -> bytes | str:
         content = bytearray()
         while True:
             event = connection.next_event()
@@ -100,7 +101,7 @@ class Fetcher:
             elif isinstance(event, h11.Response):
                 headers = dict(event.headers)
                 if event.status_code in (301, 302, 303, 307, 308) and b"location" in headers:
-                    return _Redirect(headers[b"location"].decode("latin-1"))
+                    return headers[b"location"].decode("latin-1")
                 if event.status_code != HTTPStatus.OK:
                     raise _failed(url, f"was answered with status {event.status_code}")
                 self._check_size(int(headers.get(b"content-length", b"0")))
@@ -116,11 +117,6 @@ class Fetcher:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the picture at that address has {size_bytes:,} bytes or more, at most {self.most_bytes:,} are read.",
             )
-
-
-@dataclass(frozen=True)
-class _Redirect:
-    url: str
 
 
 def _failed(url: str, reason: str) -> RefusedError:
