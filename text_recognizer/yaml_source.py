@@ -65,24 +65,22 @@ class YamlSource:
 
     def line_of(self, path: YamlPath) -> int:
         """The line, counted from 1, of the last key of a path that is there."""
+        return self._found(path)[1]
+
+    def traps(self, path: YamlPath) -> list[str]:
+        """What YAML 1.1 reads otherwise than most people mean it, below a path; one sentence each, with its line."""
+        scalars = [one for one in _nodes(self._found(path)[0]) if isinstance(one, yaml.ScalarNode)]
+        return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
+
+    def _found(self, path: YamlPath) -> tuple[yaml.Node | None, int]:
+        """What lies behind a path, None where nothing does, and the line of the last key that is there."""
         node, line = self._root, 1
         for part in path:
             found = _child(node, part)
             if found is None:
-                break
+                return None, line
             node, line = found
-        return line
-
-    def traps(self, path: YamlPath) -> list[str]:
-        """What YAML 1.1 reads otherwise than most people mean it, below a path; one sentence each, with its line."""
-        node = self._root
-        for part in path:
-            found = _child(node, part)
-            if found is None:
-                return []
-            node = found[0]
-        scalars = [one for one in _nodes(node) if isinstance(one, yaml.ScalarNode)]
-        return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
+        return node, line
 
 
 # Not the C loader: it composes in one go, out of reach of these bounds.
