@@ -1,7 +1,7 @@
 """Augmentations by name: random changes of training images, one draw an image, made inside the training graph."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le, Lt
 
@@ -63,6 +63,7 @@ class PageAffine(Affine):
 class LineAffine(AugmentationRecipe):
     """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value."""
 
+    layer: ClassVar[str] = "RandomLine"  # of augmentation.random_line
     rotation_degrees: Degrees = 1.5
     shear_degrees: Degrees = 10.0
     zoom_fraction: Share = 0.1
@@ -80,9 +81,9 @@ class LineAffine(AugmentationRecipe):
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
                 f"Use 'affine'."
             )
-        from text_recognizer.augmentation.random_line import RandomLine
+        from text_recognizer.augmentation import random_line
 
-        return RandomLine(self, data_spec.background, seed)
+        return getattr(random_line, self.layer)(self, data_spec.background, seed)
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,12 @@ class LineWorn(LineElastic):
         intrusion_fraction: share of the lines into which another reaches from above, and from below.
     """
 
+    layer = "RandomWornLine"
     mask_heights: Annotated[float, Ge(0), Le(4)] = 0.4
     blur_amount: Annotated[float, Ge(0), Le(1)] = 0.7
     shade_fraction: Share = 0.15
     stain_fraction: Share = 0.15
     intrusion_fraction: Share = 0.3
-
-    def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        super().build(data_spec, seed)  # refuses what is no line
-        from text_recognizer.augmentation.random_line import RandomWornLine
-
-        return RandomWornLine(self, data_spec.background, seed)
 
 
 @dataclass(frozen=True)
