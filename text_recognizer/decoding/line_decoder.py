@@ -1,5 +1,6 @@
 """LineDecoder: logits of lines to labels, in the way that was asked for and with what was learnt for it."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.decoding.alignment import Alignment, align
 from text_recognizer.decoding.beam import Hypothesis, Scorer, beam_search
 from text_recognizer.decoding.greedy import greedy_labels, log_softmax, softmax
@@ -18,6 +20,7 @@ from text_recognizer.decoding.lexicon import Lexicon
 from text_recognizer.decoding.tuning import DecodingWeights, tune_weights
 from text_recognizer.errors import DataError
 from text_recognizer.json_text import parse_json_text
+from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import received
 
 ALTERNATIVES = 5
@@ -26,6 +29,7 @@ MOST_WEIGHT = 1000.0
 # Of the lines that weights are chosen by: frames by prefixes. A minute at most on a core that does nothing else.
 MOST_TUNING_EFFORT = 64_000 * USUAL_BEAM_WIDTH
 TUNED_TOGETHER = 16
+MOST_TEXT_BYTES = 1 << 28  # of a file that is learnt from
 WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
 
 Label = NDArray[np.int32]
@@ -169,3 +173,31 @@ class LineDecoder:
         return beam_search(
             probabilities, frames, max(width, top) if thorough else width, scorers, weights.length, top=top, **smallest
         )
+
+
+class TextLines:
+    """The lines of a text file to learn from. Raises DataError: not readable, too large, or nothing to learn from."""
+
+    def __init__(self, path: Path, charset: Charset) -> None:
+        try:
+            if path.is_file() and path.stat().st_size > MOST_TEXT_BYTES:
+                raise DataError(
+                    f"{path} is larger than the {MOST_TEXT_BYTES:,} bytes that are read. Give a part of it."
+                )
+            content = path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            raise DataError(f"cannot learn from the text '{path}': {reason}.") from None
+        lines = [tidy_text(line, charset.normalization) for line in content.splitlines()]
+        ids, offsets = charset.encode_all([visual_order(line) for line in lines])
+        labels = [ids[start:end] for start, end in itertools.pairwise(offsets)]
+        kept = [(line, label[label > 0]) for line, label in zip(lines, labels, strict=True) if (label > 0).any()]
+        if not kept:
+            raise DataError(f"'{path}' has no line with characters of the alphabet. Give another text.")
+        self.texts, self._labels = [line for line, _ in kept], [label for _, label in kept]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def label(self, position: int) -> NDArray[np.int32]:
+        return self._labels[position]

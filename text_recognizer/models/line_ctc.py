@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.decoding.greedy import blank_frames
-from text_recognizer.decoding.line_decoder import LineDecoder, Reading
-from text_recognizer.decoding.text_lines import TextLines
+from text_recognizer.decoding.line_decoder import LineDecoder, Reading, TextLines
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Batch, ScoredBatch, main_output
