@@ -1,4 +1,4 @@
-"""Training through run_experiment, tracking on, against Keras alone on the same images."""
+"""Training through run_experiment, tracking on, against a bare loop that trains the same network on the same images."""
 
 import json
 import os
@@ -21,88 +21,56 @@ LINE_BATCH_SIZE, LINE_EPOCHS = 16, 4
 HANZI_WRITERS, HANZI_RECORDS, HANZI_EPOCHS = 10, 32, 3  # 224 images for training
 LINES_ARGS = {"num_texts": 200, "height": 40, "noise": ["gaussian"], "validation_fraction": 0.02}
 
-KERAS_ALONE = """
+BARE_LOOP = """
 import json
 import sys
-import time
-import numpy as np
-import keras
-from text_recognizer.experiment import assemble
-from text_recognizer.spec import ExperimentSpec
-
-experiment = assemble(ExperimentSpec.parse(json.loads(sys.argv[1])))
-batch, steps = experiment.train_args.batch_size, experiment.train_args.steps_per_epoch
-experiment.dataset.prepare()
-split = experiment.dataset.split("train")
-keras.utils.set_random_seed(0)
-model = experiment.model.keras_model
-loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-if isinstance(model.output, dict):
-    names = list(model.output)
-    model.compile("adam", {name: loss for name in names}, {name: 0.4 if name == "auxiliary" else 1 for name in names})
-else:
-    names = []
-    model.compile("adam", loss, metrics=["accuracy"])
-model.make_train_function()
-order = np.random.default_rng(0).permutation(len(split))
-
-def train(steps):
-    for step in range(steps):
-        columns = split.batch(order[step * batch:(step + 1) * batch])
-        label = {name: columns["label"] for name in names} or columns["label"]
-        model.train_function(iter([(columns["image"], label)]))
-
-train(min(10, steps))
-started = time.perf_counter()
-train(steps)
-print(steps * batch / (time.perf_counter() - started))
-"""
-BARE_LINE_LOOP = """
 import time
 import keras
 import numpy as np
 import tensorflow as tf
-from text_recognizer.datasets.lines.rendered_lines import RenderedLinesDataset
-from text_recognizer.models.line_ctc import ctc_loss
-from text_recognizer.models.line_ctc import LineModelCtc
-from text_recognizer.networks.line_reader import LineReader
-from training.attempts.batches import BucketedOrder
+from text_recognizer.experiment import assemble
+from text_recognizer.spec import ExperimentSpec
+from training.attempts.batches import BatchOrder, BucketedOrder
 
 tf.config.experimental.enable_op_determinism()
-dataset = RenderedLinesDataset(**{dataset_args})
-dataset.prepare()
-split = dataset.split("train")
-order = BucketedOrder(split.widths, {batch}, seed=0)
+experiment = assemble(ExperimentSpec.parse(json.loads(sys.argv[1])))
+model, args = experiment.model, experiment.train_args
+experiment.dataset.prepare()
+split = experiment.dataset.split("train")
+order = BatchOrder(len(split), args.batch_size, 0)
+if split.widths is not None:
+    order = BucketedOrder(split.widths, args.batch_size, 0)
+steps = args.steps_per_epoch or order.batches_per_pass
 keras.utils.set_random_seed(0)
-model = LineModelCtc(dataset.data_spec, LineReader())
-network = model.keras_model
-optimizer = keras.optimizers.Adam()
+network, optimizer = model.keras_model, keras.optimizers.Adam()
 variables = network.trainable_variables
 optimizer.build(variables)
 
-def train_step(image, width, label, label_length):
+def train_step(batch):
     with tf.GradientTape() as tape:
-        outputs = network(image, training=True)
-        frames = model.network.frames(width)
-        loss = tf.reduce_mean(ctc_loss(label, outputs["logits"], label_length, frames))
-        loss += 0.1 * tf.reduce_mean(ctc_loss(label, outputs["shortcut"], label_length, frames))
+        outputs = network(batch["image"], training=True)
+        losses = [model.loss(batch, outputs), model.auxiliary_loss(batch, outputs)]
+        loss = sum(tf.reduce_mean(one) for one in losses if one is not None)
     optimizer.apply(tape.gradient(loss, variables), variables)
     return loss
 
-vector = tf.TensorSpec((None,), tf.int32)
-train_step = tf.function(train_step, autograph=False, input_signature=[
-    tf.TensorSpec((None, 40, None, 1), tf.uint8), vector, tf.TensorSpec((None, None), tf.int32), vector])
+def batch_of(step):
+    return model.arranged(split.batch(order.positions(step)))
+
+first = batch_of(0)
+shapes = model.column_shapes(first)
+signature = {name: tf.TensorSpec((None, *shapes[name]), first[name].dtype) for name in first}
+train_step = tf.function(train_step, autograph=False, input_signature=[signature])
 
 def train(epoch):
-    seen = 0
-    started = time.perf_counter()
-    for step in range(epoch * order.batches_per_pass, (epoch + 1) * order.batches_per_pass):
-        batch = model.arranged(split.batch(order.positions(step)))
-        float(train_step(**batch))
-        seen += len(batch["image"])
-    return seen / (time.perf_counter() - started)
+    started, samples = time.perf_counter(), 0
+    for step in range(epoch * steps, (epoch + 1) * steps):
+        batch = batch_of(step)
+        float(train_step(batch))
+        samples += len(batch["image"])
+    return samples / (time.perf_counter() - started)
 
-print(np.median([train(epoch) for epoch in range({epochs})][{epochs} // 2:]))
+print(np.median([train(epoch) for epoch in range(3)][1:]))
 """
 
 
@@ -130,7 +98,7 @@ def training_speed() -> list[Figure]:
             parts = {"dataset": f"{__name__}:MadeCharacters", "model": "CharacterModel", "network": network}
             train_args = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "steps_per_epoch": steps}
             spec = json.dumps({**parts, "train_args": train_args})
-            ours, bare = medians(3, partial(_images_a_second, spec), partial(last_number, KERAS_ALONE, spec))
+            ours, bare = medians(3, partial(_images_a_second, spec), partial(last_number, BARE_LOOP, spec))
             what = f"{network}, batch {BATCH_SIZE}: run_experiment / bare Keras loop"
             figures.append(Figure(what, ours, bare, "images/s", ">= 0.97"))
     return figures
@@ -148,7 +116,7 @@ def hanzi_training_speed() -> list[Figure]:
             return json.dumps({**parts, "dataset_args": dataset_args, "train_args": train_args})
 
         inception, hanzi = spec("inception", 74, 8, 4), spec("hanzi_net", 64, 32, 28)
-        ours, bare = _images_a_second(inception), last_number(KERAS_ALONE, inception)
+        ours, bare = _images_a_second(inception), last_number(BARE_LOOP, inception)
         small = _images_a_second(hanzi)
     return [
         Figure("inception, 74 px: run_experiment / bare Keras loop", ours, bare, "images/s", ">= 0.97"),
@@ -161,9 +129,8 @@ def line_training_speed() -> list[Figure]:
     parts = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc", "network": "line_reader"}
     train_args = {"batch_size": LINE_BATCH_SIZE, "epochs": LINE_EPOCHS}
     spec = json.dumps({**parts, "dataset_args": LINES_ARGS, "train_args": train_args})
-    code = BARE_LINE_LOOP.format(dataset_args=LINES_ARGS, batch=LINE_BATCH_SIZE, epochs=LINE_EPOCHS)
     with own_folder():
-        ours, bare = medians(3, lambda: _images_a_second(spec), lambda: last_number(code))
+        ours, bare = medians(3, partial(_images_a_second, spec), partial(last_number, BARE_LOOP, spec))
     what = f"line_reader, batch {LINE_BATCH_SIZE}: step of run_experiment / of a bare loop"
     batch_ms = 1000 * LINE_BATCH_SIZE
     return [Figure(what, batch_ms / ours, batch_ms / bare, "ms a step", "<= 1.05")]
