@@ -76,8 +76,7 @@ class Split(ABC):
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """The picture (H, W, C) of one sample, without padding."""
-        image: NDArray[np.uint8] = self.batch(np.array([position]))["image"][0]
-        return image
+        return np.asarray(self.batch(np.array([position]))["image"][0])
 
     @property
     def ids(self) -> list[str] | None:

@@ -126,8 +126,7 @@ def even_illumination(image: Grey) -> Grey:
     grid = Image.fromarray(cells).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.BoxBlur(2))
     paper = np.asarray(grid.resize((padded.shape[1], padded.shape[0]), Image.Resampling.BILINEAR))[:height, :width]
     # Whole numbers: 255 x 255 fits 16 bits, and a picture is all there is to divide.
-    divided: Grey = np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255).astype(np.uint8)
-    return divided
+    return np.asarray(np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255), np.uint8)
 
 
 def without_shadow(image: Grey) -> Grey:

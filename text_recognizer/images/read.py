@@ -110,5 +110,4 @@ def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     levels = image.astype(np.float32)
     lighter, darker = levels.max() - background, background - levels.min()
     # The dataset's own images are not stretched: their darkest stroke may be grey on purpose.
-    strength: NDArray[np.float32] = np.clip((levels - background) / (255 if lighter >= darker else -255), 0, 1)
-    return strength
+    return np.asarray(np.clip((levels - background) / (255 if lighter >= darker else -255), 0, 1))

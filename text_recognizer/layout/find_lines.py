@@ -57,8 +57,7 @@ def _lines_on(shown: Grey, start: Floats, page_shape: tuple[int, ...], right_to_
         ink, strokes, width, height = _strokes(level)
 
     def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        placed: NDArray[np.float64] = turned_back(points, angle, picture.shape, level.shape) / scale + start
-        return placed
+        return np.asarray(turned_back(points, angle, picture.shape, level.shape) / scale + start)
 
     found = line_shapes(strokes, find_ridges(strokes, height), height)
     found += _lines_of_notes(found, strokes, width, height)

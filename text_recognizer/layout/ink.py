@@ -51,8 +51,7 @@ def upright_strokes(ink: Mask, width: float) -> Mask:
     """The parts of strokes that go up or down: letters have them, rules and flourishes hardly any."""
     from scipy import ndimage
 
-    opened: Mask = ndimage.binary_opening(ink, np.ones((max(2, int(np.ceil(_UPRIGHT * width))), 1)))
-    return opened
+    return np.asarray(ndimage.binary_opening(ink, np.ones((max(2, int(np.ceil(_UPRIGHT * width))), 1))))
 
 
 def stroke_width(ink: Mask) -> float:
@@ -88,8 +87,7 @@ def _sauvola(page: Grey) -> Mask:
     squares = ndimage.uniform_filter(levels * levels, _WINDOW_PX)
     deviation = np.sqrt(np.maximum(squares - mean * mean, 0))
     full = max(float(np.percentile(deviation[::4, ::4], 99)), _LEAST_CONTRAST)
-    ink: Mask = levels < mean * (1 + _SENSITIVITY * (np.minimum(deviation / full, 1) - 1))
-    return ink
+    return np.asarray(levels < mean * (1 + _SENSITIVITY * (np.minimum(deviation / full, 1) - 1)))
 
 
 def _run_lengths(ink: Mask) -> NDArray[np.int64]:
@@ -133,5 +131,4 @@ def _row_likeness(strokes: Mask, guess: float) -> NDArray[np.float64]:
         profile = ndimage.gaussian_filter1d(strip.sum(axis=1).astype(np.float64), 0.1 * guess)
         profile -= ndimage.gaussian_filter1d(profile, guess)
         total += np.fft.irfft(np.abs(np.fft.rfft(profile, size)) ** 2, size)[: len(total)]
-    likeness: NDArray[np.float64] = total[1:] / max(total[0], 1e-9)
-    return likeness
+    return np.asarray(total[1:] / max(total[0], 1e-9))

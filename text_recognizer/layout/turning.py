@@ -86,5 +86,4 @@ def turned_back(
     angle = np.radians(degrees)
     back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centred = points - np.array(turned_shape[::-1]) / 2
-    on_page: NDArray[np.float64] = centred @ back + np.array(shape[::-1]) / 2
-    return on_page
+    return np.asarray(centred @ back + np.array(shape[::-1]) / 2)

@@ -103,5 +103,4 @@ def rank_of_label(labels: NDArray[np.int32], probabilities: NDArray[np.float32])
     ids = np.arange(probabilities.shape[1])
     ahead = (probabilities > own) | ((probabilities == own) & (ids < labels[:, None]))
     # A NaN compares false with everything: it must rank last, never first.
-    ranks: NDArray[np.int64] = np.where(np.isnan(own[:, 0]), probabilities.shape[1], ahead.sum(axis=1))
-    return ranks
+    return np.asarray(np.where(np.isnan(own[:, 0]), probabilities.shape[1], ahead.sum(axis=1)))

@@ -131,8 +131,7 @@ class LineModelCtc(ReadsLines):
         count = outputs.shape[1]
         if widths is None:
             return np.full(len(outputs), count)
-        frames: NDArray[np.int64] = np.clip(self.network.frames(np.asarray(widths, np.int64)), 1, count)
-        return frames
+        return np.asarray(np.clip(self.network.frames(np.asarray(widths, np.int64)), 1, count))
 
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
         return [self._text(label.tolist()) for label in self.decoder.labels(outputs, self.frames(outputs, widths))]

@@ -193,8 +193,7 @@ class ParagraphTextRecognizer:
         small, scale, (left, top) = as_square(dark_on_light, self.detector.data_spec)
 
         def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            placed: NDArray[np.float64] = points * scale - [left, top]
-            return placed
+            return points * scale - [left, top]
 
         shapes = in_reading_order(self._model.find_lines(small[None])[0], self._right_to_left)
         return [shape.on_page(on_page, page.shape) for shape in shapes]

@@ -84,8 +84,7 @@ class Records:
     @property
     def texts(self) -> list[str]:
         """(N,) the character of each record."""
-        texts: list[str] = _characters()[self.codes].tolist()
-        return texts
+        return list(_characters()[self.codes].tolist())
 
     def rows(self, begin: int, end: int) -> "Records":
         """Some of the records; the damages of all."""

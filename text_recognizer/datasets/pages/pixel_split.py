@@ -56,8 +56,7 @@ class PixelSplit(Split):
 
     def line_boxes(self, position: int) -> NDArray[np.float32]:
         """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored picture."""
-        boxes: NDArray[np.float32] = self.arrays["boxes"][self._lines(position)]
-        return boxes
+        return np.asarray(self.arrays["boxes"][self._lines(position)])
 
     def _lines(self, position: int) -> slice:
         row, first = int(self.members[position]), self.arrays["boxes.offsets"]
