@@ -13,7 +13,7 @@ from annotated_types import Ge
 from pydantic import AfterValidator
 
 from text_recognizer.arguments import check_arguments
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, system_errors
 from text_recognizer.settings import metadata_places
 from text_recognizer.wording import did_you_mean, received
 
@@ -146,16 +146,17 @@ def _files_in(place: Path) -> list[Path]:
 
 
 def _read_registry(path: Path) -> dict[str, RemoteTable]:
+    return parse_registry(registry_text(path), path)
+
+
+def registry_text(path: Path) -> str:
+    """The text of a registry file. Raises DataError: it cannot be read."""
+    advice = "TEXT_RECOGNIZER_METADATA names another one."
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            f"cannot read the registry of remote datasets {shown(path)}: {error.strerror}. "
-            f"TEXT_RECOGNIZER_METADATA names another one."
-        ) from error
+        with system_errors(f"read the registry of remote datasets {shown(path)}", advice):
+            return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{shown(path)} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
-    return parse_registry(text, path)
 
 
 def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:

@@ -22,6 +22,7 @@ from text_recognizer.datasets.remote.metadata import (
     is_one_table,
     parse_registry,
     read_table,
+    registry_text,
     shown,
     without_password,
 )
@@ -127,10 +128,7 @@ def _check_place(name: str, path: Path, replace: bool) -> None:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {shown(path)}: {error}.") from error
+    return registry_text(path) if path.exists() else ""
 
 
 def _filename(source: str) -> str:
