@@ -11,7 +11,7 @@ from text_recognizer.datasets.pages.pixel_split import PixelSplit, paragraph_squ
 from text_recognizer.datasets.storage.strings import unpacked
 from text_recognizer.images.grey import read_grey
 from text_recognizer.layout.shapes import FoundLine
-from text_recognizer.models.boxes import matched_boxes
+from text_recognizer.models.line_detector import matched_boxes
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FoundLines:
 def found_lines(split: PixelSplit, find: Callable[[NDArray[np.uint8]], Sequence[FoundLine]]) -> FoundLines:
     """What a detector finds on the pages of a split, each cut as its dataset cuts it.
 
-    A line is found when the boxes' intersection is at least half of their union; see models.boxes.
+    A line is found when the boxes' intersection is at least half of their union; see models.line_detector.
     """
     pages = []
     for position, name in enumerate(split.ids):

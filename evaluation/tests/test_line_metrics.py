@@ -7,7 +7,7 @@ from evaluation.lines import confusions, flor2020_rates, fsdl_rates, positional_
 from evaluation.result import Evaluation
 from evaluation.tests.rates import pooled_rates
 from text_recognizer.decoding.edits import LineErrors, edit_distances
-from text_recognizer.models.boxes import box_overlaps, matched_boxes
+from text_recognizer.models.line_detector import box_overlaps, matched_boxes
 
 TEXTS = ["ab", "abcdefgh"]
 READINGS = ["ax", "abcdefgh"]

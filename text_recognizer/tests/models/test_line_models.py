@@ -12,11 +12,10 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import ScoredBatch
-from text_recognizer.models.boxes import line_boxes
 from text_recognizer.models.line import LineModel
 from text_recognizer.models.line_base import by_width
 from text_recognizer.models.line_ctc import IMPOSSIBLE_LOSS, LineModelCtc, ctc_loss, frames_needed
-from text_recognizer.models.line_detector import LineDetectorModel
+from text_recognizer.models.line_detector import LineDetectorModel, line_boxes
 from text_recognizer.networks.base import FrameNetwork, Network
 from text_recognizer.tests.datasets.line_files import save
 

@@ -264,7 +264,7 @@ class Told:
 
     def find_lines(self, images):
         from text_recognizer.layout.shapes import LineShape
-        from text_recognizer.models.boxes import line_boxes
+        from text_recognizer.models.line_detector import line_boxes
 
         found = []
         for image in images[..., 0]:
