@@ -263,6 +263,13 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
         (["run", "--epochs=3"], "unknown argument '--epochs=3'. Did you mean '--train_args.epochs'?"),
         (["runs", "show"], "the following arguments are required: RUN. See text-recognizer runs show --help."),
         (["predict"], "the following arguments are required: IMAGE. See text-recognizer predict --help."),
+        (
+            ["predict", "a.png", ""],
+            "IMAGE is empty; perhaps a variable is not set. See text-recognizer predict --help.",
+        ),
+        (["predict", "a.png", "--bundle="], "--bundle is empty; perhaps a variable is not set."),
+        (["runs", "stop", ""], "RUN is empty; perhaps a variable is not set. See text-recognizer runs stop --help."),
+        (["run", "--id", ""], "--id is empty; perhaps a variable is not set. See text-recognizer run --help."),
     ],
 )
 def test_a_mistyped_command_line_is_answered_with_what_was_probably_meant(command, complaint, capsys):
