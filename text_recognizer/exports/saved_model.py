@@ -92,6 +92,12 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
 
     height, width, _ = data_spec.input_shape
     grey = tf.cast(tf.io.decode_image(encoded, channels=1, expand_animations=False)[..., 0], tf.float32)  # (h, w)
+    opacity = tf.cond(  # what is transparent is white; of others than PNG, nothing is
+        tf.strings.substr(encoded, 0, 4) == b"\x89PNG",
+        lambda: tf.cast(tf.io.decode_png(encoded, channels=4)[..., 3], tf.float32) / 255.0,
+        lambda: tf.ones_like(grey),
+    )
+    grey = 255.0 - opacity * (255.0 - grey)
     border = tf.sort(tf.concat([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]], 0))
     count = tf.shape(border)[0]
     background = (border[(count - 1) // 2] + border[count // 2]) / 2.0

@@ -185,6 +185,14 @@ def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
     assert np.abs(loose.astype(int) - fit_to(photograph, cut)).mean() < 3
     assert np.array_equal(fitted_image(png_bytes(loose), cut).numpy(), loose)
     assert np.abs(fitted_image(file.getvalue(), replace(cut, cut=False)).numpy().astype(int) - loose).mean() > 20
+    ink, drawn = Image.new("RGBA", (70, 90)), io.BytesIO()
+    ink.putalpha(Image.fromarray(255 - photograph))  # black on nothing
+    ink.save(drawn, "PNG")
+    assert np.abs(fitted_image(drawn.getvalue(), cut).numpy().astype(int) - loose).max() < 3
+    jpeg = io.BytesIO()
+    Image.fromarray(photograph).save(jpeg, "JPEG", quality=95)
+    expected = fit_to(np.asarray(Image.open(jpeg)), cut)
+    assert np.abs(fitted_image(jpeg.getvalue(), cut).numpy().astype(int) - expected).mean() < 3
     blank = io.BytesIO()
     Image.fromarray(np.full((9, 9), 128, np.uint8)).save(blank, "PNG")
     assert fitted_image(blank.getvalue(), data_spec).numpy().min() == 255
