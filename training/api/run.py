@@ -72,6 +72,8 @@ class Run:
     @property
     def evaluation(self) -> dict[str, Any]:
         """evaluation.json: test metrics with 95 % intervals, and more. Raises RunError: the run is not finished."""
+        if not self._run.has("evaluation.json"):
+            raise RunError(f"the run {self.folder} has no evaluation: it is {self.state}.")
         return self._run.read_json("evaluation.json")
 
     @property
@@ -98,8 +100,8 @@ class Run:
         return resume(self, **arguments)
 
     def stop(self, reason: str = "requested from Python") -> None:
-        """Asks the run to stop at its next checkpoint."""
-        self._run.request_stop(reason)
+        """Asks the run to stop at its next checkpoint. Raises RunError: it is not running."""
+        self._run.ask_to_stop(reason)
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self._in_words()}>"

@@ -238,10 +238,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _stop(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
-    state = run.status().state
-    if state not in ("created", "running"):
-        raise RunError(f"the run {run.folder} is not running: it is {state}.")
-    run.request_stop(arguments.reason)
+    run.ask_to_stop(arguments.reason)
     print(f"{run.id} will stop at its next checkpoint. Resume it later: run_experiment --resume {run.id}")
     return 0
 

@@ -25,7 +25,7 @@ from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.runs.run import Run
 from training.runs.run_table import RunRow, select
 from training.runs.sealing import is_test_figure, looks_at, note_look, sealed, without_test
-from training.ui.index import AT_WORK, Index
+from training.ui.index import Index
 from training.ui.sweep_views import Sweeps
 from training.ui.tails import LOG_BYTES, Cursor, read_tail, text_of
 
@@ -211,9 +211,7 @@ class Tools:
 
             return {"said": steered(Sweeps(self.index).view(sweep).folder, "stop")}
         row = self._row(name)
-        if row.state not in AT_WORK:
-            raise RunError(f"the run {row.folder.name} is not running: it is {row.state}.")
-        Run(row.folder).request_stop(f"asked to by {self.by}: {why}")
+        Run(row.folder).ask_to_stop(f"asked to by {self.by}: {why}")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
     def test_figures(self, run: Name, why: Why) -> Answer:

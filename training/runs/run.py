@@ -233,6 +233,13 @@ class Run(HeldFolder):
         """Asks the run to stop at its next checkpoint."""
         self.write_text("stop_request", StopRequest(reason, cause).to_text())
 
+    def ask_to_stop(self, reason: str) -> None:
+        """The same for a person or a program. Raises RunError: it is not running."""
+        state = self.status().state
+        if state not in ("created", "running"):
+            raise RunError(f"the run {self.folder} is not running: it is {state}.")
+        self.request_stop(reason)
+
     def stop_requested(self) -> StopRequest | None:
         """The stop request, if there is one."""
         try:

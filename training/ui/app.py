@@ -121,9 +121,7 @@ class Page:
 
     def stop(self, asked: dict[str, Any]) -> dict[str, str]:
         row = self.index.row(str(asked.get("run")))
-        if row.state not in ("created", "running"):
-            raise RunError(f"the run {row.folder} is not running: it is {row.state}.")
-        Run(row.folder).request_stop("asked to on the page")
+        Run(row.folder).ask_to_stop("asked to on the page")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
     def _sweeps(self) -> "Sweeps":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 import text_recognizer as tr
+from text_recognizer.errors import RunError
 from training.api.experiments import written
 from training.api.plain import plain
+from training.runs.run import Run as RunFolder
 from training.tests.executors.odd_networks import Odd
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -133,6 +136,16 @@ def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path)
         assert "<script>" not in tr.Run(run.folder)._repr_html_()
     finally:
         spec.write_text(before)
+
+
+def test_a_run_that_is_over_cannot_be_stopped_and_one_that_is_not_has_no_evaluation(run, runs_folder):
+    with pytest.raises(RunError, match="is not running: it is finished"):
+        run.stop()
+    assert not (run.folder / "stop_request").exists()
+    begun = tr.Run(RunFolder.create(run.spec, root=runs_folder).folder)
+    with pytest.raises(RunError, match="has no evaluation: it is created"):
+        _ = begun.evaluation
+    shutil.rmtree(begun.folder)
 
 
 def test_a_predictor_reads_by_run_by_id_and_by_the_name_of_a_bundle(run):
