@@ -58,7 +58,8 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its limit is another one
-            with _opened(source, frame) as image:
+            with Image.open(source, formats=_FORMATS) as image:
+                _check(image, frame)
                 image.draft("L", image.size)  # a JPEG decoder can leave out the colours
                 return as_grey(image)
     except FileNotFoundError:
@@ -106,24 +107,12 @@ def _page_frames(image: Any) -> list[int]:
     return pages
 
 
-def _opened(source: str | PathLike[str] | IO[bytes], frame: int | None) -> Any:
-    from PIL import Image
-
-    image = Image.open(source, formats=_FORMATS)
-    try:
-        if frame is None and image.format == "TIFF" and len(pages := _page_frames(image)) > 1:
-            raise _SeveralPagesError(len(pages))
-        if frame is not None or image.format == "TIFF":
-            image.seek(frame or 0)
-        _check(image)
-    except BaseException:
-        image.close()
-        raise
-    return image
-
-
-def _check(image: Any) -> None:
-    """Refuses by its header what would take more memory or time than an image of its size."""
+def _check(image: Any, frame: int | None) -> None:
+    """Goes to a frame; refuses by its header what would take more memory or time than an image of its size."""
+    if frame is None and image.format == "TIFF" and len(pages := _page_frames(image)) > 1:
+        raise _SeveralPagesError(len(pages))
+    if frame is not None or image.format == "TIFF":
+        image.seek(frame or 0)
     pixels = image.width * image.height
     most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
     if pixels > most_pixels:
