@@ -101,8 +101,6 @@ class Bundle:
             _build_within(model, weights)
             try:
                 model.keras_model.load_weights(weights)
-            except TextRecognizerError:
-                raise
             except Exception as error:  # Keras and h5py raise errors of many kinds for what they did not write
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
         return self._with_what_was_learnt(model)
