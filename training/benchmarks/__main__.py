@@ -10,13 +10,11 @@ from training.benchmarks.harness import print_figures
 BENCHMARKS = {
     name: module
     for module, functions in {
-        "starting": "start_up trial_start logging_cost run_list",
+        "starting": "start_up trial_start many_trials logging_cost run_list",
         "training_speed": "training_speed hanzi_training_speed line_training_speed",
         "sweeps": "search_quality sweep_overhead",
-        "many_trials": "many_trials",
-        "line_data": "line_rendering iam_preparation",
         "character_data": "hwdb hwdb_whole records ten_million",
-        "lines": "line_decoding line_reading",
+        "lines": "line_rendering iam_preparation line_decoding line_reading",
         "servers": "ui serving",
     }.items()
     for name in functions.split()
