@@ -96,15 +96,11 @@ class RemoteTable:
         return {file.filename: file.sha256 for file in self.files}
 
 
-def load_registry(path: Path | None = None) -> dict[str, RemoteTable]:
-    """All tables of the registry by name. Raises DataError: all that is wrong with files and tables.
-
-    Args:
-        path: one file; by default all of `registry_files`.
-    """
+def load_registry() -> dict[str, RemoteTable]:
+    """All tables of `registry_files` by name. Raises DataError: all that is wrong with files and tables."""
     tables: dict[str, RemoteTable] = {}
-    for file in [path] if path else registry_files():
-        for name, table in _read_registry(file).items():
+    for file in registry_files():
+        for name, table in read_registry(file).items():
             if name in tables:
                 raise DataError(
                     f"two tables are called '{name}': one in {shown(tables[name].metadata)}, one in {shown(file)}. "
@@ -136,7 +132,7 @@ def home_of(name: str) -> Path:
     places = metadata_places()
     existing = [file for place in places for file in _files_in(place) if file.exists()]
     first = places[0] / "metadata.toml" if places[0].is_dir() else places[0]
-    return next((file for file in existing if name in _read_registry(file)), first)
+    return next((file for file in existing if name in read_registry(file)), first)
 
 
 def _files_in(place: Path) -> list[Path]:
@@ -145,7 +141,8 @@ def _files_in(place: Path) -> list[Path]:
     return [*place.glob("metadata.toml"), *sorted(place.glob("*/metadata.toml"))]
 
 
-def _read_registry(path: Path) -> dict[str, RemoteTable]:
+def read_registry(path: Path) -> dict[str, RemoteTable]:
+    """The tables of one file. Raises DataError: all that is wrong with it."""
     return parse_registry(registry_text(path), path)
 
 
@@ -193,11 +190,11 @@ def is_one_table(document: Mapping[str, Any]) -> bool:
     return any(isinstance(document.get(key), str) for key in ("url", "filename", "sha256"))
 
 
-def find_table(name: str, path: Path | None = None) -> RemoteTable:
+def find_table(name: str) -> RemoteTable:
     """One table by name. Raises DataError: the registry is wrong or has no such table."""
-    tables = load_registry(path)
+    tables = load_registry()
     if name not in tables:
-        places = ", ".join(map(shown, [path] if path else registry_files()))
+        places = ", ".join(map(shown, registry_files()))
         raise DataError(
             f"{places} has no table '{name}'.{did_you_mean(name, tables)} "
             f"It has: {', '.join(sorted(tables)) or 'none'}. Add one with: text-recognizer datasets add {name} URL…"

@@ -10,7 +10,13 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text_recognizer.datasets.remote.metadata import RemoteFile, find_table, load_registry, parse_registry
+from text_recognizer.datasets.remote.metadata import (
+    RemoteFile,
+    find_table,
+    load_registry,
+    parse_registry,
+    read_registry,
+)
 from text_recognizer.errors import DataError
 from text_recognizer.settings import REPOSITORY
 
@@ -26,12 +32,12 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def problems_of(tmp_path: Path, text: str) -> str:
     with pytest.raises(DataError) as caught:
-        load_registry(written(tmp_path, text))
+        read_registry(written(tmp_path, text))
     return str(caught.value)
 
 
 def test_the_registry_of_the_project_is_right_and_lists_the_sources_of_its_datasets() -> None:
-    tables = load_registry(REPOSITORY / "metadata" / "metadata.toml")
+    tables = read_registry(REPOSITORY / "metadata" / "metadata.toml")
     assert {"mnist", "emnist"} <= set(tables)
     assert [file.filename for file in tables["emnist"].files] == ["matlab.zip"]
     assert tables["mnist"].size_bytes == 9_912_422 + 28_881 + 1_648_877 + 4_542
@@ -58,7 +64,7 @@ def test_a_table_with_several_files_mirrors_and_a_login(tmp_path: Path) -> None:
         login = "Register at https://a.example/."
         """,
     )
-    table = find_table("letters", path)
+    table = read_registry(path)["letters"]
     assert table.files == (
         RemoteFile("x.gz", ("https://a.example/x.gz", "s3://bucket/x.gz"), HASH, 12),
         RemoteFile("y.gz", (), HASH, None, "Register at https://a.example/."),
@@ -68,12 +74,12 @@ def test_a_table_with_several_files_mirrors_and_a_login(tmp_path: Path) -> None:
 
 def test_a_table_of_the_older_three_keys(tmp_path: Path) -> None:
     path = written(tmp_path, f'[iam]\nurl = "http://a.example/iam.zip"\nfilename = "iam.zip"\nsha256 = "{HASH}"\n')
-    assert find_table("iam", path).files == (RemoteFile("iam.zip", ("http://a.example/iam.zip",), HASH),)
+    assert read_registry(path)["iam"].files == (RemoteFile("iam.zip", ("http://a.example/iam.zip",), HASH),)
 
 
 def test_an_older_file_with_the_three_keys_at_top_level_is_named_after_its_folder(tmp_path: Path) -> None:
     path = written(tmp_path, f'filename = "m.zip"\nsha256 = "{HASH}"\nurl = "https://a.example/m.zip"\n')
-    assert list(load_registry(path)) == ["emnist"]
+    assert list(read_registry(path)) == ["emnist"]
 
 
 def older_registry(folder: Path, name: str) -> Path:
@@ -115,10 +121,13 @@ def test_a_folder_without_a_registry_is_named(tmp_path: Path, monkeypatch: pytes
         load_registry()
 
 
-def test_an_unknown_table_is_answered_with_the_nearest_and_all_names(tmp_path: Path) -> None:
+def test_an_unknown_table_is_answered_with_the_nearest_and_all_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(tmp_path, f'[mnist]\nurl = "file:///m"\nfilename = "m"\nsha256 = "{HASH}"\n')
+    monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", str(path))
     with pytest.raises(DataError, match=r"no table 'mnits'\. Did you mean 'mnist'\? It has: mnist\."):
-        find_table("mnits", path)
+        find_table("mnits")
 
 
 def test_every_mistake_is_named_with_file_table_and_key(tmp_path: Path) -> None:
@@ -178,11 +187,11 @@ def test_a_mistake_in_a_table_is_named(tmp_path: Path, text: str, expected: str)
 
 def test_a_registry_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read the registry .*nowhere\.toml.*TEXT_RECOGNIZER_METADATA"):
-        load_registry(tmp_path / "nowhere.toml")
+        read_registry(tmp_path / "nowhere.toml")
     path = tmp_path / "latin1.toml"
     path.write_bytes(b"# caf\xe9\n")
     with pytest.raises(DataError, match=r"is not UTF-8 text: .* at byte 5"):
-        load_registry(path)
+        read_registry(path)
 
 
 KEYS = ["url", "urls", "filename", "sha256", "size_bytes", "login", "title", "files", "other"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from text_recognizer.datasets.remote.metadata import load_registry
+from text_recognizer.datasets.remote.metadata import load_registry, read_registry
 from text_recognizer.errors import DataError
 from text_recognizer.tests.datasets.file_server import FileServer, sha256
 from training.tests.commands.datasets_command import CONTENT, REGISTRY, run
@@ -41,7 +41,7 @@ def test_add_of_files_on_this_machine_writes_their_address(registry: Path, tmp_p
     for name in ("a.gz", "b.gz"):
         (tmp_path / name).write_bytes(name.encode())
     assert run("add", "mine", str(tmp_path / "a.gz"), str(tmp_path / "b.gz"), "--homepage", "https://a.example/") == 0
-    table = load_registry(registry)["mine"]
+    table = read_registry(registry)["mine"]
     assert [file.urls for file in table.files] == [((tmp_path / name).as_uri(),) for name in ("a.gz", "b.gz")]
     assert [file.sha256 for file in table.files] == [sha256(b"a.gz"), sha256(b"b.gz")]
     assert table.homepage == "https://a.example/"
@@ -55,15 +55,15 @@ def test_add_finds_the_file_of_the_table_among_several(
     monkeypatch.setenv("TEXT_RECOGNIZER_METADATA", f"{folder}:{registry}")
     assert run("add", "second", server.url("/letters.zip"), "--replace") == 0
     assert run("add", "letters", server.url("/letters.zip")) == 0
-    assert load_registry(registry)["second"].files[0].filename == "letters.zip"
-    assert list(load_registry(folder / "metadata.toml")) == ["letters"]
+    assert read_registry(registry)["second"].files[0].filename == "letters.zip"
+    assert list(read_registry(folder / "metadata.toml")) == ["letters"]
     assert list(load_registry()) == ["letters", "first", "second", "third"]
 
 
 def test_add_with_a_login_keeps_the_place_on_this_machine_to_itself(registry: Path, tmp_path: Path) -> None:
     (tmp_path / "lines.tgz").write_bytes(CONTENT)
     assert run("add", "iam", str(tmp_path / "lines.tgz"), "--login", "Register at https://a.example/.") == 0
-    (file,) = load_registry(registry)["iam"].files
+    (file,) = read_registry(registry)["iam"].files
     assert file.urls == ()
     assert file.login == "Register at https://a.example/."
     assert run("fetch", "iam") == 0
@@ -95,7 +95,7 @@ def test_replacing_a_table_keeps_its_place_and_all_comments_around_it(
 def test_add_makes_a_registry_where_there_is_none(registry: Path, server: FileServer) -> None:
     registry.unlink()
     assert run("add", "letters", server.url("/letters.zip")) == 0
-    assert list(load_registry(registry)) == ["letters"]
+    assert list(read_registry(registry)) == ["letters"]
     assert registry.read_text(encoding="utf-8").startswith("[[letters.files]]\n")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer import experiment
-from text_recognizer.datasets.remote.metadata import load_registry
+from text_recognizer.datasets.remote.metadata import read_registry
 from text_recognizer.spec import DEFAULT_SPEC
 from training.runs.given_spec import spec_from
 from training.sweeps.plan_file import read_plan
@@ -122,6 +122,6 @@ TARGETS = (
     Target(
         "registry",
         partial(as_text, "metadata.toml", TOML),
-        lambda folder: load_registry(folder / "metadata.toml"),
+        lambda folder: read_registry(folder / "metadata.toml"),
     ),
 )
