@@ -13,8 +13,8 @@ from text_recognizer.layout.shapes import Floats, LineShape, feet
 CORE_CLASSES = ("background", "line", "line core")
 DRAWN = 0.5  # the share of a line's height that its core has, and how much of that is cut off at both of its ends
 # What a detector is sure of is less: chosen on validation pages.
-CONFIDENT = 0.7  # the least probability of a core's pixel
-FOUND = 0.35  # the share of a line's height that has it
+CONFIDENT = 0.6  # the least probability of a core's pixel
+FOUND = 0.45  # the share of a line's height that has it
 _SMOOTH = 2.0  # heights of the line, over which the edges of its outline are averaged
 _SMALLEST_PX, _SHORTEST = 3, 2.0  # height of a core in pixels; its width in heights of it
 _LARGEST_GAP, _MOST_STEP = 2.0, 0.5  # in heights of a line, between two pieces of one core

@@ -1,13 +1,14 @@
 """LineDetectorModel: which pixels of a page belong to which line, and the boxes of the lines."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.datasets.pages.pixel_split import PixelSplit
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
@@ -105,6 +106,10 @@ class LineDetectorModel(Model):
             for found, confidence in zip(self.boxes(outputs), sure, strict=True)
         ]
 
+    def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
+        for scored in super().score(split, chosen):
+            yield replace(scored, outputs=self._with_mirrored(scored.outputs, scored.batch["image"]))
+
     def boxes(self, outputs: NDArray[Any]) -> list[Boxes]:
         """The lines of each page from top to bottom: (lines, 4) left, top, right, bottom in pixels, ends excluded."""
         if not self._finds_cores:
@@ -114,11 +119,16 @@ class LineDetectorModel(Model):
 
     def find_lines(self, images: NDArray[np.uint8]) -> list[list[LineShape]]:
         """The lines of pages (B, H, W, 1) that look like the dataset's; where cores are found, with their courses."""
-        outputs = self.outputs(images)
+        outputs = self._with_mirrored(self.outputs(images), images)
         if self._finds_cores:
             dark = images[..., 0] if self.data_spec.ink == "dark" else np.invert(images[..., 0])
             return [shapes_of(lines_of(cores, FOUND), page) for cores, page in zip(_cores(outputs), dark, strict=True)]
         return [[LineShape.of_box(box) for box in boxes.tolist()] for boxes in self.boxes(outputs)]
+
+    def _with_mirrored(self, outputs: NDArray[Any], images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Outputs for pages and for their mirror images, which have the same lines, as one: mean probabilities."""
+        mirrored = np.flip(self.outputs(np.ascontiguousarray(np.flip(images, axis=2))), axis=2)
+        return np.asarray(np.logaddexp(log_softmax(outputs), log_softmax(mirrored)) - math.log(2))
 
     @property
     def _finds_cores(self) -> bool:

@@ -54,15 +54,37 @@ class Untouched(Network):
         raise NotImplementedError
 
 
+def seen_one_way(page, label, way, other):
+    """A network that gives the cores of a page a probability, and those of its mirror image another one."""
+
+    def outputs(images):
+        is_page = (images[0, :, :, 0] == page).all()
+        core = np.where((label if is_page else np.flip(label, axis=1)) == 2, way if is_page else other, 0.0)
+        classes = np.stack([0.99 - core, np.full_like(core, 0.005), core + 0.005], axis=-1)
+        return np.log(np.stack([classes] * len(images)))
+
+    return outputs
+
+
 def test_a_detector_of_cores_finds_boxes_baselines_and_outlines():
-    page = drawn_page([(60, 100, "possede faite toute la maison")], (400, 400))
-    label = core_map([outline(50, 75, 390, 105)], 400)  # of a line from 68 to 111, by the share that is found
+    page = 255 - drawn_page([(60, 100, "possede faite toute la maison")], (400, 400))
+    label = core_map([outline(50, 75, 390, 105)], 400)  # of a line from 73 to 107, by the share that is found
     model = LineDetectorModel(DataSpec((400, 400, 1), CORE_CLASSES, "pixels"), Untouched())
-    model.runtime = lambda images: np.log(np.eye(3)[np.stack([label] * len(images))] + 0.01)
+    model.runtime = seen_one_way(page, label, 0.9, 0.9)
     assert model.boxes(model.outputs(page[None, ..., None]))[0].shape == (1, 4)
-    ((shape,),) = model.find_lines(255 - page[None, ..., None])
-    assert np.abs(np.array(shape.box) - (50, 68, 390, 111)).max() < 4
+    ((shape,),) = model.find_lines(page[None, ..., None])
+    assert np.abs(np.array(shape.box) - (50, 73, 390, 107)).max() < 4
     assert np.abs(shape.baseline - 100).max() < 4
+
+
+@pytest.mark.parametrize(("way", "other", "lines"), [(0.9, 0.4, 1), (0.4, 0.9, 1), (0.9, 0.1, 0)])
+def test_a_line_is_found_where_a_page_and_its_mirror_image_show_it_on_the_average(way, other, lines):
+    page = 255 - drawn_page([(60, 100, "possede faite")], (400, 400))
+    label = core_map([outline(50, 75, 390, 105)], 400)
+    model = LineDetectorModel(DataSpec((400, 400, 1), CORE_CLASSES, "pixels"), Untouched())
+    model.runtime = seen_one_way(page, label, way, other)
+    (found,) = model.find_lines(page[None, ..., None])
+    assert len(found) == lines
 
 
 def test_the_network_of_large_pages_wants_sides_that_it_can_halve_four_times():
