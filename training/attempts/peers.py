@@ -19,7 +19,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from training.attempts.cluster import Cluster
-from training.runs.environment import DECISIVE_PACKAGES, code_version, package_versions
+from training.runs.environment import code_version, decisive_versions, package_versions
 from training.terminal.command_line import say
 
 PATIENCE_S = 600.0
@@ -57,9 +57,7 @@ class Peers:
 
     def tell(self, **message: Any) -> None:
         """Says something to all on the other side; one that is gone is found out by listening."""
-        for link in self._links.values():
-            with contextlib.suppress(OSError):
-                _send(link, message)
+        _answer(self._links, message)
 
     def hear(self, key: str) -> Any:
         """The chief's next message with this key; None after its end. Raises PeerLostError: the chief is gone."""
@@ -138,13 +136,12 @@ def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[
 def _facts(experiment: Experiment, cluster: Cluster) -> Message:
     """What must be the same everywhere."""
     code = {name: version for name, version in code_version(experiment.spec).items() if name != "working_folder"}
-    versions = {name: version for name, version in package_versions().items() if name in DECISIVE_PACKAGES}
     return {
         "cluster": list(cluster.addresses),
         "spec": experiment.spec.digest,
         "data": experiment.dataset.fingerprint,
         "code": code,
-        "packages": versions,
+        "packages": decisive_versions(package_versions()),
     }
 
 
@@ -250,14 +247,8 @@ def _send(link: socket.socket, message: Message) -> None:
 def _receive(link: socket.socket, patience_s: float = _ANSWER_S) -> Message:
     """A first message; empty for anything else."""
     link.settimeout(patience_s)
-    line = b""
-    with contextlib.suppress(OSError, ValueError):
-        while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-            part = link.recv(1)  # byte by byte: what follows is for another reader
-            if not part:
-                break
-            line += part
-        message = json.loads(line)
+    with contextlib.suppress(OSError, ValueError), link.makefile("rb", buffering=0) as stream:
+        message = json.loads(stream.readline(_LONGEST_LINE))  # unbuffered: what follows is for another reader
         link.settimeout(None)
         return message if isinstance(message, dict) else {}
     return {}

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from text_recognizer.settings import REPOSITORY
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.trust import source_of
 
-# Packages whose version may change numbers.
-DECISIVE_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
+_DECISIVE = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 OUR_PACKAGES = ("text_recognizer", "training", "evaluation")
 
 
@@ -56,6 +55,11 @@ def package_versions() -> dict[str, str]:
     """Every installed distribution."""
     installed = importlib.metadata.distributions()
     return dict(sorted((name.lower(), one.version) for one in installed if (name := one.metadata["Name"])))
+
+
+def decisive_versions(packages: Mapping[str, str]) -> dict[str, str | None]:
+    """Of the packages whose version may change numbers."""
+    return {name: packages.get(name) for name in _DECISIVE}
 
 
 def code_version(spec: ExperimentSpec) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """Answering a trial from an earlier run that was the same: spec, data, code, packages, initial weights and device."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from text_recognizer import __version__
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from training.runs.contents import lost_files
-from training.runs.environment import DECISIVE_PACKAGES, code_version, initial_weights, package_versions
+from training.runs.environment import decisive_versions, environment
 from training.runs.run import Run
 from training.runs.run_table import read_rows
 
@@ -37,27 +36,22 @@ class Reusable:
         if not candidates:
             return None
         experiment.dataset.prepare()
-        wanted = {
-            "text_recognizer": __version__,
-            "code": code_version(experiment.spec),
-            "dataset_fingerprint": experiment.dataset.fingerprint,
-            "initial_weights": initial_weights(experiment.spec),
-            "packages": _that_matter(package_versions()),
-            "on_gpu": self._on_gpu,
-        }
-        same = (folder for folder in sorted(candidates) if _identity(folder, wanted) == wanted)
+        devices = ["gpu" if self._on_gpu else "cpu"]
+        wanted = _identity(environment(experiment.spec, experiment.dataset.fingerprint, devices))
+        same = (folder for folder in sorted(candidates) if _identity(_recorded(folder)) == wanted)
         return next((folder for folder in same if not lost_files(folder)), None)
 
 
-def _identity(folder: Path, keys: Iterable[str]) -> dict[str, Any] | None:
-    """What the numbers of a run depend on besides its spec, as it recorded it; None where it did not."""
+def _recorded(folder: Path) -> dict[str, Any]:
+    """What a run was executed in; empty where it did not record that."""
     try:
-        recorded = Run.open(folder).read_json("environment.json")
+        return Run.open(folder).read_json("environment.json")
     except RunError:
-        return None
-    packages, on_gpu = _that_matter(recorded.get("packages", {})), recorded.get("devices") != ["cpu"]
-    return {**{key: recorded.get(key) for key in keys}, "packages": packages, "on_gpu": on_gpu}
+        return {}
 
 
-def _that_matter(packages: dict[str, str]) -> dict[str, str | None]:
-    return {name: packages.get(name) for name in DECISIVE_PACKAGES}
+def _identity(where: Mapping[str, Any]) -> dict[str, Any]:
+    """What the numbers of a run depend on besides its spec, of the environment it is executed in."""
+    same = {name: where.get(name) for name in ("text_recognizer", "code", "dataset_fingerprint", "initial_weights")}
+    on_gpu = where.get("devices") != ["cpu"]
+    return {**same, "packages": decisive_versions(where.get("packages", {})), "on_gpu": on_gpu}

@@ -16,19 +16,18 @@ from pydantic import TypeAdapter
 from text_recognizer import __version__
 from training.executors.base import Ended, Setting
 from training.runs.causes import known_cause
-from training.runs.environment import DECISIVE_PACKAGES, checkouts, package_versions
+from training.runs.environment import checkouts, decisive_versions, package_versions
 
 Message = dict[str, Any]
 
 
 def versions() -> dict[str, Any]:
     """What must be the same on every node, or the trials of a sweep could not be compared."""
-    packages = package_versions()
     return {
         "Python": platform.python_version(),
         "text-recognizer": __version__,
         "the code of Text Recognizer": checkouts().get("text_recognizer"),
-        **{name: packages.get(name) for name in DECISIVE_PACKAGES},
+        **decisive_versions(package_versions()),
     }
 
 
