@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.records.checking import Findings, quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
-from text_recognizer.datasets.records.reading import Shard, pictures
+from text_recognizer.datasets.records.reading import Shard, sound_pictures
 from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.spec import parse_json
@@ -174,14 +175,9 @@ def _print_made(args: argparse.Namespace, index: dict[str, Any], made: Sequence[
 
 def _listed(shards: Sequence[Shard], limit: int) -> tuple[list[dict[str, Any]], list[Rejected]]:
     rows: list[dict[str, Any]] = []
-    rejected = []
-    for shard, found in ((one, each) for one in shards for each in pictures(one)):
-        if len(rows) == limit:
-            break
-        if isinstance(found, Rejected):
-            rejected.append(found)
-            continue
-        record, (height, width) = found[0], found[1].shape
+    rejected: list[Rejected] = []
+    for shard, record, picture in islice(sound_pictures(shards, rejected), limit):
+        height, width = picture.shape
         about = {"record": record.place, "split": shard.split, "label": list(map(int, record.label))}
         rows.append({**about, "text": record.text, "width": width, "height": height, "name": record.name})
     return rows, rejected

@@ -1,11 +1,12 @@
 """EMNIST: handwritten digits and letters in the manner of MNIST, and any other characters in its file layouts."""
 
 from string import ascii_lowercase, ascii_uppercase, digits
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.arguments import check_value
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.characters.base import CharacterDataset, Fraction, SubsampleFraction
 from text_recognizer.datasets.characters.files import read_character_files
@@ -13,7 +14,6 @@ from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS
 from text_recognizer.datasets.remote.fetch import fetch
 from text_recognizer.datasets.remote.metadata import find_table
 from text_recognizer.errors import SpecError
-from text_recognizer.wording import did_you_mean, received
 
 EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 ClassMapping = Literal["classes", "fsdl"]
@@ -62,14 +62,13 @@ class EmnistDataset(CharacterDataset):
     ) -> None:
         super().__init__(subsample_fraction, validation_fraction, balance)
         problems = [
-            f"dataset 'EmnistDataset': {name} must be one of {', '.join(get_args(allowed))}."
-            f"{did_you_mean(str(value), get_args(allowed))} {received(value)}"
+            problem
             for name, value, allowed in (
                 ("split", split, EmnistSplit),
                 ("mapping", mapping, ClassMapping),
                 ("orientation", orientation, Orientation),
             )
-            if value not in get_args(allowed)
+            for problem in check_value(f"dataset 'EmnistDataset': {name}", allowed, value)[1]
         ]
         if mapping == "fsdl" and split in CLASSES and split != "byclass":
             problems.append(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from text_recognizer.charset import graphemes
-from text_recognizer.datasets.records.reading import Record, Shard, pictures, records
+from text_recognizer.datasets.records.reading import Record, Shard, records, sound_pictures
 from text_recognizer.datasets.records.shards import lacking
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.line_form import Grey
@@ -70,24 +70,17 @@ class Findings:
 def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
     """Reads all records, decodes their pictures and keeps some of them as samples."""
     found, random = Findings(lacking=lacking(shards), listed=shards[0].texts), np.random.default_rng(0)
-    seen = 0
-    for shard in shards:
-        found.shards[shard.split or ""] += 1
-        for one in pictures(shard):
-            if isinstance(one, Rejected):
-                found.rejected.append(one)
-                continue
-            record, picture = one
-            found.examples[shard.split or ""] += 1
-            together = _pairs(record)
-            found.without_text += not together
-            for number, text in together:
-                found.texts.setdefault(number, Counter())[text] += 1
-            # A reservoir: each picture is kept with the same chance, however many there are.
-            seen += 1
-            place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
-            if place < samples:
-                found.samples[place : place + 1] = [(picture, record.text)]
+    found.shards.update(shard.split or "" for shard in shards)
+    for seen, (shard, record, picture) in enumerate(sound_pictures(shards, found.rejected), start=1):
+        found.examples[shard.split or ""] += 1
+        together = _pairs(record)
+        found.without_text += not together
+        for number, text in together:
+            found.texts.setdefault(number, Counter())[text] += 1
+        # A reservoir: each picture is kept with the same chance, however many there are.
+        place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
+        if place < samples:
+            found.samples[place : place + 1] = [(picture, record.text)]
     return found
 
 

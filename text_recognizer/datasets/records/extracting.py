@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
-from text_recognizer.datasets.records.reading import Shard, pictures
+from text_recognizer.datasets.records.reading import Shard, sound_pictures
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.images.read import png_bytes
 from text_recognizer.whole_files import new_folder, replace_file
@@ -30,13 +31,7 @@ def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = N
     rows.writerow(["path", "label", "split", "writer", "record"])
     count = 0
     with new_folder(folder):
-        for shard, found in ((one, each) for one in shards for each in pictures(one)):
-            if count == limit:
-                break
-            if isinstance(found, Rejected):
-                rejected.append(found)
-                continue
-            record, picture = found
+        for shard, record, picture in islice(sound_pictures(shards, rejected), limit):
             file = folder / "images" / str(count // _FILES_A_FOLDER) / f"{count}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(png_bytes(picture))

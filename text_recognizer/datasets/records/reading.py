@@ -116,6 +116,16 @@ def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
     return Record(place, features, tuple(label), text, name, group)
 
 
+def sound_pictures(shards: Sequence[Shard], rejected: list[Rejected]) -> Iterator[tuple[Shard, Record, Grey]]:
+    """The records of all shards with their pictures; what is damaged is appended to `rejected`."""
+    for shard in shards:
+        for found in pictures(shard):
+            if isinstance(found, Rejected):
+                rejected.append(found)
+            else:
+                yield shard, *found
+
+
 def picture_of(record: Record, form: RecordForm) -> Grey:
     """The picture of a record, grey (H, W). Raises ValueError: it has none that can be read."""
     features = record.features

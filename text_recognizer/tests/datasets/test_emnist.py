@@ -126,8 +126,8 @@ def test_the_fsdl_mapping_adds_punctuation_and_ends_with_padding() -> None:
     ("arguments", "expected"),
     [
         ({"split": "letters", "mapping": "fsdl"}, "mapping 'fsdl' begins with the 62 classes of split 'byclass'"),
-        ({"split": "letter"}, "split must be one of byclass, bymerge, .* Did you mean 'letters'. Received: 'letter'"),
-        ({"mapping": "fsld"}, "Did you mean 'fsdl'"),
+        ({"split": "letter"}, "split must be one of 'byclass', 'bymerge', .*Received: 'letter'"),
+        ({"mapping": "fsld"}, "mapping must be one of 'classes' or 'fsdl'"),
         ({"split": "x", "orientation": "y"}, "2 problems"),
     ],
 )
