@@ -114,8 +114,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise DataError(f"{folder} holds pseudo-labels already, which a run may need. Choose another --output.")
     sources = sources_of(arguments.images)
     pages = [source for source in sources if arguments.pages or source.is_xml]
-    if pages and (folder / CUT).exists():  # ours is removed where nothing comes of it
-        raise DataError(f"{folder / CUT} is there already, where lines of pages are to go. Choose another --output.")
+    for name in (LEFT_OUT, SPEC, *([CUT] if pages else [])):  # ours is removed where nothing comes of it
+        if (folder / name).exists():
+            raise DataError(f"{folder / name} is there already and would be written over. Choose another --output.")
     paths = [_file(source.path, source.name) for source in sources if source not in pages]
     bundle = bundle_named(arguments.bundle)
     dataset, parts = _transcribed(bundle)

@@ -18,7 +18,7 @@ def files_below(folder: Path) -> list[Path]:
     """
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}.") from None
+        raise DataError(f"the folder {Path(error.filename).absolute()} cannot be read: {error.strerror}.") from None
 
     found: list[Path] = []
     read = [folder.resolve()]

@@ -122,7 +122,7 @@ def test_lines_that_an_xml_file_outlines_are_cut_out_and_read(bundle, tmp_path):
     assert len(dataset.split("train")) == len(TEXTS["train"]) + 3
 
 
-def test_a_folder_of_ones_own_in_the_place_of_cut_lines_is_left_alone(bundle, tmp_path, capsys):
+def test_a_folder_of_ones_own_in_the_place_of_cut_lines_is_left_alone_and_so_is_a_spec(bundle, tmp_path, capsys):
     save(tmp_path / "scans" / "page.png", line_picture("abcab"))
     (tmp_path / "scans" / "page.xml").write_text(alto("", "page.png"))
     save(tmp_path / "scans" / "cut" / "mine.png", line_picture("abc"))
@@ -130,6 +130,10 @@ def test_a_folder_of_ones_own_in_the_place_of_cut_lines_is_left_alone(bundle, tm
     assert main(["pseudo-label", scans, "--bundle=reader", "--coverage=0.5", f"--output={scans}"]) == 2
     assert "scans/cut is there already" in capsys.readouterr().err
     assert (tmp_path / "scans" / "cut" / "mine.png").exists()
+    (tmp_path / "spec.json").write_text("mine")
+    assert label(tmp_path, "--coverage", "1", "--output", str(tmp_path)) == 2
+    assert "spec.json is there already and would be written over." in capsys.readouterr().err
+    assert (tmp_path / "spec.json").read_text() == "mine"
 
 
 def test_lines_of_a_page_are_found_where_no_file_outlines_them(tmp_path):
