@@ -38,7 +38,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             # Compared without dashes, by which any two options are alike.
             known = {one.lstrip("-"): self._keys.get(one, one) for one in (*_options(self), *self._keys)}
-            hint = did_you_mean(re.split("[=.]", unknown[0])[0].lstrip("-"), known, known)
+            name = re.split("[=.]", unknown[0])[0]
+            is_elsewhere = name in _options(self)
+            hint = " Another action has it." if is_elsewhere else did_you_mean(name.lstrip("-"), known, known)
             raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
         return found
 

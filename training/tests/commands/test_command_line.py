@@ -254,6 +254,10 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
             "text-recognizer runs: unknown ACTION 'lst'. Did you mean 'list'? Expected one of: list, show",
         ),
         (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
+        (
+            ["runs", "list", "--curve=x"],
+            "unknown argument '--curve=x'. Another action has it. See text-recognizer runs",
+        ),
         (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
         (["--versio"], "unknown argument '--versio'. Did you mean '--version'?"),
