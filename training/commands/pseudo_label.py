@@ -22,6 +22,7 @@ from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset, JoinedPart
 from text_recognizer.datasets.lines.pool import picture_hash
 from text_recognizer.datasets.storage.parallel import progress
+from text_recognizer.datasets.storage.strings import storable
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.images.grey import read_grey
@@ -144,7 +145,7 @@ def _cut(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> Iterat
     """Lines of pages as files, removed again where nothing comes of them."""
     try:
         made, problems = cut_lines(pages, folder, reader) if pages else ([], {})
-        yield made, [LeftOut(name, Reason.UNREADABLE, detail) for name, detail in problems.items()]
+        yield made, [LeftOut(storable(name), Reason.UNREADABLE, storable(detail)) for name, detail in problems.items()]
     except BaseException:
         if pages:
             shutil.rmtree(folder, ignore_errors=True)
@@ -245,6 +246,8 @@ def _read(
             some = paths[start : start + TOGETHER]
             for path in some:
                 try:
+                    if storable(str(path)) != str(path):
+                        raise DataError("its name is no UTF-8, which JSON files cannot hold. Rename it.")
                     image = read_grey(path)
                     digest = picture_hash(form.apply(image))
                     if digest in known:
@@ -253,7 +256,7 @@ def _read(
                     prepared[str(path)] = predictor.prepared(image)
                     known[digest] = Reason.TWICE
                 except (DataError, UnfitImageError) as error:
-                    left_out.append(LeftOut(str(path), Reason.UNREADABLE, str(error)))
+                    left_out.append(LeftOut(storable(str(path)), Reason.UNREADABLE, storable(str(error))))
             for file, reading in zip(prepared, predictor.predict_prepared(list(prepared.values())), strict=True):
                 if reading.expected_cer is None:
                     raise DataError(f"the bundle {predictor.bundle.folder} has no calibration. Train it again.")

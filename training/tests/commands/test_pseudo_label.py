@@ -1,6 +1,7 @@
 """text-recognizer pseudo-label: which readings of untranscribed lines are kept, and the spec that trains on them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ def written(folder, name):
 
 def test_lines_are_kept_above_a_confidence_and_all_others_are_named_with_the_reason(bundle, tmp_path, capsys):
     save(tmp_path / "new" / "blank.png", np.full((20, 60), 200, np.uint8))
+    save(tmp_path / "new" / os.fsdecode(b"\xff.png"), line_picture("a"))  # JSON cannot hold its name
     for name, text in (("again", "abcab"), ("seen", "abab"), ("secret", "abc"), ("secret too", "cba")):
         save(tmp_path / "new" / f"{name}.png", line_picture(text))
     assert label(tmp_path, "--keep-above", "0.7") == 0
@@ -88,6 +90,7 @@ def test_lines_are_kept_above_a_confidence_and_all_others_are_named_with_the_rea
     assert left_out == {
         "7.png": "no_text",
         "8.png": "unsure",
+        "?.png": "unreadable",
         "again.png": "twice",
         "blank.png": "unreadable",
         "secret too.png": "held_out",
@@ -95,8 +98,8 @@ def test_lines_are_kept_above_a_confidence_and_all_others_are_named_with_the_rea
         "seen.png": "transcribed",
     }
     said = capsys.readouterr().err
-    assert "kept 3 lines of 10, confidence 0.700 or more" in said
-    assert "left out: 2 held_out, 1 transcribed, 1 twice, 1 unreadable, 1 no_text, 1 unsure" in said
+    assert "kept 3 lines of 11, confidence 0.700 or more" in said
+    assert "left out: 2 held_out, 1 transcribed, 1 twice, 2 unreadable, 1 no_text, 1 unsure" in said
 
 
 def test_lines_that_an_xml_file_outlines_are_cut_out_and_read(bundle, tmp_path):
