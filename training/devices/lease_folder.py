@@ -102,24 +102,26 @@ class LeaseFolder:
 
     def _lock_mutex(self, until: float, on_wait: Callable[[str], None] | None) -> int:
         """Raises FileNotFoundError when it was removed while it was waited for."""
-        path, began = self.path / "mutex", time.monotonic()
-        descriptor = lock_files.open_or_create(path)
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, descriptor)
-            inode, what = os.fstat(descriptor).st_ino, f"the folder of the GPU leases, '{self.path}'"
-            while not lock_files.lock(descriptor):
-                waited_s = time.monotonic() - began
-                if time.monotonic() >= until:
-                    owners = processes.described_owners(inode)
-                    raise DeviceError(f"{what}, is kept by {owners}, which is probably suspended. Resume or end it.")
-                if on_wait is not None and waited_s > 1.0:
-                    on_wait(f"waiting for {what}, which {processes.described_owners(inode)} keeps")
-                    on_wait = None
-                time.sleep(min(0.001 + waited_s / 20, 0.05))
-            if not lock_files.is_at(path, descriptor):
+        path = self.path / "mutex"
+        while True:
+            descriptor = lock_files.open_or_create(path)
+            inode = os.fstat(descriptor).st_ino
+            left_s = until - time.monotonic()
+            turn_s = min(left_s, 1.0) if on_wait else left_s
+            if lock_files.lock(descriptor) or lock_files.lock_within(descriptor, turn_s):
+                if lock_files.is_at(path, descriptor):
+                    return descriptor
+                os.close(descriptor)
                 raise FileNotFoundError
-            undo.pop_all()
-        return descriptor
+            owners = processes.described_owners(inode)
+            if time.monotonic() >= until:
+                raise DeviceError(
+                    f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably suspended. "
+                    f"Resume or end it."
+                )
+            if on_wait is not None:
+                on_wait(f"waiting for the folder of the GPU leases, '{self.path}', which {owners} keeps")
+                on_wait = None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
