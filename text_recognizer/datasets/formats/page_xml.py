@@ -45,10 +45,10 @@ class PageText:
         width, height: of the page in the units of the outlines; 0 where the file says nothing: then they are pixels.
     """
 
-    image: str
-    width: float
-    height: float
-    lines: tuple[PageLine, ...]
+    image: str = ""
+    width: float = 0
+    height: float = 0
+    lines: tuple[PageLine, ...] = ()
 
 
 def read_page(path: Path) -> PageText:

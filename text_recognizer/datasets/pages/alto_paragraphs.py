@@ -1,11 +1,11 @@
 """Pages that were transcribed in ALTO or PAGE XML, with the lines marked, for detectors of lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from text_recognizer.datasets.pages.base import PageSource, ParagraphDataset
-from text_recognizer.datasets.transcribed.alto_files import AltoFiles
+from text_recognizer.datasets.pages.base import ParagraphDataset
+from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 
 
 @dataclass(eq=False, repr=False)
@@ -29,8 +29,5 @@ class AltoParagraphsDataset(ParagraphDataset):
     def depends_on(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state}
 
-    def pages(self) -> Iterator[PageSource]:
-        for page in self.files.pages:
-            lines = tuple((line.outline, line.text) for line in page.text.lines)
-            size = (page.text.width, page.text.height)
-            yield PageSource(page.name, page.image, lines, *size, page.group, page.split, page.problem)
+    def pages(self) -> Iterable[ArchivePage]:
+        return self.files.pages

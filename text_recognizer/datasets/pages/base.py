@@ -3,11 +3,10 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED, Fraction, SubsampleFraction
-from text_recognizer.datasets.formats.page_xml import Points
+from text_recognizer.datasets.formats.page_xml import PageLine, Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
@@ -24,6 +23,7 @@ from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.stored import StoredDataset
+from text_recognizer.datasets.transcribed.alto_files import ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale, visible_part
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
@@ -39,29 +39,8 @@ FEW_PAGES = 8  # below, starting processes costs more than they save
 
 
 @dataclass(frozen=True)
-class PageSource:
-    """A page with its lines. It travels to another process.
-
-    Args:
-        lines: outline and text of each, from top to bottom; an outline is empty where the files have none.
-        width, height: of the page in the units of the outlines; 0 when they are the image's pixels.
-        group: what must not be in two splits: a writer.
-        problem: why the page cannot be used, where that is known already.
-    """
-
-    name: str
-    path: Path
-    lines: tuple[tuple[Points, str], ...]
-    width: float = 0
-    height: float = 0
-    group: str = ""
-    split: SplitName | Literal[""] = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True)
 class _Picture:
-    page: PageSource  # with those of its lines that are on the picture
+    page: ArchivePage  # with those of its lines that are on the picture
     lost: tuple[Rejected, ...]  # its other lines
     image: Grey
     label: Grey
@@ -100,7 +79,7 @@ class ParagraphDataset(StoredDataset):
     partial_pages: tuple[str, ...] = ()
 
     @abstractmethod
-    def pages(self) -> Iterator[PageSource]:
+    def pages(self) -> Iterable[ArchivePage]:
         """All pages, in an order that is always the same. Reads no pictures."""
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:  # noqa: ARG002
@@ -118,7 +97,7 @@ class ParagraphDataset(StoredDataset):
         with suppress(DataError):  # its files are not here
             pages = list(self.pages())
             rejected = [Rejected(page.name, page.problem) for page in pages if page.problem]
-            lines = sum(len(page.lines) for page in pages)
+            lines = sum(len(page.text.lines) for page in pages)
             return outlook_in_words(len(pages) - len(rejected), lines, rejected, "page")
         return None
 
@@ -179,7 +158,7 @@ class ParagraphDataset(StoredDataset):
 def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
     splits = ("", *SPLIT_NAMES)
     pages = [picture.page for picture in pictures]
-    counts = [len(page.lines) for page in pages]
+    counts = [len(page.text.lines) for page in pages]
     return {
         "images": np.stack([picture.image for picture in pictures]),
         "labels": np.stack([picture.label for picture in pictures]),
@@ -187,47 +166,47 @@ def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[
         "boxes": np.concatenate([picture.boxes for picture in pictures]),
         "boxes.offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         "splits": np.array([splits.index(page.split) - 1 for page in pages], np.int8),
-        **packed("texts", [storable(text) for page in pages for _, text in page.lines]),
+        **packed("texts", [storable(line.text) for page in pages for line in page.text.lines]),
         **packed("names", [storable(page.name) for page in pages]),
         **packed("groups", [storable(page.group) for page in pages]),
-        **packed("paths", [storable(str(page.path.absolute())) for page in pages]),
+        **packed("paths", [storable(str(page.image.absolute())) for page in pages]),
         **packed_rejected(rejected),
     }
 
 
 def _convert(
-    page: PageSource, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
+    page: ArchivePage, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
 ) -> _Picture | str:
     """The picture of a page, or why there is none. Runs in a worker process."""
     try:
         if page.problem:
             raise UnfitImageError(page.problem)
-        return _picture(page, read_grey(page.path), side, margin, preprocessing, marks)
+        return _picture(page, read_grey(page.image), side, margin, preprocessing, marks)
     except (DataError, UnfitImageError) as error:
         return storable(str(error)).rstrip(".")
 
 
-def _on_image(page: PageSource, image: Grey) -> tuple[PageSource, list[Points], tuple[Rejected, ...]]:
+def _on_image(page: ArchivePage, image: Grey) -> tuple[ArchivePage, list[Points], tuple[Rejected, ...]]:
     """A page with its lines on the image, outlines in pixels, other lines. Raises UnfitImageError: all are others."""
-    scale = page_scale(image, page.width, page.height)
-    kept: list[tuple[Points, str]] = []
+    scale = page_scale(image, page.text.width, page.text.height)
+    kept: list[PageLine] = []
     outlines: list[Points] = []
     lost: list[tuple[str, str, str]] = []  # name, reason, text
-    for number, line in enumerate(page.lines, start=1):
+    for number, line in enumerate(page.text.lines, start=1):
         try:
-            outlines.append(visible_part(in_pixels(line[0], scale), image))
+            outlines.append(visible_part(in_pixels(line.outline, scale), image))
             kept.append(line)
         except UnfitImageError as error:
-            lost.append((f"{storable(page.name)}#{number}", str(error), storable(line[1])))
+            lost.append((f"{storable(page.name)}#{number}", str(error), storable(line.text)))
     if lost and not kept:
         reasons = " or ".join(dict.fromkeys(reason for _, reason, _ in lost))
         raise UnfitImageError(f"none of its lines can be used: {reasons}")
     rejected = tuple(Rejected(name, f"{reason}; its page is kept", text, "line") for name, reason, text in lost)
-    return replace(page, lines=tuple(kept)), outlines, rejected
+    return replace(page, text=replace(page.text, lines=tuple(kept))), outlines, rejected
 
 
 def _picture(
-    page: PageSource, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
+    page: ArchivePage, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
 ) -> _Picture:
     """The lines of a page with a margin around them, paper beyond it, in a square as wide as the page or wider."""
     from PIL import Image

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import read_form_xml
+from text_recognizer.datasets.formats.page_xml import PageLine, PageText
 from text_recognizer.datasets.lines.iam import form_outline
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, refuse_unknown_writers
 from text_recognizer.datasets.lines.members import UNUSED
-from text_recognizer.datasets.pages.base import Margin, Marks, PageSource, PageStep, ParagraphDataset, Side
+from text_recognizer.datasets.pages.base import Margin, Marks, PageStep, ParagraphDataset, Side
 from text_recognizer.datasets.storage.strings import unpacked
+from text_recognizer.datasets.transcribed.alto_files import ArchivePage
 from text_recognizer.errors import DataError
 from text_recognizer.settings import given_path
 
@@ -71,15 +73,16 @@ class IamParagraphsDataset(ParagraphDataset):
     def depends_on(self) -> dict[str, Any]:
         return self.files.state
 
-    def pages(self) -> Iterator[PageSource]:
+    def pages(self) -> Iterator[ArchivePage]:
         for path in self.files.form_files:
             try:
                 form = read_form_xml(path)
             except DataError as error:
-                yield PageSource(path.stem, path, (), problem=str(error))
+                yield ArchivePage(path.stem, PageText(), path, problem=str(error))
                 continue
-            lines = tuple((form_outline(line.box), line.text) for line in form.lines)
-            yield PageSource(form.name, self.files.image(form.name), lines, form.width, form.height, form.writer)
+            lines = tuple(PageLine(line.name, line.text, form_outline(line.box)) for line in form.lines)
+            text = PageText("", form.width, form.height, lines)
+            yield ArchivePage(form.name, text, self.files.image(form.name), form.writer)
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:
         if self.iam_split == "writers":

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_json
-from text_recognizer.datasets.pages.base import PageSource, ParagraphDataset
+from text_recognizer.datasets.formats.page_xml import PageLine, PageText
+from text_recognizer.datasets.pages.base import ParagraphDataset
 from text_recognizer.datasets.storage.file_states import state_of_files
-from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
+from text_recognizer.datasets.transcribed.alto_files import ArchivePage, compiled_pattern, writer_of
 from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
 from text_recognizer.wording import received
+
+_SIDES = ("x1", "y1", "x2", "y2")
 
 
 @dataclass(eq=False, repr=False)
@@ -46,11 +49,11 @@ class PageListDataset(ParagraphDataset):
     def depends_on(self) -> dict[str, Any]:
         return {
             "list": str(self._path.absolute()),
-            "files": state_of_files([self._path, *(page.path for page in self.pages())]),
+            "files": state_of_files([self._path, *(page.image for page in self.pages())]),
             "writer_pattern": self.writer_pattern or None,
         }
 
-    def pages(self) -> Iterator[PageSource]:
+    def pages(self) -> Iterator[ArchivePage]:
         beside = self._path.parent
         given = [given_path(self.image_folder)] if self.image_folder else [beside / "pages", beside / "images"]
         folder = next((one for one in given if one.is_dir()), beside)
@@ -58,24 +61,24 @@ class PageListDataset(ParagraphDataset):
             try:
                 yield self._page(str(name), value, folder)
             except DataError as error:  # it has no writer
-                yield PageSource(str(name), folder / str(name), (), problem=str(error))
+                yield ArchivePage(str(name), PageText(), folder / str(name), problem=str(error))
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 problem = f"its entry is not like that of a page with lines: {type(error).__name__}: {error}"
-                yield PageSource(str(name), folder / str(name), (), problem=problem)
+                yield ArchivePage(str(name), PageText(), folder / str(name), problem=problem)
 
-    def _page(self, name: str, value: Mapping[str, Any], folder: Path) -> PageSource:
+    def _page(self, name: str, value: Mapping[str, Any], folder: Path) -> ArchivePage:
         lines = tuple(
-            (box_outline(*(float(line[key]) for key in ("x1", "y1", "x2", "y2"))), str(line.get("text", "")))
+            PageLine(
+                "", str(line.get("text", "")), box_outline(*(float(line[key]) for key in ("x1", "y1", "x2", "y2")))
+            )
             for line in value["lines"]
         )
         split = str(value.get("split", "")).lower()
         names = [name, *(f"{name}{suffix}" for suffix in SUFFIXES)]
-        return PageSource(
+        return ArchivePage(
             name,
+            PageText("", float(value.get("width", 0)), float(value.get("height", 0)), lines),
             next((folder / one for one in names if os.path.isfile(folder / one)), folder / f"{name}.jpg"),  # noqa: PTH113
-            lines,
-            float(value.get("width", 0)),
-            float(value.get("height", 0)),
             str(value.get("writer") or writer_of(name, self._pattern)),
             SPLITS[split] if split else "",
         )

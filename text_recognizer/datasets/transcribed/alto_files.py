@@ -20,20 +20,20 @@ from text_recognizer.wording import received
 
 @dataclass(frozen=True)
 class ArchivePage:
-    """A page with its files.
+    """A page with its files, of XML or others.
 
     Args:
-        name: of its XML file, with the folders below the archive's and without its ending.
+        name: of an XML file, that with the folders below the archive's and without its ending.
         image: where the image is, or should be.
-        group: the writer, or the page itself; "" where there is no text.
-        problem: why there is no text.
+        group: what must not be in two splits: the writer, or the page itself; "" where it is unknown.
+        problem: why the page cannot be used, where that is known already.
     """
 
     name: str
     text: PageText
     image: Path
-    group: str
-    split: SplitName | Literal[""]
+    group: str = ""
+    split: SplitName | Literal[""] = ""
     problem: str = ""
 
 
@@ -84,7 +84,7 @@ class AltoFiles:
         try:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
         except DataError as error:
-            text, writer, problem = PageText("", 0, 0, ()), "", str(error).rstrip(".")
+            text, writer, problem = PageText(), "", str(error).rstrip(".")
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
         text = PageText(text.image, text.width, text.height, kept)
         image = self._image(file, text)
