@@ -51,7 +51,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         say(f"warning: {warning}")
     say_left_out(plan)
     experiments = plan.check()
-    for doubt in plan.doubts(experiments):
+    if doubt := plan.doubt(experiments):
         say(f"warning: {doubt}")
     cap = arguments.run_cap
     if cap is None and plan.config is not None:

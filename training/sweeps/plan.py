@@ -229,18 +229,16 @@ class SweepPlan:
             )
         return found
 
-    def doubts(self, experiments: Sequence[Experiment]) -> list[str]:
-        """More of the same, once the experiments are put together."""
+    def doubt(self, experiments: Sequence[Experiment]) -> str | None:
+        """What is wrong with the metric's goal, which these experiments tell."""
         if self.metric is None:
-            return []
-        is_larger_better = _reported(experiments[0])[self.metric.name].larger_is_better
-        direction, meant = ("larger", "maximize") if is_larger_better else ("smaller", "minimize")
-        if self.metric.goal == meant:
-            return []
-        return [
-            f"metric.goal is {self.metric.goal} (minimize where none is given), but the {direction} {self.metric.name} "
-            f"is, the better: the sweep takes the worst runs for the best. Write `goal: {meant}`."
-        ]
+            return None
+        name, goal = self.metric.name, self.metric.goal
+        meant = "maximize" if _reported(experiments[0])[name].larger_is_better else "minimize"
+        words = (
+            f"metric.goal is {goal} (minimize where none is given), which takes the worst runs by {name} for the best."
+        )
+        return None if goal == meant else f"{words} Write `goal: {meant}`."
 
     def in_words(self, run_cap: int | None = None) -> str:
         """The sweep in one line."""

@@ -48,11 +48,10 @@ class Parser(argparse.ArgumentParser):
         raise SpecError(f"{message.rstrip('.')}. See {self.prog} --help.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        if "" in arg_strings and not isinstance(
-            action, argparse._SubParsersAction
-        ):  # it would be the current folder, or the same as nothing
+        # An empty path would be the current folder. Subcommands look at theirs themselves.
+        if "" in arg_strings and not isinstance(action, argparse._SubParsersAction):
             name = "/".join(action.option_strings) or action.metavar or action.dest
-            raise SpecError(f"{name} is empty; perhaps a variable is not set. See {self.prog} --help.")
+            self.error(f"{name} is empty; perhaps a variable is not set")
         return super()._get_values(action, arg_strings)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
