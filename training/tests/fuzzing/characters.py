@@ -74,6 +74,30 @@ def shards() -> list[Files]:
     return made
 
 
+def shards_of_lines() -> list[Files]:
+    """A shard for each split, of two forms."""
+    names = {"{}-00000-of-00001": "image", "{}_feature_0_2.tfrecords": "images"}
+    made = []
+    for name, image in names.items():
+        files: Files = {"labels.json": b'["a", "b"]'}
+        for index, split in enumerate(("train", "validation", "test")):
+            content = io.BytesIO()
+            for width in (3 + index, 9 + index):
+                raw = bytes(range(32 * width)[:32]) * width
+                pixels: dict[str, Any] = {
+                    "image": [raw],
+                    "height": [32],
+                    "width": [width],
+                    "encoding": [b"raw"],
+                    "label": [0, 1],
+                }
+                old: dict[str, Any] = {"images": [raw * 3], "labels": [1, 0], "imagenames": [b"1.jpg"]}
+                write_record(content, encode_example(pixels if image == "image" else old))
+            files[name.format(split)] = content.getvalue()
+        made.append(files)
+    return made
+
+
 def _gnt(folder: Path) -> None:
     prepared(HwdbDataset, next((path.name for path in folder.glob("*.zip")), "."), folder)
 
@@ -102,5 +126,5 @@ TARGETS = (
     Target("matlab", matlab, lambda folder: read_emnist_mat((folder / "emnist.mat").read_bytes(), ""), share=0.2),
     Target("idx", idx, lambda folder: read_character_files({path.name: path for path in folder.iterdir()})),
     Target("records", shards, _records),
-    Target("record_lines", shards, partial(prepared, RecordLinesDataset, "."), share=0.3),
+    Target("record_lines", shards_of_lines, partial(prepared, RecordLinesDataset, "."), share=0.3),
 )
