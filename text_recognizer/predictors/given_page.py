@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.xml_tree import read_xml
-from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
-from text_recognizer.datasets.transcribed.page_images import LinesOfPage, in_pixels, page_scale
+from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import UnfitImageError
@@ -77,27 +75,19 @@ def page_given_by(path: Path) -> ArchivePage:
     return page
 
 
-def given_lines(page: ArchivePage, data_spec: DataSpec) -> LinesOfPage:
-    """The lines of a page, cut as the dataset of a reader cuts them."""
-    lines, size = page.text.lines, (page.text.width, page.text.height)
-    samples = tuple(LineSample(line.name, "", problem="" if line.outline else "it has no outline") for line in lines)
-    outlines, baselines = tuple(line.outline for line in lines), tuple(line.baseline for line in lines)
-    return LinesOfPage(samples, page.image, outlines, *size, True, baselines, not data_spec.straightened)
-
-
 def _read_lines(
     page: ArchivePage, reader: LinePredictor, scale: float
 ) -> tuple[tuple[LineOfText | None, ...], tuple[str, ...]]:
     given = page.text.lines
-    source = given_lines(page, reader.bundle.data_spec)
+    source = page.cut(steep_only=not reader.bundle.data_spec.straightened)  # as the reader's dataset cuts them
     prepared, problems = {}, []
-    for position, line in enumerate(source.samples):
+    for position, sample in enumerate(source.samples):
         try:
-            if line.problem:
-                raise UnfitImageError(line.problem)
+            if sample.problem:
+                raise UnfitImageError(sample.problem)
             prepared[position] = reader.prepared(source.read(position))
         except (UnfitImageError, DataError) as error:
-            problems.append(f"line '{line.name}' is left as it is: {error}")
+            problems.append(f"line '{given[position].name}' is left as it is: {error}")
     predictions = dict(zip(prepared, reader.predict_prepared(list(prepared.values())), strict=True))
     lines = tuple(
         LineOfText(

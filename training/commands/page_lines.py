@@ -10,7 +10,7 @@ from text_recognizer.datasets.transcribed.page_images import box_outline, cut_ou
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Grey, UnfitImageError
 from text_recognizer.images.read import png_bytes, read_image
-from text_recognizer.predictors.given_page import given_lines, page_given_by
+from text_recognizer.predictors.given_page import page_given_by
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from training.commands.predict_sources import Source
@@ -47,7 +47,7 @@ def _lines(page: Source, reader: LinePredictor) -> Iterator[tuple[int, _Line]]:
     """The lines of a page, counted from 1. Raises DataError: it cannot be read, or gives none."""
     data_spec = reader.bundle.data_spec
     if page.is_xml and page.path is not None:
-        given = given_lines(page_given_by(page.path), data_spec)
+        given = page_given_by(page.path).cut(steep_only=not data_spec.straightened)
         for position in range(len(given.samples)):
             yield position + 1, partial(given.read, position)
         return

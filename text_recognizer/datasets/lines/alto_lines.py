@@ -57,18 +57,5 @@ class AltoLinesDataset(LineDataset):
             if page.problem:
                 sample = LineSample(page.name, "", problem=page.problem, noun="page")
                 yield LinesOfPage((sample,), page.image, ((),))
-                continue
-            samples = tuple(
-                LineSample(
-                    f"{page.name}#{line.name}",
-                    line.text,
-                    page.group,
-                    page.split,
-                    "" if line.outline else "it has no outline",
-                )
-                for line in page.text.lines
-            )
-            outlines = tuple(line.outline for line in page.text.lines)
-            size = (page.text.width, page.text.height)
-            baselines = tuple(line.baseline for line in page.text.lines)
-            yield LinesOfPage(samples, page.image, outlines, *size, self.crop == "polygon", baselines)
+            else:
+                yield page.cut(along_outline=self.crop == "polygon")

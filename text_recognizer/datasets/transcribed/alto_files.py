@@ -11,7 +11,9 @@ from urllib.parse import unquote
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.formats.page_xml import PageText, read_page
+from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.storage.file_states import files_below, state_of_files
+from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
@@ -35,6 +37,17 @@ class ArchivePage:
     group: str = ""
     split: SplitName | Literal[""] = ""
     problem: str = ""
+
+    def cut(self, along_outline: bool = True, steep_only: bool = False) -> LinesOfPage:
+        """The lines, to be cut out of the image; arguments as of LinesOfPage."""
+        size, lines = (self.text.width, self.text.height), self.text.lines
+        problems = ("" if line.outline else "it has no outline" for line in lines)
+        samples = tuple(
+            LineSample(f"{self.name}#{line.name}", line.text, self.group, self.split, problem)
+            for line, problem in zip(lines, problems, strict=True)
+        )
+        outlines, baselines = tuple(line.outline for line in lines), tuple(line.baseline for line in lines)
+        return LinesOfPage(samples, self.image, outlines, *size, along_outline, baselines, steep_only)
 
 
 class AltoFiles:
