@@ -1,8 +1,9 @@
 """One HDF5 file, as HTR-Flor reads it."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -42,16 +43,15 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = L
                 f"{width}. Give the dataset max_width={width}, or write wider pictures."
             )
 
-    def write(target: BinaryIO) -> None:
-        import h5py
+    import h5py
 
-        with h5py.File(target, "w") as file:
-            for part, name in PARTS.items():
-                if name in splits:
-                    _write_part(file.create_group(part), splits[name], width)
-
+    content = io.BytesIO()  # a file of HDF5 that a full disk left unfinished makes the process crash at its end
+    with h5py.File(content, "w") as file:
+        for part, name in PARTS.items():
+            if name in splits:
+                _write_part(file.create_group(part), splits[name], width)
     with system_errors(f"write {path}"):
-        replace_file(path, write)
+        replace_file(path, lambda target: target.write(content.getbuffer()))
 
 
 def _write_part(group: Any, split: LineSplit, width: int) -> None:

@@ -1,5 +1,7 @@
 """Lines in HDF5 files of the layout of 2020: read, written, damaged, hostile."""
 
+import subprocess
+import sys
 import zlib
 
 import h5py
@@ -12,6 +14,7 @@ from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS, read_pictu
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.errors import DataError
+from text_recognizer.settings import REPOSITORY
 from text_recognizer.strict_hdf5 import opened, rows
 from text_recognizer.tests.datasets.line_files import picture, write_list
 
@@ -138,6 +141,33 @@ def test_what_is_written_is_what_was_there(tmp_path):
         theirs, ours = again.split(name).image(0), dataset.split(name).image(0)
         assert np.array_equal(theirs, ours[:, : theirs.shape[1]])
     assert [one.name for one in tmp_path.glob("*out*")] == ["out.hdf5"]
+
+
+def test_a_full_disk_is_an_error_in_words_and_no_crash_at_the_end_of_the_program(tmp_path):
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
+from text_recognizer.datasets.exports.hdf5 import write_hdf5
+from text_recognizer.errors import DataError
+
+class Lines:
+    widths, texts, data_spec = np.full(50, 64), ["a"] * 50, SimpleNamespace(ink="dark")
+    def __len__(self): return 50
+    def image(self, row): return np.random.default_rng(row).integers(0, 255, (32, 64, 1), np.uint8)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+try:
+    write_hdf5(Path(sys.argv[1]), {"train": Lines()}, 64)
+except DataError as error:
+    sys.exit("File too large" not in str(error))
+sys.exit(1)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.h5")], cwd=REPOSITORY, check=False)
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_line_wider_than_the_file_is_refused(tmp_path):
