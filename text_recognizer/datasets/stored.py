@@ -101,7 +101,13 @@ class StoredDataset(Dataset):
 
     @cached_property
     def _key(self) -> dict[str, Any]:
-        return dict(version=self.recipe_version, **self.recipe, **self.depends_on())  # raises for a name that both have
+        return self._made_of()
+
+    def _made_of(self) -> dict[str, Any]:
+        """What the store depends on. A name of `depends_on` that the recipe has too hides nothing."""
+        recipe = self.recipe
+        own = {f"own {name}" if name in recipe else name: value for name, value in self.depends_on().items()}
+        return {"version": self.recipe_version, **recipe, **own}
 
     @property
     def _folder(self) -> Path:

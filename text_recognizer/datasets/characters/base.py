@@ -91,7 +91,7 @@ class StoredCharacters(StoredDataset):
 
     @property
     def _key(self) -> dict[str, Any]:  # not cached: hashes may be recorded when files are fetched
-        return dict(version=self.recipe_version, **self.recipe, **self.depends_on())  # raises for a name that both have
+        return self._made_of()
 
     @property
     def _members_key(self) -> dict[str, Any]:

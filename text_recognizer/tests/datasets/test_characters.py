@@ -70,6 +70,24 @@ def test_splits_are_the_same_in_every_process_and_depend_on_the_arguments_alone(
     assert other.split("test").members.tolist() == digits.split("test").members.tolist()
 
 
+def test_a_dataset_of_ones_own_may_name_what_it_depends_on_as_the_store_does(digits):
+    class Own(DigitsDataset):
+        number = 1
+
+        @property
+        def recipe(self):
+            return {"form": "8 px"}
+
+        def depends_on(self):
+            return {"version": 1, "form": self.number}
+
+    first, second = Own(), Own()
+    second.number = 2
+    first.prepare()
+    assert first.sizes() == digits.sizes()
+    assert len({one.store_path for one in (digits, first, second)}) == 3
+
+
 def test_an_unprepared_dataset_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path))
     dataset = DigitsDataset()
