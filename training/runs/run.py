@@ -1,18 +1,6 @@
 """Run: the folder of one experiment. The folder is the truth; everything else is derived from it.
 
-spec.json          the completed spec
-launch.json        how it was started: one entry an attempt
-environment.json   what it ran on
-status.json        created -> running -> finished | stopped | failed | preempted; replaced atomically
-metrics.jsonl      one line a report, append only
-log.txt            everything the process printed
-checkpoints/       the state to resume from
-snapshots/         bundles at the ends of epochs at which a sweep paused the run, for copies to begin with
-model/             the best bundle
-evaluation.json predictions.jsonl report.html
-stop_request       there when the run was asked to stop; holds the reason and the cause
-run.lock           held while the process lives
-wandb/             the W&B files of the run
+Its files are listed in docs/reference/run-folder.md.
 """
 
 import contextlib
