@@ -78,6 +78,7 @@ class Predict(Command):
         )
         add("--json", action="store_const", const="json", dest="format", help="same as --format json")
         add("--output", type=Path, metavar="FOLDER", help="write one file per image into this folder")
+        add("--overwrite", action="store_true", help="replace files that are in that folder already")
         add("--allow-host", action="append", default=[], metavar="HOST", help="as in serve, for image URLs")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
@@ -87,8 +88,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.alternatives is not None and not 1 <= arguments.alternatives <= MOST_ALTERNATIVES:
         raise SpecError(f"--alternatives must be 1 to {MOST_ALTERNATIVES}. {received(arguments.alternatives)}")
     sources = sources_of(arguments.images)
-    asked = arguments.alternatives is not None, arguments.confidence
-    output = Output(arguments.format, arguments.output, *asked, len(sources) > 1 and arguments.output is None)
+    several = len(sources) > 1 and arguments.output is None
+    asked = arguments.alternatives is not None, arguments.confidence, several, arguments.overwrite
+    output = Output(arguments.format, arguments.output, *asked)
     output.check(sources)
     reader = _Reader(arguments, any(source.is_xml for source in sources))
     failed = 0

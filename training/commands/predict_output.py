@@ -46,6 +46,7 @@ class Output:
         folder: where files are written; None for standard output.
         alternatives, confidence: whether texts list alternatives, and how sure each word is.
         names_pages: whether the text of a page comes under its name.
+        overwrites: whether files that are there already may be replaced.
     """
 
     format: str | None
@@ -53,20 +54,20 @@ class Output:
     alternatives: bool = False
     confidence: bool = False
     names_pages: bool = False
+    overwrites: bool = False
 
     def check(self, sources: Sequence[Source]) -> None:
         """Checks, before anything is read, that no two results go to the same file.
 
         Raises:
             SpecError: documents would be printed after one another.
-            DataError: a file would be written twice, or over one that is read.
+            DataError: a file would be written twice, over one that is read, or over any other without being asked to.
         """
         if self.folder is None:
             documents = [one for one in sources if self._format_of(one) in ("alto", "page", "hocr")]
             if documents and len(sources) > 1:
                 raise SpecError(f"{len(sources)} documents cannot be printed one after the other. Add --output FOLDER.")
             return
-        beside = {one.path.resolve().parent for one in sources if one.path is not None}
         taken = {one.path.resolve(): one.name for one in sources if one.path is not None}
         for source in sources:
             path = self._path(source)
@@ -76,8 +77,8 @@ class Output:
                     f"what is read in {source.name} would be written over {other}, as {path}. "
                     f"Choose another --output folder, or other names."
                 )
-            if path.resolve().parent in beside and path.exists():  # often a transcription by hand
-                raise DataError(f"{path} is there already, beside what is read. Choose another --output folder.")
+            if path.exists() and not self.overwrites:  # often a transcription, or one that was corrected by hand
+                raise DataError(f"{path} is there already. Choose another --output folder, or add --overwrite.")
 
     def show(self, reading: Reading) -> None:
         """Prints a reading or writes its file. Raises DataError: the file cannot be written."""

@@ -199,8 +199,19 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
     assert "would be written over" in capfd.readouterr().err
     (tmp_path / "line.txt").write_text("transcribed by hand")
     assert predict(tmp_path / "line.png", "--bundle", bundle, "--output", tmp_path) == 2
-    assert "line.txt is there already, beside what is read" in capfd.readouterr().err
+    assert "line.txt is there already. Choose another --output folder, or add --overwrite" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reading_that_was_corrected_by_hand_is_replaced_only_on_request(tmp_path, capfd):
+    assert predict(DIGIT, "--output", tmp_path / "read") == 0
+    (read,) = (tmp_path / "read").iterdir()
+    read.write_text("corrected")
+    assert predict(DIGIT, "--output", tmp_path / "read") == 2
+    assert f"{read} is there already" in capfd.readouterr().err
+    assert read.read_text() == "corrected"
+    assert predict(DIGIT, "--output", tmp_path / "read", "--overwrite") == 0
+    assert read.read_text() == "3\n"
 
 
 @pytest.mark.parametrize(
