@@ -156,7 +156,7 @@ def _splits_in(path: Path) -> dict[SplitName | None, Path]:
         names = (folder.name.lower(), *(mark for mark in (TRAIN_MARK, TEST_MARK) if mark in folder.name))
         found[next((marks[name] for name in names if name in marks), None)] = folder
     is_whole = {"train", "test"} <= found.keys() and None not in found and len(found) == len(folders)
-    return found if is_whole and not any(path.glob("*.gnt")) else {None: path}
+    return found if is_whole and not any(one.suffix.lower() == ".gnt" for one in path.iterdir()) else {None: path}
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:
