@@ -21,15 +21,19 @@ def files_below(folder: Path) -> list[Path]:
         raise DataError(f"the folder {Path(error.filename).absolute()} cannot be read: {error.strerror}.") from None
 
     found: list[Path] = []
-    read = [folder.resolve()]
+    root, read = folder.resolve(), set[Path]()
     for inner, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(inner).resolve()
+        if here in read:
+            folders.clear()
+            continue
+        read.add(here)
         found += [file for file in (Path(inner, name) for name in names) if file.is_file() or file.is_symlink()]
         for name in [one for one in folders if Path(inner, one).is_symlink()]:
             target = Path(inner, name).resolve()
-            if any(target.is_relative_to(one) or one.is_relative_to(target) for one in read):
+            if target.is_relative_to(root) or root.is_relative_to(target) or here.is_relative_to(target):
                 folders.remove(name)
-            else:
-                read.append(target)
+        folders.sort()  # what two links lead to is found by the same one everywhere
     return sorted(found)
 
 

@@ -219,20 +219,22 @@ def is_alive(pid):
 
 
 def test_the_files_of_a_folder_are_those_of_linked_folders_too_each_once_and_none_is_left_out_in_silence(tmp_path):
-    for name in ("scans/box/1.png", "elsewhere/2.png", "above.png"):
+    for name in ("scans/box/1.png", "elsewhere/2.png", "elsewhere/deep/3.png", "above.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     links = {
         "again": "box",
+        "first": "../elsewhere/deep",
         "lent": "../elsewhere",
         "lost.png": "nowhere",
         "round": "..",
         "../elsewhere/back": "../scans",
+        "../elsewhere/deep/up": "..",
     }
     for name, target in links.items():
         (tmp_path / "scans" / name).symlink_to(target)
     os.mkfifo(tmp_path / "scans" / "pipe.png")
     found = [path.relative_to(tmp_path / "scans").as_posix() for path in files_below(tmp_path / "scans")]
-    assert found == ["box/1.png", "lent/2.png", "lost.png"]
+    assert found == ["box/1.png", "first/3.png", "lent/2.png", "lost.png"]
     with pytest.raises(DataError, match=r"the folder .*missing cannot be read: No such file or directory\."):
         files_below(tmp_path / "missing")
