@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from text_recognizer.errors import RunError
-from text_recognizer.experiment import assemble
 from training.files.json_objects import is_number
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
@@ -53,7 +52,7 @@ def best_spec(plan: SweepPlan, history: History) -> dict[str, Any] | None:
     try:
         return Run(best.runs[0].folder).read_json("spec.json")
     except RunError:  # its folder is gone
-        return assemble(plan.specs(best.point)[0]).spec.to_json()
+        return plan.specs(best.point)[0].to_json()
 
 
 def _test_metrics(trial: Trial) -> dict[str, float]:
