@@ -13,6 +13,7 @@ from training.runs.checks import is_count
 from training.runs.find import find_run
 
 METRIC = "test_character_error_rate"
+_PERCENT = 5.0  # no reader makes five errors for each character
 
 
 class Forecast(Command):
@@ -66,6 +67,8 @@ def _point(text: str, metric: str) -> tuple[int, float]:
             point = int(samples), float(rate)
         except ValueError:
             point = 0, 0.0
+        if point[1] >= _PERCENT:
+            raise SpecError(f"an error rate is a share of 1, not of 100, like 64=0.31. {received(text)}")
         return _checked(point, text)
     run = find_run(text)
     recorded = run.read_json("environment.json").get("samples") if run.has("environment.json") else None

@@ -19,6 +19,8 @@ from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
 from text_recognizer.wording import received
 
+_OF_TRANSKRIBUS = ("page", "alto")  # its folders for XML files, which lie beside the images
+
 
 @dataclass(frozen=True)
 class ArchivePage:
@@ -107,6 +109,8 @@ class AltoFiles:
 
     def _image(self, file: Path, page: PageText) -> Path:
         folders = [file.parent]
+        if file.parent.name in _OF_TRANSKRIBUS:
+            folders.append(file.parent.parent)
         if self.image_folder is not None:  # often as deep in its folders as the XML file is in its own
             below = "." if self.path.is_file() else file.parent.relative_to(self.path)
             folders = [self.image_folder / below, self.image_folder]

@@ -87,6 +87,18 @@ def test_outlines_are_scaled_to_an_image_of_another_size(folder):
     assert np.array_equal(picture[::2, ::2], page_image(1)[70:90, 20:90])
 
 
+def test_images_beside_the_folders_page_and_alto_of_transkribus_are_found(folder):
+    for name in ("page", "alto", "other"):
+        (folder / name).mkdir()
+        (folder / name / "p1.xml").write_text(alto(image="scan.png"))
+    (folder / "scan.png").touch()
+    pages = {page.name: page for page in AltoLinesDataset(str(folder)).files.pages}
+    assert {pages[name].image for name in ("page/p1", "alto/p1")} == {folder / "scan.png"}
+    assert pages["other/p1"].problem == f"the image file is missing: {folder / 'other' / 'scan.png'}"
+    (folder / "page" / "scan.png").touch()  # one beside the XML file comes first
+    assert AltoLinesDataset(str(folder / "page")).files.pages[0].image == folder / "page" / "scan.png"
+
+
 def test_an_image_lies_as_deep_in_its_folder_as_the_page_in_that_of_xml_files_or_above(folder):
     xml, scans = folder / "read", folder / "scans"
     expected = ["box1/a.png", "box1/b ä.png", "box2/a.png"]
