@@ -198,6 +198,10 @@ class Model(ABC):
             outputs, losses = self._compiled(self._outputs_and_loss, batch)
             yield ScoredBatch(split, positions, batch, np.asarray(outputs), np.asarray(losses))
 
+    def seen_by(self, network: Callable[[NDArray[np.uint8]], NDArray[Any]], images: NDArray[np.uint8]) -> NDArray[Any]:
+        """(B, …) the outputs that `score` has for images, where another form of the network computes them."""
+        return network(images)
+
     def score_order(
         self,
         split: Split,  # noqa: ARG002 - matters where samples differ in size

@@ -1,7 +1,7 @@
 """LineDetectorModel: which pixels of a page belong to which line, and the boxes of the lines."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -108,7 +108,11 @@ class LineDetectorModel(Model):
 
     def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
         for scored in super().score(split, chosen):
-            yield replace(scored, outputs=self._with_mirrored(scored.outputs, scored.batch["image"]))
+            mirrored = self.outputs(_mirrored(scored.batch["image"]))
+            yield replace(scored, outputs=_together(scored.outputs, mirrored))
+
+    def seen_by(self, network: Callable[[NDArray[np.uint8]], NDArray[Any]], images: NDArray[np.uint8]) -> NDArray[Any]:
+        return _together(network(images), network(_mirrored(images)))
 
     def boxes(self, outputs: NDArray[Any]) -> list[Boxes]:
         """The lines of each page from top to bottom: (lines, 4) left, top, right, bottom in pixels, ends excluded."""
@@ -119,16 +123,11 @@ class LineDetectorModel(Model):
 
     def find_lines(self, images: NDArray[np.uint8]) -> list[list[LineShape]]:
         """The lines of pages (B, H, W, 1) that look like the dataset's; where cores are found, with their courses."""
-        outputs = self._with_mirrored(self.outputs(images), images)
+        outputs = self.seen_by(self.outputs, images)
         if self._finds_cores:
             dark = images[..., 0] if self.data_spec.ink == "dark" else np.invert(images[..., 0])
             return [shapes_of(lines_of(cores, FOUND), page) for cores, page in zip(_cores(outputs), dark, strict=True)]
         return [[LineShape.of_box(box) for box in boxes.tolist()] for boxes in self.boxes(outputs)]
-
-    def _with_mirrored(self, outputs: NDArray[Any], images: NDArray[np.uint8]) -> NDArray[Any]:
-        """Outputs for pages and for their mirror images, which have the same lines, as one: mean probabilities."""
-        mirrored = np.flip(self.outputs(np.ascontiguousarray(np.flip(images, axis=2))), axis=2)
-        return np.asarray(np.logaddexp(log_softmax(outputs), log_softmax(mirrored)) - math.log(2))
 
     @property
     def _finds_cores(self) -> bool:
@@ -138,6 +137,16 @@ class LineDetectorModel(Model):
 def _cores(outputs: NDArray[Any]) -> NDArray[np.bool_]:
     """(B, H, W) the pixels of lines' cores."""
     return log_softmax(outputs)[..., CORE_CLASSES.index("line core")] > math.log(CONFIDENT)
+
+
+def _mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.flip(images, axis=2))
+
+
+def _together(outputs: NDArray[Any], of_mirrored: NDArray[Any]) -> NDArray[Any]:
+    """Outputs for pages and for their mirror images, which have the same lines, as one: mean probabilities."""
+    mirrored = np.flip(of_mirrored, axis=2)
+    return np.asarray(np.logaddexp(log_softmax(outputs), log_softmax(mirrored)) - math.log(2))
 
 
 def _annotated(scored: ScoredBatch) -> list[Boxes]:

@@ -137,7 +137,7 @@ def _measured(model: Model, attempts: Iterator[str], export: ModelExport, split:
         outputs, before, after = export.load(output), Tally(model, split), Tally(model, split)
         diverged = uncertain = 0.0
         for scored in model.score(split, chosen):
-            exported = replace(scored, outputs=outputs(scored.batch["image"]))
+            exported = replace(scored, outputs=model.seen_by(outputs, scored.batch["image"]))
             before.add(scored, model.counts(scored))
             after.add(exported, model.counts(exported))
             both = divergence(scored.outputs, exported.outputs)

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from text_recognizer.exports.onnx import OnnxExport
+from text_recognizer.layout.cores import CORE_CLASSES
 from text_recognizer.models.bundle import Bundle, build_model, write_bundle
 from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.character import CharacterModel
+from text_recognizer.models.line_detector import LineDetectorModel
 from text_recognizer.networks.hanzi_net import HanziNet
+from text_recognizer.networks.page_net import PageNet
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main
 from training.commands.export import _images, _measured
@@ -117,6 +120,28 @@ def test_what_reads_as_well_with_other_outputs_does_so_by_luck_and_is_not_kept(b
 
 def scaled(outputs, factor, images):
     return factor * outputs(images)
+
+
+def test_an_export_of_a_line_detector_is_measured_on_pages_and_their_mirror_images_as_the_original_is(tmp_path):
+    model = LineDetectorModel(DataSpec((64, 64, 1), CORE_CLASSES, "pixels"), PageNet(filters=4))
+    export: Any = SimpleNamespace(load=lambda path: model.outputs)
+    found = _measured(model, iter(["the same"]), export, _Pages(), tmp_path)
+    assert found.startswith("the same; validation")
+    assert found.endswith("on 2 samples; outputs diverge by 0.00%")
+
+
+class _Pages(Split):
+    """Noise, the one half of which is a line."""
+
+    def __len__(self):
+        return 2
+
+    def batch(self, positions):
+        images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1), np.uint8)
+        return {"image": images[positions], "label": np.tile(np.arange(64) // 32, (2, 64, 1)).astype(np.uint8)}
+
+    def text(self, position):
+        return "a"
 
 
 def test_hanzi_net_as_the_recipes_have_it_for_3755_classes_takes_less_than_1_5_mb_as_int8(tmp_path):
