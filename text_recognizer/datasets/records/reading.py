@@ -63,12 +63,16 @@ class Record:
 
 
 def target_of(shards: Sequence[Shard]) -> str:
-    """What the pictures show, "character" or "line": by the index, or by how many ids the first records have; or ""."""
+    """What the pictures show, "character" or "line": by the index, or by how many ids the first records have.
+
+    Where these have one id each, all are characters; where most have several, all are lines; otherwise it is "".
+    """
     if shards[0].target or not shards[0].path.is_file():  # on a server, only the index is known yet
         return shards[0].target
     first = islice((one for shard in shards for one in records(shard, with_picture=False)), _FIRST)
-    counts = {len(one.label) for one in first if isinstance(one, Record)}
-    return "line" if max(counts, default=0) > 1 else "character" if counts == {1} else ""
+    counts = [len(one.label) for one in first if isinstance(one, Record)]
+    several = sum(count > 1 for count in counts)
+    return "line" if 2 * several > len(counts) else "character" if {*counts} == {1} else ""
 
 
 def records(

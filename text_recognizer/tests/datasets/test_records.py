@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.characters.records import RecordsDataset
+from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.forms import form_named
 from text_recognizer.datasets.records.label_files import read_labels
@@ -202,6 +203,14 @@ def test_records_on_a_server_that_cannot_be_read_are_refused_in_a_sentence(tmp_p
         pytest.raises(DataError, match=message),
     ):
         RecordsDataset(server.url("/r"), side=16).prepare()
+
+
+def test_a_character_with_two_ids_among_others_does_not_make_them_lines(tmp_path):
+    file = colliding(tmp_path / "train-00000-of-00001")
+    with open(file, "ab") as more:
+        one = encode_example({"label": [1, 2], "text": ["月火".encode()], "encoded": [png_bytes(stroke(5))]})
+        write_record(more, one)
+    assert set("日月火") <= set(RecordsDataset(str(tmp_path)).classes)
 
 
 def test_records_with_colliding_labels_are_trained_on_by_their_texts(tmp_path):
