@@ -88,13 +88,14 @@ def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argpar
         )
     if arguments.wandb in ("offline", "disabled"):
         raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
-    check_servable(plan)
+    request = device_request(arguments)
+    check_servable(plan, request)
     folder = SweepFolder.of(plan)
     _check_resumable(folder, registered(folder) is not None, arguments)
     _begin(plan, folder, experiments, arguments)
     if _is_held_back(folder):
         return 0
-    return serve(plan, folder, arguments.file, arguments.jobs, device_request(arguments))
+    return serve(plan, folder, arguments.file, arguments.jobs, request)
 
 
 def _drive(

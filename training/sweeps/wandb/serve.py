@@ -23,16 +23,18 @@ from training.tracking.wandb.mode import has_key
 from training.tracking.wandb.sweep_link import SweepLink
 
 
-def check_servable(plan: SweepPlan) -> None:
+def check_servable(plan: SweepPlan, request: DeviceRequest) -> None:
     """Checks that W&B can run a sweep from here.
 
     Raises:
         SpecError: W&B's engine or its agents could not run the sweep from here.
+        DeviceError: this machine has not the devices of one run.
         RunError: there is no key.
     """
     if plan.config is None:
         raise SpecError("--engine wandb takes a W&B sweep YAML; W&B has no sweeps over a list of experiments.")
     check_program(plan.config)
+    GPUManager().capacity(request)
     if not has_key():
         raise RunError("no W&B key found. Run `wandb login`, set WANDB_API_KEY, or leave --engine out to stay offline.")
 

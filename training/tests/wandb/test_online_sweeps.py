@@ -190,6 +190,7 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
         ([], ("training/run_sweep.py", "nosuch.py"), "`program: nosuch.py`: there is no such file here"),
         ([], ("grid", "gird"), "'gird'"),
         ([], ("layer_size", "layer_siz"), "Did you mean 'layer_size'?"),
+        (["--gpu=GPU-1234"], None, "GPU-1234"),
         ([], None, "no W&B key found"),
     ],
 )
