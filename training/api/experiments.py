@@ -249,10 +249,10 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
 def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
     if show and process.stdout is not None:
         last = ""
-        with process.stdout:
-            for line in process.stdout:
-                sys.stdout.write(line)
-                last = line
+        for line in process.stdout:  # left open by an interrupt: the command has more to say
+            sys.stdout.write(line)
+            last = line
+        process.stdout.close()
         return process.wait(), last
     _, errors = process.communicate()
     return process.returncode, errors or ""

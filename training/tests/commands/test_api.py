@@ -1,5 +1,7 @@
 """The Python API, as somebody meets it in a program or a notebook."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -17,6 +19,7 @@ from training.api.experiments import written
 from training.api.plain import plain
 from training.runs.run import Run as RunFolder
 from training.tests.executors.odd_networks import Odd
+from training.tests.pausing_digits import PAUSING, pause
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SMALL = {
@@ -212,6 +215,23 @@ def test_a_stopped_run_goes_on_with_resume(runs_folder):
     assert (run.state, run.metrics, run.summary, run.predictions, run.log) == ("created", {}, {}, [], "")
     resumed = run.resume(**CPU)
     assert (resumed.folder, resumed.state) == (made.folder, "finished")
+
+
+def test_an_interrupt_in_a_notebook_ends_a_run_at_a_checkpoint_and_shows_what_it_says_last(runs_folder, tmp_path):
+    class Cell(io.StringIO):
+        def write(self, text: str) -> int:
+            written = super().write(text)
+            if text.startswith("epoch"):
+                raise KeyboardInterrupt
+            return written
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(Cell()) as cell:
+        for name, value in pause(tmp_path / "gate").items():
+            patch.setenv(name, value)
+        with pytest.raises(KeyboardInterrupt):
+            tr.run_experiment({**SMALL, "dataset": PAUSING}, id="interrupted", experiment_group="api", **CPU, **EPOCHS)
+    assert tr.Run("interrupted").state == "stopped"
+    assert "checkpoint written" in cell.getvalue()
 
 
 def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
