@@ -23,6 +23,7 @@ from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, keys_by_name, typed_fields
 from text_recognizer.wording import did_you_mean, received
 from training import run_experiment as experiment_command
+from training.api.edited import read_edited_again
 from training.api.plain import plain, plain_json
 from training.api.run import Run, Table
 from training.files.safe_files import replace_file
@@ -64,7 +65,9 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
     given_id = flags.pop("id", None)
     argv = _flags_of(experiment_command.parser("run_experiment"), flags, keys_by_name())
-    experiment = assemble(spec_from(_text_of_spec(spec), None, overrides))
+    given = spec_from(_text_of_spec(spec), None, overrides)
+    read_edited_again([given])
+    experiment = assemble(given)
     run_id = new_run_id(experiment.spec) if given_id is None else str(given_id)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id
     argv += [json.dumps(experiment.spec.to_json()), f"--id={run_id}"]

@@ -13,6 +13,7 @@ from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec, flatten
 from text_recognizer.trust import trust_all
+from training.api.edited import read_edited_again
 from training.files.journals import read_journal
 from training.runs.find import bundle_named, find_run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
@@ -213,7 +214,9 @@ def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = Fa
         trust_all()
     found = source.folder if isinstance(source, Run) else source
     with standard_error_off():  # TensorFlow's start-up notes
-        return load(bundle_named(found) if isinstance(found, (str, Path)) else found)
+        bundle = bundle_named(found) if isinstance(found, (str, Path)) else found
+        read_edited_again([bundle.spec])
+        return load(bundle)
 
 
 def _number(value: Any) -> float:

@@ -234,6 +234,32 @@ def test_an_interrupt_in_a_notebook_ends_a_run_at_a_checkpoint_and_shows_what_it
     assert "checkpoint written" in cell.getvalue()
 
 
+def test_a_file_that_is_edited_between_two_cells_is_read_again(runs_folder, tmp_path, monkeypatch):
+    def save(units: int, activation: str) -> None:
+        build = f"keras.layers.Dense(self.units, activation='{activation}'), keras.layers.Dense(*output_shape)"
+        file.write_text(
+            "import text_recognizer as tr\n"
+            "class Net(tr.Network):\n"
+            f"    def __init__(self, units: int = {units}) -> None:\n"
+            "        self.units = units\n"
+            "    def build(self, input_shape, output_shape):\n"
+            "        import keras\n"
+            f"        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), {build}])\n"
+        )
+        os.utime(file, (units, units))
+
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "edited_between_cells.py"
+    spec = {**SMALL, "network": f"{file.stem}:Net", "network_args": {}, "experiment_group": "edited"}
+    save(8, "relu")
+    run = tr.run_experiment(spec, show=False, **CPU)
+    before = run.predictor().predict(PICTURE).confidence
+    save(16, "tanh")
+    assert run.predictor().predict(PICTURE).confidence != before
+    save(32, "tanh")
+    assert tr.run_experiment(spec, show=False, **CPU).spec.network_args == {"units": 32}
+
+
 def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
     sweep = {
         "name": "widths",
