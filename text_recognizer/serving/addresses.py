@@ -3,11 +3,13 @@
 A caller chooses the address, this machine connects: what only this machine can reach must stay out of reach.
 """
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import quote, urlsplit
 
+from text_recognizer.errors import SpecError
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received
 
@@ -74,12 +76,15 @@ class AllowList:
 
     @classmethod
     def of(cls, listed: list[str]) -> "AllowList":
-        """From names, IP addresses and networks like 10.0.0.0/8 in any order."""
+        """From names, IP addresses and networks like 10.0.0.0/8. Raises SpecError: one is none of these."""
         names, networks = set(), []
         for one in listed:
             try:
                 networks.append(ip_network(one, strict=False))
             except ValueError:
+                if not re.fullmatch(r"[\w.-]+", one):  # no address has such a host
+                    form = "a host, an IP address or a network like 10.0.0.0/8, without http:// and port"
+                    raise SpecError(f"--allow-host must be {form}. {received(one)}") from None
                 names.add(one.lower())
         return cls(frozenset(names), tuple(networks))
 

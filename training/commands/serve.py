@@ -69,11 +69,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from text_recognizer.serving.server import serve
     from text_recognizer.serving.service import Service
 
+    fetcher = Fetcher(AllowList.of(arguments.allow_host))
     metrics = Metrics()
     detector = None if arguments.detector is None else bundle_named(arguments.detector)
     shelf = _shelf(arguments, partial(model_of, metrics=metrics, most_batch=arguments.batch, detector=detector))
     say(f"serving {', '.join(f'{one.name} ({one.version})' for one in shelf.models.values())}")
-    fetcher = Fetcher(AllowList.of(arguments.allow_host))
     serve(Service(shelf, metrics, fetcher, arguments.queue), arguments.host, arguments.port)
     return 0
 

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from text_recognizer.errors import SpecError
 from text_recognizer.serving.addresses import AllowList, WebAddress, is_public
 from text_recognizer.serving.fetching import Fetcher
 from text_recognizer.serving.refusals import RefusedError
@@ -222,3 +223,9 @@ def test_a_path_of_any_characters_becomes_one_that_a_request_can_hold():
     address = WebAddress.parse("https://bücher.example/Seite 1/ö+%2B.png?a=b c#fragment")
     assert address == WebAddress("https", "xn--bcher-kva.example", 443, "/Seite%201/%C3%B6+%2B.png?a=b%20c")
     assert WebAddress.parse("http://[2606:2800::1]:8080").netloc == "[2606:2800::1]:8080"
+
+
+@pytest.mark.parametrize("listed", ["10.0.0.0/33", "http://scans.intranet", "localhost:8080", ""])
+def test_what_could_never_be_a_host_is_not_taken_for_an_allowed_one(listed):
+    with pytest.raises(SpecError, match=r"--allow-host must be a host, an IP address or a network"):
+        AllowList.of([listed])
