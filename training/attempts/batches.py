@@ -119,19 +119,19 @@ class GroupedBatches:
     def groups(self, first_step: int, end_step: int, largest_group: "GroupSize") -> Iterator[tuple[int, Batch]]:
         """(steps in the group, columns (steps, B, …)) for all steps from first to end."""
         step = first_step
-
-        def begin() -> Future[tuple[int, Batch]] | None:
-            return self._pool.submit(self._gather, step, end_step, largest_group.steps) if step < end_step else None
-
-        waiting = begin()
+        waiting: Future[tuple[int, Batch]] | None = None
         try:
-            while waiting is not None:
+            while step < end_step or waiting is not None:
                 before = time.monotonic()
-                count, columns = waiting.result()
+                current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
                 self.waited_s += time.monotonic() - before
-                step += count
-                waiting = begin()
-                yield count, columns
+                step += current[0] if waiting is None else 0
+                waiting = None
+                if step < end_step:
+                    count = self._group_length(step, end_step, largest_group.steps)
+                    waiting = self._pool.submit(self._gather, step, end_step, count)
+                    step += count
+                yield current
         finally:  # left early: the order must not be read by two threads once the next groups begin
             if waiting is not None:
                 wait([waiting])
@@ -140,11 +140,14 @@ class GroupedBatches:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _gather(self, step: int, end_step: int, most: int) -> tuple[int, Batch]:
-        count = max(1, min(most, self._order.alike(step), end_step - step))
+        count = self._group_length(step, end_step, most)
         positions = [self._order.positions(step + index) for index in range(count)]
         batch = self._arranged(self._split.batch(np.concatenate(positions)))
         size = len(positions[0])
         return count, {name: column.reshape(count, size, *column.shape[1:]) for name, column in batch.items()}
+
+    def _group_length(self, step: int, end_step: int, most: int) -> int:
+        return max(1, min(most, self._order.alike(step), end_step - step))
 
 
 class GroupSize:
