@@ -1,6 +1,7 @@
 """Characters drawn with fonts, and the elastic changes of their training images."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_elastic_changes_keep_the_type_and_the_paper_and_differ_between_images()
 
 def still(**changes: Any) -> CharacterElastic:
     """No change but the given ones."""
-    nothing: Any = {name: 0 for name in CharacterElastic.__dataclass_fields__ if name != "flip"}
+    nothing: Any = {one.name: 0 for one in fields(CharacterElastic) if one.name != "flip"}
     return CharacterElastic(**{**nothing, **changes})
 
 

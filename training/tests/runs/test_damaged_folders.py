@@ -317,7 +317,7 @@ def test_a_sweep_does_without_a_finished_run_that_somebody_deleted(tmp_path, cap
     assert (rows["5"]["state"], rows["5"]["test_accuracy"]) == ("finished", "")
     assert rows["6"]["test_accuracy"] == "0.5"
     assert (again.folder.path / "report.html").exists()
-    assert "best        trial 6" in capsys.readouterr().out
+    assert "best        trial 5" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["sweep.yaml", "leaderboard.csv", "best_spec.json", "report.html", "control"])
