@@ -298,9 +298,10 @@ summary: dict[str, float] = tr.run_sweep("sweep.yaml", jobs=2).best.summary
 wrong: int = run.id
 """
     )
-    cache = REPOSITORY / ".mypy_cache" / "programs"  # kept: reading all modules anew takes most of the time
+    # The cache of tasks/lint.sh, whose settings it must be read with: reading all modules anew takes most of the time.
+    settings = [f"--config-file={REPOSITORY / 'pyproject.toml'}", f"--cache-dir={REPOSITORY / '.mypy_cache'}"]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", str(program)],
+        [sys.executable, "-m", "mypy", "--strict", *settings, str(program)],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(REPOSITORY)},
         capture_output=True,
