@@ -21,7 +21,7 @@ from training.files.journals import read_journal
 from training.runs.checks import STATES
 from training.runs.find import find_run
 from training.runs.places import group_folder_name
-from training.runs.run import Run
+from training.runs.run import AT_WORK, Run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
@@ -252,7 +252,7 @@ def _tail(arguments: argparse.Namespace) -> int:
         say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C ends the waiting)")
     while not log.exists():
         # The log again, after the state: a run may start and end between the two.
-        if run.status().state not in ("created", "running") and not log.exists():
+        if run.status().state not in AT_WORK and not log.exists():
             raise RunError(f"the run {run.folder} has no log.")
         time.sleep(TAIL_S)
     if not log.is_file():
@@ -261,7 +261,7 @@ def _tail(arguments: argparse.Namespace) -> int:
         sys.stdout.writelines(deque(file, arguments.lines))
         while True:
             # Before reading: what it prints last comes too. Its lock is free when its log is whole.
-            at_work = run.status().state in ("created", "running") or run.is_held()
+            at_work = run.status().state in AT_WORK or run.is_held()
             sys.stdout.write(file.read())
             sys.stdout.flush()
             if not at_work:

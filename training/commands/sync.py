@@ -9,7 +9,7 @@ from text_recognizer.wording import counted, received
 from training.commands.base import Command
 from training.runs.contents import is_made
 from training.runs.find import find_run
-from training.runs.run import Run
+from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
 from training.tracking.sync import Sent, sync_runs
@@ -108,7 +108,7 @@ def _everything() -> list[Run]:
 
 
 def _is_sendable(row: RunRow) -> bool:
-    if row.state in ("created", "running"):
+    if row.state in AT_WORK:
         return False
     try:
         attempts = Run(row.folder).attempts()

@@ -9,6 +9,7 @@ from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.places import runs_folder
+from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
 from training.terminal.tables import show_live, shown, wide_console
 
@@ -68,8 +69,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
     """Active runs, the newest first, then those that ended last."""
-    at_work = [row for row in rows if row.state in ("created", "running")]
-    others = [row for row in rows if row.state not in ("created", "running")]
+    at_work = [row for row in rows if row.state in AT_WORK]
+    others = [row for row in rows if row.state not in AT_WORK]
     others.sort(key=lambda row: row.times.get("ended", row.times.get("created", 0.0)), reverse=True)
     return [*at_work, *others[:ended]]
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from text_recognizer.errors import TextRecognizerError
-from training.runs.run import Run
+from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_row
 from training.sweeps.folder import SweepFolder
 from training.terminal.command_line import say
-from training.ui.index import AT_WORK, runs_below
+from training.ui.index import runs_below
 
 EVERY_S = 1.0
 

@@ -27,6 +27,7 @@ from training.runs.contents import FORMAT, NEEDED_TO_RESUME, SIGNS_OF_A_RUN, is_
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
+AT_WORK: tuple[State, ...] = ("created", "running")
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
 _LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
 
@@ -224,7 +225,7 @@ class Run(HeldFolder):
     def ask_to_stop(self, reason: str) -> None:
         """The same for a person or a program. Raises RunError: it is not running."""
         state = self.status().state
-        if state not in ("created", "running"):
+        if state not in AT_WORK:
             raise RunError(f"the run {self.folder} is not running: it is {state}.")
         self.request_stop(reason)
 

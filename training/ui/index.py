@@ -11,13 +11,12 @@ from urllib.parse import quote_from_bytes
 
 from text_recognizer.errors import RunError
 from training.runs.contents import was_begun
-from training.runs.run import Run
+from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_row
 
 # Groups of runs are at the second level; copies from elsewhere may lie in folders of their own.
 DEEPEST = 4
 _TICK_NS = 1_000_000_000
-AT_WORK = ("created", "running")
 
 
 class Index:
