@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from text_recognizer.errors import RunError
 from text_recognizer.whole_files import replace_file, sync
 from text_recognizer.wording import received
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.checks import is_count
 from training.runs.contents import CHECKPOINT
 
@@ -28,11 +28,11 @@ def _holds(**kinds: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _is_result(value: Any) -> bool:
-    return value is None or is_number(value)
+    return value is None or is_finite(value)
 
 
 def _is_time(value: Any) -> bool:
-    return is_number(value) and value >= 0
+    return is_finite(value) and value >= 0
 
 
 _KINDS: Mapping[str, Callable[[Any], bool]] = {

@@ -84,7 +84,7 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
     return _with_whole_characters(value) if b"\\u" in content else value
 
 
-def is_number(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
     """Whether a value is a number that can be reckoned with; true, NaN and infinity are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 

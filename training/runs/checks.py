@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from text_recognizer.wording import received
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 
 STATES = ("created", "running", "finished", "stopped", "failed", "preempted")
 LAST_SECOND = 2.5e11  # in the year 9892: a date can have no year above 9999
@@ -19,7 +19,7 @@ def status_fault(value: Mapping[str, Any]) -> str | None:
     times, summary = value.get("times", {}), value.get("summary", {})
     if not isinstance(times, dict) or not all(is_time(moment) for moment in times.values()):
         return f"'times' must hold seconds since 1970. {received(times)}"
-    if not isinstance(summary, dict) or not all(one is None or is_number(one) for one in summary.values()):
+    if not isinstance(summary, dict) or not all(one is None or is_finite(one) for one in summary.values()):
         return f"'summary' must hold numbers. {received(summary)}"
     for key in ("error", "cause"):
         if not isinstance(value.get(key), str | None):
@@ -63,7 +63,7 @@ def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_time(value: Any) -> bool:
     """Whether a value is a moment in seconds since 1970 that a date can show."""
-    return is_number(value) and 0 <= value < LAST_SECOND
+    return is_finite(value) and 0 <= value < LAST_SECOND
 
 
 def is_count(value: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.spec import flatten, parse_value
 from text_recognizer.yaml_source import YamlSource
-from training.files.json_objects import is_number, read_regular
+from training.files.json_objects import is_finite, read_regular
 
 _STATES = {"3": "finished", "4": "failed", "FINISHED": "finished", "FAILED": "failed"}
 _OWN = ("run", "step", "epoch")  # columns of a table, in letters of any size
@@ -47,8 +47,8 @@ class ForeignRun:
 
     def add(self, step: int, name: str, value: Any, when: float | None = None) -> None:
         if not isinstance(value, bool) and isinstance(value, int | float) and 0 <= step < 10**9:
-            self.rows[step][name] = value if is_number(value) else None
-            if is_number(when):
+            self.rows[step][name] = value if is_finite(value) else None
+            if is_finite(when):
                 self.rows[step]["time"] = when
 
     def go_on(self, later: "ForeignRun") -> None:
@@ -85,7 +85,7 @@ def _csv(path: Path) -> Iterator[ForeignRun]:
         file.seek(0)
         separator = max(",;\t", key=head.count)
         lines = [_cells(line, separator) for line in csv.DictReader(file, delimiter=separator)]
-    metrics = {column for cells in lines for column, value in cells.items() if is_number(value)}
+    metrics = {column for cells in lines for column, value in cells.items() if is_finite(value)}
     for number, cells in enumerate(lines if metrics else [], start=1):  # any text has lines, and none is a run
         name = str(cells.pop("run", path.stem))
         run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
@@ -121,7 +121,7 @@ def _mlflow(folder: Path) -> Iterator[ForeignRun]:
     run = ForeignRun(folder.name, "mlflow", folder, str(about.get("run_name") or "") or None)
     run.state = _STATES.get(str(about.get("status", 3)), "stopped")  # one that was at work will not go on here
     for ours, theirs in (("created", "start_time"), ("started", "start_time"), ("ended", "end_time")):
-        if is_number(about.get(theirs)):
+        if is_finite(about.get(theirs)):
             run.times[ours] = about[theirs] / 1000
     for path in _files_below(folder / "params"):
         text = read_regular(path).decode(errors="replace").strip()
@@ -254,5 +254,5 @@ def summary_of(run: ForeignRun) -> Mapping[str, float]:
     """The last value of each metric, and what its user wrote over it."""
     last: dict[str, float] = {}
     for row in (*(row for _, row in sorted(run.rows.items())), run.summary):
-        last |= {name: value for name, value in row.items() if is_number(value)}
+        last |= {name: value for name, value in row.items() if is_finite(value)}
     return {name: value for name, value in last.items() if name not in ("time", "epoch", "step")}

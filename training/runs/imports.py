@@ -9,7 +9,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.causes import Cause
 from training.runs.checks import is_count, is_time
 from training.runs.foreign_files import ForeignRun, foreign_runs, summary_of
@@ -53,7 +53,7 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
 def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
     settings = {  # as plain JSON, dotted names as they are
         name: value
-        if value is None or isinstance(value, str | bool) or is_number(value)
+        if value is None or isinstance(value, str | bool) or is_finite(value)
         else json.dumps(value, default=str)
         for name, value in found.params.items()
     }

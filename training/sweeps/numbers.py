@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from training.files.json_objects import is_number as is_finite
+from training.files.json_objects import is_finite
 
 
 def is_number(value: Any) -> bool:

@@ -13,7 +13,7 @@ from text_recognizer.models.metric import LOSS
 from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
 from text_recognizer.wording import counted, did_you_mean, received
-from training.files.json_objects import is_number as is_finite
+from training.files.json_objects import is_finite
 from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point

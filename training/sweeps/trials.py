@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.causes import Cause, known_cause
 from training.sweeps.file.parameter import Point
 
@@ -146,6 +146,6 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
             run.failures.append(failure)
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
-            run.value = event["value"] if is_number(event.get("value")) else None
+            run.value = event["value"] if is_finite(event.get("value")) else None
     elif event["event"] == "retry":  # an explicit wish to try a failed one again
         run.try_again()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from text_recognizer.errors import SpecError
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 
 USUAL_METRICS = ("val_accuracy", "val_character_error_rate", "val_loss")
 LINES = 16
@@ -51,4 +51,4 @@ def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: 
 
 
 def _points(rows: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[float, float]]:
-    return [(row["epoch"], row[metric]) for row in rows if is_number(row.get("epoch")) and is_number(row.get(metric))]
+    return [(row["epoch"], row[metric]) for row in rows if is_finite(row.get("epoch")) and is_finite(row.get(metric))]

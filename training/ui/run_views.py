@@ -10,7 +10,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.spec import flatten
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
 from training.runs.sealing import looks_in_words
@@ -93,7 +93,7 @@ class Mean:
 
 def mean_of(values: Sequence[Any]) -> Mean:
     """The mean of those that are numbers."""
-    numbers = [float(value) for value in values if is_number(value)]
+    numbers = [float(value) for value in values if is_finite(value)]
     if len(numbers) < 2:
         return Mean(numbers[0] if numbers else None, None, len(numbers))
     from scipy.special import stdtrit
@@ -181,11 +181,11 @@ def figures(evaluation: dict[str, Any]) -> dict[str, Any]:
     metrics, intervals = (_object(evaluation.get(name)) for name in ("metrics", "intervals_95"))
     return {
         "split": str(evaluation.get("split")),
-        "count": evaluation.get("count") if is_number(evaluation.get("count")) else None,
+        "count": evaluation.get("count") if is_finite(evaluation.get("count")) else None,
         "metrics": [
             {"name": name, "value": value, "shown": shown(name, value), "interval": _interval(intervals.get(name))}
             for name, value in metrics.items()
-            if value is None or is_number(value)
+            if value is None or is_finite(value)
         ],
         "calibration": [
             {
@@ -258,9 +258,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _points(value: Any) -> list[list[float]]:
     """Those of a list whose first two values are numbers, as (x, y)."""
     pairs = [one[:2] for one in value if isinstance(one, list)] if isinstance(value, list) else []
-    return [pair for pair in pairs if len(pair) == 2 and all(map(is_number, pair))]
+    return [pair for pair in pairs if len(pair) == 2 and all(map(is_finite, pair))]
 
 
 def _interval(value: Any) -> list[float] | None:
-    is_one = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+    is_one = isinstance(value, list) and len(value) == 2 and all(map(is_finite, value))
     return value if is_one else None

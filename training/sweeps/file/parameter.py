@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from text_recognizer.errors import SpecError
-from training.files.json_objects import is_number as is_finite
+from training.files.json_objects import is_finite
 from training.sweeps.file.distributions import cumulative_share, index_at, quantile_of
 from training.sweeps.file.forms import filled
 from training.sweeps.numbers import is_number

@@ -8,7 +8,7 @@ from typing import Any
 
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
-from training.files.json_objects import is_number as is_finite
+from training.files.json_objects import is_finite
 from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled
 from training.sweeps.numbers import is_number
 

@@ -10,7 +10,7 @@ from typing import Any
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean, received
 from text_recognizer.yaml_source import YamlPath, text_number_hint
-from training.files.json_objects import is_number as is_finite
+from training.files.json_objects import is_finite
 from training.sweeps.file.forms import ANYTHING, FORMS, NUMBER, Key, filled, leaves
 from training.sweeps.file.grid import GRID_DISTRIBUTIONS
 from training.sweeps.file.parameter_problems import Problem, group_problems

@@ -13,7 +13,7 @@ from evaluation.predictions import prediction_fault
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError, TextRecognizerError
 from training.files.journals import read_journal
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import STATES, History
@@ -99,7 +99,7 @@ def _charts(
         f"trial {trial.number}": [
             (float(row["epoch"]), float(row[history.metric.name]))
             for row in history.reports.rows(trial.runs[0])
-            if is_number(row.get("epoch")) and is_number(row.get(history.metric.name))
+            if is_finite(row.get("epoch")) and is_finite(row.get(history.metric.name))
         ]
         for trial in valued[:CURVES]
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from text_recognizer.errors import RunError
-from training.files.json_objects import is_number
+from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
@@ -64,5 +64,5 @@ def _test_metrics(trial: Trial) -> dict[str, float]:
     except RunError:  # the folder is gone; the journal still has the trial
         return {}
     names = [name for name in summaries[0] if name.startswith("test_") and name != "test_loss"][:1]
-    common = [name for name in names if all(is_number(summary.get(name)) for summary in summaries)]
+    common = [name for name in names if all(is_finite(summary.get(name)) for summary in summaries)]
     return {name: sum(summary[name] for summary in summaries) / len(summaries) for name in common}
