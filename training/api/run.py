@@ -179,19 +179,25 @@ class Runs(Table, Sequence[Run]):
 
 
 def runs(
-    *filters: str, sort: str | None = None, limit: int | None = None, columns: Sequence[str] = DEFAULT_COLUMNS
+    *filters: str,
+    state: str | None = None,
+    group: str | None = None,
+    sort: str | None = None,
+    limit: int | None = None,
+    columns: Sequence[str] = DEFAULT_COLUMNS,
 ) -> Runs:
     """All runs, the newest first. Raises SpecError: a filter that cannot be read, or a column that no run has.
 
     Args:
         filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
+        state, group: only runs in this state, of this experiment group.
         sort: a metric or a key of the spec; "-COLUMN" for descending.
         limit: at most this many.
         columns: of the printed table.
     Example:
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """
-    return Runs(select(list(read_rows()), filters, sort, limit), columns)
+    return Runs(select(list(read_rows()), filters, sort, limit, state, group), columns)
 
 
 def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = False) -> "Predictor":

@@ -20,7 +20,6 @@ from training.commands.base import Command, add_action
 from training.files.journals import read_journal
 from training.runs.checks import STATES
 from training.runs.find import find_run
-from training.runs.places import group_folder_name
 from training.runs.run import AT_WORK, Run
 from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
 from training.runs.sealing import looks_at, looks_in_words
@@ -92,9 +91,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if limit is None and arguments.format == "table" and sys.stdout.isatty():
         limit = 50
     every = list(read_rows())
-    group = arguments.group and group_folder_name(arguments.group)
-    wanted = [row for row in every if arguments.state in (None, row.state) and group in (None, row.value("group"))]
-    rows = select(wanted, arguments.filter, arguments.sort, limit)
+    rows = select(every, arguments.filter, arguments.sort, limit, arguments.state, arguments.group)
     if arguments.columns is None:
         columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
     else:

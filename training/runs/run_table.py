@@ -14,7 +14,7 @@ from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean, received
 from training.runs.checks import spec_fault
 from training.runs.contents import read_status, was_begun
-from training.runs.places import run_folders
+from training.runs.places import group_folder_name, run_folders
 from training.runs.run import Run
 from training.runs.sent import synced
 
@@ -129,7 +129,12 @@ def read_row(folder: Path) -> RunRow | None:
 
 
 def select(
-    rows: Sequence[RunRow], filters: Sequence[str] = (), sort: str | None = None, limit: int | None = None
+    rows: Sequence[RunRow],
+    filters: Sequence[str] = (),
+    sort: str | None = None,
+    limit: int | None = None,
+    state: str | None = None,
+    group: str | None = None,
 ) -> list[RunRow]:
     """The rows that pass all filters, sorted. Raises SpecError: a filter cannot be read, or a column is unknown.
 
@@ -137,21 +142,24 @@ def select(
         filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
         sort: a column, with a leading minus for descending; the newest first when None. Runs without it come last.
         limit: at most this many, at least 1.
+        state, group: of the runs; None for all. A group is named as in a spec.
     """
     if limit is not None and limit < 1:
         raise SpecError(f"the limit must be at least 1. {received(limit)}")
     conditions = [_parse_filter(text) for text in filters]
     column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
-    for name in (*(name for name, _, _ in conditions), column):
+    for name in (*(name for name, *_ in conditions), column):
         _check_column(name, rows)
-    kept = [row for row in rows if all(_passes(row, *condition) for condition in conditions)]
+    folder = None if group is None else group_folder_name(group)
+    wanted = [row for row in rows if state in (None, row.state) and folder in (None, row.folder.parent.name)]
+    kept = [row for row in wanted if all(_passes(row, *condition) for condition in conditions)]
     # Numbers before texts; runs without a value last, whatever the direction.
     keys = [(value, row) for row in kept if (value := row.value(column)) is not None]
     keys.sort(key=lambda one: (0, one[0]) if isinstance(one[0], (int, float)) else (1, str(one[0])), reverse=descending)
     return [*(row for _, row in keys), *(row for row in kept if row.value(column) is None)][:limit]
 
 
-def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
+def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], str, Any]:
     match = re.fullmatch(rf"([\w.]+)\s*({'|'.join(_COMPARISONS)})\s*(.*)", text, flags=re.DOTALL)
     if match is None:
         raise SpecError(f"the filter '{text}' is not COLUMN, one of {' '.join(_COMPARISONS)}, VALUE, like network=mlp.")
@@ -161,14 +169,16 @@ def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
             re.compile(value)
         except re.error as error:
             raise SpecError(f"the filter '{text}' has no valid regular expression: {error}.") from None
-    return column, _COMPARISONS[sign], value if sign == "~" else parse_value(value)
+    return column, _COMPARISONS[sign], value, value if sign == "~" else parse_value(value)
 
 
-def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], wanted: Any) -> bool:
+def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], text: str, wanted: Any) -> bool:
     value = row.value(column)
+    if isinstance(value, str) and not isinstance(wanted, str):  # an id or group of digits only
+        wanted = text
     try:
         return value is not None and compare(value, wanted)
-    except TypeError:  # a text against a number
+    except TypeError:  # a number against a text
         return False
 
 

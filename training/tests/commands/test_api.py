@@ -97,7 +97,8 @@ def test_runs_are_a_table_and_a_sequence(run):
     assert repr(found[:0]) == "no runs"
     assert repr(found).splitlines()[0].split()[:3] == ["id", "group", "state"]
     assert found.rows[0]["spec"]["network"] == "mlp"
-    assert len(tr.runs("network=lenet")) == 0
+    assert len(tr.runs("network=lenet")) == len(tr.runs(state="failed")) == len(tr.runs(group="none")) == 0
+    assert [one.id for one in tr.runs(state="finished", group="api")] == [run.id]
     with pytest.raises(tr.TextRecognizerError, match="no run has the column 'netwrk'. Did you mean"):
         tr.runs("netwrk=mlp")
 

@@ -33,6 +33,8 @@ def filtered(condition: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, s
         ("train_args.batch_size=8", True),
         ("train_args.early_stopping=3", False),  # the key is there, with null
         ("epochs=3", False),
+        ("id=1", False),
+        ("id!=1", True),
     ],
 )
 def test_filters_choose_runs(run, capsys, condition, found):
@@ -85,12 +87,20 @@ def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch
         (["--group=default"], ["one"]),
         (["--group=another"], []),
         (["--state=finished", "--filter=test_accuracy>0.95"], []),
+        (["--state=failed", "--sort=-test_accuracy"], []),  # a column of runs in another state
     ],
 )
 def test_runs_are_listed_by_state_and_group_as_json(run, capsys, flags, found):
     flags = [flag.replace("default", run.folder.parent.name) for flag in flags]
     assert text_recognizer(["runs", "list", "--json", *flags]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == found
+
+
+def test_an_id_or_group_of_digits_is_found(run, tmp_path, capsys):
+    Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="2026"), "7", tmp_path)
+    for condition, found in (("group=2026", ["7"]), ("id=7", ["7"]), ("id!=7", ["one"])):
+        code, said = filtered(condition, capsys)
+        assert (code, said.split()[1:]) == (0, found)
 
 
 def test_a_state_that_no_run_can_have_is_refused(run, capsys):
