@@ -11,7 +11,7 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
-from training.runs.contents import MODEL
+from training.runs.contents import MODEL, was_begun
 from training.runs.places import group_folder_name, run_folders, runs_folder
 from training.runs.run import Run
 
@@ -41,7 +41,7 @@ def bundle_named(name: str | Path) -> "Bundle":
             "last", or the name of a bundle that comes with the program.
     Raises:
         DataError: there is no such bundle, or it is damaged.
-        RunError: several runs have that name.
+        RunError: several runs have that name, or the run has no model yet.
     """
     from text_recognizer.models.bundle import find_bundle  # a list of runs need not wait for it
 
@@ -86,10 +86,14 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
         if sweep is not None and name != str(promoted):
             raise RunError(f"'{name}' may stand for another version while the sweep goes on. Give '{promoted}'.")
         return str(promoted)
-    if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
-        return name
-    folder = _folder_of(name, sweep=sweep)
-    return name if folder is None else str(folder.resolve())
+    is_folder = any(os.path.exists(path) for path in (Path(name), weights_folder() / name))  # noqa: PTH110 - as below
+    folder = Path(name) if is_folder else _folder_of(name, sweep=sweep)
+    if folder is not None and was_begun(folder) and not (folder / MODEL / DESCRIPTION).exists():
+        state = Run(folder).status().state
+        raise RunError(
+            f"the run {folder} ({state}) has no model. It gets one when it finishes: run_experiment --resume {folder}"
+        )
+    return name if is_folder or folder is None else str(folder.resolve())
 
 
 def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:

@@ -96,6 +96,13 @@ def test_runs_are_listed_by_state_and_group_as_json(run, capsys, flags, found):
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == found
 
 
+def test_a_run_without_a_model_says_so_and_how_it_gets_one(run, capsys):
+    run.set_state("failed")
+    for name in ("one", str(run.folder)):
+        assert text_recognizer(["promote", name, "--as", "digits"]) == 2
+        assert f"the run {run.folder} (failed) has no model. It gets one when it finishes" in capsys.readouterr().err
+
+
 def test_an_id_or_group_of_digits_is_found(run, tmp_path, capsys):
     Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", experiment_group="2026"), "7", tmp_path)
     for condition, found in (("group=2026", ["7"]), ("id=7", ["7"]), ("id!=7", ["one"])):
