@@ -1,5 +1,6 @@
 """Runs, as Python shows them: run folders with their figures as arrays, and tables of many."""
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.predictions import prediction_fault
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.spec import ExperimentSpec, flatten
 from text_recognizer.trust import trust_all
 from training.api.edited import read_edited_again
 from training.files.journals import read_journal
 from training.runs.find import bundle_named, find_run
-from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_rows, select
+from training.runs.run import Run as RunFolder
+from training.runs.run_table import RunRow, read_row, read_rows, select, usual_columns
 from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ class Run:
         >>> run.predictor().predict("digit.png").text
     """
 
-    def __init__(self, name: str | Path) -> None:
-        self._run = find_run(str(name))
+    def __init__(self, name: str | Path | RunFolder) -> None:
+        self._run = name if isinstance(name, RunFolder) else find_run(str(name))
 
     @property
     def folder(self) -> Path:
@@ -54,8 +56,10 @@ class Run:
 
     @property
     def state(self) -> str:
-        """created, running, finished, stopped, failed, preempted, or died."""
-        return self._run.status().state
+        """created, running, finished, stopped, failed, preempted, died, or damaged. Raises RunError: it is gone."""
+        if (row := read_row(self.folder)) is None:
+            raise RunError(f"the run {self.folder} is gone.")
+        return row.state
 
     @property
     def metrics(self) -> dict[str, NDArray[np.float64]]:
@@ -110,13 +114,19 @@ class Run:
     def _repr_html_(self) -> str:
         from evaluation.pages import render
 
-        spec = json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False)
-        return render("api_run.html", run=self, words=self._in_words(), summary=self.summary, spec=spec)
+        summary, spec = {}, ""
+        with contextlib.suppress(TextRecognizerError):  # the words say what is wrong
+            spec = json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False)
+            summary = self.summary
+        return render("api_run.html", run=self, words=self._in_words(), summary=summary, spec=spec)
 
     def _in_words(self) -> str:
         from training.terminal.tables import test_results
 
-        status = self._run.status()
+        try:
+            status = self._run.status()
+        except RunError as error:
+            return str(error)
         words = test_results(status.summary) or (f"epoch {status.epoch} of {status.epochs}" if status.epochs else "")
         return ", ".join(filter(None, (status.state, words, status.error)))
 
@@ -143,7 +153,7 @@ class Table(ABC):
 class Runs(Table, Sequence[Run]):
     """Many runs, printed as `text-recognizer runs list` prints them."""
 
-    def __init__(self, rows: Sequence[RunRow], columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
+    def __init__(self, rows: Sequence[RunRow], columns: Sequence[str]) -> None:
         self._rows = list(rows)
         self.columns = tuple(columns)
 
@@ -154,7 +164,7 @@ class Runs(Table, Sequence[Run]):
         """A run, or of a slice, fewer runs."""
         if isinstance(place, slice):
             return Runs(self._rows[place], self.columns)
-        return Run(self._rows[place].folder)
+        return Run(RunFolder(self._rows[place].folder))  # also one that is damaged, or gone by now
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -184,7 +194,7 @@ def runs(
     group: str | None = None,
     sort: str | None = None,
     limit: int | None = None,
-    columns: Sequence[str] = DEFAULT_COLUMNS,
+    columns: Sequence[str] | None = None,
 ) -> Runs:
     """All runs, the newest first. Raises SpecError: a filter that cannot be read, or a column that no run has.
 
@@ -193,11 +203,12 @@ def runs(
         state, group: only runs in this state, of this experiment group.
         sort: a metric or a key of the spec; "-COLUMN" for descending.
         limit: at most this many.
-        columns: of the printed table.
+        columns: of the printed table, also as "id,test_accuracy".
     Example:
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """
-    return Runs(select(list(read_rows()), filters, sort, limit, state, group), columns)
+    found = select(list(read_rows()), filters, sort, limit, state, group)
+    return Runs(found, columns.split(",") if isinstance(columns, str) else columns or usual_columns(found))
 
 
 def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = False) -> "Predictor":

@@ -21,7 +21,7 @@ from training.files.journals import read_journal
 from training.runs.checks import STATES
 from training.runs.find import find_run
 from training.runs.run import AT_WORK, Run
-from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select
+from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select, usual_columns
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
@@ -93,7 +93,7 @@ def _list(arguments: argparse.Namespace) -> int:
     every = list(read_rows())
     rows = select(every, arguments.filter, arguments.sort, limit, arguments.state, arguments.group)
     if arguments.columns is None:
-        columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+        columns = usual_columns(rows)
     else:
         columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
         if not columns:

@@ -128,6 +128,11 @@ def read_row(folder: Path) -> RunRow | None:
     return RunRow(folder, status, state, spec)
 
 
+def usual_columns(rows: Sequence[RunRow]) -> list[str]:
+    """The columns of a table of runs."""
+    return [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+
+
 def select(
     rows: Sequence[RunRow],
     filters: Sequence[str] = (),

@@ -12,7 +12,7 @@ from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.spec import flatten
 from training.files.json_objects import is_finite
 from training.runs.run import Run
-from training.runs.run_table import DEFAULT_COLUMNS, OWN_COLUMNS, RunRow, select
+from training.runs.run_table import OWN_COLUMNS, RunRow, select, usual_columns
 from training.runs.sealing import looks_in_words
 from training.terminal.tables import shown
 from training.ui.index import Index, link_that_leads_out
@@ -38,8 +38,7 @@ def table(
     every = index.keyed()
     keys = {id(row): key for key, row in every}
     rows = select([row for _, row in every], filters, sort)
-    if not columns:
-        columns = [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
+    columns = columns or usual_columns(rows)
     return {
         "folder": index.shown,
         "total": len(every) + index.unread,

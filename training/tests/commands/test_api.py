@@ -96,11 +96,28 @@ def test_runs_are_a_table_and_a_sequence(run):
     assert len(found[:0]) == 0
     assert repr(found[:0]) == "no runs"
     assert repr(found).splitlines()[0].split()[:3] == ["id", "group", "state"]
+    assert repr(tr.runs(limit=1, columns="id,state")).split() == ["id", "state", run.id, "finished"]
     assert found.rows[0]["spec"]["network"] == "mlp"
     assert len(tr.runs("network=lenet")) == len(tr.runs(state="failed")) == len(tr.runs(group="none")) == 0
     assert [one.id for one in tr.runs(state="finished", group="api")] == [run.id]
     with pytest.raises(tr.TextRecognizerError, match="no run has the column 'netwrk'. Did you mean"):
         tr.runs("netwrk=mlp")
+
+
+def test_a_run_that_is_damaged_or_gone_is_shown_with_the_reason_beside_the_others(run, runs_folder):
+    damaged, gone = (RunFolder.create(run.spec, name, runs_folder).folder for name in ("damaged", "gone"))
+    (damaged / "status.json").write_text("{")
+    found = tr.runs("id~damaged|gone|first", sort="id")
+    shutil.rmtree(gone)
+    assert [one.state for one in found[:2]] == ["damaged", "finished"]
+    assert "no JSON" in repr(found[0])
+    assert "no JSON" in found[0]._repr_html_()
+    assert "no JSON" in repr(found)
+    assert "is not a run folder" in repr(found[2])
+    assert "is not a run folder" in found[2]._repr_html_()
+    with pytest.raises(RunError, match="is gone"):
+        _ = found[2].state
+    shutil.rmtree(damaged)
 
 
 def test_pandas_is_used_where_it_is_and_named_where_it_is_not(run, monkeypatch):
