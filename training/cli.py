@@ -9,15 +9,9 @@ from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.registry import names, resolve
 from text_recognizer.wording import did_you_mean
-from training.commands.table import SUMMARIES
+from training.commands.table import PROGRAMS, SUMMARIES
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
-
-# Commands that are programs of their own as well, with the module of each.
-PROGRAMS = {
-    "run": ("training.run_experiment", "train, evaluate and track one experiment (the same as run_experiment)"),
-    "sweep": ("training.run_sweep", "train many experiments from a sweep file or a list (the same as run_sweep)"),
-}
 
 OPTIONS = ("-h", "--help", "--version")
 EXAMPLES = """examples:

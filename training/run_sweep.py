@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     """One sweep from its command line; errors are raised."""
-    if AgentTrial.from_environ() is not None:
+    if AgentTrial.from_environ() is not None or "--schema" in argv:
         return run_experiment.run(argv)
     first = next((argument for argument in argv if not argument.startswith("-")), None)
     if first is None or "=" in first or not Path(first).suffix:

@@ -3,7 +3,6 @@
 import inspect
 from typing import Any
 
-import training.commands.table  # noqa: F401 - its kind, and those of the rooms below, are listed too
 from text_recognizer import exports as model_exports  # noqa: F401
 from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, json_schema_of, to_json
 from text_recognizer.datasets import exports  # noqa: F401
@@ -13,6 +12,7 @@ from text_recognizer.named_part import constructor_of
 from text_recognizer.registry import BUILT_IN, GIVEN, PLURALS, RECIPES, names, resolve
 from text_recognizer.train_args import TrainArgs
 from training import executors, tracking  # noqa: F401
+from training.commands.table import PROGRAMS
 from training.sweeps import search, stopping_rules  # noqa: F401
 
 KINDS = {PLURALS[kind]: kind for kind in BUILT_IN}  # those of training's rooms too: they are imported above
@@ -37,7 +37,10 @@ def _schemas(kind: str) -> dict[str, Any]:
 def entries(plural: str) -> dict[str, Any]:
     if plural == "train_args":
         return {"train_args": _described(TrainArgs)}
-    return {name: describe(KINDS[plural], name) for name in names(KINDS[plural])}
+    found = {name: describe(KINDS[plural], name) for name in names(KINDS[plural])}
+    if plural == "commands":
+        found |= {name: {"summary": f"{what.capitalize()}.", "arguments": {}} for name, (_, what) in PROGRAMS.items()}
+    return found
 
 
 def describe(kind: str, name: str) -> dict[str, Any]:

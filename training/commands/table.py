@@ -26,6 +26,11 @@ _COMMANDS = {
     "gpus": ("Gpus", "show devices, and the runs that hold or wait for them"),
     "list": ("ListNames", "list what a spec or command line can name, with arguments"),
 }
+# Commands that are programs of their own as well, with the module of each.
+PROGRAMS = {
+    "run": ("training.run_experiment", "train, evaluate and track one experiment (the same as run_experiment)"),
+    "sweep": ("training.run_sweep", "train many experiments from a sweep file or a list (the same as run_sweep)"),
+}
 SUMMARIES = {name: summary for name, (_, summary) in _COMMANDS.items()}
 COMMANDS = {name: f"training.commands.{name.replace('-', '_')}:{command}" for name, (command, _) in _COMMANDS.items()}
 add_kind("command", COMMANDS, "training.commands.base:Command")

@@ -106,6 +106,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add_tracking_arguments(parser)
     add("--trust-code", action=TrustCode)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    add("--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import signal
@@ -282,6 +283,19 @@ def test_a_mistyped_command_line_is_answered_with_what_was_probably_meant(comman
     assert printed.startswith("error: ")
     assert complaint in printed
     assert "usage:" not in printed
+
+
+def test_the_commands_that_are_listed_are_those_of_the_help(capsys):
+    assert text_recognizer(["help"]) == 0
+    helped = capsys.readouterr().out.partition("commands:")[2].partition("See also:")[0]
+    assert text_recognizer(["list", "commands", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["commands"]
+    assert {line.split()[0] for line in helped.splitlines() if line} == listed.keys()
+
+
+def test_run_sweep_prints_the_schema_of_searches_and_rules_without_a_file(capsys):
+    assert text_recognizer(["sweep", "--schema"]) == 0
+    assert {"searches", "stopping_rules"} <= json.loads(capsys.readouterr().out)["$defs"].keys()
 
 
 def test_help_is_a_command_and_an_option(capsys):
