@@ -33,7 +33,7 @@ from training.sweeps import options
 from training.sweeps.plan import SweepPlan
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
-# Keyword arguments of run_experiment that Python has a better way for.
+# Keyword arguments that Python has a better way for.
 _NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "overrides")
 
 
@@ -58,13 +58,12 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
     """
     overrides = {name: plain(value) for name, value in arguments.items() if name.split(".")[0] in typed_fields()}
     flags = {name: value for name, value in arguments.items() if name not in overrides}
-    for name in _NOT_FROM_PYTHON:
-        if name in flags:
-            raise SpecError(f"run_experiment takes no argument '{name}' from Python.")
     if "resume" in flags:
         raise SpecError('to resume a run, call its resume(): tr.Run("last").resume().')
     given_id = flags.pop("id", None)
-    argv = _flags_of(experiment_command.parser("run_experiment"), flags, keys_by_name())
+    parser = experiment_command.parser("run_experiment")
+    argv = _flags_of(parser, flags, keys_by_name())
+    parser.parse_args(argv)
     given = spec_from(_text_of_spec(spec), None, overrides)
     read_edited_again([given])
     experiment = assemble(given)
@@ -83,12 +82,14 @@ def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
 class SweepResult(Table):
     """A sweep that has ended. Its folder holds everything."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
 
     @property
     def trials(self) -> list[dict[str, str]]:
-        """The rows of leaderboard.csv, best first: trial, state, the metric, what was swept, run."""
+        """The rows of leaderboard.csv, best first: trial, state, the metric, what was swept, run. Empty at first."""
+        if not (self.folder / "leaderboard.csv").exists():
+            return []
         with open(self.folder / "leaderboard.csv", encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
@@ -131,6 +132,9 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
         >>> result = tr.run_sweep("training/sweep_digits.yaml", jobs=2, run_cap=4)
         >>> result.best.summary
     """
+    if not isinstance(sweep, (Mapping, str, os.PathLike)):
+        what = "a file or the content of one, such as {'experiments': [spec, …]}"
+        raise SpecError(f"a sweep is {what}. {received(sweep)}")
     path = written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
     parser = options.parser("run_sweep")
     argv = [str(path), *_flags_of(parser, arguments)]
@@ -198,6 +202,8 @@ def _flags_of(
             actions.setdefault(action.dest, action)  # --nowandb is another way to say --wandb disabled
     flags: list[str] = []
     for name, value in given.items():
+        if name in _NOT_FROM_PYTHON:
+            raise SpecError(f"{parser.prog} takes no argument '{name}' from Python.")
         if name not in actions:
             known = sorted({*actions, *keys.values()} - {"help", *_NOT_FROM_PYTHON})
             meant = did_you_mean(name.split(".")[0], [*known, *keys], keys)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import text_recognizer as tr
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, SpecError
 from training.api.experiments import written
 from training.api.plain import plain
 from training.runs.run import Run as RunFolder
@@ -190,6 +190,10 @@ def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_fold
         tr.run_experiment({**SMALL, "network": "mpl"}, **CPU)
     with pytest.raises(tr.TextRecognizerError, match="there is no argument 'gpus'. Did you mean 'gpu'"):
         tr.run_experiment(SMALL, gpus=1)
+    with pytest.raises(SpecError, match="unknown --wandb 'on'. Expected one of: online"):
+        tr.run_experiment(SMALL, wandb="on")
+    with pytest.raises(SpecError, match="a sweep is a file or the content of one, such as"):
+        tr.run_sweep([SMALL])  # type: ignore[arg-type]
     with pytest.raises(tr.TextRecognizerError, match=r"no argument 'netwrok'. Did you mean 'network'\?.* train_args"):
         tr.run_experiment(netwrok="mlp")
     with pytest.raises(tr.TextRecognizerError, match=r"--id must be at most 128 letters"):
@@ -294,6 +298,23 @@ def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
     assert tr.run_sweep(sweep, base=SMALL, jobs=1, **CPU).trials == result.trials
     with pytest.raises(tr.TextRecognizerError, match="method"):
         tr.run_sweep({**sweep, "method": "grit"}, base=SMALL, **CPU)
+
+
+def test_a_sweep_that_was_asked_to_stop_before_its_first_trial_has_no_trials(runs_folder):
+    result = tr.SweepResult(str(runs_folder / "nothing"))
+    assert (result.trials, repr(result).split()[-1]) == ([], "trial")
+    with pytest.raises(RunError, match="has no trial yet"):
+        _ = result.best
+
+
+def test_what_only_prints_is_refused_from_python(runs_folder, tmp_path):
+    sweep = {"name": "printed", "method": "grid", "parameters": {"seed": {"values": [1]}}}
+    for arguments in ({"dry_run": True}, {"schema": True}):
+        name = next(iter(arguments))
+        with pytest.raises(tr.TextRecognizerError, match=f"run_sweep takes no argument '{name}' from Python"):
+            tr.run_sweep(sweep, **arguments)
+        with pytest.raises(tr.TextRecognizerError, match=f"run_experiment takes no argument '{name}' from Python"):
+            tr.run_experiment(SMALL, **arguments)
 
 
 def test_a_program_that_uses_it_passes_a_strict_type_check(tmp_path):
