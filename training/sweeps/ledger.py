@@ -12,7 +12,6 @@ from training.runs.contents import CHECKPOINT, is_made, lost_files
 from training.runs.places import new_run_id
 from training.runs.run import Run, Status
 from training.runs.run_table import read_row
-from training.sweeps.adopt import adopt_runs
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.plan import SweepPlan
@@ -58,10 +57,7 @@ class Ledger:
             retry_failed: start runs again that failed for good.
             rejoin: whether a run is still at work and will report its end itself.
         """
-        trials = self.folder.trials()
-        if adopt_runs(self.plan, self.folder, trials, self.watcher.event):
-            trials = self.folder.trials()
-        for trial in trials.values():
+        for trial in self.folder.trials().values():
             self.history.add(trial)
             for run in trial.runs:
                 if run.ended is None:

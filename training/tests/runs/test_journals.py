@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.files import journals
 from training.files.journals import append_line, open_journal, read_journal
@@ -125,65 +124,17 @@ def again(root: Path, text: str = GRID, **options: Any) -> tuple[list[str], list
     return executor.started, [run.id for trial in sweep.trials.values() for run in trial.runs]
 
 
-def run_folders(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob("*/status.json"))
-
-
 @pytest.mark.parametrize("text", [GRID, SPACE.format(method="random"), LIST], ids=["grid", "random", "list"])
-def test_a_broken_line_anywhere_makes_no_trial_run_again(tmp_path, text):
+def test_a_broken_line_anywhere_costs_at_most_the_trial_that_it_suggested(tmp_path, text):
     folder = finished_sweep(tmp_path, text)
-    path, made = folder / "trials.jsonl", run_folders(folder)
+    path = folder / "trials.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    for broken in range(len(lines)):
+    for broken, line in enumerate(lines):
         path.write_bytes(b"".join([*lines[:broken], b"\x00\xff\n", *lines[broken + 1 :]]))
         started, runs = again(tmp_path, text)
-        assert (started, sorted(runs)) == ([], made), lines[broken]
-        assert run_folders(folder) == made
+        assert len(started) == (1 if b'"suggest"' in line else 0)
+        assert set(started) <= set(runs)
         assert (folder / "trials.jsonl.damaged").read_bytes() == b"\x00\xff\n"
-
-
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_runs_count_without_a_journal(tmp_path, seeds):
-    folder = finished_sweep(tmp_path, seeds=seeds)
-    before = {trial["trial"]: (trial["point"], trial["runs"]) for trial in journal(folder) if "runs" in trial}
-    (folder / "trials.jsonl").unlink()
-    started, _ = again(tmp_path, seeds=seeds)
-    assert started == []
-    assert {trial["trial"]: (trial["point"], trial["runs"]) for trial in journal(folder) if "runs" in trial} == before
-
-
-def test_a_run_that_was_at_work_goes_on_when_its_line_is_lost(tmp_path):
-    executor = MadeUpExecutor(lambda spec, attempt: "RunError: [Errno 28] No space left on device", capacity=1)
-    sweep, _ = sweep_of(GRID, tmp_path, executor)
-    with pytest.raises(RunError, match="the disk is full"):
-        sweep.run()
-    (sweep.folder.path / "trials.jsonl").unlink()
-    started, runs = again(tmp_path)
-    assert started[0] == runs[0] == executor.started[0]
-    assert len(started) == len(run_folders(sweep.folder.path)) == 6
-
-
-def test_the_runs_of_other_experiments_in_the_folder_are_left_alone(tmp_path):
-    folder = finished_sweep(tmp_path)
-    (folder / "trials.jsonl").unlink()
-    for name in run_folders(folder):
-        launch = json.loads((folder / name / "launch.json").read_text())
-        launch["attempts"][-1].pop("sweep")
-        (folder / name / "launch.json").write_text(json.dumps(launch))
-    started, _ = again(tmp_path)
-    assert len(started) == 6
-
-
-def test_a_run_whose_spec_is_of_no_trial_is_left_alone(tmp_path):
-    folder = finished_sweep(tmp_path)
-    (folder / "trials.jsonl").unlink()
-    first = run_folders(folder)[0]
-    spec = json.loads((folder / first / "spec.json").read_text())
-    spec["network_args"]["layer_size"] = 9
-    (folder / first / "spec.json").write_text(json.dumps(spec))
-    started, runs = again(tmp_path)
-    assert len(started) == 1
-    assert first not in runs
 
 
 def test_a_trial_that_was_run_twice_counts_once(tmp_path):
@@ -243,14 +194,12 @@ def test_a_trial_beyond_the_sweep_does_not_count_and_takes_no_room(tmp_path):
 
 
 def test_a_lost_line_takes_no_number_from_another_trial(tmp_path):
-    """Of trials 1 to 3 the second is lost, its folder too: its point is suggested again, under its number."""
+    """Of trials 1 to 3 the second is lost: its point is suggested again, under its number."""
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size), Limits(run_cap=3))
     sweep.run()
     folder = sweep.folder.path
-    second = sweep.trials[2]
     kept = [line for line in (folder / "trials.jsonl").read_text().splitlines() if '"trial": 2' not in line]
     (folder / "trials.jsonl").write_text("\n".join(kept) + "\n")
-    (second.runs[0].folder / "launch.json").unlink()
     executor = MadeUpExecutor(by_layer_size)
     resumed, _ = sweep_of(GRID, tmp_path, executor, Limits(run_cap=3))
     resumed.run()

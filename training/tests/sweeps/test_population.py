@@ -1,6 +1,5 @@
 """Population based training: rounds are a function of the folders, copies begin where their parents were."""
 
-import json
 import math
 from pathlib import Path
 
@@ -185,19 +184,6 @@ def read_plan_of(root, text=SPACE, **options):
     root.mkdir(exist_ok=True)
     (root / "file.yaml").write_text(text)
     return read_plan(root / "file.yaml", **{"search": SEARCH, **options})
-
-
-def test_a_lost_line_of_the_journal_is_restored_with_what_its_trial_had_copied(tmp_path, undisturbed):
-    sweep, *_ = population(tmp_path)
-    sweep.run()
-    path = sweep.folder.path / "trials.jsonl"
-    kept = [line for line in path.read_text().splitlines() if json.loads(line).get("trial") != 5]
-    path.write_text("".join(f"{line}\n" for line in kept))
-    again, *_ = population(tmp_path)
-    assert again.run().exit_code == 0
-    assert again.trials[5].point["copied"] == sweep.trials[5].point["copied"]
-    assert again.trials[5].how == {"adopted": [sweep.trials[5].runs[0].id]}
-    assert len(again.trials) == 6
 
 
 def test_a_copy_begins_with_the_weights_of_the_checkpoint_and_a_pause_changes_nothing(tmp_path, monkeypatch, capsys):
