@@ -18,7 +18,6 @@ class LineSample:
         group: what must not be in two splits: a writer, a page; "" where it is unknown.
         split: where the files put it; "" leaves it to the dataset.
         problem: why the line cannot be used, where that is known already.
-        is_wanted: false for a line that a subsample does without.
         noun: "page" or "shard" where it stands for all lines of one that cannot be read.
     """
 
@@ -27,7 +26,6 @@ class LineSample:
     group: str = ""
     split: SplitName | Literal[""] = ""
     problem: str = ""
-    is_wanted: bool = True
     noun: Literal["", "page", "shard"] = ""
 
 

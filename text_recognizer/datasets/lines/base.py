@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,13 +19,11 @@ from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
-from text_recognizer.datasets.lines.labels import derive, drawn
-from text_recognizer.datasets.lines.members import UNUSED, ListedLines, chosen_sources, listed_texts, subsampled
+from text_recognizer.datasets.lines.labels import derive
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter
-from text_recognizer.datasets.storage.strings import packed, storable
 from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import LineForm
@@ -69,7 +67,7 @@ class LineDataset(LineArgs, StoredDataset):
     def sources(self) -> Iterator[LineSource]:
         """All lines, always in the same order, without their pictures. Raises DataError: a file is damaged."""
 
-    def given_splits(self, pool: LinePool | ListedLines) -> NDArray[np.int8]:
+    def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
         """(N,) the split that the files put each line into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
         return pool.splits
 
@@ -161,39 +159,15 @@ class LineDataset(LineArgs, StoredDataset):
     @cached_property
     def derived(self) -> Mapping[str, NDArray[Any]]:
         """What depends on charset and splits: members of each split, labels, lines rejected for their text."""
-        charset, pool = self.data_spec.charset, self.pool
-        given = pool.splits if self._is_subsample else self.given_splits(pool)
-        return self.derived_arrays(self._derived_key, lambda: derive(pool, given, charset, self, self.label))
-
-    @property
-    def _is_subsample(self) -> bool:
-        """Whether the store holds some lines alone: which ones follows from the texts of all."""
-        return self.subsample_fraction is not None and self.subsample_fraction < 1
-
-    @property
-    def _derived_args(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _DERIVED_BY}
+        charset, given = self.data_spec.charset, self.given_splits(self.pool)
+        return self.derived_arrays(self._derived_key, lambda: derive(self.pool, given, charset, self, self.label))
 
     @property
     def recipe(self) -> dict[str, Any]:
-        if not self._is_subsample:
-            return {"form": asdict(self.form)}
-        charset = self.given_charset and self.given_charset.to_json()
-        chosen_by = {**self._derived_args, **self.split_key, "seed": SPLIT_SEED, "charset": charset}
-        return {"form": asdict(self.form), "subsample": chosen_by}
+        return {"form": asdict(self.form)}
 
     def _fill(self, writer: StoreWriter) -> None:
-        sources: Iterable[LineSource] = self.sources()
-        if self._is_subsample:
-            sources = list(sources)
-            lines = ListedLines.of(sources)
-            given = np.where(lines.is_usable, self.given_splits(lines), UNUSED).astype(np.int8)
-            found = drawn(lines, given, self.data_spec.charset, self, self.label)
-            members = subsampled(found.members, self.subsample_fraction, found.random)
-            for name, array in packed("all_texts", map(storable, listed_texts(sources))).items():
-                writer.add(name, array)
-            sources = chosen_sources(sources, members, found.problems, lines)
-        fill_pool(writer, self.name, sources, self.form, self.processes)
+        fill_pool(writer, self.name, self.sources(), self.form, self.processes)
 
     @property
     def _derived_key(self) -> dict[str, Any]:
@@ -204,7 +178,7 @@ class LineDataset(LineArgs, StoredDataset):
             "charset": charset.to_json(),
             **({"order": "visual"} if any(map(has_right_to_left, charset.characters)) else {}),
             **self.split_key,
-            **self._derived_args,
+            **{name: getattr(self, name) for name in _DERIVED_BY},
         }
 
     @property
@@ -224,7 +198,5 @@ class LineDataset(LineArgs, StoredDataset):
     def _all_texts(self) -> list[str]:
         """The texts of all lines whose pictures are looked for, whether or not they turn out to be damaged."""
         if not self.is_prepared():
-            return listed_texts(self.sources())
-        if self._is_subsample:
-            return list(self.pool.all_texts)
+            return [sample.text for source in self.sources() for sample in source.samples if not sample.problem]
         return [*self.pool.texts, *(one.text for one in self.pool.rejected)]

@@ -27,7 +27,7 @@ from text_recognizer.datasets.lines.args import Characters, Height, Length, Widt
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf, refuse_unknown_writers
 from text_recognizer.datasets.lines.line_list import ImageFile
-from text_recognizer.datasets.lines.members import UNUSED, ListedLines
+from text_recognizer.datasets.lines.members import UNUSED
 from text_recognizer.datasets.lines.pool import LinePool
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
@@ -166,7 +166,7 @@ class IamDataset(LineDataset):
             size = (form.width, form.height) if form else (0, 0)
             yield LinesOfPage((sample,), self.files.image(line.form), (form_outline(line.box),), *size)
 
-    def given_splits(self, pool: LinePool | ListedLines) -> NDArray[np.int8]:
+    def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
         if self.iam_split == "writers":
             self.files.require_writers()
             unknown = [name for name in pool.names if not self._writers.get(name.rpartition("-")[0])]

@@ -28,7 +28,7 @@ def fill_pool(
 ) -> None:
     """Converts and writes all lines, the same for any number of processes. Raises DataError: no line is left."""
     tasks = list(_tasks(sources))
-    total = sum(sample.is_wanted for task in tasks for source in task for sample in source.samples)
+    total = sum(len(source.samples) for task in tasks for source in task)
     lines: dict[str, tuple[LineSample, int, int]] = {}  # by name: with width and hash
     rejected: list[Rejected] = []
     convert = partial(_convert, form=form)
@@ -75,8 +75,6 @@ class LinePool:
         self.texts = unpacked("texts", arrays)
         self.groups = unpacked("groups", arrays)
         self.rejected = unpacked_rejected(arrays)
-        # Of a subsample, also the texts of the lines that it does without: the charset is that of all.
-        self.all_texts = unpacked("all_texts", arrays) if "all_texts" in arrays else self.texts
 
     def __len__(self) -> int:
         return len(self.widths)
@@ -110,8 +108,6 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
     rejected: list[Rejected] = []
     for source in map(copy, sources):  # what a source keeps while it is read goes with the copy
         for position, sample in enumerate(source.samples):
-            if not sample.is_wanted:
-                continue
             try:
                 picture = _picture(source, position, sample, form)
             except (DataError, UnfitImageError) as error:

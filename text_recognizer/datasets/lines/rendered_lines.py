@@ -92,7 +92,7 @@ class RenderedChunk(LineSource):
     @cached_property
     def _pictures(self) -> list[Grey | str]:
         random = np.random.default_rng(self.seed)
-        return [one.problem or (self._picture(one, random) if one.is_wanted else "") for one in self.samples]
+        return [one.problem or self._picture(one, random) for one in self.samples]
 
     def _picture(self, one: RenderedSample, random: np.random.Generator) -> Grey | str:
         if empty := self.rendering.face(one.font_path).draws_nothing_for(one.text):

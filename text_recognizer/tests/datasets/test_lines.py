@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.lines import line_list
 from text_recognizer.datasets.lines import pool as line_pool
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
@@ -155,31 +154,13 @@ def test_subsampling_keeps_a_share_of_every_split_in_order(tmp_path):
     assert half.fingerprint != whole.fingerprint
 
 
-def test_a_subsample_reads_the_pictures_of_its_own_lines_alone(tmp_path, monkeypatch):
+def test_subsamples_share_a_store_and_a_charset(tmp_path):
     rows = [(f"{index:03}.png", f"only {index:03}", f"w{index % 10}") for index in range(100)]
-    path = write_list(tmp_path / "lines", [*rows, ("empty.png", "", "w1")], "file\ttext\twriter")
-    whole = prepared(path)
-    read: list[str] = []
-
-    def noted(file: Path) -> Any:
-        read.append(file.name)
-        return read_grey(file)
-
-    monkeypatch.setattr(line_list, "read_grey", noted)
-    few = prepared(path, subsample_fraction=0.1)
-    chosen = {name: few.split(name).ids for name in SPLIT_NAMES}
-    assert sorted(read) == sorted(name for ids in chosen.values() for name in ids)
-    assert len(read) == 10
-    for name, ids in chosen.items():  # as they would be drawn from the whole dataset: writers are parted first
-        same = whole.split(name).ids.index(ids[0])
-        assert np.array_equal(few.split(name).image(0), whole.split(name).image(same))
-        assert set(ids) <= set(whole.split(name).ids)
-    assert few.data_spec == whole.data_spec  # the charset is of all texts
-    assert [one.name for one in few.rejected] == ["empty.png"]
-    again = LineListDataset(str(path), subsample_fraction=0.1, **AS_IT_IS)
-    assert again.is_prepared()
-    assert (again.data_spec, again.fingerprint) == (few.data_spec, few.fingerprint)
-    assert prepared(path, subsample_fraction=0.2).fingerprint != few.fingerprint
+    path = write_list(tmp_path / "lines", rows, "file\ttext\twriter")
+    few, more = prepared(path, subsample_fraction=0.1), LineListDataset(str(path), subsample_fraction=0.2, **AS_IT_IS)
+    assert more.is_prepared()
+    assert (few.store_path, few.data_spec) == (more.store_path, more.data_spec)
+    assert few.fingerprint != more.fingerprint
 
 
 def test_a_second_preparation_is_identical_with_one_process_and_with_two(tmp_path, monkeypatch, capfd):
