@@ -134,7 +134,7 @@ def _records(run: Run) -> dict[str, Any]:
     return {
         "environment": _told(lambda: run.read_json("environment.json") if run.has("environment.json") else None),
         "attempts": _told(run.attempts),
-        "figures": _told(lambda: figures(run.read_json("evaluation.json")) if run.has("evaluation.json") else None),
+        "figures": _told(lambda: figures(run)),
         "test_looks": _told(lambda: looks_in_words(run.folder)),
         "has_predictions": (run.folder / "predictions.jsonl").is_file(),
     }
@@ -161,7 +161,7 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
         raise RunError(str(damaged.damage))
     runs = []
     for key, row in zip(keys, rows, strict=True):
-        found = _told(lambda row=row: figures(Run(row.folder).read_json("evaluation.json")))  # type: ignore[misc]
+        found = _told(lambda row=row: figures(Run(row.folder)))  # type: ignore[misc]
         runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": _reports(row), "figures": found})
     from training.commands.runs import compared
 
@@ -175,34 +175,32 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def figures(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Of evaluation.json, as far as it is what it should be: values as they are, and as tables show them."""
-    metrics, intervals = (_object(evaluation.get(name)) for name in ("metrics", "intervals_95"))
-    return {
-        "split": str(evaluation.get("split")),
-        "count": evaluation.get("count") if is_finite(evaluation.get("count")) else None,
-        "metrics": [
-            {"name": name, "value": value, "shown": shown(name, value), "interval": _interval(intervals.get(name))}
-            for name, value in metrics.items()
-            if value is None or is_finite(value)
-        ],
-        "calibration": [
-            {
-                "level": str(one.get("level")),
-                "error": one.get("expected_calibration_error"),
-                "bins": _points(one.get("bins")),
-            }
-            for one in _objects(evaluation.get("calibration"))
-        ],
-        "risk_coverage": _points(
-            [[one.get("coverage"), one.get("error")] for one in _objects(evaluation.get("risk_coverage"))]
-        ),
-        "unseen": evaluation["unseen"] if isinstance(evaluation.get("unseen"), str) else None,
-        "confusions": [
-            [str(one.get("label")), str(one.get("predicted")), str(one.get("count"))]
-            for one in _objects(evaluation.get("confusions"))[:50]
-        ],
-    }
+def figures(run: Run) -> dict[str, Any] | None:
+    """Of evaluation.json, if it is there: values as they are, and as tables show them. Raises RunError: damaged."""
+    if not run.has("evaluation.json"):
+        return None
+    evaluation = run.read_json("evaluation.json")
+    intervals = evaluation.get("intervals_95", {})
+    try:
+        return {
+            "split": evaluation.get("split"),
+            "count": evaluation.get("count"),
+            "metrics": [
+                {"name": name, "value": value, "shown": shown(name, value), "interval": intervals.get(name)}
+                for name, value in evaluation["metrics"].items()
+            ],
+            "calibration": [
+                {"level": one["level"], "error": one["expected_calibration_error"], "bins": one["bins"]}
+                for one in evaluation.get("calibration", [])
+            ],
+            "risk_coverage": [[one["coverage"], one["error"]] for one in evaluation.get("risk_coverage", [])],
+            "unseen": evaluation.get("unseen"),
+            "confusions": [
+                [one["label"], one["predicted"], str(one["count"])] for one in evaluation.get("confusions", [])[:50]
+            ],
+        }
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise RunError(f"{run.folder / 'evaluation.json'} is damaged: {type(error).__name__}: {error}.") from None
 
 
 def _ending(index: Index, row: RunRow) -> list[str]:
@@ -244,22 +242,3 @@ def _told(read: Callable[[], Any]) -> Any:
         return read()
     except TextRecognizerError as error:
         return {"problem": str(error)}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _points(value: Any) -> list[list[float]]:
-    """Those of a list whose first two values are numbers, as (x, y)."""
-    pairs = [one[:2] for one in value if isinstance(one, list)] if isinstance(value, list) else []
-    return [pair for pair in pairs if len(pair) == 2 and all(map(is_finite, pair))]
-
-
-def _interval(value: Any) -> list[float] | None:
-    is_one = isinstance(value, list) and len(value) == 2 and all(map(is_finite, value))
-    return value if is_one else None

@@ -116,12 +116,18 @@ def test_the_figures_of_a_run_are_those_of_its_evaluation_to_the_last_digit(root
 
 def test_confidences_of_a_run_are_drawn_where_its_evaluation_has_them(root, client):
     run = made(root, "one", 0.9)
-    curve = [{"coverage": 0.5, "error": 0.125, "at_most": 0.25}, {"coverage": "all", "error": 1}, 3]
-    levels = [{"level": "line", "expected_calibration_error": 0.1, "bins": [[0.5, 0.75, 9], ["x"], []]}]
-    run.write_json("evaluation.json", {"risk_coverage": curve, "calibration": levels, "metrics": [], "confusions": {}})
+    levels = [{"level": "line", "expected_calibration_error": 0.1, "bins": [[0.5, 0.75, 9]]}]
+    curve = [{"coverage": 0.5, "error": 0.125, "at_most": 0.25}]
+    run.write_json("evaluation.json", {"risk_coverage": curve, "calibration": levels, "metrics": {}})
     figures = client.get("/api/run", params={"run": "default/one"}).json()["figures"]
     assert figures["risk_coverage"] == [[0.5, 0.125]]
-    assert figures["calibration"] == [{"level": "line", "error": 0.1, "bins": [[0.5, 0.75]]}]
+    assert figures["calibration"] == [{"level": "line", "error": 0.1, "bins": [[0.5, 0.75, 9]]}]
+
+
+def test_of_a_damaged_evaluation_the_page_says_so(root, client):
+    made(root, "one", 0.9).write_json("evaluation.json", {"metrics": [], "confusions": {}})
+    figures = client.get("/api/run", params={"run": "default/one"}).json()["figures"]
+    assert "evaluation.json is damaged" in figures["problem"]
 
 
 def test_compared_runs_show_what_differs_and_their_curves(root, client):
