@@ -10,7 +10,7 @@ from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.load import load
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
-from text_recognizer.promoted import ModelStore
+from text_recognizer.promoted import ModelStore, Version
 from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.reading import CORES, ServedModel
 from text_recognizer.serving.refusals import RefusedError
@@ -75,6 +75,7 @@ class PromotedShelf(Shelf):
         super().__init__()
         self._store, self._make = ModelStore(folder), make
         self._state: object = None
+        self._versions: dict[str, Version] = {}  # that are served, with the time of their promotion
         self.refresh()
         if not self.models:
             reasons = " ".join(self.problems)
@@ -106,7 +107,9 @@ class PromotedShelf(Shelf):
 
     def _current(self, name: str, old: ServedModel | None) -> ServedModel:
         version = self._store.current(name)
-        if old is not None and old.version == str(version.number):
+        if old is not None and version == self._versions[name]:  # the number alone may be given again
             return old
         self._store.manifest(version)
-        return self._make(name, str(version.number), Bundle.read(version.folder))
+        made = self._make(name, str(version.number), Bundle.read(version.folder))
+        self._versions[name] = version
+        return made

@@ -141,6 +141,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
         if not earlier:
             raise SpecError(f"{current} is the first version of '{name}'. Choose a later one with --to VERSION.")
         version = earlier[-1]
+    Bundle.read(version.folder).check_files()
     store.set_current(version)
     print(f"{name} stands for {version} now")
     return 0

@@ -87,6 +87,15 @@ def test_a_promotion_that_cannot_be_loaded_leaves_the_earlier_version(store, pro
     assert (served(shelf), shelf.problems) == ({"digits": "3"}, [])
 
 
+def test_a_name_that_was_removed_and_given_again_is_served_with_its_new_bundle_under_the_same_number(store, promote):
+    promote("digits", "one")
+    shelf = PromotedShelf(store.folder, lambda name, version, bundle: make(name, f"{version} {bundle.run_id}", bundle))
+    shutil.rmtree(store.folder / "names" / "digits")
+    promote("digits", "two")
+    shelf.refresh()
+    assert served(shelf) == {"digits": "1 two"}
+
+
 def test_a_bundle_that_was_repaired_is_served(store, promote):
     promote("digits", "one")
     shelf = PromotedShelf(store.folder, make)

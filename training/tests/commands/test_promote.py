@@ -144,6 +144,11 @@ def test_models_are_listed_shown_and_rolled_back(make_run, capfd):
     run_command(capfd, "models", "rollback", "digits", "--to", "2")
     assert find_bundle("digits").run_id == "two"
     assert "has no version 3. It has: 1, 2." in refusal(capfd, "models", "rollback", "digits", "--to", "3")
+    weights = ModelStore().version("digits", 1).folder / "model.weights.h5"
+    weights.chmod(0o600)
+    weights.write_bytes(weights.read_bytes() + b"x")
+    assert "has changed since its bundle was written" in refusal(capfd, "models", "rollback", "digits")
+    assert find_bundle("digits").run_id == "two"
 
 
 def test_a_damaged_model_is_listed_with_its_damage_beside_the_others(make_run, capfd):
@@ -197,7 +202,7 @@ def test_weights_that_say_they_come_from_themselves_end(make_run):
 
 def test_what_cannot_be_promoted_is_a_sentence(make_run, root, capfd):
     Run.create(SPEC, "unfinished")
-    assert "A finished run has one" in refusal(capfd, "promote", "unfinished", "--as", "digits")
+    assert "(created) has no model. It gets one when it" in refusal(capfd, "promote", "unfinished", "--as", "digits")
     assert "there is no bundle 'nothing'" in refusal(capfd, "promote", "nothing", "--as", "digits")
     run = make_run("one")
     assert "a model's name must have" in refusal(capfd, "promote", "one", "--as", "../digits")
