@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -27,6 +27,7 @@ from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.serving.service import Service, service_of
 
 HERE = Path(__file__).parent
+CLIENT_LEFT = 499  # before its body was whole: nobody reads the answer, but the log says it, as that of nginx does
 LOOK_EVERY_S = 2.0  # for newly promoted models
 PAGE = ("index.html", "page.css", "page.js")
 POLICY = (
@@ -48,7 +49,11 @@ def make_app(service: Service) -> ASGIApp:
             Route("/openapi.json", openapi, include_in_schema=False),
             *inference_protocol.ROUTES,
         ],
-        exception_handlers={TextRecognizerError: _refused, HTTPException: _refused, Exception: _broken},
+        exception_handlers={
+            **dict.fromkeys((TextRecognizerError, HTTPException), _refused),
+            ClientDisconnect: _left,
+            Exception: _broken,
+        },
         lifespan=_lifespan,
     )
     app.state.service = service
@@ -121,8 +126,12 @@ def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, RefusedError):
         status, headers = error.status.value, error.headers
     elif isinstance(error, HTTPException):
-        status, headers, message = error.status_code, dict(error.headers or {}), f"{error.detail}."
+        status, headers, message = error.status_code, dict(error.headers or {}), f"{error.detail.rstrip('.')}."
     return JSONResponse({"error": message, "request_id": request.state.request_id}, status, headers)
+
+
+def _left(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_LEFT)
 
 
 def _broken(request: Request, _: Exception) -> Response:  # the server logs it

@@ -270,6 +270,23 @@ def test_headers_that_trickle_in_close_the_connection_and_a_slow_body_does_not()
             pass
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "/v2/models/grey/infer"])
+def test_a_client_that_leaves_before_its_body_is_whole_is_no_bug(path):
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    came = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    statuses = []
+
+    async def receive():
+        return next(came)
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    asyncio.run(grey_app()(scope, receive, send))
+    assert statuses[0] == 499
+
+
 def test_bodies_together_take_no_more_than_their_room():
     app = grey_app(most_requests=1)
     app.most_held_bytes = 15 + len(json.dumps({"image": DATA_URL}))
