@@ -2,13 +2,25 @@
 
 import atexit
 import gc
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from text_recognizer.errors import RunError
+
 # At its end Python would look through all that was imported before it clears module after module, which alone takes a
 # tenth of the time.
 atexit.register(gc.freeze)
+
+
+def require_tensorflow() -> None:
+    """Checks that what imports TensorFlow can. Raises RunError: it is not installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise RunError(
+            "this needs TensorFlow, which is not installed: pip install 'text-recognizer[cpu]', or [gpu] for NVIDIA "
+            "GPUs. Without it, only bundles that hold an ONNX twin are read; text-recognizer promote makes the twin."
+        )
 
 
 @contextmanager
@@ -16,7 +28,11 @@ def importing_keras() -> Iterator[None]:
     """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start.
 
     Another fifth would be looks for garbage among a million objects that stay: meanwhile, and right after it.
+
+    Raises:
+        RunError: TensorFlow is not installed.
     """
+    require_tensorflow()
     collects, imported = gc.isenabled(), "sklearn" in sys.modules
     gc.disable()
     if not imported:

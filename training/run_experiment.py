@@ -18,7 +18,7 @@ from typing import Any
 
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
-from text_recognizer.keras_import import importing_keras
+from text_recognizer.keras_import import importing_keras, require_tensorflow
 from text_recognizer.models.bundle import Bundle, find_bundle, usual_name
 from text_recognizer.spec import NOT_TRAINED, keys_by_name
 from text_recognizer.trust import TrustCode
@@ -201,6 +201,8 @@ def _train(
     """
     on_nodes = _nodes(arguments) if arguments.nodes is not None else None
     cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
+    if on_nodes is None:
+        require_tensorflow()  # at once, not after a download
     if isinstance(run, str) and experiment.train_args.initial_weights is not None:
         find_bundle(experiment.train_args.initial_weights).check_files()
     experiment.dataset.prepare()

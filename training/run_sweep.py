@@ -19,6 +19,7 @@ from typing import cast
 
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
+from text_recognizer.keras_import import require_tensorflow
 from training import run_experiment
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
@@ -136,7 +137,8 @@ def _drive(
         folder.create_or_check(plan)
     if _is_held_back(folder):
         return 0
-    # Before the data are prepared: it is known at once what a cluster refuses.
+    # Before the data are prepared: it is known at once what is not installed, and what a cluster refuses.
+    require_tensorflow()
     executor = cast(Executor, executor_of(arguments).make(setting=setting))
     try:
         _begin(plan, folder, experiments, arguments)

@@ -6,7 +6,6 @@ model.weights.h5    the weights, with spec and run id as attributes; a language 
 calibration.json    how often readings of each confidence are right; bundles of earlier versions have none
 """
 
-import importlib.util
 import json
 import math
 import shutil
@@ -118,12 +117,7 @@ class Bundle:
             model = build_model(self.spec, self.data_spec)
             model.runtime = twin_outputs(self.folder / TWIN, self.data_spec, threads)
             return self._with_what_was_learnt(model)
-        if importlib.util.find_spec("keras") is not None:
-            return self.load()
-        raise DataError(
-            f"the bundle {self.folder} needs TensorFlow, which is not installed, or an ONNX twin. "
-            "text-recognizer promote makes the twin where TensorFlow is installed."
-        )
+        return self.load()
 
     def _with_what_was_learnt(self, model: Model) -> Model:
         model.read_files(self.folder)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, RunError
 from text_recognizer.models.bundle import DESCRIPTION, WEIGHTS, Bundle, write_bundle
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.models.twin import TWIN, twin_outputs
@@ -130,7 +130,7 @@ def test_a_bundle_that_nothing_here_can_read_says_what_would(digits, monkeypatch
     del described["files_sha256"][TWIN]
     (digits / DESCRIPTION).write_text(json.dumps(described), encoding="utf-8")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DataError, match="needs TensorFlow, which is not installed, or an ONNX twin"):
+    with pytest.raises(RunError, match="needs TensorFlow, which is not installed: pip install .* an ONNX twin"):
         CharacterPredictor(digits)
 
 

@@ -1,5 +1,6 @@
 """What run_experiment's options do and refuse before anything is trained; nothing here needs TensorFlow."""
 
+import importlib.util
 import json
 import shutil
 
@@ -11,7 +12,7 @@ from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
-from training import run_experiment
+from training import run_experiment, run_sweep
 from training.run_experiment import main
 from training.runs.given_spec import spec_from
 from training.runs.run import Run
@@ -168,3 +169,19 @@ def test_a_missing_argument_is_not_reported_where_all_of_them_are_unreadable():
     with pytest.raises(SpecError) as raised:
         spec_from(json.dumps({**SPEC, "dataset": "ImageFolderDataset", "dataset_args": 3}), None, {})
     assert [problem.key for problem in raised.value.problems] == ["dataset_args"]
+
+
+@pytest.mark.parametrize("command", [[json.dumps(SPEC), "--gpu=none"], ["sweep.yaml", "--jobs=1", "--gpu=none"]])
+def test_without_tensorflow_nothing_is_fetched_or_begun_and_the_package_is_named(command, tmp_path, monkeypatch, capfd):
+    fixed = {name: {"value": value} for name, value in SPEC.items()}
+    content = {"method": "grid", "parameters": {**fixed, "seed": {"values": [1, 2]}}}
+    (tmp_path / "sweep.yaml").write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    there = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorflow" else there(name))
+    monkeypatch.setattr(DigitsDataset, "prepare", lambda _: pytest.fail("the data were prepared"))
+    program = run_sweep if command[0] == "sweep.yaml" else run_experiment
+    assert program.main(command) == 2
+    assert "TensorFlow, which is not installed: pip install 'text-recognizer[cpu]'" in capfd.readouterr().err
+    assert not (tmp_path / "runs").exists()
