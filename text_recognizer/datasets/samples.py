@@ -40,13 +40,15 @@ def draw_samples(
         predictions: rows of a run's predictions.jsonl; then samples are chosen among these, and what was read stands
             below: in red where it is wrong. The boxes of found lines are green.
     Raises:
-        SpecError: there is no such split, or count is not 1 to 500.
+        SpecError: there is no such split, count is not 1 to 500, or seed is negative.
         DataError: the font cannot be read; the predictions are of other samples.
     """
     if split not in get_args(SplitName):
         raise SpecError(f"split must be one of {', '.join(get_args(SplitName))}. {received(split)}")
     if not 1 <= count <= MOST_SAMPLES:
         raise SpecError(f"count must be at least 1 and at most {MOST_SAMPLES}. {received(count)}")
+    if seed < 0:
+        raise SpecError(f"seed must be at least 0. {received(seed)}")
     characters_of(font)
     dataset.prepare()
     samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}

@@ -26,6 +26,7 @@ from training import run_experiment as experiment_command
 from training.api.edited import read_edited_again
 from training.api.plain import plain, plain_json
 from training.api.run import Run, Table
+from training.api.typed import typed
 from training.files.safe_files import replace_file
 from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
@@ -37,6 +38,7 @@ Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 _NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "overrides")
 
 
+@typed
 def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: Any) -> Run:
     """Trains, evaluates and tracks one experiment in a separate process; returns when it has ended.
 
@@ -117,6 +119,7 @@ class SweepResult(Table):
         return f"sweep {self.folder}\n{super().__repr__()}"
 
 
+@typed
 def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = True, **arguments: Any) -> SweepResult:
     """Runs a W&B sweep on this machine; returns when it has ended. The same call resumes an interrupted one.
 

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.models.bundle import Bundle
 from text_recognizer.spec import ExperimentSpec, flatten
 from text_recognizer.trust import trust_all
 from training.api.edited import read_edited_again
+from training.api.typed import typed
 from training.files.journals import read_journal
 from training.runs.find import bundle_named, find_run
 from training.runs.run import Run as RunFolder
@@ -22,7 +24,6 @@ from training.runs.run_table import RunRow, read_row, read_rows, select, usual_c
 from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
-    from text_recognizer.models.bundle import Bundle
     from text_recognizer.predictors.base import Predictor
 
 
@@ -188,13 +189,14 @@ class Runs(Table, Sequence[Run]):
         return super().__repr__() if self._rows else "no runs"
 
 
+@typed
 def runs(
     *filters: str,
     state: str | None = None,
     group: str | None = None,
     sort: str | None = None,
     limit: int | None = None,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
 ) -> Runs:
     """All runs, the newest first. Raises SpecError: a filter that cannot be read, or a column that no run has.
 
@@ -211,7 +213,8 @@ def runs(
     return Runs(found, columns.split(",") if isinstance(columns, str) else columns or usual_columns(found))
 
 
-def load_predictor(source: "Run | Bundle | str | Path", *, trust_code: bool = False) -> "Predictor":
+@typed
+def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> "Predictor":
     """Reads images with a trained model.
 
     Args:

@@ -1,29 +1,39 @@
 """draw_samples from Python: of a dataset by name, or of a run with what it read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.datasets.base import Dataset
+from text_recognizer.datasets.base import Dataset, SplitName
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.samples import draw_samples as draw
 from text_recognizer.errors import DataError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
 from training.api.plain import plain
 from training.api.run import Run
+from training.api.typed import typed
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
+@typed
 def draw_samples(
-    source: str | Dataset | Run, dataset_args: dict[str, Any] | None = None, **options: Any
+    source: str | type[Dataset] | Dataset | Run,
+    dataset_args: Mapping[str, Any] | None = None,
+    *,
+    split: SplitName = "train",
+    count: int = 16,
+    seed: int = 0,
+    font: str | Path = DEFAULT_FONT,
 ) -> "Image.Image":
     """A picture of samples with their labels, which a notebook shows as it is; `save` writes it to a file.
 
     Args:
-        source: a dataset or the name of its class, with `dataset_args` as in a spec; or a finished run: then samples of
-            the test split with what was read in them.
-        options: split ("train"), count (16), seed (0), font: see `text_recognizer.datasets.samples.draw_samples`.
+        source: a dataset, or its class or the name of it with `dataset_args` as in a spec; or a finished run: then
+            samples of the test split with what was read in them.
+        split, count, seed, font: see `text_recognizer.datasets.samples.draw_samples`.
     Raises:
         SpecError, DataError, RunError: what is wrong with the arguments, the data or the run.
 
@@ -31,13 +41,13 @@ def draw_samples(
         >>> tr.draw_samples("DigitsDataset", count=4).save("digits.png")
     """
     if isinstance(source, Run):
-        dataset = assemble(source.spec).dataset
-        options |= {"split": "test", "predictions": source.predictions}
-        if not options["predictions"]:
+        dataset, split = assemble(source.spec).dataset, "test"
+        if not (predictions := source.predictions):
             raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
     else:
-        dataset = source if isinstance(source, Dataset) else dataset_named(source, plain(dataset_args or {}))
-    return draw(dataset, **options)
+        dataset = source if isinstance(source, Dataset) else dataset_named(plain(source), plain(dataset_args or {}))
+        predictions = []
+    return draw(dataset, split, count, seed, str(font), predictions)
 
 
 def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:

@@ -32,6 +32,7 @@ SMALL = {
 }
 EPOCHS: dict[str, Any] = {"train_args.epochs": 3}
 CPU: dict[str, Any] = {"gpu": "none", "wandb": "disabled"}
+API: Any = tr  # as a program sees it that no type checker reads
 PICTURE = REPOSITORY / "text_recognizer/tests/support/digits/3.png"
 
 
@@ -201,6 +202,35 @@ def test_what_is_wrong_with_a_spec_is_raised_at_once_and_leaves_no_run(runs_fold
     with pytest.raises(tr.TextRecognizerError, match=r"call its resume\(\)"):
         tr.run_experiment(resume="last")
     assert len(tr.runs()) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: API.load_predictor(3),
+            r"load_predictor: source must be Run \| Bundle \| str \| Path. Received: 3.",
+        ),
+        (lambda: API.run_sweep([1]), r"run_sweep: sweep must be Mapping\[str, Any\] \| str \| .* Received: \[1\]."),
+        (lambda: API.run_experiment(3), r"run_experiment: spec must be ExperimentSpec \| .* Received: 3."),
+        (lambda: API.runs("network=mlp", 3), "runs: filters must be str. Received: 3."),
+        (
+            lambda: API.runs(limit="3", columns=3),
+            r"2 problems:\n.*limit must be int .*\n.*columns must be str",
+        ),
+        (lambda: API.draw_samples(3), r"draw_samples: source must be str \| type\[Dataset\] \| Dataset \| Run."),
+        (
+            lambda: API.draw_samples(tr.Network),
+            "Network' is not a subclass of text_recognizer.datasets.base.Dataset",
+        ),
+        (lambda: API.draw_samples("DigitsDataset", 3), "draw_samples: dataset_args must be Mapping"),
+        (lambda: API.draw_samples("DigitsDataset", count="3"), "draw_samples: count must be int. Received: '3'."),
+        (lambda: API.draw_samples("DigitsDataset", seed=-1), "seed must be at least 0. Received: -1."),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_with_what_came_and_what_is_allowed(call, said, runs_folder):
+    with pytest.raises(tr.TextRecognizerError, match=said):
+        call()
 
 
 def test_a_class_stands_for_its_path_if_it_can_be_imported(runs_folder, monkeypatch):
