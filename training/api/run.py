@@ -20,7 +20,7 @@ from training.api.typed import typed
 from training.files.journals import read_journal
 from training.runs.find import bundle_named, find_run
 from training.runs.run import Run as RunFolder
-from training.runs.run_table import RunRow, read_row, read_rows, select, usual_columns
+from training.runs.run_table import RunRow, columns_to_show, read_row, read_rows, select
 from training.terminal.log_file import standard_error_off
 
 if TYPE_CHECKING:
@@ -209,8 +209,9 @@ def runs(
     Example:
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """
-    found = select(list(read_rows()), filters, sort, limit, state, group)
-    return Runs(found, columns.split(",") if isinstance(columns, str) else columns or usual_columns(found))
+    rows = list(read_rows())
+    found = select(rows, filters, sort, limit, state, group)
+    return Runs(found, columns_to_show(columns, found, rows))
 
 
 @typed

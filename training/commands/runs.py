@@ -21,7 +21,7 @@ from training.files.journals import read_journal
 from training.runs.checks import STATES
 from training.runs.find import find_run
 from training.runs.run import AT_WORK, Run
-from training.runs.run_table import DEFAULT_COLUMNS, RunRow, read_row, read_rows, select, usual_columns
+from training.runs.run_table import DEFAULT_COLUMNS, RunRow, columns_to_show, read_row, read_rows, select
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
@@ -92,12 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
         limit = 50
     every = list(read_rows())
     rows = select(every, arguments.filter, arguments.sort, limit, arguments.state, arguments.group)
-    if arguments.columns is None:
-        columns = usual_columns(rows)
-    else:
-        columns = [column.strip() for column in arguments.columns.split(",") if column.strip()]
-        if not columns:
-            raise SpecError("--columns must name at least one column, like id,test_accuracy.")
+    columns = columns_to_show(arguments.columns, rows, every)
     if arguments.format == "json":
         print(json.dumps([row.to_json() for row in rows], indent=1))
     elif arguments.format == "csv":

@@ -133,6 +133,19 @@ def usual_columns(rows: Sequence[RunRow]) -> list[str]:
     return [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
 
 
+def columns_to_show(asked: str | Sequence[str] | None, shown: Sequence[RunRow], every: Sequence[RunRow]) -> list[str]:
+    """The columns of a table of some runs, also as "id,epoch". Raises SpecError: none of all runs has one of them."""
+    if asked is None:
+        return usual_columns(shown)
+    columns = [one.strip() for one in (asked.split(",") if isinstance(asked, str) else asked) if one.strip()]
+    if not columns:
+        raise SpecError("the columns must be at least one, like id,test_accuracy.")
+    for column in columns:
+        if column not in DEFAULT_COLUMNS:  # a run may have these later
+            _check_column(column, every)
+    return columns
+
+
 def select(
     rows: Sequence[RunRow],
     filters: Sequence[str] = (),

@@ -103,6 +103,8 @@ def test_runs_are_a_table_and_a_sequence(run):
     assert [one.id for one in tr.runs(state="finished", group="api")] == [run.id]
     with pytest.raises(tr.TextRecognizerError, match="no run has the column 'netwrk'. Did you mean"):
         tr.runs("netwrk=mlp")
+    with pytest.raises(tr.TextRecognizerError, match="no run has the column 'test_acuracy'. Did you mean"):
+        tr.runs(columns=["id", "test_acuracy"])
 
 
 def test_a_run_that_is_damaged_or_gone_is_shown_with_the_reason_beside_the_others(run, runs_folder):

@@ -248,7 +248,7 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
     [
         (["sweps"], "unknown command 'sweps'. Did you mean 'sweeps'?"),
         (["swep"], "unknown command 'swep'. Did you mean 'sweep'?"),
-        (["runs", "list", "--columns", ","], "--columns must name at least one column"),
+        (["runs", "list", "--columns", ","], "the columns must be at least one, like id"),
         (["runs", "list", "--limit", "-1"], "the limit must be at least 1. Received: -1."),
         (
             ["runs", "lst"],

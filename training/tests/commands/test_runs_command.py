@@ -52,6 +52,15 @@ def test_a_filter_by_a_column_that_no_run_has_is_an_error(run, capsys, condition
     assert f"no run has the column '{condition.rstrip('=>a0.8')}'. Did you mean '{meant}'?" in said
 
 
+def test_a_column_to_show_that_no_run_has_is_an_error_and_a_usual_one_is_not(run, capsys):
+    assert text_recognizer(["runs", "list", "--columns=id,train_args.batchsize"]) == 2
+    assert (
+        "no run has the column 'train_args.batchsize'. Did you mean 'train_args.batch_size'?" in capsys.readouterr().err
+    )
+    # val_loss will be there when a run has one; another run has the accuracy.
+    assert text_recognizer(["runs", "list", "--state=failed", "--columns=id,val_loss,test_accuracy"]) == 0
+
+
 def test_a_run_that_never_started_is_shown(run, capsys):
     assert text_recognizer(["runs", "show", "one", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
