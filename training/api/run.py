@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.models.bundle import Bundle
-from text_recognizer.spec import ExperimentSpec, flatten
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.trust import trust_all
 from training.api.edited import read_edited_again
 from training.api.typed import typed
@@ -173,12 +173,12 @@ class Runs(Table, Sequence[Run]):
         return [row.to_json() for row in self._rows]
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame: facts, metrics and spec (dotted keys) of each run. Raises RunError: there is none."""
+        """A pandas.DataFrame: a row a run, with columns as of `runs list --columns`. Raises RunError: no pandas."""
         try:
             import pandas as pd
         except ImportError:
             raise RunError("to_pandas needs the package pandas: pip install pandas. `rows` does without.") from None
-        return pd.DataFrame([row | row.pop("summary") | flatten(row.pop("spec")) for row in self.rows])
+        return pd.DataFrame([row.flat() for row in self._rows])
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         from training.terminal.tables import shown

@@ -86,6 +86,12 @@ class RunRow:
                 until = (self.folder / "log.txt").stat().st_mtime
         return round(max(0.0, until - started), 1)
 
+    def flat(self) -> dict[str, Any]:
+        """Every column with its value: first the own ones, then the keys of the spec, dotted, and the metrics."""
+        own = {column: self.value(column) for column in OWN_COLUMNS}
+        spec = {key: value for key, value in flatten(self.spec).items() if value != {}}
+        return own | spec | self.summary | own
+
     def to_json(self) -> dict[str, Any]:
         return {**{column: self.value(column) for column in OWN_COLUMNS}, "summary": self.summary, "spec": self.spec}
 

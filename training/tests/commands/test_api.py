@@ -137,6 +137,8 @@ def test_pandas_is_used_where_it_is_and_named_where_it_is_not(run, monkeypatch):
     (row,) = made[0]
     assert (row["id"], row["train_args.epochs"]) == (run.id, 3)
     assert row["test_accuracy"] == run.summary["test_accuracy"]
+    assert "spec" not in row  # an object, the keys of which are columns
+    assert not [name for name, value in row.items() if isinstance(value, dict)]
 
 
 def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
