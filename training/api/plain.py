@@ -35,6 +35,6 @@ def _importable(value: type) -> str:
     if value.__module__ == "__main__" or "<" in value.__qualname__:
         raise SpecError(
             f"{value.__name__} is defined in {value.__module__}, and a run is a separate process. "
-            f"Put the class into a file, and give it as 'file:{value.__name__}'."
+            f"Put the class into a file, for example mine.py, and give it as 'mine:{value.__name__}'."
         )
     return f"{value.__module__}:{value.__qualname__}"

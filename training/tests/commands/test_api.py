@@ -238,8 +238,8 @@ def test_an_argument_of_another_type_is_refused_with_what_came_and_what_is_allow
 
 
 def test_a_class_stands_for_its_path_if_it_can_be_imported(runs_folder, monkeypatch):
-    with pytest.raises(tr.TextRecognizerError, match="Mine is defined in __main__"):
-        tr.run_experiment(SMALL, network=type("Mine", (tr.Network,), {"__module__": "__main__"}), **CPU)
+    with pytest.raises(tr.TextRecognizerError, match=r"Net is defined in __main__, .* mine.py, .* 'mine:Net'."):
+        tr.run_experiment(SMALL, network=type("Net", (tr.Network,), {"__module__": "__main__"}), **CPU)
     with pytest.raises(tr.TextRecognizerError, match="odd_networks:Odd' has no argument 'wishes'"):
         tr.run_experiment({**SMALL, "network": Odd, "network_args": {"wishes": 3}}, **CPU)
 
