@@ -108,7 +108,7 @@ def _drive(
 ) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.executors.base import Executor, Setting
-    from training.executors.zygote.preloading import users_modules
+    from training.runs.environment import users_modules
     from training.sweeps.limits import Limits
     from training.sweeps.results.display import SweepDisplay
     from training.sweeps.results.ending import finish_sweep

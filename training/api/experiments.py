@@ -28,6 +28,7 @@ from training.api.plain import plain, plain_json
 from training.api.run import Run, Table
 from training.api.typed import typed
 from training.files.safe_files import replace_file
+from training.runs.environment import users_modules
 from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
@@ -67,7 +68,7 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
     argv = _flags_of(parser, flags, keys_by_name())
     parser.parse_args(argv)
     given = spec_from(_text_of_spec(spec), None, overrides)
-    read_edited_again([given])
+    read_edited_again(users_modules([given]))
     experiment = assemble(given)
     run_id = new_run_id(experiment.spec) if given_id is None else str(given_id)
     folder = runs_folder() / group_folder_name(experiment.spec.experiment_group) / run_id

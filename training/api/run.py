@@ -18,6 +18,7 @@ from text_recognizer.trust import trust_all
 from training.api.edited import read_edited_again
 from training.api.typed import typed
 from training.files.journals import read_journal
+from training.runs.environment import users_modules
 from training.runs.find import bundle_named, find_run
 from training.runs.run import Run as RunFolder
 from training.runs.run_table import RunRow, columns_to_show, read_row, read_rows, select
@@ -236,7 +237,7 @@ def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = Fals
     found = source.folder if isinstance(source, Run) else source
     with standard_error_off():  # TensorFlow's start-up notes
         bundle = bundle_named(found) if isinstance(found, (str, Path)) else found
-        read_edited_again([bundle.spec])
+        read_edited_again(users_modules([bundle.spec]))
         return load(bundle)
 
 

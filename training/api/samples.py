@@ -10,9 +10,11 @@ from text_recognizer.datasets.samples import draw_samples as draw
 from text_recognizer.errors import DataError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
+from training.api.edited import read_edited_again
 from training.api.plain import plain
 from training.api.run import Run
 from training.api.typed import typed
+from training.runs.environment import users_modules
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,12 +43,16 @@ def draw_samples(
         >>> tr.draw_samples("DigitsDataset", count=4).save("digits.png")
     """
     if isinstance(source, Run):
+        read_edited_again(users_modules([source.spec]))
         dataset, split = assemble(source.spec).dataset, "test"
         if not (predictions := source.predictions):
             raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
     else:
-        dataset = source if isinstance(source, Dataset) else dataset_named(plain(source), plain(dataset_args or {}))
-        predictions = []
+        if not isinstance(source, Dataset):
+            name = plain(source)
+            read_edited_again([name.partition(":")[0]])
+            source = dataset_named(name, plain(dataset_args or {}))
+        dataset, predictions = source, []
     return draw(dataset, split, count, seed, str(font), predictions)
 
 

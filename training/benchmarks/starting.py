@@ -81,7 +81,7 @@ def trial_start() -> list[Figure]:
     """From submit to the first line of a run's own code, in a warm pool, against a budget."""
     from training.devices.requests import DeviceRequest
     from training.executors.local import LocalExecutor
-    from training.executors.zygote.preloading import users_modules
+    from training.runs.environment import users_modules
 
     spec = ExperimentSpec("DigitsDataset", "CharacterModel", "trial_start_clock:Clock")
     to_code_ms, to_end_ms = [], []

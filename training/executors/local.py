@@ -33,7 +33,7 @@ class LocalExecutor(Executor):
         jobs: how many; by default as many as the devices asked for can take, or as there are cores.
         request: the devices of each run; by default one GPU, or the CPU where there is none.
         isolation: "fork" falls back to "exec", and says so, where the zygote must not be forked.
-        preload: modules of a user's datasets, models and networks; see preloading.users_modules.
+        preload: modules of a user's datasets, models and networks; see runs.environment.users_modules.
         grace_s: what runs get to reach a checkpoint when the executor is closed, or dies.
         tell: where lines for the user go; called in another thread.
     Raises:

@@ -18,9 +18,9 @@ from typing import Any
 
 from text_recognizer import __version__
 from text_recognizer.models.bundle import DESCRIPTION, find_bundle
-from text_recognizer.registry import BUILT_IN, resolve
+from text_recognizer.registry import BUILT_IN, RECIPES, resolve
 from text_recognizer.settings import REPOSITORY
-from text_recognizer.spec import ExperimentSpec
+from text_recognizer.spec import PARTS, ExperimentSpec
 from text_recognizer.trust import source_of
 
 _DECISIVE = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
@@ -64,34 +64,50 @@ def decisive_versions(packages: Mapping[str, str]) -> dict[str, str | None]:
 
 def code_version(spec: ExperimentSpec) -> dict[str, Any]:
     """What a spec's run executes: the checkouts, and the modules of a user that it names ("own_modules")."""
-    named = {kind: getattr(spec, kind) for kind in ("dataset", "model", "network")}
-    named |= {kind: spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")}
-    own = [(kind, name) for kind, name in named.items() if isinstance(name, str) and name not in BUILT_IN[kind]]
+    own = [(kind, name) for kind, name in _named(spec).items() if name not in BUILT_IN[kind]]
     modules = [name.partition(":")[0] if ":" in name else resolve(kind, name).__module__ for kind, name in own]
     found = own_modules(modules)
     return {**checkouts(), **({"own_modules": found} if found else {})}
 
 
+def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
+    """The modules of "package.module:Name" in specs, without importing them."""
+    names = [name for spec in specs for name in _named(spec).values() if ":" in name]
+    return list(dict.fromkeys(name.partition(":")[0] for name in names))
+
+
+def _named(spec: ExperimentSpec) -> dict[str, str]:
+    """The names of parts in a spec, by kind."""
+    names = {kind: getattr(spec, kind) for kind in PARTS} | {kind: spec.train_args.get(kind) for kind in RECIPES}
+    return {kind: name for kind, name in names.items() if isinstance(name, str)}
+
+
 def own_modules(modules: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the sources of modules, and of all that they import, by name; without installed packages.
 
-    A source is hashed when this process first asks for it: as the module was imported, not as it may be now.
+    What a module imports comes before it. A source is hashed when this process first asks for it: as the module was
+    imported, not as it may be now.
     """
     found: dict[str, str] = {}
-    waiting, seen = list(modules), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if "." in name:
-            waiting.append(name.rpartition(".")[0])
+    seen: set[str] = set()
+
+    def visit(name: str) -> None:
         known = name.partition(".")[0] in (*sys.stdlib_module_names, *OUR_PACKAGES)
-        path = None if known else source_of(name)
+        if name in seen or known:
+            return
+        seen.add(name)
+        path = source_of(name)
         if path is not None and not _is_installed(path):
-            found[name], imported = _hash_and_imports(name, path)
-            waiting += imported
-    return dict(sorted(found.items()))
+            digest, imported = hash_and_imports(name, path)
+            for one in imported:
+                visit(one)
+            found[name] = digest
+        if "." in name:
+            visit(name.rpartition(".")[0])
+
+    for name in modules:
+        visit(name)
+    return found
 
 
 def _is_installed(path: Path) -> bool:
@@ -100,7 +116,7 @@ def _is_installed(path: Path) -> bool:
 
 
 @functools.cache
-def _hash_and_imports(name: str, path: Path) -> tuple[str, list[str]]:
+def hash_and_imports(name: str, path: Path) -> tuple[str, list[str]]:
     content = path.read_bytes()
     return _sha256(content), list(_imports(name, path.stem == "__init__", content))
 

@@ -50,12 +50,6 @@ _LONGEST_IMPORT_S = 120
 _FINE = "fine"
 
 
-def users_modules(specs: Iterable[ExperimentSpec]) -> list[str]:
-    """The modules of "package.module:Name" in specs, without importing them."""
-    names = [name for spec in specs for name in _names(spec) if ":" in name]
-    return list(dict.fromkeys(name.partition(":")[0] for name in names))
-
-
 def preload(modules: Iterable[str]) -> list[str]:
     """Imports what runs need, and a user's modules as far as that does no harm; notes on the others."""
     built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
@@ -85,11 +79,6 @@ def obstacle_to_forking() -> str | None:
         return context
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         return "the CUDA driver loaded" if any("/libcuda.so" in line for line in file) else _threads()
-
-
-def _names(spec: ExperimentSpec) -> list[str]:
-    parts = [spec.train_args.get(kind) for kind in ("optimizer", "schedule", "augmentation")]
-    return [spec.dataset, spec.model, spec.network, *(part for part in parts if isinstance(part, str))]
 
 
 def _warm_up() -> None:

@@ -290,23 +290,27 @@ def test_an_interrupt_in_a_notebook_ends_a_run_at_a_checkpoint_and_shows_what_it
     assert "checkpoint written" in cell.getvalue()
 
 
-def test_a_file_that_is_edited_between_two_cells_is_read_again(runs_folder, tmp_path, monkeypatch):
+def test_a_file_that_is_edited_between_two_cells_is_read_again_also_by_those_that_import_it(
+    runs_folder, tmp_path, monkeypatch
+):
     def save(units: int, activation: str) -> None:
-        build = f"keras.layers.Dense(self.units, activation='{activation}'), keras.layers.Dense(*output_shape)"
-        file.write_text(
-            "import text_recognizer as tr\n"
-            "class Net(tr.Network):\n"
-            f"    def __init__(self, units: int = {units}) -> None:\n"
-            "        self.units = units\n"
-            "    def build(self, input_shape, output_shape):\n"
-            "        import keras\n"
-            f"        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), {build}])\n"
-        )
+        file.write_text(f"UNITS = {units}\nACTIVATION = {activation!r}\n")
         os.utime(file, (units, units))
 
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "edited_between_cells.py"
-    spec = {**SMALL, "network": f"{file.stem}:Net", "network_args": {}, "experiment_group": "edited"}
+    (tmp_path / "imports_it.py").write_text(
+        "import text_recognizer as tr\n"
+        f"from {file.stem} import ACTIVATION, UNITS\n"
+        "class Net(tr.Network):\n"
+        "    def __init__(self, units: int = UNITS) -> None:\n"
+        "        self.units = units\n"
+        "    def build(self, input_shape, output_shape):\n"
+        "        import keras\n"
+        "        layers = [keras.layers.Dense(self.units, activation=ACTIVATION), keras.layers.Dense(*output_shape)]\n"
+        "        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), *layers])\n"
+    )
+    spec = {**SMALL, "network": "imports_it:Net", "network_args": {}, "experiment_group": "edited"}
     save(8, "relu")
     run = tr.run_experiment(spec, show=False, **CPU)
     before = run.predictor().predict(PICTURE).confidence
@@ -314,6 +318,23 @@ def test_a_file_that_is_edited_between_two_cells_is_read_again(runs_folder, tmp_
     assert run.predictor().predict(PICTURE).confidence != before
     save(32, "tanh")
     assert tr.run_experiment(spec, show=False, **CPU).spec.network_args == {"units": 32}
+
+
+def test_samples_are_of_an_edited_file_as_it_is_now(tmp_path, monkeypatch):
+    def save(side: int) -> None:
+        file.write_text(
+            "from text_recognizer.datasets.characters.digits import DigitsDataset\n"
+            "class Few(DigitsDataset):\n"
+            f"    def prepare(self) -> None:\n        raise ValueError({side})\n"
+        )
+        os.utime(file, (side, side))
+
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "edited_samples.py"
+    for side in (8, 16):
+        save(side)
+        with pytest.raises(ValueError, match=str(side)):
+            tr.draw_samples("edited_samples:Few")
 
 
 def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):

@@ -23,9 +23,9 @@ from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
 from training.executors.zygote import zygote as zygote_module
 from training.executors.zygote.order import Order
-from training.executors.zygote.preloading import users_modules
 from training.executors.zygote.zygote_process import Channel
 from training.files import processes
+from training.runs.environment import users_modules
 from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
 from training.tests.executors.executor_support import (
     ODD,
