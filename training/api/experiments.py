@@ -125,7 +125,8 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     """Runs a W&B sweep on this machine; returns when it has ended. The same call resumes an interrupted one.
 
     Args:
-        sweep: a file, YAML or JSON as `run_sweep` takes it; or the content of one, which needs `name`.
+        sweep: a file, YAML or JSON as `run_sweep` takes it; or the content of one, such as {"experiments": [spec, …]},
+            which needs `name`.
         show: print what the sweep prints.
         arguments: those of the command line: `jobs=2`, `run_cap=20`, `set=["train_args.epochs=3"]`, `base={…}`.
     Raises:
@@ -136,9 +137,6 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
         >>> result = tr.run_sweep("training/sweep_digits.yaml", jobs=2, run_cap=4)
         >>> result.best.summary
     """
-    if not isinstance(sweep, (Mapping, str, os.PathLike)):
-        what = "a file or the content of one, such as {'experiments': [spec, …]}"
-        raise SpecError(f"a sweep is {what}. {received(sweep)}")
     path = written(sweep, arguments.get("name")) if isinstance(sweep, Mapping) else Path(sweep)
     parser = options.parser("run_sweep")
     argv = [str(path), *_flags_of(parser, arguments)]
