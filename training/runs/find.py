@@ -11,7 +11,7 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
-from training.runs.contents import MODEL, was_begun
+from training.runs.contents import MODEL
 from training.runs.places import group_folder_name, run_folders, runs_folder
 from training.runs.run import Run
 
@@ -43,9 +43,14 @@ def bundle_named(name: str | Path) -> "Bundle":
         DataError: there is no such bundle, or it is damaged.
         RunError: several runs have that name, or the run has no model yet.
     """
-    from text_recognizer.models.bundle import find_bundle  # a list of runs need not wait for it
+    from text_recognizer.models.bundle import DESCRIPTION, find_bundle  # a list of runs need not wait for it
 
-    return find_bundle(_place_of_bundle(str(name)))
+    place = _place_of_bundle(str(name))
+    if os.path.exists(f"{place}/status.json") and not os.path.exists(f"{place}/{MODEL}/{DESCRIPTION}"):  # noqa: PTH110
+        state = Run(Path(place)).status().state
+        how = f"It gets one when it finishes: run_experiment --resume {place}"
+        raise RunError(f"the run {place} ({state}) has no model. {how}")
+    return find_bundle(place)
 
 
 def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
@@ -86,14 +91,10 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
         if sweep is not None and name != str(promoted):
             raise RunError(f"'{name}' may stand for another version while the sweep goes on. Give '{promoted}'.")
         return str(promoted)
-    is_folder = any(os.path.exists(path) for path in (Path(name), weights_folder() / name))  # noqa: PTH110 - as below
-    folder = Path(name) if is_folder else _folder_of(name, sweep=sweep)
-    if folder is not None and was_begun(folder) and not (folder / MODEL / DESCRIPTION).exists():
-        state = Run(folder).status().state
-        raise RunError(
-            f"the run {folder} ({state}) has no model. It gets one when it finishes: run_experiment --resume {folder}"
-        )
-    return name if is_folder or folder is None else str(folder.resolve())
+    if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
+        return name
+    folder = _folder_of(name, sweep=sweep)
+    return name if folder is None else str(folder.resolve())
 
 
 def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:
