@@ -12,6 +12,7 @@ from evaluation.pages import render
 from evaluation.predictions import prediction_fault
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.wording import counted
 from training.files.journals import read_journal
 from training.files.json_objects import is_finite
 from training.runs.run import Run
@@ -50,8 +51,10 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
         print(f"report      {report}")
     if not result.complete:
         print(f"next        the same command continues it; to look at it: text-recognizer sweeps show {folder.name}")
+    if counts["failed"]:
+        print(f"failed      {counted(counts['failed'], 'trial')}; with --retry-failed the same command runs them again")
     if result.failed:
-        print(f"error: {result.ended}", file=sys.stderr)
+        print(f"error: no trial finished; {result.ended}", file=sys.stderr)
     return result.exit_code
 
 

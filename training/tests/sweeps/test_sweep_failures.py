@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from text_recognizer.registry import BUILT_IN
 from training.sweeps.limits import Limits, classify
+from training.sweeps.results.ending import finish_sweep
 from training.sweeps.results.leaderboard import write_leaderboard
 from training.tests.sweeps.sweep_support import (
     SPACE,
@@ -76,6 +77,16 @@ def test_a_sweep_whose_trials_all_fail_ends_early_and_says_why(tmp_path):
     assert result.exit_code == 1
     assert re.match(r"the first [34] trials all failed: spec: SpecError: always wrong", result.ended)
     assert len(sweep.trials) <= 4
+
+
+def test_a_sweep_with_failed_trials_says_at_its_end_how_they_are_run_again(tmp_path, capsys):
+    for _ in range(2):  # the second time nothing is left to do
+        sweep, result = run_sweep(GRID, tmp_path, lambda *_: "SpecError: always wrong")
+        assert finish_sweep(sweep.plan, sweep.folder, sweep.history, result) == 1
+        shown = capsys.readouterr()
+        number = sweep.history.counts()["failed"]
+        assert f"failed      {number} trials; with --retry-failed the same command runs them again" in shown.out
+        assert shown.err.splitlines()[-1] == f"error: no trial finished; {result.ended}"
 
 
 def test_failed_trials_are_run_again_only_when_asked_to(tmp_path):
