@@ -232,13 +232,10 @@ def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
         size = decimal(table["size_bytes"]) if table["size_bytes"] else "unknown"
         cells = (table["name"], table["title"], table["licence"], str(len(table["files"])), size, table["state"])
         remote.add_row(*map(Text, cells))
-    classes = Table("name", "meaning", "arguments", title="Dataset classes", show_lines=True)
+    title = "Dataset classes (with their arguments: text-recognizer list datasets)"
+    classes = Table("name", "meaning", title=title)
     for found in described["datasets"]:
-        defaults = (f" = {json.dumps(one['default'])}" if "default" in one else "" for one in found["arguments"])
-        arguments = [
-            f"{one['name']}: {one['type']}{default}" for one, default in zip(found["arguments"], defaults, strict=True)
-        ]
-        classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"], "\n".join(arguments))))
+        classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"])))
     wide_console().print(remote, classes)
 
 

@@ -15,7 +15,7 @@ from training.tests.commands.datasets_command import CONTENT, run
 # list
 
 
-def test_list_shows_tables_with_their_state_and_classes_with_their_arguments(
+def test_list_shows_tables_with_their_state_and_classes_with_their_meaning(
     registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("list") == 0
@@ -23,7 +23,7 @@ def test_list_shows_tables_with_their_state_and_classes_with_their_arguments(
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown.splitlines() if "│" in line]
     assert ["second", "Old", "", "1", "unknown", "not fetched"] in rows
     assert ["third", "", "", "1", "unknown", "needs login"] in rows
-    assert "validation_fraction: float > 0 and < 1 = 0.25" in shown
+    assert ["DigitsDataset", "1,797 real digits of 8 x 8 pixels, split 60 : 20 : 20 by default."] in rows
 
 
 def test_list_as_json(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
