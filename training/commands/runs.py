@@ -125,8 +125,8 @@ def _show(arguments: argparse.Namespace) -> int:
         print(f"  {name:<24} {shown(name, value)}")
     if looks is not None:
         print(f"test looks  {looks}")
-    if len(rows) > 1:
-        print(draw_curves({run.id: rows}))
+    if curves := draw_curves({run.id: rows}):
+        print(curves)
     for name in ("report.html", "log.txt", "model"):
         if (run.folder / name).exists():
             print(f"{name:<11} {run.folder / name}")
@@ -160,7 +160,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     for name, values in (*found["differing"].items(), *found["metrics"].items()):
         table.append([name, *(shown(name, value) for value in values)])
     print_table(["", *(run.id for run in runs)], table)
-    print(draw_curves({run.id: run.rows() for run in runs}, arguments.curve))
+    if curves := draw_curves({run.id: run.rows() for run in runs}, arguments.curve):
+        print(curves)
     if words is not None:
         print(f"test: {words}")
         _print_changes(found["changes"], [run.id for run in runs])

@@ -14,7 +14,7 @@ LINES = 16
 
 
 def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: str | None = None) -> str:
-    """One curve a run, by epoch; empty when nothing is reported yet. Raises SpecError: no run reports the metric.
+    """One curve a run, by epoch; empty before a second epoch is reported. Raises SpecError: no run reports the metric.
 
     On a terminal the curves have colours, elsewhere letters.
 
@@ -31,6 +31,8 @@ def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: 
     if chosen is None:
         return ""
     curves = {run_id: points for run_id, rows in rows_by_run.items() if (points := _points(rows, chosen))}
+    if all(len(points) < 2 for points in curves.values()):
+        return ""
     coloured = sys.stdout.isatty()
     figure = plotext.figure
     figure.clear()
