@@ -8,8 +8,13 @@ TextRecognizerError
 └── DeviceError        the devices asked for do not exist or cannot be had
 """
 
+import errno
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TextRecognizerError(Exception):
@@ -71,10 +76,20 @@ class DeviceError(TextRecognizerError):
     """The devices asked for do not exist here, or cannot be taken."""
 
 
+def reason(error: BaseException, *places: Path) -> str:
+    """Why something failed, to stand inside a sentence; of a full disk, also which place has the least room."""
+    said = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+    if not places or getattr(error, "errno", None) != errno.ENOSPC:
+        return said
+    folders = [next(one for one in (path, *path.parents) if one.is_dir()) for path in map(Path.absolute, places)]
+    free_bytes, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders)
+    return f"{said} ({free_bytes:,} bytes are free in {folder})"
+
+
 @contextmanager
-def system_errors(task: str, advice: str = "") -> Iterator[None]:
+def system_errors(task: str, advice: str = "", *places: Path) -> Iterator[None]:
     """Raises a DataError where the system does not let us do something, like "read FILE", with its reason."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"cannot {task}: {error.strerror or error}. {advice}".rstrip()) from error
+        raise DataError(f"cannot {task}: {reason(error, *places)}. {advice}".rstrip()) from error

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 _PIECE_BYTES = 1 << 20  # larger than usual: the pieces of memory in which the system keeps a file are then larger too
 
@@ -81,7 +81,7 @@ def new_folder(output: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 output.rmdir()
         if isinstance(error, OSError):
-            raise DataError(f"cannot write {error.filename or output}: {error.strerror or error}.") from error
+            raise DataError(f"cannot write {error.filename or output}: {reason(error, output)}.") from error
         raise
 
 

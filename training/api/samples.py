@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from text_recognizer.datasets.base import Dataset, SplitName
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.samples import draw_samples as draw
-from text_recognizer.errors import DataError, RunError, SpecError
+from text_recognizer.errors import DataError, RunError, SpecError, reason
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
 from training.api.edited import read_edited_again
@@ -71,4 +71,4 @@ def save_picture(picture: "Image.Image", path: Path) -> None:
     try:
         picture.save(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot write the picture {path}: {getattr(error, 'strerror', None) or error}.") from None
+        raise DataError(f"cannot write the picture {path}: {reason(error, path)}.") from None

@@ -5,10 +5,13 @@ This is the one place that reads it.
 """
 
 import errno
+import os
 import re
+from pathlib import Path
 
-from text_recognizer.errors import DivergedError, RunError, SpecError, TextRecognizerError
+from text_recognizer.errors import NO_SPACE, DivergedError, RunError, SpecError, TextRecognizerError
 from training.attempts.peers import PeerLostError
+from training.files.safe_files import cannot_write
 from training.runs.causes import Cause
 
 # For those who start runs: the same run can work elsewhere, or with less beside it.
@@ -43,7 +46,7 @@ def cause_of(error: BaseException) -> Cause:
         return Cause.PREEMPTED
     # The cause too: one of our errors may have been raised from the system's.
     numbers = {getattr(one, "errno", None) for one in (error, error.__cause__)}
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:
+    if numbers & {*NO_SPACE}:
         return Cause.FULL_DISK
     if (told := cause_in(str(error))) is not None:
         return told
@@ -83,6 +86,13 @@ def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
         f"out of memory: {type(error).__name__}{': ' + what if what else ''}. Lower train_args.batch_size or the "
         f"network's size, run less beside it (--jobs), or use a device with more memory."
     )
+
+
+def full_disk(error: BaseException, folder: Path) -> RunError | None:
+    """The error for the user, if a library could not write into a folder because the disk is full."""
+    if isinstance(error, TextRecognizerError) or cause_of(error) is not Cause.FULL_DISK:
+        return None
+    return cannot_write(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "resume the run")
 
 
 def refused_by_xla(error: BaseException) -> SpecError | None:

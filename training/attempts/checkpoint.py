@@ -12,6 +12,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.whole_files import replace_file, sync
 from text_recognizer.wording import received
 from training.files.json_objects import is_finite
+from training.files.safe_files import cannot_write
 from training.runs.checks import is_count
 from training.runs.contents import CHECKPOINT
 
@@ -62,9 +63,7 @@ def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[st
             sync(path.parent.parent)
         replace_file(path, lambda file: np.savez(file, **named))  # type: ignore[arg-type]
     except OSError as error:
-        raise RunError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}. Free some space, then resume the run."
-        ) from error
+        raise cannot_write(path, error, "resume the run") from error
 
 
 def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:

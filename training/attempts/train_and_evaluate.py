@@ -13,7 +13,7 @@ from text_recognizer.models.bundle import Bundle, usual_name, write_bundle
 from text_recognizer.named_part import NamedPart
 from text_recognizer.wording import counted
 from training.attempts.callbacks import Row
-from training.attempts.causes import cause_of, out_of_memory, refused_by_xla
+from training.attempts.causes import cause_of, full_disk, out_of_memory, refused_by_xla
 from training.attempts.display import Display
 from training.attempts.extension import earlier_digests, lengths_of_extension
 from training.attempts.fit import Training
@@ -52,8 +52,8 @@ def train_and_evaluate(
             if exit_code == 0 and save:
                 say(f"promoted as {promote(Bundle.read(run.folder / MODEL), usual_name(experiment.spec))}")
         except BaseException as error:
-            explained = out_of_memory(error) or refused_by_xla(error) or _folder_is_gone(run, error)
-            explained = (peers and peers.lost()) or explained
+            known = (peers and peers.lost()) or out_of_memory(error) or refused_by_xla(error)
+            explained = known or _folder_is_gone(run, error) or full_disk(error, run.folder)
             with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
                 ended_by = explained or error
                 state: State = "preempted" if isinstance(ended_by, PeerLostError) else "failed"

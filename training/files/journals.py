@@ -4,6 +4,7 @@ A line that cannot be read, wherever it is, costs that line only. Readers pass i
 about to append sets it aside.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -131,15 +132,15 @@ def _keep(lines: list[bytes], file: Path) -> None:
     sync(file.parent)
 
 
-def append_line(descriptor: int, row: Mapping[str, Any]) -> None:
+def append_line(descriptor: int, path: Path, row: Mapping[str, Any]) -> None:
     """One JSON object, one line, one write. Raises RunError: the disk is full; earlier lines stay readable."""
     line = json.dumps(row).encode() + b"\n"
     try:
         written = os.write(descriptor, line)
     except OSError as error:
-        raise cannot_write("a journal", error) from error
+        raise cannot_write(path, error) from error
     if written != len(line):
-        raise RunError("cannot append to a journal: the disk is full. Free some space and do the same again.")
+        raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def sync_lines(descriptor: int, path: Path) -> None:

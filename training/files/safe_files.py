@@ -8,10 +8,9 @@ import errno
 from pathlib import Path
 
 from text_recognizer import whole_files
-from text_recognizer.errors import RunError
+from text_recognizer.errors import NO_SPACE, RunError, reason
 from training.files.json_objects import read_regular
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -55,13 +54,13 @@ def is_empty(content: bytes) -> bool:
     return not content.strip(b"\0")
 
 
-def cannot_write(what: str | Path, error: OSError) -> RunError:
+def cannot_write(path: Path, error: OSError, then: str = "do the same again") -> RunError:
     """What to say and advise of a file or folder that the system does not let us write."""
     advice = "Set TEXT_RECOGNIZER_RUNS to a folder that can be written."
-    if error.errno in _FULL:
-        advice = "Free some space and do the same again."
+    if error.errno in NO_SPACE:
+        advice = f"Free some space and {then}."
     elif error.errno in _REFUSED:
         advice = "Make it writable for this user, or set TEXT_RECOGNIZER_RUNS to a folder that is."
     elif error.errno == errno.ENAMETOOLONG:
         advice = "Give a shorter name."
-    return RunError(f"cannot write {what}: {error.strerror or error}. {advice}")
+    return RunError(f"cannot write {path}: {reason(error, path)}. {advice}")

@@ -98,7 +98,7 @@ class Run(HeldFolder):
             shutil.rmtree(unfinished, ignore_errors=True)
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
                 raise exists from None
-            raise cannot_write(f"the run folder {folder}", error) from error
+            raise cannot_write(folder, error) from error
         except RunError:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -182,7 +182,7 @@ class Run(HeldFolder):
         """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
         if self._journal is None:
             self._journal = open_journal(self.folder / "metrics.jsonl", report_fault)
-        append_line(self._journal, row)
+        append_line(self._journal, self.folder / "metrics.jsonl", row)
         self._rows_unsynced = True
 
     def sync(self) -> None:

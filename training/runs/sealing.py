@@ -35,7 +35,7 @@ def note_look(folder: Path, by: str, why: str) -> int:
     """Notes that a run's test figures are looked at; how often by now. Raises RunError: it cannot be written."""
     journal = open_journal(folder / LOOKS, _fault)
     try:
-        append_line(journal, {"time": round(time.time(), 3), "by": by, "why": why})
+        append_line(journal, folder / LOOKS, {"time": round(time.time(), 3), "by": by, "why": why})
         sync_lines(journal, folder / LOOKS)
     finally:
         os.close(journal)

@@ -119,7 +119,7 @@ class SweepFolder(HeldFolder):
             self.path.mkdir(parents=True, exist_ok=True)
             sync(self.path.parent)
         except OSError as error:
-            raise cannot_write(f"the sweep's folder {self.path}", error) from error
+            raise cannot_write(self.path, error) from error
         self._keep(plan)
         names = ("name", "digest", "method", "search", "size", "seed", "seeds", "sampler", "source")
         facts = {
@@ -180,7 +180,7 @@ class SweepFolder(HeldFolder):
         """Writes an event down. `sync` before anything outside the journal follows from it."""
         assert self._journal is not None, "only the process that holds a sweep writes its journal"
         self.check_folder()
-        append_line(self._journal, {"event": event, **facts, "time": round(time.time(), 3)})
+        append_line(self._journal, self.path / "trials.jsonl", {"event": event, **facts, "time": round(time.time(), 3)})
         self._unsynced = True
 
     def sync(self) -> None:

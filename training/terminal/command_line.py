@@ -1,16 +1,20 @@
 """What all command lines share: error messages, exit codes, overrides of a spec."""
 
+import contextlib
 import errno
 import io
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.errors import NO_SPACE, SpecError, TextRecognizerError, reason
 from text_recognizer.registry import outside_packages
+from text_recognizer.settings import data_folder, user_folder
 from text_recognizer.spec import parse_json, parse_value, typed_fields
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ EXIT_INTERRUPTED = 130
 TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
 # What the system refuses once, it refuses the next time too; anything else may be worth another try.
 _LASTING = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
 )
 
@@ -77,10 +81,17 @@ def _whose_bug(error: Exception) -> str:
 def _refusal(error: OSError | UnicodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"a text is not {error.encoding}: {error.reason} at byte {error.start}. Save it as UTF-8."
+    advice = " Free some space and do the same again." if getattr(error, "errno", None) in NO_SPACE else ""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    reason = error.strerror if isinstance(error, OSError) else None
-    return f"{reason or str(error) or type(error).__name__}."
+        return f"{error.filename}: {reason(error, Path(str(error.filename)))}.{advice}"
+    return f"{reason(error, *_places())}.{advice}"
+
+
+def _places() -> Iterator[Path]:
+    """Where commands write."""
+    for place in (partial(user_folder, "TEXT_RECOGNIZER_RUNS", Path.cwd), data_folder, tempfile.gettempdir):
+        with contextlib.suppress(OSError, SpecError):  # the current folder was removed, the home is not known
+            yield Path(place())
 
 
 def say(text: str) -> None:

@@ -28,7 +28,7 @@ def write_examples(run: Run, experiment: Experiment, epoch: int) -> None:
     journal = open_journal(run.folder / EXAMPLES, example_fault)
     try:
         for row in prediction_rows(experiment.model, split, evenly_chosen(len(split), COUNT)):
-            append_line(journal, {"epoch": epoch, **row})
+            append_line(journal, run.folder / EXAMPLES, {"epoch": epoch, **row})
     finally:
         os.close(journal)
 

@@ -18,7 +18,7 @@ from text_recognizer.datasets.records.shards import INDEX
 from text_recognizer.datasets.remote.fetch import one_process
 from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.whole_files import replace_file, sha256_of
 
@@ -93,7 +93,7 @@ def make_shards(
     except OSError as error:
         is_none = isinstance(error, FileExistsError | NotADirectoryError)
         advice = "" if is_none else " Finished shards are kept: the same command goes on."
-        raise DataError(f"cannot write {error.filename or folder}: {error.strerror or error}.{advice}") from error
+        raise DataError(f"cannot write {error.filename or folder}: {reason(error, folder)}.{advice}") from error
     return index, made
 
 

@@ -12,7 +12,7 @@ from text_recognizer import whole_files
 from text_recognizer.datasets.remote.archives import extract
 from text_recognizer.datasets.remote.download import Download, DownloadError, OnProgress, part_of
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import data_folder
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
@@ -80,7 +80,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"cannot write to {error.filename or folder}: {error.strerror or error}. "
+            f"cannot write to {error.filename or folder}: {reason(error, folder)}. "
             f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
         ) from error
 

@@ -49,7 +49,7 @@ class Outbox:
                 descriptor = open_journal(self._path)
             self._is_whole = False
             try:
-                append_line(descriptor, self._waiting[0])
+                append_line(descriptor, self._path, self._waiting[0])
             finally:
                 os.close(descriptor)
             self._is_whole = True

@@ -44,7 +44,7 @@ def test_a_message_that_a_full_disk_kept_back_goes_with_the_next(tmp_path, monke
     path = tmp_path / "m" / "reports.jsonl"
     outbox = Outbox(path)
 
-    def full(descriptor, row):
+    def full(descriptor, path, row):
         os.write(descriptor, b'{"en')
         raise RunError("the disk is full")
 

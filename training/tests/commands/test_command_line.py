@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from training.attempts import attempt as attempt_module
 from training.attempts import train_and_evaluate as heavy_module
 from training.cli import main as text_recognizer
 from training.devices.gpu_manager import Lease
+from training.runs.causes import Cause
 from training.runs.run import Run
 from training.terminal.command_line import TRACEBACK, guarded
 
@@ -44,7 +46,6 @@ NOT_UTF8 = UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte")
 @pytest.mark.parametrize(
     ("error", "said", "code"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device.", 2),
         (OSError(errno.EROFS, "Read-only file system", "/x/y"), "error: /x/y: Read-only file system.", 2),
         (OSError("no HDF5 file"), "error: no HDF5 file.", 1),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "error: Connection reset by peer.", 1),
@@ -59,6 +60,26 @@ def test_what_the_system_refuses_is_an_error_in_words_and_no_bug(capsys, monkeyp
     monkeypatch.setenv(TRACEBACK, "1")
     assert guarded(failing(error)) == code
     assert "in fail" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_with_the_folder_that_has_the_least_room(capsys, monkeypatch, tmp_path):
+    for name in ("DATA", "RUNS"):
+        monkeypatch.setenv(f"TEXT_RECOGNIZER_{name}", str(tmp_path / name / "later"))
+        (tmp_path / name).mkdir()
+    usage = SimpleNamespace(free=10**9)
+    monkeypatch.setattr("shutil.disk_usage", lambda at: SimpleNamespace(free=12) if at.name == "DATA" else usage)
+    assert guarded(failing(OSError(errno.ENOSPC, "No space left on device"))) == 2
+    said = f"error: No space left on device (12 bytes are free in {tmp_path / 'DATA'}). Free some space and do the same"
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_library_that_meets_a_full_disk_gives_an_error_with_the_folder_of_the_run(run, monkeypatch):
+    # As HDF5 says it: over several lines, and without a number.
+    full = OSError("Can't close file (time = Mon\n, error message = 'No space left on device', buf = 0x5)")
+    monkeypatch.setattr(heavy_module, "_run_steps", failing(full))
+    with pytest.raises(RunError, match=rf"write {run.folder}: No space left on device \(.* in {run.folder}\)"):
+        heavy_module.train_and_evaluate(assemble(SPEC), run, ())
+    assert run.status().cause is Cause.FULL_DISK
 
 
 def test_a_bug_keeps_its_traceback(capsys):

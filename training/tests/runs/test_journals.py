@@ -44,7 +44,7 @@ def test_readers_pass_a_broken_line_over_and_the_writer_sets_it_aside(tmp_path, 
     assert path.read_bytes() == damaged
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
     descriptor = open_journal(path)
-    append_line(descriptor, {"a": 3})
+    append_line(descriptor, path, {"a": 3})
     os.close(descriptor)
     assert path.read_bytes() == b'{"a": 1}\n{"a": 2}\n{"a": 3}\n'
     assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == line + b"\n"
