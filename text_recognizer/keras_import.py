@@ -3,9 +3,10 @@
 import atexit
 import gc
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 from text_recognizer.errors import RunError
 
@@ -47,3 +48,21 @@ def importing_keras() -> Iterator[None]:
                 gc.freeze()
                 gc.unfreeze()  # all are among the oldest objects now, without a look at them
             gc.enable()
+
+
+@contextmanager
+def without_native_notes() -> Iterator[None]:
+    """Keeps off standard error what is not written by Python: TensorFlow's notes where a user's module imports it."""
+    if "tensorflow" in sys.modules or sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        with open(saved, "w", buffering=1, closefd=False, errors="backslashreplace") as shown, redirect_stderr(shown):
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

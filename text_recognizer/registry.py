@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError
+from text_recognizer.keras_import import without_native_notes
 from text_recognizer.trust import current_folder, import_path, is_trusted, remember, source_of
 from text_recognizer.wording import did_you_mean
 
@@ -129,7 +130,8 @@ def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., An
         return _load_by_path(kind, name, origin)
     for entry_point in _entry_points(kind):
         if entry_point.name == name:
-            return _load(kind, name, entry_point.value)
+            with without_native_notes():
+                return _load(kind, name, entry_point.value)
     known = names(kind)
     raise SpecError(
         f"unknown {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
@@ -154,13 +156,16 @@ def _entry_points_on(_search_path: tuple[str, ...], group: str) -> "tuple[import
 
 
 def _load_by_path(kind: str, name: str, origin: str | None) -> Callable[..., Any]:
-    if not re.fullmatch(_BY_PATH, name):
-        raise SpecError(f"{kind} '{name}' is not a name like package.module:Name.")
-    module = name.partition(":")[0]
+    module, _, attribute = name.partition(":")
+    meant = f"{module.removesuffix('.py').replace('/', '.')}:{attribute}"
+    if meant != name or not re.fullmatch(_BY_PATH, name):
+        guess = f" Did you mean '{meant}'?" if meant != name and re.fullmatch(_BY_PATH, meant) else ""
+        raise SpecError(f"{kind} '{name}' is not a name like package.module:Name.{guess}")
     if origin is not None and (problem := code_from_elsewhere(kind, name, origin)) is not None:
         raise SpecError(problem)
     sys.path[:] = import_path()
-    found = _load(kind, name, name)
+    with without_native_notes():
+        found = _load(kind, name, name)
     if origin is None:
         remember(module)
     return found

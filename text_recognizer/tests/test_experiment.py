@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 import textwrap
 from types import SimpleNamespace
@@ -98,6 +99,7 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch
         ("broken_module:Net", "importing broken_module failed: ZeroDivisionError"),
         ("missing_inside:Net", "importing missing_inside failed: No module named 'surely_not_there'"),
         ("nett", "unknown network 'nett'"),
+        ("nets/my_net.py:Net", "is not a name like package.module:Name. Did you mean 'nets.my_net:Net'?"),
     ],
 )
 def test_names_that_do_not_load_say_why(name, part, tmp_path, monkeypatch):
@@ -301,3 +303,16 @@ def test_the_former_name_of_an_argument_is_read_in_saved_specs_and_bundles(monke
     monkeypatch.setattr(transfer, "find_bundle", lambda _name: bundle)
     begun = assemble(new).spec.override({"train_args.initial_weights": "old"})
     assert not transfer.transfer_problems(begun, (33, None, 1))
+
+
+def test_of_a_module_from_outside_only_what_python_writes_reaches_standard_error(tmp_path, capfd):
+    """TensorFlow writes notes past Python when a module imports it."""
+    (tmp_path / "noisy.py").write_text(
+        "import os, sys\n"
+        "from text_recognizer.networks.mlp import Mlp\n"
+        "os.write(2, b'a note')\n"
+        "print('mine', file=sys.stderr)\n"
+    )
+    code = "import os; from text_recognizer.registry import resolve; resolve('network', 'noisy:Mlp'); os.write(2, b'z')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert capfd.readouterr().err == "mine\nz"
