@@ -1,7 +1,6 @@
 """Journals: files of one JSON object a line that are appended to, and survive the death of their writer.
 
-A line that cannot be read, wherever it is, costs that line only. Readers pass it over; who holds the folder and is
-about to append sets it aside.
+A line that cannot be read, wherever it is, costs that line only: readers pass it over.
 """
 
 import errno
@@ -15,7 +14,7 @@ from typing import Any
 from text_recognizer.errors import RunError
 from text_recognizer.wording import counted
 from training.files.json_objects import parse_object, read_regular
-from training.files.safe_files import cannot_write, replace_file, sync
+from training.files.safe_files import cannot_write
 from training.terminal.command_line import say
 
 # Says what is wrong with a row of a journal; None when nothing is. Rows are shown to it in their order.
@@ -25,18 +24,17 @@ _warned: set[str] = set()
 
 @dataclass(frozen=True)
 class Journal:
-    """A journal without a torn end: rows with their lines; broken lines with number (from 1) and reason."""
+    """A journal without a torn end: its rows; number (from 1) and reason of each broken line."""
 
     rows: list[dict[str, Any]]
-    lines: list[bytes]
-    broken: list[tuple[int, bytes, str]]
+    broken: list[tuple[int, str]]
 
     @property
     def damage(self) -> str | None:
         """What is wrong, for people."""
         if not self.broken:
             return None
-        number, _, why = self.broken[0]
+        number, why = self.broken[0]
         return f"{counted(len(self.broken), 'line')} cannot be read, the first is line {number}: {why}"
 
 
@@ -49,7 +47,7 @@ def examine(path: Path, check: Check = any_row) -> Journal:
     try:
         content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
-        return Journal([], [], [])
+        return Journal([], [])
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
     return parse_journal(content, check)
@@ -57,7 +55,7 @@ def examine(path: Path, check: Check = any_row) -> Journal:
 
 def parse_journal(content: bytes, check: Check = any_row) -> Journal:
     """What the whole lines of a journal hold; what stands behind the last of them is being written."""
-    rows, lines, broken = [], [], []
+    rows, broken = [], []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         if not line.strip():
             continue
@@ -68,10 +66,9 @@ def parse_journal(content: bytes, check: Check = any_row) -> Journal:
             why = str(error)
         if why is None:
             rows.append(row)
-            lines.append(line)
         else:
-            broken.append((number, line, why))
-    return Journal(rows, lines, broken)
+            broken.append((number, why))
+    return Journal(rows, broken)
 
 
 def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
@@ -83,9 +80,12 @@ def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
     return journal.rows
 
 
-def open_journal(path: Path, check: Check = any_row) -> int:
-    """A descriptor to append lines, after repair, for one process. Raises RunError: it cannot be read or written."""
-    heal(path, check)
+def open_journal(path: Path) -> int:
+    """A descriptor for one process to append lines; what a dead writer left of one is cut off.
+
+    Raises:
+        RunError: it cannot be read or written.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         content = read_regular(path)
@@ -95,41 +95,6 @@ def open_journal(path: Path, check: Check = any_row) -> int:
     except OSError as error:
         raise cannot_write(path, error) from error
     return descriptor
-
-
-def heal(path: Path, check: Check = any_row) -> None:
-    """Moves broken lines of a journal into a file beside it, for the one process that may write it.
-
-    They are in that file, on the disk, before they leave the journal: whenever this is interrupted, nothing is lost
-    and doing it again ends the same.
-
-    Raises:
-        RunError: it cannot be read or written.
-    """
-    if path.is_dir():
-        return  # opening it says so
-    journal = examine(path, check)
-    if not journal.broken:
-        return
-    damaged = path.with_name(f"{path.name}.damaged")
-    _keep([line for _, line, _ in journal.broken], damaged)
-    replace_file(path, b"".join(line + b"\n" for line in journal.lines).decode(), durable=True)
-    say(f"warning: {path}: {journal.damage}. Set aside into {damaged.name}; the others count.")
-
-
-def _keep(lines: list[bytes], file: Path) -> None:
-    """Appends lines that a file does not have yet."""
-    try:
-        there = read_regular(file) if file.exists() else b""
-        known = set(there.split(b"\n"))
-        new = b"".join(line + b"\n" for line in dict.fromkeys(lines) if line not in known)
-        with open(file, "ab") as copy:
-            copy.write(b"\n" + new if there and not there.endswith(b"\n") else new)
-            copy.flush()
-            os.fsync(copy.fileno())
-    except OSError as error:
-        raise cannot_write(file, error) from error
-    sync(file.parent)
 
 
 def append_line(descriptor: int, path: Path, row: Mapping[str, Any]) -> None:

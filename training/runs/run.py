@@ -18,7 +18,7 @@ from typing import Any, Literal
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from training.files.held_folder import HeldFolder
-from training.files.journals import append_line, examine, heal, open_journal, read_journal, sync_lines
+from training.files.journals import append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object
 from training.files.safe_files import cannot_write, is_blank, sync
 from training.runs.causes import Cause, StopRequest, cause_of_status
@@ -125,13 +125,8 @@ class Run(HeldFolder):
         return run
 
     def hold(self) -> None:
-        """Takes the run's lock until this process ends; heals reports. Raises RunError: it is held, or read-only."""
+        """Takes the run's lock until this process ends. Raises RunError: it is held, or read-only."""
         self._hold(lambda holder: f"the run {self.folder} is in use by {holder}.")
-        try:
-            heal(self.folder / "metrics.jsonl", report_fault)
-        except RunError:
-            self.release()
-            raise
 
     @property
     def spec(self) -> ExperimentSpec:
@@ -181,7 +176,7 @@ class Run(HeldFolder):
     def log(self, row: Mapping[str, Any]) -> None:
         """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
         if self._journal is None:
-            self._journal = open_journal(self.folder / "metrics.jsonl", report_fault)
+            self._journal = open_journal(self.folder / "metrics.jsonl")
         append_line(self._journal, self.folder / "metrics.jsonl", row)
         self._rows_unsynced = True
 

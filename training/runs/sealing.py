@@ -33,7 +33,7 @@ def sealed(row: RunRow) -> RunRow:
 
 def note_look(folder: Path, by: str, why: str) -> int:
     """Notes that a run's test figures are looked at; how often by now. Raises RunError: it cannot be written."""
-    journal = open_journal(folder / LOOKS, _fault)
+    journal = open_journal(folder / LOOKS)
     try:
         append_line(journal, folder / LOOKS, {"time": round(time.time(), 3), "by": by, "why": why})
         sync_lines(journal, folder / LOOKS)

@@ -150,27 +150,27 @@ class SweepFolder(HeldFolder):
         with readable(self.path, "sweep.json", "the folder of a sweep") as path:
             return SweepFacts.parse(read_object(path))
 
-    def hold(self, point_fault: Callable[[Point], str | None] = any_row) -> None:
-        """Becomes the one process that drives the sweep; repairs its journal. Raises RunError: another one drives it.
-
-        Args:
-            point_fault: why a point is not of the sweep.
-        """
+    def hold(self) -> None:
+        """Becomes the one process that drives the sweep. Raises RunError: another one drives it."""
         self._hold(lambda holder: f"the sweep {self.path} is driven by {holder} already.")
         try:
-            self._journal = open_journal(self.path / "trials.jsonl", event_check(point_fault))
+            self._journal = open_journal(self.path / "trials.jsonl")
             sync(self.path)
         except RunError:
             self.release()
             raise
 
-    def events(self) -> list[dict[str, Any]]:
-        """The journal so far; a warning says what of it cannot be read."""
-        return read_journal(self.path / "trials.jsonl", event_check())
+    def events(self, point_fault: Callable[[Point], str | None] = any_row) -> list[dict[str, Any]]:
+        """The journal so far; a warning says what of it cannot be read.
 
-    def trials(self) -> dict[int, Trial]:
-        """The trials so far by number; of those that cannot be read a warning tells."""
-        return read_trials(self.events(), self.path)
+        Args:
+            point_fault: why a point is not of the sweep.
+        """
+        return read_journal(self.path / "trials.jsonl", event_check(point_fault))
+
+    def trials(self, point_fault: Callable[[Point], str | None] = any_row) -> dict[int, Trial]:
+        """The trials so far by number; of those that cannot be read a warning tells. `point_fault` as of `events`."""
+        return read_trials(self.events(point_fault), self.path)
 
     def journal(self) -> Journal:
         """The journal so far, with what is wrong in it."""

@@ -68,7 +68,7 @@ class Sweep:
 
     def run(self) -> SweepResult:
         """Drives the sweep; the folder is held meanwhile. Raises RunError: the disk is full, or cannot be written."""
-        self.folder.hold(self.plan.point_fault)
+        self.folder.hold()
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             result = self.executor.drive(self._loop)

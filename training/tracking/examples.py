@@ -25,7 +25,7 @@ def write_examples(run: Run, experiment: Experiment, epoch: int) -> None:
     if not every or epoch % every:
         return
     split = experiment.dataset.split("validation")
-    journal = open_journal(run.folder / EXAMPLES, example_fault)
+    journal = open_journal(run.folder / EXAMPLES)
     try:
         for row in prediction_rows(experiment.model, split, evenly_chosen(len(split), COUNT)):
             append_line(journal, run.folder / EXAMPLES, {"epoch": epoch, **row})
