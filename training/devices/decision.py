@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text_recognizer.errors import DeviceError
-from training.devices import removed_folder
 from training.devices.allocation import Holding
 from training.devices.lease_records import DamagedEntry, Entry, Record, read_entry
 from training.devices.quarantine import file_of
 from training.files import lock_files, processes
 
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
-_IN_REMOVED_FOLDER = "held by a lease whose folder was removed meanwhile, so that its holder cannot be shown"
 _LAST_NUMBER = 10**12 - 1
 
 
@@ -110,13 +108,14 @@ class Decision:
         with contextlib.ExitStack() as undo:
             descriptors: list[int] = []
 
-            def keep(*opened: int) -> None:
-                for descriptor in opened:
-                    undo.callback(os.close, descriptor)
-                    descriptors.append(descriptor)
+            def keep(descriptor: int) -> None:
+                undo.callback(os.close, descriptor)
+                descriptors.append(descriptor)
 
-            # Before the look at what others hold in a removed folder, so that of two that take at once one sees it.
-            keep(*removed_folder.hold(self.path, self._folder, holding))
+            # systemd-tmpfiles leaves a folder alone that is locked.
+            keep(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._folder))
+            with contextlib.suppress(OSError):  # a file system without such locks
+                lock_files.lock(descriptors[0], shared=True)
             for uuid, memory_mib in holding.items():
                 path = file_of(self.path, uuid, ".device")
                 try:
@@ -125,8 +124,6 @@ class Decision:
                     return Kept(uuid, f"impossible to lock: {error}")
                 if not lock_files.lock(descriptors[-1], shared=memory_mib is not None):
                     return Kept(uuid, self._locked_by(uuid))
-                if removed_folder.holds(self.path, self._folder, uuid):
-                    return Kept(uuid, _IN_REMOVED_FOLDER)
                 opened = {path: descriptors[-1], self.path: self._folder, self.path / "mutex": self._mutex}
                 if not all(lock_files.is_at(path, descriptor) for path, descriptor in opened.items()):
                     return Kept(uuid, f"in a folder that was removed just now, '{self.path}'")
@@ -140,8 +137,6 @@ class Decision:
         return {uuid: how for uuid, how in found.items() if how is not None}
 
     def _kept(self, uuid: str, leases: Sequence[Entry], damaged: Sequence[DamagedEntry]) -> str | None:
-        if removed_folder.holds(self.path, self._folder, uuid):
-            return _IN_REMOVED_FOLDER
         path = file_of(self.path, uuid, ".device")
         try:
             if not lock_files.is_locked(path, at_all=True):

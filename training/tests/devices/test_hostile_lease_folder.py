@@ -9,7 +9,7 @@ import time
 import pytest
 
 from text_recognizer.errors import DeviceError
-from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from text_recognizer.tests.waiting import wait_until
 from training import cli
 from training.devices.allocation import Wish
 from training.devices.gpu_manager import GPUManager
@@ -281,44 +281,15 @@ def test_what_others_wrote_does_not_steer_the_terminal(machine, capsys):
         assert [entry.label for entry in waiting()] == ["\N{REPLACEMENT CHARACTER}[2Jgone"]
 
 
-@pytest.mark.parametrize("memory", [None, "0.4"])
-@pytest.mark.parametrize("made_anew", [False, True])
-def test_a_lease_outlives_the_removal_of_its_folder(machine, capsys, memory, made_anew):
-    machine.with_gpus(2)
-    with holding("0", memory) as child:
-        shutil.rmtree(machine.locks)
-        if made_anew:
-            machine.locks.mkdir()
-        with pytest.raises(DeviceError, match="GPU 0 is held by a lease whose folder was removed meanwhile"):
-            lease("0", memory)
-        assert "held by a lease whose folder was removed meanwhile" in shown(capsys)
-        with lease("any", memory) as other:
-            assert numbers(other) == [1]
-        child.tell("release")
-        assert child.hear() == "released"
-        lease("0", memory).release()
-
-
-def test_a_child_that_inherited_a_lease_keeps_it_after_the_removal_of_its_folder(machine):
-    mine = lease("0")
-    with Child(lambda line: line.hear()) as child:
-        mine.release()
-        shutil.rmtree(machine.locks)
-        with pytest.raises(DeviceError, match="GPU 0 is held by a lease whose folder was removed meanwhile"):
-            lease("0")
-        child.kill()
-    lease("0", timeout_s=PATIENCE_S).release()
-
-
 def test_a_waiting_request_joins_the_queue_again_when_the_folder_was_removed(machine):
-    with holding("0") as before, Child(holder("0")) as waiter:
+    machine.use(0, pid=1)
+    with Child(holder("0")) as waiter:
         wait_until(waiting)
         shutil.rmtree(machine.locks)
         wait_until(lambda: [entry.pid for entry in waiting()] == [waiter.pid])
-        before.tell("release")
+        machine.processes.clear()
+        machine.write()
         assert waiter.hear() == "has [0]"
-        with pytest.raises(DeviceError, match=f"GPU 0 is held by pid {waiter.pid}"):
-            lease("0")
 
 
 def test_a_folder_that_is_removed_during_a_decision_gives_no_lease(machine, monkeypatch):
