@@ -55,7 +55,6 @@ def as_json(status: "Status") -> dict[str, Any]:
         "absence": status.absence,
         "devices": [(facts := asdict(device)).pop("device") | facts for device in status.devices],
         "waiting": [asdict(holder) for holder in status.waiting],
-        "damaged": [{**asdict(entry), "path": str(entry.path)} for entry in status.damaged],
     }
 
 
@@ -72,11 +71,6 @@ def as_table(status: "Status") -> "RenderableType":
         lines += [
             f"  {place}. {holder.process} since {holder.clock} wants {holder.wanted}{holder.purpose}"
             for place, holder in enumerate(status.waiting, start=1)
-        ]
-    if status.damaged:
-        lines += ["", "Damaged, but perhaps in use; a damaged lease may hold any device that is locked:"]
-        lines += [
-            f"  {entry.path} of {entry.owner}, locked by {entry.locked_by}: {entry.why}" for entry in status.damaged
         ]
     return Group(_device_table(status.devices), *map(Text, lines))
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from text_recognizer.errors import DeviceError
 from training.devices.allocation import Holding
-from training.devices.lease_records import DamagedEntry, Entry, Record, read_entry
+from training.devices.lease_records import Entry, Record, read_entry
 from training.devices.quarantine import file_of
 from training.files import lock_files, processes
 
 _ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
-_LAST_NUMBER = 10**12 - 1
 
 
 @dataclass
@@ -55,13 +54,8 @@ class Decision:
 
     def enqueue(self, record: Record) -> Ticket:
         """Puts a request at the end of the queue."""
-        while True:
-            path = self.path / f"{self._free_number():012d}.waiting"
-            self._files.append(path)
-            self.__dict__.pop("_entries", None)
-            with contextlib.suppress(FileExistsError):  # another program makes files without the mutex
-                descriptor = lock_files.create(path)
-                break
+        path = self.path / f"{1 + max((number for number, _ in self._entries), default=0):012d}.waiting"
+        descriptor = lock_files.create(path)
         try:
             lock_files.lock(descriptor)
             lock_files.write(descriptor, record.to_json())
@@ -75,29 +69,19 @@ class Decision:
         """Turns a waiting request into a lease, after its devices were locked."""
         lock_files.write(ticket.descriptor, record.to_json())
         ticket.record = record
-        try:
-            ticket.path = ticket.path.rename(ticket.path.with_suffix(".lease"))
-        except OSError:  # another program's file is there
-            ticket.path = ticket.path.rename(self.path / f"{self._free_number():012d}.lease")
+        ticket.path = ticket.path.rename(ticket.path.with_suffix(".lease"))
 
     def leases(self) -> list[Entry]:
-        return [entry for entry in self._live(".lease") if isinstance(entry, Entry)]
+        return list(self._live(".lease"))
 
     def waiting(self, before: int | None = None) -> Iterator[Entry]:
         """Requests in the queue, oldest first."""
         for entry in self._live(".waiting"):
-            if not isinstance(entry, Entry):
-                continue
             if before is not None and entry.number >= before:
                 return
             # A child forked by the process that waited may have inherited the lock, but it does not wait.
             if not entry.record.process_is_gone():
                 yield entry
-
-    def damaged(self) -> list[DamagedEntry]:
-        """Files that are locked, or may be, but hold neither a lease nor a request of this version."""
-        found = [*self._live(".lease"), *self._live(".waiting")]
-        return [entry for entry in found if isinstance(entry, DamagedEntry)]
 
     def queue_length(self, before: int) -> int:
         """How many requests wait for longer; dead ones that were not noticed yet are counted too."""
@@ -131,12 +115,11 @@ class Decision:
         return descriptors
 
     def kept(self, uuids: Iterable[str], leases: Sequence[Entry]) -> dict[str, str]:
-        """Devices that are held outside the records, or by a damaged one, and how: see Kept."""
-        damaged = [entry for entry in self.damaged() if entry.path.suffix == ".lease"]
-        found = {uuid: self._kept(uuid, leases, damaged) for uuid in uuids}
+        """Devices that are held outside the records, and how: see Kept."""
+        found = {uuid: self._kept(uuid, leases) for uuid in uuids}
         return {uuid: how for uuid, how in found.items() if how is not None}
 
-    def _kept(self, uuid: str, leases: Sequence[Entry], damaged: Sequence[DamagedEntry]) -> str | None:
+    def _kept(self, uuid: str, leases: Sequence[Entry]) -> str | None:
         path = file_of(self.path, uuid, ".device")
         try:
             if not lock_files.is_locked(path, at_all=True):
@@ -145,8 +128,6 @@ class Decision:
         except OSError as error:
             return f"impossible to lock: {error.strerror or error} ({path})"
         recorded = sum(uuid in entry.holds for entry in leases)
-        if damaged:
-            return f"locked, perhaps under the damaged lease '{damaged[0].path}' of {damaged[0].owner}"
         return self._locked_by(uuid) if recorded < max(1, locks) else None
 
     def _locked_by(self, uuid: str) -> str:
@@ -154,18 +135,13 @@ class Decision:
             inode = file_of(self.path, uuid, ".device").lstat().st_ino
         except OSError:
             inode = -1
-        return f"locked by {processes.described_owners(inode)}, whose lease was deleted"
-
-    def _free_number(self) -> int:
-        """After all others, unless a hostile program took the last numbers."""
-        taken = {0, *(number for number, _ in self._entries)}
-        return max(number for number in taken if number < _LAST_NUMBER and number + 1 not in taken) + 1
+        return f"locked by {processes.described_owners(inode)}, without a lease that can be read"
 
     @functools.cached_property
     def _entries(self) -> list[tuple[int, Path]]:
         return sorted((int(match[1]), path) for path in self._files if (match := _ENTRY.fullmatch(path.name)))
 
-    def _live(self, suffix: str) -> Iterator[Entry | DamagedEntry]:
+    def _live(self, suffix: str) -> Iterator[Entry]:
         for _, path in self._entries:
             if path.suffix == suffix and (entry := read_entry(path)):
                 yield entry

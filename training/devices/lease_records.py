@@ -84,33 +84,15 @@ class Entry:
         return self.record.holds or {}
 
 
-@dataclass(frozen=True)
-class DamagedEntry:
-    """A file that is locked, or may be, but holds no request of this version.
+def read_entry(path: Path) -> Entry | None:
+    """The request in a file of any content; None where it holds none of this version, or this user may not read it.
 
-    Args:
-        owner: the user whose file it is.
-        locked_by: the processes, for people.
-        why: what is wrong with it, as the end of a sentence.
-    """
-
-    path: Path
-    owner: str
-    locked_by: str
-    why: str
-
-
-def read_entry(path: Path) -> Entry | DamagedEntry | None:
-    """The request in a file of any content; None, and the file removed if this user may, when no process holds it.
-
-    To be called while the mutex is held.
+    A file that no process holds means nothing, and is removed if this user may. To be called while the mutex is held.
     """
     try:
         about = path.lstat()
         descriptor = lock_files.open_at_once(path)
-    except PermissionError:  # whether it is locked cannot be tried out
-        return _damaged(path, about, "this user may not read it")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     if descriptor is None:
         return None
@@ -119,29 +101,19 @@ def read_entry(path: Path) -> Entry | DamagedEntry | None:
             with contextlib.suppress(OSError):  # another user's is harmless where it is
                 path.unlink()
             return None
-        try:
-            record = _parsed(os.pread(descriptor, MOST_BYTES + 1, 0), path.suffix)
-        except ValueError as error:
-            return _damaged(path, about, str(error))
-        return Entry(int(path.stem), path, record, (about.st_dev, about.st_ino))
+        record = _parsed(os.pread(descriptor, MOST_BYTES, 0))
+    except ValueError:
+        return None
     finally:
         os.close(descriptor)
+    if (path.suffix == ".lease") != bool(record.holds):  # a waiting request holds nothing
+        return None
+    return Entry(int(path.stem), path, record, (about.st_dev, about.st_ino))
 
 
-def _parsed(text: bytes, suffix: str) -> Record:
-    """Raises ValueError: what it is instead of a record."""
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
-    from pydantic import ValidationError
-
-    try:
-        record = _adapter().validate_json(text, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(printable(f"{where}: {first['msg']}" if where else first["msg"])) from None
-    if (suffix == ".lease") != bool(record.holds):
-        raise ValueError("a lease must say what it holds, and a waiting request holds nothing")
+def _parsed(text: bytes) -> Record:
+    """Raises ValueError: it is no record."""
+    record = _adapter().validate_json(text, strict=True)
     wish = replace(record.wish, text=printable(record.wish.text))
     return replace(record, user=printable(record.user), label=printable(record.label), wish=wish)
 
@@ -151,11 +123,6 @@ def _adapter() -> "TypeAdapter[Record]":
     from pydantic import TypeAdapter  # 30 ms that a lease on the CPU does not need
 
     return TypeAdapter(Record)
-
-
-def _damaged(path: Path, about: os.stat_result, why: str) -> DamagedEntry:
-    owner, locked_by = processes.user_name(about.st_uid), processes.described_owners(about.st_ino)
-    return DamagedEntry(path, owner, locked_by, why)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from training.devices import quarantine
 from training.devices.allocation import Wish
 from training.devices.device import Device, Nvml
 from training.devices.lease_folder import LeaseFolder
-from training.devices.lease_records import DamagedEntry, Holder
+from training.devices.lease_records import Holder
 from training.devices.requests import visible_devices
 from training.devices.verdicts import judge
 
@@ -27,32 +27,25 @@ class DeviceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All that ``text-recognizer gpus`` shows.
-
-    Args:
-        absence: why there are no devices.
-        damaged: locked files that are no leases or requests of this version.
-    """
+    """All that ``text-recognizer gpus`` shows; `absence`: why there are no devices."""
 
     folder: Path
     devices: list[DeviceStatus]
     waiting: list[Holder]
     absence: str | None
-    damaged: list[DamagedEntry]
 
 
 def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
     """Looks at the devices and at the folder."""
     readings = nvml.readings()
     if not readings:
-        return Status(folder.path, [], [], nvml.absence, [])
+        return Status(folder.path, [], [], nvml.absence)
     setting = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [device.uuid for device in visible_devices([reading.device for reading in readings], setting)]
     with folder.decision() as decision:
         leases, quarantined = decision.leases(), quarantine.quarantined(decision.path)
         kept = decision.kept([reading.device.uuid for reading in readings], leases)
         waiting = [Holder.of(entry.record) for entry in decision.waiting()]
-        damaged = decision.damaged()
     devices = []
     for reading in readings:
         uuid = reading.device.uuid
@@ -68,4 +61,4 @@ def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
                 kept.get(uuid) or judge(reading, on_it, quarantined.get(uuid)).obstacle(whole),
             )
         )
-    return Status(folder.path, devices, waiting, None, damaged)
+    return Status(folder.path, devices, waiting, None)

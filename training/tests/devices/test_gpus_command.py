@@ -122,7 +122,6 @@ def test_json_holds_everything(machine, capsys):
             }
         ],
         "waiting": [],
-        "damaged": [],
     }
 
 

