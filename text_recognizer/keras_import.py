@@ -13,6 +13,17 @@ from text_recognizer.errors import RunError
 # At its end Python would look through all that was imported before it clears module after module, which alone takes a
 # tenth of the time.
 atexit.register(gc.freeze)
+_loaded_in: set[int] = set()  # the process that loaded a model, and those that were forked from it
+
+
+def check_not_forked() -> None:
+    """To be called before a model is loaded or read with. Raises RunError: the parent process has loaded one."""
+    _loaded_in.add(os.getpid())
+    if len(_loaded_in) > 1:
+        raise RunError(
+            "this process was forked from one that had loaded a model: TensorFlow would wait for ever in it. Start it "
+            "anew, as multiprocessing.get_context('spawn') does, or promote the model: its ONNX twin works here too."
+        )
 
 
 def require_tensorflow() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
 from text_recognizer.errors import SpecError
+from text_recognizer.keras_import import check_not_forked
 from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.metric import LOSS, Counts, Metric
 from text_recognizer.models.prediction import Prediction
@@ -215,6 +216,7 @@ class Model(ABC):
         """(B, …) what the network returns for images (B, H, W, C) that look like the dataset's."""
         if self.runtime is not None:
             return self.runtime(images)
+        check_not_forked()
         return np.asarray(self._compiled(self._outputs, {"image": images}))
 
     def _outputs(self, batch: Batch) -> Any:

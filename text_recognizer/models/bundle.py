@@ -21,7 +21,7 @@ from text_recognizer.arguments import check_value, to_json
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError, TextRecognizerError
 from text_recognizer.json_text import parse_json_text
-from text_recognizer.keras_import import importing_keras
+from text_recognizer.keras_import import check_not_forked, importing_keras
 from text_recognizer.models.base import Model
 from text_recognizer.models.calibration import CALIBRATION, Calibration
 from text_recognizer.models.twin import TWIN, twin_outputs
@@ -92,6 +92,7 @@ class Bundle:
     def load(self) -> Model:
         """The model with its trained weights. Raises DataError: they are missing, damaged, or another network's."""
         self.check_files()
+        check_not_forked()
         with importing_keras():
             import keras  # noqa: F401
         model = build_model(self.spec, self.data_spec)

@@ -134,6 +134,17 @@ def test_a_bundle_that_nothing_here_can_read_says_what_would(digits, monkeypatch
         CharacterPredictor(digits)
 
 
+def test_a_process_that_was_forked_from_one_with_a_model_is_told_so_and_reads_by_a_twin(digits, monkeypatch):
+    by_twin, by_keras = CharacterPredictor(digits), CharacterPredictor(SHIPPED)
+    by_keras._model = by_keras.bundle.load()
+    monkeypatch.setattr("os.getpid", lambda: -1)  # as in a child
+    monkeypatch.setattr("text_recognizer.keras_import._loaded_in", {1})
+    assert by_twin.predict(IMAGES / "7.png").text == "7"
+    for attempt in (lambda: by_keras.predict(IMAGES / "7.png"), by_keras.bundle.load):
+        with pytest.raises(RunError, match="was forked from one that had loaded a model"):
+            attempt()
+
+
 def test_a_twin_with_other_classes_is_refused(digits):
     described = json.loads((digits / DESCRIPTION).read_text(encoding="utf-8"))
     described["data_spec"]["classes"].append("x")
