@@ -3,9 +3,7 @@
 Its files are listed in docs/reference/run-folder.md.
 """
 
-import contextlib
 import errno
-import functools
 import json
 import os
 import shutil
@@ -29,7 +27,6 @@ from training.runs.places import group_folder_name, new_run_id, runs_folder
 State = Literal["created", "running", "finished", "stopped", "failed", "preempted"]
 AT_WORK: tuple[State, ...] = ("created", "running")
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
-_LONGEST_MAKING_S = 3600.0  # it takes milliseconds; clocks of machines that share a disk differ
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,6 @@ class Run(HeldFolder):
                     raise RunError(f"{folder} exists and is not a run folder. Move it away, or give another id.")
                 return cls._begin(folder, spec, durable)
             unfinished.mkdir(parents=True, exist_ok=True)
-            _remove_unfinished(group)
             run = cls._begin(unfinished, spec, durable)
             unfinished.rename(folder)
         except OSError as error:
@@ -249,14 +245,3 @@ class Run(HeldFolder):
     def is_held(self) -> bool:
         """Whether a process has the run's lock."""
         return self.holder() is not None
-
-
-@functools.cache  # once a process: a sweep makes many runs in one group, and looking through a large one takes a while
-def _remove_unfinished(group: Path) -> None:
-    """Removes what is left of runs whose making was killed."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(group):
-            if entry.name.startswith(".") and entry.name.endswith(".new") and entry.is_dir(follow_symlinks=False):
-                names = {inside.name for inside in os.scandir(entry)}
-                if names <= SIGNS_OF_A_RUN and time.time() - entry.stat().st_mtime > _LONGEST_MAKING_S:
-                    shutil.rmtree(entry.path, ignore_errors=True)

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -72,17 +71,6 @@ def test_a_run_gets_its_name_once_its_folder_is_whole(tmp_path, monkeypatch):
     run = Run.create(SPEC, "one", tmp_path)
     assert run.status().state == "created"
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["one"]
-
-
-def test_what_a_killed_process_left_of_new_runs_is_removed_by_the_next_run(tmp_path):
-    hours_ago = time.time() - 2 * 3600
-    for name, content in ((".old.new", "spec.json"), (".young.new", "spec.json"), (".thesis.new", "thesis.tex")):
-        (tmp_path / "g" / name).mkdir(parents=True)
-        (tmp_path / "g" / name / content).write_text("")
-        if name != ".young.new":  # may be at work
-            os.utime(tmp_path / "g" / name, (hours_ago, hours_ago))
-    Run.create(SPEC, "one", tmp_path)
-    assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [".thesis.new", ".young.new", "one"]
 
 
 def test_a_full_disk_leaves_nothing_of_a_new_run(tmp_path, monkeypatch):
