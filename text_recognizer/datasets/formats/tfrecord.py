@@ -17,7 +17,6 @@ MOST_BYTES = 1 << 30  # of one record; protocol buffers end at twice that
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEAD_BYTES, _TAIL_BYTES = _LENGTH.size + _CRC.size, _CRC.size
-_SCAN_BYTES, _MOST_SCAN_BYTES = 1 << 8, 1 << 22  # growing, so that a file full of damage takes no longer than others
 
 
 class Frame(NamedTuple):
@@ -43,7 +42,7 @@ def write_record(file: BinaryIO, data: bytes) -> None:
 def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
     """The records of a file in their order, by their lengths; their data is not read.
 
-    After damage, reading goes on at the next length whose checksum is right and that ends inside the file.
+    Behind a length that is damaged, nothing tells where the next record is: what follows is one damage.
 
     Args:
         content: (n,) all bytes of the file.
@@ -51,15 +50,13 @@ def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
     view, at = content.data, 0
     while at < len(view):
         size = _size_at(view, at)
-        if size is not None:
-            yield Frame(at, size)
-            at += _HEAD_BYTES + size + _TAIL_BYTES
-            continue
-        following = _next_frame(content, at + 1)
-        is_cut = following == len(view) and (len(view) - at < _HEAD_BYTES or _length_at(view, at) is not None)
-        reason = "the file is cut short" if is_cut else "the length of a record does not agree with its checksum"
-        yield Damage(at, following - at, reason)
-        at = following
+        if size is None:
+            is_cut = len(view) - at < _HEAD_BYTES or _length_at(view, at) is not None
+            reason = "the file is cut short" if is_cut else "the length of a record does not agree with its checksum"
+            yield Damage(at, len(view) - at, reason)
+            return
+        yield Frame(at, size)
+        at += _HEAD_BYTES + size + _TAIL_BYTES
 
 
 def data_of(content: NDArray[np.uint8], frame: Frame) -> bytes:
@@ -90,20 +87,6 @@ def _size_at(view: memoryview, at: int) -> int | None:
     size = _length_at(view, at)
     fits = size is not None and size <= min(MOST_BYTES, len(view) - at - _HEAD_BYTES - _TAIL_BYTES)
     return size if fits else None
-
-
-def _next_frame(content: NDArray[np.uint8], start: int) -> int:
-    """The next place with a sound length; the end of the file where there is none."""
-    view = content.data
-    last, step = len(content) - _HEAD_BYTES - _TAIL_BYTES, _SCAN_BYTES
-    while start <= last:
-        # Lengths are below 2^30, so that four of their bytes are 0: most places need no checksum.
-        highest = np.lib.stride_tricks.sliding_window_view(content[start + 4 : start + 4 + step + 3], 4)
-        for place in np.flatnonzero(~highest.any(axis=1)).tolist():
-            if _size_at(view, start + place) is not None:
-                return start + int(place)
-        start, step = start + step, min(2 * step, _MOST_SCAN_BYTES)
-    return len(content)
 
 
 Feature = Sequence[bytes] | Sequence[float] | Sequence[int]

@@ -60,7 +60,7 @@ def test_frames_and_examples_are_those_of_tensorflow(tmp_path):
     assert tf.train.Example.FromString(read[0]) == example
 
 
-def test_a_damaged_record_costs_that_record(tmp_path):
+def test_a_damaged_record_costs_that_record_and_a_damaged_length_what_follows(tmp_path):
     path = write_shard(tmp_path / "shard", [{"n": [number]} for number in range(5)])
     size = len(path.read_bytes()) // 5
     content = bytearray(path.read_bytes())
@@ -71,12 +71,11 @@ def test_a_damaged_record_costs_that_record(tmp_path):
         Frame(0, size - 16),
         Frame(size, size - 16),
         Frame(2 * size, size - 16),
-        Damage(3 * size, size, "the length of a record does not agree with its checksum"),
-        Frame(4 * size, size - 16),
+        Damage(3 * size, 2 * size, "the length of a record does not agree with its checksum"),
     ]
     path.write_bytes(content)
     read = list(records(Shard(path, RecordForm())))
-    assert [type(one) for one in read] == [Record, Rejected, Record, Rejected, Record]
+    assert [type(one) for one in read] == [Record, Rejected, Record, Rejected]
     assert read[1] == Rejected(f"shard@{size}", "its data does not agree with its checksum")
 
 
@@ -89,22 +88,6 @@ def test_a_length_beyond_the_file_is_refused_before_anything_is_allocated(length
     masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
     content = np.frombuffer(head + struct.pack("<I", masked) + b"data" * 4, np.uint8)
     assert list(find_frames(content)) == [Damage(0, 28, "the file is cut short")]
-
-
-def test_a_file_full_of_damage_is_looked_through_once(tmp_path, monkeypatch):
-    size = len(write_shard(tmp_path / "shard", [{"n": [1]}]).read_bytes())
-    content = np.frombuffer((tmp_path / "shard").read_bytes() * 2000, np.uint8).copy()
-    content[:: 2 * size] ^= 1  # the length of every second record
-    looked_at = []
-    windows = np.lib.stride_tricks.sliding_window_view
-
-    def counted(array, width):
-        looked_at.append(len(array))
-        return windows(array, width)
-
-    monkeypatch.setattr(np.lib.stride_tricks, "sliding_window_view", counted)
-    assert Counter(map(type, find_frames(content))) == {Frame: 1000, Damage: 1000}
-    assert sum(looked_at) < 10 * len(content)
 
 
 def test_a_file_that_ends_within_a_record_is_cut_short(tmp_path):
