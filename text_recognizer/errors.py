@@ -77,8 +77,13 @@ class DeviceError(TextRecognizerError):
 
 
 def reason(error: BaseException, *places: Path) -> str:
-    """Why something failed, to stand inside a sentence; of a full disk, also which place has the least room."""
-    said = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+    """Why something failed, to stand inside a sentence.
+
+    Args:
+        places: which the sentence names, or that come into question; of a full disk, the one with the least room is
+            told.
+    """
+    said = (places and getattr(error, "strerror", None)) or str(error).rstrip(".") or type(error).__name__
     if not places or getattr(error, "errno", None) != errno.ENOSPC:
         return said
     folders = [next(one for one in (path, *path.parents) if one.is_dir()) for path in map(Path.absolute, places)]
@@ -92,4 +97,5 @@ def system_errors(task: str, advice: str = "", *places: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"cannot {task}: {reason(error, *places)}. {advice}".rstrip()) from error
+        why = reason(error, *places) if places else error.strerror or error
+        raise DataError(f"cannot {task}: {why}. {advice}".rstrip()) from error

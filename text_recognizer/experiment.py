@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.arguments import check_arguments, json_schema_of, to_json
 from text_recognizer.datasets.base import Dataset
-from text_recognizer.errors import Problem, SpecError
+from text_recognizer.errors import Problem, SpecError, reason
 from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
 from text_recognizer.models.transfer import transfer_problems
@@ -168,7 +168,7 @@ def _problems_together(
     try:
         network.check(model.data_spec.input_shape, model.output_shape)
     except ValueError as error:
-        yield Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {error}.", "network")
+        yield Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {reason(error)}.", "network")
     undeclared = [one for one in (*model.metrics, *model.metrics_in_training) if not isinstance(one, Metric)]
     for metric in undeclared:
         yield (

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.keras_import import without_native_notes
 from text_recognizer.trust import current_folder, import_path, is_trusted, remember, source_of
 from text_recognizer.wording import did_you_mean
@@ -194,11 +194,13 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
                 f"{current_folder() or 'the current folder, which was removed,'} or the Python environment."
                 f"{did_you_mean(module_name, names(kind))}"
             ) from None
-        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {error}.") from error
+        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {reason(error)}.") from error
     except AttributeError:
         raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.") from None
     except (Exception, SystemExit) as error:
-        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {error}.") from error
+        raise SpecError(
+            f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {reason(error)}."
+        ) from error
     _check_kind(kind, name, found)
     outside_packages.update({module_name.partition(".")[0]} - _OURS)
     return found  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.arguments import arguments_of, check_value, to_json
-from text_recognizer.errors import Problem, SpecError
+from text_recognizer.errors import Problem, SpecError, reason
 from text_recognizer.json_text import MOST_NESTED, parse_json_text
 from text_recognizer.registry import names
 from text_recognizer.train_args import TrainArgs
@@ -168,7 +168,7 @@ def read_spec(text: str) -> tuple[dict[str, Any], str]:
             f"there is no file '{text}'. A spec is inline JSON (starting with {{), a file, or - for standard input."
         ) from None
     except (OSError, ValueError) as error:
-        raise SpecError(f"cannot read the spec '{text}': {error}.") from None
+        raise SpecError(f"cannot read the spec '{text}': {reason(error)}.") from None
     return parse_json(content, text), text
 
 
@@ -186,7 +186,7 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
     except SpecError as error:
         raise SpecError(error.problems, source) from None
     except ValueError as error:
-        raise SpecError(f"{source}: {error}.") from None
+        raise SpecError(f"{source}: {reason(error)}.") from None
     if not isinstance(value, dict):
         raise SpecError(f'{source} must hold a JSON object, like {{"dataset": …}}. {received(value)}')
     return value

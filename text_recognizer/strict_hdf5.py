@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 MOST_CHUNK_BYTES = 1 << 26
 MOST_OBJECTS = 10_000
@@ -50,17 +50,17 @@ def opened(path: Path, chunked: bool = True) -> Iterator[Any]:
     except FileNotFoundError:
         raise DataError(f"there is no file {path}.") from None
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise DataError(f"{path} is damaged or no HDF5 file: {error}.") from None
+        raise DataError(f"{path} is damaged or no HDF5 file: {reason(error)}.") from None
     with file:
         try:
             state = path.stat()
             _check(path, state.st_size, (state.st_mtime_ns, state.st_ino), chunked)
             yield file
         except _RefusedError as error:
-            raise DataError(f"{path} is not read: {error}.") from None
+            raise DataError(f"{path} is not read: {reason(error)}.") from None
         except (OSError, LookupError, RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
-            reason = str(error.args[0] if error.args else type(error).__name__).rstrip(".")
-            raise DataError(f"{path} is damaged, or of another layout: {reason}.") from error
+            why = str(error.args[0] if error.args else type(error).__name__).rstrip(".")
+            raise DataError(f"{path} is damaged, or of another layout: {why}.") from error
 
 
 def rows(dataset: Any, first: int, end: int) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.wording import received
 
 YamlPath = tuple[Any, ...]
@@ -51,7 +51,7 @@ class YamlSource:
         except yaml.YAMLError as error:
             raise SpecError(_in_words(error, text), source) from None
         except (ValueError, OverflowError, RecursionError) as error:
-            raise SpecError(f"YAML cannot read the sweep: {error}.", source) from None
+            raise SpecError(f"YAML cannot read the sweep: {reason(error)}.", source) from None
         finally:
             if loader is not None:
                 loader.dispose()
@@ -161,7 +161,7 @@ def _repeated_keys(root: yaml.Node | None) -> list[str]:
 def _in_words(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return f"not valid YAML: {error}."
+        return f"not valid YAML: {reason(error)}."
     lines = text.splitlines()
     content = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in content[: len(content) - len(content.lstrip())]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.decoding.beam import Characters, Scores, States
 from text_recognizer.decoding.ngrams import learn_ngrams
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 # Of each array: its kind, and what its length is.
 _ARRAYS = {
@@ -116,7 +116,7 @@ class CharacterLanguageModel:
         except Exception as error:
             # Deliberate: zipfile, zlib and numpy raise errors of a dozen kinds for bytes that are not what they expect.
             raise DataError(
-                f"the language model {path} cannot be read: {error or type(error).__name__}. Copy the bundle again."
+                f"the language model {path} cannot be read: {reason(error)}. Copy the bundle again."
             ) from error
         return model
 

@@ -18,7 +18,7 @@ from text_recognizer.decoding.greedy import greedy_labels, log_softmax, softmax
 from text_recognizer.decoding.language_model import CharacterLanguageModel
 from text_recognizer.decoding.lexicon import Lexicon
 from text_recognizer.decoding.tuning import DecodingWeights, tune_weights
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import received
@@ -152,7 +152,7 @@ class LineDecoder:
                 words = (folder / LEXICON_FILE).read_text(encoding="utf-8").split()
                 self.lexicon = Lexicon(words, self.classes)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"the decoder in {folder} is damaged: {type(error).__name__}: {error}.") from error
+            raise DataError(f"the decoder in {folder} is damaged: {type(error).__name__}: {reason(error)}.") from error
         if self.order is not None:
             self.language_model = CharacterLanguageModel.load(folder / LANGUAGE_FILE, len(self.classes))
         self.is_ready = True

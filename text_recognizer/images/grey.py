@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 # A page of A3 at 600 dpi has 70 million, the largest cameras of archives make 102 million.
 MOST_PIXELS = 120_000_000
@@ -75,8 +75,7 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
             f"that): make it smaller, or cut it into pages."
         ) from None
     except Exception as error:
-        reason = (str(error) or type(error).__name__).rstrip(".")
-        raise DataError(f"the image cannot be read{where}: {reason}.") from error
+        raise DataError(f"the image cannot be read{where}: {reason(error)}.") from error
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:

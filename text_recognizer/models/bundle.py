@@ -19,7 +19,7 @@ from typing import Any
 from text_recognizer import __version__
 from text_recognizer.arguments import check_value, to_json
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.errors import DataError, SpecError, TextRecognizerError
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.keras_import import check_not_forked, importing_keras
 from text_recognizer.models.base import Model
@@ -87,7 +87,7 @@ class Bundle:
         except FileNotFoundError:
             raise DataError(f"there is no bundle in {folder} (no {DESCRIPTION}). {_how_to_get_one()}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {error}.") from error
+            raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {reason(error)}.") from error
 
     def load(self) -> Model:
         """The model with its trained weights. Raises DataError: they are missing, damaged, or another network's."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from text_recognizer.arguments import check_value, to_json
 from text_recognizer.decoding.edits import edit_distances
 from text_recognizer.decoding.greedy import log_softmax
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 from text_recognizer.reading_order import visual_order
@@ -87,7 +87,7 @@ class Calibration:
         try:
             found, problems = check_value(CALIBRATION, cls, parse_json_text(path.read_text(encoding="utf-8")))
         except ValueError as error:
-            problems = [f"{error}."]
+            problems = [f"{reason(error)}."]
         if problems:
             raise DataError(f"{path} is damaged: {' '.join(problems)}")
         return found  # type: ignore[no-any-return]

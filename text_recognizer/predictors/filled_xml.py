@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
 
 from text_recognizer.datasets.formats.page_xml import read_page
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.predictors.documents import add_alto_words, add_page_text, add_page_word
 from text_recognizer.predictors.paragraph import Box, LineOfText
 
@@ -72,7 +72,7 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
         text = content.decode(encoding).encode()
         found = _Reader(text)
     except (LookupError, UnicodeError, expat.ExpatError) as error:
-        raise DataError(f"{path} cannot be written to: {error}.") from None
+        raise DataError(f"{path} cannot be written to: {reason(error)}.") from None
     if len(found.lines) != len(lines):
         raise DataError(f"{path} has changed while it was read: it has {len(found.lines)} lines now. Run again.")
     edits: list[Edit] = []

@@ -8,7 +8,7 @@ import numpy as np
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.predictors.filled_xml import filled
@@ -53,7 +53,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         image = read_grey(page.image)
         scale = page_scale(image, page.text.width, page.text.height)
     except (DataError, UnfitImageError) as error:
-        raise DataError(f"{path} cannot be read: {str(error).rstrip('.')}.") from None
+        raise DataError(f"{path} cannot be read: {reason(error)}.") from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
     kind = "alto" if read_xml(path).tag == "alto" else "page"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.line_form import LineForm, UnfitImageError, without_shadow
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
@@ -41,4 +41,4 @@ class LinePredictor(Predictor):
         try:
             return self.form.apply(without_shadow(read_image(image)))[..., None]
         except UnfitImageError as error:
-            raise DataError(f"{name_of(image)} cannot be read as a line: {error}.") from None
+            raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from text_recognizer import __version__
 from text_recognizer.arguments import check_value
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.whole_files import sha256_of
 
@@ -66,7 +66,7 @@ class Manifest:
             if size_bytes > MOST_BUNDLE_BYTES:
                 problems.append(f"its files have {size_bytes:,} bytes, at most {MOST_BUNDLE_BYTES:,} are kept.")
         except (ValueError, KeyError, TypeError) as error:
-            found, problems = None, [f"{type(error).__name__}: {error}."]
+            found, problems = None, [f"{type(error).__name__}: {reason(error)}."]
         if found is None or problems:
             raise DataError(f"{origin} is damaged: {' '.join(problems)} Promote or pull the model again.")
         if found.to_bytes() != content:  # its address would be another one

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from text_recognizer.datasets.remote.download_s3 import s3_client
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, FileFacts, Manifest, digest_of, is_digest
 from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_name, version_number
@@ -64,8 +64,8 @@ class Place:
             yield
         except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
             raise DataError(
-                f"cannot {what}: {error}. Check the address, your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and "
-                f"AWS_ENDPOINT_URL where the store is not Amazon's."
+                f"cannot {what}: {reason(error)}. Check the address, your keys (AWS_ACCESS_KEY_ID, "
+                f"AWS_SECRET_ACCESS_KEY), and AWS_ENDPOINT_URL where the store is not Amazon's."
             ) from error
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError, TextRecognizerError, system_errors
+from text_recognizer.errors import DataError, SpecError, TextRecognizerError, reason, system_errors
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, Manifest, digest_of, is_digest, is_plain_name
 from text_recognizer.settings import models_folder
@@ -215,7 +215,7 @@ class ModelStore:
                 raise ValueError("it names no bundle")
         except (OSError, OverflowError, ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path} is damaged: {type(error).__name__}: {error}. Remove it, and promote again."
+                f"{path} is damaged: {type(error).__name__}: {reason(error)}. Remove it, and promote again."
             ) from None
         return Version(name, number, digest, promoted, self._bundles / digest)
 

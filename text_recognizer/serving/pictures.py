@@ -14,6 +14,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from text_recognizer.errors import reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.predictors.load import Layout
 from text_recognizer.serving.fetching import Fetcher
@@ -81,7 +82,7 @@ def object_in(body: bytes) -> dict[str, Any]:
         if rb"\u" in body:  # by which half a character comes, that no answer could hold
             json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
-        raise bad_request(f"the body is no JSON: {error}.") from None
+        raise bad_request(f"the body is no JSON: {reason(error)}.") from None
     if not isinstance(value, dict):
         raise bad_request(f"the body must be a JSON object. {received(value)}")
     return value
@@ -99,7 +100,7 @@ def base64_content(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
-        raise bad_request(f"the picture is not in base64: {error}.") from None
+        raise bad_request(f"the picture is not in base64: {reason(error)}.") from None
 
 
 def bad_request(message: str) -> RefusedError:

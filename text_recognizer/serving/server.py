@@ -9,7 +9,7 @@ import sys
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.serving.app import make_app
 from text_recognizer.serving.service import Service
 
@@ -54,7 +54,7 @@ def serve(service: Service, host: str, port: int) -> None:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except (OSError, UnicodeError) as error:
         raise DataError(
-            f"cannot listen on {host}, port {port}: {error}. Choose others with --host and --port."
+            f"cannot listen on {host}, port {port}: {reason(error)}. Choose others with --host and --port."
         ) from None
 
     handler = logging.StreamHandler(sys.stdout)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, reason
 from text_recognizer.whole_files import replace_file, sync
 from text_recognizer.wording import received
 from training.files.json_objects import is_finite
@@ -87,9 +87,8 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
             if name in state and not is_kind(state[name]):
                 raise ValueError(f"its state has an impossible '{name}'. {received(state[name])}")
     except Exception as error:  # NumPy and its readers of zip files let through whatever they meet
-        reason = (isinstance(error, OSError) and error.strerror) or error or type(error).__name__
         raise RunError(
-            f"the checkpoint {path} cannot be read: {str(reason).rstrip('.')}. "
+            f"the checkpoint {path} cannot be read: {reason(error, path)}. "
             f"To train the run again from its start, remove the folder {path.parent}."
         ) from error
     return groups, state

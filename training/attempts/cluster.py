@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.wording import received
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
@@ -47,7 +47,7 @@ class Cluster:
         if len(here) != 1:
             raise SpecError(
                 f"--hosts must have one name or address of this host, {socket.gethostname()}; {len(here)} are. "
-                f"{received(text)}. Where names say nothing, set TF_CONFIG instead."
+                f"{received(text)} Where names say nothing, set TF_CONFIG instead."
             )
         return replace(cluster, rank=here[0])
 
@@ -106,7 +106,7 @@ def _from_slurm(environ: Mapping[str, str]) -> Cluster:
     except (ValueError, LookupError) as error:
         raise SpecError(
             f"the variables SLURM_PROCID, SLURM_JOB_ID, SLURM_STEP_NODELIST and SLURM_STEP_TASKS_PER_NODE do not say "
-            f"which processes train together: {error}. Start the run by srun, or set TF_CONFIG."
+            f"which processes train together: {reason(error)}. Start the run by srun, or set TF_CONFIG."
         ) from None
     first_port = _FIRST_SLURM_PORT + job * _PORTS_OF_A_JOB % _SLURM_PORTS
     # Each another port: several nodes may be one host.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evaluation.evaluate import measure
 from text_recognizer.datasets.base import Split
-from text_recognizer.errors import DivergedError, RunError
+from text_recognizer.errors import DivergedError, RunError, reason
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.base import check_counted
 from text_recognizer.models.bundle import find_bundle
@@ -271,7 +271,7 @@ class Training:
         try:
             self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
         except ValueError as error:
-            raise RunError(f"the checkpoint {path} is damaged: {error}. Start a new run.") from None
+            raise RunError(f"the checkpoint {path} is damaged: {reason(error)}. Start a new run.") from None
         for name, decision in self._decisions.items():
             if decision is not None:
                 decision.state = state[name]

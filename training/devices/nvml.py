@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from text_recognizer.errors import DeviceError
+from text_recognizer.errors import DeviceError, reason
 from training.devices.device import Device, Reading
 
 MIB = 1024 * 1024
@@ -37,7 +37,7 @@ def open_driver() -> str | None:
 def _driver_trouble(error: Exception) -> DeviceError:
     updated = getattr(error, "value", None) == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
     remedy = "The driver was updated: restart the machine" if updated else "See what nvidia-smi says"
-    return DeviceError(f"NVML does not work: {error}. {remedy}, or run on the CPU with --gpu=none.")
+    return DeviceError(f"NVML does not work: {reason(error)}. {remedy}, or run on the CPU with --gpu=none.")
 
 
 def readings() -> list[Reading]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, reason
 from text_recognizer.whole_files import sha256_of
 from training.files.json_objects import parse_object, read_regular
 from training.files.safe_files import is_blank, is_empty
@@ -77,8 +77,7 @@ def readable(folder: Path, name: str, kind: str = "a run folder") -> Iterator[Pa
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is not {kind}: it has no {name}.") from None
     except (OSError, ValueError) as error:
-        why = str(getattr(error, "strerror", None) or error).rstrip(".")
-        raise RunError(f"{path} cannot be read: {why}.") from None
+        raise RunError(f"{path} cannot be read: {reason(error, path)}.") from None
 
 
 def contents(folder: Path) -> dict[str, dict[str, Any]]:

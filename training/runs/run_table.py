@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import RunError, SpecError, reason
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean, received
 from training.runs.checks import spec_fault
@@ -192,7 +192,7 @@ def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], str, Any]
         try:
             re.compile(value)
         except re.error as error:
-            raise SpecError(f"the filter '{text}' has no valid regular expression: {error}.") from None
+            raise SpecError(f"the filter '{text}' has no valid regular expression: {reason(error)}.") from None
     return column, _COMPARISONS[sign], value, value if sign == "~" else parse_value(value)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.errors import RunError, TextRecognizerError, reason
 from text_recognizer.spec import flatten
 from training.files.json_objects import is_finite
 from training.runs.run import Run
@@ -200,7 +200,9 @@ def figures(run: Run) -> dict[str, Any] | None:
             ],
         }
     except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        raise RunError(f"{run.folder / 'evaluation.json'} is damaged: {type(error).__name__}: {error}.") from None
+        raise RunError(
+            f"{run.folder / 'evaluation.json'} is damaged: {type(error).__name__}: {reason(error)}."
+        ) from None
 
 
 def _ending(index: Index, row: RunRow) -> list[str]:

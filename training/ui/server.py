@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from text_recognizer.errors import TextRecognizerError
+from text_recognizer.errors import TextRecognizerError, reason
 from training.ui.app import Page
 from training.ui.index import Index
 from training.ui.poller import Poller
@@ -65,9 +65,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        why = getattr(error, "strerror", None) or reason(error)
         raise TextRecognizerError(
-            f"the page cannot be at {host}:{port}: {reason}. Choose another port: --port 0 takes any that is free."
+            f"the page cannot be at {host}:{port}: {why}. Choose another port: --port 0 takes any that is free."
         ) from None
 
 

@@ -15,7 +15,7 @@ from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
 from text_recognizer.datasets.storage.file_states import files_below, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.character_form import as_dark_ink
 from text_recognizer.images.grey import SUFFIXES, read_grey
 from text_recognizer.settings import given_path
@@ -50,7 +50,7 @@ class _FilesSource(PictureSource):
             try:
                 picture = as_dark_ink(read_grey(file.path), self.source_ink)
             except DataError as error:
-                yield Rejected(name, str(error).rstrip("."), file.text)
+                yield Rejected(name, reason(error), file.text)
             else:
                 yield CharacterSample(name, file.text, picture, file.group)
 
@@ -190,7 +190,7 @@ class ImageFolderDataset(PictureDataset):
         try:
             yield _File(path, text, writer or (writer_of(path.stem, self._pattern) if self._pattern else ""), split)
         except DataError as error:
-            self._left_out.append(Rejected(str(path), str(error).rstrip("."), text))
+            self._left_out.append(Rejected(str(path), reason(error), text))
 
 
 def _folders(folder: Path) -> list[Path]:

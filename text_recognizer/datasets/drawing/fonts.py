@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.font_cmap import characters_of_font
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 Grey = NDArray[np.uint8]
@@ -129,7 +129,7 @@ class Font:
             mask, (left, top) = self._font.getmask2(text, mode="L", anchor="la", direction=direction)
             advance = float(self._font.getlength(text, direction=direction))
         except (OSError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
-            raise DataError(f"the font {self.path} is damaged, it cannot draw {text!r}: {error}.") from None
+            raise DataError(f"the font {self.path} is damaged, it cannot draw {text!r}: {reason(error)}.") from None
         width, height = mask.size
         drawn = np.array(mask, np.uint8).reshape(height, width)
         picture = np.zeros((self.height, width), np.uint8)
@@ -148,7 +148,7 @@ class Font:
         try:
             return ImageFont.truetype(source, self.size)
         except (OSError, ValueError, OverflowError, MemoryError) as error:
-            raise DataError(f"cannot read the font {self.path}: {error}.") from None
+            raise DataError(f"cannot read the font {self.path}: {reason(error)}.") from None
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 
 _COLLECTION, _WOFF, _WOFF2 = b"ttcf", b"wOFF", b"wOF2"
 _KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
@@ -31,7 +31,7 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
     try:
         return frozenset(_characters(source))
     except (struct.error, zlib.error, ValueError) as error:
-        raise DataError(f"{name} is damaged or no TrueType, OpenType or WOFF font: {error}.") from None
+        raise DataError(f"{name} is damaged or no TrueType, OpenType or WOFF font: {reason(error)}.") from None
 
 
 def _characters(content: bytes) -> set[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.formats.packed import check_unpacked
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 _KINDS = {1: "labels", 3: "images"}
 _GZIP = b"\x1f\x8b"
@@ -29,7 +29,7 @@ def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> 
         values = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_gzip else file
         return _read(values, name, dimensions, stored_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{name} is damaged, its gzip data cannot be unpacked: {error}.") from error
+        raise DataError(f"{name} is damaged, its gzip data cannot be unpacked: {reason(error)}.") from error
 
 
 def _read(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import counted, did_you_mean
@@ -136,7 +136,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json_text(read_text(path))
     except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
+        raise DataError(f"{path} is not JSON: {reason(error)}.") from None
 
 
 def _csv_rows(text: str, path: Path) -> list[list[str]]:
@@ -148,7 +148,7 @@ def _csv_rows(text: str, path: Path) -> list[list[str]]:
         return [row for row in reader if row]
     except csv.Error as error:
         hint = " A quotation mark that is never closed?" if "field limit" in str(error) else ""
-        raise DataError(f"{path}, line {reader.line_num} is no comma-separated table: {error}.{hint}") from None
+        raise DataError(f"{path}, line {reader.line_num} is no comma-separated table: {reason(error)}.{hint}") from None
 
 
 def _from_sample_row(row: str, by_tab: bool) -> ListedLine:
@@ -208,7 +208,7 @@ def _from_json(text: str, rows: Sequence[str], path: Path) -> Iterator[ListedLin
     try:
         values = [*map(parse_json_text, rows)] if path.suffix.lower() == ".jsonl" else parse_json_text(text)
     except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
+        raise DataError(f"{path} is not JSON: {reason(error)}.") from None
     if not isinstance(values, list):
         raise DataError(f"{path} must hold a list of objects with file and text.")
     for number, value in enumerate(values, start=1):

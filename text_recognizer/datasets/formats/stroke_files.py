@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 
 Points = NDArray[np.float64]  # (N, 2) x and y from the left and the top of a character's square, whose side is 1
 
@@ -37,7 +37,7 @@ def read_strokes(path: Path) -> dict[str, list[Points]]:
                     found[character] = strokes
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}, line {number}: {error}. "
+            f"{path}, line {number}: {reason(error)}. "
             'Each line is an object like {"character": "一", "medians": [[[123, 408], [885, 432]]]}.'
         ) from None
     if not found:

@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 
 _MOST_NESTED = 32  # twice what ALTO, PAGE and IAM have; what is nested is read once for each level
 
@@ -52,7 +52,7 @@ def read_xml(path: Path) -> Element:
     except OSError as error:
         raise DataError(f"its XML file cannot be read: {path}: {error.strerror or error}.") from None
     except (expat.ExpatError, _RefusedError, LookupError, ValueError) as error:
-        raise DataError(f"its XML file is damaged: {path}: {error}.") from None
+        raise DataError(f"its XML file is damaged: {path}: {reason(error)}.") from None
 
 
 def _local(name: str) -> str:

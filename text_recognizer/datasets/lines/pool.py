@@ -16,7 +16,7 @@ from text_recognizer.datasets.storage.parallel import in_processes, progress
 from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected
 from text_recognizer.datasets.storage.store import Store, StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.line_form import Grey, LineForm, UnfitImageError
 
 LINES_A_TASK = 64
@@ -112,7 +112,7 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
                 picture = _picture(source, position, sample, form)
             except (DataError, UnfitImageError) as error:
                 text = "" if sample.problem else storable(sample.text)
-                rejected.append(Rejected(storable(sample.name), str(error).rstrip("."), text, sample.noun))
+                rejected.append(Rejected(storable(sample.name), reason(error), text, sample.noun))
             else:
                 converted.append((sample, picture, picture_hash(picture)))
     return converted, rejected

@@ -25,7 +25,7 @@ from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.datasets.transcribed.alto_files import ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale, visible_part
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import STEPS, Grey, UnfitImageError
 from text_recognizer.layout.cores import CORE_CLASSES, core_map
@@ -183,7 +183,7 @@ def _convert(
             raise UnfitImageError(page.problem)
         return _picture(page, read_grey(page.image), side, margin, preprocessing, marks)
     except (DataError, UnfitImageError) as error:
-        return storable(str(error)).rstrip(".")
+        return storable(reason(error))
 
 
 def _on_image(page: ArchivePage, image: Grey) -> tuple[ArchivePage, list[Points], tuple[Rejected, ...]]:

@@ -16,7 +16,7 @@ from text_recognizer.datasets.formats.gnt import map_file
 from text_recognizer.datasets.formats.tfrecord import Damage, Frame, data_of, decode_example, find_frames
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_form import Grey
 from text_recognizer.reading_order import logical_order
@@ -141,7 +141,7 @@ def picture_of(record: Record, form: RecordForm) -> Grey:
     try:
         return read_grey(io.BytesIO(content))
     except DataError as error:
-        raise ValueError(f"its picture cannot be read: {str(error).rstrip('.')}") from None
+        raise ValueError(f"its picture cannot be read: {reason(error)}") from None
 
 
 def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) -> Grey:

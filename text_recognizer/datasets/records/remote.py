@@ -18,7 +18,7 @@ from text_recognizer.datasets.records.shards import INDEX, ListedShard, listed_s
 from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.fetch import disk_errors, one_process
 from text_recognizer.datasets.remote.metadata import without_password
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.settings import data_folder
 from text_recognizer.whole_files import replace_file
 
@@ -100,4 +100,4 @@ def _download(url: str, download: Download) -> None:
     try:
         download.run(url)
     except DownloadError as error:
-        raise DataError(f"cannot read {without_password(url)}: {error}.") from None
+        raise DataError(f"cannot read {without_password(url)}: {reason(error)}.") from None

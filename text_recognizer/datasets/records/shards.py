@@ -11,7 +11,7 @@ from text_recognizer.datasets.formats.line_lists import SPLITS
 from text_recognizer.datasets.records.forms import FORMS, RecordForm, form_named
 from text_recognizer.datasets.records.label_files import LABELS, read_labels
 from text_recognizer.datasets.records.reading import Record, Shard, records
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.wording import counted
 
@@ -78,7 +78,7 @@ def listed_shards(folder: Path) -> dict[str, ListedShard]:
             for name, about in split["shards"].items()
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{INDEX} is no index of records: {type(error).__name__}: {error}.") from None
+        raise DataError(f"{INDEX} is no index of records: {type(error).__name__}: {reason(error)}.") from None
     for name, about in found.items():
         if form is None or form.file_pattern.fullmatch(name) is None:
             raise DataError(f"{INDEX} names {name[:80]!a}, which is no name of a shard.")
@@ -155,7 +155,7 @@ def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
         return None, ""
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpecError) as error:
         raise DataError(
-            f"{folder / INDEX} is no index of records: {str(error).rstrip('.')}. Give the form, or remove it."
+            f"{folder / INDEX} is no index of records: {reason(error)}. Give the form, or remove it."
         ) from None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import IO, Any, Literal
 
 from text_recognizer.datasets.formats.packed import check_unpacked, most_unpacked_bytes
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, reason
 from text_recognizer.whole_files import folder_beside
 
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -157,7 +157,7 @@ def _opened(path: Path) -> Iterator[_Archive]:
     except (OSError, *_DAMAGES) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk; those of the codecs have none
             raise
-        raise DataError(f"{path} is damaged or not the archive that its name says: {error}.") from error
+        raise DataError(f"{path} is damaged or not the archive that its name says: {reason(error)}.") from error
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def _named(path: Path, member: str | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
             raise
         place = f"{path}: member {member!r}" if member is not None else f"{path} is damaged:"
-        raise DataError(f"{place} cannot be read: {str(error) or type(error).__name__}.") from error
+        raise DataError(f"{place} cannot be read: {reason(error)}.") from error
 
 
 def _members(path: Path, archive: _Archive) -> list[tuple[Member, Any]]:

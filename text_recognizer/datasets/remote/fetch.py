@@ -218,7 +218,7 @@ def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
                 Download(path, sha256, said_by, file.size_bytes, table.endpoint_url, on_progress).run(url)
             return
         except DownloadError as error:
-            failures.append(f"{without_password(url)}: {error}")
+            failures.append(f"{without_password(url)}: {reason(error)}")
     listed = f" from {failures[0]}. " if len(failures) == 1 else ":\n  - " + "\n  - ".join(failures) + "\n"
     raise DataError(
         f"cannot fetch '{file.filename}' of {table.name}{listed}"

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from pydantic import AfterValidator
 
 from text_recognizer.arguments import check_arguments
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import metadata_places
 from text_recognizer.wording import did_you_mean, received
 
@@ -174,7 +174,7 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     except RecursionError:
         raise DataError(f"{shown(path)} is nested too deeply.") from None
     except ValueError as error:  # also an integer of thousands of digits
-        raise DataError(f"{shown(path)} is not valid TOML: {error}.") from None
+        raise DataError(f"{shown(path)} is not valid TOML: {reason(error)}.") from None
     if is_one_table(document):
         document = {path.resolve().parent.name: document}
     problems: list[str] = []

@@ -26,7 +26,7 @@ from text_recognizer.datasets.remote.metadata import (
     shown,
     without_password,
 )
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import data_folder, given_path
 from text_recognizer.whole_files import replace_file
 
@@ -147,7 +147,7 @@ def _describe(
         try:
             found = Download(path, sha256, "--sha256", None, endpoint_url, on_progress).run(url)
         except DownloadError as error:
-            raise DataError(f"cannot fetch {without_password(url)}: {error}.") from error
+            raise DataError(f"cannot fetch {without_password(url)}: {reason(error)}.") from error
     return {
         # The registry is shared; .netrc holds passwords.
         "url": without_password(url) if is_address or login is None else None,

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError, system_errors
+from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import data_folder
 from text_recognizer.whole_files import folder_beside, replace_folder, sha256_of
 
@@ -150,7 +150,7 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
             convert(StoreWriter(temporary, folder))
         except OSError as error:  # not one of writing: the writer tells those itself
             raise DataError(
-                f"cannot convert what the dataset store {folder} is to be made of: {error}. Nothing was stored."
+                f"cannot convert what the dataset store {folder} is to be made of: {reason(error)}. Nothing was stored."
             ) from error
         arrays = {}
         for path in sorted(temporary.glob("*.npy")):

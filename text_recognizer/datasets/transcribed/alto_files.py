@@ -14,7 +14,7 @@ from text_recognizer.datasets.formats.page_xml import PageText, read_page
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.storage.file_states import files_below, state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
 from text_recognizer.wording import received
@@ -99,7 +99,7 @@ class AltoFiles:
         try:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
         except DataError as error:
-            text, writer, problem = PageText(), "", str(error).rstrip(".")
+            text, writer, problem = PageText(), "", reason(error)
         kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
         text = PageText(text.image, text.width, text.height, kept)
         image = self._image(file, text)
@@ -131,7 +131,7 @@ def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
-        raise SpecError(f"writer_pattern is no regular expression: {error}. {received(pattern)}") from None
+        raise SpecError(f"writer_pattern is no regular expression: {reason(error)}. {received(pattern)}") from None
 
 
 def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:

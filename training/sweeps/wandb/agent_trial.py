@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.spec import flatten, read_spec
 from training.runs.contents import is_made
 from training.runs.places import group_folder_name, runs_folder
@@ -108,5 +108,5 @@ def _read_values(path: str) -> dict[str, Any]:
         values = {name: entry["value"] for name, entry in content.items() if name != "wandb_version"}
         json.dumps(values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SpecError(f"WANDB_SWEEP_PARAM_PATH: the values in {path} cannot be read: {error}.") from None
+        raise SpecError(f"WANDB_SWEEP_PARAM_PATH: the values in {path} cannot be read: {reason(error)}.") from None
     return values

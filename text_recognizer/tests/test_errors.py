@@ -1,0 +1,48 @@
+"""How the reason of an error stands in the sentence of another."""
+
+import ast
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from text_recognizer.errors import reason
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+MISSING = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.txt")
+
+
+@pytest.mark.parametrize(
+    ("error", "places", "said"),
+    [
+        (ValueError("it must be at most 1. Received: 2."), (), "it must be at most 1. Received: 2"),
+        (KeyError("a"), (), "'a'"),
+        (ValueError(), (), "ValueError"),
+        (MISSING, (), "[Errno 2] No such file or directory: 'words.txt'"),
+        (MISSING, (Path("words.txt"),), "No such file or directory"),
+        (FULL, (Path("/wide/a"), Path("/narrow/a/b")), "No space left on device (12 bytes are free in /narrow)"),
+    ],
+)
+def test_a_reason_stands_inside_a_sentence_and_knows_how_much_is_free(error, places, said, monkeypatch):
+    monkeypatch.setattr(Path, "is_dir", lambda path: len(path.parts) == 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda at: SimpleNamespace(free={"wide": 99, "narrow": 12}[at.name]))
+    assert reason(error, *places) == said
+
+
+def test_no_sentence_ends_in_two_full_stops_because_the_error_in_it_has_one():
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{text.lineno}"
+        for room in ("text_recognizer", "evaluation", "training")
+        for path in (REPOSITORY / room).rglob("*.py")
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for part, after in zip(text.values, text.values[1:], strict=False)
+        if isinstance(part, ast.FormattedValue) and re.match(r"error$|received\(|str\(error", ast.unparse(part.value))
+        if isinstance(after, ast.Constant) and str(after.value).startswith(".")
+    ]
+    assert found == [], "write reason(error) for what may end in a full stop"
