@@ -24,7 +24,12 @@ _FORM = ("target", "input_shape", "ink", "preprocessing")
 
 
 def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) -> Dataset:
-    """A dataset with pictures as the bundle wants them. Raises SpecError: it is unknown, or has others."""
+    """A dataset with pictures as the bundle wants them.
+
+    Raises:
+        SpecError: it is unknown, or has others.
+        DataError: it has classes that the bundle lacks.
+    """
     spec, problems = bundle.data_spec, list[str]()
     known = arguments_of(resolve("dataset", name))
     height, width, _ = spec.input_shape
@@ -42,19 +47,29 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
                 f"the bundle {bundle.folder} does not fit dataset '{name}': it wants {key} {ours}, the dataset has "
                 f"{theirs}. Set --dataset_args so that they agree, or choose another dataset."
             )
+    _class_ids(bundle, dataset)  # before anything is fetched or converted
     return dataset  # type: ignore[no-any-return]
 
 
 def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Split, str | None]:
     """A split with the bundle's class ids, and notes on its alphabet. Raises DataError: the bundle lacks it."""
-    split, ours, theirs = dataset.split(name), bundle.data_spec.classes, dataset.data_spec.classes
+    split = dataset.split(name)
     if not len(split):
         raise DataError(
             f"the {name} split of {dataset.name} has no sample in the alphabet of the bundle {bundle.folder}. "
             f"{_remedy(bundle)}"
         )
+    ids = _class_ids(bundle, dataset)
+    if ids is not None:
+        return relabelled(split, ids), None
+    return split, _unwritable(bundle, split, dataset.name) if bundle.data_spec.target == "line" else None
+
+
+def _class_ids(bundle: Bundle, dataset: Dataset) -> NDArray[np.int32] | None:
+    """(classes,) the bundle's id of each class; None where all are the same. Raises DataError: it lacks one."""
+    ours, theirs = bundle.data_spec.classes, dataset.data_spec.classes
     if ours == theirs:
-        return split, _unwritable(bundle, split, dataset.name) if bundle.data_spec.target == "line" else None
+        return None
     missing = [text for text in theirs if text not in ours]
     if missing or bundle.data_spec.target != "character":
         shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
@@ -62,7 +77,7 @@ def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Sp
         raise DataError(
             f"the classes of {dataset.name} are not those of the bundle {bundle.folder}{lacks}. {_remedy(bundle)}"
         )
-    return relabelled(split, np.array([ours.index(text) for text in theirs], np.int32)), None
+    return np.array([ours.index(text) for text in theirs], np.int32)
 
 
 def relabelled(split: Split, ids: NDArray[np.int32]) -> Split:

@@ -1,6 +1,6 @@
 """A bundle of digits on digits whose classes are in another order, or are others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from evaluation.other_data import fitting_dataset, fitting_split
-from text_recognizer.datasets.base import Dataset
+from text_recognizer.datasets.base import Dataset, DataSpec
 from text_recognizer.datasets.characters.base import CharacterSplit
+from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import find_bundle
 
@@ -53,6 +54,19 @@ def test_a_class_that_the_bundle_lacks_is_named_with_a_remedy():
         split_of("9a2b")
     with pytest.raises(DataError, match="the test split of Few has no sample"):
         split_of("")
+
+
+class Letters(DigitsDataset):
+    """Digits by other names."""
+
+    @property
+    def data_spec(self) -> DataSpec:
+        return replace(super().data_spec, classes=("a", "b"))
+
+
+def test_a_dataset_with_classes_that_the_bundle_lacks_is_refused_before_it_is_prepared():
+    with pytest.raises(DataError, match=r"classes of Letters are not those of the bundle .*: it lacks 'a', 'b'"):
+        fitting_dataset(BUNDLE, f"{__name__}:Letters", {})
 
 
 def test_pictures_of_another_form_are_refused_before_anything_is_fetched():
