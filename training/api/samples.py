@@ -1,5 +1,6 @@
 """draw_samples from Python: of a dataset by name, or of a run with what it read."""
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from text_recognizer.datasets.samples import draw_samples as draw
 from text_recognizer.errors import DataError, RunError, SpecError, reason
 from text_recognizer.experiment import assemble
 from text_recognizer.parts import make_part
+from text_recognizer.wording import received
 from training.api.edited import read_edited_again
 from training.api.plain import plain
 from training.api.run import Run
@@ -64,6 +66,18 @@ def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
         raise SpecError(problems)
     assert isinstance(dataset, Dataset)
     return dataset
+
+
+def picture_file(text: str) -> Path:
+    """The path of a picture, from a command line. Raises ArgumentTypeError: none can be written under this name."""
+    from PIL import Image
+
+    path = Path(text)
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise argparse.ArgumentTypeError(f"a picture file is expected, like samples.png. {received(text)}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
 
 
 def save_picture(picture: "Image.Image", path: Path) -> None:

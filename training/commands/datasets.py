@@ -25,8 +25,8 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.named_part import NamedPart
 from text_recognizer.registry import names
 from text_recognizer.settings import data_folder
-from text_recognizer.wording import counted, did_you_mean, received
-from training.api.samples import dataset_named, save_picture
+from text_recognizer.wording import counted, did_you_mean
+from training.api.samples import dataset_named, picture_file, save_picture
 from training.commands.base import Command, add_action
 from training.terminal.parser import add_dataset_args
 from training.terminal.tables import wide_console
@@ -59,7 +59,9 @@ class Datasets(Command):
         showing.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
         showing.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
         picture = Path("samples.png")
-        showing.add_argument("--output", type=Path, default=picture, metavar="FILE", help="(default: %(default)s)")
+        showing.add_argument(
+            "--output", type=picture_file, default=picture, metavar="FILE", help="(default: %(default)s)"
+        )
 
         fetching = add_action(commands, "fetch", _fetch, "download and verify; prints the paths")
         verifying = add_action(commands, "verify", _verify, "compare everything fetched or converted with its hashes")
@@ -162,12 +164,8 @@ def _update(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from PIL import Image
-
     from text_recognizer.datasets.samples import draw_samples
 
-    if Image.registered_extensions().get(args.output.suffix.lower()) not in Image.SAVE:
-        raise SpecError(f"--output must be a picture file, like samples.png. {received(str(args.output))}")
     dataset = dataset_named(args.dataset, args.dataset_args)
     save_picture(draw_samples(dataset, args.split, args.count, args.seed, args.font), args.output)
     classes = f"{len(dataset.data_spec.classes):,} classes"

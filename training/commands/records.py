@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of
 from text_recognizer.datasets.records.checking import Findings, quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
@@ -17,7 +17,7 @@ from text_recognizer.datasets.records.shards import open_shards
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted
-from training.api.samples import dataset_named, save_picture
+from training.api.samples import dataset_named, picture_file, save_picture
 from training.commands.base import Command, add_action
 from training.terminal.parser import add_dataset_args
 from training.terminal.tables import print_table
@@ -54,7 +54,7 @@ class Records(Command):
         reading.add_argument("--output", type=Path, metavar="FOLDER", help="write images to this new folder")
 
         checking = add_action(commands, "check", _check, "read everything; name damage and labels that collide")
-        checking.add_argument("--output", type=Path, metavar="FILE", help="write a sheet of sample images")
+        checking.add_argument("--output", type=picture_file, metavar="FILE", help="write a sheet of sample images")
         checking.add_argument("--count", type=_positive, default=40, metavar="N", help="samples (default: %(default)s)")
         checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
 
@@ -111,6 +111,7 @@ def _read(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from text_recognizer.datasets.records.checking import check_records
 
+    characters_of(args.font)  # before everything is read
     found = check_records(_shards(args), args.count if args.output else 0)
     problems = list(found.problems())
     if args.json:

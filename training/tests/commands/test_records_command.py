@@ -107,6 +107,17 @@ def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
         run("read", write_foreign(tmp_path))
 
 
+def test_check_refuses_a_picture_or_a_font_that_cannot_be_before_it_reads_anything(tmp_path):
+    for name, said in (
+        ("x.zzz", "a picture file is expected, like samples.png. Received: 'x.zzz'"),
+        ("no/x.png", "no folder no"),
+    ):
+        with pytest.raises(SpecError, match=f"argument --output: .*{said}"):
+            run("check", tmp_path / "not read", "--output", name)
+    with pytest.raises(DataError, match="none"):
+        run("check", tmp_path / "not read", "--font", "none")
+
+
 def write_foreign(folder):
     from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
 
