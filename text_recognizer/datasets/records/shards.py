@@ -41,7 +41,8 @@ def open_shards(
     if found and keys and not form:
         found, target = form_named("default", {**to_json(found), **keys}), ""
     paths = _files(path, [found] if found else _forms(keys))
-    found = found or _form_of(paths, _forms(keys))
+    if found is None or form:  # also one that is named: with another's, every record would be left out
+        found = _form_of(paths, [found] if found else _forms(keys))
     if labels is None and (folder / LABELS).is_file():
         labels = folder / LABELS
     texts = {number: text for text, number in read_labels(labels).items()} if labels is not None else None
@@ -160,7 +161,7 @@ def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
 
 
 def _form_of(paths: Sequence[Path], forms: Sequence[RecordForm]) -> RecordForm:
-    """The first form whose picture the first sound record has."""
+    """The first of the forms whose picture the first sound record has."""
     without_texts = RecordForm(label="", text="", name="", group="")
     for record in (record for path in paths for record in records(Shard(path, without_texts))):
         if isinstance(record, Record):
@@ -168,5 +169,6 @@ def _form_of(paths: Sequence[Path], forms: Sequence[RecordForm]) -> RecordForm:
                 if form.image in record.features:
                     return form
             keys = ", ".join(sorted(record.features)) or "none"
-            raise DataError(f"{record.place} has its picture under no known key. Name it with --keys. Keys: {keys}.")
+            known = ", ".join(dict.fromkeys(form.image for form in forms))
+            raise DataError(f"{record.place} has no picture under {known}. Name its key with --keys. Keys: {keys}.")
     raise DataError(f"no sound record in {paths[0]}" + (" and the others." if len(paths) > 1 else "."))

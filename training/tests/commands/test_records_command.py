@@ -103,8 +103,11 @@ def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
         run("write", "DigitsDataset", tmp_path / "new", "--form", "inception", "--encoding", "raw")
     with pytest.raises(DataError, match="there are no records at"):
         run("check", tmp_path / "nowhere")
-    with pytest.raises(DataError, match="Name it with --keys"):
+    with pytest.raises(DataError, match="Name its key with --keys"):
         run("read", write_foreign(tmp_path))
+    for command in (("read", "--limit", 1), ("check",)):
+        with pytest.raises(DataError, match=r"@0 has no picture under encoded. .* Keys: encoding, "):
+            run(command[0], digits, "--form", "inception", *command[1:])
 
 
 def test_check_refuses_a_picture_or_a_font_that_cannot_be_before_it_reads_anything(tmp_path):
