@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
-from text_recognizer.datasets.storage.file_states import files_below, state_of_files
+from text_recognizer.datasets.storage.file_states import SYSTEM_FOLDERS, files_below, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
 from text_recognizer.errors import DataError, reason
@@ -196,7 +196,7 @@ class ImageFolderDataset(PictureDataset):
 def _folders(folder: Path) -> list[Path]:
     """The folders in it, sorted, without those that systems and editors leave."""
     inside = (one for one in folder.iterdir() if one.is_dir())
-    return sorted(one for one in inside if not one.name.startswith(".") and one.name != "__MACOSX")
+    return sorted(one for one in inside if not one.name.startswith(".") and one.name not in SYSTEM_FOLDERS)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from text_recognizer.errors import DataError, system_errors
 
+SYSTEM_FOLDERS = ("__MACOSX", "lost+found")  # which macOS and file systems make, and which hold none of a user's data
+
 
 def files_below(folder: Path) -> list[Path]:
     """The files in a folder and in all folders in it, sorted; links that lead nowhere are among them.
 
-    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above.
+    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above. Folders that
+    systems make are left out, also where they cannot be read.
 
     Raises:
         DataError: a folder cannot be read.
@@ -33,7 +36,9 @@ def files_below(folder: Path) -> list[Path]:
             target = Path(inner, name).resolve()
             if target.is_relative_to(root) or root.is_relative_to(target) or here.is_relative_to(target):
                 folders.remove(name)
-        folders.sort()  # what two links lead to is found by the same one everywhere
+        folders[:] = sorted(
+            {*folders} - {*SYSTEM_FOLDERS}
+        )  # what two links lead to is found by the same one everywhere
     return sorted(found)
 
 

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -216,6 +217,21 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_folders_of_the_system_are_not_looked_into(tmp_path, monkeypatch):
+    for name in ("a/1.png", "lost+found/2.png", "a/__MACOSX/._1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    scan = os.scandir
+
+    def scandir(folder):
+        if "lost+found" in str(folder):  # as anyone but root is told
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert files_below(tmp_path) == [tmp_path / "a" / "1.png"]
 
 
 def test_the_files_of_a_folder_are_those_of_linked_folders_too_each_once_and_none_is_left_out_in_silence(tmp_path):
