@@ -64,8 +64,8 @@ class HwdbDataset(PictureDataset):
     Offline Handwritten Chinese Character Recognition: Benchmarking on New Databases". For research only.
 
     Args:
-        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file. If all
-            is in folders train and test (or CASIA's, …trn… and …tst…) and perhaps validation, these are the splits.
+        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file. In
+            folders train and test (or CASIA's, …trn… and …tst…) and perhaps validation, they are of these splits.
         test_path: of those to test with; without them, whole writers of `path` are held out.
         source: the table of metadata.toml with CASIA's archives, where no path is given.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
@@ -148,15 +148,24 @@ def gnt_files(path: Path) -> list[Path]:
 
 
 def _splits_in(path: Path) -> dict[SplitName | None, Path]:
-    """The folders of splits, where all GNT files are in such; otherwise the place itself."""
-    folders = [one for one in sorted(path.iterdir()) if one.is_dir() and files_below(one)] if path.is_dir() else []
+    """The folders of splits; the place itself where there are none. Raises DataError: files lie beside such folders."""
     marks: dict[str, SplitName] = {**SPLITS, TRAIN_MARK: "train", TEST_MARK: "test"}
     found: dict[SplitName | None, Path] = {}
-    for folder in folders:
-        names = (folder.name.lower(), *(mark for mark in (TRAIN_MARK, TEST_MARK) if mark in folder.name))
-        found[next((marks[name] for name in names if name in marks), None)] = folder
-    is_whole = {"train", "test"} <= found.keys() and None not in found and len(found) == len(folders)
-    return found if is_whole and not any(one.suffix.lower() == ".gnt" for one in path.iterdir()) else {None: path}
+    others = []
+    for one in sorted(path.iterdir()) if path.is_dir() else ():
+        if any(file.suffix.lower() in (".gnt", ".alz") for file in (files_below(one) if one.is_dir() else [one])):
+            names = (one.name.lower(), *(mark for mark in (TRAIN_MARK, TEST_MARK) if mark in one.name))
+            split = next((marks[name] for name in names if name in marks and one.is_dir()), None)
+            if split is None or found.setdefault(split, one) is not one:
+                others.append(one.name)
+    if not {"train", "test"} <= found.keys():
+        return {None: path}
+    if others:
+        raise DataError(
+            f"{path} has folders of splits ({', '.join(one.name for one in found.values())}), and characters in: "
+            f"{', '.join(others)}. Move these into one of the folders, or elsewhere."
+        )
+    return found
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:

@@ -150,10 +150,15 @@ def test_a_test_folder_is_the_test_split_and_the_labels_are_sorted_before_anythi
         both = HwdbDataset(str(folder), charset=["甲", "丙", "乙"], processes=1)
         both.prepare()
         assert both.sizes() == dataset.sizes()
-        for name in ("1242-c.gnt", "1242-C.GNT"):  # of no split
+        (folder / "notes").mkdir()
+        (folder / "notes" / "readme.txt").touch()
+        assert {source.split for source in both.sources()} == {"train", "test"}
+        for name in ("1242-c.gnt", "1242-C.GNT", "more/1242-c.gnt", "Training/1242-c.gnt"):  # of no split, or twice
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(test / "1241-c.gnt", folder / name)
             both = HwdbDataset(str(folder), charset=["甲", "丙", "乙"], processes=1)
-            assert {source.split for source in both.sources()} == {None}
+            with pytest.raises(DataError, match=r"folders of splits \(\S+, \S+\), and characters in: [\w.-]+\. Move"):
+                both.sources()
             (folder / name).unlink()
 
 
