@@ -1,7 +1,7 @@
 """Augmentations by name: random changes of training images, one draw an image, made inside the training graph."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le, Lt
 
@@ -11,6 +11,8 @@ from text_recognizer.recipes import AugmentationRecipe
 
 if TYPE_CHECKING:
     import keras
+
+    from text_recognizer.augmentation.random_line import RandomLine
 
 Degrees = Annotated[float, Ge(0), Lt(60)]
 Share = Annotated[float, Ge(0), Lt(1)]
@@ -63,7 +65,6 @@ class PageAffine(Affine):
 class LineAffine(AugmentationRecipe):
     """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value."""
 
-    layer: ClassVar[str] = "RandomLine"  # of augmentation.random_line
     rotation_degrees: Degrees = 1.5
     shear_degrees: Degrees = 10.0
     zoom_fraction: Share = 0.1
@@ -81,9 +82,12 @@ class LineAffine(AugmentationRecipe):
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
                 f"Use 'affine'."
             )
-        from text_recognizer.augmentation import random_line
+        return self._layer()(self, data_spec.background, seed)
 
-        return getattr(random_line, self.layer)(self, data_spec.background, seed)
+    def _layer(self) -> "type[RandomLine]":
+        from text_recognizer.augmentation.random_line import RandomLine
+
+        return RandomLine
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,16 @@ class LineWorn(LineElastic):
         intrusion_fraction: share of the lines into which another reaches from above, and from below.
     """
 
-    layer = "RandomWornLine"
     mask_heights: Annotated[float, Ge(0), Le(4)] = 0.4
     blur_amount: Annotated[float, Ge(0), Le(1)] = 0.7
     shade_fraction: Share = 0.15
     stain_fraction: Share = 0.15
     intrusion_fraction: Share = 0.3
+
+    def _layer(self) -> "type[RandomLine]":
+        from text_recognizer.augmentation.random_line import RandomWornLine
+
+        return RandomWornLine
 
 
 @dataclass(frozen=True)
