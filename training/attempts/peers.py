@@ -57,7 +57,7 @@ class Peers:
 
     def tell(self, **message: Any) -> None:
         """Says something to all on the other side; one that is gone is found out by listening."""
-        _answer(self._links, message)
+        _tell_all(self._links, message)
 
     def hear(self, key: str) -> Any:
         """The chief's next message with this key; None after its end. Raises PeerLostError: the chief is gone."""
@@ -155,11 +155,11 @@ def _await_others(cluster: Cluster, facts: Message) -> dict[int, socket.socket]:
                 server.settimeout(max(0.001, deadline - time.monotonic()))
                 _let_in(server, missing, links, cluster, facts)
     except RunError as error:
-        _answer(links, {"refused": str(error)})
+        _tell_all(links, {"refused": str(error)})
         for link in links.values():
             link.close()
         raise
-    _answer(links, {"refused": None})
+    _tell_all(links, {"refused": None})
     return links
 
 
@@ -234,7 +234,7 @@ def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:
         time.sleep(_RETRY_S)  # it is starting again, or another program had the port
 
 
-def _answer(links: Mapping[int, socket.socket], message: Message) -> None:
+def _tell_all(links: Mapping[int, socket.socket], message: Message) -> None:
     for link in links.values():
         with contextlib.suppress(OSError):
             _send(link, message)
