@@ -1,6 +1,7 @@
 """text-recognizer mcp: tools for agents over the Model Context Protocol."""
 
 import argparse
+import signal
 
 from text_recognizer.errors import SpecError, TextRecognizerError
 from text_recognizer.trust import TrustCode
@@ -44,5 +45,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from training.mcp.server import serve
     from training.mcp.tools import Tools
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else it would end only with the next line of its input
     anyio.run(serve, Tools(Budget(arguments.runs, arguments.minutes)))
     return 0

@@ -203,6 +203,8 @@ class Tools:
         if (name := run or sweep) is None or (run and sweep):
             raise SpecError("stop takes a run or a sweep. Give one of the two.")
         if (started := self._not_begun(name)) is not None:
+            if not started.is_at_work:  # another process may have its number by now
+                raise RunError(f"{name} ended before it began: {started.last_lines()}")
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(started.process.pid, signal.SIGTERM)
             return {"said": f"{name} is ended before it began."}

@@ -1,7 +1,9 @@
 """What an agent may start: runs and sweeps within a budget, kept to their minutes."""
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,6 +91,7 @@ def test_a_process_that_ends_before_there_is_a_run_costs_nothing_and_says_why(ro
     assert tools.budget.left() == {"runs_left": 2, "minutes_left": 10}
     shown = called(tools, "show_run", run="new")
     assert (shown["state"], shown["said"]) == ("failed", "no such data")
+    assert called(tools, "stop", run="new", why="a mistake") == "new ended before it began: no such data"
 
 
 def test_what_has_not_begun_is_ended_by_a_stop(root):
@@ -186,6 +189,23 @@ def test_an_agent_runs_an_experiment_and_a_sweep_over_standard_input_and_output(
     left = asyncio.run(asyncio.wait_for(agent(), 8 * PATIENCE_S))
     assert left["runs_left"] == 0
     assert 15 < left["minutes_left"] < 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_ends_with_ctrl_c_while_it_waits_for_its_client(number, warm):
+    command = [warm.programs / "text-recognizer", "mcp"]
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["id"] == 1
+        server.send_signal(number)
+        try:
+            assert server.wait(PATIENCE_S) != 0
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("arguments", [["--runs=-1"], ["--minutes=nan"], ["--minutes=inf"], ["--runs=many"]])
