@@ -17,7 +17,6 @@ from training.sweeps.plan import COPIED
 from training.sweeps.table import COLUMNS, read_sweep, read_sweeps, sweep_state
 from training.sweeps.trials import Trial
 from training.sweeps.wandb.registration import registered, steer
-from training.terminal.command_line import say
 from training.terminal.tables import print_table, shown
 
 EXAMPLES = """examples:
@@ -160,12 +159,7 @@ def _export(arguments: argparse.Namespace) -> int:
     plan = read_plan(given, name=folder.name, base={})  # only the parameters matter here
     assert plan.config is not None
     history = History(folder.facts().metric, folder.trials())
-    past = []
-    for trial in history.trials.values():
-        if (fault := plan.point_fault(trial.point)) is not None:
-            say(f"warning: trial {trial.number} is left out: {fault}")
-            continue
-        past.append(history.past(trial))
+    past = [history.past(trial) for trial in history.trials.values()]
     with open(arguments.file, "x"):  # what the system refuses is said in its words, not in those of a database
         pass
     study_of(plan.config.space, history.metric, past, f"sqlite:///{arguments.file}", folder.name)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from text_recognizer.wording import received
-from training.files.journals import Check, any_row
+from training.files.journals import Check
 from training.runs.checks import STATES
-from training.sweeps.file.parameter import Point
 from training.sweeps.numbers import is_int
 
 _OVER = ("finished", "stopped", "failed")
@@ -61,8 +60,8 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
 }
 
 
-def event_check(point_fault: Callable[[Point], str | None] = any_row) -> Check:
-    """A check for one reading of a journal: each trial once, with its own runs and a point without fault."""
+def event_check() -> Check:
+    """A check for one reading of a journal: each trial once, with its own runs."""
     trials: set[int] = set()
     runs: set[str] = set()
 
@@ -74,11 +73,9 @@ def event_check(point_fault: Callable[[Point], str | None] = any_row) -> Check:
             return f"trial {event['trial']} was suggested before"
         if not runs.isdisjoint(event["runs"]):
             return f"trial {event['trial']} has the run of another one"
-        fault = point_fault(event["point"])
-        if fault is None:
-            trials.add(event["trial"])
-            runs.update(event["runs"])
-        return fault
+        trials.add(event["trial"])
+        runs.update(event["runs"])
+        return None
 
     return check
 

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ from text_recognizer.arguments import check_value
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import did_you_mean
 from training.files.held_folder import HeldFolder
-from training.files.journals import Journal, any_row, append_line, examine, open_journal, read_journal, sync_lines
+from training.files.journals import Journal, append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object, read_regular
 from training.files.safe_files import cannot_write, is_blank, sync
 from training.runs.checks import LAST_SECOND, is_count
@@ -32,7 +32,6 @@ from training.runs.contents import readable
 from training.runs.places import group_folder_name, runs_folder
 from training.sweeps.events import event_check
 from training.sweeps.file.config import Metric
-from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.trials import Trial, read_trials
 
@@ -160,17 +159,13 @@ class SweepFolder(HeldFolder):
             self.release()
             raise
 
-    def events(self, point_fault: Callable[[Point], str | None] = any_row) -> list[dict[str, Any]]:
-        """The journal so far; a warning says what of it cannot be read.
+    def events(self) -> list[dict[str, Any]]:
+        """The journal so far; a warning says what of it cannot be read."""
+        return read_journal(self.path / "trials.jsonl", event_check())
 
-        Args:
-            point_fault: why a point is not of the sweep.
-        """
-        return read_journal(self.path / "trials.jsonl", event_check(point_fault))
-
-    def trials(self, point_fault: Callable[[Point], str | None] = any_row) -> dict[int, Trial]:
-        """The trials so far by number; of those that cannot be read a warning tells. `point_fault` as of `events`."""
-        return read_trials(self.events(point_fault), self.path)
+    def trials(self) -> dict[int, Trial]:
+        """The trials so far by number; of those that cannot be read a warning tells."""
+        return read_trials(self.events(), self.path)
 
     def journal(self) -> Journal:
         """The journal so far, with what is wrong in it."""

@@ -57,7 +57,7 @@ class Ledger:
             retry_failed: start runs again that failed for good.
             rejoin: whether a run is still at work and will report its end itself.
         """
-        for trial in self.folder.trials(self.plan.point_fault).values():
+        for trial in self.folder.trials().values():
             self.history.add(trial)
             for run in trial.runs:
                 if run.ended is None:

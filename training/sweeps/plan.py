@@ -12,12 +12,10 @@ from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.metric import LOSS
 from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
-from text_recognizer.wording import counted, did_you_mean, received
-from training.files.json_objects import is_finite
+from text_recognizer.wording import counted, did_you_mean
 from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
-from training.sweeps.numbers import is_int
 
 # Up to this many points of a grid are all checked; of more, every corner of the space and a thousand others.
 MOST_CHECKED = 10_000
@@ -132,21 +130,6 @@ class SweepPlan:
         assert self.config is not None
         values = {**self.config.space.values_of(point), **self.settings}
         return {**applying(values, self.conditions), **point.get(COPIED, {})}
-
-    def point_fault(self, point: Point) -> str | None:
-        """Why a point of the journal is none of this sweep; None when it is one."""
-        if self.config is None:
-            index = point.get("experiment")
-            known = is_int(index) and index in range(len(self.experiments))
-            return None if known else f"the file has no such experiment. {received(point)}"
-        values = self.config.space.values_of(point)
-        for one in self.config.space.parameters:
-            if one.name not in values:
-                return f"the point lacks {one.name}"
-            exact = one.is_constant or one.is_categorical or one.distribution == "int_uniform"
-            if not (one.takes(values[one.name]) if exact else is_finite(values[one.name])):
-                return f"the point has another {one.name} than the sweep. {received(values[one.name])}"
-        return None
 
     def swept(self, point: Point) -> dict[str, Any]:
         """What tells this trial from the others, for tables."""

@@ -123,11 +123,7 @@ class SweepView:
             return {}
         plan = read_plan(self.folder.path / "sweep.yaml", name=self.folder.name, base={})
         with self._lock:
-            history = self._current()
-            trials = {n: trial for n, trial in history.trials.items() if plan.point_fault(trial.point) is None}
-            usable = History(history.metric, trials)
-            usable.reports = history.reports
-            return importance_of(plan, usable)
+            return importance_of(plan, self._current())
 
     def _current(self) -> History:
         seen = version_of(self.folder.path / "trials.jsonl")

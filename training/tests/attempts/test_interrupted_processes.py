@@ -29,7 +29,7 @@ def nothing(*_):
 
 executor = Fake(drive=drive, kill=lambda: print("killed", flush=True), close=nothing)
 folder = Fake(hold=nothing, release=nothing, append=nothing)
-plan, search = Fake(metric=None, config=None, point_fault=None), Fake(stopping_rule=None)
+plan, search = Fake(metric=None, config=None), Fake(stopping_rule=None)
 Sweep(plan, search, executor, folder, Limits(), None).run()
 """
 

@@ -149,14 +149,6 @@ def test_events_of_a_later_version_are_passed_over():
     assert event_check()({**ENDED, "more": [1]}) is None
 
 
-def test_a_trial_beyond_the_sweep_does_not_count_and_takes_no_room(tmp_path):
-    folder = finished_sweep(tmp_path, LIST)
-    suggested = {**SUGGESTED, "trial": 5_000_000, "point": {"experiment": 4_999_999}}
-    path = folder / "trials.jsonl"
-    path.write_text(json.dumps(suggested) + "\n" + path.read_text())
-    assert again(tmp_path, LIST)[0] == []
-
-
 def test_a_lost_line_takes_no_number_from_another_trial(tmp_path):
     """Of trials 1 to 3 the second is lost: its point is suggested again, under its number."""
     sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size), Limits(run_cap=3))
