@@ -1,1 +1,1 @@
-"""The Python API: what the command line does, in the same words. `import text_recognizer as tr` has it all."""
+"""The Python API, with the names of the command line: what `import text_recognizer as tr` has."""
