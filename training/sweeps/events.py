@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from text_recognizer.wording import received
-from training.files.journals import Check
 from training.runs.checks import STATES
 from training.sweeps.numbers import is_int
 
@@ -60,27 +59,8 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
 }
 
 
-def event_check() -> Check:
-    """A check for one reading of a journal: each trial once, with its own runs."""
-    trials: set[int] = set()
-    runs: set[str] = set()
-
-    def check(event: Mapping[str, Any]) -> str | None:
-        fault = _fault(event)
-        if fault is not None or event["event"] != "suggest":
-            return fault
-        if event["trial"] in trials:
-            return f"trial {event['trial']} was suggested before"
-        if not runs.isdisjoint(event["runs"]):
-            return f"trial {event['trial']} has the run of another one"
-        trials.add(event["trial"])
-        runs.update(event["runs"])
-        return None
-
-    return check
-
-
-def _fault(event: Mapping[str, Any]) -> str | None:
+def event_fault(event: Mapping[str, Any]) -> str | None:
+    """What is wrong with an event."""
     kind = event.get("event")
     if not isinstance(kind, str):
         return f"'event' must be the name of an event. {received(kind)}"

@@ -30,7 +30,7 @@ from training.files.safe_files import cannot_write, is_blank, sync
 from training.runs.checks import LAST_SECOND, is_count
 from training.runs.contents import readable
 from training.runs.places import group_folder_name, runs_folder
-from training.sweeps.events import event_check
+from training.sweeps.events import event_fault
 from training.sweeps.file.config import Metric
 from training.sweeps.plan import SweepPlan
 from training.sweeps.trials import Trial, read_trials
@@ -161,7 +161,7 @@ class SweepFolder(HeldFolder):
 
     def events(self) -> list[dict[str, Any]]:
         """The journal so far; a warning says what of it cannot be read."""
-        return read_journal(self.path / "trials.jsonl", event_check())
+        return read_journal(self.path / "trials.jsonl", event_fault)
 
     def trials(self) -> dict[int, Trial]:
         """The trials so far by number; of those that cannot be read a warning tells."""
@@ -169,7 +169,7 @@ class SweepFolder(HeldFolder):
 
     def journal(self) -> Journal:
         """The journal so far, with what is wrong in it."""
-        return examine(self.path / "trials.jsonl", event_check())
+        return examine(self.path / "trials.jsonl", event_fault)
 
     def append(self, event: str, **facts: Any) -> None:
         """Writes an event down. `sync` before anything outside the journal follows from it."""

@@ -112,12 +112,12 @@ def _short(values: Any) -> str:
 
 
 def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
-    """The trials of a sweep's folder by number, from events that were checked (see `event_check`)."""
+    """The trials of a sweep's folder by number, from events that were checked (see `event_fault`)."""
     trials: dict[int, Trial] = {}
     for event in events:
         if event["event"] == "suggest":
             runs = [TrialRun(folder / run_id) for run_id in event["runs"]]
-            trials[event["trial"]] = Trial(event["trial"], event["point"], event["how"], runs)
+            trials.setdefault(event["trial"], Trial(event["trial"], event["point"], event["how"], runs))
             continue
         trial = trials.get(event.get("trial", 0))
         if trial is None:

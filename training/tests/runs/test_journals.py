@@ -10,7 +10,7 @@ import pytest
 from text_recognizer.spec import ExperimentSpec
 from training.files.journals import append_line, open_journal, read_journal
 from training.runs.run import Run
-from training.sweeps.events import event_check
+from training.sweeps.events import event_fault
 from training.sweeps.limits import Limits
 from training.tests.sweeps.sweep_support import SPACE, MadeUpExecutor, by_layer_size, journal, run_sweep, sweep_of
 
@@ -139,14 +139,14 @@ ENDED = {"event": "end", "trial": 1, "run": "a", "state": "finished", "over": Tr
     ],
 )
 def test_an_event_of_another_form_is_broken(event):
-    assert event_check()(event) is not None
-    assert event_check()(SUGGESTED) is None
-    assert event_check()(ENDED) is None
+    assert event_fault(event) is not None
+    assert event_fault(SUGGESTED) is None
+    assert event_fault(ENDED) is None
 
 
 def test_events_of_a_later_version_are_passed_over():
-    assert event_check()({"event": "moved", "trial": "x"}) is None
-    assert event_check()({**ENDED, "more": [1]}) is None
+    assert event_fault({"event": "moved", "trial": "x"}) is None
+    assert event_fault({**ENDED, "more": [1]}) is None
 
 
 def test_a_lost_line_takes_no_number_from_another_trial(tmp_path):

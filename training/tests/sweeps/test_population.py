@@ -13,7 +13,7 @@ from training.cli import main as cli
 from training.runs.contents import CHECKPOINT, snapshot_of
 from training.runs.run import Run
 from training.sweeps import sweep as loop
-from training.sweeps.events import event_check
+from training.sweeps.events import event_fault
 from training.sweeps.file.parameter import Parameter
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
@@ -120,7 +120,7 @@ def learning_of(sweep, number):
 @pytest.mark.parametrize("lineage", [None, [], {"changed": []}, {"changed": {"a": 1}}])
 def test_a_lineage_that_tells_nothing_is_damage_of_the_journal(lineage):
     event = {"event": "suggest", "trial": 1, "point": {}, "how": {"population": lineage}, "runs": ["a"]}
-    assert "'how' of the event 'suggest' is wrong" in str(event_check()(event))
+    assert "'how' of the event 'suggest' is wrong" in str(event_fault(event))
     assert Trial(1, {}, {"population": {"changed": {"a": ["b", 0.125]}}}, []).copy_of == (
         "trial None at epoch None, a b -> 0.125"
     )
