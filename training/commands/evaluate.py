@@ -20,12 +20,12 @@ from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import counted, received
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
-from training.terminal.parser import add_dataset_args
+from training.terminal.parser import POSITIVE, add_dataset_args
 
 SEED = 0  # of the choice of --limit
 DECODERS = ("decoding", "beam_width", "language_model", "lexicon")  # arguments of a model that are options here
@@ -46,7 +46,7 @@ class Evaluate(Command):
         add("--split", choices=SPLIT_NAMES, default="test")
         add("--dataset", metavar="NAME", help="another dataset, in the format and alphabet of the bundle")
         add_dataset_args(parser)
-        add("--limit", type=int, metavar="N", help="evaluate only N random samples (always the same ones)")
+        add("--limit", type=POSITIVE, metavar="N", help="evaluate only N random samples (always the same ones)")
         add("--decoding", choices=("greedy", "beam"), help="decoding of lines (default: that of the bundle)")
         add("--beam-width", type=int, metavar="N", help="number of hypotheses in beam search")
         add("--language-model", type=int, metavar="ORDER", help="use a character n-gram model of this order")
@@ -60,8 +60,6 @@ class Evaluate(Command):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.limit is not None and arguments.limit < 1:
-        raise SpecError(f"--limit must be at least 1, the number of samples to measure. {received(arguments.limit)}")
     asked = {name: value for name in DECODERS if (value := getattr(arguments, name)) is not None}
     elsewhere = arguments.dataset or arguments.dataset_args or arguments.split != "test"
     if arguments.gate and (asked or elsewhere or arguments.limit):

@@ -19,7 +19,7 @@ from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted
 from training.api.samples import dataset_named, picture_file, save_picture
 from training.commands.base import Command, add_action
-from training.terminal.parser import add_dataset_args
+from training.terminal.parser import POSITIVE, add_dataset_args
 from training.terminal.tables import print_table
 
 EXAMPLES = """examples:
@@ -45,17 +45,17 @@ class Records(Command):
         add_dataset_args(writing)
         writing.add_argument("--encoding", choices=ENCODINGS, help="encoding of images (default: that of the form)")
         writing.add_argument(
-            "--shard-size", type=_positive, default=4096, metavar="N", help="records per shard (default: %(default)s)"
+            "--shard-size", type=POSITIVE, default=4096, metavar="N", help="records per shard (default: %(default)s)"
         )
-        writing.add_argument("--seed", type=_positive, default=1, metavar="N", help="seed of the shuffle (default: 1)")
+        writing.add_argument("--seed", type=POSITIVE, default=1, metavar="N", help="seed of the shuffle (default: 1)")
 
         reading = add_action(commands, "read", _read, "list records, or extract pictures and a table")
-        reading.add_argument("--limit", type=_positive, metavar="N", help="records (default: 20; with --output, all)")
+        reading.add_argument("--limit", type=POSITIVE, metavar="N", help="records (default: 20; with --output, all)")
         reading.add_argument("--output", type=Path, metavar="FOLDER", help="write images to this new folder")
 
         checking = add_action(commands, "check", _check, "read everything; name damage and labels that collide")
         checking.add_argument("--output", type=picture_file, metavar="FILE", help="write a sheet of sample images")
-        checking.add_argument("--count", type=_positive, default=40, metavar="N", help="samples (default: %(default)s)")
+        checking.add_argument("--count", type=POSITIVE, default=40, metavar="N", help="samples (default: %(default)s)")
         checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
 
         mending = add_action(commands, "relabel", _relabel, "write new shards with other labels")
@@ -76,7 +76,7 @@ class Records(Command):
             action.add_argument("--keys", default="{}", metavar="JSON", help="replacements for keys of the form")
             action.add_argument("--json", action="store_true", help="print JSON instead of tables")
         for action in (writing, mending):
-            action.add_argument("--processes", type=_positive, metavar="N", help="processes (default: one per core)")
+            action.add_argument("--processes", type=POSITIVE, metavar="N", help="processes (default: one per core)")
 
 
 def _write(args: argparse.Namespace) -> int:
@@ -136,12 +136,6 @@ def _relabel(args: argparse.Namespace) -> int:
     index, made = relabel_records(_shards(args, whole=True), args.folder, ids, args.processes)
     _print_made(args, index, made)
     return _named([one for shard in made for one in shard.rejected])
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:10]) <= 1_000_000_000:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 is expected. Received: '{text[:40]}'.")
-    return int(text)
 
 
 def _shards(args: argparse.Namespace, whole: bool = False) -> list[Shard]:

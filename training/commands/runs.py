@@ -13,7 +13,7 @@ from typing import Any
 
 from evaluation.compare import changes, compare_predictions
 from evaluation.predictions import prediction_fault
-from text_recognizer.errors import RunError, SpecError
+from text_recognizer.errors import RunError
 from text_recognizer.spec import flatten
 from text_recognizer.wording import counted
 from training.commands.base import Command, add_action
@@ -25,6 +25,7 @@ from training.runs.run_table import DEFAULT_COLUMNS, RunRow, columns_to_show, re
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
+from training.terminal.parser import whole_number
 from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
@@ -81,7 +82,9 @@ class Runs(Command):
         forms.add_argument("--json", action="store_true", help="print one JSON object")
         forms.add_argument("--curve", metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)")
         stop.add_argument("--reason", default="asked to by text-recognizer runs stop", help="recorded in the run")
-        tail.add_argument("--lines", type=int, default=20, metavar="N", help="earlier lines shown first (default: 20)")
+        tail.add_argument(
+            "--lines", type=whole_number(0), default=20, metavar="N", help="earlier lines shown first (default: 20)"
+        )
         export.add_argument("output", type=Path, metavar="FILE", help="a new file, like predict.txt")
         rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
 
@@ -237,8 +240,6 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _tail(arguments: argparse.Namespace) -> int:
-    if arguments.lines < 0:
-        raise SpecError(f"--lines must be at least 0. Received: {arguments.lines}.")
     run = find_run(arguments.name)
     log = run.folder / "log.txt"
     if run.status().state == "created":

@@ -11,11 +11,11 @@ from text_recognizer.predictors.character import DEFAULT_BUNDLE as CHARACTER_REA
 from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import received
 from training.commands.base import Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
+from training.terminal.parser import PORT, whole_number
 
 if TYPE_CHECKING:
     from text_recognizer.models.bundle import Bundle
@@ -40,7 +40,7 @@ class Serve(Command):
         add("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
         add("--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)")
         add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-        add("--port", type=int, default=8000, help="port (default: 8000; 0: any free port)")
+        add("--port", type=PORT, default=8000, help="port (default: 8000; 0: any free port)")
         add(
             "--allow-host",
             action="append",
@@ -48,17 +48,19 @@ class Serve(Command):
             metavar="HOST",
             help="host or network that image_url may use although it is not public; may be repeated",
         )
-        add("--batch", type=int, default=32, metavar="N", help="maximum batch size (default: 32)")
-        add("--queue", type=int, default=64, metavar="N", help="predictions that may wait (default: 64)")
+        add("--batch", type=whole_number(1, 1024), default=32, metavar="N", help="maximum batch size (default: 32)")
+        add(
+            "--queue",
+            type=whole_number(1, 4096),
+            default=64,
+            metavar="N",
+            help="waiting predictions (default: 64)",
+        )
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    for name, most in (("port", 65535), ("batch", 1024), ("queue", 4096)):
-        value = getattr(arguments, name)
-        if not (name != "port") <= value <= most:
-            raise SpecError(f"--{name} must be {int(name != 'port')} to {most}. {received(value)}")
     if arguments.models is not None and arguments.bundle is not None:
         raise SpecError("--models serves all promoted models, --bundle serves one: give one of the two.")
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import counted, received
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.contents import is_made
 from training.runs.find import find_run
 from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_rows
 from training.sweeps.folder import SweepFolder, find_sweep
+from training.terminal.parser import POSITIVE
 from training.tracking.sync import Sent, sync_runs
 from training.tracking.wandb.mode import has_key
 from training.tracking.wandb.sweep_link import SweepLink, swept_values
@@ -39,7 +40,7 @@ class Sync(Command):
         target.add_argument("--attach", metavar="SWEEP_ID", help="send them as runs of this sweep at W&B")
         target.add_argument("--register", action="store_true", help="then register the sweep with these runs")
         add("--again", action="store_true", help="also check runs that were already sent")
-        add("--timeout", type=int, default=600, metavar="S", help="seconds for one run (default: 600)")
+        add("--timeout", type=POSITIVE, default=600, metavar="S", help="seconds for one run (default: 600)")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_sync)
 
@@ -47,8 +48,6 @@ class Sync(Command):
 def _sync(arguments: argparse.Namespace) -> int:
     if bool(arguments.names) == arguments.all:
         raise SpecError("name runs or sweeps to send, or give --all. See text-recognizer sync --help.")
-    if arguments.timeout < 1:
-        raise SpecError(f"--timeout must be at least 1. {received(arguments.timeout)}")
     sweeps, runs = ([], _everything()) if arguments.all else _named(arguments.names)
     if arguments.register and len(sweeps) != 1:
         raise SpecError("--register takes the name of one sweep.")

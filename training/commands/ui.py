@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.commands.base import Command
 from training.runs.places import runs_folder
+from training.terminal.parser import PORT
 
 EXAMPLES = """examples:
   text-recognizer ui
@@ -24,7 +25,7 @@ class Ui(Command):
         help_of_folder = "folder with run folders (default: your runs), or s3://bucket/prefix"
         add = parser.add_argument
         add("folder", nargs="?", metavar="FOLDER", help=help_of_folder)
-        add("--port", type=int, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
+        add("--port", type=PORT, default=8017, metavar="N", help="(default: %(default)s; 0: any)")
         add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default: %(default)s)")
         add("--no-browser", action="store_true", help="only print the address")
         parser.set_defaults(run=_run)

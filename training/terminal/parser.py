@@ -1,14 +1,15 @@
 """Command-line parsers whose complaints are ours: what was wrong, what is allowed, what was probably meant."""
 
 import argparse
+import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from text_recognizer.errors import SpecError
 from text_recognizer.spec import override_json, parse_json, parse_value
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, received
 
 _DATASET_ARGS = "dataset_args"
 _ONE_OF_THEM = f"--{_DATASET_ARGS}."
@@ -63,6 +64,21 @@ class Parser(argparse.ArgumentParser):
             f"{self.prog}: unknown {name} '{value}'.{did_you_mean(str(value), choices)} "
             f"Expected one of: {', '.join(choices)}."
         )
+
+
+def whole_number(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
+    """The type of an argument. The function raises an ArgumentTypeError: it is no such number."""
+
+    def parse(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if least <= (number := int(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"a whole number from {least} to {most:,} is expected. {received(text)}")
+
+    return parse
+
+
+POSITIVE, PORT = whole_number(1), whole_number(0, 65535)  # 0 for any port that is free
 
 
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise TextRecognizerError(
             f"the page cannot be at {host}:{port}: {why}. Choose another port: --port 0 takes any that is free."

@@ -38,7 +38,7 @@ def test_an_evaluation_can_be_of_a_random_choice_that_is_always_the_same(capfd):
     assert text_recognizer(["evaluate", "--limit", "1_000_000"]) == 0
     assert "chosen at random" not in capfd.readouterr().out
     assert text_recognizer(["evaluate", "--limit", "0"]) == 2
-    assert "--limit must be at least 1" in capfd.readouterr().err
+    assert "--limit: a whole number from 1" in capfd.readouterr().err
 
 
 def test_a_gate_closes_when_a_bundle_reads_worse_than_it_was_recorded(tmp_path, capfd):

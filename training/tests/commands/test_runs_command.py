@@ -76,7 +76,7 @@ def test_the_end_of_a_log_is_as_long_as_asked(run, capsys, lines, shown):
 
 def test_a_negative_number_of_lines_is_refused(run, capsys):
     assert text_recognizer(["runs", "tail", "one", "--lines=-3"]) == 2
-    assert "--lines must be at least 0. Received: -3" in capsys.readouterr().err
+    assert "--lines: a whole number from 0 to 1,000,000,000 is expected. Received: '-3'" in capsys.readouterr().err
 
 
 def test_waiting_for_a_run_that_has_not_started_is_said(run, capsys, monkeypatch):

@@ -53,9 +53,9 @@ def test_the_included_readers_are_served_until_their_process_is_told_to_stop():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--port", "65536"], "--port must be 0 to 65535"),
-        (["--batch", "0"], "--batch must be 1 to 1024"),
-        (["--queue", "0"], "--queue must be 1 to 4096"),
+        (["--port", "65536"], "--port: a whole number from 0 to 65,535 is expected"),
+        (["--batch", "0"], "--batch: a whole number from 1 to 1,024 is expected"),
+        (["--queue", "0"], "--queue: a whole number from 1 to 4,096 is expected"),
         (["--bundle", "nothing"], "there is no bundle 'nothing'"),
     ],
 )

@@ -353,7 +353,8 @@ def test_a_folder_or_address_that_cannot_be_had_is_refused_in_a_sentence(root, c
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert text_recognizer(["ui", str(root), "--no-browser", f"--port={taken.getsockname()[1]}"]) == 2
     assert "Choose another port" in capsys.readouterr().err
-    assert text_recognizer(["ui", str(root), "--no-browser", "--port=99999"]) == 2
+    assert text_recognizer(["ui", str(root), "--no-browser", "--port=99999"]) == 2  # before there is a socket
+    assert "a whole number from 0 to 65,535 is expected. Received: '99999'" in capsys.readouterr().err
 
 
 def test_the_command_serves_without_tensorflow_writes_nothing_and_ends_with_ctrl_c(root):
