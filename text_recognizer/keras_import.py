@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import Any, TextIO, cast
 
 from text_recognizer.errors import RunError
 
@@ -71,9 +72,24 @@ def without_native_notes() -> Iterator[None]:
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
+    shown = _StandardError(open(saved, "w", buffering=1, errors="backslashreplace"))  # noqa: SIM115 - closed below
     try:
-        with open(saved, "w", buffering=1, closefd=False, errors="backslashreplace") as shown, redirect_stderr(shown):
+        with redirect_stderr(cast(TextIO, shown)):
             yield
     finally:
         os.dup2(saved, 2)
-        os.close(saved)
+        shown.stream.close()
+        shown.stream = sys.stderr
+
+
+class _StandardError:
+    """Where Python writes errors to, now and later: what a module logs through may keep it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def fileno(self) -> int:
+        return 2

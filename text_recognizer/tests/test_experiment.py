@@ -305,14 +305,18 @@ def test_the_former_name_of_an_argument_is_read_in_saved_specs_and_bundles(monke
     assert not transfer.transfer_problems(begun, (33, None, 1))
 
 
-def test_of_a_module_from_outside_only_what_python_writes_reaches_standard_error(tmp_path, capfd):
+def test_of_a_module_from_outside_only_what_python_writes_reaches_standard_error_and_what_it_logs_later(
+    tmp_path, capfd
+):
     """TensorFlow writes notes past Python when a module imports it."""
     (tmp_path / "noisy.py").write_text(
-        "import os, sys\n"
+        "import logging, os, sys\n"
         "from text_recognizer.networks.mlp import Mlp\n"
         "os.write(2, b'a note')\n"
+        "logging.basicConfig()\n"
         "print('mine', file=sys.stderr)\n"
     )
-    code = "import os; from text_recognizer.registry import resolve; resolve('network', 'noisy:Mlp'); os.write(2, b'z')"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert capfd.readouterr().err == "mine\nz"
+    code = "import logging; from text_recognizer.registry import resolve; resolve('network', 'noisy:Mlp')"
+    later = "import os; os.write(2, b'z\\n'); logging.warning('later')"
+    subprocess.run([sys.executable, "-c", f"{code}; {later}"], cwd=tmp_path, check=True)
+    assert capfd.readouterr().err == "mine\nz\nWARNING:root:later\n"
