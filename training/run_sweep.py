@@ -151,7 +151,7 @@ def _drive(
     with SweepDisplay() as display:
         sweep = Sweep(plan, search, executor, folder, limits, display, reusable)
         result = sweep.run()
-    return finish_sweep(plan, folder, sweep.history, result)
+    return finish_sweep(plan, folder, sweep.history, result, "retry_failed" not in search.excludes)
 
 
 def _check_resumable(folder: SweepFolder, begun: bool, arguments: argparse.Namespace) -> None:

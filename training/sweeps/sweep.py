@@ -281,10 +281,11 @@ class Sweep:
             for trial, run in self._unfinished():
                 self.ledger.end(trial, run, Run.open(run.folder).status())
         counts = self.history.counts()
+        fails = counts["failed"] > 0 and not counts["finished"] + counts["stopped"]
         over = self._why_over
         if over is None:
             over = "all trials are done" if self._exhausted else f"{len(self.trials)} trials, the run cap"
-        fails = counts["failed"] > 0 and not counts["finished"] + counts["stopped"]
+            over += ", and none finished" if fails else ""
         code = 130 if self._interrupts else 1 if fails or self.history.broken() else 0
         return SweepResult(over, not counts["pending"] and not self._interrupts, fails, code)
 

@@ -29,8 +29,14 @@ SHOWN = 10  # trials in the terminal
 CURVES, LISTED = 8, 200  # in the report
 
 
-def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result: SweepResult) -> int:
-    """Writes what is derived from the sweep and prints its summary; the exit code."""
+def finish_sweep(
+    plan: SweepPlan, folder: SweepFolder, history: History, result: SweepResult, takes_retries: bool = True
+) -> int:
+    """Writes what is derived from the sweep and prints its summary; the exit code.
+
+    Args:
+        takes_retries: whether --retry-failed can be given.
+    """
     write_leaderboard(plan, folder, history)
     importance = importance_of(plan, history)
     report = write_report(plan, folder, history, importance) if history.trials else None
@@ -51,10 +57,10 @@ def finish_sweep(plan: SweepPlan, folder: SweepFolder, history: History, result:
         print(f"report      {report}")
     if not result.complete:
         print(f"next        the same command continues it; to look at it: text-recognizer sweeps show {folder.name}")
-    if counts["failed"]:
+    if counts["failed"] and takes_retries:
         print(f"failed      {counted(counts['failed'], 'trial')}; with --retry-failed the same command runs them again")
     if result.failed:
-        print(f"error: no trial finished; {result.ended}", file=sys.stderr)
+        print(f"error: {result.ended}", file=sys.stderr)
     return result.exit_code
 
 

@@ -61,7 +61,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
         folder.sync()
     finally:
         folder.release()
-    return finish_sweep(plan, folder, journal.history, result)
+    return finish_sweep(plan, folder, journal.history, result, takes_retries=False)
 
 
 def check_program(config: SweepConfig) -> None:

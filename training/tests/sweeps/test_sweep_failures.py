@@ -86,7 +86,10 @@ def test_a_sweep_with_failed_trials_says_at_its_end_how_they_are_run_again(tmp_p
         shown = capsys.readouterr()
         number = sweep.history.counts()["failed"]
         assert f"failed      {number} trials; with --retry-failed the same command runs them again" in shown.out
-        assert shown.err.splitlines()[-1] == f"error: no trial finished; {result.ended}"
+        assert shown.err.splitlines()[-1] == f"error: {result.ended}"
+        assert re.match(r"the first \d trials all failed|all trials are done, and none finished", result.ended)
+    assert finish_sweep(sweep.plan, sweep.folder, sweep.history, result, takes_retries=False) == 1
+    assert "--retry-failed" not in capsys.readouterr().out
 
 
 def test_failed_trials_are_run_again_only_when_asked_to(tmp_path):
