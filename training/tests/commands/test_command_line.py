@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,18 @@ def test_a_library_that_meets_a_full_disk_gives_an_error_with_the_folder_of_the_
     with pytest.raises(RunError, match=rf"write {run.folder}: No space left on device \(.* in {run.folder}\)"):
         heavy_module.train_and_evaluate(assemble(SPEC), run, ())
     assert run.status().cause is Cause.FULL_DISK
+
+
+def test_every_console_command_ends_without_a_traceback_when_it_is_interrupted_while_it_is_imported(tmp_path):
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    # What it imports first raises what Ctrl-C does.
+    (tmp_path / "text_recognizer").mkdir()
+    (tmp_path / "text_recognizer" / "__init__.py").write_text("raise KeyboardInterrupt")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+    for name, (module, _, function) in ((name, text.partition(":")) for name, text in scripts.items()):
+        code = f"import sys; from {module} import {function}; sys.exit({function}())"  # as a script of pip
+        done = subprocess.run([sys.executable, "-c", code], env=environ, cwd=tmp_path, capture_output=True, text=True)
+        assert (name, done.returncode, done.stderr) == (name, 130, "")
 
 
 def test_a_bug_keeps_its_traceback(capsys):
