@@ -1,6 +1,5 @@
 """Experiment: a spec's parts, checked against each other and put together, without TensorFlow."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -140,25 +139,12 @@ def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainA
             continue  # said already
         before = len(found)
         recipes[kind], arguments[f"{kind}_args"] = make_part(kind, name, recipe_args, found, spec.origin, "train_args.")
-        if len(found) == before:
-            found += _recipe_problems(f"train_args.{kind} '{name}'", kind, recipes[kind])
+        made, base = recipes[kind], base_of(kind)
+        may_be_none = made is None and kind == "augmentation"
+        if len(found) == before and not (isinstance(made, base) or may_be_none):  # whatever its annotation says
+            found.append(f"train_args.{kind} '{name}' must make an instance of {base.__name__}. {received(made)}")
     problems += found
     return (None if found else TrainArgs(**arguments)), recipes
-
-
-def _recipe_problems(label: str, kind: str, made: Any) -> list[str]:
-    """What is wrong with a recipe that a function made, whatever its annotation says."""
-    if kind == "augmentation" and made is None:
-        return []
-    base: Any = base_of(kind)
-    needed = list(inspect.signature(base.build).parameters)[1:]
-    try:
-        inspect.signature(made.build).bind(*needed)
-    except (AttributeError, TypeError, ValueError):
-        return [f"{label} must make an object with build({', '.join(needed)}). {received(made)}"]
-    if kind == "optimizer" and not isinstance(getattr(made, "usual_learning_rate", None), (int, float)):
-        return [f"{label} must make an object with a number usual_learning_rate. {received(made)}"]
-    return [] if isinstance(made, base) else [f"{label} must make a {base.__name__}. {received(made)}"]
 
 
 def _problems_together(

@@ -136,8 +136,6 @@ class Recipe(OptimizerRecipe):
 def optimizer() -> Recipe: return Recipe()
 class Layer:
     def build(self, input_shape): ...
-class OddSchedule(ScheduleRecipe):
-    def build(self, rate): ...
 def leaving() -> ScheduleRecipe: sys.exit(0)
 def no_changes() -> AugmentationRecipe | None: return None
 def unannotated(): print("called")
@@ -162,8 +160,7 @@ def liar() -> OptimizerRecipe: return 3
         ("schedule", "text_recognizer.optimizers:adam", "no subclass of"),
         ("augmentation", "own_parts:Layer", "no subclass of text_recognizer.recipes.AugmentationRecipe"),
         ("optimizer", "os.path:join:x", "is not a name like package.module:Name."),
-        ("optimizer", "own_parts:liar", "must make an object with build(learning_rate, weight_decay, clip_norm"),
-        ("schedule", "own_parts:OddSchedule", "must make an object with build(learning_rate, total_steps)"),
+        ("optimizer", "own_parts:liar", "must make an instance of OptimizerRecipe. Received: 3."),
         ("schedule", "own_parts:leaving", "SystemExit: 0"),
     ],
 )
