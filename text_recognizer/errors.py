@@ -11,7 +11,7 @@ TextRecognizerError
 import errno
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -86,9 +86,13 @@ def reason(error: BaseException, *places: Path) -> str:
     said = (places and getattr(error, "strerror", None)) or str(error).rstrip(".") or type(error).__name__
     if not places or getattr(error, "errno", None) != errno.ENOSPC:
         return said
-    folders = [next(one for one in (path, *path.parents) if one.is_dir()) for path in map(Path.absolute, places)]
-    free_bytes, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders)
-    return f"{said} ({free_bytes:,} bytes are free in {folder})"
+    room = []
+    for place in places:
+        with suppress(OSError):  # not for this user to look into
+            path = place.absolute()
+            folder = next(one for one in (path, *path.parents) if one.is_dir())
+            room.append((shutil.disk_usage(folder).free, folder))
+    return f"{said} ({min(room)[0]:,} bytes are free in {min(room)[1]})" if room else said
 
 
 @contextmanager

@@ -26,10 +26,17 @@ MISSING = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.tx
         (MISSING, (), "[Errno 2] No such file or directory: 'words.txt'"),
         (MISSING, (Path("words.txt"),), "No such file or directory"),
         (FULL, (Path("/wide/a"), Path("/narrow/a/b")), "No space left on device (12 bytes are free in /narrow)"),
+        (FULL, (Path("/private/a"), Path("/wide/a")), "No space left on device (99 bytes are free in /wide)"),
+        (FULL, (Path("/private/a"),), "No space left on device"),
     ],
 )
 def test_a_reason_stands_inside_a_sentence_and_knows_how_much_is_free(error, places, said, monkeypatch):
-    monkeypatch.setattr(Path, "is_dir", lambda path: len(path.parts) == 2)
+    def is_dir(path):
+        if "private" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return len(path.parts) == 2
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
     monkeypatch.setattr(shutil, "disk_usage", lambda at: SimpleNamespace(free={"wide": 99, "narrow": 12}[at.name]))
     assert reason(error, *places) == said
 
