@@ -52,8 +52,8 @@ def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
         size = _size_at(view, at)
         if size is None:
             is_cut = len(view) - at < _HEAD_BYTES or _length_at(view, at) is not None
-            reason = "the file is cut short" if is_cut else "the length of a record does not agree with its checksum"
-            yield Damage(at, len(view) - at, reason)
+            wrong = "the length of a record does not agree with its checksum, and what follows cannot be found"
+            yield Damage(at, len(view) - at, "the file is cut short" if is_cut else wrong)
             return
         yield Frame(at, size)
         at += _HEAD_BYTES + size + _TAIL_BYTES

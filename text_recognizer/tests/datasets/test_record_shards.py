@@ -67,16 +67,18 @@ def test_a_damaged_record_costs_that_record_and_a_damaged_length_what_follows(tm
     content[size + 14] ^= 1  # the data of the second
     content[3 * size] ^= 1  # the length of the fourth
     found = list(find_frames(np.frombuffer(content, np.uint8)))
+    lost = "the length of a record does not agree with its checksum, and what follows cannot be found"
     assert found == [
         Frame(0, size - 16),
         Frame(size, size - 16),
         Frame(2 * size, size - 16),
-        Damage(3 * size, 2 * size, "the length of a record does not agree with its checksum"),
+        Damage(3 * size, 2 * size, lost),
     ]
     path.write_bytes(content)
     read = list(records(Shard(path, RecordForm())))
     assert [type(one) for one in read] == [Record, Rejected, Record, Rejected]
     assert read[1] == Rejected(f"shard@{size}", "its data does not agree with its checksum")
+    assert read[3] == Rejected(f"shard@{3 * size}", f"{lost}: {2 * size} bytes skipped")
 
 
 @pytest.mark.parametrize("length", [1 << 20, 1 << 40, (1 << 64) - 1])
