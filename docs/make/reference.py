@@ -53,6 +53,8 @@ def parts() -> str:
         texts.append(f"## {kind}\n")
         for name, entry in entries.items():
             texts.append((f"### {name}\n" if name != kind else "") + f"\n{entry['summary']}\n")
+            more = entry["description"].partition("\n")[2].strip("\n")
+            texts.append(f"```text\n{more}\n```\n" if more else "")
             rows = [_row(argument, described) for argument, described in entry["arguments"].items()]
             texts.append("\n".join(["| argument | default | values |", "|---|---|---|", *rows]) + "\n" if rows else "")
     return "\n".join(texts)

@@ -230,7 +230,7 @@ def _print_tables(described: dict[str, list[dict[str, Any]]]) -> None:
         size = decimal(table["size_bytes"]) if table["size_bytes"] else "unknown"
         cells = (table["name"], table["title"], table["licence"], str(len(table["files"])), size, table["state"])
         remote.add_row(*map(Text, cells))
-    title = "Dataset classes (with their arguments: text-recognizer list datasets)"
+    title = "Dataset classes (with their arguments: text-recognizer list datasets NAME)"
     classes = Table("name", "meaning", title=title)
     for found in described["datasets"]:
         classes.add_row(*map(Text, (found["name"], found.get("problem") or found["meaning"])))

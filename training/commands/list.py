@@ -1,8 +1,11 @@
-"""text-recognizer list: list what a spec or command line can name, with arguments."""
+"""text-recognizer list: list what a spec or command line can name, with arguments and what they mean."""
 
 import argparse
 import json
+import textwrap
 
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import did_you_mean
 from training.commands.base import Command
 from training.commands.parts import KINDS, entries
 
@@ -13,9 +16,10 @@ class ListNames(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
             "examples:\n  text-recognizer list\n  text-recognizer list networks\n"
-            "  text-recognizer list train_args --json"
+            "  text-recognizer list datasets HwdbDataset\n  text-recognizer list train_args --json"
         )
         parser.add_argument("kind", nargs="?", choices=[*KINDS, "train_args"], help="default: all")
+        parser.add_argument("names", nargs="*", metavar="NAME", help="these alone, with all that is said of them")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 
@@ -23,13 +27,22 @@ class ListNames(Command):
 def _run(arguments: argparse.Namespace) -> int:
     wanted = [arguments.kind] if arguments.kind else [*KINDS, "train_args"]
     listing = {kind: entries(kind) for kind in wanted}
+    if arguments.names:
+        parts = listing[arguments.kind]
+        if unknown := next((name for name in arguments.names if name not in parts), None):
+            guess = did_you_mean(unknown, parts)
+            raise SpecError(
+                f"there is nothing called '{unknown}' among the {arguments.kind}.{guess} There are: {', '.join(parts)}."
+            )
+        listing = {arguments.kind: {name: parts[name] for name in arguments.names}}
     if arguments.json:
         print(json.dumps(listing, indent=2))
         return 0
     for kind, parts in listing.items():
         print(kind)
         for name, entry in parts.items():
-            print(f"  {name}" + (f": {entry['summary']}" if entry["summary"] else ""))
+            text = entry["description" if arguments.names else "summary"]
+            print(textwrap.indent(f"{name}: {text}" if text else name, "  "))
             for argument, described in entry["arguments"].items():
                 default = "required" if described["required"] else f"= {json.dumps(described['default'])}"
                 print(f"      {argument} {default}  ({described['type']})")

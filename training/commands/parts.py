@@ -39,7 +39,8 @@ def entries(plural: str) -> dict[str, Any]:
         return {"train_args": _described(TrainArgs)}
     found = {name: describe(KINDS[plural], name) for name in names(KINDS[plural])}
     if plural == "commands":
-        found |= {name: {"summary": f"{what.capitalize()}.", "arguments": {}} for name, (_, what) in PROGRAMS.items()}
+        said = {name: f"{what.capitalize()}." for name, (_, what) in PROGRAMS.items()}
+        found |= {name: {"summary": what, "description": what, "arguments": {}} for name, what in said.items()}
     return found
 
 
@@ -48,13 +49,16 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     try:
         target = resolve(kind, name)
     except SpecError as error:
-        return {"summary": f"cannot be loaded: {error}", "arguments": {}, "problem": str(error)}
+        why = f"cannot be loaded: {error}"
+        return {"summary": why, "description": why, "arguments": {}, "problem": str(error)}
     return _described(target, GIVEN[kind])
 
 
 def _described(target: Any, given: tuple[str, ...] = ()) -> dict[str, Any]:
+    description = inspect.getdoc(target) or ""
     return {
-        "summary": (inspect.getdoc(target) or "").partition("\n")[0],
+        "summary": description.partition("\n")[0],
+        "description": description,
         "arguments": {
             name: {
                 "type": describe_annotation(argument.annotation),

@@ -327,6 +327,15 @@ def test_the_commands_that_are_listed_are_those_of_the_help(capsys):
     assert {line.split()[0] for line in helped.splitlines() if line} == listed.keys()
 
 
+def test_a_part_that_is_named_is_listed_with_all_that_is_said_of_it(capsys):
+    assert text_recognizer(["list", "networks", "mlp"]) == 0
+    shown = capsys.readouterr().out
+    assert "      num_layers: hidden layers.\n      layer_size = 128  (int >= 1)\n" in shown
+    assert "lenet" not in shown
+    assert text_recognizer(["list", "networks", "mpl"]) == 2
+    assert "nothing called 'mpl' among the networks. Did you mean 'mlp'? There are: " in capsys.readouterr().err
+
+
 def test_run_sweep_prints_the_schema_of_searches_and_rules_without_a_file(capsys):
     assert text_recognizer(["sweep", "--schema"]) == 0
     assert {"searches", "stopping_rules"} <= json.loads(capsys.readouterr().out)["$defs"].keys()
