@@ -29,7 +29,7 @@ def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durabl
     try:
         with _open_alone(temporary) as file:
             if isinstance(content, str):
-                file.write(content.encode())
+                file.write(content.encode(errors="backslashreplace"))  # JSON has this for names that are not UTF-8
             else:
                 content(file)
             file.flush()

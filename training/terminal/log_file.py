@@ -72,7 +72,7 @@ class LogFile:
     def write(self, text: str) -> None:
         """Into the log only."""
         if self._log is not None:
-            self._log.write(text.encode())
+            self._log.write(text.encode(errors="backslashreplace"))
 
     @contextlib.contextmanager
     def errors_to_log_only(self) -> Iterator[None]:

@@ -94,7 +94,7 @@ def _end_earlier_mirror(run: Run, folder: Path) -> None:
     if type(process) is not int or process == os.getpid():  # the file may come from anywhere
         return
     with contextlib.suppress(OSError):  # it has ended
-        if str(run.folder.resolve()).encode() in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
+        if os.fsencode(run.folder.resolve()) in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
             os.kill(process, signal.SIGKILL)
             until = time.monotonic() + PREDECESSOR_S  # its lock is free when it is gone, not when it is killed
             while time.monotonic() < until and is_running(process, None):

@@ -1,6 +1,7 @@
 """CASIA HWDB: offline handwritten Chinese characters, and anyone's characters in GNT files."""
 
 import hashlib
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ def gnt_files(path: Path) -> list[Path]:
     """The GNT files at a place, sorted; an archive is unpacked once. Raises DataError: there are none."""
     folder = path
     if is_archive(path):
-        digest = hashlib.sha256(f"{path.absolute()} {state(path)}".encode()).hexdigest()[:12]
+        digest = hashlib.sha256(os.fsencode(f"{path.absolute()} {state(path)}")).hexdigest()[:12]
         folder = unpacked(path, data_folder() / "unpacked" / f"{path.stem}-{digest}")
     inside = files_below(folder) if folder.is_dir() else [path]
     alz = [file for file in inside if file.suffix.lower() == ".alz"]

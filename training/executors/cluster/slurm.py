@@ -1,6 +1,7 @@
 """SlurmExecutor: agents that are tasks of a Slurm array job, and go on while their driver is away."""
 
 import hashlib
+import os
 import re
 import subprocess
 import time
@@ -46,7 +47,7 @@ class SlurmCluster(FolderCluster):
 
     def __init__(self, setting: Setting, nodes: int, flags: list[str]) -> None:
         super().__init__(setting, nodes)
-        self._name = f"{self.folder.parent.name[:40]}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+        self._name = f"{self.folder.parent.name[:40]}-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:8]}"
         self._flags = flags
         self._tasks: dict[str, Task] = {}
         self._failed: set[str] | None = None

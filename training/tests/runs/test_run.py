@@ -11,6 +11,7 @@ import pytest
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
+from text_recognizer.trust import current_folder
 from training.files import held_folder
 from training.files.journals import append_line, open_journal, read_journal
 from training.runs.causes import Cause
@@ -165,6 +166,15 @@ def test_a_full_disk_is_an_error_in_words_and_loses_nothing(tmp_path):
     with pytest.raises(RunError, match=rf"metrics.jsonl: No space left .* bytes are free in {tmp_path}\)"):
         append_line(full, tmp_path / "metrics.jsonl", {"a": 1})
     os.close(full)
+
+
+def test_a_run_tells_a_folder_whose_name_is_not_utf_8(run, tmp_path, monkeypatch):
+    here = tmp_path / os.fsdecode(b"caf\xe9")
+    here.mkdir()
+    monkeypatch.chdir(here)
+    run.write_json("launch.json", {"attempts": [{"folder": current_folder()}]})
+    assert (run.folder / "launch.json").read_text(encoding="utf-8").count("caf\\udce9") == 1
+    assert run.attempts()[0]["folder"] == str(tmp_path / "caf?")  # what is read can be shown everywhere
 
 
 def test_stop_requests_come_and_go(run):
