@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from text_recognizer.errors import Problem
 from text_recognizer.wording import did_you_mean, received
 
 REQUIRED = inspect.Parameter.empty
+_ARGS = re.compile(
+    r"^Args:\n((?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE
+)  # of a docstring, up to the next line that is not indented
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,22 @@ def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
             fixed = functools.partial(lambda default: default, parameter.default)
             found[name] = Argument(name, hints.get(name, Any), factories.get(name, fixed))
     return MappingProxyType(found)
+
+
+def description_of(target: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """What the docstring of a class or function says apart from its arguments, and what is said of each of these.
+
+    Of an argument, a class says what the classes that it extends do not. Under "Args:", several may share a text:
+    "left, right: pixels that are cut off".
+    """
+    owner = target if inspect.isclass(target) else getattr(target, "__self__", None)
+    found: dict[str, str] = {}
+    for one in (target, *getattr(owner, "__mro__", ())):
+        section = _ARGS.search(inspect.cleandoc(one.__doc__ or ""))
+        for entry in re.split(r"^    (?=\S)", section[1] if section else "", flags=re.MULTILINE):
+            names, _, text = " ".join(entry.split()).partition(": ")
+            found |= {name: text for name in names.split(", ") if name.isidentifier() and name not in found}
+    return _ARGS.sub("", inspect.getdoc(target) or "").strip(), found
 
 
 def check_arguments(
@@ -123,9 +143,11 @@ def json_schema_of(target: Callable[..., Any], apart_from: Collection[str] = ())
     arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
     extra = arguments.pop("*", None) is not None
     properties: dict[str, Any] = {}
+    _, meanings = description_of(target)
     for name, argument in arguments.items():
         adapter = _adapter(argument.annotation)
         properties[name] = _inlined(adapter.json_schema()) if adapter is not None else {}
+        properties[name] |= {"description": meanings[name]} if name in meanings else {}
         if argument.default is not REQUIRED:
             properties[name]["default"] = to_json(argument.default)
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": extra}

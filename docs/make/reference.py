@@ -1,5 +1,6 @@
 """MkDocs hook: the pages of the reference that the program itself writes, at every build."""
 
+import html
 import io
 import json
 import os
@@ -53,16 +54,21 @@ def parts() -> str:
         texts.append(f"## {kind}\n")
         for name, entry in entries.items():
             texts.append((f"### {name}\n" if name != kind else "") + f"\n{entry['summary']}\n")
-            more = entry["description"].partition("\n")[2].strip("\n")
-            texts.append(f"```text\n{more}\n```\n" if more else "")
+            more = entry["description"].removeprefix(entry["summary"]).strip()
+            texts.append(f"{html.escape(more, quote=False)}\n" if more else "")
             rows = [_row(argument, described) for argument, described in entry["arguments"].items()]
-            texts.append("\n".join(["| argument | default | values |", "|---|---|---|", *rows]) + "\n" if rows else "")
+            texts.append(
+                "\n".join(["| argument | default | values | meaning |", "|---|---|---|---|", *rows]) + "\n"
+                if rows
+                else ""
+            )
     return "\n".join(texts)
 
 
 def _row(argument: str, described: dict[str, Any]) -> str:
     default = "required" if described["required"] else f"`{json.dumps(described['default'])}`"
-    return f"| `{argument}` | {default} | {described['type'].replace('|', chr(92) + '|')} |"
+    cells = (described["type"], html.escape(described["meaning"], quote=False))
+    return " | ".join([f"| `{argument}`", default, *(cell.replace("|", chr(92) + "|") for cell in cells), ""]).rstrip()
 
 
 def spec() -> str:

@@ -1,9 +1,19 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import pytest
 from annotated_types import Ge, Lt
 
-from text_recognizer.arguments import arguments_of, check_arguments, check_value, describe_annotation, json_schema_of
+from text_recognizer.arguments import (
+    arguments_of,
+    check_arguments,
+    check_value,
+    describe_annotation,
+    description_of,
+    json_schema_of,
+)
+from text_recognizer.named_part import constructor_of
+from text_recognizer.registry import GIVEN, names, resolve
 
 
 class Network:
@@ -102,3 +112,44 @@ def test_json_schema_holds_ranges_and_defaults():
     schema = json_schema_of(Network)
     assert schema["properties"]["units"] == {"type": "integer", "minimum": 1, "default": 8}
     assert schema["additionalProperties"] is False
+
+
+class Base:
+    """A base.
+
+    Args:
+        left, right: pixels that
+            are cut off.
+        depth: of the base.
+    Raises:
+        ValueError: never.
+    """
+
+    def __init__(self, left: int = 0, right: int = 0, depth: int = 1) -> None: ...
+
+
+class Derived(Base):
+    """A class.
+
+    It says more.
+
+    Args:
+        depth: its own.
+
+    Source: nobody.
+    """
+
+
+def test_what_docstrings_say_of_arguments_is_found_also_in_the_classes_that_one_extends():
+    meanings = {"left": "pixels that are cut off.", "right": "pixels that are cut off.", "depth": "its own."}
+    assert description_of(Derived) == ("A class.\n\nIt says more.\n\nSource: nobody.", meanings)
+    assert description_of(Base) == ("A base.\n\nRaises:\n    ValueError: never.", meanings | {"depth": "of the base."})
+    assert description_of(lambda: None) == ("", {})
+    assert json_schema_of(Derived)["properties"]["depth"]["description"] == "its own."
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model", "network"])
+def test_every_argument_of_ours_has_a_meaning(kind):
+    for name in names(kind):
+        target = constructor_of(resolve(kind, name))
+        assert arguments_of(target).keys() - set(GIVEN[kind]) <= description_of(target)[1].keys(), name

@@ -46,4 +46,6 @@ def _run(arguments: argparse.Namespace) -> int:
             for argument, described in entry["arguments"].items():
                 default = "required" if described["required"] else f"= {json.dumps(described['default'])}"
                 print(f"      {argument} {default}  ({described['type']})")
+                if arguments.names and described["meaning"]:
+                    print(textwrap.fill(described["meaning"], 100, initial_indent=" " * 10, subsequent_indent=" " * 10))
     return 0

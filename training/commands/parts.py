@@ -1,10 +1,16 @@
 """What can be named, with its arguments: every kind of part, here and in a spec."""
 
-import inspect
 from typing import Any
 
 from text_recognizer import exports as model_exports  # noqa: F401
-from text_recognizer.arguments import REQUIRED, arguments_of, describe_annotation, json_schema_of, to_json
+from text_recognizer.arguments import (
+    REQUIRED,
+    arguments_of,
+    describe_annotation,
+    description_of,
+    json_schema_of,
+    to_json,
+)
 from text_recognizer.datasets import exports  # noqa: F401
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import json_schema
@@ -55,7 +61,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
 
 
 def _described(target: Any, given: tuple[str, ...] = ()) -> dict[str, Any]:
-    description = inspect.getdoc(target) or ""
+    description, meanings = description_of(target)
+    meanings = description_of(constructor_of(target))[1] | meanings
     return {
         "summary": description.partition("\n")[0],
         "description": description,
@@ -64,6 +71,7 @@ def _described(target: Any, given: tuple[str, ...] = ()) -> dict[str, Any]:
                 "type": describe_annotation(argument.annotation),
                 "required": argument.default is REQUIRED,
                 "default": None if argument.default is REQUIRED else to_json(argument.default),
+                "meaning": meanings.get(name, ""),
             }
             for name, argument in arguments_of(constructor_of(target)).items()
             if name not in given

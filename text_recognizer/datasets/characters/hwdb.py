@@ -72,8 +72,6 @@ class HwdbDataset(PictureDataset):
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
             that for CASIA's files, and those that occur for your own. Other characters are left out.
         test_fraction: share of the writers held out for the test split where there are no files for it.
-        side, stretch, enlarge, validation_fraction, subsample_fraction, balance, processes: see
-            datasets.characters.pictures.PictureDataset.
     """
 
     path: str | None = None

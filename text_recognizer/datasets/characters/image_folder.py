@@ -72,8 +72,6 @@ class ImageFolderDataset(PictureDataset):
             if it has one) is the writer; whole writers are held out. Files in whose name it finds none are left out.
         source_ink: of the pictures. "auto" takes what differs most from the border.
         encoding: of the table.
-        side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
-            datasets.characters.pictures.PictureDataset.
     """
 
     path: str

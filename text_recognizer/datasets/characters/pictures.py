@@ -116,8 +116,6 @@ class PictureDataset(StoredCharacters):
         enlarge: pictures smaller than the images are enlarged; false keeps their size, where all were scanned alike.
         test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
         processes: that convert the pictures; null takes as many as there are cores.
-        subsample_fraction, validation_fraction, balance: see datasets.characters.base.StoredCharacters; of writers,
-            where they are known, whole ones are held out.
     """
 
     noun = "picture"

@@ -57,14 +57,11 @@ class RecordsDataset(GivenRecords, PictureDataset):
 
     The records are converted into the memory-mapped store once; training then reads the store, so that its batches are
     shuffled over all shards and a run goes on at the exact position. A damaged record costs that record; it is named
-    with its shard and byte in rejected.tsv. Names of shards say the split (train-00012-of-00239).
+    with its shard and byte in rejected.tsv. Names of shards say the split (train-00012-of-00239). The classes are the
+    texts of the label file, and otherwise the characters found, sorted.
 
     Args:
-        path, record_form, keys, labels: see datasets.records.given.GivenRecords. The classes are the texts of the label
-            file, and otherwise the characters found, sorted.
         source_ink: of the pictures. "auto" takes what differs most from the border.
-        side, stretch, enlarge, test_fraction, validation_fraction, subsample_fraction, balance, processes: see
-            datasets.characters.pictures.PictureDataset.
     """
 
     target, others = "character", "RecordLinesDataset"

@@ -137,7 +137,6 @@ class RenderedCharactersDataset(PictureDataset):
         seed: of all changes.
         test_fraction: share of the fonts (of one font's drawings) held out for the test split without test_fonts.
         validation_fraction: share held out for validation without validation_fonts.
-        side, stretch, enlarge, subsample_fraction, balance, processes: see datasets.characters.pictures.PictureDataset.
     """
 
     fonts: tuple[str, ...] = ()

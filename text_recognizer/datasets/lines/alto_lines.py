@@ -28,8 +28,6 @@ class AltoLinesDataset(LineDataset):
         writer_pattern: a regular expression for the name of an XML file without its ending. What it finds (its first
             group, if it has one; at least one character) is the writer, whose pages all go into one split. Without it,
             a page is a group.
-        height, max_width, width, ink, source_ink, preprocessing, charset, normalization, unknown_characters,
-            max_length, validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 3

@@ -44,9 +44,10 @@ class EmnistLinesDataset(LineDataset):
         min_overlap, max_overlap: share of its width by which a glyph reaches into the one before, drawn for every
             line.
         num_train, num_test, num_validation: lines of each split.
-        source, orientation: the glyphs; see datasets.characters.emnist.EmnistDataset.
+        source, orientation: of the glyphs, as of EmnistDataset.
         texts: a text file to take the sentences from.
-        charset: see datasets.lines.args.LineArgs. By default letters, digits, blank and !"#&'()*+,-./:;?
+        charset: a list of characters; or the path of a file or a bundle that has them. By default letters, digits,
+            blank and !"#&'()*+,-./:;?
         seed: of sentences, glyphs and overlaps.
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """

@@ -29,14 +29,12 @@ class Hdf5LinesDataset(LineDataset):
     """Lines of an HDF5 file as Flor et al. (2020) write it, or the Full Stack Deep Learning recogniser.
 
     The first has the groups train, valid and test, each with dt (pictures on their sides) and gt (texts); the second
-    x_train, y_train, x_test and y_test (iam_lines.h5, ml_34_….h5: "height": 28, "width": 952).
+    x_train, y_train, x_test and y_test (iam_lines.h5, ml_34_….h5: "height": 28, "width": 952). Fractions of splits are
+    for files without a group for them.
     `text_recognizer.datasets.exports.hdf5.write_hdf5` writes such a file from any dataset of lines.
 
     Args:
         path: of the file.
-        height, max_width, width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs. Fractions are for
-            files without a group.
     """
 
     path: str

@@ -48,7 +48,8 @@ class IamDataset(LineDataset):
     The files are those of the official download, unpacked or not, or the forms and XML files that the Full Stack Deep
     Learning recogniser packed (table iamdb): which of them are there decides what texts, images and split are by
     default. Split "aachen" also needs three lists of lines or forms (tr.lst, va.lst, te.lst or the like) in a
-    folder called aachen beside them; papers and recipes that use the split come with them.
+    folder called aachen beside them; papers and recipes that use the split come with them. Without a charset, lines
+    have the 79 characters of IAM. The fractions of splits are for split "writers".
 
     Source: Marti and Bunke (2002), "The IAM-database: an English sentence database for offline handwriting
     recognition".
@@ -66,9 +67,6 @@ class IamDataset(LineDataset):
             are only punctuation, as Flor et al. (2020) do.
         standardize: change the texts as Flor et al. (2020) do: one kind of dash, quote and bracket, blanks around
             punctuation.
-        height, max_width, ink, preprocessing, charset, normalization, unknown_characters, max_length,
-            validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs. Without a charset,
-            the 79 characters of IAM. The fractions are for split "writers".
     """
 
     usual_split: IamSplit = "lwitlrt"  # of files with lists
@@ -226,10 +224,8 @@ class IamLinesDataset(IamDataset):
 
     Args:
         subsample_fraction: keep this share of the lines of every split, chosen at random.
-        path, split, filters, standardize, source: as of IamDataset.
         height, width: of every picture, in pixels. A longer line is made smaller until it fits.
         max_length: longer lines are rejected; the outputs of networks with one output a character.
-        ink, preprocessing, charset, normalization, unknown_characters: see datasets.lines.args.LineArgs.
     """
 
     usual_split = "fsdl"

@@ -47,8 +47,6 @@ class LineListDataset(LineDataset):
         group_by: the column whose values must not be in two splits, "line" for none; by default writer, page or the
             like, whichever comes first in the list of groups: writer, author, hand, page, document, form.
         encoding: of the list.
-        height, max_width, width, ink, source_ink, preprocessing, charset, normalization, unknown_characters,
-            max_length, validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2

@@ -22,13 +22,8 @@ class RecordLinesDataset(GivenRecords, LineDataset):
 
     The records are converted into the memory-mapped store once; training then reads the store. A damaged record costs
     that record; it is named with its shard and byte in rejected.tsv. Names of shards say the split
-    (train-00012-of-00239). Shards on a server are read twice: their texts first, which say the charset.
-
-    Args:
-        path, record_form, keys, labels: see datasets.records.given.GivenRecords. Records whose label is not the ids of
-            their characters need the keys {"label": ""}.
-        height, max_width, width, ink, source_ink, preprocessing, charset, normalization, unknown_characters,
-            max_length, validation_fraction, test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
+    (train-00012-of-00239). Shards on a server are read twice: their texts first, which say the charset. Records whose
+    label is not the ids of their characters need the keys {"label": ""}.
     """
 
     target, others = "line", "RecordsDataset"

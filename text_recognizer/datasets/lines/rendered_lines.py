@@ -120,8 +120,6 @@ class RenderedLinesDataset(LineDataset):
         font_size: of the em square, in pixels; null makes it as large as the height allows.
         encoding: of the file of texts.
         seed: of texts, fonts, angles and noise.
-        height, width, ink, charset, normalization, unknown_characters, max_length, validation_fraction,
-            test_fraction, subsample_fraction: see datasets.lines.args.LineArgs.
     """
 
     recipe_version = 2

@@ -13,9 +13,7 @@ class AltoParagraphsDataset(ParagraphDataset):
     """The written parts of scanned pages.
 
     Args:
-        path, image_folder, line_types, writer_pattern: see datasets.lines.alto_lines.AltoLinesDataset.
-        side, margin, preprocessing, marks, validation_fraction, test_fraction, subsample_fraction, partial_pages: see
-            datasets.pages.base.ParagraphDataset.
+        path, image_folder, line_types, writer_pattern: as of AltoLinesDataset.
     """
 
     path: str

@@ -58,7 +58,7 @@ class ParagraphDataset(StoredDataset):
     Args:
         side: of a picture, in pixels.
         margin: of page shown around the lines, in pixels of the page.
-        preprocessing: steps in their order: "illumination", "contrast"; see images.line_form.
+        preprocessing: steps in their order: "illumination", "contrast".
         marks: what a pixel says: in which of "lines" it is, by turns, or whether in one, and whether in its core, the
             middle half that never touches another's ("cores").
         validation_fraction, test_fraction: of the training pages held out, whole writers where they are known, where

@@ -29,10 +29,9 @@ class IamParagraphsDataset(ParagraphDataset):
 
     Args:
         subsample_fraction: keep this share of the forms of every split, chosen at random.
-        path, source: of IAM's files; see datasets.lines.iam.IamDataset. Needs xml and forms.
-        split: see datasets.lines.iam.IamDataset; "writers" holds out whole writers at random.
-        side, margin, preprocessing, marks, validation_fraction, test_fraction: see
-            datasets.pages.base.ParagraphDataset; the fractions are for split "writers".
+        path, source: of IAM's files, as of IamDataset. Needs xml and forms.
+        split: as of IamDataset; "writers" holds out whole writers at random.
+        validation_fraction, test_fraction: of the training forms held out with split "writers".
     """
 
     def __init__(

@@ -33,9 +33,7 @@ class PageListDataset(ParagraphDataset):
         path: of the list.
         image_folder: where the pictures are, under the names of the pages; by default pages or images beside the list,
             or its own folder.
-        writer_pattern: a regular expression that finds the writer in the name of a page; see AltoLinesDataset.
-        side, margin, preprocessing, marks, validation_fraction, test_fraction, subsample_fraction, partial_pages: see
-            datasets.pages.base.ParagraphDataset.
+        writer_pattern: a regular expression that finds the writer in the name of a page, as of AltoLinesDataset.
     """
 
     path: str

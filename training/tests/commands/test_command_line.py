@@ -330,7 +330,7 @@ def test_the_commands_that_are_listed_are_those_of_the_help(capsys):
 def test_a_part_that_is_named_is_listed_with_all_that_is_said_of_it(capsys):
     assert text_recognizer(["list", "networks", "mlp"]) == 0
     shown = capsys.readouterr().out
-    assert "      num_layers: hidden layers.\n      layer_size = 128  (int >= 1)\n" in shown
+    assert "      layer_size = 128  (int >= 1)\n          units of each hidden layer.\n" in shown
     assert "lenet" not in shown
     assert text_recognizer(["list", "networks", "mpl"]) == 2
     assert "nothing called 'mpl' among the networks. Did you mean 'mlp'? There are: " in capsys.readouterr().err
