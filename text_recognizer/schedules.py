@@ -24,6 +24,10 @@ class Cosine(ScheduleRecipe):
     """A half cosine from the rate down to a part of it, after a linear warm-up.
 
     Source: Loshchilov and Hutter (2017), "SGDR", without restarts.
+
+    Args:
+        warmup_fraction: share of the training in which the rate rises from 0.
+        final_fraction: of the rate, which it has at the end.
     """
 
     warmup_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0
@@ -44,7 +48,13 @@ class Cosine(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class Exponential(ScheduleRecipe):
-    """The rate times a factor, every so many steps."""
+    """The rate times a factor, every so many steps.
+
+    Args:
+        decay_rate: the factor.
+        decay_steps: optimizer steps until the rate has been multiplied by the whole factor.
+        staircase: all at once; false does it little by little.
+    """
 
     counts_steps: ClassVar[bool] = True
 
@@ -62,7 +72,14 @@ class Exponential(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Constant):
-    """The same rate until the monitored metric stalls; then a part of it. The training loop applies it."""
+    """The same rate until the monitored metric stalls; then a part of it. The training loop applies it.
+
+    Args:
+        factor: by which the rate is multiplied.
+        patience: epochs without a better value before that.
+        min_delta: a value counts as better if it is so by more than this.
+        min_learning_rate: the rate never falls below it.
+    """
 
     factor: Annotated[float, Gt(0), Lt(1)] = 0.2
     patience: Annotated[int, Ge(1)] = 5

@@ -178,6 +178,8 @@ class PopulationSearch(RandomSearch):
         size: trials that train at the same time, or in turn where there are fewer devices.
         interval: epochs between two rounds.
         quantile: share that is replaced in a round, and share that is copied from.
+        resample: probability that an argument of a copy is drawn anew.
+        change: of a number that is not drawn anew, the share by which it becomes larger or smaller.
     Source: Jaderberg et al. (2017), "Population Based Training of Neural Networks".
     """
 
