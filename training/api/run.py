@@ -199,7 +199,7 @@ def runs(
     limit: int | None = None,
     columns: str | Sequence[str] | None = None,
 ) -> Runs:
-    """All runs, the newest first. Raises SpecError: a filter that cannot be read, or a column that no run has.
+    """All runs, the newest first. Raises SpecError: an unreadable filter, a column that no run has, no state.
 
     Args:
         filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".

@@ -18,10 +18,17 @@ from text_recognizer.spec import flatten
 from text_recognizer.wording import counted
 from training.commands.base import Command, add_action
 from training.files.journals import read_journal
-from training.runs.checks import STATES
 from training.runs.find import find_run
 from training.runs.run import AT_WORK, Run
-from training.runs.run_table import DEFAULT_COLUMNS, RunRow, columns_to_show, read_row, read_rows, select
+from training.runs.run_table import (
+    DEFAULT_COLUMNS,
+    LISTED_STATES,
+    RunRow,
+    columns_to_show,
+    read_row,
+    read_rows,
+    select,
+)
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
@@ -30,7 +37,6 @@ from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
 CHANGES_SHOWN = 5  # of each kind; --json has more
-LISTED_STATES = (*STATES, "died", "damaged")
 _EXPORTED = (("TE_L", "label"), ("TE_P", "predicted"))
 EXAMPLES = """examples:
   text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
@@ -57,7 +63,7 @@ class Runs(Command):
         add("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
         usual = f"{','.join(DEFAULT_COLUMNS)}; damage where a run is damaged"
         add("--columns", help=f"comma-separated (default: {usual})")
-        add("--state", choices=LISTED_STATES, metavar="STATE", help=", ".join(LISTED_STATES))
+        add("--state", metavar="STATE", help=", ".join(LISTED_STATES))
         add("--group", metavar="NAME", help="only runs of this experiment group")
         forms = listing.add_mutually_exclusive_group()
         forms.add_argument("--format", choices=("table", "csv", "json"), default="table")

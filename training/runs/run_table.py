@@ -12,13 +12,14 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError, reason
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean, received
-from training.runs.checks import spec_fault
+from training.runs.checks import STATES, spec_fault
 from training.runs.contents import read_status, was_begun
 from training.runs.places import group_folder_name, run_folders
 from training.runs.run import Run
 from training.runs.sent import synced
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
+LISTED_STATES = (*STATES, "died", "damaged")
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
     ">=": operator.ge,
@@ -160,7 +161,7 @@ def select(
     state: str | None = None,
     group: str | None = None,
 ) -> list[RunRow]:
-    """The rows that pass all filters, sorted. Raises SpecError: a filter cannot be read, or a column is unknown.
+    """The rows that pass all filters, sorted. Raises SpecError: a filter cannot be read, a column or state is unknown.
 
     Args:
         filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
@@ -170,6 +171,9 @@ def select(
     """
     if limit is not None and limit < 1:
         raise SpecError(f"the limit must be at least 1. {received(limit)}")
+    if state not in (None, *LISTED_STATES):
+        known = ", ".join(LISTED_STATES)
+        raise SpecError(f"unknown state '{state}'.{did_you_mean(str(state), LISTED_STATES)} Known: {known}.")
     conditions = [_parse_filter(text) for text in filters]
     column, descending = (sort.lstrip("-"), sort.startswith("-")) if sort else ("created", True)
     for name in (*(name for name, *_ in conditions), column):

@@ -102,6 +102,8 @@ def test_runs_are_a_table_and_a_sequence(run):
     assert [one.id for one in tr.runs(state="finished", group="api")] == [run.id]
     with pytest.raises(tr.TextRecognizerError, match="no run has the column 'netwrk'. Did you mean"):
         tr.runs("netwrk=mlp")
+    with pytest.raises(tr.TextRecognizerError, match="unknown state 'fialed'. Did you mean 'failed'"):
+        tr.runs(state="fialed")
     with pytest.raises(tr.TextRecognizerError, match="no run has the column 'test_acuracy'. Did you mean"):
         tr.runs(columns=["id", "test_acuracy"])
 
