@@ -6,9 +6,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.wording import received
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
+from training.terminal.parser import number
 from training.terminal.tables import show_live, wide_console
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ class Gpus(Command):
         )
         forms = parser.add_mutually_exclusive_group()
         forms.add_argument("--json", action="store_true", help="print one JSON object")
-        forms.add_argument(
-            "--watch", nargs="?", type=_seconds, const=1.0, metavar="SECONDS", help="refresh until Ctrl-C"
-        )
+        seconds = number(float, 0.1, 3600)
+        forms.add_argument("--watch", nargs="?", type=seconds, const=1.0, metavar="S", help="refresh until Ctrl-C")
         forms.add_argument("--clear-quarantine", metavar="UUID", help="release a repaired GPU from quarantine")
         parser.set_defaults(run=_run)
 
@@ -73,16 +72,6 @@ def as_table(status: "Status") -> "RenderableType":
             for place, holder in enumerate(status.waiting, start=1)
         ]
     return Group(_device_table(status.devices), *map(Text, lines))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"must be between 0.1 and 3600 seconds. {received(text)}")
-    return seconds
 
 
 def _device_table(devices: "list[DeviceStatus]") -> "Table":

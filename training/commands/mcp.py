@@ -3,10 +3,10 @@
 import argparse
 import signal
 
-from text_recognizer.errors import SpecError, TextRecognizerError
+from text_recognizer.errors import TextRecognizerError
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import received
 from training.commands.base import Command
+from training.terminal.parser import number
 
 EXAMPLES = """examples:
   text-recognizer mcp                           (an agent may look, and start nothing)
@@ -14,7 +14,6 @@ EXAMPLES = """examples:
 
 A client of the protocol starts it, and talks to it over standard input and output.
 """
-_MOST = {"runs": 10**6, "minutes": 10**7}
 
 
 class Mcp(Command):
@@ -22,18 +21,14 @@ class Mcp(Command):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
-        parser.add_argument("--runs", type=int, default=0, metavar="N", help="that it may start (default: none)")
-        parser.add_argument(
-            "--minutes", type=float, default=0.0, metavar="M", help="of all runs together (default: none)"
-        )
-        parser.add_argument("--trust-code", action=TrustCode)
+        add, minutes = parser.add_argument, number(float, 0, 10**7)
+        add("--runs", type=number(int, 0, 10**6), default=0, metavar="N", help="that it may start (default: none)")
+        add("--minutes", type=minutes, default=0.0, metavar="M", help="of all runs together (default: none)")
+        add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    for name, most in _MOST.items():
-        if not 0 <= (value := getattr(arguments, name)) <= most:
-            raise SpecError(f"--{name} must be from 0 to {most:,}. {received(value)}")
     try:
         import anyio
         import mcp  # noqa: F401

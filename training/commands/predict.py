@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.errors import DataError, SpecError, TextRecognizerError
+from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.base import Predictor
@@ -24,15 +24,15 @@ from text_recognizer.predictors.load import CHARACTER_PX, LAYOUTS, Layout, layou
 from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
-from text_recognizer.wording import counted, received
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.commands.predict_output import FORMATS, Output, Reading
 from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
+from training.terminal.parser import number
 
-MOST_ALTERNATIVES = 1000
 TOGETHER = 64  # pictures that are read at once
 
 
@@ -68,7 +68,7 @@ class Predict(Command):
         pages = "same as --layout page: find the lines first"
         add("--pages", action="store_const", const="page", dest="layout", help=pages)
         add("--detector", metavar="BUNDLE", help="bundle that finds lines (implies --layout page)")
-        add("--alternatives", type=int, metavar="N", help="list the N most probable readings of each image or line")
+        add("--alternatives", type=number(int, 1, 1000), metavar="N", help="list the N most probable readings of each")
         add("--confidence", action="store_true", help="print the confidence of each line and word")
         add(
             "--format",
@@ -85,8 +85,6 @@ class Predict(Command):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.alternatives is not None and not 1 <= arguments.alternatives <= MOST_ALTERNATIVES:
-        raise SpecError(f"--alternatives must be 1 to {MOST_ALTERNATIVES}. {received(arguments.alternatives)}")
     sources = sources_of(arguments.images)
     several = len(sources) > 1 and arguments.output is None
     asked = arguments.alternatives is not None, arguments.confidence, several, arguments.overwrite

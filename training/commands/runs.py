@@ -32,7 +32,7 @@ from training.runs.run_table import (
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
 from training.terminal.curves import draw_curves
-from training.terminal.parser import whole_number
+from training.terminal.parser import number
 from training.terminal.tables import print_table, shown
 
 TAIL_S = 0.2
@@ -88,9 +88,8 @@ class Runs(Command):
         forms.add_argument("--json", action="store_true", help="print one JSON object")
         forms.add_argument("--curve", metavar="METRIC", help="draw this metric (default: val_accuracy or val_loss)")
         stop.add_argument("--reason", default="asked to by text-recognizer runs stop", help="recorded in the run")
-        tail.add_argument(
-            "--lines", type=whole_number(0), default=20, metavar="N", help="earlier lines shown first (default: 20)"
-        )
+        lines = "earlier lines shown first (default: 20)"
+        tail.add_argument("--lines", type=number(int, 0), default=20, metavar="N", help=lines)
         export.add_argument("output", type=Path, metavar="FILE", help="a new file, like predict.txt")
         rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
 

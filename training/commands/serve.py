@@ -15,7 +15,7 @@ from training.commands.base import Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
-from training.terminal.parser import PORT, whole_number
+from training.terminal.parser import PORT, number
 
 if TYPE_CHECKING:
     from text_recognizer.models.bundle import Bundle
@@ -48,10 +48,10 @@ class Serve(Command):
             metavar="HOST",
             help="host or network that image_url may use although it is not public; may be repeated",
         )
-        add("--batch", type=whole_number(1, 1024), default=32, metavar="N", help="maximum batch size (default: 32)")
+        add("--batch", type=number(int, 1, 1024), default=32, metavar="N", help="maximum batch size (default: 32)")
         add(
             "--queue",
-            type=whole_number(1, 4096),
+            type=number(int, 1, 4096),
             default=64,
             metavar="N",
             help="waiting predictions (default: 64)",

@@ -5,12 +5,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import SpecError
 from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.runs.places import runs_folder
 from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
+from training.terminal.parser import number
 from training.terminal.tables import show_live, shown, wide_console
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Watch(Command):
         add = parser.add_argument
         add("folder", nargs="?", metavar="FOLDER", help="folder with run folders (default: your runs)")
         add("--filter", action="append", default=[], metavar="COND", help="as in runs list")
-        add("--ended", type=int, default=5, metavar="N", help="also the last N that ended (default: 5)")
-        add("--every", type=float, default=2.0, metavar="SECONDS", help="(default: %(default)s)")
+        add("--ended", type=number(int, 0), default=5, metavar="N", help="also the last N that ended (default: 5)")
+        add("--every", type=number(float, 0.2, 3600), default=2.0, metavar="SECONDS", help="(default: %(default)s)")
         add("--once", action="store_true", help="print it once")
         add("--json", action="store_true", help="print one JSON object, once")
         parser.set_defaults(run=_run)
@@ -45,10 +45,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from training.devices.gpu_manager import GPUManager
     from training.ui.index import Index
 
-    if not 0.2 <= arguments.every <= 3600:
-        raise SpecError(f"--every must be between 0.2 and 3600 seconds. Received: {arguments.every}.")
-    if arguments.ended < 0:
-        raise SpecError(f"--ended must be at least 0. Received: {arguments.ended}.")
     index, manager, console = Index(runs_folder(arguments.folder)), GPUManager(), wide_console()
 
     def rows() -> list[RunRow]:

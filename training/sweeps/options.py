@@ -1,7 +1,6 @@
 """The command line of run_sweep: its arguments, and the plan, devices and executor that they ask for."""
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from training.devices.requests import DeviceRequest
 from training.sweeps.plan import Condition, SweepPlan
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.bayes import SAMPLERS
-from training.terminal.parser import Parser
+from training.terminal.parser import POSITIVE, Parser, number
 from training.tracking.choice import add_tracking_arguments, chosen_trackers
 
 EXAMPLES = """examples:
@@ -74,26 +73,26 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("file", type=Path, metavar="FILE", help="sweep YAML, or JSON with experiment_group and experiments")
     add("--name", help="name of the sweep (default: as in the file, else the file's name)")
     add("--engine", choices=("local", "wandb"), default="local", help="who runs the search: this machine or W&B")
-    add("--jobs", type=int, metavar="N", help="number of parallel trials (default: as devices or cores allow)")
+    add("--jobs", type=POSITIVE, metavar="N", help="number of parallel trials (default: as devices or cores allow)")
     add("--gpus-per-trial", metavar="N", help="1, 2, … GPUs for each trial, or a share of one, like 0.5")
     add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
     add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
     add("--gpu-force", action="store_true", help="also use GPUs that are busy with other programs")
     add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials run (default: %(default)s)")
-    add("--nodes", type=int, metavar="N", help="agents, one a node, of slurm (default: 1) or ray (default: all nodes)")
+    add("--nodes", type=POSITIVE, metavar="N", help="agents, one a node, of slurm (default: 1) or ray (default: all)")
     add("--partition", metavar="P", help="with --executor slurm, as sbatch takes it")
     add("--time", metavar="T", help="with --executor slurm: limit of each agent, as sbatch takes it")
     add("--slurm", action="append", default=[], metavar="K=V", help="a further option of sbatch, like account=abc")
     add("--ray-address", metavar="A", help="HOST:PORT of a Ray cluster, or auto: the one here, else a local one")
     add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="process of a trial; inline: none")
-    add("--run-cap", type=int, metavar="N", help="maximum number of trials (default: run_cap in the file)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the search (default: 0)")
-    add("--seeds", type=int, default=1, metavar="N", help="runs per trial, with different seeds; their mean counts")
+    add("--run-cap", type=POSITIVE, metavar="N", help="maximum number of trials (default: run_cap in the file)")
+    add("--seed", type=number(int, 0, 2**63), default=0, metavar="N", help="seed of the search (default: 0)")
+    add("--seeds", type=POSITIVE, default=1, metavar="N", help="runs per trial, of different seeds; their mean counts")
     add("--search", metavar="NAME[:ARGS]", help="replaces the file's method; see text-recognizer list searches")
     add("--stopping-rule", metavar="NAME[:ARGS]", help="stopping rule that replaces the file's early_terminate")
     add("--sampler", choices=SAMPLERS, default="tpe", help="sampler of a bayes search (default: tpe)")
-    add("--retries", type=int, default=1, metavar="N", help="retries of a crashed trial (default: 1)")
-    add("--trial-timeout", type=float, metavar="S", help="time limit of one attempt at a trial, in seconds")
+    add("--retries", type=number(int, 0), default=1, metavar="N", help="retries of a crashed trial (default: 1)")
+    add("--trial-timeout", type=number(float, 0.001), metavar="S", help="time limit of an attempt, in seconds")
     add("--base", metavar="SPEC", help="spec that the parameters override: inline JSON, a file, or -")
     add("--set", action="append", default=[], metavar="K=V", help="a value for all trials, like train_args.epochs=3")
     add("--skip-invalid", action="store_true", help="skip invalid experiments of a list, and say why")
@@ -118,13 +117,6 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
     """
     device_request(arguments)
     chosen_trackers(arguments.track, arguments.wandb)
-    for name, least in (("run_cap", 1), ("seeds", 1), ("retries", 0), ("seed", 0), ("jobs", 1), ("nodes", 1)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise SpecError(f"--{name.replace('_', '-')} must be at least {least}. Received: {value}.")
-    limit_s = arguments.trial_timeout
-    if limit_s is not None and not 0 < limit_s < math.inf:
-        raise SpecError(f"--trial-timeout must be a number of seconds above 0. Received: {limit_s}.")
     if not arguments.file.exists():
         raise SpecError(f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or a JSON list of experiments.")
     settings = key_values("--set", "train_args.epochs=3", arguments.set)

@@ -5,11 +5,13 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from text_recognizer.errors import SpecError
 from text_recognizer.spec import override_json, parse_json, parse_value
 from text_recognizer.wording import did_you_mean, received
+
+Number = TypeVar("Number", int, float)
 
 _DATASET_ARGS = "dataset_args"
 _ONE_OF_THEM = f"--{_DATASET_ARGS}."
@@ -66,19 +68,20 @@ class Parser(argparse.ArgumentParser):
         )
 
 
-def whole_number(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
-    """The type of an argument. The function raises an ArgumentTypeError: it is no such number."""
+def number(kind: type[Number], least: Number, most: Number = 1_000_000_000) -> Callable[[str], Number]:
+    """The type of an argument: int, or float. The function raises an ArgumentTypeError: it is no such number."""
 
-    def parse(text: str) -> int:
+    def parse(text: str) -> Number:
         with contextlib.suppress(ValueError):
-            if least <= (number := int(text)) <= most:
-                return number
-        raise argparse.ArgumentTypeError(f"a whole number from {least} to {most:,} is expected. {received(text)}")
+            if least <= (value := kind(text)) <= most:
+                return value
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"a {what} from {least} to {most:,} is expected. {received(text)}")
 
     return parse
 
 
-POSITIVE, PORT = whole_number(1), whole_number(0, 65535)  # 0 for any port that is free
+POSITIVE, PORT = number(int, 1), number(int, 0, 65535)  # 0 for any port that is free
 
 
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:

@@ -145,4 +145,4 @@ def test_watching_ends_with_ctrl_c(machine):
 
 def test_an_interval_to_watch_is_checked(machine, capsys):
     assert cli.main(["gpus", "--watch=0"]) == 2
-    assert "between 0.1 and 3600 seconds" in capsys.readouterr().err
+    assert "a number from 0.1 to 3,600 is expected" in capsys.readouterr().err
