@@ -1,29 +1,19 @@
 """The console commands. Until theirs is imported, Ctrl-C ends them without a traceback, too."""
 
+import functools
 import importlib
 
 _INTERRUPTED = 130  # as training.terminal.command_line has it, which takes a while to import
 
 
-def prepare_experiments() -> int:
-    return _entered("training.prepare_experiments")
-
-
-def run_experiment() -> int:
-    return _entered("training.run_experiment")
-
-
-def run_sweep() -> int:
-    return _entered("training.run_sweep")
-
-
-def text_recognizer() -> int:
-    return _entered("training.cli")
-
-
 def _entered(module: str) -> int:
     try:
-        code: int = importlib.import_module(module).main()
+        code: int = importlib.import_module(f"training.{module}").main()
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code
+
+
+prepare_experiments, run_experiment, run_sweep, text_recognizer = (
+    functools.partial(_entered, name) for name in ("prepare_experiments", "run_experiment", "run_sweep", "cli")
+)

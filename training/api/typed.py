@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import pydantic
@@ -18,26 +18,25 @@ R = TypeVar("R")
 
 def typed(function: Callable[P, R]) -> Callable[P, R]:
     """The function; it raises a SpecError where an argument is of another type than its annotation says."""
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        if problems := list(_problems(function, inspect.signature(function).bind(*args, **kwargs))):
+        problems = []
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            parameter = signature.parameters[name]
+            kind = parameter.annotation
+            for one in value if parameter.kind is parameter.VAR_POSITIONAL else (value,):
+                try:
+                    _adapter(kind).validate_python(plain(one))
+                except pydantic.ValidationError:
+                    kinds = re.sub(r"\w+\.", "", inspect.formatannotation(kind))
+                    problems.append(f"{function.__name__}: {name} must be {kinds}. {received(one)}")
+        if problems:
             raise SpecError(problems)
         return function(*args, **kwargs)
 
     return checked
-
-
-def _problems(function: Callable[..., Any], given: inspect.BoundArguments) -> Iterator[str]:
-    for name, value in given.arguments.items():
-        parameter = given.signature.parameters[name]
-        many = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        for one in value if parameter.kind is parameter.VAR_POSITIONAL else () if many else (value,):
-            try:
-                _adapter(parameter.annotation).validate_python(plain(one))
-            except pydantic.ValidationError:
-                kinds = re.sub(r"\w+\.", "", inspect.formatannotation(parameter.annotation))
-                yield f"{function.__name__}: {name} must be {kinds}. {received(one)}"
 
 
 @functools.cache
