@@ -21,9 +21,9 @@ class RecordLinesDataset(GivenRecords, LineDataset):
     """Lines in TFRecords, as `text-recognizer records write` and recognisers of the TensorFlow 1 years make them.
 
     The records are converted into the memory-mapped store once; training then reads the store. A damaged record costs
-    that record; it is named with its shard and byte in rejected.tsv. Names of shards say the split
-    (train-00012-of-00239). Shards on a server are read twice: their texts first, which say the charset. Records whose
-    label is not the ids of their characters need the keys {"label": ""}.
+    that record, a damaged length the rest of its shard; both are named with shard and byte in rejected.tsv. Names
+    of shards say the split (train-00012-of-00239). Shards on a server are read twice: their texts first, which say the
+    charset. Records whose label is not the ids of their characters need the keys {"label": ""}.
     """
 
     target, others = "line", "RecordsDataset"
