@@ -12,18 +12,17 @@ _READ: dict[str, int] = {}  # of users' modules: the time of the file's last cha
 
 
 def read_edited_again(modules: Iterable[str]) -> None:
-    """Reads modules, and those of the user's that they import, again where files have changed since last asked.
-
-    After one that has changed, those that may import it are read again too.
-    """
-    is_stale = False
-    for name in own_modules(modules):
+    """Reads modules, and those of the user's that they import, again where they or what they import have changed."""
+    stale: set[str] = set()
+    for name in own_modules(modules):  # what one imports comes before it
         path = source_of(name)
-        changed = path.stat().st_mtime_ns if path is not None else 0
-        is_stale |= _READ.setdefault(name, changed) != changed
-        _READ[name] = changed
-        if is_stale and name in sys.modules:
+        if path is None:  # it was removed
+            continue
+        changed = path.stat().st_mtime_ns
+        if _READ.setdefault(name, changed) != changed or not stale.isdisjoint(hash_and_imports(name, path)[1]):
+            stale.add(name)
             with contextlib.suppress(Exception, SystemExit):  # the run's own process says what is wrong with it
                 importlib.reload(sys.modules[name])
-    if is_stale:
+        _READ[name] = changed
+    if stale:
         hash_and_imports.cache_clear()

@@ -1,11 +1,13 @@
 """What functions of the Python API take, and what they refuse, without a run."""
 
+import importlib
 import os
 from typing import Any
 
 import pytest
 
 import text_recognizer as tr
+from training.api.edited import read_edited_again
 
 API: Any = tr  # as a program sees it that no type checker reads
 
@@ -54,3 +56,21 @@ def test_samples_are_of_an_edited_file_as_it_is_now(tmp_path, monkeypatch):
         save(side)
         with pytest.raises(ValueError, match=str(side)):
             tr.draw_samples("edited_samples:Few")
+
+
+def test_only_what_imports_an_edited_file_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    read = tmp_path / "read.txt"
+    for name, imports in (("edited_a", ""), ("edited_b", "import edited_a"), ("edited_c", "")):
+        (tmp_path / f"{name}.py").write_text(f"{imports}\nopen({str(read)!r}, 'a').write('{name} ')\n")
+    modules = ["edited_c", "edited_b"]
+    for name in modules:
+        importlib.import_module(name)
+    read_edited_again(modules)
+    assert read.read_text().split() == ["edited_c", "edited_a", "edited_b"]
+    read.write_text("")
+    os.utime(tmp_path / "edited_a.py", (8, 8))
+    read_edited_again(modules)
+    read_edited_again(modules)
+    assert read.read_text().split() == ["edited_a", "edited_b"]
