@@ -83,6 +83,8 @@ def reason(error: BaseException, *places: Path) -> str:
         places: which the sentence names, or that come into question; of a full disk, the one with the least room is
             told.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no {error.encoding.upper()} text"
     said = (places and getattr(error, "strerror", None)) or str(error).rstrip(".") or type(error).__name__
     if not places or getattr(error, "errno", None) != errno.ENOSPC:
         return said

@@ -186,8 +186,7 @@ class TextLines:
                 )
             content = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-            raise DataError(f"cannot learn from the text '{path}': {reason}.") from None
+            raise DataError(f"cannot learn from the text '{path}': {reason(error, path)}.") from None
         lines = [tidy_text(line, charset.normalization) for line in content.splitlines()]
         ids, offsets = charset.encode_all([visual_order(line) for line in lines])
         labels = [ids[start:end] for start, end in itertools.pairwise(offsets)]

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, reason
 from text_recognizer.spec import ExperimentSpec
 from training.files.json_objects import is_finite
 from training.runs.causes import Cause
@@ -34,7 +34,7 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
     try:
         found = [run for run in foreign_runs(path) if run.rows or run.params]
     except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise RunError(f"{path} cannot be read: {reason(error, path)}.") from None
     if not found:
         raise RunError(
             f"there are no runs in {path}. Name a folder mlruns of MLflow, a folder wandb with offline runs, a folder "

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, base_spec, override_json, parse_json, read_spec, without_dotted_keys
 from text_recognizer.wording import received
@@ -71,7 +71,7 @@ def _from_experiments(
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+        raise SpecError(f"cannot read {path}: {reason(error, path)}.") from None
     value = parse_json(text, str(path))
     experiments = value.get("experiments")
     unknown = sorted(set(value) - {"experiment_group", "experiments"})

@@ -131,8 +131,7 @@ def read_overrides(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise SpecError(f"cannot read the overrides '{path}': {reason}.") from None
+        raise SpecError(f"cannot read the overrides '{path}': {reason(error, Path(path))}.") from None
     if Path(path).suffix == ".json":
         return parse_json(text, path)
     from text_recognizer.yaml_source import YamlSource

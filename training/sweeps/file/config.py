@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.yaml_source import YamlSource
 from training.sweeps.file.command import FixedArguments, fixed_arguments, macro_warnings
 from training.sweeps.file.forms import FORMS, inferred_distribution, leaves
@@ -79,8 +79,7 @@ class SweepConfig:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-            raise SpecError(f"the sweep {path} cannot be read: {reason}.") from None
+            raise SpecError(f"the sweep {path} cannot be read: {reason(error, path)}.") from None
         return cls.from_yaml(text, str(path))
 
     @classmethod
