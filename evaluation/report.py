@@ -28,13 +28,16 @@ BREAKDOWNS = {
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
-def write_report(run_folder: Path, test_split: Split) -> None:
-    """Writes report.html of a finished evaluation, with images of the test split; on the disk when this returns."""
+def write_report(run_folder: Path, test_split: Split, reports: list[dict[str, Any]]) -> None:
+    """Writes report.html of a finished evaluation, with images of the test split; on the disk when this returns.
+
+    Args:
+        reports: rows of metrics.jsonl, without lines that cannot be read.
+    """
     names = ("spec", "environment", "evaluation")
     files = {name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     figures = _figures(files["evaluation"], _read_lines(run_folder / "predictions.jsonl"), test_split)
-    charts = _charts(_read_lines(run_folder / "metrics.jsonl"))
-    page = render("run_report.html", **{**files, "run_id": run_folder.name, "charts": charts, **figures})
+    page = render("run_report.html", **{**files, "run_id": run_folder.name, "charts": _charts(reports), **figures})
     replace_file(run_folder / "report.html", page)
 
 

@@ -36,8 +36,7 @@ def run_folder(tmp_path):
     write_evaluation(tmp_path, evaluation)
     for name in ("spec", "environment"):
         (tmp_path / f"{name}.json").write_text("{}")
-    (tmp_path / "metrics.jsonl").write_text("")
-    write_report(tmp_path, split)
+    write_report(tmp_path, split, [])
     return tmp_path
 
 
@@ -94,7 +93,8 @@ def test_the_report_names_spaces_and_what_is_missing(run_folder):
     confusions = [{"label": " ", "predicted": "", "count": 3}]
     evaluation |= {"classes": [], "confusions": confusions, "by_character": [{"character": " ", "count": 9}]}
     (run_folder / "evaluation.json").write_text(json.dumps(evaluation))
-    write_report(run_folder, CharacterSplit(np.zeros((120, 8, 8), np.uint8), np.zeros(120), np.arange(120), CLASSES))
+    split = CharacterSplit(np.zeros((120, 8, 8), np.uint8), np.zeros(120), np.arange(120), CLASSES)
+    write_report(run_folder, split, [])
     page = (run_folder / "report.html").read_text(encoding="utf-8")
     assert '<td>(space)</td><td>(nothing)</td><td class="number">3</td>' in page
     assert '<td>(space)</td><td class="number">9</td>' in page

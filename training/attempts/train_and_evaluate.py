@@ -183,7 +183,7 @@ def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, tim
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row and row["epoch"] == epoch for row in run.rows()):  # a killed run may be this far
         run.log(as_reported({"epoch": epoch, "best_epoch": best_epoch, **tested}))
-    write_report(run.folder, dataset.split("test"))
+    write_report(run.folder, dataset.split("test"), run.rows())
     summary = as_reported({**validated, **tested, "best_epoch": best_epoch})
     run.set_state("finished", summary=summary, epoch=epoch, files=contents(run.folder))
     return evaluation

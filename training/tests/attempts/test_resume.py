@@ -199,13 +199,17 @@ def test_a_signal_ends_a_run_at_a_checkpoint_and_says_so(number, code, state, re
     assert facts(place.run()) == facts(undisturbed)
 
 
-def test_a_stop_request_ends_a_run_at_a_checkpoint(undisturbed, tmp_path, warm):
+def test_a_stop_request_ends_a_run_at_a_checkpoint_and_a_broken_report_keeps_none_from_its_end(
+    undisturbed, tmp_path, warm
+):
     place = Workplace(tmp_path, warm)
     process = place.start_and_pause("spec.json")
     place.wait_for(process, lambda: place.rows() > 0)
     place.run().request_stop("worse than the others")
     assert process.wait(PATIENCE_S) == 0
     assert (place.run().status().state, place.run().status().error) == ("stopped", "worse than the others")
+    with open(place.run().folder / "metrics.jsonl", "ab") as journal:
+        journal.write(b"\0\0 damaged\n")
     assert place.start("--resume", place.run().id).wait(PATIENCE_S) == 0  # as a sweep resumes a run that it paused
     assert facts(place.run()) == facts(undisturbed)
 
