@@ -91,7 +91,9 @@ def picture(row: RunRow, position: int, split: str = "test") -> bytes:
 
 
 def dataset_of(row: RunRow) -> Dataset:
-    """The dataset that a run was trained on. Raises SpecError: the spec cannot be used here."""
+    """The dataset that a run was trained on. Raises DataError, SpecError: it is damaged; its spec is unusable here."""
+    if row.damage is not None:
+        raise DataError(row.damage)
     with _one_at_a_time:
         return _dataset(json.dumps(row.spec), str(row.folder))
 

@@ -61,6 +61,15 @@ def test_no_picture_stands_beside_what_it_is_not_of(root, client):
     assert "has changed since" in client.get("/api/samples", params={"run": "default/one"}).json()["problem"]
 
 
+def test_the_samples_of_a_damaged_run_have_the_damage_as_the_reason_why_there_are_no_pictures(root, client):
+    run = finished(root, "one", 0.5)
+    read_by(run, ["1"])
+    (run.folder / "status.json").write_text("{")
+    found = client.get("/api/samples", params={"run": "default/one"}).json()
+    assert found["problem"].startswith(f"{run.folder / 'status.json'} cannot be read: it is no JSON")
+    assert client.get("/api/dataset", params={"run": "default/one"}).json()["error"] == found["problem"]
+
+
 def test_data_that_is_not_here_is_neither_fetched_nor_shown(root, client, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "empty"))
     read_by(finished(root, "one", 0.5), ["1"])
