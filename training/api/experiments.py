@@ -33,6 +33,7 @@ from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
 from training.sweeps.plan import SweepPlan
+from training.terminal.command_line import ENDS_WITH_INPUT
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Keyword arguments that Python has a better way for.
@@ -229,21 +230,25 @@ def _text_of(value: Any) -> str:
 def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:
     """Runs `python -m MODULE ARGUMENTS` to its end; its exit code, and what it last printed to standard error.
 
-    An interrupt is passed on, so that the command can write a checkpoint; a second one kills it.
+    An interrupt is passed on, so that the command can write a checkpoint; a second one kills it. Where this process
+    ends first, however it ends, the command is told to stop.
 
     Args:
         show: print what the command prints.
     """
+    lifeline, held = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=lifeline,
         stdout=None if show and _is_the_terminal(sys.stdout) else subprocess.PIPE,
         stderr=subprocess.PIPE if not show else (None if _is_the_terminal(sys.stderr) else subprocess.STDOUT),
         text=True,
         errors="replace",
         bufsize=1,
         start_new_session=True,  # Ctrl-C reaches it once: by us
+        env={**os.environ, ENDS_WITH_INPUT: "1"},
     )
+    os.close(lifeline)
     try:
         return _followed(process, show)
     except KeyboardInterrupt:
@@ -255,6 +260,8 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         raise
+    finally:
+        os.close(held)
 
 
 def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 # Set to anything, a traceback is printed for what the system refused, too.
 TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
+# Set by a program whose command must not outlive it: at the end of its standard input it is told to stop.
+ENDS_WITH_INPUT = "TEXT_RECOGNIZER_ENDS_WITH_INPUT"
 # What the system refuses once, it refuses the next time too; anything else may be worth another try.
 _LASTING = (
     *(*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -36,6 +40,8 @@ def guarded(command: Callable[[], int]) -> int:
     A user's mistake becomes a message and 2, and so does what the system refuses: a full disk, a folder that cannot be
     written, a text in another encoding. A bug, ours or in a part from outside, becomes a traceback and 1.
     """
+    if os.environ.pop(ENDS_WITH_INPUT, None):
+        threading.Thread(target=_stop_after_input, daemon=True).start()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed by the caller: a file of ours would get its number, and our output
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - until the program ends
@@ -64,6 +70,12 @@ def guarded(command: Callable[[], int]) -> int:
         traceback.print_exc()
         print(f"error: {_whose_bug(error)}", file=sys.stderr)
         return 1
+
+
+def _stop_after_input() -> None:
+    while os.read(0, 1 << 12):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _whose_bug(error: Exception) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 import text_recognizer as tr
 from text_recognizer.errors import RunError, SpecError
+from text_recognizer.tests.waiting import wait_until
 from training.api.experiments import written
 from training.api.plain import plain
 from training.runs.run import Run as RunFolder
@@ -258,6 +259,20 @@ def test_an_interrupt_in_a_notebook_ends_a_run_at_a_checkpoint_and_shows_what_it
             tr.run_experiment({**SMALL, "dataset": PAUSING}, id="interrupted", experiment_group="api", **CPU, **EPOCHS)
     assert tr.Run("interrupted").state == "stopped"
     assert "checkpoint written" in cell.getvalue()
+
+
+def test_a_run_does_not_outlive_the_program_that_waits_for_it(runs_folder, tmp_path):
+    spec = {**SMALL, "dataset": PAUSING, "experiment_group": "api"}
+    code = f"import sys, text_recognizer as tr; sys.executable = {sys.executable!r}; "
+    code += f"tr.run_experiment({spec!r}, id='orphan', **{CPU | EPOCHS!r})"
+    environ = {**os.environ, **pause(tmp_path / "gate")}
+    with subprocess.Popen([sys.executable, "-c", code], env=environ, cwd=REPOSITORY) as program:
+        try:
+            wait_until((tmp_path / "gate.reached").exists)
+        finally:
+            program.kill()
+    wait_until(lambda: tr.Run("orphan").state == "preempted")
+    assert "checkpoint written" in wait_until(lambda: tr.Run("orphan").log.partition("received SIGTERM")[2])
 
 
 def test_a_file_that_is_edited_between_two_cells_is_read_again_also_by_those_that_import_it(
