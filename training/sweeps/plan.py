@@ -12,7 +12,7 @@ from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.metric import LOSS
 from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
-from text_recognizer.wording import counted, did_you_mean
+from text_recognizer.wording import counted, did_you_mean, received
 from training.runs.find import with_weights_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
@@ -117,9 +117,14 @@ class SweepPlan:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def specs(self, point: Point) -> list[ExperimentSpec]:
-        """The specs of a point, one a seed. Raises SpecError: a value that no spec can have there."""
+        """The specs of a point, one a seed. Raises SpecError: a value that no spec can have there, or no experiment."""
         if self.config is None:
-            value: dict[str, Any] = dict(self.experiments[point["experiment"]])
+            index: Any = point.get("experiment")
+            if index not in range(len(self.experiments)):  # the journal is damaged
+                raise SpecError(
+                    f"trials.jsonl has a trial that is none of {self.source}. {received(index)} Remove its line."
+                )
+            value: dict[str, Any] = dict(self.experiments[index])
         else:
             value = override_json(self.base, self.overrides(point))
         spec = with_weights_found(ExperimentSpec.parse({**value, "experiment_group": self.name}), in_sweep=True)

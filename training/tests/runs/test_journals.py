@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.errors import SpecError
 from text_recognizer.spec import ExperimentSpec
 from training.files.journals import append_line, open_journal, read_journal
 from training.runs.run import Run
@@ -147,6 +148,16 @@ def test_an_event_of_another_form_is_broken(event):
 def test_events_of_a_later_version_are_passed_over():
     assert event_fault({"event": "moved", "trial": "x"}) is None
     assert event_fault({**ENDED, "more": [1]}) is None
+
+
+def test_a_trial_that_a_list_does_not_have_is_named_with_its_journal(tmp_path):
+    path = finished_sweep(tmp_path, LIST) / "trials.jsonl"
+    suggested = {**SUGGESTED, "trial": 50, "point": {"experiment": 49}}
+    path.write_text(json.dumps(suggested) + "\n" + path.read_text())
+    with pytest.raises(
+        SpecError, match=r"trials.jsonl has a trial that is none of .*\. Received: 49\. Remove its line"
+    ):
+        again(tmp_path, LIST)
 
 
 def test_a_lost_line_takes_no_number_from_another_trial(tmp_path):
