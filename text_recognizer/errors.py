@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_MUCH_BYTES = 1 << 24  # of a disk that is hardly the full one
 
 
 class TextRecognizerError(Exception):
@@ -80,8 +81,8 @@ def reason(error: BaseException, *places: Path) -> str:
     """Why something failed, to stand inside a sentence.
 
     Args:
-        places: which the sentence names, or that come into question; of a full disk, the one with the least room is
-            told.
+        places: which the sentence names, or several that come into question; of a full disk, the one with the least
+            room is told, unless it has much.
     """
     if isinstance(error, UnicodeDecodeError):
         return f"it is no {error.encoding.upper()} text"
@@ -94,7 +95,9 @@ def reason(error: BaseException, *places: Path) -> str:
             path = place.absolute()
             folder = next(one for one in (path, *path.parents) if one.is_dir())
             room.append((shutil.disk_usage(folder).free, folder))
-    return f"{said} ({min(room)[0]:,} bytes are free in {min(room)[1]})" if room else said
+    if not room or (len(places) > 1 and min(room)[0] > _MUCH_BYTES):
+        return said
+    return f"{said} ({min(room)[0]:,} bytes are free in {min(room)[1]})"
 
 
 @contextmanager

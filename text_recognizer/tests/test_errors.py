@@ -26,8 +26,10 @@ MISSING = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.tx
         (UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte"), (), "it is no UTF-8 text"),
         (MISSING, (), "[Errno 2] No such file or directory: 'words.txt'"),
         (MISSING, (Path("words.txt"),), "No such file or directory"),
+        (FULL, (Path("/wide/a"), Path("/wide/b")), "No space left on device"),
+        (FULL, (Path("/wide/a"),), "No space left on device (1,073,741,824 bytes are free in /wide)"),
         (FULL, (Path("/wide/a"), Path("/narrow/a/b")), "No space left on device (12 bytes are free in /narrow)"),
-        (FULL, (Path("/private/a"), Path("/wide/a")), "No space left on device (99 bytes are free in /wide)"),
+        (FULL, (Path("/private/a"), Path("/narrow/a")), "No space left on device (12 bytes are free in /narrow)"),
         (FULL, (Path("/private/a"),), "No space left on device"),
     ],
 )
@@ -38,7 +40,7 @@ def test_a_reason_stands_inside_a_sentence_and_knows_how_much_is_free(error, pla
         return len(path.parts) == 2
 
     monkeypatch.setattr(Path, "is_dir", is_dir)
-    monkeypatch.setattr(shutil, "disk_usage", lambda at: SimpleNamespace(free={"wide": 99, "narrow": 12}[at.name]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda at: SimpleNamespace(free={"wide": 1 << 30, "narrow": 12}[at.name]))
     assert reason(error, *places) == said
 
 

@@ -104,6 +104,8 @@ def _places() -> Iterator[Path]:
     for place in (partial(user_folder, "TEXT_RECOGNIZER_RUNS", Path.cwd), data_folder, tempfile.gettempdir):
         with contextlib.suppress(OSError, SpecError):  # the current folder was removed, the home is not known
             yield Path(place())
+    if (output := Path("/dev/stdout")).is_file():
+        yield output.resolve()
 
 
 def say(text: str) -> None:

@@ -6,7 +6,6 @@ it is whole, so a half-written store is never seen.
 
 import hashlib
 import json
-import math
 import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -38,8 +37,8 @@ class StoreWriter:
         self._store = store
 
     def add(self, name: str, array: NDArray[Any]) -> None:
-        with _writing(self._store):
-            np.save(self._folder / f"{name}.npy", np.ascontiguousarray(array))
+        with self.grow(name, array.dtype.str, array.shape[1:]) as append:
+            append(array)
 
     @contextmanager
     def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
@@ -53,7 +52,7 @@ class StoreWriter:
             nonlocal length
             with _writing(self._store):
                 file.write(np.ascontiguousarray(values, np.dtype(dtype)).data)
-            length += values.size // math.prod(shape)
+            length += len(values) if shape else values.size
 
         try:
             yield append
