@@ -105,11 +105,11 @@ class ObjectStore(Place):
                 raise DataError(f"{self.address}/bundles/{digest}/{MANIFEST} is not what was pushed. Push it again.")
             manifest = Manifest.parse(content, f"{self.address}/bundles/{digest}/{MANIFEST}")
             if not store.has(manifest):
-                folder = store.new_folder()
-                for file_name, facts in manifest.files.items():
-                    self._fetch(f"bundles/{digest}/{file_name}", folder / file_name, facts)
-                check(folder)
-                store.put(folder, manifest)
+                with store.new_folder() as folder:
+                    for file_name, facts in manifest.files.items():
+                        self._fetch(f"bundles/{digest}/{file_name}", folder / file_name, facts)
+                    check(folder)
+                    store.put(folder, manifest)
             return store.keep(name, manifest)
 
     def _number(self, version: Version) -> int:

@@ -140,8 +140,7 @@ class ModelStore:
             DataError: the store cannot be written.
         """
         check_name(name)
-        with self.changing():
-            temporary = self.new_folder()
+        with self.changing(), self.new_folder() as temporary:
             for path in folder.iterdir():
                 if path.is_file() and is_plain_name(path.name):  # not what file managers leave behind
                     shutil.copyfile(path, temporary / path.name)
@@ -155,12 +154,16 @@ class ModelStore:
             self.manifest(version)
             replace_file(self._names / version.name / CURRENT, f"{version.number}\n")
 
-    def new_folder(self) -> Path:
-        """An empty folder for the files of a bundle, beside the bundles."""
+    @contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """An empty folder for the files of a bundle, beside the bundles; removed, unless it was put there."""
         temporary = self._bundles / ".new"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        return temporary
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def has(self, manifest: Manifest) -> bool:
         """Whether a bundle is at its address already, with every byte of it."""
