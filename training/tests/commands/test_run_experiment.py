@@ -216,6 +216,7 @@ def test_the_schema_is_printed(capfd):
     assert set(parts) == {"trackers", "executors", "searches", "stopping_rules", "exports", "model_exports", "commands"}
     assert parts["trackers"]["properties"]["wandb"]["properties"]["mode"] == {
         "default": "offline",
+        "description": "whether to send, or to keep the files for later.",
         "enum": ["online", "offline"],
         "type": "string",
     }
@@ -332,6 +333,7 @@ def test_the_list_of_what_can_be_named_is_complete(capfd):
         "type": "int >= 1",
         "required": False,
         "default": 128,
+        "meaning": "units of each hidden layer.",
     }
     assert set(listing) >= {"datasets", "models", "networks", "optimizers", "schedules", "augmentations", "train_args"}
     assert text_recognizer(["list", "networks"]) == 0
