@@ -29,6 +29,13 @@ class Affine(AugmentationRecipe):
 
     Rotation, shear, zoom and shift are one interpolation; brightness and contrast come after it. Of images with a class
     for every pixel, the classes move along.
+
+    Args:
+        rotation_degrees, shear_degrees: angles.
+        zoom_fraction: share by which height and width change, each on its own.
+        shift_fraction: of height and of width.
+        brightness_fraction: of the range from black to white that is added.
+        contrast_fraction: share by which the distance from the image's mean changes.
     """
 
     rotation_degrees: Annotated[float, Ge(0), Lt(180)] = 10.0
@@ -51,7 +58,11 @@ class Affine(AugmentationRecipe):
 
 @dataclass(frozen=True)
 class PageAffine(Affine):
-    """The same for pages with a class for every pixel; `flip` mirrors every other page from left to right."""
+    """The same for pages with a class for every pixel.
+
+    Args:
+        flip: every other page is mirrored from left to right.
+    """
 
     rotation_degrees: Degrees = 2.0
     shear_degrees: Degrees = 3.0
@@ -63,7 +74,16 @@ class PageAffine(Affine):
 
 @dataclass(frozen=True)
 class LineAffine(AugmentationRecipe):
-    """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value."""
+    """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value.
+
+    Args:
+        rotation_degrees: angle of the line; less for long lines, so that they stay in the picture.
+        shear_degrees: angle by which letters lean.
+        zoom_fraction: share by which height and width change, each on its own.
+        shift_fraction: of the height, up or down.
+        brightness_fraction: of full ink that is added everywhere.
+        contrast_fraction: share by which ink becomes darker or lighter.
+    """
 
     rotation_degrees: Degrees = 1.5
     shear_degrees: Degrees = 10.0

@@ -148,7 +148,7 @@ def test_what_docstrings_say_of_arguments_is_found_also_in_the_classes_that_one_
     assert json_schema_of(Derived)["properties"]["depth"]["description"] == "its own."
 
 
-@pytest.mark.parametrize("kind", ["dataset", "model", "network", "schedule"])
+@pytest.mark.parametrize("kind", ["dataset", "model", "network", "schedule", "augmentation"])
 def test_every_argument_of_ours_has_a_meaning(kind):
     for name in names(kind):
         target = constructor_of(resolve(kind, name))
