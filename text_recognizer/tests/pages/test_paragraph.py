@@ -164,3 +164,27 @@ def test_a_long_line_of_hardly_any_characters_is_no_text_where_others_have_many(
     pictures = [np.zeros((40, 400), np.uint8)] * len(texts)
     lines = lines_of_text(found, pictures, [Prediction(text, 0.5) for text in texts])
     assert [line.prediction.text for line in lines] == kept
+
+
+class _Blind:
+    """A detector that finds nothing, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Any] = []
+
+    def find_lines(self, pictures: Any) -> list[list[Any]]:
+        self.shown.append(pictures[0])
+        return [[]]
+
+
+@pytest.mark.parametrize(("lines", "found"), [(0, 0), (1, 1), (4, 4), (14, 0)])
+def test_a_page_with_few_lines_does_not_depend_on_a_trained_detector_that_misses_them(lines, found):
+    recognizer, blind = with_reader(), _Blind()
+    recognizer._model = blind
+    recognizer.detector = SimpleNamespace(data_spec=DataSpec((96, 96, 1), ("paper", "line"), "pixels"))
+    texts = [(60, 150 + 45 * row, "possede faite toute la maison") for row in range(lines)]
+    assert len(recognizer.find_lines(drawn_page(texts, (900, 700), 0))) == found
+    if lines:  # it sees the whole page, and then the page without what is empty above and below
+        whole, cut = (np.flatnonzero(picture.max(axis=(1, 2)) > 100) for picture in blind.shown)
+        assert len(cut) >= len(whole)
+        assert blind.shown[0].shape == blind.shown[1].shape == (96, 96, 1)
