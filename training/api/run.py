@@ -80,7 +80,7 @@ class Run:
     def evaluation(self) -> dict[str, Any]:
         """evaluation.json: test metrics with 95 % intervals, and more. Raises RunError: the run is not finished."""
         if not self._run.has("evaluation.json"):
-            raise RunError(f"the run {self.folder} has no evaluation: it is {self.state}.")
+            raise RunError(f"the run {self.folder} has no evaluation: its state is {self.state}.")
         return self._run.read_json("evaluation.json")
 
     @property

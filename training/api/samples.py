@@ -48,7 +48,7 @@ def draw_samples(
         read_edited_again(users_modules([source.spec]))
         dataset, split = assemble(source.spec).dataset, "test"
         if not (predictions := source.predictions):
-            raise RunError(f"the run {source.id} has no predictions yet: it is {source.state}.")
+            raise RunError(f"the run {source.id} has no predictions yet: its state is {source.state}.")
     else:
         if not isinstance(source, Dataset):
             name = plain(source)

@@ -224,7 +224,7 @@ class Tools:
         row = self._row(run)
         tested = {name: value for name, value in row.summary.items() if is_test_figure(name)}
         if not tested:
-            raise RunError(f"the run {row.folder.name} has no figures of the test split: it is {row.state}.")
+            raise RunError(f"the run {row.folder.name} has no figures of the test split: its state is {row.state}.")
         found = Run(row.folder).read_json("evaluation.json") if Run(row.folder).has("evaluation.json") else {}
         looks = note_look(row.folder, self.by, why)
         return {"id": row.folder.name, "looks": looks, "figures": tested, "intervals_95": found.get("intervals_95")}

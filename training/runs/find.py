@@ -48,7 +48,8 @@ def bundle_named(name: str | Path) -> "Bundle":
     place = _place_of_bundle(str(name))
     if os.path.exists(f"{place}/status.json") and not os.path.exists(f"{place}/{MODEL}/{DESCRIPTION}"):  # noqa: PTH110
         state = Run(Path(place)).status().state
-        how = f"It gets one when it finishes: run_experiment --resume {place}"
+        imported = "It was imported, or its model was removed."
+        how = imported if state == "finished" else f"It gets one when it finishes: run_experiment --resume {place}"
         raise RunError(f"the run {place} ({state}) has no model. {how}")
     return find_bundle(place)
 

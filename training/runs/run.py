@@ -217,7 +217,7 @@ class Run(HeldFolder):
         """The same for a person or a program. Raises RunError: it is not running."""
         state = self.status().state
         if state not in AT_WORK:
-            raise RunError(f"the run {self.folder} is not running: it is {state}.")
+            raise RunError(f"the run {self.folder} is not running: its state is {state}.")
         self.request_stop(reason)
 
     def stop_requested(self) -> StopRequest | None:

@@ -150,7 +150,7 @@ def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
     with pytest.raises(tr.TextRecognizerError, match="has no argument 'lenght'"):
         tr.draw_samples("RenderedLinesDataset", {"lenght": 3})
     monkeypatch.setattr(tr.Run, "predictions", [])
-    with pytest.raises(tr.TextRecognizerError, match="has no predictions yet: it is finished"):
+    with pytest.raises(tr.TextRecognizerError, match="has no predictions yet: its state is finished"):
         tr.draw_samples(run)
 
 
@@ -167,11 +167,11 @@ def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path)
 
 
 def test_a_run_that_is_over_cannot_be_stopped_and_one_that_is_not_has_no_evaluation(run, runs_folder):
-    with pytest.raises(RunError, match="is not running: it is finished"):
+    with pytest.raises(RunError, match="is not running: its state is finished"):
         run.stop()
     assert not (run.folder / "stop_request").exists()
     begun = tr.Run(RunFolder.create(run.spec, root=runs_folder).folder)
-    with pytest.raises(RunError, match="has no evaluation: it is created"):
+    with pytest.raises(RunError, match="has no evaluation: its state is created"):
         _ = begun.evaluation
     shutil.rmtree(begun.folder)
 

@@ -110,6 +110,9 @@ def test_a_run_without_a_model_says_so_and_how_it_gets_one(run, capsys):
     for name in ("one", str(run.folder)):
         assert text_recognizer(["promote", name, "--as", "digits"]) == 2
         assert f"the run {run.folder} (failed) has no model. It gets one when it finishes" in capsys.readouterr().err
+    run.set_state("finished")
+    assert text_recognizer(["promote", "one", "--as", "digits"]) == 2
+    assert "(finished) has no model. It was imported, or its model was removed." in capsys.readouterr().err
 
 
 def test_an_id_or_group_of_digits_is_found(run, tmp_path, capsys):

@@ -99,7 +99,9 @@ def test_each_look_at_test_figures_is_counted_and_written_into_the_run(tools, ro
 
 
 def test_a_run_without_test_figures_is_not_counted_as_looked_at(tools, root):
-    assert "has no figures of the test split: it is running" in called(tools, "test_figures", run="busy", why="early")
+    assert "has no figures of the test split: its state is running" in called(
+        tools, "test_figures", run="busy", why="early"
+    )
     assert "needs the argument 'why'" in called(tools, "test_figures", run="good")
     assert not [*root.glob("default/*/test_looks.jsonl")]
 
@@ -122,7 +124,7 @@ def test_a_run_without_test_figures_is_not_counted_as_looked_at(tools, root):
         ("list_runs", {"filters": ["colour=red"]}, "no run has the column 'colour'"),
         ("list_parts", {"kind": "network"}, "Did you mean 'networks'?"),
         ("stop", {"why": "x"}, "Give one of the two"),
-        ("stop", {"why": "x", "run": "good"}, "is not running: it is finished"),
+        ("stop", {"why": "x", "run": "good"}, "is not running: its state is finished"),
         ("drop_database", {}, "there is no tool 'drop_database'"),
     ],
 )
