@@ -14,7 +14,7 @@ from training.devices.lease_records import Entry, Record, read_entry
 from training.devices.quarantine import file_of
 from training.files import lock_files, processes
 
-_ENTRY = re.compile(r"([0-9]{12})\.(waiting|lease)")
+_ENTRY = re.compile(r"([0-9]{12,})\.(waiting|lease)")
 
 
 @dataclass

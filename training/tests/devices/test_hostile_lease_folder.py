@@ -259,3 +259,12 @@ def test_a_folder_that_is_removed_during_a_decision_gives_no_lease(machine, monk
     monkeypatch.setattr(Decision, "kept", removed_meanwhile)
     with pytest.raises(DeviceError, match=r"no devices within .* GPU 0 is .*removed"):
         lease("0")
+
+
+def test_requests_after_one_with_the_last_number_of_twelve_digits_are_in_the_queue(machine):
+    machine.use(0, pid=1)
+    with locked(machine.locks / f"{10**12 - 1}.waiting", b""), Child(holder("0")) as first:
+        wait_until(lambda: [entry.pid for entry in waiting()] == [first.pid])
+        machine.processes.clear()
+        machine.write()
+        assert first.hear() == "has [0]"
