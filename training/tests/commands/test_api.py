@@ -246,9 +246,12 @@ def test_a_stopped_run_goes_on_with_resume(runs_folder):
 
 def test_an_interrupt_in_a_notebook_ends_a_run_at_a_checkpoint_and_shows_what_it_says_last(runs_folder, tmp_path):
     class Cell(io.StringIO):
+        was_interrupted = False  # once: after a second interrupt, the run is killed
+
         def write(self, text: str) -> int:
             written = super().write(text)
-            if text.startswith("epoch"):
+            if text.startswith("epoch") and not self.was_interrupted:
+                self.was_interrupted = True
                 raise KeyboardInterrupt
             return written
 
