@@ -203,7 +203,8 @@ class ParagraphTextRecognizer:
             return []
         margin = _MARGIN_OF_PAGE * width
         first, last = max(0, int(boxes[:, 1].min() - margin)), min(height, int(boxes[:, 3].max() + margin))
-        found = self._by_the_model_in(dark_on_light, first, last)
+        if last - first < height:
+            found = self._by_the_model_in(dark_on_light, first, last)
         is_hardly_written_on = last - first < height / 2
         return untrained if is_hardly_written_on and len(untrained) >= len(found) else found
 

@@ -36,9 +36,8 @@ def files_below(folder: Path) -> list[Path]:
             target = Path(inner, name).resolve()
             if target.is_relative_to(root) or root.is_relative_to(target) or here.is_relative_to(target):
                 folders.remove(name)
-        folders[:] = sorted(
-            {*folders} - {*SYSTEM_FOLDERS}
-        )  # what two links lead to is found by the same one everywhere
+        # Sorted, so that what two links lead to is found by the same one everywhere.
+        folders[:] = sorted({*folders} - {*SYSTEM_FOLDERS})
     return sorted(found)
 
 
