@@ -237,31 +237,30 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
         show: print what the command prints.
     """
     lifeline, held = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdin=lifeline,
-        stdout=None if show and _is_the_terminal(sys.stdout) else subprocess.PIPE,
-        stderr=subprocess.PIPE if not show else (None if _is_the_terminal(sys.stderr) else subprocess.STDOUT),
-        text=True,
-        errors="replace",
-        bufsize=1,
-        start_new_session=True,  # Ctrl-C reaches it once: by us
-        env={**os.environ, ENDS_WITH_INPUT: "1"},
-    )
-    os.close(lifeline)
-    try:
-        return _followed(process, show)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+    with open(held, "wb"):
+        with open(lifeline, "rb") as its_input:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=its_input,
+                stdout=None if show and _is_the_terminal(sys.stdout) else subprocess.PIPE,
+                stderr=subprocess.PIPE if not show else (None if _is_the_terminal(sys.stderr) else subprocess.STDOUT),
+                text=True,
+                errors="replace",
+                bufsize=1,
+                start_new_session=True,  # Ctrl-C reaches it once: by us
+                env={**os.environ, ENDS_WITH_INPUT: "1"},
+            )
         try:
-            _followed(process, show)
+            return _followed(process, show)
         except KeyboardInterrupt:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        raise
-    finally:
-        os.close(held)
+            process.send_signal(signal.SIGINT)
+            try:
+                _followed(process, show)
+            except KeyboardInterrupt:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            raise
 
 
 def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
