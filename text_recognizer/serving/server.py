@@ -1,10 +1,13 @@
 """The service on a port, until it is told to stop."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -15,6 +18,7 @@ from text_recognizer.serving.service import Service
 
 STOP_TIMEOUT_S = 30  # for the requests that are being worked on
 HEAD_TIMEOUT_S = 15.0
+EXIT_INTERRUPTED = 130
 
 
 class Connection(H11Protocol):
@@ -48,8 +52,23 @@ class Connection(H11Protocol):
             self._limit = None
 
 
+class _Server(uvicorn.Server):
+    """Ends at once on a second Ctrl-C; uvicorn would cancel each open request, with a traceback."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            with contextlib.suppress(OSError):
+                os.write(2, b"interrupted\n")  # print may be at work in what the signal interrupts
+            os._exit(EXIT_INTERRUPTED)
+        super().handle_exit(sig, frame)
+
+
 def serve(service: Service, host: str, port: int) -> None:
-    """Answers until SIGTERM or Ctrl-C, then finishes what was begun. Raises DataError: port taken, host not here."""
+    """Answers until SIGTERM or Ctrl-C, then finishes what was begun, but for a second Ctrl-C.
+
+    Raises:
+        DataError: port taken, host not here.
+    """
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except (OSError, UnicodeError) as error:
@@ -63,7 +82,7 @@ def serve(service: Service, host: str, port: int) -> None:
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which uvicorn raises once more when it has stopped for it
-    uvicorn.run(
+    settings = uvicorn.Config(
         make_app(service),
         http=Connection,
         host=host,
@@ -73,3 +92,5 @@ def serve(service: Service, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )
+    with contextlib.suppress(KeyboardInterrupt):  # raised once more when it has stopped for it
+        _Server(settings).run()

@@ -50,6 +50,26 @@ def test_the_included_readers_are_served_until_their_process_is_told_to_stop():
         assert server.wait() == 0
 
 
+def test_a_second_ctrl_c_ends_it_at_once_while_a_request_is_open():
+    with served() as (address, server), _open_request(address):
+        assert server.stderr is not None
+        server.send_signal(signal.SIGINT)
+        assert any("Waiting for connections" in line for line in server.stderr)
+        server.send_signal(signal.SIGINT)
+        assert server.stderr.read() == "interrupted\n"
+        assert server.wait() == 130
+
+
+@contextmanager
+def _open_request(address: str) -> Iterator[None]:
+    """A request whose body the server waits for."""
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as client:
+        fields = ("Host: x", "Content-Type: application/json", "Content-Length: 9", "Expect: 100-continue")
+        client.sendall("\r\n".join(["POST /v1/predict HTTP/1.1", *fields, "", ""]).encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 100")
+        yield
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
