@@ -15,6 +15,7 @@ from text_recognizer.errors import DataError, reason
 MOST_PIXELS = 120_000_000
 KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pbm", ".pgm", ".ppm", ".pnm")
+OTHER_SUFFIXES = (".jp2", ".jpx", ".j2k", ".pdf", ".djvu", ".heic", ".heif", ".avif")  # scans that are not read
 # By name: among the rest are kinds that Pillow hands to other programs.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _MOST_SCANS = 100  # of a JPEG, each over all of its pixels; ten are usual

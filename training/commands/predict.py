@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, islice
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.storage.parallel import progress
 from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
@@ -92,21 +94,26 @@ def _run(arguments: argparse.Namespace) -> int:
     output.check(sources)
     reader = _Reader(arguments, any(source.is_xml for source in sources))
     failed = 0
-    for source, found in reader.read(sources):
-        try:
-            if isinstance(found, TextRecognizerError):
-                raise found
-            output.show(found)
-        except TextRecognizerError as error:
-            if len(sources) == 1:
-                raise
-            failed += 1
-            say(f"error: {error}")
-            continue
-        for problem in found.given.problems if found.given is not None else ():
-            say(f"warning: {source.name}: {problem}")
+    is_silent = output.folder is not None and len(sources) > 1
+    with progress("predict", len(sources), "image", "reading") if is_silent else nullcontext(lambda _: None) as done:
+        for source, found in reader.read(sources):
+            done(1)
+            try:
+                if isinstance(found, TextRecognizerError):
+                    raise found
+                output.show(found)
+            except TextRecognizerError as error:
+                if len(sources) == 1:
+                    raise
+                failed += 1
+                say(f"error: {error}")
+                continue
+            for problem in found.given.problems if found.given is not None else ():
+                say(f"warning: {source.name}: {problem}")
     if output.folder is not None:
         say(f"wrote {counted(len(sources) - failed, 'file')} into {output.folder}")
+    if failed:
+        say(f"{failed:,} of {counted(len(sources), 'image')} could not be read; see the errors above.")
     return 2 if failed else 0
 
 

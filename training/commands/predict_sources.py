@@ -9,9 +9,11 @@ from urllib.parse import unquote, urlsplit
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.storage.file_states import files_below
 from text_recognizer.errors import DataError
+from text_recognizer.images.grey import KINDS, OTHER_SUFFIXES, pages_of_tiff, read_grey
 from text_recognizer.images.grey import SUFFIXES as IMAGE_SUFFIXES
-from text_recognizer.images.grey import pages_of_tiff, read_grey
 from text_recognizer.images.read import ImageSource
+from text_recognizer.wording import counted
+from training.terminal.command_line import say
 
 _WEB = ("http://", "https://")
 
@@ -80,6 +82,9 @@ def _sources(asked: str) -> list[Source]:
         if (one.with_suffix("") in pages) == (one.suffix.lower() == ".xml")
         and one.suffix.lower() in (*IMAGE_SUFFIXES, ".xml")
     ]
+    others = [one for one in files if one.suffix.lower() in OTHER_SUFFIXES]
+    if others:
+        say(f"warning: {counted(len(others), 'file')} in {asked}, like {others[0].name}, cannot be read ({KINDS} can).")
     if not found:
         raise DataError(f"{asked} holds no images ({', '.join(IMAGE_SUFFIXES)}) and no pages (ALTO or PAGE XML).")
     return found

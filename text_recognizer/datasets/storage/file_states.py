@@ -8,13 +8,14 @@ from pathlib import Path
 from text_recognizer.errors import DataError, system_errors
 
 SYSTEM_FOLDERS = ("__MACOSX", "lost+found")  # which macOS and file systems make, and which hold none of a user's data
+_SYSTEM_PREFIX = "._"  # of files in which macOS keeps what other disks cannot: ._scan.jpg beside scan.jpg
 
 
 def files_below(folder: Path) -> list[Path]:
     """The files in a folder and in all folders in it, sorted; links that lead nowhere are among them.
 
-    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above. Folders that
-    systems make are left out, also where they cannot be read.
+    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above. Files and folders
+    that systems make are left out, also where they cannot be read.
 
     Raises:
         DataError: a folder cannot be read.
@@ -31,7 +32,8 @@ def files_below(folder: Path) -> list[Path]:
             folders.clear()
             continue
         read.add(here)
-        found += [file for file in (Path(inner, name) for name in names) if file.is_file() or file.is_symlink()]
+        files = [Path(inner, name) for name in names if not name.startswith(_SYSTEM_PREFIX)]
+        found += [file for file in files if file.is_file() or file.is_symlink()]
         for name in [one for one in folders if Path(inner, one).is_symlink()]:
             target = Path(inner, name).resolve()
             if target.is_relative_to(root) or root.is_relative_to(target) or here.is_relative_to(target):

@@ -67,14 +67,14 @@ def _end_with(parent: int) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int, noun: str) -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int, noun: str, verb: str = "preparing") -> Iterator[Callable[[int], None]]:
     """Shows work on standard error: a bar on a terminal, otherwise single lines; yields what counts done work."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        text = f"{label}: preparing {counted(total, noun)}"
+        text = f"{label}: {verb} {counted(total, noun)}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         yield _lines(label, total, noun, console)
         return

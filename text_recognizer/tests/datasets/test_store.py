@@ -219,9 +219,9 @@ def is_alive(pid):
         return False
 
 
-def test_folders_of_the_system_are_not_looked_into(tmp_path, monkeypatch):
-    for name in ("a/1.png", "lost+found/2.png", "a/__MACOSX/._1.png"):
-        (tmp_path / name).parent.mkdir(parents=True)
+def test_files_and_folders_of_the_system_are_not_looked_into(tmp_path, monkeypatch):
+    for name in ("a/1.png", "a/._1.png", "lost+found/2.png", "a/__MACOSX/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     scan = os.scandir
 

@@ -190,6 +190,23 @@ def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path
     assert output.err.count("error: ") == 1
 
 
+def test_of_a_folder_what_was_not_read_is_said(tmp_path, capfd):
+    for name in ("a.JP2", "b.pdf", "._three.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"something")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    (tmp_path / "three.PNG").write_bytes(Path(DIGIT).read_bytes())
+    assert predict(tmp_path, "--output", tmp_path / "read") == 2
+    warning, reading, error, note, wrote, failed = capfd.readouterr().err.splitlines()
+    assert warning == (
+        f"warning: 2 files in {tmp_path}, like a.JP2, cannot be read (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM can)."
+    )
+    assert reading == "predict: reading 2 images"
+    assert error.startswith("error: the file is no image")
+    assert note.startswith("note: ")
+    assert wrote == f"wrote 1 file into {tmp_path / 'read'}"
+    assert failed == "1 of 2 images could not be read; see the errors above."
+
+
 def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, pages, tmp_path, capfd):
     save(tmp_path / "line.png", np.full((9, 9), 9, np.uint8))
     twice = [pages / "line.png", tmp_path / "line.png"]
