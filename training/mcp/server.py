@@ -2,12 +2,16 @@
 
 import json
 import traceback
+from collections.abc import AsyncIterable
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectSendStream
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
 
 from text_recognizer import __version__
 from text_recognizer.errors import TextRecognizerError
@@ -63,5 +67,29 @@ def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> types.CallTo
 async def serve(tools: Tools) -> None:
     """Answers until the client goes. What was started goes on."""
     server = server_of(tools)
-    async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as group:
+        handed_on, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
+        group.start_soon(_refuse_others, incoming, handed_on, outgoing)
+        await server.run(messages, outgoing, server.create_initialization_options())
+
+
+async def _refuse_others(
+    incoming: AsyncIterable[SessionMessage | Exception],
+    handed_on: MemoryObjectSendStream[SessionMessage | Exception],
+    outgoing: Any,
+) -> None:
+    """Answers lines that are no messages, as JSON-RPC 2.0 has it; the library leaves them without an answer."""
+    async with handed_on:
+        async for item in incoming:
+            if isinstance(item, ValidationError):
+                await outgoing.send(SessionMessage(_refusal(item)))
+            else:
+                await handed_on.send(item)
+
+
+def _refusal(error: ValidationError) -> types.JSONRPCError:
+    if error.errors()[0]["type"] == "json_invalid":
+        what = types.ErrorData(code=types.PARSE_ERROR, message="the line is not JSON.")
+    else:
+        what = types.ErrorData(code=types.INVALID_REQUEST, message="the line is not one message of JSON-RPC 2.0.")
+    return types.JSONRPCError(jsonrpc="2.0", id=None, error=what)

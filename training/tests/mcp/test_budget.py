@@ -208,6 +208,16 @@ def test_the_server_ends_with_ctrl_c_while_it_waits_for_its_client(number, warm)
             server.kill()
 
 
+def test_a_line_that_is_no_message_is_answered_with_an_error_and_no_id(warm):
+    # MCP has no batches since 2025-06-18.
+    lines = ["{bad json", '{"id": 7}', '[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]']
+    command = [warm.programs / "text-recognizer", "mcp"]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["error"]["code"] for answer in answers] == [-32700, -32600, -32600]
+    assert [answer["id"] for answer in answers] == [None, None, None]
+
+
 @pytest.mark.parametrize("arguments", [["--runs=-1"], ["--minutes=nan"], ["--minutes=inf"], ["--runs=many"]])
 def test_a_wrong_budget_is_refused(arguments, capsys):
     assert cli.main(["mcp", *arguments]) == 2
