@@ -141,7 +141,12 @@ class Tools:
         others = {"spec": parts.schema, "promoted": promoted}
         if kind not in (known := [*parts.KINDS, "train_args", *others]):
             raise SpecError(f"there is no kind '{kind}'.{did_you_mean(kind, known)} There are: {', '.join(known)}.")
-        return {kind: others[kind]() if kind in others else parts.entries(kind)}
+        if kind in others:
+            return {kind: others[kind]()}
+        found = parts.entries(kind)
+        for part in found.values():
+            del part["summary"]  # the description begins with it
+        return {kind: found}
 
     def devices(self) -> Answer:
         """The GPUs of this machine: who holds them, who waits, memory and load."""

@@ -135,6 +135,11 @@ def test_a_hostile_or_wrong_argument_is_refused_in_a_sentence(tools, name, argum
     assert len(refusal) < 1000
 
 
+def test_what_a_part_is_is_told_once(tools):
+    for part in called(tools, "list_parts", kind="networks")["networks"].values():
+        assert json.dumps(part).count(json.dumps(part["description"].partition("\n")[0])[1:-1]) == 1
+
+
 def test_what_no_json_can_hold_is_told_in_its_nearest_form(tools, root):
     (root / "default" / "idle").rename(root / "default" / "half\udcff")
     (root / "default" / "good" / "environment.json").write_text('{"seed": NaN, "host": "\\ud800"}')
