@@ -170,6 +170,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     print_table(["", *(run.id for run in runs)], table)
     if curves := draw_curves({run.id: run.rows() for run in runs}, arguments.curve):
         print(curves)
+    elif arguments.curve is not None:
+        print(f"no curve of {arguments.curve}: no run has a number of it for two epochs or more")
     if words is not None:
         print(f"test: {words}")
         _print_changes(found["changes"], [run.id for run in runs])

@@ -139,6 +139,14 @@ def test_labels_and_readings_are_exported_line_by_line(run, capsys, tmp_path):
     assert "Name a new file" in capsys.readouterr().err
 
 
+def test_it_is_said_why_a_curve_that_was_asked_for_is_not_drawn(run, capsys):
+    run.log({"epoch": 1, "val_loss": 0.5})
+    assert text_recognizer(["runs", "compare", "one", "--curve=val_loss"]) == 0
+    assert "no curve of val_loss: no run has a number of it for two epochs or more" in capsys.readouterr().out
+    assert text_recognizer(["runs", "compare", "one"]) == 0
+    assert "no curve" not in capsys.readouterr().out
+
+
 def test_runs_are_compared_as_json(run, capsys):
     assert text_recognizer(["runs", "compare", "one", "one", "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
