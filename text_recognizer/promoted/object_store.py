@@ -3,7 +3,6 @@
 Version numbers are a store's own: a bundle is the same everywhere, and may be version 3 here and version 1 there.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from text_recognizer.datasets.remote.download import Download, DownloadError
 from text_recognizer.datasets.remote.download_s3 import s3_client
 from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.json_text import parse_json_text
@@ -19,7 +19,6 @@ from text_recognizer.promoted.manifest import MANIFEST, MOST_BYTES, FileFacts, M
 from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_name, version_number
 from text_recognizer.wording import received
 
-PIECE_BYTES = 1 << 20
 MOST_RECORD_BYTES = 1 << 16
 MOST_TRIES = 10  # of a number that others take at the same moment
 _NOT_THERE = ("NoSuchKey", "404")
@@ -164,19 +163,12 @@ class ObjectStore(Place):
         return content
 
     def _fetch(self, key: str, path: Path, facts: FileFacts) -> None:
-        """One file of a bundle; nothing is written beyond its size."""
-        body, hashed, left = self.open(key), hashlib.sha256(), facts.size_bytes
-        with open(path, "wb") as file:
-            while left > 0 and (piece := body.read(min(left, PIECE_BYTES))):
-                hashed.update(piece)
-                file.write(piece)
-                left -= len(piece)
-            left -= len(body.read(1))
-        if left or hashed.hexdigest() != facts.sha256:
-            raise DataError(
-                f"{self.address}/{key} is not what was pushed: {facts.size_bytes:,} bytes with the sha256 "
-                f"{facts.sha256[:12]}…. Nothing of the bundle is kept. Push the model again."
-            )
+        """One file of a bundle, resumed where the connection breaks off; nothing is written beyond its size."""
+        try:
+            Download(path, facts.sha256, "its manifest", facts.size_bytes).run(f"s3://{self.bucket}/{self.prefix}{key}")
+        except DownloadError as error:
+            problem = f"cannot pull {self.address}/{key}: {error}"
+            raise DataError(f"{problem}. Pull again; if it repeats, push the model again.") from None
 
     def _write(self, key: str, text: str, **conditions: str) -> bool:
         """Writes an object; whether the conditions allowed it."""

@@ -8,12 +8,14 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from text_recognizer.datasets.remote import download
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.bundle import Bundle, find_bundle
 from text_recognizer.promoted.object_store import ObjectStore
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.datasets.file_server import Fault, FileServer
 from training.cli import main as text_recognizer
 from training.runs.run import Run
 from training.ui import run_views
@@ -91,6 +93,22 @@ def test_what_is_pushed_is_pulled_elsewhere_with_all_that_is_known_of_it(client,
     assert pull() == pulled
 
 
+def test_a_pull_is_resumed_where_its_connection_broke_off(client, there, ours, theirs, monkeypatch):
+    there.push(ours, ours.current("digits"))
+    keys = [entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    files = {f"/{BUCKET}/{key}": client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+    weights = next(path for path in files if path.endswith("model.weights.h5"))
+    monkeypatch.setattr(download, "BACKOFF_S", 0.001)
+    with FileServer(files) as dropping:
+        dropping.faults[weights].append(Fault(drop_after_bytes=1000))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", dropping.address)
+        pulled = ObjectStore(HERE).pull(theirs, "digits", None, check)
+    asked = [request.headers.get("Range") for request in dropping.requests if request.path == weights]
+    assert asked == [None, "bytes=1000-"]
+    assert theirs.has(ours.manifest(ours.current("digits")))
+    assert pulled == theirs.current("digits")
+
+
 def test_a_number_that_another_has_taken_meanwhile_is_not_overwritten(client, there, pull, ours, theirs, monkeypatch):
     first, second = ours.versions("digits")
     there.push(ours, first)
@@ -113,9 +131,9 @@ def tamper(client, key, change):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("model.weights.h5", lambda body: body[:-1] + b"?", "is not what was pushed: .* bytes with the sha256"),
-        ("model.weights.h5", lambda body: body[:-1], "is not what was pushed"),
-        ("bundle.json", lambda body: body + b" ", "is not what was pushed"),
+        ("model.weights.h5", lambda body: body[:-1] + b"?", "model.weights.h5: sha256 is .*, its manifest says "),
+        ("model.weights.h5", lambda body: body[:-1], "model.weights.h5: it offers .* bytes, expected "),
+        ("bundle.json", lambda body: body + b" ", "bundle.json: it offers .* bytes, expected "),
         ("promoted.json", lambda body: body.replace(b"model.weights", b"../../weights"), "is not what was pushed"),
     ],
 )
