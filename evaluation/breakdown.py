@@ -25,7 +25,7 @@ def folded(text: str) -> str:
 
 
 def by_group(rows: Rows, groups: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Of each writer or page: samples and errors; where they are many, those with the highest rates."""
+    """Samples and errors of each writer or page; of many, those with the highest rates."""
     if groups is None:
         return []
     parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -36,7 +36,7 @@ def by_group(rows: Rows, groups: Sequence[str] | None) -> list[dict[str, Any]]:
 
 
 def by_length(rows: Rows) -> list[dict[str, Any]]:
-    """Of lines of about one length each: how many there are and their errors."""
+    """Groups of lines of about one length: how many lines there are, and their errors."""
     parts: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         parts[sum(len(row["label"]) > longest for longest in LENGTHS)].append(row)
@@ -48,7 +48,7 @@ def by_length(rows: Rows) -> list[dict[str, Any]]:
 
 
 def by_character(rows: Rows) -> list[dict[str, Any]]:
-    """Of each character of the texts, the commonest first: how often it occurs, is missed, is read wrongly."""
+    """How often each character of the texts occurs, is missed and is read wrongly, the commonest first."""
     occurs, lost, invented = (Counter[str]() for _ in range(3))
     for row in rows:
         occurs.update(row["label"])

@@ -33,7 +33,7 @@ def class_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dic
 
 
 def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Of every class: its images ("count"), precision, recall and F1, the harmonic mean of both.
+    """Figures of every class: its images ("count"), precision, recall and F1, the harmonic mean of both.
 
     None where there is no such figure: no image is called so (precision), there is none (recall), or either (F1).
 

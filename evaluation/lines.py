@@ -39,7 +39,7 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
 
 
 def flor2020_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
-    """Of each line: edits of lower-cased texts over the length of the longer one; then the mean over lines.
+    """Means over lines: of each, the edits of lower-cased texts over the length of the longer one.
 
     That is HTR-Flor's evaluation of 2020. Words are separated by white space; a line is wrong as soon as it differs.
     """

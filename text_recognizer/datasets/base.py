@@ -46,7 +46,7 @@ class DataSpec:
 
     @property
     def charset(self) -> Charset:
-        """Of lines: the characters behind the class ids. Raises DataError: the classes are not those of lines."""
+        """The characters behind the class ids of lines. Raises DataError: the classes are not those of lines."""
         return Charset.from_classes(self.classes, self.normalization)
 
     @property

@@ -39,5 +39,5 @@ LOSS = Metric("loss")
 
 
 def counts_of(right: NDArray[np.bool_]) -> Counts:
-    """Of each sample (B,): whether it is right, out of one."""
+    """Whether each sample (B,) is right, out of one."""
     return right.astype(np.float64), np.ones(len(right))

@@ -34,7 +34,7 @@ def twin_outputs(path: Path, data_spec: DataSpec, threads: int = 0) -> Outputs:
 
 
 def session_outputs(path: Path, threads: int = 0) -> Outputs:
-    """The same for any file that `exports.onnx` has written, unchecked."""
+    """The outputs of any file that `exports.onnx` has written, unchecked."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -34,7 +34,7 @@ class Network(ABC):
 
     @property
     def smallest_side_px(self) -> int:
-        """Of the images that the network can be built for; a subclass may set it as a plain attribute."""
+        """The smallest side of images that the network can be built for; a subclass may set it as an attribute."""
         return 1
 
     def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output

@@ -41,7 +41,7 @@ class Asked:
 
 
 async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
-    """Of `GET …?image_url=…`."""
+    """What `GET …?image_url=…` asks for."""
     query = dict(request.query_params)
     url = query.pop("image_url", None)
     if not url:
@@ -51,7 +51,7 @@ async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
 
 
 async def asked_by_body(request: Request) -> Asked:
-    """Of `POST`: JSON with a data URL, or a form with a file."""
+    """What a `POST` asks for: JSON with a data URL, or a form with a file."""
     header = request.headers.get("content-type", "")
     kind = header.partition(";")[0].strip().lower()
     if kind == "application/json":

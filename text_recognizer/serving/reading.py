@@ -37,7 +37,7 @@ class ReadPicture(PageReading):
 
     @property
     def confidence(self) -> float:
-        """That of the least certain line; 0 where nothing is read."""
+        """The confidence of the least certain line; 0 where nothing is read."""
         return min((line.prediction.confidence for line in self.lines), default=0.0)
 
     def lines_json(self) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ class Plateau(_Patience):
 def decisions(
     args: TrainArgs, schedule: Any, reported: Mapping[str, Metric]
 ) -> tuple[BestEpoch, EarlyStop | None, Plateau | None]:
-    """Those that a training makes, by what an epoch reports."""
+    """The decisions of a training, by what an epoch reports."""
     stopping = args.early_stopping
     watched = (stopping and stopping.monitor) or args.monitor
     return (

@@ -43,7 +43,7 @@ class Epochs:
 
     @property
     def first_step(self) -> int:
-        """Of the present epoch."""
+        """The step at which the present epoch began."""
         return int(self.state["first_step"])
 
     @property
@@ -72,11 +72,11 @@ class Epochs:
 
     @property
     def share_of_time(self) -> float:
-        """That is over, where the length is in minutes."""
+        """How much of the time is over, where the length is in minutes; otherwise 0."""
         return 0.0 if self._budget_s is None else min(1.0, self.share(0))
 
     def set_share(self, share: float) -> None:
-        """For a learning rate that follows the clock."""
+        """Moves a learning rate that follows the clock."""
         if self._share is not None:
             self._share.assign(share)
 

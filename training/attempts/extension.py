@@ -55,14 +55,14 @@ def extend(run: Run, spec: ExperimentSpec) -> None:
 
 
 def facts_of(run: Run, spec: ExperimentSpec) -> dict[str, Any]:
-    """For launch.json: the length that a run had, the one it gets, and the digest that its checkpoint has."""
+    """Facts for launch.json: the length that a run had, the one it gets, and the digest that its checkpoint has."""
     before = run.spec
     lengths = [{key: one.train_args.get(key) for key in LENGTHS} for one in (before, spec)]
     return {"digest": before.digest, "from": lengths[0], "to": lengths[1]}
 
 
 def lengths_of_extension(run: Run) -> dict[str, tuple[float, float]]:
-    """From what to what the latest attempt extended a run; empty where it only resumed it."""
+    """The lengths before and after the latest attempt extended a run; empty where it only resumed it."""
     facts = run.attempts()[-1].get("extended")
     if facts is None:
         return {}
@@ -71,7 +71,7 @@ def lengths_of_extension(run: Run) -> dict[str, tuple[float, float]]:
 
 
 def earlier_digests(run: Run) -> list[str]:
-    """Of the specs that a run had before it was extended."""
+    """Digests of the specs that a run had before it was extended."""
     found = [attempt.get("extended") for attempt in run.attempts()]
     return [one["digest"] for one in found if isinstance(one, dict) and isinstance(one.get("digest"), str)]
 

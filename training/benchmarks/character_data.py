@@ -84,7 +84,7 @@ def _read_with_fromfile(path: Path) -> int:
 
 
 def _read_byte_by_byte(path: Path, most: int) -> int:
-    """As the older recogniser for HWDB does it."""
+    """Reads records as the older recogniser for HWDB does."""
     with open(path, "rb") as file:
         for _ in range(most):
             _, _, width, height = struct.unpack("<I2sHH", file.read(10))

@@ -165,7 +165,7 @@ def _get(address: str) -> bytes:
 
 
 def _cpu_share(pid: int) -> float:
-    """Of a core, over some seconds."""
+    """The share of a core that a process takes over some seconds."""
     before = cpu_s(pid)
     time.sleep(SECONDS)
     return (cpu_s(pid) - before) / SECONDS

@@ -137,7 +137,7 @@ def line_training_speed() -> list[Figure]:
 
 
 def _images_a_second(spec: str) -> float:
-    """Of the later epochs of run_experiment, once everything is compiled and started."""
+    """The median speed of the later epochs of run_experiment, once everything is compiled and started."""
     python("-m", "training.run_experiment", spec, "--gpu=none", "--wandb=offline")
     newest = max(Path(os.environ["TEXT_RECOGNIZER_RUNS"]).glob("default/*/metrics.jsonl"))
     rows = [json.loads(line) for line in newest.read_text(encoding="utf-8").splitlines()]

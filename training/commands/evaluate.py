@@ -117,7 +117,7 @@ def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool, repl
 
 
 def _replaced(bundle: Bundle, name: str) -> list[Bundle]:
-    """Of a promoted model, the bundles of its earlier versions."""
+    """The bundles of the earlier versions of a promoted model."""
     store = ModelStore()
     version = store.find(name)
     if version is None or version.folder != bundle.folder:  # a folder or run of that name

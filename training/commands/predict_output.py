@@ -142,7 +142,7 @@ class Output:
 
 
 def _sureness(prediction: Prediction) -> str:
-    """Of a calibrated line its expected error rate too: that a long line is right as a whole is seldom probable."""
+    """The confidence, and the expected error rate of a calibrated line: a long line is seldom right as a whole."""
     expected = "" if prediction.expected_cer is None else f", expected CER {prediction.expected_cer:.3f}"
     return f"{prediction.confidence:.3f}{expected}"
 

@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _bundle(source: str) -> Bundle:
-    """Of the best run of a sweep's best trial, or what else has this name."""
+    """The bundle of a sweep's best trial, by its best run; or of what else has this name."""
     try:
         sweep = find_sweep(source)
     except RunError:

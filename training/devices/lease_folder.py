@@ -33,7 +33,7 @@ def lock_folder() -> Path:
 
 
 def _usual_folder() -> Path:
-    """The same for every user: it asks what all may do, not what this one may."""
+    """A folder that is the same for every user: it asks what all may do, not what this one may."""
     run_lock = Path("/run/lock")
     try:
         open_to_all = stat.S_IMODE(run_lock.stat().st_mode) & 0o1777 == 0o1777

@@ -85,7 +85,7 @@ class LocalExecutor(Executor):
         return self.start(run, **launch)
 
     def start(self, run: Run, **launch: Any) -> Job:
-        """The same for a run whose stop request, if there is one, is for this attempt."""
+        """Like `submit`, but a stop request that is there already is meant for this attempt."""
         if self._dispatcher.why_closed is not None:
             raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
         job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))

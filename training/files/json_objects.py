@@ -38,7 +38,7 @@ def version_of(path: Path) -> tuple[int, int]:
 
 
 def read_object_if_any(path: Path) -> dict[str, Any]:
-    """The same; empty where the file cannot be read or holds no JSON object."""
+    """The JSON object in a file; empty where it cannot be read or holds none."""
     try:
         return read_object(path)
     except (OSError, ValueError):

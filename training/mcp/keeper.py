@@ -18,7 +18,7 @@ EVERY_S = 1.0
 
 
 def rows_at(place: Path) -> list[RunRow]:
-    """Of the runs in a folder, or of the run that it is, those that have started."""
+    """The runs in a folder, or the run that it is, if they have started."""
     rows = [row for folder in runs_below(place, {}) if (row := read_row(Path(folder))) is not None]
     return [row for row in rows if row.duration_s is not None]
 

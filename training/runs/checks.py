@@ -13,7 +13,7 @@ _MOST = 10**9
 
 
 def status_fault(value: Mapping[str, Any]) -> str | None:
-    """Of status.json."""
+    """What is wrong with status.json."""
     if value.get("state") not in STATES:
         return f"'state' must be one of {', '.join(STATES)}. {received(value.get('state'))}"
     times, summary = value.get("times", {}), value.get("summary", {})
@@ -29,7 +29,7 @@ def status_fault(value: Mapping[str, Any]) -> str | None:
 
 
 def spec_fault(value: Mapping[str, Any]) -> str | None:
-    """Of spec.json, as far as tables need it."""
+    """What is wrong with spec.json, as far as tables need it."""
     for key in ("dataset", "model", "network"):
         if not isinstance(value.get(key), str):
             return f"'{key}' must be a name. {received(value.get(key))}"
@@ -38,7 +38,7 @@ def spec_fault(value: Mapping[str, Any]) -> str | None:
 
 
 def launch_fault(value: Mapping[str, Any]) -> str | None:
-    """Of launch.json."""
+    """What is wrong with launch.json."""
     attempts = value.get("attempts")
     if not _is_list_of(attempts, dict):
         return f"'attempts' must be a list of objects. {received(attempts)}"
@@ -47,7 +47,7 @@ def launch_fault(value: Mapping[str, Any]) -> str | None:
 
 
 def report_fault(row: Mapping[str, Any]) -> str | None:
-    """Of a line of metrics.jsonl."""
+    """What is wrong with a line of metrics.jsonl."""
     if not is_count(row.get("epoch", 0)):
         return f"'epoch' must be a whole number. {received(row['epoch'])}"
     wrong = next((name for name, value in row.items() if isinstance(value, (dict, list))), None)

@@ -58,7 +58,7 @@ def package_versions() -> dict[str, str]:
 
 
 def decisive_versions(packages: Mapping[str, str]) -> dict[str, str | None]:
-    """Of the packages whose version may change numbers."""
+    """The versions of the packages that may change numbers."""
     return {name: packages.get(name) for name in _DECISIVE}
 
 

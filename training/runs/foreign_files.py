@@ -161,7 +161,7 @@ def _tensorboard(folder: Path, paths: list[Path]) -> ForeignRun:
 
 
 def _scalar(value: Any) -> float | None:
-    """Of a summary: as TensorFlow 1 and tensorboardX write it, or as a tensor, as TensorFlow 2 does."""
+    """The number in a summary: as TensorFlow 1 and tensorboardX write it, or as a tensor, as TensorFlow 2 does."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
     tensor = value.tensor if value.HasField("tensor") else None

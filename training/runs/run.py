@@ -214,7 +214,7 @@ class Run(HeldFolder):
         self.write_text("stop_request", StopRequest(reason, cause).to_text())
 
     def ask_to_stop(self, reason: str) -> None:
-        """The same for a person or a program. Raises RunError: it is not running."""
+        """Asks the run to stop, for a person or a program. Raises RunError: it is not running."""
         state = self.status().state
         if state not in AT_WORK:
             raise RunError(f"the run {self.folder} is not running: its state is {state}.")

@@ -77,7 +77,7 @@ class RunRow:
 
     @property
     def duration_s(self) -> float | None:
-        """Of the latest attempt, up to now; of one that died, up to what it printed last."""
+        """Seconds that the latest attempt took up to now; of one that died, up to what it printed last."""
         started = self.times.get("started")
         if started is None:
             return None

@@ -99,7 +99,7 @@ class SweepPlan:
 
     @property
     def digest(self) -> str:
-        """Of everything that makes it this sweep and not another; a cap or a description does not."""
+        """Hash of everything that makes it this sweep and not another; a cap or a description does not."""
         config = None
         if self.config is not None:
             config = {key: value for key, value in self.config.to_wandb().items() if key not in _NOT_IDENTITY}

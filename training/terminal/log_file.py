@@ -70,7 +70,7 @@ class LogFile:
             self._log.close()
 
     def write(self, text: str) -> None:
-        """Into the log only."""
+        """Writes into the log only."""
         if self._log is not None:
             self._log.write(text.encode(errors="backslashreplace"))
 

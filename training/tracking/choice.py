@@ -11,7 +11,7 @@ WANDB = "wandb"
 
 
 def folder_name(choice: NamedPart) -> str:
-    """Of what a tracker keeps in a run folder."""
+    """The folder in which a tracker keeps its files, in a run folder."""
     return choice.name.rpartition(":")[2].lower()
 
 
@@ -47,6 +47,6 @@ def chosen_trackers(
 
 
 def wandb_mode_of(trackers: Sequence[str]) -> str:
-    """Of chosen trackers: "online", "offline", or "disabled" where W&B is not among them."""
+    """The mode of W&B among trackers: "online", "offline", or "disabled" where it is not one of them."""
     choices = [NamedPart.parse("tracker", text) for text in trackers]
     return next((str(one.arguments["mode"]) for one in choices if one.name == WANDB), "disabled")

@@ -23,7 +23,7 @@ _RESUMABLE = ("stopped", "preempted", "died", "failed")
 
 
 def cells(row: RunRow, columns: Sequence[str]) -> list[str]:
-    """As `runs list` prints them."""
+    """The cells of a row, as `runs list` prints them."""
     return [shown(column, row.value(column)) for column in columns]
 
 
@@ -176,7 +176,7 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def figures(run: Run) -> dict[str, Any] | None:
-    """Of evaluation.json, if it is there: values as they are, and as tables show them. Raises RunError: damaged."""
+    """The figures of evaluation.json, if it is there, also as tables show them. Raises RunError: it is damaged."""
     if not run.has("evaluation.json"):
         return None
     evaluation = run.read_json("evaluation.json")

@@ -28,7 +28,7 @@ class Sweeps:
         self._lock = threading.Lock()
 
     def folders(self) -> dict[str, SweepFolder]:
-        """By key: every folder with a sweep.json that runs were found in, or that stands where groups do."""
+        """Sweeps by key: every folder with a sweep.json that runs were found in, or that stands where groups do."""
         root = self._index.root
         places = {row.folder.parent for row in self._index.rows() if row.folder != root}
         places |= {path.parent for path in root.glob("*/sweep.json")}

@@ -26,7 +26,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Of anything else, the beginning."""
+        """The cursor that a text holds; the beginning where it holds none."""
         file, _, offset = text.partition("-")
         is_right = file.isascii() and offset.isascii() and file.isdigit() and offset.isdigit() and len(text) < 50
         return cls(int(file), int(offset)) if is_right else cls()

@@ -147,7 +147,7 @@ class IamFiles:
         return [paths[0] for name, paths in sorted(self._paths.items()) if name.endswith(".xml")]
 
     def require_writers(self) -> None:
-        """For split "writers". Raises DataError: no file is there that says who wrote a form."""
+        """Checks that there is a split "writers". Raises DataError: no file is there that says who wrote a form."""
         if not self.find("forms.txt") and not self.form_files:
             raise DataError(
                 f"split 'writers' needs to know who wrote what, but {self.root} has neither forms.txt (of ascii.tgz) "
@@ -224,7 +224,7 @@ class IamFiles:
 
 
 def refuse_unknown_writers(label: str, noun: str, unknown: Sequence[str], files: str) -> None:
-    """For split "writers": raises a DataError where the writer of a sample, and so its split, is unknown."""
+    """Checks the writers for split "writers". Raises DataError: that of a sample is unknown, and so is its split."""
     if unknown:
         raise DataError(
             f"{label}: split 'writers' needs the writer of every {noun}, but {files} name none for "

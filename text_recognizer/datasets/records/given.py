@@ -37,7 +37,7 @@ class GivenRecords:
 
     @cached_property
     def shards(self) -> list[Shard]:
-        """Of an address, named and not here. Raises DataError: there are none, or they show something else."""
+        """The shards, of an address only their names. Raises DataError: there are none, or they show something else."""
         if is_address(self.path):
             if (self.record_form, self.keys, self.labels) != (None, {}, None):
                 raise SpecError(["of an address, index.json says form, keys and labels."])

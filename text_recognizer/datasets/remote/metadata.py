@@ -86,7 +86,7 @@ class RemoteTable:
 
     @property
     def size_bytes(self) -> int | None:
-        """Of all files together; None when one of them is unknown."""
+        """The size of all files together; None when one of them is unknown."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 

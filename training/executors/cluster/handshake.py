@@ -8,7 +8,7 @@ from pathlib import Path
 from training.files.safe_files import cannot_write
 
 EXIT_UNSEEN, EXIT_NO_PYTHON, EXIT_NO_FOLDER = 71, 72, 73
-"""Of a script on a node that cannot go on: see `refusals`."""
+"""Exit codes of a script on a node that cannot go on: see `refusals`."""
 
 
 def make_sign(folder: Path) -> Path:

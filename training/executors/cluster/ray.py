@@ -175,12 +175,12 @@ def usable_nodes() -> list[Node]:
 
 
 def nodes_for(request: DeviceRequest) -> list[Node]:
-    """Those with such devices."""
+    """The usable nodes with such devices."""
     return [node for node in usable_nodes() if node.gpus >= least_gpus(request)]
 
 
 def least_gpus(request: DeviceRequest) -> int:
-    """Of a node; one GPU may be the CPU instead."""
+    """The GPUs that a node must have; one GPU may be the CPU instead."""
     return request.count if request.count > 1 or request.shares else 0
 
 

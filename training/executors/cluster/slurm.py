@@ -226,7 +226,7 @@ def partitions() -> dict[str, dict[str, int]]:
 
 
 def exit_code(job: str) -> int | None:
-    """Of a job that ended lately."""
+    """The exit code of a job that ended lately; None where Slurm does not say."""
     done = commanded(["scontrol", "--oneliner", "show", "job", job])
     match = re.search(r"\bExitCode=(\d+):", done.stdout)
     return int(match[1]) if match else None

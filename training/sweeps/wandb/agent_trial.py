@@ -100,7 +100,7 @@ class AgentTrial:
 
 
 def _read_values(path: str) -> dict[str, Any]:
-    """Of W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
+    """The values in W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
     from text_recognizer.yaml_source import YamlSource
 
     try:

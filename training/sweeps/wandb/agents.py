@@ -174,7 +174,7 @@ class _Slot:
             )
 
     def exit_code(self) -> int | None:
-        """Of an agent that has ended. It is not reaped yet: its number stays its session's until `_kill_rest`."""
+        """Its exit code once it has ended. It is not reaped yet: its number stays its session's until `_kill_rest`."""
         assert self.process is not None
         ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None:
@@ -182,7 +182,7 @@ class _Slot:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def take_no_more(self) -> None:
-        """As Ctrl-C tells an agent: it waits for its run to end, and leaves."""
+        """Tells it what Ctrl-C tells an agent: to wait for its run to end, and leave."""
         if self.process is not None and not self._told:
             self._told = True
             os.kill(self.process.pid, signal.SIGINT)
@@ -196,7 +196,7 @@ class _Slot:
                     os.kill(process, signal.SIGUSR1)
 
     def preempt_and_wait(self) -> None:
-        """The same for the run that an agent left behind; it is killed where that takes too long."""
+        """Preempts the run that an agent left behind; it is killed where that takes too long."""
         until = time.monotonic() + PREEMPTION_S
         while any(self.runs()) and time.monotonic() < until:
             self.preempt()

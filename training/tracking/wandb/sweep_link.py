@@ -36,7 +36,7 @@ class SweepLink:
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
 
     def write(self, run: Run) -> None:
-        """Into the run's folder of W&B files."""
+        """Writes the link into the run's folder of W&B files."""
         (run.folder / "wandb").mkdir(exist_ok=True)
         run.write_json(f"wandb/{LINK_FILE}", asdict(self))
 
@@ -47,7 +47,7 @@ class SweepLink:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "SweepLink | None":
-        """From the JSON of a file; None where it is damaged."""
+        """The link in the JSON of a file; None where it is damaged."""
         known = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
         link, problems = check_value(LINK_FILE, cls, known)
         return None if problems else link
