@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class SweepResult:
+class SweepEnd:
     """How a sweep ended.
 
     Args:

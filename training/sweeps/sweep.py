@@ -15,7 +15,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
 from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over, terminated
-from training.sweeps.limits import FIRST_FAILURES, Limits, SweepResult, classify, quarantine
+from training.sweeps.limits import FIRST_FAILURES, Limits, SweepEnd, classify, quarantine
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion
@@ -66,7 +66,7 @@ class Sweep:
     def trials(self) -> dict[int, Trial]:
         return self.history.trials
 
-    def run(self) -> SweepResult:
+    def run(self) -> SweepEnd:
         """Drives the sweep; the folder is held meanwhile. Raises RunError: the disk is full, or cannot be written."""
         self.folder.hold()
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -83,7 +83,7 @@ class Sweep:
             self.folder.release()
         return result
 
-    def _loop(self) -> SweepResult:
+    def _loop(self) -> SweepEnd:
         self.ledger.take_up(self.limits.retry_failed, self._rejoin)
         for run in (run for trial in self.trials.values() for run in trial.runs):
             if self._judge is not None:
@@ -276,7 +276,7 @@ class Sweep:
         at_work = any(not trial.is_paused(run) for trial, run in self._unfinished())
         return self.folder.wish != "pause" and not at_work and (self._exhausted or self._is_capped())
 
-    def _result(self) -> SweepResult:
+    def _result(self) -> SweepEnd:
         if self._why_over is None:  # nothing is left that they could be compared with
             for trial, run in self._unfinished():
                 self.ledger.end(trial, run, Run.open(run.folder).status())
@@ -287,7 +287,7 @@ class Sweep:
             over = "all trials are done" if self._exhausted else f"{len(self.trials)} trials, the run cap"
             over += ", and none finished" if fails else ""
         code = 130 if self._interrupts else 1 if fails or self.history.broken() else 0
-        return SweepResult(over, not counts["pending"] and not self._interrupts, fails, code)
+        return SweepEnd(over, not counts["pending"] and not self._interrupts, fails, code)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupts += 1

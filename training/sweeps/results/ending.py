@@ -18,7 +18,7 @@ from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import STATES, History
-from training.sweeps.limits import SweepResult
+from training.sweeps.limits import SweepEnd
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.leaderboard import best_spec, rows, write_leaderboard
 from training.sweeps.results.study import parameter_importance
@@ -30,7 +30,7 @@ CURVES, LISTED = 8, 200  # in the report
 
 
 def finish_sweep(
-    plan: SweepPlan, folder: SweepFolder, history: History, result: SweepResult, takes_retries: bool = True
+    plan: SweepPlan, folder: SweepFolder, history: History, result: SweepEnd, takes_retries: bool = True
 ) -> int:
     """Writes what is derived from the sweep and prints its summary; the exit code.
 

@@ -13,7 +13,7 @@ from training.sweeps.file.config import SweepConfig
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.ledger import write_end
-from training.sweeps.limits import SweepResult
+from training.sweeps.limits import SweepEnd
 from training.sweeps.plan import SweepPlan
 from training.sweeps.results.ending import finish_sweep
 from training.sweeps.trials import Trial, TrialRun
@@ -112,10 +112,10 @@ class _Journal:
             print(f"{said}  {run.id}" + (f" ({run.error})" if run.error else ""), flush=True)
 
 
-def _result(history: History, agents: Agents) -> SweepResult:
+def _result(history: History, agents: Agents) -> SweepEnd:
     counts = history.counts()
     if agents.interrupted:
-        return SweepResult("the sweep was interrupted", False, False, 130)
+        return SweepEnd("the sweep was interrupted", False, False, 130)
     nothing = not counts["finished"] + counts["stopped"]
     why = "W&B has no more trials"
     if agents.broken:
@@ -123,4 +123,4 @@ def _result(history: History, agents: Agents) -> SweepResult:
     elif nothing:
         why = "no run finished" if history.trials else "no agent was given a run"
     code = 1 if nothing or history.broken() or agents.broken or counts["pending"] else 0
-    return SweepResult(why, not counts["pending"], nothing or agents.broken > 0, code)
+    return SweepEnd(why, not counts["pending"], nothing or agents.broken > 0, code)

@@ -16,7 +16,7 @@ from training.runs.contents import snapshot_of
 from training.runs.run import Run
 from training.sweeps.file.schema import problems
 from training.sweeps.folder import SweepFolder
-from training.sweeps.limits import Limits, SweepResult
+from training.sweeps.limits import Limits, SweepEnd
 from training.sweeps.plan_file import read_plan
 from training.sweeps.search.base import make_search
 from training.sweeps.sweep import Sweep
@@ -157,7 +157,7 @@ def sweep_of(
     return Sweep(plan, search, executor, folder, limits or Limits(retries=1), recorder), recorder
 
 
-def run_sweep(text: str, root: Path, story: Story, **options: Any) -> tuple[Sweep, SweepResult]:
+def run_sweep(text: str, root: Path, story: Story, **options: Any) -> tuple[Sweep, SweepEnd]:
     sweep, _ = sweep_of(text, root, MadeUpExecutor(story), **options)
     return sweep, sweep.run()
 
