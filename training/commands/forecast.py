@@ -11,6 +11,7 @@ from text_recognizer.wording import received
 from training.commands.base import Command
 from training.runs.checks import is_count
 from training.runs.find import find_run
+from training.terminal.parser import number
 
 METRIC = "test_character_error_rate"
 _PERCENT = 5.0  # no reader makes five errors for each character
@@ -26,15 +27,13 @@ class Forecast(Command):
         )
         add = parser.add_argument
         add("points", nargs="+", metavar="RUN", help="folder, id, start of an id, last; or SAMPLES=RATE")
-        add("--wanted", type=float, required=True, metavar="RATE", help="error rate, like 0.1")
+        add("--wanted", type=number(float, 0.0001, 1), required=True, metavar="RATE", help="error rate, like 0.1")
         add("--metric", default=METRIC, help="metric to minimize (default: %(default)s)")
         add("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not 0 < arguments.wanted < 1:
-        raise SpecError(f"--wanted must be between 0 and 1. {received(arguments.wanted)}")
     points = sorted(_point(text, arguments.metric) for text in arguments.points)
     curve = LearningCurve.fit(points)
     found = curve.needed(arguments.wanted)

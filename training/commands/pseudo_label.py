@@ -32,13 +32,14 @@ from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.trust import TrustCode
 from text_recognizer.whole_files import replace_file
-from text_recognizer.wording import counted, received
+from text_recognizer.wording import counted
 from training.commands.base import Command
 from training.commands.page_lines import cut_lines
 from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
+from training.terminal.parser import number
 
 LINES, LEFT_OUT, SPEC = "lines.json", "left_out.json", "spec.json"
 CUT = "cut"  # the folder of lines that were cut out of pages
@@ -92,24 +93,20 @@ class PseudoLabel(Command):
         add("images", nargs="+", metavar="IMAGE", help="images of one line each; ALTO or PAGE XML; folders of these")
         add("--pages", action="store_true", help="images show pages, whose lines are found")
         add("--bundle", required=True, help="the run that reads them, trained on the transcribed lines")
-        how = parser.add_mutually_exclusive_group(required=True)
+        how, share = parser.add_mutually_exclusive_group(required=True), number(float, 0, 1)
         how.add_argument(
             "--keep-above",
-            type=float,
+            type=share,
             metavar="P",
             help="keep lines of whose characters at least this share is expected to be right, by the run's calibration",
         )
-        how.add_argument("--coverage", type=float, metavar="SHARE", help="keep this share of the lines, the surest")
+        how.add_argument("--coverage", type=share, metavar="SHARE", help="keep this share of the lines, the surest")
         add("--output", type=Path, required=True, metavar="FOLDER")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    for option in ("keep_above", "coverage"):
-        value = getattr(arguments, option)
-        if value is not None and not 0 < value <= 1:
-            raise SpecError(f"--{option.replace('_', '-')} must be above 0 and at most 1. {received(value)}")
     folder: Path = arguments.output.absolute()
     if (folder / LINES).exists():
         raise DataError(f"{folder} holds pseudo-labels already, which a run may need. Choose another --output.")

@@ -47,7 +47,7 @@ def test_what_is_no_point_is_named(runs, capsys):
         (["few", f"{10**400}=0.1"], "0.1", "a point must be a run"),
         (["few", "x=0.1"], "0.1", "Received: 'x=0.1'"),
         (["few", "more"], "0.1", "at least 3 runs"),
-        (["few", "more", "most"], "10", "--wanted must be between 0 and 1. Received: 10.0."),
+        (["few", "more", "most"], "10", "--wanted: a number from 0.0001 to 1 is expected. Received: '10'"),
         (["few", "more", "most", "--metric", "test_loss"], "0.1", "run few has no test_loss"),
     ):
         assert main(["forecast", *points, "--wanted", wanted]) == 2

@@ -185,8 +185,8 @@ def test_a_second_round_reads_the_lines_again_and_drops_the_labels_of_the_first(
 
 def test_mistakes_end_in_a_sentence_and_nothing_is_written(bundle, tmp_path, capsys):
     for arguments, words in (
-        (["--keep-above", "1.5"], "--keep-above must be above 0 and at most 1. Received: 1.5."),
-        (["--coverage", "nan"], "--coverage must be above 0 and at most 1. Received: nan."),
+        (["--keep-above", "1.5"], "--keep-above: a number from 0 to 1 is expected. Received: '1.5'"),
+        (["--coverage", "nan"], "--coverage: a number from 0 to 1 is expected. Received: 'nan'"),
         (
             ["--keep-above", "0.95"],
             "only 0 of 5 lines can be kept, at least 3 are needed (left out: 1 no_text, 4 unsure); the surest has a",
