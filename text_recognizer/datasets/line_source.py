@@ -18,7 +18,7 @@ class LineSample:
         group: what must not be in two splits: a writer, a page; "" where it is unknown.
         split: where the files put it; "" leaves it to the dataset.
         problem: why the line cannot be used, where that is known already.
-        noun: "page" or "shard" where it stands for all lines of one that cannot be read.
+        noun: "page", "region" or "shard" where it stands for all lines of one that cannot be read.
     """
 
     name: str
@@ -26,7 +26,7 @@ class LineSample:
     group: str = ""
     split: SplitName | Literal[""] = ""
     problem: str = ""
-    noun: Literal["", "page", "shard"] = ""
+    noun: Literal["", "page", "region", "shard"] = ""
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,14 @@ class PageText:
     Args:
         image: the name of the image file, as the XML has it; may be empty.
         width, height: of the page in the units of the outlines; 0 where the file says nothing: then they are pixels.
+        whole_regions: the IDs of regions whose text is not divided into lines.
     """
 
     image: str = ""
     width: float = 0
     height: float = 0
     lines: tuple[PageLine, ...] = ()
+    whole_regions: tuple[str, ...] = ()
 
 
 def read_page(path: Path) -> PageText:
@@ -119,7 +121,9 @@ def _read_page(root: Element, path: Path) -> PageText:
         kind = _STRUCTURE_TYPE.search(line.get("custom", ""))
         lines.append(PageLine(line.get("id", ""), text, outline, kind[1].strip() if kind else "", baseline))
     width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
-    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines))
+    regions = [region for region in page.iter("TextRegion") if _text_equivalent(region)]
+    whole = tuple(region.get("id", "") for region in regions if next(region.iter("TextLine"), None) is None)
+    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines), whole)
 
 
 def _text_equivalent(element: Element) -> str | None:

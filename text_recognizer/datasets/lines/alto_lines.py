@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.transcribed.alto_files import AltoFiles
+from text_recognizer.datasets.transcribed.alto_files import WHOLE_REGION, AltoFiles
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 
 
@@ -57,3 +57,9 @@ class AltoLinesDataset(LineDataset):
                 yield LinesOfPage((sample,), page.image, ((),))
             else:
                 yield page.cut(along_outline=self.crop == "polygon")
+                regions = [
+                    LineSample(f"{page.name}#{name}", "", problem=WHOLE_REGION, noun="region")
+                    for name in page.text.whole_regions
+                ]
+                if regions:
+                    yield LinesOfPage(regions, page.image, ((),) * len(regions))

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -17,9 +17,11 @@ from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
-from text_recognizer.wording import received
+from text_recognizer.wording import did_you_mean, received
 
 _OF_TRANSKRIBUS = ("page", "alto")  # its folders for XML files, which lie beside the images
+
+WHOLE_REGION = "its text is not divided into lines (TextLine)"
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,22 @@ class AltoFiles:
 
     @cached_property
     def pages(self) -> list[ArchivePage]:
-        """The pages by name; of a file that cannot be read or has no writer, a page with a problem."""
-        return [self._page(file) for file in self.files]
+        """The pages by name; of a file that cannot be read or has no writer, a page with a problem.
+
+        Raises:
+            DataError: no line is of the types that are asked for.
+        """
+        pages = [self._page(file) for file in self.files]
+        if self.line_types is None:
+            return pages
+        kinds = {line.kind for page in pages for line in page.text.lines}
+        if kinds and not kinds & {*self.line_types}:
+            first, known = self.line_types[0] if self.line_types else "", sorted(kinds - {""})
+            raise DataError(
+                f"{self.path} has no lines of dataset_args.line_types.{did_you_mean(first, known)} "
+                f"{received(list(self.line_types))} Its lines have the types: {', '.join(known) or 'none'}."
+            )
+        return [replace(page, text=_with_types(page.text, self.line_types)) for page in pages]
 
     def _page(self, file: Path) -> ArchivePage:
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
@@ -100,8 +116,8 @@ class AltoFiles:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
         except DataError as error:
             text, writer, problem = PageText(), "", reason(error)
-        kept = tuple(line for line in text.lines if self.line_types is None or line.kind in self.line_types)
-        text = PageText(text.image, text.width, text.height, kept)
+        if text.whole_regions and not text.lines and not problem:
+            problem = WHOLE_REGION
         image = self._image(file, text)
         if not problem and not os.path.isfile(image):  # noqa: PTH113 - any name
             problem = f"the image file is missing: {image}"
@@ -124,6 +140,10 @@ class AltoFiles:
     def _split(self, file: Path) -> SplitName | Literal[""]:
         folders = file.relative_to(self.path).parts[:-1] if not self.path.is_file() else ()
         return next((SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS), "")
+
+
+def _with_types(text: PageText, types: tuple[str, ...]) -> PageText:
+    return replace(text, lines=tuple(line for line in text.lines if line.kind in types))
 
 
 def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:

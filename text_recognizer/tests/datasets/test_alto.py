@@ -144,6 +144,38 @@ def test_line_types_choose_lines_by_what_the_files_call_them(folder):
     assert read_page(folder / "p0.xml").lines[0].kind == "heading"
 
 
+def test_line_types_that_no_line_has_are_refused_with_those_that_there_are(folder):
+    write_page(folder, "p0", alto())
+    dataset = AltoLinesDataset(str(folder), line_types=("Defaultline",))
+    expected = (
+        f"{folder} has no lines of dataset_args.line_types. Did you mean 'DefaultLine'? Received: ['Defaultline']. "
+        f"Its lines have the types: DefaultLine."
+    )
+    with pytest.raises(DataError) as error:
+        dataset.scan()
+    assert str(error.value) == expected
+
+
+def test_regions_whose_text_is_not_divided_into_lines_are_rejected_by_name(folder):
+    for index in range(3):
+        write_page(folder, f"good{index}", page_xml(f"good{index}.png"), seed=index)
+    region = '<TextRegion id="whole"><TextEquiv><Unicode>a margin</Unicode></TextEquiv></TextRegion>'
+    blank = '<TextRegion id="blank"><TextEquiv><Unicode/></TextEquiv></TextRegion>'
+    begin, end = page_xml("").split("<TextRegion")[0], "</Page></PcGts>"
+    write_page(folder, "good0", page_xml("good0.png").replace("</Page>", f"{region}{blank}</Page>"))
+    write_page(folder, "whole", f"{begin}{region}{end}")
+    write_page(folder, "blank", f"{begin}{blank}{end}")
+    assert str(AltoLinesDataset(str(folder)).outlook()) == (
+        "3 pages with 9 lines to convert. 1 region and 1 page rejected: "
+        "2 x its text is not divided into lines (TextLine) ('good0#whole')."
+    )
+    dataset = prepared(folder)
+    assert [(one.name, one.noun) for one in dataset.rejected] == [("good0#whole", "region"), ("whole", "page")]
+    pages = AltoParagraphsDataset(str(folder), side=32)
+    pages.prepare()
+    assert [one.name for one in pages.rejected] == ["whole"]  # it is no example of a blank page
+
+
 def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
     for index in range(3):
         write_page(folder, f"good{index}", alto(image=""), seed=index)
