@@ -19,6 +19,7 @@ from text_recognizer.wording import counted
 from training.commands.base import Command, add_action
 from training.files.journals import read_journal
 from training.runs.find import find_run
+from training.runs.places import runs_folder
 from training.runs.run import AT_WORK, Run
 from training.runs.run_table import (
     DEFAULT_COLUMNS,
@@ -110,7 +111,9 @@ def _list(arguments: argparse.Namespace) -> int:
         writer.writerows([json.dumps(one) if isinstance(one, (dict, list)) else one for one in line] for line in values)
     else:
         print_table(columns, [[shown(column, row.value(column)) for column in columns] for row in rows])
-        if len(rows) < len(every):
+        if not every:
+            print(f"no run in {runs_folder()} yet; TEXT_RECOGNIZER_RUNS names another folder")
+        elif len(rows) < len(every):
             print(f"{len(rows):,} of {len(every):,} runs")
     return 0
 

@@ -61,6 +61,14 @@ def test_a_column_to_show_that_no_run_has_is_an_error_and_a_usual_one_is_not(run
     assert text_recognizer(["runs", "list", "--state=failed", "--columns=id,val_loss,test_accuracy"]) == 0
 
 
+def test_a_table_without_any_run_says_where_they_were_looked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    assert text_recognizer(["runs", "list", "--columns=id,my_metric"]) == 0  # of no run, no metric is unknown
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"no run in {tmp_path} yet; TEXT_RECOGNIZER_RUNS names another folder"
+    ]
+
+
 def test_a_run_that_never_started_is_shown(run, capsys):
     assert text_recognizer(["runs", "show", "one", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
