@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
+from training.devices.status import DeviceStatus, Status
 from training.terminal.parser import number
 from training.terminal.tables import show_live, wide_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-
-    from training.devices.status import DeviceStatus, Status  # they need Unix
 
 
 class Gpus(Command):
@@ -47,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(status: "Status") -> dict[str, Any]:
+def as_json(status: Status) -> dict[str, Any]:
     """The status as --json prints it."""
     return {
         "lock_folder": str(status.folder),
@@ -57,7 +56,7 @@ def as_json(status: "Status") -> dict[str, Any]:
     }
 
 
-def as_table(status: "Status") -> "RenderableType":
+def as_table(status: Status) -> "RenderableType":
     """The status for people."""
     from rich.console import Group
     from rich.text import Text
@@ -74,7 +73,7 @@ def as_table(status: "Status") -> "RenderableType":
     return Group(_device_table(status.devices), *map(Text, lines))
 
 
-def _device_table(devices: "list[DeviceStatus]") -> "Table":
+def _device_table(devices: list[DeviceStatus]) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -94,7 +93,7 @@ def _device_table(devices: "list[DeviceStatus]") -> "Table":
     return table
 
 
-def state_of(status: "DeviceStatus") -> str:
+def state_of(status: DeviceStatus) -> str:
     """Who holds a device, and why it cannot be had."""
     lines = [holder.text for holder in status.holders]
     return "\n".join([*lines, status.obstacle] if status.obstacle else lines) or "free"

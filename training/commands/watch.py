@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted
 from training.commands.base import Command
+from training.devices.status import Status
 from training.runs.places import runs_folder
 from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
@@ -15,8 +16,6 @@ from training.terminal.tables import show_live, shown, wide_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from training.devices.status import Status  # it needs Unix
 
 EXAMPLES = """examples:
   text-recognizer watch
@@ -71,7 +70,7 @@ def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
     return [*at_work, *others[:ended]]
 
 
-def drawn(rows: Sequence[RunRow], status: "Status") -> "RenderableType":
+def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
     """The table of the runs, and that of `gpus`."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group

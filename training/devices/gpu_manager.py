@@ -8,16 +8,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from text_recognizer.errors import DeviceError
+from training.devices import quarantine
+from training.devices.decision import Ticket
 from training.devices.device import Device, Nvml
+from training.devices.lease_folder import LeaseFolder, lock_folder
+from training.devices.queue import Waiter
 from training.devices.requests import DeviceRequest, resolve, visible_devices
-
-if TYPE_CHECKING:  # they need Unix; a lease on the CPU does not
-    from training.devices.decision import Ticket
-    from training.devices.lease_folder import LeaseFolder
-    from training.devices.status import Status
+from training.devices.status import Status, read_status
+from training.devices.verdicts import is_covered
 
 LEASE_VARIABLE = "TEXT_RECOGNIZER_LEASE"
 MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
@@ -44,7 +44,7 @@ class Lease:
     notices: tuple[str, ...] = ()
     fds: tuple[int, ...] = ()
     path: Path | None = None
-    ticket: "Ticket | None" = field(default=None, repr=False)
+    ticket: Ticket | None = field(default=None, repr=False)
 
     @classmethod
     def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
@@ -52,9 +52,6 @@ class Lease:
         path = (os.environ if environ is None else environ).get(LEASE_VARIABLE)
         if not path or not Path(path).exists():
             return None
-        from training.devices.lease_folder import LeaseFolder
-        from training.devices.verdicts import is_covered
-
         with LeaseFolder(Path(path).parent).decision() as decision:
             found = [entry for entry in decision.leases() if entry.path == Path(path)]
         # The variable may have outlived its lease, and the file may belong to another one by now.
@@ -130,8 +127,6 @@ class GPUManager:
         if not visible:
             return self._cpu_instead(request, devices)
         wish = resolve(request, devices, visible)
-        from training.devices.queue import Waiter
-
         ticket, fds = Waiter(self._folder(), self._nvml, wish, visible, label, on_wait).wait(timeout_s)
         by_uuid, holding = {device.uuid: device for device in visible}, ticket.record.holds or {}
         return Lease(tuple(by_uuid[uuid] for uuid in holding), tuple(holding.values()), (), fds, ticket.path, ticket)
@@ -147,32 +142,24 @@ class GPUManager:
         fitting = (1 if size is None else max(1, memory_mib[uuid] // size) for uuid, size in wish.candidates.items())
         return max(1, sum(fitting) // request.count)
 
-    def status(self) -> "Status":
+    def status(self) -> Status:
         """Who holds what, who waits, and what the devices are doing."""
-        from training.devices.status import read_status
-
         return read_status(self._folder(), self._nvml)
 
     def quarantine(self, uuid: str, reason: str) -> None:
         """Keeps a device from being leased until it is cleared; for failures that only a run notices."""
-        from training.devices import quarantine
-
         with self._folder().decision() as decision:
             quarantine.quarantine(decision.path, uuid, reason)
 
     def clear_quarantine(self, uuid: str) -> None:
         """Gives a repaired device back to the others. Raises DeviceError: it is not in quarantine."""
-        from training.devices import quarantine
-
         with self._folder().decision() as decision:
             if uuid not in (quarantined := quarantine.quarantined(decision.path)):
                 known = ", ".join(sorted(quarantined)) or "none"
                 raise DeviceError(f"{uuid} is not in quarantine. In quarantine: {known}.")
             quarantine.clear(decision.path, uuid)
 
-    def _folder(self) -> "LeaseFolder":
-        from training.devices.lease_folder import LeaseFolder, lock_folder
-
+    def _folder(self) -> LeaseFolder:
         return LeaseFolder(self._lock_dir or lock_folder())
 
     def _devices(self, request: DeviceRequest) -> tuple[list[Device], list[Device]]:
