@@ -29,6 +29,11 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
     """
     if isinstance(source, np.ndarray):
         return _grey_array(source)
+    if not isinstance(source, (str, PathLike, bytes)) and not hasattr(source, "read"):
+        raise DataError(
+            "an image must be a path, bytes, an open binary file or an array (of a PIL image: "
+            f"numpy.asarray(image.convert('L'))). Received: {type(source).__name__}."
+        )
     return read_grey(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 

@@ -33,7 +33,7 @@ from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
 from training.sweeps.plan import SweepPlan
-from training.terminal.command_line import ENDS_WITH_INPUT
+from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Keyword arguments that Python has a better way for.
@@ -180,8 +180,12 @@ def _ended(folder: Path, ended: tuple[int, str]) -> Run:
     reason = _last_error(errors)
     if (folder / "status.json").exists():
         run = Run(folder)
-        reason = run._in_words() if run.state in ("failed", "died") else reason or run._in_words()
-        raise kind(f"the run {folder} ended with exit code {code}: {reason}")
+        if run.state in ("failed", "died"):
+            where = reason if code == EXIT_UNEXPECTED else ""  # it names the line of the user's code
+            reason = ". ".join(filter(None, (run._in_words(), where)))
+        raise kind(f"the run {folder} ended with exit code {code}: {reason or run._in_words()}")
+    if code == EXIT_UNEXPECTED:  # the traceback is nowhere else
+        reason = f"\n{errors.strip()}"
     raise kind(f"no run was started (exit code {code}). {reason}".rstrip())
 
 

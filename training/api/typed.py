@@ -17,13 +17,18 @@ R = TypeVar("R")
 
 
 def typed(function: Callable[P, R]) -> Callable[P, R]:
-    """The function; it raises a SpecError where an argument is of another type than its annotation says."""
+    """The function; it raises a SpecError where an argument is unknown, or of another type than its annotation says."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         problems = []
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(signature.parameters)
+            raise SpecError(f"{function.__name__}: {error}. It takes: {takes}.") from None
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             kind = parameter.annotation
             for one in value if parameter.kind is parameter.VAR_POSITIONAL else (value,):

@@ -18,11 +18,13 @@ from text_recognizer.errors import NO_SPACE, SpecError, TextRecognizerError, rea
 from text_recognizer.registry import outside_packages
 from text_recognizer.settings import data_folder, user_folder
 from text_recognizer.spec import parse_json, parse_value, typed_fields
+from text_recognizer.wording import shortened
 
 if TYPE_CHECKING:
     from text_recognizer.yaml_source import YamlSource
 
 EXIT_INTERRUPTED = 130
+EXIT_UNEXPECTED = 1  # of an exception that no user's mistake explains
 # Set to anything, a traceback is printed for what the system refused, too.
 TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
 # Set by a program whose command must not outlive it: at the end of its standard input it is told to stop.
@@ -69,7 +71,7 @@ def guarded(command: Callable[[], int]) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort
         traceback.print_exc()
         print(f"error: {_whose_bug(error)}", file=sys.stderr)
-        return 1
+        return EXIT_UNEXPECTED
 
 
 def _stop_after_input() -> None:
@@ -85,7 +87,7 @@ def _whose_bug(error: Exception) -> str:
             code = frame.f_code
             return (
                 f"{type(error).__name__} in your own code: {code.co_filename}, line {line}, in {code.co_name}, or in "
-                "what it calls. The lines above say more."
+                f"what it calls: {shortened(' '.join(reason(error).split()))}. The traceback says more."
             )
     return "this is a bug in Text Recognizer; please report it with the lines above."
 

@@ -145,12 +145,21 @@ class CharacterDataset(StoredCharacters):
         return self.store.array(f"{part}.images"), self.store.array(f"{part}.labels")
 
     def _fill(self, writer: StoreWriter) -> None:
-        for part, (images, labels) in self.read().items():
+        parts = self.read()
+        if not isinstance(parts, Mapping) or {*parts} not in ({"all"}, {"train", "test"}):
+            what = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
+            raise DataError(f"{self.name}: read() must return a dict of train and test, or of all. Received: {what}.")
+        for part, (images, labels) in parts.items():
             self._check(part, images, labels)
             writer.add(f"{part}.images", images)
             writer.add(f"{part}.labels", labels.astype(np.int32))
 
     def _check(self, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
+        if not isinstance(images, np.ndarray) or not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iub":
+            kinds = " and ".join(str(getattr(one, "dtype", type(one).__name__)) for one in (images, labels))
+            raise DataError(
+                f"{self.name}, {part}: expected arrays of numpy, images and labels of whole numbers. Received: {kinds}."
+            )
         shape, last = (len(labels), *self.data_spec.input_shape[:2]), len(self.data_spec.classes) - 1
         low, high = (labels.min(), labels.max()) if len(labels) else (0, 0)
         if images.shape != shape or images.dtype != np.uint8 or not 0 <= low <= high <= last:

@@ -122,3 +122,24 @@ def test_images_and_labels_that_do_not_fit_are_refused():
 
     with pytest.raises(DataError, match="labels from 0 to 9. Received: .*, labels from 0 to 10"):
         Wrong().prepare()
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (None, "read() must return a dict of train and test, or of all. Received: NoneType."),
+        ({"trian": (), "test": ()}, "read() must return a dict of train and test, or of all. Received: trian, test."),
+        ({"all": ([[1]], ["a"])}, "images and labels of whole numbers. Received: list and list"),
+        ({"all": (np.zeros((2, 8, 8), np.uint8), np.array(["a", "b"]))}, "Received: uint8 and <U1."),
+        ({"all": (np.zeros((2, 8, 8)), np.arange(2))}, "expected an image uint8 (8, 8) for each of 2 labels"),
+    ],
+)
+def test_what_a_dataset_of_a_user_reads_is_checked(read, said, tmp_path, monkeypatch):
+    class Own(DigitsDataset):
+        def read(self):
+            return read
+
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path))
+    with pytest.raises(DataError) as error:
+        Own().prepare()
+    assert said in str(error.value)

@@ -69,6 +69,8 @@ def test_a_photograph_that_was_taken_sideways_is_set_upright():
         (np.zeros((2, 2, 2), np.uint8), r"Received: shape \(2, 2, 2\)"),
         (np.zeros((0, 2), np.uint8), "Received: shape"),
         (np.zeros(3, np.uint8), "Received: shape"),
+        (None, "must be a path, bytes, an open binary file or an array .* Received: NoneType"),
+        (Image.fromarray(GREY), r"numpy.asarray\(image.convert\('L'\)\)\). Received: Image"),
     ],
 )
 def test_what_is_no_image_is_named(source, part):

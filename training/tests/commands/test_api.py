@@ -226,12 +226,23 @@ def test_paths_and_numbers_of_numpy_stand_for_texts_and_numbers_in_specs_and_swe
         written({"parameters": {"seed": {"values": {1, 2}}}}, "sets")
 
 
-def test_a_run_that_fails_is_an_exception_with_its_reason(runs_folder, capsys):
-    spec = {**SMALL, "network": Odd, "network_args": {"deed": "raise"}, "experiment_group": "failing"}
-    with pytest.raises(tr.TextRecognizerError, match=r"runs/failing/.* ended with exit code 1: failed, "):
-        tr.run_experiment(spec, show=False, **CPU)
+def test_a_run_that_fails_is_an_exception_with_its_reason(runs_folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "careless_parts.py").write_text(
+        "from text_recognizer.datasets.characters.digits import DigitsDataset\n"
+        "from text_recognizer.networks.mlp import Mlp\n\n\n"
+        "class Net(Mlp):\n    def build(self, input_shape, output_shape):\n        return {}['layers']\n\n\n"
+        "class Data(DigitsDataset):\n    def read(self):\n        raise ValueError('no paper')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "careless_parts.py"
+    where = rf"runs/failing/.* ended with exit code 1: failed, .*'layers'.*{file}, line 7, in build"
+    with pytest.raises(tr.TextRecognizerError, match=where):
+        tr.run_experiment({**SMALL, "network": "careless_parts:Net", "experiment_group": "failing"}, show=False, **CPU)
     assert capsys.readouterr().out == ""
     assert tr.runs("group=failing")[0].state == "failed"
+    with pytest.raises(tr.TextRecognizerError, match=r"no run was started .*\n(?s:.*)raise ValueError\('no paper'\)"):
+        tr.run_experiment({**SMALL, "dataset": "careless_parts:Data", "dataset_args": {}}, show=False, **CPU)
 
 
 def test_a_stopped_run_goes_on_with_resume(runs_folder):

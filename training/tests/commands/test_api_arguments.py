@@ -26,6 +26,11 @@ API: Any = tr  # as a program sees it that no type checker reads
             lambda: API.runs(limit="3", columns=3),
             r"2 problems:\n.*limit must be int .*\n.*columns must be str",
         ),
+        (
+            lambda: API.runs(network="mlp"),
+            "^runs: got an unexpected keyword argument 'network'. It takes: filters, state, group, sort, ",
+        ),
+        (lambda: API.load_predictor(), "^load_predictor: missing a required argument: 'source'. It takes: source, "),
         (lambda: API.draw_samples(3), r"draw_samples: source must be str \| type\[Dataset\] \| Dataset \| Run."),
         (
             lambda: API.draw_samples(tr.Network),

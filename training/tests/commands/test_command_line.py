@@ -111,7 +111,8 @@ def test_a_bug_in_code_of_the_user_is_not_called_ours(capsys, tmp_path, monkeypa
     build = resolve("network", "careless_nets:Net")().build
     assert guarded(lambda: build((8, 8, 1), (2,))) == 1
     printed = capsys.readouterr().err
-    assert f"error: KeyError in your own code: {tmp_path}/careless_nets.py, line 6, in build, or in what" in printed
+    where = f"{tmp_path}/careless_nets.py, line 6, in build, or in what it calls: 'layers'. The traceback"
+    assert f"error: KeyError in your own code: {where}" in printed
     assert "this is a bug" not in printed
 
 
