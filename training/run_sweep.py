@@ -21,6 +21,9 @@ from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.keras_import import require_tensorflow
 from training import run_experiment
+from training.devices.gpu_manager import GPUManager
+from training.executors.base import Executor, Setting
+from training.runs.environment import users_modules
 from training.sweeps.folder import SweepFolder
 from training.sweeps.judge import stopping_rule
 from training.sweeps.options import LOCAL_ONLY, checked_plan, device_request, executor_of, flags_given, parser
@@ -106,9 +109,6 @@ def _drive(
     arguments: argparse.Namespace,
     run_cap: int | None,
 ) -> int:
-    from training.devices.gpu_manager import GPUManager
-    from training.executors.base import Executor, Setting
-    from training.runs.environment import users_modules
     from training.sweeps.limits import Limits
     from training.sweeps.results.display import SweepDisplay
     from training.sweeps.results.ending import finish_sweep

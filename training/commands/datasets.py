@@ -20,6 +20,7 @@ from text_recognizer.datasets.remote.metadata import (
     shown,
     without_password,
 )
+from text_recognizer.datasets.samples import draw_samples
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.named_part import NamedPart
@@ -164,8 +165,6 @@ def _update(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from text_recognizer.datasets.samples import draw_samples
-
     dataset = dataset_named(args.dataset, args.dataset_args)
     save_picture(draw_samples(dataset, args.split, args.count, args.seed, args.font), args.output)
     classes = f"{len(dataset.data_spec.classes):,} classes"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of
-from text_recognizer.datasets.records.checking import Findings, quoted
+from text_recognizer.datasets.records.checking import Findings, check_records, quoted
 from text_recognizer.datasets.records.forms import ENCODINGS, FORMS, form_named
 from text_recognizer.datasets.records.label_files import read_labels
 from text_recognizer.datasets.records.reading import Shard, sound_pictures
 from text_recognizer.datasets.records.shards import open_shards
+from text_recognizer.datasets.samples import draw_pictures
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.spec import parse_json
 from text_recognizer.wording import counted
@@ -109,8 +110,6 @@ def _read(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from text_recognizer.datasets.records.checking import check_records
-
     characters_of(args.font)  # before everything is read
     found = check_records(_shards(args), args.count if args.output else 0)
     problems = list(found.problems())
@@ -121,8 +120,6 @@ def _check(args: argparse.Namespace) -> int:
     else:
         _print_found(found, problems)
     if args.output is not None and found.samples:
-        from text_recognizer.datasets.samples import draw_pictures
-
         save_picture(draw_pictures(found.samples, args.font), args.output)
         if not args.json:
             print(f"{args.output}: {counted(len(found.samples), 'sample')}")

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted
 from training.commands.base import Command
+from training.commands.gpus import as_json, as_table
+from training.devices.gpu_manager import GPUManager
 from training.devices.status import Status
 from training.runs.places import runs_folder
 from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
 from training.terminal.parser import number
 from training.terminal.tables import show_live, shown, wide_console
+from training.ui.index import Index
+from training.ui.tails import Cursor, read_tail, reports
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,9 +45,6 @@ class Watch(Command):
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from training.devices.gpu_manager import GPUManager
-    from training.ui.index import Index
-
     index, manager, console = Index(runs_folder(arguments.folder)), GPUManager(), wide_console()
 
     def rows() -> list[RunRow]:
@@ -51,8 +52,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return chosen(select(index.rows(), arguments.filter), arguments.ended)
 
     if arguments.json:
-        from training.commands.gpus import as_json
-
         runs = [{**row.to_json(), "reported": _reported(row)} for row in rows()]
         print(json.dumps({"runs": runs, "gpus": as_json(manager.status())}, indent=1))
     elif arguments.once or not console.is_terminal:
@@ -77,8 +76,6 @@ def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from training.commands.gpus import as_table
-
     table = Table("run", "state", "epoch", "took", "latest", box=SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow = "fold"  # an id that is cut off names nothing
     for row in rows:
@@ -93,8 +90,6 @@ def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
 
 def _reported(row: RunRow) -> dict[str, Any]:
     """The last report of a run; of many, only the end of the file is read."""
-    from training.ui.tails import Cursor, read_tail, reports
-
     found = reports(read_tail(row.folder / "metrics.jsonl", Cursor(), most=64 * 1024, whole_lines=True))
     trained = [one for one in found if "epoch" in one]
     return {name: value for one in trained[-2:] for name, value in one.items()}

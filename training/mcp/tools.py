@@ -18,6 +18,9 @@ from text_recognizer.experiment import assemble
 from text_recognizer.registry import code_from_elsewhere
 from text_recognizer.spec import ExperimentSpec, without_dotted_keys
 from text_recognizer.wording import did_you_mean, received
+from training.commands.gpus import as_json
+from training.commands.sweeps import steered
+from training.devices.gpu_manager import GPUManager
 from training.files.json_objects import every_value
 from training.mcp.budget import Budget, Started
 from training.runs.find import find_run, with_weights_found
@@ -150,9 +153,6 @@ class Tools:
 
     def devices(self) -> Answer:
         """The GPUs of this machine: who holds them, who waits, memory and load."""
-        from training.commands.gpus import as_json
-        from training.devices.gpu_manager import GPUManager
-
         return as_json(GPUManager().status())
 
     def run_experiment(self, spec: dict[str, Any], minutes: Annotated[float, Gt(0)]) -> Answer:
@@ -214,8 +214,6 @@ class Tools:
                 os.killpg(started.process.pid, signal.SIGTERM)
             return {"said": f"{name} is ended before it began."}
         if sweep is not None:
-            from training.commands.sweeps import steered
-
             return {"said": steered(Sweeps(self.index).view(sweep).folder, "stop")}
         row = self._row(name)
         Run(row.folder).ask_to_stop(f"asked to by {self.by}: {why}")

@@ -10,6 +10,7 @@ from text_recognizer.datasets.base import Dataset, Split
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.errors import TextRecognizerError
 from training.commands.datasets import describe_table
+from training.runs.run import Run
 from training.runs.run_table import RunRow
 from training.ui.index import Index
 from training.ui.samples import dataset_of, prepared_split
@@ -67,8 +68,6 @@ def _rejected(found: Dataset) -> dict[str, Any]:
 
 def _has_changed(found: Dataset, row: RunRow) -> bool:
     """Whether the run was trained on other content than what is here now."""
-    from training.runs.run import Run
-
     try:
         noted = Run(row.folder).read_json("environment.json").get("dataset_fingerprint")
         return isinstance(noted, str) and noted != found.fingerprint

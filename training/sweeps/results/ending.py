@@ -12,6 +12,7 @@ from evaluation.pages import render
 from evaluation.predictions import prediction_fault
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError, TextRecognizerError
+from text_recognizer.experiment import assemble
 from text_recognizer.wording import counted
 from training.files.journals import read_journal
 from training.files.json_objects import is_finite
@@ -142,8 +143,6 @@ def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float
 def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
     if best is None:
         return []
-    from text_recognizer.experiment import assemble
-
     folder = best.runs[0].folder
     try:
         predictions = read_journal(folder / "predictions.jsonl", prediction_fault)
