@@ -34,11 +34,12 @@ _MOST_PACKED, _ALWAYS_ALLOWED_BYTES = 32, 1 << 26
 class CharacterLanguageModel:
     """An n-gram model of characters as a machine: its states are what it remembers of a text so far.
 
-    Witten-Bell smoothing: the probability after a long context is mixed with that after a shorter one, by how many
-    different characters followed the long one.
+    Modified Kneser-Ney smoothing: a little is taken from each count after a long context and given to what follows
+    the shorter one, where a character counts once for every different context it was seen in.
 
-    Source: Witten and Bell (1991), "The zero-frequency problem"; as backing off in arrays after Allauzen, Mohri and
-    Roark (2003), "Generalized algorithms for constructing statistical language models".
+    Source: Chen and Goodman (1999), "An empirical study of smoothing techniques for language modeling"; as backing off
+    in arrays after Allauzen, Mohri and Roark (2003), "Generalized algorithms for constructing statistical language
+    models".
 
     Args:
         order: characters that are looked at together; contexts are one shorter.

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
 
+_USUAL_DISCOUNTS = (0.5, 1.0, 1.5)  # where there are too few texts to estimate them
+
 
 def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order: int) -> dict[str, Any]:
     """What CharacterLanguageModel is made of.
@@ -21,28 +23,24 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
         classes: of the charset, the blank included; `classes` is the end mark, `classes` + 1 the begin mark.
     """
     text = _Text.of(labels, classes)
-    # Of each character without a context: its share, mixed with an even chance for all.
-    counts = np.bincount(text.symbols[text.depth > 0], minlength=classes + 1).astype(np.float64)
-    kinds = max(int(np.count_nonzero(counts)), 1)
-    singles = (counts + kinds / classes) / (counts.sum() + kinds)  # (classes + 1,)
-    singles[0] = np.finfo(np.float32).tiny  # the blank is no character
-    probability = np.where(text.depth > 0, singles[np.minimum(text.symbols, classes)], 1.0)
     states = [np.zeros(len(text.symbols), np.int64)]  # of each length: the context that ends at each place
-    backoff_scores, backoff_states = [np.zeros(1)], [np.zeros(1, np.int64)]
-    arcs: list[_Arcs] = []
-    offset = 1
+    backoff_states = [np.zeros(1, np.int64)]
+    arcs = [_Arcs.of(text, states[0], 0, 0, 1)]
     for length in range(1, order):
+        offset = arcs[-1].offset + arcs[-1].contexts
         state, firsts = _number_contexts(text, states[-1], length, offset)
-        arc = _smoothed_arcs(text, state, length, probability, offset, len(firsts))
-        backoff_scores.append(arc.backoff_scores)
         backoff_states.append(states[-1][firsts])
-        arcs.append(arc)
         states.append(state)
-        offset += len(firsts)
+        arcs.append(_Arcs.of(text, state, length, offset, len(firsts)))
+    probabilities, backoff_scores = _smoothed(text, arcs)
+    # Of each character without a context.
+    singles = np.full(classes + 1, np.exp(backoff_scores[0][0]) / classes)
+    singles[arcs[0].key] = probabilities[0]
+    singles[0] = np.finfo(np.float32).tiny  # the blank is no character
     # After a character, a context has grown by it, as long as contexts may be.
-    ends = [states[min(length + 1, order - 1)][arc.place] for length, arc in enumerate(arcs, start=1)]
+    ends = [states[min(arc.length + 1, order - 1)][arc.place] for arc in arcs[1:]]
     none = np.zeros(0, np.int64)
-    keys = np.concatenate([none, *(arc.key for arc in arcs)])
+    keys = np.concatenate([none, *(arc.key for arc in arcs[1:])])
     sorting = np.argsort(keys)
     after_single = np.zeros(classes + 1, np.int64)
     start = 0
@@ -53,9 +51,9 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
     return {
         "start": start,
         "arcs": keys[sorting],
-        "arc_scores": np.concatenate([none, *(np.log(arc.probability) for arc in arcs)])[sorting].astype(np.float32),
+        "arc_scores": np.log(np.concatenate([np.zeros(0), *probabilities[1:]]))[sorting].astype(np.float32),
         "arc_states": np.concatenate([none, *ends])[sorting].astype(np.int32),
-        "backoff_scores": np.concatenate(backoff_scores).astype(np.float32),
+        "backoff_scores": np.concatenate([np.zeros(1), *backoff_scores[1:]]).astype(np.float32),
         "backoff_states": np.concatenate(backoff_states).astype(np.int32),
         "single_scores": np.log(singles).astype(np.float32),
         "single_states": after_single.astype(np.int32),
@@ -83,19 +81,31 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Arcs:
-    """What follows the contexts of one length.
+    """What follows the contexts of one length, of which `contexts` are numbered from `offset` on.
 
     Args:
         key: (A,) context * (classes + 1) + character, sorted.
-        probability: (A,) smoothed.
+        seen: (A,) how often.
         place: (A,) one of the places of each.
-        backoff_scores: (contexts,) logarithm of the share that is left for characters never seen after a context.
+        at: (P,) which of them stands at each place of the text; of no meaning before `length` symbols.
     """
 
+    length: int
+    offset: int
+    contexts: int
     key: Places
-    probability: NDArray[np.float64]
+    seen: Places
     place: Places
-    backoff_scores: NDArray[np.float64]
+    at: Places
+
+    @classmethod
+    def of(cls, text: _Text, state: Places, length: int, offset: int, contexts: int) -> "_Arcs":
+        places = np.flatnonzero(text.depth >= max(length, 1))
+        keys = text.after(state)[places] * (text.classes + 1) + text.symbols[places]
+        key, first, inverse, seen = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        at = np.zeros(len(text.symbols), np.int64)
+        at[places] = inverse
+        return cls(length, offset, contexts, key, seen, places[first], at)
 
 
 def _number_contexts(text: _Text, shorter: Places, length: int, offset: int) -> tuple[Places, Places]:
@@ -109,18 +119,36 @@ def _number_contexts(text: _Text, shorter: Places, length: int, offset: int) -> 
     return state, np.flatnonzero(whole)[first]
 
 
-def _smoothed_arcs(
-    text: _Text, state: Places, length: int, probability: NDArray[np.float64], offset: int, contexts: int
-) -> _Arcs:
-    """Counts what follows each context and mixes it with `probability` after shorter contexts, which it replaces."""
-    places = np.flatnonzero(text.depth >= length)
-    keys = text.after(state)[places] * (text.classes + 1) + text.symbols[places]
-    key, first, inverse, seen = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-    owner = key // (text.classes + 1) - offset
-    total = np.bincount(owner, seen, contexts).astype(np.float64)
-    # Different characters, as Witten and Bell count novelty.
-    kinds: NDArray[np.int64] = np.bincount(owner, minlength=contexts)
-    shorter = probability[places[first]]
-    mixed = (seen + kinds[owner] * shorter) / (total + kinds)[owner]
-    probability[places] = mixed[inverse]
-    return _Arcs(key, mixed, places[first], np.log(kinds / (total + kinds)))
+def _smoothed(text: _Text, arcs: Sequence[_Arcs]) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Of each length: probabilities of arcs (A,), and what is left of them for characters never seen after a context.
+
+    Returns:
+        The probabilities, and of each context (contexts,) the logarithm of the share that is left.
+    """
+    probabilities: list[NDArray[np.float64]] = []
+    backoff_scores = []
+    for arc, longer in zip(arcs, [*arcs[1:], None], strict=True):
+        counts = arc.seen
+        if longer is not None:
+            # In how many contexts one symbol longer. Nothing stands before those that start with the begin mark.
+            is_first = (text.depth[arc.place] == arc.length) & (arc.length > 0)
+            counts = np.where(is_first, arc.seen, np.bincount(arc.at[longer.place], minlength=len(arc.key)))
+        taken = _discounts(counts)[np.minimum(counts, 3)]
+        owner = arc.key // (text.classes + 1) - arc.offset
+        total, left = np.bincount(owner, counts, arc.contexts), np.bincount(owner, taken, arc.contexts)
+        rest = np.divide(left, total, where=total > 0, out=np.ones(arc.contexts))
+        shorter = probabilities[-1][arcs[arc.length - 1].at[arc.place]] if probabilities else 1 / text.classes
+        probabilities.append((counts - taken) / total[owner] + rest[owner] * shorter)
+        backoff_scores.append(np.log(rest))
+    return probabilities, backoff_scores
+
+
+def _discounts(counts: Places) -> NDArray[np.float64]:
+    """(4,) what is taken from a count of 0, of 1, of 2, and of more."""
+    ones, twos, threes, fours = np.bincount(np.minimum(counts, 5), minlength=5)[1:5].tolist()
+    if not (ones and twos and threes and fours):
+        return np.array([0.0, *_USUAL_DISCOUNTS])
+    share = ones / (ones + 2 * twos)
+    estimates = (1 - 2 * share * twos / ones, 2 - 3 * share * threes / twos, 3 - 4 * share * fours / threes)
+    pairs = enumerate(zip(estimates, _USUAL_DISCOUNTS, strict=True), start=1)
+    return np.array([0.0, *(estimate if 0 < estimate < count else usual for count, (estimate, usual) in pairs)])

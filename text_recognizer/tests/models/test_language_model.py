@@ -1,6 +1,7 @@
 """What a decoder knows of its language: characters after one another, and words."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -29,6 +30,55 @@ def test_all_texts_together_have_a_probability_of_one(order):
     model = CharacterLanguageModel.learn([np.array([1, 1]), np.array([1])], classes=2, order=order)
     total = sum(np.exp(text_score(model, np.ones(length, int))) for length in range(60))
     assert total == pytest.approx(1.0, abs=1e-4)
+
+
+class KneserNey:
+    """The formulas of modified Kneser-Ney smoothing, one n-gram after the other."""
+
+    def __init__(self, texts, letters, order):
+        self.order, self.letters = order, letters
+        grams = Counter(
+            tuple(text[end - length : end + 1])
+            for text in (["<", *text, ">"] for text in texts)
+            for end in range(1, len(text))
+            for length in range(min(order, end + 1))
+        )
+        kinds = Counter(gram[1:] for gram in grams)
+        self.counts = {
+            gram: count if len(gram) == order or gram[0] == "<" else kinds[gram] for gram, count in grams.items()
+        }
+
+    def discount(self, gram):
+        count = min(self.counts[gram], 3)
+        of = Counter(value for other, value in self.counts.items() if len(other) == len(gram))
+        if not all(of[value] for value in (1, 2, 3, 4)):
+            return count / 2
+        found = count - (count + 1) * of[1] / (of[1] + 2 * of[2]) * of[count + 1] / of[count]
+        return found if 0 < found < count else count / 2
+
+    def probability(self, context, letter):
+        shorter = self.probability(context[1:], letter) if context else 1 / self.letters
+        after = [gram for gram in self.counts if gram[:-1] == context]
+        if not after:
+            return shorter
+        total, gram = sum(self.counts[one] for one in after), (*context, letter)
+        own = self.counts[gram] - self.discount(gram) if gram in self.counts else 0
+        return own / total + sum(map(self.discount, after)) / total * shorter
+
+    def log_probability(self, text):
+        marked = ["<", *text, ">"]
+        contexts = [tuple(marked[max(0, end - self.order + 1) : end]) for end in range(1, len(marked))]
+        return sum(np.log(self.probability(*one)) for one in zip(contexts, marked[1:], strict=True))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+@pytest.mark.parametrize("texts", [["abab", "ba", "abcab"], ["abcd", "aab", "caba", "abacaba", "aadaa", "baa", "ca"]])
+def test_a_language_model_is_smoothed_as_kneser_and_ney_do(texts, order):
+    expected = KneserNey(texts, 5, order)
+    model = CharacterLanguageModel.learn([np.array([" abcd".index(one) for one in text]) for text in texts], 5, order)
+    for text in ("", "a", "abab", "dcba", "abcabd"):
+        label = np.array([" abcd".index(one) for one in text], int)
+        assert text_score(model, label) == pytest.approx(expected.log_probability(text), abs=1e-5)
 
 
 def test_a_language_model_keeps_its_numbers_in_its_file(tmp_path):
