@@ -14,6 +14,8 @@ from text_recognizer.wording import counted
 
 Normalization = Literal["none", "NFC", "NFD", "NFKC", "NFKD"]
 
+_FORMS: tuple[Normalization, ...] = ("NFC", "NFD")  # of two texts that look the same, one may be in either
+
 BLANK = ""
 BLANK_ID = 0
 _JOINER = "\u200d"
@@ -100,11 +102,16 @@ class Charset:
         """A sentence that names a line and its first unknown characters."""
         unknown = self.unknown_in(text)
         which = ", ".join(describe(one) for one in unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        return f"line '{name}' has {which}, not in the charset ({counted(len(self), 'character')})."
+        fits = [one for one in _FORMS if one != self.normalization and self._holds(normalized(text, one))]
+        hint = f" In {fits[0]} all are: dataset_args.normalization chooses the form." if fits else ""
+        return f"line '{name}' has {which}, not in the charset ({counted(len(self), 'character')}).{hint}"
 
     def split(self, text: str) -> list[str]:
         """A text cut into characters; where the charset has graphemes, the longest one that fits."""
         return list(text) if self._longest <= 1 else self._pattern.findall(text)
+
+    def _holds(self, text: str) -> bool:
+        return all(one in self._ids for one in self.split(text))
 
     @cached_property
     def _ids(self) -> dict[str, int]:

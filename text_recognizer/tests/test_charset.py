@@ -68,6 +68,12 @@ def test_the_sentence_on_unknown_characters_names_sample_characters_and_charset(
     assert Charset("abc").describe_unknown("aéb\u200b", "a01-03") == expected
 
 
+def test_the_sentence_on_unknown_characters_names_the_form_in_which_there_are_none():
+    said = Charset("ae\u0301", "NFC").describe_unknown("\u00e9a", "1.png")
+    assert said.endswith("(3 characters). In NFD all are: dataset_args.normalization chooses the form.")
+    assert Charset("a\u00e9", "none").describe_unknown("e\u0301a", "1.png").count("In NFC all are") == 1
+
+
 def test_an_unknown_character_is_dropped_or_replaced_where_that_is_asked_for():
     charset = Charset("ab?")
     assert (charset.replacement_id("drop"), charset.replacement_id("?")) == (0, 3)
