@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -38,6 +39,7 @@ from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Keyword arguments that Python has a better way for.
 _NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "overrides")
+_LAST_LINES = 200  # of what a command prints, where its last error is looked for
 
 
 @typed
@@ -190,8 +192,10 @@ def _ended(folder: Path, ended: tuple[int, str]) -> Run:
 
 
 def _last_error(errors: str) -> str:
+    """The last message of a command, with all of its lines; without one, the last line."""
     lines = [line for line in errors.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    return "\n".join(lines[begins[-1] if begins else -1 :])
 
 
 def _flags_of(
@@ -269,12 +273,12 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
 
 def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
     if show and process.stdout is not None:
-        last = ""
+        last = deque[str](maxlen=_LAST_LINES)
         for line in process.stdout:  # left open by an interrupt: the command has more to say
             sys.stdout.write(line)
-            last = line
+            last.append(line)
         process.stdout.close()
-        return process.wait(), last
+        return process.wait(), "".join(last)
     _, errors = process.communicate()
     return process.returncode, errors or ""
 

@@ -337,6 +337,14 @@ def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
         tr.run_sweep({**sweep, "method": "grit"}, base=SMALL, **CPU)
 
 
+@pytest.mark.parametrize("show", [False, True])
+def test_all_that_is_wrong_with_a_sweep_is_in_the_exception(show, runs_folder, capsys):
+    sweep = {"method": "grid", "parameters": {"seed": {"values": [1, 2]}}}
+    problems = r"(?s)sweeps-of-two.* exit code 2\. error: 2 problems .*key 'dataset' is missing.*key 'model' is missing"
+    with pytest.raises(RunError, match=problems):
+        tr.run_sweep(sweep, name="sweeps-of-two", base={"network": "mlp"}, show=show)
+
+
 def test_a_sweep_that_was_asked_to_stop_before_its_first_trial_has_no_trials(runs_folder):
     result = tr.SweepResult(str(runs_folder / "nothing"))
     assert (result.trials, repr(result).split()[-1]) == ([], "trial")
