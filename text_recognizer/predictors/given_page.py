@@ -60,11 +60,16 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     return GivenPage(path, page.image, lines, problems, (width, height), scale, kind)
 
 
+def image_given_by(path: Path) -> Path:
+    """Where the image of an XML file is, or should be."""
+    return _page_of(path).image
+
+
 def page_given_by(path: Path) -> ArchivePage:
     """The page of an XML file, with lines. Raises DataError: it cannot be read, or gives none."""
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
-    page = AltoFiles(str(path), None, None, None).pages[0]
+    page = _page_of(path)
     if page.problem:
         raise DataError(f"{path} cannot be read: {page.problem}.")
     if not page.text.lines:
@@ -73,6 +78,10 @@ def page_given_by(path: Path) -> ArchivePage:
             f"predict {page.image} --pages."
         )
     return page
+
+
+def _page_of(path: Path) -> ArchivePage:
+    return AltoFiles(str(path), None, None, None).pages[0]
 
 
 def _read_lines(

@@ -12,6 +12,7 @@ from text_recognizer.errors import DataError
 from text_recognizer.images.grey import KINDS, OTHER_SUFFIXES, pages_of_tiff, read_grey
 from text_recognizer.images.grey import SUFFIXES as IMAGE_SUFFIXES
 from text_recognizer.images.read import ImageSource
+from text_recognizer.predictors.given_page import image_given_by
 from text_recognizer.wording import counted
 from training.terminal.command_line import say
 
@@ -74,13 +75,15 @@ def _sources(asked: str) -> list[Source]:
     if not path.is_dir():
         return _pages(Source(asked, PurePosixPath(path.stem), path))
     files = files_below(path)
-    pages = {one.with_suffix("") for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
+    xml = {one for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
+    stems = {one.with_suffix("") for one in xml}
+    given = {image_given_by(one).resolve() for one in xml}  # their lines are: they are not looked for
     found = [
         page
         for one in files
+        if one in xml
+        or (one.suffix.lower() in IMAGE_SUFFIXES and one.with_suffix("") not in stems and one.resolve() not in given)
         for page in _pages(Source(str(one), PurePosixPath(one.relative_to(path).with_suffix("").as_posix()), one))
-        if (one.with_suffix("") in pages) == (one.suffix.lower() == ".xml")
-        and one.suffix.lower() in (*IMAGE_SUFFIXES, ".xml")
     ]
     others = [one for one in files if one.suffix.lower() in OTHER_SUFFIXES]
     if others:

@@ -73,6 +73,18 @@ def test_a_folder_is_read_into_a_folder_and_given_pages_keep_their_own_format(bu
     assert capfd.readouterr().out.encode() == (tmp_path / "out" / "one.xml").read_bytes()
 
 
+def test_an_image_whose_page_lies_elsewhere_in_a_folder_is_read_once(bundle, tmp_path, capfd):
+    write_page(tmp_path / "page", "0001", archive_pages.page_xml("scan 1.png"))
+    (tmp_path / "page" / "0001.png").rename(tmp_path / "scan 1.png")  # as Transkribus exports them
+    write_page(tmp_path / "xml", "two", archive_pages.alto(image="../scans/second.png"))
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "xml" / "two.png").rename(tmp_path / "scans" / "second.png")
+    assert predict(tmp_path, "--bundle", bundle, "--output", tmp_path / "out") == 0
+    assert "wrote 2 files into" in capfd.readouterr().err
+    names = sorted(one.relative_to(tmp_path / "out").as_posix() for one in (tmp_path / "out").rglob("*.*"))
+    assert names == ["page/0001.xml", "xml/two.xml"]
+
+
 def test_given_pages_are_shown_as_text_json_or_another_document_too(bundle, pages, capfd):
     page = pages / "one.xml"
     assert predict(page, "--bundle", bundle, "--json") == 0
