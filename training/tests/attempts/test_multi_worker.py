@@ -5,8 +5,6 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,29 +22,16 @@ from training.attempts import follow, peers
 from training.attempts.cluster import Cluster
 from training.runs.run import Run
 from training.tests.attempts.test_resume import Workplace, facts
+from training.tests.free_addresses import free_addresses
 from training.tests.pausing_digits import pause
 
 SHARED = "--train_args.distribution=multi_worker"
 DIGITS = {"dataset": "DigitsDataset", "dataset_args": {"subsample_fraction": 0.1}, "model": "CharacterModel"}
 
 
-@contextmanager
-def two_addresses() -> Iterator[list[str]]:
-    """On ports that nobody else is given meanwhile: they stay bound, and whoever listens there reuses them."""
-    held = [socket.socket() for _ in range(2)]
-    for one in held:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", 0))
-    try:
-        yield [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 @pytest.fixture
 def addresses():
-    with two_addresses() as addresses:
+    with free_addresses(2) as addresses:
         yield addresses
 
 
@@ -55,7 +40,7 @@ def tf_config(addresses: list[str], index: Any, kind: str = "worker") -> str:
 
 
 def start_both(place: Workplace, *arguments: str, **of_chief: str) -> Any:
-    with two_addresses() as addresses:
+    with free_addresses(2) as addresses:
         environs = [{"TF_CONFIG": tf_config(addresses, rank)} | (of_chief if rank == 0 else {}) for rank in (0, 1)]
         return [place.start(*arguments, SHARED, **environ) for environ in environs]
 
@@ -82,7 +67,8 @@ def test_two_processes_give_the_losses_of_one(network, tmp_path, warm, digits_pr
     assert losses(both.run()) == pytest.approx(losses(one.run()), rel=1e-5)
     if network == "lenet":  # what two have begun, one goes on with
         longer = ("--resume", "last", "--extend", "epochs=3")
-        processes = [both.start(*longer, TF_CONFIG=tf_config(["127.0.0.1:1"], 0)), one.start(*longer)]
+        with free_addresses(1) as alone:
+            processes = [both.start(*longer, TF_CONFIG=tf_config(alone, 0)), one.start(*longer)]
         assert [process.wait(PATIENCE_S) for process in processes] == [0, 0], both.output() + one.output()
         assert len(losses(one.run())) == 3
         assert losses(both.run()) == pytest.approx(losses(one.run()), rel=1e-5)

@@ -16,6 +16,7 @@ from training.executors.cluster.slurm_training import nodes_to_train_on
 from training.runs.run import Run
 from training.tests.cluster.cluster_support import Driver, SlurmNodes, commanded
 from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
+from training.tests.free_addresses import free_addresses
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,9 @@ def test_what_one_process_has_begun_two_nodes_of_a_new_job_go_on_with(
     short = {"batch_size": 7, "epochs": 1, "steps_per_epoch": 2, "distribution": "multi_worker"}
     text, options = json.dumps({**spec, "network": "mlp", "train_args": short}), ["--nowandb", "--gpu=none"]
     begin = [str(warm.programs / "python"), "-m", "training.run_experiment", text, "--id=two", *options]
-    alone = {"cluster": {"worker": ["127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}
-    begun = subprocess.run(begin, env={**os.environ, "TF_CONFIG": json.dumps(alone)}, capture_output=True, text=True)
+    with free_addresses(1) as alone:
+        config = json.dumps({"cluster": {"worker": alone}, "task": {"type": "worker", "index": 0}})
+        begun = subprocess.run(begin, env={**os.environ, "TF_CONFIG": config}, capture_output=True, text=True)
     assert begun.returncode == 0, begun.stderr
     go_on = [sys.executable, "-m", "training.run_experiment", "--resume=two", "--extend=epochs=2", "--nodes=2"]
     done = subprocess.run([*go_on, *options], cwd=REPOSITORY, capture_output=True, text=True)
