@@ -119,7 +119,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     if arguments.nodes is not None and (arguments.hosts is not None or arguments.spec == "-"):
         raise SpecError("--nodes needs SPEC as a file or inline JSON, and no --hosts.")
     if arguments.schema:
-        from training.commands.parts import schema
+        from training.views.parts import schema
 
         print(json.dumps(schema(), indent=2))
         return 0

@@ -10,15 +10,13 @@ import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.base import DatasetExport
-from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, state, verify
+from text_recognizer.datasets.remote.fetch import any_file, fetch, raw_folder, verify
 from text_recognizer.datasets.remote.metadata import (
     ABOUT_KEYS,
-    RemoteTable,
     find_table,
     load_registry,
     registry_files,
     shown,
-    without_password,
 )
 from text_recognizer.datasets.samples import draw_samples
 from text_recognizer.datasets.storage.store import Store
@@ -31,6 +29,7 @@ from training.api.samples import dataset_named, picture_file, save_picture
 from training.commands.base import Command, add_action
 from training.terminal.parser import add_dataset_args
 from training.terminal.tables import wide_console
+from training.views.datasets import describe_table
 
 EXAMPLES = """examples:
   text-recognizer datasets list
@@ -190,23 +189,8 @@ def _sizes(dataset: Dataset) -> str:
     return ", ".join(f"{size:,} {name}" for name, size in dataset.sizes().items())
 
 
-def describe_table(table: RemoteTable) -> dict[str, Any]:
-    """A table of the registry, and the state of its files here."""
-    return {
-        **{key: getattr(table, key) for key in ("name", "title", "licence", "homepage", "citation")},
-        "files": [
-            {"filename": file.filename, "urls": [without_password(url) for url in file.urls], "sha256": file.sha256}
-            | {"size_bytes": file.size_bytes, "login": file.login}
-            for file in table.files
-        ],
-        "size_bytes": table.size_bytes,
-        "state": state(table),
-        "folder": str(raw_folder(table)),
-    }
-
-
 def _describe_class(name: str) -> dict[str, Any]:
-    from training.commands.parts import describe
+    from training.views.parts import describe
 
     described = describe("dataset", name)
     if "problem" in described:

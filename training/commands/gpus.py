@@ -3,14 +3,14 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from training.commands.base import Command
 from training.devices.gpu_manager import GPUManager
 from training.devices.status import DeviceStatus, Status
 from training.terminal.parser import number
 from training.terminal.tables import show_live, wide_console
+from training.views.devices import as_json, state_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,16 +44,6 @@ def _run(args: argparse.Namespace) -> int:
     else:
         console.print(as_table(manager.status()))
     return 0
-
-
-def as_json(status: Status) -> dict[str, Any]:
-    """The status as --json prints it."""
-    return {
-        "lock_folder": str(status.folder),
-        "absence": status.absence,
-        "devices": [(facts := asdict(device)).pop("device") | facts for device in status.devices],
-        "waiting": [asdict(holder) for holder in status.waiting],
-    }
 
 
 def as_table(status: Status) -> "RenderableType":
@@ -91,12 +81,6 @@ def _device_table(devices: list[DeviceStatus]) -> "Table":
             Text(state_of(status)),
         )
     return table
-
-
-def state_of(status: DeviceStatus) -> str:
-    """Who holds a device, and why it cannot be had."""
-    lines = [holder.text for holder in status.holders]
-    return "\n".join([*lines, status.obstacle] if status.obstacle else lines) or "free"
 
 
 def _number(value: int | None) -> str:

@@ -7,7 +7,7 @@ import textwrap
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean
 from training.commands.base import Command
-from training.commands.parts import KINDS, entries
+from training.views.parts import KINDS, entries
 
 
 class ListNames(Command):

@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError
+from text_recognizer.errors import SpecError
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.promoted.object_store import ObjectStore
 from text_recognizer.promoted.store import ModelStore, version_number
 from text_recognizer.wording import counted, received
 from training.commands.base import Command, add_action
 from training.terminal.tables import print_table, shown
+from training.views.models import promoted_models
 
 EXAMPLES = """examples:
   text-recognizer models list
@@ -47,7 +48,7 @@ class Models(Command):
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    rows = listed()
+    rows = promoted_models()
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -57,31 +58,6 @@ def _list(arguments: argparse.Namespace) -> int:
     if not rows:
         print(f"no model in {ModelStore().folder} yet: text-recognizer promote RUN --as NAME")
     return 0
-
-
-def listed() -> list[dict[str, Any]]:
-    """Every name, and the version that it stands for."""
-    store = ModelStore()
-    return [_row(store, name) for name in store.names()]
-
-
-def _row(store: ModelStore, name: str) -> dict[str, Any]:
-    try:
-        version = store.current(name)
-        store.manifest(version)
-        bundle = Bundle.read(version.folder)
-        return {
-            "name": name,
-            "current": version.number,
-            "versions": len(store.versions(name)),
-            "network": bundle.spec.network,
-            "dataset": bundle.spec.dataset,
-            "run": bundle.run_id,
-            "promoted": version.promoted,
-            "metrics": bundle.metrics,
-        }
-    except (DataError, SpecError) as error:  # the others are listed
-        return {"name": name, "damage": str(error)}
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -7,16 +7,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evaluation.compare import changes, compare_predictions
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
-from text_recognizer.spec import flatten
 from text_recognizer.wording import counted
 from training.commands.base import Command, add_action
+from training.commands.curves import draw_curves
 from training.files.journals import read_journal
 from training.runs.find import find_run
 from training.runs.places import runs_folder
@@ -32,9 +30,9 @@ from training.runs.run_table import (
 )
 from training.runs.sealing import looks_at, looks_in_words
 from training.terminal.command_line import say
-from training.terminal.curves import draw_curves
 from training.terminal.parser import number
 from training.terminal.tables import print_table, shown
+from training.views.runs import compared, described
 
 TAIL_S = 0.2
 CHANGES_SHOWN = 5  # of each kind; --json has more
@@ -146,19 +144,6 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def described(run: Run) -> dict[str, Any]:
-    """Everything about one run. Raises RunError: it is damaged."""
-    return {
-        "id": run.id,
-        "folder": str(run.folder),
-        **asdict(run.status()),
-        "damage": run.damage(),
-        "spec": run.spec.to_json(),
-        "environment": run.read_json("environment.json") if run.has("environment.json") else None,
-        "rows": run.rows(),
-    }
-
-
 def _compare(arguments: argparse.Namespace) -> int:
     runs = [find_run(name) for name in arguments.names]
     rows = [_row(run) for run in runs]
@@ -190,30 +175,6 @@ def _print_changes(changed: dict[str, Any], ids: Sequence[str]) -> None:
         ]
         if cells:
             print_table(["sample", "is", *ids], cells[:CHANGES_SHOWN])
-
-
-def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
-    """Specs and metrics of runs side by side; of two, a test. Raises RunError: predictions cannot be read."""
-    predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
-    comparison = compare_predictions(*predictions) if len(rows) == 2 else None
-    return {
-        **differences(rows),
-        "test": None if comparison is None else asdict(comparison),
-        "in_words": None if comparison is None else comparison.in_words(),
-        "changes": {} if comparison is None else changes(*predictions),
-    }
-
-
-def differences(rows: Sequence[RunRow]) -> dict[str, Any]:
-    """Differing keys of the specs of runs, and their metrics."""
-    flat = [flatten(row.spec) for row in rows]
-    every = dict.fromkeys(key for one in flat for key in one)
-    keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
-    metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
-    return {
-        "differing": {key: [one.get(key) for one in flat] for key in keys},
-        "metrics": {name: [row.value(name) for row in rows] for name in metrics},
-    }
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.wording import counted
 from training.commands.base import Command
-from training.commands.gpus import as_json, as_table
+from training.commands.gpus import as_table
 from training.devices.gpu_manager import GPUManager
 from training.devices.status import Status
 from training.runs.places import runs_folder
@@ -15,8 +15,9 @@ from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
 from training.terminal.parser import number
 from training.terminal.tables import show_live, shown, wide_console
-from training.ui.index import Index
-from training.ui.tails import Cursor, read_tail, reports
+from training.views.devices import as_json
+from training.views.index import Index
+from training.views.tails import Cursor, read_tail, reports
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

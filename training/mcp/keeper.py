@@ -12,7 +12,7 @@ from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_row
 from training.sweeps.folder import SweepFolder
 from training.terminal.command_line import say
-from training.ui.index import runs_below
+from training.views.index import runs_below
 
 EVERY_S = 1.0
 

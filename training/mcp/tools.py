@@ -18,8 +18,6 @@ from text_recognizer.experiment import assemble
 from text_recognizer.registry import code_from_elsewhere
 from text_recognizer.spec import ExperimentSpec, without_dotted_keys
 from text_recognizer.wording import did_you_mean, received
-from training.commands.gpus import as_json
-from training.commands.sweeps import steered
 from training.devices.gpu_manager import GPUManager
 from training.files.json_objects import every_value
 from training.mcp.budget import Budget, Started
@@ -28,9 +26,11 @@ from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.runs.run import Run
 from training.runs.run_table import RunRow, select
 from training.runs.sealing import is_test_figure, looks_at, note_look, sealed, without_test
-from training.ui.index import Index
 from training.ui.sweep_views import Sweeps
-from training.ui.tails import LOG_BYTES, Cursor, read_tail, text_of
+from training.views.devices import as_json
+from training.views.index import Index
+from training.views.sweeps import steered
+from training.views.tails import LOG_BYTES, Cursor, read_tail, text_of
 
 CHANGING = ("run_experiment", "run_sweep", "stop", "test_figures")
 _LOOKING = ("list_runs", "show_run", "compare_runs", "list_sweeps", "show_sweep", "list_parts", "devices")
@@ -93,7 +93,7 @@ class Tools:
         run: its id, the start of it, or "last". One that was just started prepares its data and waits for a device
         before there is more than its state. The log is sealed once the run is evaluated: it has test figures then.
         """
-        from training.commands.runs import described
+        from training.views.runs import described
 
         if (starting := self._starting(run)) is not None:
             return starting
@@ -111,7 +111,7 @@ class Tools:
 
     def compare_runs(self, runs: Annotated[list[Name], Len(2, 20)]) -> Answer:
         """What differs in the settings of runs, and their validation figures side by side."""
-        from training.commands.runs import differences
+        from training.views.runs import differences
 
         rows = [sealed(self._row(run)) for run in runs]
         return {"runs": [row.folder.name for row in rows], **differences(rows)}
@@ -136,10 +136,11 @@ class Tools:
         kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; or "promoted" for trained models
         that have a name.
         """
-        from training.commands import models, parts
+        from training.views import parts
+        from training.views.models import promoted_models
 
         def promoted() -> list[Answer]:
-            return [{**row, "metrics": without_test(row.get("metrics", {}))} for row in models.listed()]
+            return [{**row, "metrics": without_test(row.get("metrics", {}))} for row in promoted_models()]
 
         others = {"spec": parts.schema, "promoted": promoted}
         if kind not in (known := [*parts.KINDS, "train_args", *others]):

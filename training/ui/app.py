@@ -21,10 +21,10 @@ from text_recognizer.wording import received
 from training.runs.run import Run
 from training.ui import run_views
 from training.ui.events import Feed, json_of
-from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import COOKIE, HEADERS, Guard
-from training.ui.tails import Cursor
+from training.views.index import Index
+from training.views.tails import Cursor
 
 if TYPE_CHECKING:  # each view is imported by who asks for it first: the page itself is there at once
     from training.ui.device_views import Devices
@@ -132,7 +132,7 @@ class Page:
         return self._sweeps().view(request.query_params.get("sweep", ""))
 
     def steer(self, asked: dict[str, Any]) -> dict[str, str]:
-        from training.commands.sweeps import steered
+        from training.views.sweeps import steered
 
         action = asked.get("action")
         if action not in ("pause", "resume", "stop"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from text_recognizer.errors import DataError
 from text_recognizer.promoted.object_store import Place
 from text_recognizer.whole_files import replace_file
-from training.ui.index import DEEPEST
+from training.views.index import DEEPEST
 
 EVERY_S = 20.0
 AT_ONCE = 16

@@ -9,11 +9,11 @@ import numpy as np
 from text_recognizer.datasets.base import Dataset, Split
 from text_recognizer.datasets.remote.metadata import load_registry
 from text_recognizer.errors import TextRecognizerError
-from training.commands.datasets import describe_table
 from training.runs.run import Run
 from training.runs.run_table import RunRow
-from training.ui.index import Index
 from training.ui.samples import dataset_of, prepared_split
+from training.views.datasets import describe_table
+from training.views.index import Index
 
 SAMPLES, LISTED, MOST_COUNTED = 24, 100, 100_000
 

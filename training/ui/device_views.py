@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from text_recognizer.errors import TextRecognizerError
-from training.commands.gpus import as_json, state_of
 from training.devices.cpu_slots import cpu_slots
 from training.devices.gpu_manager import GPUManager
+from training.views.devices import as_json, state_of
 
 EVERY_S = 10.0
 HOUR_S = 3600.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError
 from training.files.json_objects import version_of
-from training.ui.index import Index
+from training.views.index import Index
 
 TICK_S = 1.0
 # Runs that have ended are looked at again every so many ticks; their files hardly change.

@@ -15,8 +15,8 @@ from training.runs.run import Run
 from training.runs.run_table import OWN_COLUMNS, RunRow, select, usual_columns
 from training.runs.sealing import looks_in_words
 from training.terminal.tables import shown
-from training.ui.index import Index, link_that_leads_out
-from training.ui.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
+from training.views.index import Index, link_that_leads_out
+from training.views.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
 
 MOST_COMPARED = 20
 _RESUMABLE = ("stopped", "preempted", "died", "failed")
@@ -163,7 +163,7 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
     for key, row in zip(keys, rows, strict=True):
         found = _told(lambda row=row: figures(Run(row.folder)))  # type: ignore[misc]
         runs.append({"key": key, "id": row.folder.name, "state": row.state, "reports": _reports(row), "figures": found})
-    from training.commands.runs import compared
+    from training.views.runs import compared
 
     said = compared(rows)
     for part in ("differing", "metrics"):

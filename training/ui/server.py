@@ -13,9 +13,9 @@ import uvicorn
 
 from text_recognizer.errors import TextRecognizerError, reason
 from training.ui.app import Page
-from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import Guard
+from training.views.index import Index
 
 _LONGEST_GOODBYE_S = 3
 

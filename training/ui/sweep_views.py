@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
-from training.commands.sweeps import explained, trial_rows
 from training.files.json_objects import version_of
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.table import COLUMNS, SweepRow, read_sweep, sweep_state
 from training.sweeps.trials import Trial, read_trials
 from training.terminal.tables import shown
-from training.ui.index import Index, key_below, leads_out
 from training.ui.run_views import mean_of
+from training.views.index import Index, key_below, leads_out
+from training.views.sweeps import explained, trial_rows
 
 _READ = ("sweep.json", "trials.jsonl", "control", "sweep.yaml", "sweep.lock")
 

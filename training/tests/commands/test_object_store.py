@@ -20,7 +20,7 @@ from training.cli import main as text_recognizer
 from training.runs.run import Run
 from training.ui import run_views
 from training.ui.bucket import RunCopies
-from training.ui.index import Index
+from training.views.index import Index
 
 HERE, BUCKET = "s3://models/ours", "models"
 

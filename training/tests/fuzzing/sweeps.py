@@ -73,7 +73,8 @@ class _ThreeGpus:
 
 
 def _leases(folder: Path) -> None:
-    from training.commands.gpus import as_json, as_table
+    from training.commands.gpus import as_table
+    from training.views.devices import as_json
 
     manager = GPUManager()
     manager._nvml = _ThreeGpus()  # type: ignore[assignment]

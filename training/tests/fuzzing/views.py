@@ -63,10 +63,10 @@ async def _views(runs: Path) -> None:
 
     from training.ui.app import Page
     from training.ui.events import Feed, event
-    from training.ui.index import Index
     from training.ui.poller import Poller
     from training.ui.safety import Guard
-    from training.ui.tails import Cursor
+    from training.views.index import Index
+    from training.views.tails import Cursor
 
     index = Index(runs)
     page = Page(index, Poller(index), Guard("127.0.0.1"))
@@ -104,7 +104,7 @@ def _agent_tools(folder: Path) -> None:
     from training.mcp.budget import Budget
     from training.mcp.tools import Tools
     from training.ui.events import json_of
-    from training.ui.index import Index
+    from training.views.index import Index
 
     _twist(folder / "runs")
     tools = Tools(Budget(), Index(folder / "runs"))

@@ -21,7 +21,7 @@ from training.tests.mcp.conftest import SECRET
 from training.tests.mcp.mcp_support import called
 from training.tests.sweeps.sweep_support import SPACE, MadeUpExecutor, sweep_of
 from training.ui import run_views
-from training.ui.index import Index
+from training.views.index import Index
 
 
 def test_at_most_twelve_tools_say_what_they_take_and_which_only_look(tools):

@@ -23,8 +23,8 @@ from training.runs.run import Run
 from training.runs.run_table import RunRow
 from training.tests.ui.ui_support import OWN, client_of, page_of
 from training.ui.events import Feed, json_of
-from training.ui.index import Index
-from training.ui.tails import Cursor, read_tail
+from training.views.index import Index
+from training.views.tails import Cursor, read_tail
 
 FRONT = resources.files("training.ui") / "static"
 STYLE = resources.files("evaluation") / "templates" / "style.css"

@@ -14,8 +14,8 @@ from training.cli import main as text_recognizer
 from training.runs.run import Run
 from training.tests.sweeps.sweep_support import SPACE, MadeUpExecutor, sweep_of
 from training.tests.ui.ui_support import client_of, page_of, served
-from training.ui.index import key_below
 from training.ui.sweep_views import SweepFeed
+from training.views.index import key_below
 
 STOPPED = {
     "stop": True,

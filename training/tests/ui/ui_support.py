@@ -10,9 +10,9 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from training.ui.app import Page
-from training.ui.index import Index
 from training.ui.poller import Poller
 from training.ui.safety import Guard
+from training.views.index import Index
 
 OWN = "http://127.0.0.1:8017"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from text_recognizer.errors import SpecError
-from training.terminal.curves import draw_curves
+from training.commands.curves import draw_curves
 
 ROWS = [{"epoch": epoch, "val_loss": 1 / epoch} for epoch in (1, 2, 3)]
 
