@@ -18,30 +18,39 @@ _SLENDER = 3.0  # times as far spread along as across: of less, the direction of
 _MOST_SLOPE_OF_OUTLINES = 45.0  # degrees; without a baseline, what is steeper may be a column of characters
 
 
-def bent_baseline(outline: Points, baseline: Points, steep_only: bool = False) -> Points:
+def bent_baseline(outline: Points, baseline: Points, steep_only: bool = False, left_to_right: bool = False) -> Points:
     """The baseline along which a line must be laid straight; nothing where its box will do.
 
     Baselines are taken to run from left to right unless they are rather vertical: files of right-to-left scripts have
     both directions. Without a baseline, the slope of a slender outline stands for it.
 
+    Of a text from left to right, a baseline that runs to the left with most of the outline below it is upside down.
+
     Args:
         outline: a polygon of at least three corners.
         baseline: of two points or more, or empty.
         steep_only: for readers that learnt from boxes: what slopes or bends a little stays as it is.
+        left_to_right: whether the text is known to run so.
     """
     course = np.array(baseline if len(baseline) > 1 else _middle(outline), np.float64).reshape(-1, 2)
     if len(course) < 2:
         return ()
     across, down = course[-1] - course[0]
-    if across < 0 and abs(across) >= abs(down):
+    runs_left = across < 0 and abs(across) >= abs(down)
+    above, below = _reach(np.array(outline), course[[0, -1]]) if runs_left else (0.0, 0.0)
+    is_upside_down = left_to_right and above > below
+    if runs_left and not is_upside_down:
         course = course[::-1]
     steps = np.hypot(*np.diff(course, axis=0).T)
     course = course[np.concatenate([[True], steps > 0])]
-    if len(course) < 2 or (steep_only and abs(down) < math.tan(math.radians(_STEEP)) * abs(across)):
+    if len(course) < 2:
         return ()
-    height = _reach(np.array(outline), course[[0, -1]]).sum()
-    if np.ptp(course[:, 1]) <= _STRAIGHT * height:
-        return ()
+    if not is_upside_down:
+        if steep_only and abs(down) < math.tan(math.radians(_STEEP)) * abs(across):
+            return ()
+        height = _reach(np.array(outline), course[[0, -1]]).sum()
+        if np.ptp(course[:, 1]) <= _STRAIGHT * height:
+            return ()
     return tuple((x, y) for x, y in course.tolist())
 
 

@@ -12,6 +12,7 @@ from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import Grey, UnfitImageError
 from text_recognizer.images.straighten import bent_baseline, straightened
+from text_recognizer.reading_order import runs_right_to_left
 
 _MOST_DISTORTION = 0.02  # rounding, not another picture
 
@@ -42,7 +43,8 @@ class LinesOfPage(LineSource):
         scale = page_scale(self._image, self.width, self.height)
         baseline = in_pixels(self.baselines[position], scale) if self.baselines else ()
         outline = in_pixels(self.outlines[position], scale)
-        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only)
+        left_to_right = not runs_right_to_left(self.samples[position].text)
+        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, left_to_right)
 
     @cached_property
     def _image(self) -> Grey:
@@ -84,7 +86,12 @@ def in_pixels(outline: Points, scale: float) -> Points:
 
 
 def cut_out(
-    image: Grey, outline: Points, along_outline: bool = True, baseline: Points = (), steep_only: bool = False
+    image: Grey,
+    outline: Points,
+    along_outline: bool = True,
+    baseline: Points = (),
+    steep_only: bool = False,
+    left_to_right: bool = False,
 ) -> Grey:
     """A line: the box around its polygon, or where it slopes or bends, its polygon laid along a straight baseline.
 
@@ -92,7 +99,7 @@ def cut_out(
 
     Args:
         baseline: from the first character to the last, in pixels; empty where it is not known.
-        steep_only: see `bent_baseline`.
+        steep_only, left_to_right: see `bent_baseline`.
     Raises:
         UnfitImageError: the polygon has no area or lies outside the image.
     """
@@ -104,7 +111,7 @@ def cut_out(
     if x2 - x1 < 2 or y2 - y1 < 2:
         raise UnfitImageError("its polygon lies outside the image")
     box = image[y1:y2, x1:x2]
-    bent = bent_baseline(outline, baseline, steep_only)
+    bent = bent_baseline(outline, baseline, steep_only, left_to_right)
     is_box = len(outline) == 4 and len({x for x, _ in outline}) == 2 and len({y for _, y in outline}) == 2
     if not bent and (is_box or not along_outline):
         return box

@@ -77,6 +77,25 @@ def test_what_is_outside_a_polygon_gets_the_paper_of_its_inside(folder):
     assert np.array_equal(box, page_image(0)[10:30, 10:60])
 
 
+def test_lines_of_a_page_upside_down_are_cut_out_as_they_are_read(folder):
+    (x1, y1, x2, y2), _ = LINES[0]
+    outline = f"{200 - x1},{120 - y1} {200 - x2},{120 - y1} {200 - x2},{120 - y2} {200 - x1},{120 - y2}"
+    baseline = f"{200 - x1},{120 - y2 + 5} {200 - x2},{120 - y2 + 5}"
+    for index, text in enumerate(("first", "line", "\u05d0\u05d1")):
+        content = (
+            f'<PcGts><Page imageFilename="p{index}.png"><TextLine id="l0"><Coords points="{outline}"/>'
+            f'<Baseline points="{baseline}"/><TextEquiv><Unicode>{text}</Unicode></TextEquiv></TextLine></Page></PcGts>'
+        )
+        write_page(folder, f"p{index}", content, seed=index)
+        Image.fromarray(page_image(index)[::-1, ::-1]).save(folder / f"p{index}.png")
+    found = lines_of(prepared(folder))
+    for index in (0, 1):
+        expected = page_image(index)[y1:y2, x1:x2].astype(int)
+        assert np.abs(found[f"p{index}#l0"][1][:, :95] - expected[:, :95]).mean() < 20
+    hebrew = page_image(2)[::-1, ::-1][120 - y2 : 120 - y1, 200 - x2 : 200 - x1]
+    assert np.array_equal(found["p2#l0"][1], hebrew)  # its baseline may run either way
+
+
 def test_outlines_are_scaled_to_an_image_of_another_size(folder):
     for index in range(3):
         write_page(folder, f"p{index}", alto(image=f"p{index}.png"), seed=index)

@@ -62,6 +62,17 @@ def test_a_baseline_that_bends_becomes_straight():
     assert np.ptp(dark) < 36
 
 
+@pytest.mark.parametrize("steep_only", [False, True])
+def test_a_line_upside_down_is_read_upright_where_its_text_is_known_to_run_from_left_to_right(steep_only):
+    outline, course = turned(OUTLINE, 180), turned(COURSE, 180)
+    page = drawn_page([(LEFT, BASELINE, "possede faite")], (600, 600), 180)
+    how = {"steep_only": steep_only, "left_to_right": True}
+    assert difference(cut_out(page, outline, baseline=course, **how), cut_out(PAGE, OUTLINE)) < 0.06
+    assert difference(cut_out(page, outline, baseline=course), cut_out(page, outline)) == 0
+    drawn_backwards = cut_out(PAGE, OUTLINE, baseline=COURSE[::-1], **how)
+    assert np.array_equal(drawn_backwards, cut_out(PAGE, OUTLINE))
+
+
 def test_the_baselines_of_right_to_left_scripts_may_run_either_way():
     page = drawn_page([(LEFT, BASELINE, "possede faite")], (600, 600), 10)
     outline, course = turned(OUTLINE, 10), turned(COURSE, 10)

@@ -141,10 +141,15 @@ def test_a_folder_of_ones_own_in_the_place_of_cut_lines_is_left_alone_and_so_is_
 
 def test_lines_of_a_page_are_found_where_no_file_outlines_them(tmp_path):
     save(tmp_path / "page.png", drawn_page(paragraph(4)))
-    made, problems = cut_lines(sources_of([str(tmp_path)]), tmp_path / "cut", LinePredictor("line-reader"))
+    reader = LinePredictor("line-reader")
+    made, problems = cut_lines(sources_of([str(tmp_path)]), tmp_path / "cut", reader)
     assert [file.name for file in made] == [f"0-page-{number}.png" for number in (1, 2, 3, 4)]
     assert all(read_grey(file).shape[0] < 60 for file in made)
     assert problems == {}
+    upside_down = str(save(tmp_path / "turned.png", drawn_page(paragraph(4))[::-1, ::-1]))
+    turned, _ = cut_lines(sources_of([upside_down]), tmp_path / "cut", reader)
+    first_words = [[reader.predict(file).text.split()[0] for file in files] for files in (made, turned)]
+    assert first_words[0] == first_words[1]
 
 
 def test_a_file_that_is_named_twice_is_read_once(bundle, tmp_path):
