@@ -4,6 +4,7 @@ sample.txt            `pic/7/14_0.jpg the text`, a line each; a blank or a tab e
 .tsv, .csv            a header with columns like file (or id), text, split, writer, page
 .json, .jsonl         objects with the same keys, in a list or one a line
 a folder              with one of these, or with folders Train, Validation, Test that have a sample.txt each
+.gt.txt               a text file for each picture, as kraken, Calamari and Tesseract have them: 1.gt.txt beside 1.png
 """
 
 import codecs
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.storage.file_states import files_below
 from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.json_text import parse_json_text
@@ -32,6 +34,7 @@ SPLITS: dict[str, SplitName] = {
 ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030', 'latin-1' or 'utf-16'."
 # Codecs of Python that are no encodings of text files; one takes quadratic time.
 _NO_TEXT_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+PAIR_ENDING = ".gt.txt"
 _ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
 _STEMS = ("sample", "samples", "lines", "line", "list", "images", "labels", "metadata", "index")
 _FILE_END = re.compile(f"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\\s|$)", re.IGNORECASE)
@@ -83,17 +86,33 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     if by_split:
         return by_split
     found = [one for one in inside if one.suffix.lower() in _ENDINGS and one.stem.lower() in _STEMS]
+    if not found and text_files(path):
+        return [(path, "")]
     if len(found) != 1:
         listed = ", ".join(one.name for one in found) or "none"
         raise DataError(
-            f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), or folders Train and "
-            f"Test with a sample.txt each. Found: {listed}. Give the path of the list itself."
+            f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), folders Train and "
+            f"Test with a sample.txt each, or a {PAIR_ENDING} for each picture. Found: {listed}. Give the path of the "
+            f"list itself."
         )
     return [(found[0], "")]
 
 
+def text_files(folder: Path) -> list[Path]:
+    """The files in a folder, and below, that hold the text of one picture each."""
+    return [file for file in files_below(folder) if file.name.endswith(PAIR_ENDING)]
+
+
 def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
-    """The entries of one list. Raises DataError: not readable, of another encoding, without files or texts."""
+    """The entries of one list. Raises DataError: not readable, of another encoding, without files or texts.
+
+    Args:
+        path: of a folder, its text files are the list.
+    """
+    if path.is_dir():
+        return LineList(
+            path / f"*{PAIR_ENDING}", tuple(_from_text_file(file, path, encoding) for file in text_files(path))
+        )
     text = read_text(path, encoding, ENCODING_ADVICE)
     ending = path.suffix.lower()
     # Not splitlines: texts may hold the other separators of Unicode.
@@ -137,6 +156,16 @@ def read_json(path: Path) -> Any:
         return parse_json_text(read_text(path))
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {reason(error)}.") from None
+
+
+def _from_text_file(file: Path, folder: Path, encoding: str) -> ListedLine:
+    name = file.relative_to(folder)
+    split = next((SPLITS[part.lower()] for part in name.parts[:-1] if part.lower() in SPLITS), "")
+    try:
+        text, problem = read_text(file, encoding, ENCODING_ADVICE).strip(), ""
+    except DataError as error:
+        text, problem = "", reason(error)
+    return ListedLine(name.as_posix().removesuffix(PAIR_ENDING), text, split, problem=problem)
 
 
 def _csv_rows(text: str, path: Path) -> list[list[str]]:

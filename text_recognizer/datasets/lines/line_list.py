@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.datasets.formats.line_lists import SPLITS, LineList, find_lists, read_line_list
+from text_recognizer.datasets.formats.line_lists import SPLITS, LineList, find_lists, read_line_list, text_files
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state, state_of_files
@@ -37,8 +37,8 @@ class LineListDataset(LineDataset):
     """Pictures of lines and a list of their texts.
 
     Lists can be a `sample.txt` (also the folders Train and Test with one each, as CRNN recognisers of the TensorFlow 1
-    years have them), a table with a header (.tsv, .csv), or objects (.json, .jsonl). Columns: file or id, text, and as
-    far as known split, writer, page.
+    years have them), a table with a header (.tsv, .csv), objects (.json, .jsonl), or a text file for each picture
+    (`1.gt.txt` beside `1.png`). Columns: file or id, text, and as far as known split, writer, page.
 
     Args:
         path: of the list, or of the folder that has one.
@@ -68,7 +68,7 @@ class LineListDataset(LineDataset):
     def texts_key(self) -> dict[str, Any]:
         return {
             "lists": [str(file.absolute()) for file, _ in self._list_files],
-            "content": [_file_hash(file, *state(file)) for file, _ in self._list_files],
+            "content": [_version(file) for file, _ in self._list_files],
             "image_folder": str(self._given_folder),
             "group_by": self.group_by,
             "encoding": self.encoding,
@@ -80,7 +80,7 @@ class LineListDataset(LineDataset):
 
     def sources(self) -> Iterator[ImageFile]:
         for file, split in self._list_files:
-            lines = _read_list(file, self.encoding, *state(file))
+            lines = _read_list(file, self.encoding, _version(file))
             finder = _Finder(self._given_folder or _image_folder(lines))
             column = self._group_column(lines)
             prefix = f"{file.parent.name}/" if split else ""
@@ -143,8 +143,13 @@ def _image_folder(lines: LineList) -> Path:
 
 
 @lru_cache(maxsize=4)  # checking a sweep asks for the same list at every point
-def _read_list(path: Path, encoding: str, size_bytes: int, changed_ns: int) -> LineList:  # noqa: ARG001 - of the key
+def _read_list(path: Path, encoding: str, version: str) -> LineList:  # noqa: ARG001 - of the key
     return read_line_list(path, encoding)
+
+
+def _version(path: Path) -> str:
+    """Changes when the content of a list does, or a text file of a folder."""
+    return state_of_files(text_files(path)) if path.is_dir() else _file_hash(path, *state(path))
 
 
 @lru_cache(maxsize=64)

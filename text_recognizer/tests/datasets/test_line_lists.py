@@ -142,6 +142,30 @@ def test_an_entry_that_names_no_file_is_rejected_by_its_number(tmp_path):
     assert [(line.file, line.problem) for line in found] == [("a.png", ""), ("entry 2", "its entry names no file")]
 
 
+def test_a_text_file_beside_each_picture_is_a_list(tmp_path):
+    texts = {"train/a.b": "one", "train/2": "two", "validation/3": "three", "test/4": "four", "test/none": "", "5": "x"}
+    for index, (name, text) in enumerate(texts.items()):
+        save(tmp_path / "lines" / f"{name}.png", picture(20 + index))
+        (tmp_path / "lines" / f"{name}.gt.txt").write_text(text + "\n", encoding="utf-8")
+    (tmp_path / "lines" / "5.png").unlink()
+    (tmp_path / "lines" / "test" / "latin.gt.txt").write_bytes(b"\xe9")
+    dataset = LineListDataset(str(tmp_path / "lines"))
+    dataset.prepare()
+    splits = {name: dict(zip(dataset.split(name).ids, dataset.split(name).texts, strict=True)) for name in SPLIT_NAMES}
+    assert splits == {
+        "train": {"train/2": "two", "train/a.b": "one"},
+        "validation": {"validation/3": "three"},
+        "test": {"test/4": "four"},
+    }
+    reasons = {one.name: one.reason.partition(":")[0] for one in dataset.rejected}
+    assert reasons.pop("test/latin").endswith("test/latin.gt.txt, line 1 is not utf-8 text")
+    assert reasons == {"5": "the image file is missing", "test/none": "its label is empty"}
+    before = dataset.texts_key
+    (tmp_path / "lines" / "test" / "4.gt.txt").write_text("corrected")
+    assert LineListDataset(str(tmp_path / "lines")).texts_key != before
+    assert LineListDataset(str(tmp_path / "lines")).scan()[1] == len("corrected")
+
+
 def test_a_folder_with_no_or_several_lists_says_what_it_has(tmp_path):
     with pytest.raises(DataError, match=r"there is no list of lines .*nowhere"):
         find_lists(tmp_path / "nowhere")
