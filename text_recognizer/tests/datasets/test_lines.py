@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines import pool as line_pool
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
@@ -15,6 +16,7 @@ from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.grey import read_grey
+from text_recognizer.images.line_form import LineForm
 from text_recognizer.tests.datasets.line_files import picture, save, write_list
 
 # As in the file: neither scaled nor inverted.
@@ -373,3 +375,22 @@ def test_where_too_few_writers_are_left_those_that_were_rejected_are_named():
     lost = [Rejected("p2", "the image file is missing: p2.png", noun="page")]
     with pytest.raises(DataError, match=r"all of 'p1'.* 1 page rejected: 1 x the image file is missing \('p2'\)\."):
         completed_splits(np.full(3, -1, np.int8), ["p1"] * 3, {"test": 0.1}, np.random.default_rng(0), "X", lost)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "NoneType"),
+        ([[1]], "list"),
+        (np.zeros((8, 9)), r"float64 \(8, 9\)"),
+        (np.zeros((8, 9, 3), np.uint8), r"uint8 \("),
+    ],
+)
+def test_what_the_source_of_a_user_reads_is_checked(returned, said):
+    class Mine(LineSource):
+        def read(self, position):
+            return returned
+
+    source = Mine([LineSample("1", "a text")])
+    with pytest.raises(DataError, match=rf"no array \(H, W\) of uint8: read\(\) of Mine returned {said}"):
+        line_pool._picture(source, 0, source.samples[0], LineForm(8))
