@@ -217,7 +217,9 @@ def runs(
 
 @typed
 def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> "Predictor":
-    """Reads images with a trained model.
+    """Reads images with a trained model: of one character, or of one line.
+
+    `text_recognizer.predictors.ParagraphTextRecognizer(reader=PREDICTOR)` reads pages with a reader of lines.
 
     Args:
         source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a model's name.
