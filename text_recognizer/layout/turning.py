@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from text_recognizer.layout.ink import Grey, Mask
 
 _STEP, _FINE_STEP = 3.0, 0.5  # degrees
-_SMALLEST_ANGLE = 10.0  # lines that slope by less are found as they are
+_SMALLEST_ANGLE = 4.0  # lines that slope by less are found as they are
+_LARGEST_SKEW = 14.0  # degrees, of a page that was laid down awry
 _CLEARER = 1.5  # times as clear as level lines must lines at an angle be; on 22 pages, others had at most 0.74
 _LONGEST_STROKE = 2.0  # heights of a line; what is longer is the edge of a page or a rule
 _LEAST_INK = 3.0  # squares of a line's height: a few words show no direction
@@ -42,9 +43,10 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
         counts = np.bincount((seen - seen.min()).astype(int)).astype(np.float64)
         return float(np.maximum(-ndimage.gaussian_filter1d(counts, _BLUR / _BIN, order=2), 0).sum())
 
-    level = max(map(clearness, np.arange(-_SMALLEST_ANGLE, _SMALLEST_ANGLE + 1, 2.0)))
     best = max(np.arange(-87, 93, _STEP), key=clearness)
     best = max(np.arange(best - _STEP, best + _STEP, _FINE_STEP), key=clearness)
+    others = [0.0] if abs(best) <= _LARGEST_SKEW else np.arange(-_LARGEST_SKEW, _LARGEST_SKEW + 1, 2.0)
+    level = max(map(clearness, others))
     return _worth_turning(float(best), strokes.shape) if clearness(best) > _CLEARER * level else 0.0
 
 

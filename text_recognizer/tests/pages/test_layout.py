@@ -110,6 +110,17 @@ def test_lines_that_slope_are_found():
     assert len(find_lines(drawn_page(paragraph(8), angle=8))) == 8
 
 
+@pytest.mark.parametrize("degrees", [-6, 8, 11])
+def test_uneven_lines_close_together_are_found_whole_on_a_page_laid_down_awry(degrees):
+    jitter = np.random.default_rng(1).integers(-6, 7, (16, 5)).tolist()
+    words = [
+        (120 + 130 * column, 200 + 34 * row + shift, text_of(1, 7 * row + column))
+        for row, shifts in enumerate(jitter)
+        for column, shift in enumerate(shifts)
+    ]
+    assert len(find_lines(drawn_page(words, (1000, 1000), degrees, font_px=24))) == 16
+
+
 @pytest.mark.parametrize("degrees", [-30, 45, 90])
 def test_lines_at_any_angle_are_found_with_the_baselines_that_their_letters_stand_on(degrees):
     page = drawn_page(paragraph(8, 200, 400), (1000, 1000), degrees)
