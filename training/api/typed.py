@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pydantic
 
-from text_recognizer.errors import SpecError
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.wording import received
 from training.api.plain import plain
 
@@ -27,7 +27,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             takes = ", ".join(signature.parameters)
-            raise SpecError(f"{function.__name__}: {error}. It takes: {takes}.") from None
+            raise SpecError(f"{function.__name__}: {reason(error)}. It takes: {takes}.") from None
         for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             kind = parameter.annotation
