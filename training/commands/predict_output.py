@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,11 @@ class Output:
             if documents and len(sources) > 1:
                 raise SpecError(f"{len(sources)} documents cannot be printed one after the other. Add --output FOLDER.")
             return
-        taken = {one.path.resolve(): one.name for one in sources if one.path is not None}
+        taken = {realpath(one.path): one.name for one in sources if one.path is not None}
         for source in sources:
             path = self._path(source)
-            other = taken.setdefault(path.resolve(), source.name)
-            if other != source.name or path.resolve() == (source.path and source.path.resolve()):
+            other = taken.setdefault(realpath(path), source.name)
+            if other != source.name or realpath(path) == (source.path and realpath(source.path)):
                 raise DataError(
                     f"what is read in {source.name} would be written over {other}, as {path}. "
                     f"Choose another --output folder, or other names."

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os.path import realpath  # unlike Path.resolve, it raises nothing for links that lead in a circle
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -77,12 +78,12 @@ def _sources(asked: str) -> list[Source]:
     files = files_below(path)
     xml = {one for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
     stems = {one.with_suffix("") for one in xml}
-    given = {image_given_by(one).resolve() for one in xml}  # their lines are: they are not looked for
+    given = {realpath(image_given_by(one)) for one in xml}  # their lines are: they are not looked for
     found = [
         page
         for one in files
         if one in xml
-        or (one.suffix.lower() in IMAGE_SUFFIXES and one.with_suffix("") not in stems and one.resolve() not in given)
+        or (one.suffix.lower() in IMAGE_SUFFIXES and one.with_suffix("") not in stems and realpath(one) not in given)
         for page in _pages(Source(str(one), PurePosixPath(one.relative_to(path).with_suffix("").as_posix()), one))
     ]
     others = [one for one in files if one.suffix.lower() in OTHER_SUFFIXES]

@@ -202,6 +202,15 @@ def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path
     assert output.err.count("error: ") == 1
 
 
+def test_a_link_that_leads_to_itself_does_not_keep_a_folder_from_being_read(tmp_path, capfd):
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    (tmp_path / "three.png").write_bytes(Path(DIGIT).read_bytes())
+    assert predict(tmp_path, "--output", tmp_path / "read") == 2
+    said = capfd.readouterr().err
+    assert said.count("error: ") == 1
+    assert "wrote 1 file into" in said
+
+
 def test_of_a_folder_what_was_not_read_is_said(tmp_path, capfd):
     for name in ("a.JP2", "b.pdf", "._three.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"something")
