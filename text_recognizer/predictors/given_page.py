@@ -70,13 +70,13 @@ def page_given_by(path: Path) -> ArchivePage:
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
     page = _page_of(path)
-    if page.problem:
-        raise DataError(f"{path} cannot be read: {page.problem}.")
-    if not page.text.lines:
+    if not page.text.lines and (page.text.whole_regions or not page.problem):
         raise DataError(
             f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
             f"predict {page.image} --pages."
         )
+    if page.problem:
+        raise DataError(f"{path} cannot be read: {page.problem}.")
     return page
 
 

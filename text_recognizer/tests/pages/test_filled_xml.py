@@ -157,10 +157,17 @@ def test_boxes_are_written_in_the_units_of_the_file(tmp_path):
     assert (word.get("HPOS"), word.get("VPOS"), word.get("HEIGHT")) == ("20", "20", "40")
 
 
+REGION_OF_TEXT = (
+    '<PcGts><Page imageFilename="page.png"><TextRegion id="r"><TextEquiv><Unicode>a margin</Unicode></TextEquiv>'
+    "</TextRegion></Page></PcGts>"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (archive_pages.alto(""), "gives no lines"),
+        (REGION_OF_TEXT, "gives no lines .* predict .*page.png --pages"),
         ("<html/>", "neither ALTO nor PAGE XML"),
         ("<alto", "its XML file is damaged"),
         (archive_pages.alto(image="none.png"), "the image file is missing"),
