@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+A_BUNDLE = "a bundle or run: folder, id, start of an id, or last; or the name of a model"
+
 
 class Command(ABC):
     """The first line of a subclass's docstring is what `--help` says of it."""

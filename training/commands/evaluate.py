@@ -21,7 +21,7 @@ from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
-from training.commands.base import Command
+from training.commands.base import A_BUNDLE, Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
@@ -42,7 +42,7 @@ class Evaluate(Command):
             "  text-recognizer evaluate line-reader --decoding beam --language-model 6 --lexicon --texts letters.txt"
         )
         add = parser.add_argument
-        add("bundle", nargs="?", default=DEFAULT_BUNDLE, help="a bundle, model or run: folder, name, id, or last")
+        add("bundle", nargs="?", default=DEFAULT_BUNDLE, help=A_BUNDLE)
         add("--split", choices=SPLIT_NAMES, default="test")
         add("--dataset", metavar="NAME", help="another dataset, in the format and alphabet of the bundle")
         add_dataset_args(parser)

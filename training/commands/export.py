@@ -21,7 +21,7 @@ from text_recognizer.named_part import NamedPart, constructor_of
 from text_recognizer.registry import names, resolve
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
-from training.commands.base import Command
+from training.commands.base import A_BUNDLE, Command
 from training.runs.find import bundle_named
 from training.terminal.log_file import standard_error_off
 
@@ -42,7 +42,7 @@ class Export(Command):
             "  text-recognizer export last --format saved_model --output digits"
         )
         add = parser.add_argument
-        add("bundle", help="a bundle or run: folder, id, or last")
+        add("bundle", help=A_BUNDLE)
         add(
             "--format",
             required=True,

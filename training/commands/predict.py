@@ -27,7 +27,7 @@ from text_recognizer.predictors.paragraph import LineOfText, PageReading, Paragr
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
-from training.commands.base import Command
+from training.commands.base import A_BUNDLE, Command
 from training.commands.predict_output import FORMATS, Output, Reading
 from training.commands.predict_sources import Source, sources_of
 from training.runs.find import bundle_named
@@ -57,10 +57,7 @@ class Predict(Command):
             help="images of characters, lines or pages, as the bundle reads them; ALTO or PAGE XML; folders "
             "of these; http(s) addresses; - for standard input",
         )
-        add(
-            "--bundle",
-            help=f"a bundle or run: folder, id, or last (default: {LINE_READER}; for small square images, digits)",
-        )
+        add("--bundle", help=f"{A_BUNDLE} (default: {LINE_READER}; for small square images, digits)")
         add(
             "--layout",
             choices=LAYOUTS,

@@ -11,7 +11,7 @@ from text_recognizer.predictors.character import DEFAULT_BUNDLE as CHARACTER_REA
 from text_recognizer.predictors.line import DEFAULT_BUNDLE as LINE_READER
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
-from training.commands.base import Command
+from training.commands.base import A_BUNDLE, Command
 from training.runs.find import bundle_named
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
@@ -34,9 +34,7 @@ class Serve(Command):
             "  curl -F image=@line.png http://127.0.0.1:8000/v1/predict"
         )
         add = parser.add_argument
-        add(
-            "--bundle", help="a bundle or run: folder, id, or last; or the name of a model (default: the included ones)"
-        )
+        add("--bundle", help=f"{A_BUNDLE} (default: the included ones)")
         add("--models", type=Path, metavar="DIR", help="serve all models promoted into this folder")
         add("--detector", metavar="BUNDLE", help="bundle that finds the lines of pages (default: untrained)")
         add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")

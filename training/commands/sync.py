@@ -34,7 +34,8 @@ class Sync(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         add = parser.add_argument
-        add("names", nargs="*", metavar="RUN|SWEEP", help="folder or name of a sweep or run")
+        named = "a sweep: folder or name; a run: folder, id, start of an id, or last"
+        add("names", nargs="*", metavar="RUN|SWEEP", help=named)
         add("--all", action="store_true", help="all runs, except those made with --wandb disabled")
         target = parser.add_mutually_exclusive_group()
         target.add_argument("--attach", metavar="SWEEP_ID", help="send them as runs of this sweep at W&B")

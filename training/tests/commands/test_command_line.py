@@ -361,6 +361,13 @@ def test_help_is_a_command_and_an_option(capsys):
     assert printed.count("usage: text-recognizer run ") == 1
 
 
+@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "promote", "serve", "sync", "forecast"])
+def test_help_says_that_the_start_of_an_id_is_enough(command, capsys):
+    with contextlib.suppress(SystemExit):
+        text_recognizer(["help", command])
+    assert "folder, id, start of an id" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_version_is_the_packages(capsys):
     assert text_recognizer(["--version"]) == 0
     assert capsys.readouterr().out == f"text-recognizer {text_recognizer_package.__version__}\n"
