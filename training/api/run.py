@@ -125,6 +125,8 @@ class Run:
     def _in_words(self) -> str:
         from training.terminal.tables import test_results
 
+        if (row := read_row(self.folder)) is not None and row.damage:
+            return row.damage
         try:
             status = self._run.status()
         except RunError as error:

@@ -37,6 +37,7 @@ from training.sweeps.trials import Trial, read_trials
 
 Wish = Literal["run", "pause", "stop", "cancel"]
 FORMAT = 1
+SIGNS = ("sweep.json", "trials.jsonl")  # a folder with one of them is of a sweep, whatever it lacks
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class SweepFolder(HeldFolder):
 def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
     """A sweep by its folder or name. Raises RunError: there is none."""
     for path in (Path(name), (root or runs_folder()) / name, (root or runs_folder()) / group_folder_name(name)):
-        if os.path.exists(path / "sweep.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
+        if any(os.path.exists(path / sign) for sign in SIGNS):  # noqa: PTH110 - Path.exists raises for long names
             return SweepFolder(path)
     known = [folder.name for folder in all_sweeps(root)]
     listed = ", ".join(known) or "none yet"
@@ -215,8 +216,8 @@ def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
 
 def all_sweeps(root: Path | None = None) -> list[SweepFolder]:
     """Every sweep, the newest first; damaged ones last."""
-    found = [SweepFolder(path.parent) for path in (root or runs_folder()).glob("*/sweep.json")]
-    return sorted(found, key=lambda folder: (-_created(folder), folder.name))
+    found = {path.parent for sign in SIGNS for path in (root or runs_folder()).glob(f"*/{sign}")}
+    return sorted(map(SweepFolder, found), key=lambda folder: (-_created(folder), folder.name))
 
 
 def _created(folder: SweepFolder) -> float:

@@ -120,6 +120,9 @@ def test_a_run_that_is_damaged_or_gone_is_shown_with_the_reason_beside_the_other
     assert "no JSON" in repr(found)
     assert "is not a run folder" in repr(found[2])
     assert "is not a run folder" in found[2]._repr_html_()
+    shutil.copytree(run.folder, damaged, dirs_exist_ok=True)
+    (damaged / "spec.json").write_text("{}")
+    assert "spec.json is not the spec of a run" in repr(found[0])
     with pytest.raises(RunError, match="is gone"):
         _ = found[2].state
     shutil.rmtree(damaged)

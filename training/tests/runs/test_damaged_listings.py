@@ -61,6 +61,17 @@ def test_a_damaged_sweep_is_shown_with_the_others(tmp_path, capsys, monkeypatch,
     assert [folder.name for folder in all_sweeps()] == ["sweep", "other"]
 
 
+def test_a_sweep_that_lost_what_it_sweeps_is_shown_as_damaged(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
+    (sweep.folder.path / "sweep.json").unlink()
+    assert text_recognizer(["sweeps", "list", "--json"]) == 0
+    (damaged,) = json.loads(capsys.readouterr().out)
+    assert (damaged["name"], damaged["state"]) == ("sweep", "damaged")
+    assert text_recognizer(["sweeps", "show", "sweep"]) == 2
+    assert "it has no sweep.json" in capsys.readouterr().err
+
+
 def test_a_sweep_says_what_of_its_journal_and_reports_cannot_be_read(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
     sweep, _ = run_sweep(GRID, tmp_path, by_layer_size)
