@@ -37,7 +37,7 @@ def shown(column: str, value: Any) -> str:
         minutes, seconds = divmod(int(value), 60)
         return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
+        return f"{value:.4f}" if 0.001 <= abs(value) < 1e15 or value == 0 else f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -8,6 +8,7 @@ import pytest
 from text_recognizer.spec import ExperimentSpec
 from training.cli import main as text_recognizer
 from training.runs.run import Run
+from training.terminal.tables import shown
 
 
 @pytest.fixture
@@ -160,3 +161,8 @@ def test_runs_are_compared_as_json(run, capsys):
     compared = json.loads(capsys.readouterr().out)
     assert compared["metrics"] == {"test_accuracy": [0.9, 0.9]}
     assert (compared["differing"], compared["test"], len(compared["runs"])) == ({}, None, 2)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0.0000"), (2e-5, "2e-05"), (0.5, "0.5000"), (2.078e29, "2.08e+29")])
+def test_very_small_and_very_large_figures_are_short(value, text):
+    assert shown("val_loss", value) == text
