@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+import numpy as np
+
 from text_recognizer import __version__
 from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.images.straighten import Points
@@ -65,12 +67,13 @@ def hocr(page: PageReading, image: str) -> str:
     SubElement(head, "title").text = legal(image)
     SubElement(head, "meta", {"charset": "utf-8"})
     SubElement(head, "meta", {"name": "ocr-system", "content": f"Text Recognizer {__version__}"})
-    SubElement(head, "meta", {"name": "ocr-capabilities", "content": "ocr_page ocr_line ocrx_word"})
+    SubElement(head, "meta", {"name": "ocr-capabilities", "content": "ocr_page ocr_line ocrx_word ocrp_poly"})
     quoted = legal(image).replace('"', "")  # hOCR has no way to write it
     title = f'image "{quoted}"; bbox 0 0 {page.width} {page.height}; ppageno 0'
     sheet = SubElement(SubElement(root, "body"), "div", {"class": "ocr_page", "id": "page_1", "title": title})
     for number, line in enumerate(page.lines, start=1):
-        row = SubElement(sheet, "div", {"class": "ocr_line", "id": f"line_{number}", "title": _hocr_place(line.box)})
+        title = "; ".join([_hocr_place(line.box), *_hocr_shape(line)])
+        row = SubElement(sheet, "div", {"class": "ocr_line", "id": f"line_{number}", "title": title})
         for word, box in line.placed(line.prediction.words):
             title = f"{_hocr_place(box)}; x_wconf {round(100 * word.confidence)}"
             SubElement(row, "span", {"class": "ocrx_word", "title": title}).text = legal(word.text)
@@ -131,10 +134,10 @@ def add_page_text(element: Element, text: str, confidence: float | None, prefix:
 
 
 def _alto_line(block: Element, name: str, line: LineOfText) -> None:
-    baseline = {"BASELINE": _alto_points(line.baseline)} if line.baseline else {}
+    baseline = {"BASELINE": _points(line.baseline)} if line.baseline else {}
     row = SubElement(block, "TextLine", {"ID": name, **alto_place(line.box), **baseline})
     if line.polygon:
-        SubElement(SubElement(row, "Shape"), "Polygon", POINTS=_alto_points(line.polygon))
+        SubElement(SubElement(row, "Shape"), "Polygon", POINTS=_points(line.polygon))
     add_alto_words(row, line.placed(line.prediction.words), name=name)
 
 
@@ -148,12 +151,27 @@ def _page_line(region: Element, name: str, line: LineOfText) -> None:
     add_page_text(row, line.prediction.text, line.prediction.confidence)
 
 
-def _alto_points(points: Points) -> str:
+def _points(points: Points) -> str:
     return " ".join(f"{round(x)} {round(y)}" for x, y in points)
 
 
 def _hocr_place(box: Box) -> str:
     return "bbox " + " ".join(map(str, box))
+
+
+def _hocr_shape(line: LineOfText) -> list[str]:
+    """The outline, and the straight line nearest to the baseline, seen from the box's lower left corner.
+
+    hOCR has no other baselines, and none that are rather vertical.
+    """
+    found = [f"poly {_points(line.polygon)}"] if line.polygon else []
+    across, down = np.abs(np.subtract(line.baseline[-1], line.baseline[0])) if line.baseline else (0, 0)
+    if across > down:
+        left, _, _, bottom = line.box
+        columns, rows = np.subtract(line.baseline, (left, bottom)).T
+        slope, offset = np.polyfit(columns, rows, 1)
+        found.append(f"baseline {slope:.3f} {offset:.1f}")
+    return found
 
 
 def _around(boxes: list[Box]) -> Box:

@@ -255,3 +255,18 @@ def test_hocr_says_where_words_are_and_how_sure_they_are():
     assert sheet.get("title") == 'image "ab.png"; bbox 0 0 200 120; ppageno 0'
     first = only(root, ".//{*}span[@class='ocrx_word']")
     assert (first.text, first.get("title")) == ("a", "bbox 10 10 35 30; x_wconf 25")
+
+
+def test_hocr_has_outlines_and_baselines_where_they_are_known():
+    root = ET.fromstring(hocr(PAGE, "p.png"))
+    assert [line.get("title") for line in root.findall(".//{*}div[@class='ocr_line']")] == [
+        "bbox 10 10 110 30; poly 10 10 110 10 60 30; baseline -0.010 -2.0",
+        "bbox 10 40 60 60",
+        "bbox 10 70 60 90",
+    ]
+
+
+def test_hocr_has_no_baseline_of_an_upright_line():
+    upright = LineOfText((10, 10, 30, 110), prediction("a"), ((28, 110), (27, 10)), ((10, 10), (30, 10), (30, 110)), 40)
+    root = ET.fromstring(hocr(PageReading((upright,), 40, 120), "p.png"))
+    assert only(root, ".//{*}div[@class='ocr_line']").get("title") == "bbox 10 10 30 110; poly 10 10 30 10 30 110"
