@@ -81,10 +81,10 @@ async def _refuse_others(
     """Answers lines that are no messages, as JSON-RPC 2.0 has it; the library leaves them without an answer."""
     async with handed_on:
         async for item in incoming:
-            if isinstance(item, ValidationError):
-                await outgoing.send(SessionMessage(_refusal(item)))
-            else:
+            if not isinstance(item, ValidationError):
                 await handed_on.send(item)
+            elif str(item.errors()[0]["input"]).strip():  # a blank line asks for nothing
+                await outgoing.send(SessionMessage(_refusal(item)))
 
 
 def _refusal(error: ValidationError) -> types.JSONRPCError:

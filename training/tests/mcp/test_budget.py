@@ -210,7 +210,7 @@ def test_the_server_ends_with_ctrl_c_while_it_waits_for_its_client(number, warm)
 
 def test_a_line_that_is_no_message_is_answered_with_an_error_and_no_id(warm):
     # MCP has no batches since 2025-06-18.
-    lines = ["{bad json", '{"id": 7}', '[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]']
+    lines = ["{bad json", "", " \r", '{"id": 7}', '[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]']
     command = [warm.programs / "text-recognizer", "mcp"]
     done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
