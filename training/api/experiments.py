@@ -38,7 +38,12 @@ from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Keyword arguments that Python has a better way for.
-_NOT_FROM_PYTHON = ("schema", "dry_run", "nowandb", "overrides")
+_NOT_FROM_PYTHON = {  # with what to do instead
+    "schema": "It only prints: use the command line.",
+    "dry_run": "It only prints: use the command line.",
+    "nowandb": 'Give wandb="disabled".',
+    "overrides": "Give its values as arguments.",
+}
 _LAST_LINES = 200  # of what a command prints, where its last error is looked for
 
 
@@ -214,7 +219,7 @@ def _flags_of(
     flags: list[str] = []
     for name, value in given.items():
         if name in _NOT_FROM_PYTHON:
-            raise SpecError(f"{parser.prog} takes no argument '{name}' from Python.")
+            raise SpecError(f"{parser.prog} takes no argument '{name}' from Python. {_NOT_FROM_PYTHON[name]}")
         if name not in actions:
             known = sorted({*actions, *keys.values()} - {"help", *_NOT_FROM_PYTHON})
             meant = did_you_mean(name.split(".")[0], [*known, *keys], keys)

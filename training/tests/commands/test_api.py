@@ -363,6 +363,8 @@ def test_what_only_prints_is_refused_from_python(runs_folder, tmp_path):
             tr.run_sweep(sweep, **arguments)
         with pytest.raises(tr.TextRecognizerError, match=f"run_experiment takes no argument '{name}' from Python"):
             tr.run_experiment(SMALL, **arguments)
+    with pytest.raises(tr.TextRecognizerError, match="'nowandb' from Python. Give wandb=\"disabled\"."):
+        tr.run_experiment(SMALL, nowandb=True)
 
 
 def test_a_program_that_uses_it_passes_a_strict_type_check(tmp_path):
