@@ -9,6 +9,7 @@ from text_recognizer.layout.ink import Grey, Mask
 
 _STEP, _FINE_STEP = 3.0, 0.5  # degrees
 _SMALLEST_ANGLE = 4.0  # lines that slope by less are found as they are
+_SMALLEST_OF_ONE = 10.0  # of the only line: the letters of a level word like "Philip" climb or fall by up to six
 _LARGEST_SKEW = 14.0  # degrees, of a page that was laid down awry
 _CLEARER = 1.5  # times as clear as level lines must lines at an angle be; on 22 pages, others had at most 0.74
 _LONGEST_STROKE = 2.0  # heights of a line; what is longer is the edge of a page or a rule
@@ -31,7 +32,7 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
     short = np.array([False, *(side < _LONGEST_STROKE * height for side in sides)])
     rows, columns = np.nonzero(short[parts])
     if (angle := _angle_of_a_band(rows, columns, height)) is not None:
-        return _worth_turning(angle, strokes.shape)
+        return _worth_turning(angle, strokes.shape, _SMALLEST_OF_ONE)
     if len(rows) < _LEAST_INK * height**2:
         return 0.0
     some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_POINTS)).astype(int)
@@ -63,12 +64,12 @@ def _angle_of_a_band(rows: NDArray[np.int64], columns: NDArray[np.int64], height
     return -((90 - angle) % 180 - 90)  # above -90, at most 90
 
 
-def _worth_turning(angle: float, shape: tuple[int, ...]) -> float:
+def _worth_turning(angle: float, shape: tuple[int, ...], smallest: float = _SMALLEST_ANGLE) -> float:
     """The angle of lines on a page (H, W), 0 where that is small, or the turned page would be too large."""
     height, width = shape
     across, along = abs(math.sin(math.radians(angle))), abs(math.cos(math.radians(angle)))
     paper = (height * along + width * across) * (height * across + width * along)
-    return angle if abs(angle) >= _SMALLEST_ANGLE and paper <= _MOST_PAPER * height * width else 0.0
+    return angle if abs(angle) >= smallest and paper <= _MOST_PAPER * height * width else 0.0
 
 
 def turned(page: Grey, degrees: float) -> Grey:

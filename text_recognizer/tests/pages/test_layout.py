@@ -121,6 +121,13 @@ def test_uneven_lines_close_together_are_found_whole_on_a_page_laid_down_awry(de
     assert len(find_lines(drawn_page(words, (1000, 1000), degrees, font_px=24))) == 16
 
 
+@pytest.mark.parametrize("word", ["Philip", "loop", "lll yyy"])
+def test_a_level_word_is_not_turned_where_its_tall_letters_stand_at_one_end(word):
+    (line,) = find_lines(drawn_page([(40, 80, word)], (240, 140), font_px=40))
+    (_, left), (_, right) = line.baseline[0], line.baseline[-1]
+    assert abs(right - left) < 6
+
+
 @pytest.mark.parametrize("degrees", [-30, 45, 90])
 def test_lines_at_any_angle_are_found_with_the_baselines_that_their_letters_stand_on(degrees):
     page = drawn_page(paragraph(8, 200, 400), (1000, 1000), degrees)
