@@ -78,7 +78,7 @@ class LineDetectorModel(Model):
         pairs = list(zip(self.boxes(scored.outputs), _annotated(scored), strict=True))
         found, there = (np.array([len(pair[side]) for pair in pairs]) for side in (0, 1))
         matched = np.array([matched_boxes(*pair) for pair in pairs])
-        whole = ~_partly_annotated(scored)  # of the others, it is not known what else is right
+        whole = ~_partly_annotated(scored.split, scored.positions)  # of the others, it is not known what else is right
         return {
             "line_f1": (2 * matched * whole, (found + there) * whole),
             "pixel_accuracy": (right, np.full(len(labels), labels[0].size)),
@@ -87,7 +87,8 @@ class LineDetectorModel(Model):
         }
 
     def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:  # noqa: ARG002 - by the outputs
-        rows = zip(self.boxes(scored.outputs), _annotated(scored), _partly_annotated(scored).tolist(), strict=True)
+        partial = _partly_annotated(scored.split, scored.positions).tolist()
+        rows = zip(self.boxes(scored.outputs), _annotated(scored), partial, strict=True)
         return [
             {
                 "label": counted(len(there), "line"),
@@ -96,6 +97,14 @@ class LineDetectorModel(Model):
                 "partly_annotated": is_partial,
             }
             for found, there, is_partial in rows
+        ]
+
+    def data_warnings(self, train: Split, validation: Split) -> list[str]:  # noqa: ARG002 - chooses no weights
+        if not _partly_annotated(validation, np.arange(len(validation))).all():
+            return []
+        return [
+            "no validation page has all of its lines annotated, so that val_line_f1 is not known. Set "
+            "train_args.monitor to val_line_recall"
         ]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
@@ -156,10 +165,10 @@ def _annotated(scored: ScoredBatch) -> list[Boxes]:
     return [line_boxes(page) for page in scored.batch["label"]]
 
 
-def _partly_annotated(scored: ScoredBatch) -> NDArray[np.bool_]:
-    partial = scored.split.partly_annotated if isinstance(scored.split, PixelSplit) else frozenset()
-    names = scored.split.ids
-    return np.array([bool(names and names[position] in partial) for position in scored.positions.tolist()], bool)
+def _partly_annotated(split: Split, positions: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    partial = split.partly_annotated if isinstance(split, PixelSplit) else frozenset()
+    names = split.ids
+    return np.array([bool(names and names[position] in partial) for position in positions.tolist()], bool)
 
 
 def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:

@@ -225,5 +225,7 @@ def test_a_page_counts_its_annotated_lines_and_one_annotated_in_part_only_those_
         assert [int(part[0]) for part in counts["line_f1"]] == f1
         assert [int(part[0]) for part in counts["line_precision"]] == precision
         assert [int(part[0]) for part in counts["line_recall"]] == [0, 2]
+        warnings = model.data_warnings(split, dataset.split("validation"))
+        assert ["val_line_recall" in one for one in warnings] == [True] * bool(pages)
     with pytest.raises(DataError, match="partial_pages names 'page9'"):
         PageListDataset(path, side=32, partial_pages=("page9",)).split("train")
