@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.keras_import import importing_keras, require_tensorflow
@@ -90,6 +91,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     add("--trust-code", action=TrustCode)
     add("--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop")
+    add("--version", action="version", version=f"text-recognizer {__version__}")
     return parser
 
 

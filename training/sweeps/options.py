@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import training.executors  # noqa: F401 - registers their names
+from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
 from text_recognizer.spec import parse_json, parse_value, read_spec
@@ -106,6 +107,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--trust-code", action=TrustCode)
     add("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     add("--schema", action="store_true", help="print the JSON Schema of a spec and of all parts, and stop")
+    add("--version", action="version", version=f"text-recognizer {__version__}")
     return parser
 
 

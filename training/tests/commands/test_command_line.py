@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -370,4 +371,12 @@ def test_help_says_that_the_start_of_an_id_is_enough(command, capsys):
 
 def test_the_version_is_the_packages(capsys):
     assert text_recognizer(["--version"]) == 0
+    assert capsys.readouterr().out == f"text-recognizer {text_recognizer_package.__version__}\n"
+
+
+@pytest.mark.parametrize("program", ["run_experiment", "run_sweep"])
+def test_both_programs_say_the_same_version(program, capsys):
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"training.{program}").run(["--version"])
+    assert ended.value.code == 0
     assert capsys.readouterr().out == f"text-recognizer {text_recognizer_package.__version__}\n"
