@@ -41,6 +41,7 @@ Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 _NOT_FROM_PYTHON = {  # with what to do instead
     "schema": "It only prints: use the command line.",
     "dry_run": "It only prints: use the command line.",
+    "version": "It is tr.__version__.",
     "nowandb": 'Give wandb="disabled".',
     "overrides": "Give its values as arguments.",
 }

@@ -357,7 +357,7 @@ def test_a_sweep_that_was_asked_to_stop_before_its_first_trial_has_no_trials(run
 
 def test_what_only_prints_is_refused_from_python(runs_folder, tmp_path):
     sweep = {"name": "printed", "method": "grid", "parameters": {"seed": {"values": [1]}}}
-    for arguments in ({"dry_run": True}, {"schema": True}):
+    for arguments in ({"dry_run": True}, {"schema": True}, {"version": True}):
         name = next(iter(arguments))
         with pytest.raises(tr.TextRecognizerError, match=f"run_sweep takes no argument '{name}' from Python"):
             tr.run_sweep(sweep, **arguments)
