@@ -54,5 +54,5 @@ def _lines(page: Source, reader: LinePredictor) -> Iterator[tuple[int, _Line]]:
     image = read_image(page.image(()))
     for number, (line, _) in enumerate(ParagraphTextRecognizer(reader=reader).prepared_lines(image), 1):
         outline = line.polygon or box_outline(*line.box)
-        how = {"steep_only": not data_spec.straightened, "left_to_right": True}  # so all baselines are found
+        how = {"steep_only": not data_spec.straightened, "is_directed": True}
         yield number, partial(cut_out, image, outline, baseline=line.baseline, **how)

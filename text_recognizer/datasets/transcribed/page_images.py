@@ -11,7 +11,7 @@ from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import Grey, UnfitImageError
-from text_recognizer.images.straighten import bent_baseline, straightened
+from text_recognizer.images.straighten import are_upside_down, bent_baseline, straightened
 from text_recognizer.reading_order import runs_right_to_left
 
 _MOST_DISTORTION = 0.02  # rounding, not another picture
@@ -43,8 +43,12 @@ class LinesOfPage(LineSource):
         scale = page_scale(self._image, self.width, self.height)
         baseline = in_pixels(self.baselines[position], scale) if self.baselines else ()
         outline = in_pixels(self.outlines[position], scale)
-        left_to_right = not runs_right_to_left(self.samples[position].text)
-        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, left_to_right)
+        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, self._is_upside_down)
+
+    @cached_property
+    def _is_upside_down(self) -> bool:
+        shapes = zip(self.samples, self.outlines, self.baselines or [()] * len(self.samples), strict=True)
+        return are_upside_down([(a, b) for sample, a, b in shapes if not runs_right_to_left(sample.text)])
 
     @cached_property
     def _image(self) -> Grey:
@@ -91,7 +95,7 @@ def cut_out(
     along_outline: bool = True,
     baseline: Points = (),
     steep_only: bool = False,
-    left_to_right: bool = False,
+    is_directed: bool = False,
 ) -> Grey:
     """A line: the box around its polygon, or where it slopes or bends, its polygon laid along a straight baseline.
 
@@ -99,7 +103,7 @@ def cut_out(
 
     Args:
         baseline: from the first character to the last, in pixels; empty where it is not known.
-        steep_only, left_to_right: see `bent_baseline`.
+        steep_only, is_directed: see `bent_baseline`.
     Raises:
         UnfitImageError: the polygon has no area or lies outside the image.
     """
@@ -111,7 +115,7 @@ def cut_out(
     if x2 - x1 < 2 or y2 - y1 < 2:
         raise UnfitImageError("its polygon lies outside the image")
     box = image[y1:y2, x1:x2]
-    bent = bent_baseline(outline, baseline, steep_only, left_to_right)
+    bent = bent_baseline(outline, baseline, steep_only, is_directed)
     is_box = len(outline) == 4 and len({x for x, _ in outline}) == 2 and len({y for _, y in outline}) == 2
     if not bent and (is_box or not along_outline):
         return box

@@ -7,6 +7,7 @@ import pytest
 
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.transcribed.page_images import cut_out
+from text_recognizer.images.straighten import are_upside_down
 from text_recognizer.tests.datasets.archive_pages import alto, alto_line, page_xml, polygon
 from text_recognizer.tests.pages.page_drawing import drawn_page
 
@@ -63,14 +64,20 @@ def test_a_baseline_that_bends_becomes_straight():
 
 
 @pytest.mark.parametrize("steep_only", [False, True])
-def test_a_line_upside_down_is_read_upright_where_its_text_is_known_to_run_from_left_to_right(steep_only):
+def test_a_line_upside_down_is_read_upright_where_its_baseline_is_known_to_run_as_its_letters_do(steep_only):
     outline, course = turned(OUTLINE, 180), turned(COURSE, 180)
     page = drawn_page([(LEFT, BASELINE, "possede faite")], (600, 600), 180)
-    how = {"steep_only": steep_only, "left_to_right": True}
+    how = {"steep_only": steep_only, "is_directed": True}
     assert difference(cut_out(page, outline, baseline=course, **how), cut_out(PAGE, OUTLINE)) < 0.06
     assert difference(cut_out(page, outline, baseline=course), cut_out(page, outline)) == 0
-    drawn_backwards = cut_out(PAGE, OUTLINE, baseline=COURSE[::-1], **how)
-    assert np.array_equal(drawn_backwards, cut_out(PAGE, OUTLINE))
+
+
+def test_lines_are_upside_down_where_most_baselines_run_to_the_left_above_their_letters():
+    upright, backwards = (OUTLINE, COURSE), (OUTLINE, COURSE[::-1])
+    turned_over = tuple(turned(one, 180) for one in upright)
+    assert are_upside_down([turned_over, turned_over, backwards])
+    assert not are_upside_down([turned_over, backwards])
+    assert not any(are_upside_down(lines) for lines in ([], [(OUTLINE, ())], [upright], [backwards, backwards]))
 
 
 def test_the_baselines_of_right_to_left_scripts_may_run_either_way():
