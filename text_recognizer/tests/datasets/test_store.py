@@ -18,6 +18,7 @@ from text_recognizer.errors import DataError
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 
 KEY = {"version": 1}
+OTHERS = multiprocessing.get_context("forkserver")  # this process may have threads, which forks do not survive
 
 
 @pytest.fixture
@@ -68,13 +69,14 @@ def test_a_conversion_that_fails_leaves_nothing_behind(data):
     assert [path.name for path in (data / "processed").iterdir() if path.is_dir()] == []
 
 
-def test_what_a_killed_process_left_goes_with_the_next_conversion(data):
-    def dies(writer):
-        writer.add("a", np.zeros(1000))
-        os._exit(9)
+def _dies(writer):
+    writer.add("a", np.zeros(1000))
+    os._exit(9)
 
+
+def test_what_a_killed_process_left_goes_with_the_next_conversion(data):
     folder = store_folder("D", KEY)
-    killed = multiprocessing.get_context("fork").Process(target=make_store, args=(folder, KEY, dies))
+    killed = OTHERS.Process(target=make_store, args=(folder, KEY, _dies))
     killed.start()
     killed.join()
     assert list(folder.parent.glob(".*")) == [folder.with_name(f".{folder.name}.new")]
@@ -108,9 +110,8 @@ def _convert_slowly(folder, calls):
 
 
 def test_many_processes_convert_once(data):
-    context = multiprocessing.get_context("fork")
-    calls = context.Value("i", 0)
-    workers = [context.Process(target=_convert_slowly, args=(store_folder("D", KEY), calls)) for _ in range(6)]
+    calls = OTHERS.Value("i", 0)
+    workers = [OTHERS.Process(target=_convert_slowly, args=(store_folder("D", KEY), calls)) for _ in range(6)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -202,11 +202,14 @@ def test_a_zygote_that_dies_twice_while_it_imports_is_done_without(runs, tmp_pat
 
 
 def test_a_zygote_that_never_comes_up_ends_all_jobs_with_the_reason(runs, tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text("import os\nprint('no luck', flush=True)\nos._exit(3)")
+    gate = tmp_path / "gate"
+    waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{waits}print('no luck', flush=True)\nos._exit(3)")
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
     with LocalExecutor(1, CPU, tell=said.append) as executor:
         job = executor.submit(quick_run("nothing"))
+        gate.touch()
         assert job.wait(PATIENCE_S)
         wait_until(lambda: len(said) == 3)
         because = "cannot start processes for runs: the zygote ended with exit code 3 (no luck), 3 times in a row"
