@@ -58,13 +58,13 @@ def are_upside_down(lines: Sequence[tuple[Points, Points]]) -> bool:
     Their baselines run to the left, and most of their outlines is below these. That is not certain of a single line:
     one in fifteen has more below its baseline than above.
     """
-    courses = [(np.array(outline), np.array(baseline, np.float64)[[0, -1]]) for outline, baseline in lines if baseline]
+    known = [(outline, np.array(baseline)[[0, -1]]) for outline, baseline in lines if baseline and len(outline) > 2]
     turned = 0
-    for outline, course in courses:
+    for outline, course in known:
         across, down = course[1] - course[0]
-        above, below = _reach(outline, course) if across < -abs(down) else (0.0, 0.0)
+        above, below = _reach(np.array(outline), course) if across < -abs(down) else (0.0, 0.0)
         turned += above > below
-    return 2 * turned > len(courses)
+    return 2 * turned > len(known)
 
 
 def straightened(image: Grey, outline: Points, baseline: Points, paper: int) -> Grey | None:

@@ -77,7 +77,10 @@ def test_lines_are_upside_down_where_most_baselines_run_to_the_left_above_their_
     turned_over = tuple(turned(one, 180) for one in upright)
     assert are_upside_down([turned_over, turned_over, backwards])
     assert not are_upside_down([turned_over, backwards])
-    assert not any(are_upside_down(lines) for lines in ([], [(OUTLINE, ())], [upright], [backwards, backwards]))
+    assert not any(
+        are_upside_down(lines)
+        for lines in ([], [(OUTLINE, ())], [((), COURSE[::-1])], [upright], [backwards, backwards])
+    )
 
 
 def test_the_baselines_of_right_to_left_scripts_may_run_either_way():
