@@ -2,11 +2,14 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 import text_recognizer as tr
+from text_recognizer.settings import REPOSITORY
 from training.api.edited import read_edited_again
 
 API: Any = tr  # as a program sees it that no type checker reads
@@ -79,3 +82,40 @@ def test_only_what_imports_an_edited_file_is_read_again(tmp_path, monkeypatch):
     read_edited_again(modules)
     read_edited_again(modules)
     assert read.read_text().split() == ["edited_a", "edited_b"]
+
+
+def test_a_program_that_uses_it_passes_a_strict_type_check(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import text_recognizer as tr
+
+
+class Wide(tr.Network):
+    def build(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> object:
+        return None
+
+
+run = tr.run_experiment({"dataset": "DigitsDataset"}, network=Wide, gpu=1)
+best: float = run.metrics["val_accuracy"].max()
+text: str = run.predictor().predict("a.png").text
+ids: list[str] = [one.id for one in tr.runs("network=mlp", limit=3)]
+summary: dict[str, float] = tr.run_sweep("sweep.yaml", jobs=2).best.summary
+wrong: int = run.id
+"""
+    )
+    # The cache of tasks/lint.sh, whose settings it must be read with: reading all modules anew takes most of the time.
+    settings = [f"--config-file={REPOSITORY / 'pyproject.toml'}", f"--cache-dir={REPOSITORY / '.mypy_cache'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *settings, str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    complaints = [line for line in done.stdout.splitlines() if line.startswith("program.py")]
+    assert len(complaints) == 1, done.stdout + done.stderr
+    assert (
+        'program.py:15: error: Incompatible types in assignment (expression has type "str", variable has type "int")'
+        in complaints[0]
+    )
