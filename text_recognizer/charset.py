@@ -93,25 +93,26 @@ class Charset:
             )
         return self._ids[unknown]
 
-    def unknown_in(self, text: str) -> list[str]:
-        """The characters of a text that are not in the charset, each once, in order."""
-        parts = self.split(tidy_text(text, self.normalization))
+    def unknown_in(self, text: str, normalization: Normalization | None = None) -> list[str]:
+        """The characters of a text that are not in the charset, each once, in order.
+
+        Args:
+            normalization: another form of the text than the charset's.
+        """
+        parts = self.split(tidy_text(text, normalization or self.normalization))
         return list(dict.fromkeys(one for one in parts if one not in self._ids))
 
     def describe_unknown(self, text: str, name: str) -> str:
         """A sentence that names a line and its first unknown characters."""
         unknown = self.unknown_in(text)
         which = ", ".join(describe(one) for one in unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        fits = [one for one in _FORMS if one != self.normalization and self._holds(normalized(text, one))]
+        fits = [one for one in _FORMS if one != self.normalization and not self.unknown_in(text, one)]
         hint = f" In {fits[0]} all are: dataset_args.normalization chooses the form." if fits else ""
         return f"line '{name}' has {which}, not in the charset ({counted(len(self), 'character')}).{hint}"
 
     def split(self, text: str) -> list[str]:
         """A text cut into characters; where the charset has graphemes, the longest one that fits."""
         return list(text) if self._longest <= 1 else self._pattern.findall(text)
-
-    def _holds(self, text: str) -> bool:
-        return all(one in self._ids for one in self.split(text))
 
     @cached_property
     def _ids(self) -> dict[str, int]:
