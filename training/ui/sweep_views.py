@@ -7,7 +7,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
 from training.files.json_objects import version_of
-from training.sweeps.folder import SweepFolder
+from training.sweeps.folder import SIGNS, SweepFolder
 from training.sweeps.history import History
 from training.sweeps.table import COLUMNS, SweepRow, read_sweep, sweep_state
 from training.sweeps.trials import Trial, read_trials
@@ -28,11 +28,12 @@ class Sweeps:
         self._lock = threading.Lock()
 
     def folders(self) -> dict[str, SweepFolder]:
-        """Sweeps by key: every folder with a sweep.json that runs were found in, or that stands where groups do."""
+        """Sweeps by key: every folder with a sign of one that runs were found in, or that stands where groups do."""
         root = self._index.root
         places = {row.folder.parent for row in self._index.rows() if row.folder != root}
-        places |= {path.parent for path in root.glob("*/sweep.json")}
-        found = [path for path in places if (path / "sweep.json").is_file() and not path.is_symlink()]
+        places |= {path.parent for sign in SIGNS for path in root.glob(f"*/{sign}")}
+        has_sign = (path for path in places if any((path / sign).is_file() for sign in SIGNS))
+        found = [path for path in has_sign if not path.is_symlink()]
         return {key_below(root, path): SweepFolder(path) for path in sorted(found)}
 
     def table(self) -> dict[str, Any]:

@@ -140,13 +140,17 @@ def test_a_sweep_that_cannot_be_read_says_why(root, tmp_path):
     (tmp_path / "broken" / "sweep.json").write_text("[]")
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "sweep.json").symlink_to(root / "digits" / "sweep.json")
+    (tmp_path / "lost").mkdir()
+    shutil.copy(root / "digits" / "trials.jsonl", tmp_path / "lost")
     client = client_of(page_of(tmp_path))
     assert {row[0]: row[1] for row in client.get("/api/sweeps").json()["rows"]} == {
         "broken": "damaged",
         "linked": "damaged",
+        "lost": "damaged",
     }
     assert "no JSON object" in client.get("/api/sweep", params={"sweep": "broken"}).json()["error"]
     assert "leads out of" in client.get("/api/sweep", params={"sweep": "linked"}).json()["error"]
+    assert "sweep.json" in client.get("/api/sweep", params={"sweep": "lost"}).json()["error"]
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"
