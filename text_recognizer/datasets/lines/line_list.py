@@ -20,6 +20,7 @@ from text_recognizer.wording import did_you_mean
 
 GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
 _PLACES = ("", "lines", "images", "img")
+_PROCESSED = (".bin", ".nrm")  # before the ending of what OCRopus made of a picture: 1.bin.png, 1.nrm.png
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,9 @@ class _Finder:
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._by_stem:
             names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - any name
-            images = [name for name in names if name.lower().endswith(SUFFIXES)]
-            self._by_stem[folder] = {Path(name).stem: name for name in images}
+            images = {Path(name).stem: name for name in names if name.lower().endswith(SUFFIXES)}
+            processed = {Path(stem).stem: name for stem, name in images.items() if Path(stem).suffix in _PROCESSED}
+            self._by_stem[folder] = processed | images
         return self._by_stem[folder]
 
 

@@ -166,6 +166,15 @@ def test_a_text_file_beside_each_picture_is_a_list(tmp_path):
     assert LineListDataset(str(tmp_path / "lines")).scan()[1] == len("corrected")
 
 
+def test_processed_pictures_of_ocropus_stand_in_for_those_that_are_absent(tmp_path):
+    for index, name in enumerate(("1.bin", "1.nrm", "2.bin", "2", "3.4")):
+        save(tmp_path / f"{name}.png", picture(20 + index))
+    for name in "123":
+        (tmp_path / f"{name}.gt.txt").write_text("text")
+    found = {source.samples[0].name: source.path.name for source in LineListDataset(str(tmp_path)).sources()}
+    assert found == {"1": "1.nrm.png", "2": "2.png", "3": "3"}
+
+
 def test_a_folder_with_no_or_several_lists_says_what_it_has(tmp_path):
     with pytest.raises(DataError, match=r"there is no list of lines .*nowhere"):
         find_lists(tmp_path / "nowhere")
