@@ -147,6 +147,8 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
 
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     """Prints what would run, or of what run it would be the rest."""
+    if experiment.dataset.is_prepared():
+        experiment.check_sizes()
     if run is not None:
         status = run.status()
         print(f"resume      {run.folder}: {status.state}, epoch {status.epoch} of {experiment.train_args.epochs}")

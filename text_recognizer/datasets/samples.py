@@ -41,7 +41,7 @@ def draw_samples(
             below: in red where it is wrong. The boxes of found lines are green.
     Raises:
         SpecError: there is no such split, count is not 1 to 500, or seed is negative.
-        DataError: the font cannot be read; the predictions are of other samples.
+        DataError: the split is empty; the font cannot be read; the predictions are of other samples.
     """
     if split not in get_args(SplitName):
         raise SpecError(f"split must be one of {', '.join(get_args(SplitName))}. {received(split)}")
@@ -52,6 +52,8 @@ def draw_samples(
     characters_of(font)
     dataset.prepare()
     samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}
+    if not len(samples):
+        raise DataError(f"the {split} split of {dataset.name} is empty. Choose another one.")
     has_texts = dataset.data_spec.target != "pixels"  # what a row says of a page is how many lines it has
     labels = {at: row.get("label") for at, row in rows.items() if has_texts}
     if any(at >= len(samples) for at in rows) or any(

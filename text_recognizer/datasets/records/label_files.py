@@ -24,15 +24,15 @@ def read_labels(path: Path) -> dict[str, int]:
     """The id of each text. Raises DataError: it cannot be read, a text stands twice, or two have one id.
 
     Args:
-        path: a list of texts or an object {text: id} in JSON; a text file with one a line; a folder with a char_dict;
-            anything else is a pickled {text: id}, of which nothing but texts and numbers is read.
+        path: a list of texts or an object {text: id} in JSON; a text file with one a line; a char_dict with its maps
+            beside it, or their folder; anything else is a pickled {text: id}, of which nothing but texts and numbers
+            is read.
     """
-    value: Any
-    if path.is_dir():
+    value: Any = read_json(path) if path.suffix == ".json" else None
+    is_char_dict = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    if path.is_dir() or (value and is_char_dict):
         value = list(read_char_dict(path))
-    elif path.suffix == ".json":
-        value = read_json(path)
-    else:
+    elif path.suffix != ".json":
         value = list(filter(None, read_text(path).split("\n"))) if path.suffix == ".txt" else read_pickled_ids(path)
     pairs = list(value.items()) if isinstance(value, dict) else []
     if isinstance(value, list):

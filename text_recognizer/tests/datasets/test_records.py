@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.characters.records import RecordsDataset
+from text_recognizer.datasets.formats.char_dict import write_char_dict
 from text_recognizer.datasets.formats.tfrecord import encode_example, write_record
 from text_recognizer.datasets.records.checking import check_records
 from text_recognizer.datasets.records.forms import form_named
@@ -95,6 +96,10 @@ def test_label_files_of_every_kind_are_read(tmp_path):
     }.items():
         (tmp_path / name).write_text(content)
         assert read_labels(tmp_path / name) == {"x": 0, "y": 1}
+    for form in ("maps", "ord_map"):
+        write_char_dict(tmp_path / form, "xy", form)
+        for path in (tmp_path / form, tmp_path / form / "char_dict.json"):
+            assert read_labels(path) == {"x": 0, "y": 1}
     (tmp_path / "a.json").write_text('{"x": 0, "y": 0}')
     with pytest.raises(DataError, match="'x' and 'y' have the same id, 0"):
         read_labels(tmp_path / "a.json")

@@ -54,6 +54,13 @@ def test_a_label_that_the_font_lacks_is_written_as_code_points(tmp_path, monkeyp
         draw_samples(dataset, font="nowhere.ttf")
 
 
+def test_an_empty_split_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    write_list(tmp_path / "lines", [("1.png", "a", "test"), ("2.png", "b", "valid")], "file\ttext\tsplit")
+    with pytest.raises(DataError, match="the train split of LineListDataset is empty"):
+        draw_samples(LineListDataset(str(tmp_path / "lines"), height=8))
+
+
 def test_lines_of_pages_have_two_colours_and_found_boxes_are_green(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
     dataset = IamParagraphsDataset(path=str(write_iam(tmp_path / "iam")), side=128, margin=20)

@@ -186,7 +186,7 @@ def test_what_xla_cannot_compile_is_said_with_a_way_out(runs, capfd):
     assert find_run("last").status().state == "failed"
 
 
-def test_a_dry_run_prints_the_completed_spec_and_trains_nothing(runs, capfd):
+def test_a_dry_run_prints_the_completed_spec_and_trains_nothing(runs, digits_prepared, capfd):
     assert main([json.dumps(SMALL), "--dry-run"]) == 0
     printed = capfd.readouterr().out
     spec, _, rest = printed.partition("\n}\n")
@@ -194,6 +194,13 @@ def test_a_dry_run_prints_the_completed_spec_and_trains_nothing(runs, capfd):
     assert "mlp, 1,210 parameters" in rest
     assert "DigitsDataset: 216 train, 70 validation, 70 test" in rest
     assert not runs.exists()
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse_once_its_data_is_prepared(runs, digits_prepared, capfd):
+    assert main([json.dumps(SMALL), "--dry-run", "--train_args.batch_size=1000"]) == 2
+    printed = capfd.readouterr()
+    assert not printed.out
+    assert "batch_size must be at most 216" in printed.err
 
 
 def test_a_dry_run_on_pages_counts_them_and_their_lines_before_anything_is_converted(tmp_path, monkeypatch, capfd):
