@@ -56,7 +56,6 @@ class Model(ABC):
     target: ClassVar[str]  # what an image must show, as in DataSpec.target
     unit: ClassVar[str] = "image"  # what a sample is called
     untrainable: ClassVar[str] = "nothing to learn"  # what is wrong with samples that `trainable` leaves out
-    untrainable_remedy: ClassVar[str] = ""
     score_batch_size: int = 512  # the most samples of a batch when a split is scored
     xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
     runtime: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None  # computes `outputs` instead of Keras
@@ -137,6 +136,10 @@ class Model(ABC):
     def trainable(self, split: Split) -> NDArray[np.bool_]:
         """(n,) which samples of a split can be learnt from."""
         return np.ones(len(split), bool)
+
+    def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:  # noqa: ARG002
+        """What to do about the samples at these positions, which `trainable` leaves out."""
+        return ""
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:  # noqa: ARG002 - most have none
         """One sentence about each thing that will make the data hard to learn from."""

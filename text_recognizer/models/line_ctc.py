@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading, TextLines
 from text_recognizer.decoding.tuning import evenly_chosen
@@ -48,7 +49,6 @@ class LineModelCtc(ReadsLines):
     network: FrameNetwork
     xla_refuses = "the CTC loss"
     untrainable = "more characters than the network has frames for the width"
-    untrainable_remedy = "Make dataset_args.height larger, or choose a network with more frames a pixel."
 
     def __init__(
         self,
@@ -122,9 +122,20 @@ class LineModelCtc(ReadsLines):
     def trainable(self, split: Split) -> NDArray[np.bool_]:
         """(n,) which labels fit into the frames of their lines."""
         lines = lines_of(split)
-        needed = np.array([frames_needed(lines.label(position)) for position in range(len(lines))], np.int64)
-        fits: NDArray[np.bool_] = needed <= self.network.frames(lines.widths.astype(np.int64))
-        return fits & (needed > 0)
+        needed = _frames_needed(lines)
+        return self._fits(needed, lines.widths) & (needed > 0)
+
+    def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:
+        lines, (height, width, _) = lines_of(split), self.data_spec.input_shape
+        widths = lines.widths[left_out]
+        wider = 2 * widths if width is None else np.minimum(2 * widths, width)
+        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines)[left_out], wider)))
+        upright = int(np.count_nonzero(widths < height))
+        turn = f"{upright:,} {'is' if upright == 1 else 'are'} higher than wide: writing must run from left to right. "
+        return (
+            f"{turn if upright else ''}With dataset_args.height={2 * height}, {fitting:,} would fit; "
+            f"with a network of more frames a pixel, perhaps more."
+        )
 
     def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
         """(B,) frames of outputs (B, T, classes) that show the lines, at least one."""
@@ -198,6 +209,9 @@ class LineModelCtc(ReadsLines):
         frames = self.network.frames(keras.ops.cast(batch["width"], "int32"))
         return keras.ops.clip(frames, 0, keras.ops.shape(logits)[1])
 
+    def _fits(self, needed: NDArray[np.int64], widths: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        return np.asarray(needed <= self.network.frames(widths.astype(np.int64)))
+
     def _check_frames(self) -> None:
         """Where all lines have one width, what fits is known before there are any data."""
         width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
@@ -241,6 +255,10 @@ def ctc_loss(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
     labels = ops.where(possible[:, None], ops.pad(labels, ((0, 0), (0, 1))), 1)
     losses = _ctc(labels, logits, ops.where(possible, label_lengths, 1), ops.maximum(frames, 1))
     return ops.where(possible, losses, IMPOSSIBLE_LOSS)
+
+
+def _frames_needed(lines: LineSplit) -> NDArray[np.int64]:
+    return np.array([frames_needed(lines.label(position)) for position in range(len(lines))], np.int64)
 
 
 def frames_needed(label: NDArray[np.integer[Any]]) -> int:

@@ -25,7 +25,8 @@ def data_warnings(model: Model, train: Split, validation: Split, trainable: NDAr
         what = f"{counted(len(left_out), model.target)} of {len(train):,} cannot be learnt"
         are = "is" if len(left_out) == 1 else "are"
         why = f"{model.untrainable} ({_names(train, left_out)})"
-        found.insert(0, f"{what} and {are} left out: {why}. {LEFT_OUT} has all")
+        remedy = model.untrainable_remedy(train, left_out).removesuffix(".")
+        found.insert(0, ". ".join(filter(None, [f"{what} and {are} left out: {why}", remedy, f"{LEFT_OUT} has all"])))
     return found
 
 
@@ -40,10 +41,10 @@ def check_learnable(experiment: Experiment) -> None:
     train = experiment.dataset.split("train")
     if experiment.model.trainable(train).any():
         return
-    model = experiment.model
+    model, left_out = experiment.model, np.arange(len(train))
     raise SpecError(
         f"no {model.target} of the training split can be learnt by network '{experiment.spec.network}': each has "
-        f"{model.untrainable} ({_names(train, np.arange(len(train)))}). {model.untrainable_remedy}"
+        f"{model.untrainable} ({_names(train, left_out)}). {model.untrainable_remedy(train, left_out)}"
     )
 
 

@@ -10,7 +10,8 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.line_ctc import LineModelCtc
 from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.spec import ExperimentSpec
-from text_recognizer.tests.line_samples import write_lines
+from text_recognizer.tests.datasets.line_files import save
+from text_recognizer.tests.line_samples import line_picture, write_lines
 from text_recognizer.train_args import TrainArgs
 from training.attempts.learnability import check_learnable, data_warnings, left_out_table, progress_warning
 
@@ -51,7 +52,22 @@ def test_lines_with_more_characters_than_frames_are_counted_and_named(dataset):
     (warning,) = data_warnings(model, train, dataset.split("validation"), trainable)
     assert warning.startswith(f"2 lines of {len(train)} cannot be learnt and are left out")
     assert f"('{train.ids[0]}', '{train.ids[2]}')" in warning
-    assert "left_out.tsv has all" in warning
+    assert warning.endswith("left_out.tsv has all")
+
+
+def test_what_would_let_lines_without_enough_frames_be_learnt_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    path = write_lines(tmp_path / "lines")
+    # At a height of 20: 27 pixels, 7 frames; on its side 5 pixels, 1 frame.
+    save(path.parent / "dense.png", line_picture("abc"))
+    save(path.parent / "upright.png", np.rot90(line_picture("abcabcabc")))
+    more = ["dense.png\tabcabcabca\tw1", "upright.png\tabcabcabc\tw1"]
+    path.write_text("\n".join([*path.read_text().splitlines(), *more]) + "\n")
+    dataset = LineListDataset(str(path), height=20)
+    dataset.prepare()
+    (warning,) = warnings_of(dataset, model_of(dataset.data_spec))
+    assert "for the width ('dense.png', 'upright.png'). 1 is higher than wide: writing must run from left" in warning
+    assert "With dataset_args.height=40, 1 would fit" in warning
 
 
 class Short(LineModelCtc):
