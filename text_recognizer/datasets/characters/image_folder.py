@@ -132,14 +132,14 @@ class ImageFolderDataset(PictureDataset):
     def _in_folders(self) -> Iterator[_File]:
         folders = _folders(self._path)
         splits = {folder: SPLITS.get(folder.name.lower()) for folder in folders}
-        others = [one.name for one in folders if not splits[one]]
-        parted = [one for one in folders if others and splits[one] and any(map(_pictures, _folders(one)))]
-        if parted:
+        parted = [one for one in folders if splits[one] and any(map(_pictures, _folders(one)))]
+        others = [one.name for one in folders if not splits[one] and (not parted or _pictures(one))]
+        if parted and others:
             raise DataError(
                 f"{self.name}: {parted[0]} has folders of classes in it, as that of a split has; beside it are folders "
                 f"that are none: {', '.join(others)}. Move them elsewhere, or give the path of one split."
             )
-        for split_folder in [self._path] if others or not folders else folders:
+        for split_folder in [self._path] if others or not folders else filter(splits.get, folders):
             for folder in _folders(split_folder):
                 text = self._text(folder.name)
                 paths = _pictures(folder)

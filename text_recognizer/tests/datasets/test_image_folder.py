@@ -90,6 +90,7 @@ def test_numbered_folders_get_their_characters_from_a_pickled_char_dict(tmp_path
     folder = save(tmp_path / "data1" / "train", "00000 00012", 8).parent
     save(folder / "test", "00000 00012", 2, first=100)
     (folder / "char_dict").write_bytes(pickle.dumps({"一": 0, "丁": 12, "七": 3}))
+    (folder / "HWDB1.1trn_gnt" / "writers").mkdir(parents=True)  # the GNT files that the pictures were taken from
     dataset = ImageFolderDataset(str(folder))
     dataset.prepare()
     assert dataset.data_spec.classes == ("一", "丁")
