@@ -22,6 +22,7 @@ from text_recognizer.serving.reading import LAYOUTS
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received, shortened
 
+_WHITE_SPACE = b" \t\r\n\f"
 MOST_VALUES = 1 << 19  # of a body in JSON: a fifth of a second
 
 
@@ -97,8 +98,9 @@ def data_url_content(url: object) -> bytes:
 
 
 def base64_content(text: str) -> bytes:
+    """The bytes in base64; encoders of e-mail break its lines."""
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.encode("ascii").translate(None, _WHITE_SPACE), validate=True)
     except (ValueError, binascii.Error) as error:
         raise bad_request(f"the picture is not in base64: {reason(error)}.") from None
 

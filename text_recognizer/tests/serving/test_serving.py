@@ -45,6 +45,11 @@ def test_a_picture_in_json_is_read_with_the_keys_of_older_clients(client):
     assert 0 <= found["timing_ms"]["reading"] <= found["timing_ms"]["total"]
 
 
+def test_base64_may_come_in_lines_as_mail_encoders_break_it(client):
+    image = "data:image/png;base64,\r\n" + base64.encodebytes(PICTURE).decode()
+    assert client.post("/v1/predict", json={"image": image}).json()["pred"] == "50"
+
+
 def test_boxes_are_in_pixels_of_the_picture(client):
     # The predictor halves the picture: its 8 pixels are 16 of the picture.
     line = client.post("/v1/predict", json={"image": DATA_URL}).json()["lines"][0]
