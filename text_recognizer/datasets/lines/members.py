@@ -26,7 +26,8 @@ def completed_splits(
     """The split of every line, where the files leave some open. Raises DataError: too few groups to split.
 
     Lines without a split go to training; a split that then has no line gets its share of the training lines, whole
-    groups at a time. A line without a group counts as a group.
+    groups at a time. A line without a group counts as a group. Lines that the files put into validation and test alone
+    stay there: they can be evaluated on.
 
     Args:
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
@@ -43,7 +44,7 @@ def completed_splits(
     group_of[used] = np.unique(names, return_inverse=True)[1]
     for name in ("test", "validation"):
         target = SPLIT_NAMES.index(name)
-        if (splits == target).any():
+        if not total or (splits == target).any():
             continue
         moved = _whole_groups(group_of, splits == 0, fractions[name] * total, random)
         if moved is None:

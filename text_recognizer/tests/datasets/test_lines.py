@@ -133,6 +133,11 @@ def test_one_line_alone_cannot_be_split(tmp_path):
         prepared(write_list(tmp_path / "lines", [("0.png", "ab")]))
 
 
+def test_lines_for_a_test_alone_are_all_in_it(tmp_path):
+    dataset = prepared(write_list(tmp_path / "lines", [(f"{index}.png", "ab", "test") for index in range(3)], SPLITS))
+    assert dataset.sizes() == {"train": 0, "validation": 0, "test": 3}
+
+
 def test_a_validation_split_is_held_out_of_training_where_the_files_have_none(tmp_path):
     rows = [(f"{index}.png", "ab", "test" if index < 5 else "train") for index in range(25)]
     dataset = prepared(write_list(tmp_path / "lines", rows, SPLITS))
