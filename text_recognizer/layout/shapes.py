@@ -1,7 +1,7 @@
 """The strokes of each line: its box, its baseline, its outline."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ _RARE = 0.35  # of the line's usual density of strokes: there it has ended
 _STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
 _MARGIN = 0.15  # around a line's strokes
+# How far outlines reach from the baseline: no farther than this share of all do on the page, or of the line's own.
+_USUAL_ON_PAGE, _USUAL_ON_LINE = 0.4, 0.25
 _OF_A_LINE = (2.0, 0.2, 0.3)  # the least width and height, and ink in squares of its height
 OF_A_NOTE = (2.0, 0.2, 0.15)
 _OF_A_WORD = (0.8, 0.25, 0.1)  # that is all that is written on a page
@@ -38,7 +40,7 @@ class FoundLine:
         box: left, top, right, bottom around its ink, ends excluded.
         baseline: on which its letters stand, in the direction of its characters from left to right; empty where
             it is not known.
-        polygon: around its ink with a small margin; empty where only the box is known.
+        polygon: around its ink with a small margin, without long loops and tails; empty where only the box is known.
     """
 
     box: tuple[int, int, int, int]
@@ -90,6 +92,21 @@ def line_shapes(
     shapes = ((_shape(owner, number, ridge, height, least), ridge) for number, ridge in enumerate(ridges, start=1))
     found = [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
     return found or _lone_word(strokes, everything, height)
+
+
+def evened(lines: Sequence[LineShape]) -> list[LineShape]:
+    """Lines whose outlines leave out what reaches unusually far up or down.
+
+    A picture of a line is scaled by its height: with one long stroke in it, all of its letters would be small.
+    """
+    reaches = [(line.baseline - line.above, line.below - line.baseline) for line in lines]
+    usual = [np.quantile(np.concatenate(side), _USUAL_ON_PAGE) for side in zip(*reaches, strict=True)]
+    found = []
+    for line, sides in zip(lines, reaches, strict=True):
+        up, down = (max(far, np.quantile(one, _USUAL_ON_LINE)) for far, one in zip(usual, sides, strict=True))
+        above, below = np.maximum(line.above, line.baseline - up), np.minimum(line.below, line.baseline + down)
+        found.append(replace(line, above=above, below=below))
+    return found
 
 
 def _lone_word(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:

@@ -164,6 +164,23 @@ def test_a_note_in_smaller_writing_in_the_margin_is_found_and_read_in_one_piece(
     assert [line.box[0] < 300 for line in find_lines(page)] == [False] * 3 + [True] * 6 + [False] * 9
 
 
+def test_a_long_stroke_of_one_letter_makes_the_picture_of_its_line_no_higher():
+    page = drawn_page(paragraph(8, pitch=80))
+    page = page.copy()
+    page[600:645, 400:404] = 40  # a tail of the sixth line, which stands on 500
+    heights = [cut_out(page, line.polygon, True, line.baseline, True).shape[0] for line in find_lines(page)]
+    assert len(heights) == 8
+    assert max(heights) < 1.3 * np.median(heights)
+
+
+def test_a_heading_in_letters_twice_as_high_is_not_cut_at_their_tops():
+    heading = drawn_page([(80, 110, "Testament olographe")], font_px=60)
+    page = np.minimum(drawn_page(paragraph(7, top=200)), heading)
+    line = find_lines(page)[0]
+    left_out = np.count_nonzero(heading[: int(min(y for _, y in line.polygon))] < 128)
+    assert left_out < 0.03 * np.count_nonzero(heading < 128)
+
+
 def test_short_lines_one_below_the_other_are_not_taken_for_a_line_on_its_side():
     lines = find_lines(drawn_page(paragraph(9, 100, words=2), (500, 600)))
     assert len(lines) == 9
