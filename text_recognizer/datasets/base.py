@@ -150,6 +150,10 @@ class Dataset(ABC):
         """The folders that hold it, where there are several."""
         return (self.store_path,)
 
+    def remarks(self, name: SplitName) -> list[str]:  # noqa: ARG002 - most have none
+        """One sentence about each thing that makes a split harder to read than it need be. Needs `prepare` first."""
+        return []
+
     def sizes(self) -> dict[SplitName, int]:
         """Samples of each split. Needs `prepare` first."""
         return {name: len(self.split(name)) for name in SPLIT_NAMES}

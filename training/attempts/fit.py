@@ -28,7 +28,7 @@ from training.attempts.checkpoint import assign, read_best, read_last, write_las
 from training.attempts.display import Display
 from training.attempts.distribution import chosen
 from training.attempts.epochs import ENDLESS, Epochs
-from training.attempts.learnability import data_warnings, progress_warning
+from training.attempts.learnability import LOOKED_AT_IN_TRAINING, data_warnings, progress_warning
 from training.attempts.peers import Peers
 from training.attempts.stopping import Stop
 from training.attempts.tensorflow_setup import choose_precision, dtype_policy
@@ -68,7 +68,9 @@ class Training:
         self.validation_split: Split = experiment.dataset.split("validation")
         self._logged = {row["epoch"]: row for row in rows_logged if "epoch" in row}
         trainable = self.model.trainable(self.train_split)
-        for warning in data_warnings(self.model, self.train_split, self.validation_split, trainable):
+        warnings = data_warnings(self.model, self.train_split, self.validation_split, trainable)
+        remarks = [text for name in LOOKED_AT_IN_TRAINING for text in experiment.dataset.remarks(name)]
+        for warning in [*warnings, *remarks]:
             self.display.warned(warning)
         self.order = order_of(self.train_split, self.model, trainable, self.args.batch_size, self.spec.seed)
         self.epochs = Epochs(self.args, self.order.batches_per_pass)

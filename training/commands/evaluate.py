@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
     split, note = fitting_split(bundle, dataset, arguments.split)
     other = "the data is not the data this bundle was trained on: its splits may overlap with these"
     is_other = dataset.fingerprint != bundle.dataset_fingerprint
-    notes = [*([note] if note is not None else []), *([other] if is_other else [])]
+    notes = [*([note] if note is not None else []), *dataset.remarks(arguments.split), *([other] if is_other else [])]
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         _decode_as_asked(model, bundle, dataset, asked, arguments)

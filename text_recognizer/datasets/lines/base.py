@@ -28,7 +28,7 @@ from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import counted, did_you_mean, received
 
 # What labels and splits depend on, besides what the pool holds.
 _DERIVED_BY = (
@@ -137,6 +137,17 @@ class LineDataset(LineArgs, StoredDataset):
     def split(self, name: SplitName) -> LineSplit:
         derived = self.derived
         return LineSplit(self.pool, derived[name], derived["labels"], derived["label_offsets"], self.data_spec)
+
+    def remarks(self, name: SplitName) -> list[str]:
+        widths = self.split(name).widths
+        count = int(np.count_nonzero(widths == self.max_width)) if self.width is None else 0
+        if not count:
+            return []
+        made = f"{counted(count, 'line')} of {len(widths):,} of the {name} split {'is' if count == 1 else 'are'} made"
+        return [
+            f"{made} smaller to {self.max_width:,} pixels of width, and so is the writing. With "
+            f"dataset_args.max_width=null, lines keep their size"
+        ]
 
     @property
     def rejected(self) -> list[Rejected]:

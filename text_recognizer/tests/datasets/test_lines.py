@@ -133,6 +133,14 @@ def test_one_line_alone_cannot_be_split(tmp_path):
         prepared(write_list(tmp_path / "lines", [("0.png", "ab")]))
 
 
+def test_lines_that_were_made_smaller_are_counted(tmp_path):
+    path = with_splits(tmp_path, ["ab", "b", "a"])  # at a height of 16: 40, 42, 44 pixels wide
+    (remark,) = prepared(path, height=16, max_width=43).remarks("train")
+    assert remark.startswith("1 line of 3 of the train split is made smaller to 43 pixels of width")
+    assert prepared(path, height=16, max_width=45).remarks("train") == []
+    assert prepared(path, height=16, max_width=None).remarks("train") == []
+
+
 def test_lines_for_a_test_alone_are_all_in_it(tmp_path):
     dataset = prepared(write_list(tmp_path / "lines", [(f"{index}.png", "ab", "test") for index in range(3)], SPLITS))
     assert dataset.sizes() == {"train": 0, "validation": 0, "test": 3}

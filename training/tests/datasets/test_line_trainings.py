@@ -108,7 +108,7 @@ def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypat
     assert rows_of(straight) == rows_of(halted)
 
 
-def test_lines_that_cannot_be_learnt_are_left_out_and_ink_that_looks_inverted_is_warned_of(places, tmp_path, capfd):
+def test_what_is_wrong_with_lines_is_said_before_they_are_learnt(places, tmp_path, capfd):
     path = write_lines(tmp_path / "lines", count=40)
     table = path.read_text().splitlines()
     # 48 pixels become 26 at a height of 20: 6 or 7 frames, for 16 characters.
@@ -116,12 +116,13 @@ def test_lines_that_cannot_be_learnt_are_left_out_and_ink_that_looks_inverted_is
     path.write_text("\n".join([*table, "squeezed.png\tabcabcabcabcabca\tw1"]) + "\n")
     spec = line_spec(path)
     spec["dataset_args"] |= {"validation_fraction": 0.1, "test_fraction": 0.1}
-    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": []}
+    spec["dataset_args"] |= {"source_ink": "light", "preprocessing": [], "max_width": 50}
     made = run(spec, "--train_args.epochs=1", "--train_args.steps_per_epoch=1")
     assert "squeezed.png" in _ids_of_training_lines(made)
     said = capfd.readouterr().out
     assert "1 line of 31 cannot be learnt and is left out: more characters than the network has frames for" in said
     assert "('squeezed.png')" in said
+    assert "lines of 31 of the train split are made smaller to 50 pixels of width" in said
     assert "the ink is said to be light, but most of each line is light: is it inverted?" in said
     assert (made.folder / "left_out.tsv").read_text() == "split\tname\ttext\ntrain\tsqueezed.png\tabcabcabcabcabca\n"
 
