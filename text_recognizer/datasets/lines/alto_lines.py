@@ -30,7 +30,7 @@ class AltoLinesDataset(LineDataset):
             a page is a group.
     """
 
-    recipe_version = 4
+    recipe_version = 5
     straightened = True
 
     path: str

@@ -46,6 +46,21 @@ def test_corners_of_older_page_files_and_hyphens_of_alto_are_read(tmp_path):
     assert read_page(tmp_path / "a.xml").lines[0].outline == ((1, 2), (30, 2), (30, 9))
 
 
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (("Oh", ",", None, "no", "!"), "Oh, no!"),
+        (("all", "the", "words"), "all the words"),
+        (("whole line",), "whole line"),
+        ((None,), ""),
+    ],
+)
+def test_words_of_alto_are_parted_where_the_file_has_spaces_or_has_none_at_all(tmp_path, parts, text):
+    strings = "".join("<SP/>" if one is None else f'<String CONTENT="{one}"/>' for one in parts)
+    (tmp_path / "a.xml").write_text(alto(f"<TextLine>{strings}</TextLine>"))
+    assert read_page(tmp_path / "a.xml").lines[0].text == text
+
+
 def test_a_file_nested_deeper_than_any_format_is_refused(tmp_path):
     deep = "<TextLine>" * 20_000 + "</TextLine>" * 20_000
     (tmp_path / "a.xml").write_text(alto(deep))
