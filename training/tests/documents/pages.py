@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from text_recognizer.datasets.characters.digits import DigitsDataset
-from text_recognizer.tests.datasets.character_files import idx_bytes, idx_files, part
+from text_recognizer.tests.datasets.character_files import idx_files, part
 from text_recognizer.tests.datasets.iam_files import fsdl_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -76,9 +76,9 @@ def make_place(folder: Path, page: str) -> None:
         (folder / room).mkdir()
         for entry in (REPOSITORY / room).iterdir():
             (folder / room / entry.name).symlink_to(entry)
-    images, labels = part([index % 10 for index in range(40)])
-    (folder / "letters-images-idx3-ubyte.gz").write_bytes(idx_bytes(images))
-    (folder / "letters-labels-idx1-ubyte.gz").write_bytes(idx_bytes(labels.astype(np.uint8)))
+    (folder / "scanned").mkdir()
+    for name, content in idx_files(part([index % 10 for index in range(40)]), part(list(range(10)))).items():
+        (folder / "scanned" / name).write_bytes(content)
     for place, image in enumerate(np.random.default_rng(0).integers(0, 256, (120, 20, 16), np.uint8)):
         file = folder / "letters" / str(place % 10) / f"{place}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
