@@ -152,10 +152,7 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises DataError: it cannot be read, or is no JSON."""
-    try:
-        return parse_json_text(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {reason(error)}.") from None
+    return _parsed(read_text(path), str(path))
 
 
 def _from_text_file(file: Path, folder: Path, encoding: str) -> ListedLine:
@@ -234,16 +231,23 @@ def _names_picture(cells: Sequence[str]) -> bool:
 
 
 def _from_json(text: str, rows: Sequence[str], path: Path) -> Iterator[ListedLine]:
-    try:
-        values = [*map(parse_json_text, rows)] if path.suffix.lower() == ".jsonl" else parse_json_text(text)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {reason(error)}.") from None
+    if path.suffix.lower() == ".jsonl":
+        values = [_parsed(row, f"{path}, entry {number}") for number, row in enumerate(rows, start=1)]
+    else:
+        values = _parsed(text, str(path))
     if not isinstance(values, list):
         raise DataError(f"{path} must hold a list of objects with file and text.")
     for number, value in enumerate(values, start=1):
         if not isinstance(value, dict):
             raise DataError(f"{path}, entry {number} is no object. Received: {str(value)[:80]}.")
         yield _from_object({str(key).lower(): item for key, item in value.items()}, path, number)
+
+
+def _parsed(text: str, place: str) -> Any:
+    try:
+        return parse_json_text(text)
+    except ValueError as error:
+        raise DataError(f"{place} is not JSON: {reason(error)}.") from None
 
 
 def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> ListedLine:
@@ -261,10 +265,13 @@ def _from_object(value: Mapping[str, Any], path: Path, number: int = 0) -> Liste
         return ListedLine(f"entry {number}" if number else "", "", problem="its entry names no file")
     text = value[text_key] if text_key else None
     named = {file_key, text_key, split_key}
+    problem = "its entry has no text" if text_key is None else ""
+    if isinstance(text, (list, dict)):
+        text, problem = None, f"the text of its entry is {'a list' if isinstance(text, list) else 'an object'}"
     return ListedLine(
         str(value[file_key]),
         "" if text is None else str(text),
         SPLITS[split.lower()] if split else "",
         {key: str(item) for key, item in value.items() if key not in named and isinstance(item, (str, int))},
-        "" if text_key else "its entry has no text",
+        problem,
     )

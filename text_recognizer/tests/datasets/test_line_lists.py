@@ -124,7 +124,7 @@ def test_a_list_in_another_encoding_is_read_when_it_is_named_and_else_located(tm
         ("lines.json", "{}", "must hold a list of objects"),
         ("lines.json", "[3]", "entry 1 is no object. Received: 3"),
         ("lines.json", '[{"file": "a", "text": "b"}, {"text": "c"}]', "entry 2 names no file"),
-        ("lines.jsonl", "{}}\n", "is not JSON"),
+        ("lines.jsonl", '{"file": "a", "text": "b"}\n\n{"file": "c', r"lines\.jsonl, entry 2 is not JSON"),
         (
             "lines.csv",
             f'file,text\n"a.png,b\n{"c" * 140_000}\n',
@@ -137,9 +137,14 @@ def test_a_list_with_a_mistake_says_where(tmp_path, name, content, expected):
         listed(tmp_path, name, content)
 
 
-def test_an_entry_that_names_no_file_is_rejected_by_its_number(tmp_path):
-    found = listed(tmp_path, "lines.json", '[{"file": "a.png", "text": "a"}, {"file": null, "text": "b"}]')
-    assert [(line.file, line.problem) for line in found] == [("a.png", ""), ("entry 2", "its entry names no file")]
+def test_an_entry_that_names_no_file_or_has_no_plain_text_is_rejected(tmp_path):
+    objects = [{"file": "a.png", "text": "a"}, {"file": None, "text": "b"}, {"file": "c.png", "text": ["c"]}]
+    found = listed(tmp_path, "lines.json", json.dumps(objects))
+    assert [(line.file, line.text, line.problem) for line in found] == [
+        ("a.png", "a", ""),
+        ("entry 2", "", "its entry names no file"),
+        ("c.png", "", "the text of its entry is a list"),
+    ]
 
 
 def test_a_text_file_beside_each_picture_is_a_list(tmp_path):
