@@ -22,7 +22,7 @@ _HEIGHT_PX = 32  # of a line in the picture that is looked at
 _FITTING_HEIGHTS_PX = (22, 50)
 _SMALLEST_SIDE_PX = 8
 _PADDING_PX = 64  # kept where nothing was found without
-_AROUND = 0.3  # heights of a line, above and below it, in which its paper is looked at
+_AROUND, _AROUND_TALL = 0.3, 0.6  # heights of a line, and of its own, around it, in which its paper is looked at
 _LEAST_CONTRAST = 3.3  # of ink, in deviations of the paper's grain: noise has at most 2.5, 99 % of lines at least 5
 # Notes are in smaller writing than the text of a page; their lines are too close to stand out at its size.
 _BESIDE_TEXT = (0.5, 0.3)  # heights of a line of the text, beside and above it, in which strokes are its own
@@ -106,7 +106,8 @@ def _are_next(one: LineShape, other: LineShape, height: float) -> bool:
 def _is_written(shape: LineShape, page: Grey, ink: Mask, height: float) -> bool:
     """Whether a line is darker than the grain of its paper makes anything by chance."""
     left, top, right, bottom = shape.box
-    rows = slice(max(0, int(top - _AROUND * height)), int(bottom + _AROUND * height))
+    around = max(_AROUND * height, _AROUND_TALL * (bottom - top))  # so that no stroke fills half of a column
+    rows = slice(max(0, int(top - around)), int(bottom + around))
     columns = slice(max(0, int(left)), int(right))
     levels, inked = page[rows, columns].astype(np.float64), ink[rows, columns]
     levels -= np.median(levels, axis=0)  # a shadow is no grain

@@ -173,6 +173,14 @@ def test_a_long_stroke_of_one_letter_makes_the_picture_of_its_line_no_higher():
     assert max(heights) < 1.3 * np.median(heights)
 
 
+@pytest.mark.parametrize("font_px", [45, 60, 70])
+def test_a_short_heading_in_large_letters_is_found(font_px):
+    page = np.minimum(drawn_page(paragraph(7, top=200)), drawn_page([(80, 110, "Lundi hier")], font_px=font_px))
+    first, *rest = find_lines(page)
+    assert first.box[3] == 110
+    assert len(rest) == 7
+
+
 def test_a_heading_in_letters_twice_as_high_is_not_cut_at_their_tops():
     heading = drawn_page([(80, 110, "Testament olographe")], font_px=60)
     page = np.minimum(drawn_page(paragraph(7, top=200)), heading)
