@@ -14,11 +14,12 @@ from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 class AltoLinesDataset(LineDataset):
     """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
 
-    An image lies where its XML file says, or beside it under the same name, or beside its folder `page` or `alto`,
-    as Transkribus exports them; a file of several pages is rejected, for it names one image. Outlines in
-    millimetres or inches (ALTO) need the size of their page. Lines that slope, bend or stand upright are laid along
-    a straight row, by their baseline or, without one, by the slope of their outline. Folders called train,
-    validation or test give the split of what they hold; otherwise whole pages, or writers, are held out.
+    An image lies where its XML file says, seen from there or, in a workspace of OCR-D, from the folder above; or beside
+    the file under the same name; or beside its folder `page` or `alto`, as Transkribus exports them. A file of several
+    pages is rejected, for it names one image. Outlines in millimetres or inches (ALTO) need the size of their page.
+    Lines that slope, bend or stand upright are laid along a straight row, by their baseline or, without one, by the
+    slope of their outline. Folders called train, validation or test give the split of what they hold; otherwise whole
+    pages, or writers, are held out.
 
     Args:
         path: a folder, searched with all folders in it, or one XML file.

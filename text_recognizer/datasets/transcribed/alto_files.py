@@ -133,7 +133,8 @@ class AltoFiles:
         named = page.image.replace("\\", "/")
         names = [named, Path(named).name, unquote(Path(named).name)] if named else []
         names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-        places = (folder / name for folder in folders for name in names)
+        places = [folder / name for folder in folders for name in names]
+        places += [file.parent.parent / named] * ("/" in named)  # in a workspace of OCR-D, relative to it
         found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - any name
         return found or folders[-1] / (Path(named).name or f"{file.stem}.jpg")
 

@@ -118,6 +118,15 @@ def test_images_beside_the_folders_page_and_alto_of_transkribus_are_found(folder
     assert AltoLinesDataset(str(folder / "page")).files.pages[0].image == folder / "page" / "scan.png"
 
 
+def test_an_image_is_named_from_the_workspace_that_ocr_d_keeps_its_pages_in(folder):
+    for name in ("OCR-D-GT/p1.xml", "OCR-D-IMG/scan.tif", "other.tif"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    for image, place in (("OCR-D-IMG/scan.tif", "OCR-D-IMG/scan.tif"), ("other.tif", "OCR-D-GT/other.tif")):
+        (folder / "OCR-D-GT" / "p1.xml").write_text(page_xml(image))
+        assert AltoLinesDataset(str(folder / "OCR-D-GT")).files.pages[0].image == folder / place
+
+
 def test_an_image_lies_as_deep_in_its_folder_as_the_page_in_that_of_xml_files_or_above(folder):
     xml, scans = folder / "read", folder / "scans"
     expected = ["box1/a.png", "box1/b ä.png", "box2/a.png"]
