@@ -19,6 +19,7 @@ _FORMS: tuple[Normalization, ...] = ("NFC", "NFD")  # of two texts that look the
 BLANK = ""
 BLANK_ID = 0
 _JOINER = "\u200d"
+_UNSEEN = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u2060\ufeff]")  # but white space
 
 
 class Charset:
@@ -150,11 +151,12 @@ class Charset:
 
 
 def tidy_text(text: str, normalization: Normalization = "none") -> str:
-    """A text in one Unicode form, every run of white space one space, none at the ends.
+    """A text in one Unicode form, every run of white space one space, none at the ends; no control characters.
 
-    How wide a gap between words is, and whether a transcriber typed a tab, cannot be read off a picture.
+    How wide a gap between words is, whether a transcriber typed a tab, and what an export left between the characters
+    (byte order marks, word joiners) cannot be read off a picture.
     """
-    return " ".join(normalized(text, normalization).split())
+    return " ".join(normalized(_UNSEEN.sub("", text), normalization).split())
 
 
 def normalized(text: str, normalization: Normalization) -> str:

@@ -120,6 +120,12 @@ def test_white_space_of_any_kind_is_one_blank_between_words():
     assert tidy_text("  a\t\u00a0b\r\nc \u3000d ") == "a b c d"
 
 
+def test_what_no_picture_shows_is_not_in_a_tidy_text():
+    assert tidy_text("\ufeffa \u2060 b\x07\x9f", "NFC") == "a b"
+    assert tidy_text("e\ufeff\u0301", "NFC") == COMPOSED
+    assert tidy_text("\u0645\u06cc\u200c\u062e \u00ad") == "\u0645\u06cc\u200c\u062e \u00ad"  # these can be seen
+
+
 @given(st.text())
 def test_any_text_comes_back_from_its_own_charset(text):
     tidy = tidy_text(text, "NFC")
