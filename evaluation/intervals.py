@@ -20,17 +20,19 @@ def rate_intervals(parts: NDArray[np.float64], groups: Sequence[str] | None = No
     Args:
         parts: (n, rates, 2) of each sample, what is counted and out of how much.
         groups: (n,) writer or page of each sample. Samples of one hand are right and wrong together, so groups are
-            resampled where there are several.
+            resampled where there are several. As few groups may be alike by chance, the interval of a share is then
+            not narrower than Wilson's, which takes samples as independent.
     """
-    if groups is not None and len(set(groups)) > 1:
-        return bootstrap_intervals(parts, groups)
+    is_grouped = groups is not None and len(set(groups)) > 1
     is_share = ((parts[..., 1] == 1) & np.isin(parts[..., 0], (0, 1))).all(axis=0)  # (rates,)
-    intervals = iter(bootstrap_intervals(parts[:, ~is_share]) if not is_share.all() else ())
-    right = parts[..., 0].sum(axis=0)
-    return [
-        wilson_interval(int(right[rate]), len(parts)) if is_share[rate] else next(intervals)
-        for rate in range(parts.shape[1])
-    ]
+    drawn = np.flatnonzero(~is_share | is_grouped).tolist()
+    found = bootstrap_intervals(parts[:, drawn], groups if is_grouped else None) if drawn else []
+    intervals = dict(zip(drawn, found, strict=True))
+    for rate in np.flatnonzero(is_share).tolist():
+        low, high = wilson_interval(int(parts[:, rate, 0].sum()), len(parts))
+        drawn_low, drawn_high = intervals.get(rate, (low, high))
+        intervals[rate] = min(low, drawn_low), max(high, drawn_high)
+    return [intervals[rate] for rate in range(parts.shape[1])]
 
 
 def bootstrap_intervals(

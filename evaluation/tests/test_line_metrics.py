@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.compare import PairedErrorRates, compare_error_rates, compare_predictions
-from evaluation.intervals import bootstrap_intervals, rate_intervals
+from evaluation.intervals import bootstrap_intervals, rate_intervals, wilson_interval
 from evaluation.lines import confusions, flor2020_rates, fsdl_rates, positional_rates
 from evaluation.result import Evaluation
 from evaluation.tests.rates import pooled_rates
@@ -104,6 +104,17 @@ def test_lines_of_one_hand_are_drawn_together():
     assert 0.3 < by_line[0] < 0.5 < by_line[1] < 0.7
     assert rate_intervals(errors.parts, ["one"] * 20 + ["two"] * 20)[0] == by_hand
     assert rate_intervals(errors.parts, ["one"] * 40)[0] == by_line
+
+
+def test_few_hands_that_are_read_alike_do_not_make_a_share_certain():
+    # Each of three hands has 4 of 5 samples right, so whichever are drawn, 12 of 15 are.
+    right = np.array([1, 1, 1, 1, 0] * 3, np.float64)
+    parts = np.stack([right, np.ones(15)], axis=-1)[:, None]  # (15, 1, 2)
+    hands = ["one"] * 5 + ["two"] * 5 + ["three"] * 5
+    assert bootstrap_intervals(parts, hands) == [(0.8, 0.8)]
+    assert rate_intervals(parts, hands) == [wilson_interval(12, 15)]
+    # By one hand all are right, by the other none: then the hands say more.
+    assert rate_intervals(np.sort(parts, axis=0), ["one"] * 3 + ["two"] * 12)[0] == pytest.approx((0.0, 1.0), abs=1e-9)
 
 
 def test_intervals_are_the_same_every_time():
