@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.storage.parallel import progress
-from text_recognizer.errors import DataError, TextRecognizerError
+from text_recognizer.errors import DataError, TextRecognizerError, reason
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.predictors.base import Predictor
@@ -220,8 +220,9 @@ class _Reader:
             assert one.image is not None
             try:
                 made.append(predictor.prepared(one.image))
-            except TextRecognizerError as error:
-                made.append(error)
+            except TextRecognizerError as error:  # about an array, as of a TIFF file, it tells no name
+                is_named = isinstance(one.image, Path)
+                made.append(error if is_named else DataError(f"{one.source.name}: {reason(error)}."))
         ready = [one for one in made if not isinstance(one, TextRecognizerError)]
         predictions = iter(predictor.predict_prepared(ready))
         time_ms = 1000 * (time.perf_counter() - started) / len(opened)

@@ -192,6 +192,10 @@ def test_every_page_of_a_tiff_file_is_read_but_no_small_picture_of_one(tmp_path,
     assert [(one["image"], one["text"]) for one in read] == [(f"{path}, page 1", "3"), (f"{path}, page 2", "8")]
     assert predict(tmp_path, "--output", tmp_path / "read") == 0
     assert sorted(one.name for one in (tmp_path / "read").iterdir()) == ["scans-1.txt", "scans-2.txt"]
+    capfd.readouterr()
+    Image.new("L", (60, 20)).save(tmp_path / "blank.tif")
+    assert predict(tmp_path / "blank.tif", "--layout", "line") == 2
+    assert f"error: {tmp_path / 'blank.tif'}: the image cannot be read as a line" in capfd.readouterr().err
 
 
 def test_one_image_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path, capfd):
