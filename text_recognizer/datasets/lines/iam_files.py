@@ -132,7 +132,8 @@ class IamFiles:
         """The image of a line or form; where it should be when there is none."""
         parts = name.split("-")
         folder = self.root / "lines" / parts[0] / "-".join(parts[:2]) if len(parts) > 2 else self.root / "forms"
-        found = (path for ending in _IMAGE_ENDINGS if (path := self.find(f"{name}{ending}")))
+        endings = (one for ending in _IMAGE_ENDINGS for one in (ending, ending.upper()))
+        found = (path for ending in endings if (path := self.find(f"{name}{ending}")))
         return next(found, folder / f"{name}.png")
 
     @cached_property

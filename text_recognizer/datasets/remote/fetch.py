@@ -188,13 +188,19 @@ def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:
         for file in files:
             path = raw_folder(table) / file.filename
             address = f" (its address: {without_password(file.urls[0])})" if file.urls else ""
-            if path.is_file() and (expected := _expected(table, file)):
-                address += (
-                    f" (the one there has sha256 {sha256_of(path)}, expected {expected} of {_said_by(table, file)})"
-                )
+            if is_other := _is_other(table, file):
+                address += f" (the one there {is_other})"
             sentences.append(f"Put it at {path}{address}")
     if sentences:
         raise DataError(f"{table.title or table.name} cannot be downloaded without you.\n  " + "\n  ".join(sentences))
+
+
+def _is_other(table: RemoteTable, file: RemoteFile) -> str:
+    """What hash the file has that is there, and what it should have; "" where none is there, or any will do."""
+    path, expected = raw_folder(table) / file.filename, _expected(table, file)
+    if not path.is_file() or not expected:
+        return ""
+    return f"has sha256 {sha256_of(path)}, expected {expected} of {_said_by(table, file)}"
 
 
 def _with_room(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
@@ -220,7 +226,9 @@ def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
         except DownloadError as error:
             failures.append(f"{without_password(url)}: {reason(error)}")
     listed = f" from {failures[0]}. " if len(failures) == 1 else ":\n  - " + "\n  - ".join(failures) + "\n"
+    is_other = _is_other(table, file)
+    update = f" {folder / file.filename} {is_other}. If it is right: text-recognizer datasets update {table.name}"
     raise DataError(
         f"cannot fetch '{file.filename}' of {table.name}{listed}"
-        f"Run again; if it repeats, the source has changed or cannot be reached from here."
+        f"Run again; if it repeats, the source has changed or cannot be reached from here.{update if is_other else ''}"
     )

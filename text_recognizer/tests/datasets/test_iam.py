@@ -109,6 +109,12 @@ def test_a_charset_of_ones_own_reads_the_texts(iam):
         prepared(iam, charset=["x"])
 
 
+def test_pictures_may_have_endings_in_capitals(iam):
+    for path in list(iam.glob("lines/**/*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    assert not prepared(iam).rejected
+
+
 def test_a_missing_or_damaged_picture_is_rejected_by_name(iam):
     names = {path.stem: path for path in (iam / "lines").rglob("*.png")}
     names["a01-000u-01"].unlink()

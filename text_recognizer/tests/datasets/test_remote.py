@@ -164,6 +164,14 @@ def test_a_missing_file_is_not_asked_for_twice(server: FileServer) -> None:
     assert server.count("/x.bin") == 1
 
 
+def test_a_file_of_another_hash_is_named_where_the_right_one_cannot_be_had(server: FileServer, tmp_path: Path) -> None:
+    fetch_letters().write_bytes(b"of another source")
+    server.files.clear()
+    message = error_of_fetch()
+    assert f"x.bin has sha256 {sha256(b'of another source')}, expected {sha256(CONTENT)} of " in message
+    assert message.endswith("If it is right: text-recognizer datasets update letters")
+
+
 def test_an_address_that_does_not_speak_https_is_given_up_at_once(server: FileServer, tmp_path: Path) -> None:
     register(tmp_path, server.url("/x.bin").replace("http:", "https:"))
     message = error_of_fetch()
