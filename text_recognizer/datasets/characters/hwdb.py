@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ GB2312_LEVEL_1 = tuple(
     )
 )
 TRAIN_MARK, TEST_MARK = "trn", "tst"  # in the names of CASIA's archives
+# The same in names of folders: HWDB1.1trn_gnt, Gnt1.1TrainPart2.
+_IN_NAMES: dict[SplitName, re.Pattern[str]] = {
+    "train": re.compile(rf"{TRAIN_MARK}|(?<![A-Za-z])[Tt]rain(?![a-z])"),
+    "test": re.compile(rf"{TEST_MARK}|(?<![A-Za-z])[Tt]est(?![a-z])"),
+}
+_PART_NUMBER = re.compile(r"_?[Pp](?:art)?_?[0-9]+$")
 _PIECE_RECORDS = 4096
 
 
@@ -66,7 +73,8 @@ class HwdbDataset(PictureDataset):
 
     Args:
         path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file. In
-            folders train and test (or CASIA's, …trn… and …tst…) and perhaps validation, they are of these splits.
+            folders train and test (or CASIA's: …trn…, Gnt1.1TrainPart1) and perhaps validation, they are of these
+            splits.
         test_path: of those to test with; without them, whole writers of `path` are held out.
         source: the table of metadata.toml with CASIA's archives, where no path is given.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
@@ -88,33 +96,34 @@ class HwdbDataset(PictureDataset):
             return GB2312_LEVEL_1
         if self.charset is not None:
             return given_classes(self.charset, self.label)
-        files = tuple(file for path in self._paths().values() for file in gnt_files(path))
+        files = tuple(file for found in self._files().values() for file in found)
         return _characters_in(files, state_of_files(files))
 
     def depends_on(self) -> dict[str, Any]:
         if self.path is None:
             return {"table": self.source, "files": find_table(self.source).hashes}
-        files = {str(split): gnt_files(path) for split, path in self._paths().items()}
+        files = self._files()
         return {
-            "files": {split: [str(file.absolute()) for file in found] for split, found in files.items()},
+            "files": {str(split): [str(file.absolute()) for file in found] for split, found in files.items()},
             "state": state_of_files(file for found in files.values() for file in found),
         }
 
     def sources(self) -> Sequence[PictureSource]:
-        return [
-            source
-            for split, path in self._paths().items()
-            for file in gnt_files(path)
-            for source in _pieces(split, file)
-        ]
+        return [source for split, found in self._files().items() for file in found for source in _pieces(split, file)]
 
-    def _paths(self) -> dict[SplitName | None, Path]:
-        """Where the files of each split are; None is to be parted here."""
-        if self.path is not None:
-            path = given_path(self.path)
-            return {"train": path, "test": given_path(self.test_path)} if self.test_path else _splits_in(path)
+    def _files(self) -> dict[SplitName | None, list[Path]]:
+        """The files of each split; None is to be parted here."""
+        if self.path is None:
+            paths = self._fetched()
+        elif self.test_path:
+            paths = {"train": [given_path(self.path)], "test": [given_path(self.test_path)]}
+        else:
+            paths = _splits_in(given_path(self.path))
+        return {split: [file for path in found for file in gnt_files(path)] for split, found in paths.items()}
+
+    def _fetched(self) -> dict[SplitName | None, list[Path]]:
         fetched = fetch(find_table(self.source))
-        found: dict[SplitName | None, Path] = {}
+        found: dict[SplitName | None, list[Path]] = {}
         for split, mark in (("train", TRAIN_MARK), ("test", TEST_MARK)):
             marked = [path for name, path in fetched.items() if mark in name]
             if len(marked) != 1:
@@ -122,7 +131,7 @@ class HwdbDataset(PictureDataset):
                     f"{self.name}: the table '{self.source}' must have one file with '{mark}' in its name. "
                     f"It has: {', '.join(fetched)}."
                 )
-            found[split] = marked[0]  # type: ignore[index]
+            found[split] = marked  # type: ignore[index]
         return found
 
 
@@ -142,29 +151,39 @@ def gnt_files(path: Path) -> list[Path]:
             f"and run again on the folder:\n  unalz -d {folder_there} {file_there}"
         )
     if not files:
-        raise DataError(f"there are no .gnt files in {path}.")
+        packed = next((f" Unpack {file.name} and the like first." for file in inside if is_archive(file)), "")
+        raise DataError(f"there are no .gnt files in {path}.{packed}")
     return files
 
 
-def _splits_in(path: Path) -> dict[SplitName | None, Path]:
-    """The folders of splits; the place itself where there are none. Raises DataError: files lie beside such folders."""
-    marks: dict[str, SplitName] = {**SPLITS, TRAIN_MARK: "train", TEST_MARK: "test"}
-    found: dict[SplitName | None, Path] = {}
-    others = []
+def _splits_in(path: Path) -> dict[SplitName | None, list[Path]]:
+    """The folders of splits, some in numbered parts; the place itself where there are none.
+
+    Raises:
+        DataError: files lie beside such folders.
+    """
+    found: dict[SplitName | None, list[Path]] = {}
+    others: list[Path] = []
     for one in sorted(path.iterdir()) if path.is_dir() else ():
         if any(file.suffix.lower() in (".gnt", ".alz") for file in (files_below(one) if one.is_dir() else [one])):
-            names = (one.name.lower(), *(mark for mark in (TRAIN_MARK, TEST_MARK) if mark in one.name))
-            split = next((marks[name] for name in names if name in marks and one.is_dir()), None)
-            if split is None or found.setdefault(split, one) is not one:
-                others.append(one.name)
+            split = _split_of(one.name) if one.is_dir() else None
+            parts = found.setdefault(split, []) if split else []
+            is_part = not parts or len({_PART_NUMBER.sub("", part.name) for part in (parts[0], one)}) == 1
+            (parts if split and is_part else others).append(one)
     if not {"train", "test"} <= found.keys():
-        return {None: path}
+        return {None: [path]}
     if others:
+        splits = ", ".join(part.name for parts in found.values() for part in parts)
         raise DataError(
-            f"{path} has folders of splits ({', '.join(one.name for one in found.values())}), and characters in: "
-            f"{', '.join(others)}. Move these into one of the folders, or elsewhere."
+            f"{path} has folders of splits ({splits}), and characters in: {', '.join(one.name for one in others)}. "
+            f"Move these into one of the folders, or elsewhere."
         )
     return found
+
+
+def _split_of(folder: str) -> SplitName | None:
+    named = (split for split, words in _IN_NAMES.items() if words.search(folder))
+    return SPLITS.get(folder.lower()) or next(named, None)
 
 
 def _pieces(split: SplitName | None, path: Path) -> Iterator[GntSource]:

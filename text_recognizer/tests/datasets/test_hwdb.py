@@ -162,6 +162,17 @@ def test_a_test_folder_is_the_test_split_and_the_labels_are_sorted_before_anythi
             (folder / name).unlink()
 
 
+def test_the_parts_of_casias_later_archives_are_one_split(tmp_path):
+    for part, writers in (("TrainPart1", [1001, 1002]), ("TrainPart2", [1003, 1004]), ("Test", [1241])):
+        write_writers(tmp_path / f"Gnt1.1{part}", writers, "甲乙", first=writers[0])
+    dataset = HwdbDataset(str(tmp_path), processes=1)
+    dataset.prepare()
+    assert {str(name) for name in dataset.split("test").groups or ()} == {"1241-c"}
+    assert sum(dataset.sizes().values()) - dataset.sizes()["test"] == 8
+    (tmp_path / "Gnt1.1Test").rename(tmp_path / "latest")  # which is no folder of a split
+    assert {source.split for source in HwdbDataset(str(tmp_path)).sources()} == {None}
+
+
 def test_a_picture_of_the_test_split_is_not_trained_on(tmp_path, capsys):
     train = write_writers(tmp_path / "train", range(1001, 1005), "甲乙")
     test = write_writers(tmp_path / "test", [1241], "甲乙")
@@ -236,6 +247,9 @@ def test_an_alz_archive_is_refused_with_the_command_that_unpacks_it_where_it_is_
 
 def test_a_folder_without_gnt_files_says_so(tmp_path):
     with pytest.raises(DataError, match=r"no \.gnt files"):
+        HwdbDataset(str(tmp_path)).prepare()
+    (tmp_path / "Gnt1.1Test.zip").touch()
+    with pytest.raises(DataError, match=r"no \.gnt files in .*\. Unpack Gnt1\.1Test\.zip and the like first"):
         HwdbDataset(str(tmp_path)).prepare()
 
 
