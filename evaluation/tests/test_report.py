@@ -54,6 +54,7 @@ def test_the_report_shows_pictures_of_both_sides_of_each_confusion_and_the_fifty
 def test_the_reports_have_the_style_of_the_page_and_need_no_other_file(run_folder):
     page = (run_folder / "report.html").read_text(encoding="utf-8")
     assert f"<style>\n{(TEMPLATES / 'style.css').read_text(encoding='utf-8').strip()}" in page
+    assert ".samples b, .samples .wrong { unicode-bidi: plaintext; }" in page
     assert page.count("<style>") == page.count("<title>") == page.count("</main>") == 1
     assert [part for part in ('src="http', "href=", "url(", "<script", "@import") if part in page] == []
 

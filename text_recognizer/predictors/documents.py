@@ -15,6 +15,7 @@ from text_recognizer.datasets.transcribed.page_images import box_outline
 from text_recognizer.images.straighten import Points
 from text_recognizer.models.prediction import ReadPart
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
+from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 ALTO_NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
@@ -74,6 +75,8 @@ def hocr(page: PageReading, image: str) -> str:
     for number, line in enumerate(page.lines, start=1):
         title = "; ".join([_hocr_place(line.box), *_hocr_shape(line)])
         row = SubElement(sheet, "div", {"class": "ocr_line", "id": f"line_{number}", "title": title})
+        if has_right_to_left(line.prediction.text) and runs_right_to_left(line.prediction.text):
+            row.set("dir", "rtl")
         for word, box in line.placed(line.prediction.words):
             title = f"{_hocr_place(box)}; x_wconf {round(100 * word.confidence)}"
             SubElement(row, "span", {"class": "ocrx_word", "title": title}).text = legal(word.text)

@@ -266,6 +266,12 @@ def test_hocr_has_outlines_and_baselines_where_they_are_known():
     ]
 
 
+def test_hocr_says_which_lines_run_from_right_to_left():
+    lines = tuple(LineOfText((10, 10, 30, 110), prediction(text)) for text in ("ab \u05d0", "\u05d0\u05d1 a.", "1"))
+    root = ET.fromstring(hocr(PageReading(lines, 40, 120), "p.png"))
+    assert [line.get("dir") for line in root.findall(".//{*}div[@class='ocr_line']")] == [None, "rtl", None]
+
+
 def test_hocr_has_no_baseline_of_an_upright_line():
     upright = LineOfText((10, 10, 30, 110), prediction("a"), ((28, 110), (27, 10)), ((10, 10), (30, 10), (30, 110)), 40)
     root = ET.fromstring(hocr(PageReading((upright,), 40, 120), "p.png"))
