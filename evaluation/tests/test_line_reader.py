@@ -45,6 +45,11 @@ def test_lines_of_a_new_font_are_read_without_naming_a_bundle():
     assert error_rate([one.text for one in readings]) <= HIGHEST_CHARACTER_ERROR_RATE
 
 
+def test_lines_with_a_wide_margin_are_read_as_those_without():
+    readings = LinePredictor().predict_many([np.pad(drawn(text), 60, constant_values=255) for text in TEXTS])
+    assert error_rate([one.text for one in readings]) <= HIGHEST_CHARACTER_ERROR_RATE
+
+
 def test_the_request_of_an_older_client_is_answered_by_the_shipped_reader(recognizer):
     # GET with image_url, each plus sign of the file's name percent-encoded.
     path = "/emnist_lines/or+if+used+the+results.png"

@@ -21,6 +21,7 @@ BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts 
 MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
+_SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.75, 8  # of the ink; of a picture, and in pixels, that writing fills
 _SHEARS = np.linspace(-1, 1, 9)
 _PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
 _MOST_PAGE_POINTS = 1_000_000
@@ -140,6 +141,23 @@ def without_shadow(image: Grey) -> Grey:
     dark, middle, paper, light = _levels_of_pieces(image, max(image.shape[0] // 2, 8), 0.05, 0.5, 0.9, 0.95).T
     has_dark_ink = (middle - dark).sum() > (light - middle).sum()
     return even_illumination(image) if has_dark_ink and np.ptp(paper) > _SHADOW * paper.max() else image
+
+
+def without_blank_rows(image: Grey, margin: float = 0.0) -> Grey | None:
+    """The rows of a picture of a line that hold its writing, and around them that share of their height.
+
+    None where the writing fills most of the picture.
+    """
+    dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
+    has_light_ink = light - paper > paper - dark
+    ink = image > (paper + light) / 2 if has_light_ink else image < (dark + paper) / 2
+    above = ink.sum(axis=1).cumsum()
+    first, last = np.searchsorted(above, np.array([_SPECKS, 1 - _SPECKS]) * above[-1])
+    rows = last + 1 - first
+    if rows >= _MOST_ROWS * len(image) or rows < _FEWEST_ROWS:
+        return None
+    kept = round(margin * rows)
+    return image[max(0, first - kept) : last + 1 + kept]
 
 
 def with_dark_ink(page: Grey) -> Grey | None:

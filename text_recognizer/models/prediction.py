@@ -28,6 +28,11 @@ class Prediction:
     words: tuple["ReadPart", ...] = ()
     expected_cer: float | None = None
 
+    @property
+    def sureness(self) -> float:
+        """The confidence for each character, by which readings of different lengths compare."""
+        return float(self.confidence ** (1 / max(1, len(self.text))))
+
 
 @dataclass(frozen=True)
 class ReadPart:

@@ -163,7 +163,7 @@ class ParagraphTextRecognizer:
 
     def _sureness(self, lines: Iterable[Grey]) -> float:
         read = self.reader.predict_prepared(list(lines))
-        return float(np.mean([one.confidence ** (1 / max(1, len(one.text))) for one in read])) if read else 0.0
+        return float(np.mean([one.sureness for one in read])) if read else 0.0
 
     def _prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
         found, steep_only = [], not self.reader.bundle.data_spec.straightened  # else cut as in training

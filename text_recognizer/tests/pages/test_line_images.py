@@ -13,6 +13,7 @@ from text_recognizer.images.line_form import (
     deslant,
     even_illumination,
     stretch_contrast,
+    without_blank_rows,
     without_shadow,
 )
 
@@ -172,6 +173,17 @@ def test_a_cut_jpeg_is_damaged(tmp_path):
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-200])
     with pytest.raises(DataError, match="the image cannot be read"):
         read_grey(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(255, 0), (210, 90), (10, 240)])
+def test_blank_rows_above_and_below_the_writing_can_be_left_out(paper, ink):
+    line = strokes(paper=paper, ink=ink)
+    assert without_blank_rows(line) is None
+    margins = np.pad(line, ((60, 20), (40, 40)), constant_values=paper)
+    margins[3, 50] = ink  # a speck
+    trimmed = without_blank_rows(margins)
+    assert trimmed is not None
+    assert np.array_equal(trimmed, margins[64:88])
 
 
 def test_a_shadow_on_the_paper_of_a_line_is_lightened_and_all_else_left():

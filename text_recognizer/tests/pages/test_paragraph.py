@@ -90,7 +90,7 @@ def test_a_page_on_its_side_or_head_is_read_the_way_up_in_which_its_reader_is_su
     def reading(crops):
         """Sure of lines whose left half is darker: those of this page end in short words of thin letters."""
         halves = [np.array_split(255.0 - crop, 2, axis=1) for crop in crops]
-        return [SimpleNamespace(text="a", confidence=float(left.mean() > right.mean())) for left, right in halves]
+        return [Prediction("a", float(left.mean() > right.mean())) for left, right in halves]
 
     data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=True)
     recognizer = with_reader(
@@ -124,7 +124,7 @@ def test_a_level_page_is_turned_only_where_its_reader_reads_badly_and_clearly_be
 
         def reading(crops, given=given):
             confidence = next(given)
-            return [SimpleNamespace(text="a", confidence=confidence) for _ in crops]
+            return [Prediction("a", confidence) for _ in crops]
 
         data_spec = DataSpec((40, None, 1), ("", "a"), "line", straightened=True)
         recognizer = with_reader(
