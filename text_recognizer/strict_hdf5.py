@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError, reason
+from text_recognizer.whole_files import lfs_advice
 
 MOST_CHUNK_BYTES = 1 << 26
 MOST_OBJECTS = 10_000
@@ -50,7 +51,7 @@ def opened(path: Path, chunked: bool = True) -> Iterator[Any]:
     except FileNotFoundError:
         raise DataError(f"there is no file {path}.") from None
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise DataError(f"{path} is damaged or no HDF5 file: {reason(error)}.") from None
+        raise DataError(f"{path} is damaged or no HDF5 file: {reason(error)}.{lfs_advice(path)}") from None
     with file:
         try:
             state = path.stat()

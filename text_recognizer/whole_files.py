@@ -105,6 +105,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def lfs_advice(path: str | os.PathLike[str]) -> str:
+    """What to do about a file of a Git repository that was cloned without its large files; "" for any other."""
+    begin = b"version https://git-lfs.github.com/spec/"
+    try:
+        with open(path, "rb") as file:
+            is_pointer = file.read(len(begin)) == begin
+    except OSError:
+        return ""
+    return " It is a pointer of Git LFS; `git lfs pull` fetches the file." if is_pointer else ""
+
+
 def sync(path: Path) -> None:
     """Puts a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.errors import DataError, reason
+from text_recognizer.whole_files import lfs_advice
 
 # A page of A3 at 600 dpi has 70 million, the largest cameras of archives make 102 million.
 MOST_PIXELS = 120_000_000
@@ -66,7 +67,8 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
     except FileNotFoundError:
         raise DataError(f"the image file is missing{where}.") from None
     except UnidentifiedImageError:
-        raise DataError(f"the file is no image that can be read ({KINDS} can){where}.") from None
+        advice = lfs_advice(source) if isinstance(source, (str, PathLike)) else ""
+        raise DataError(f"the file is no image that can be read ({KINDS} can){where}.{advice}") from None
     except _SeveralPagesError as error:
         raise DataError(f"the image file holds {error} pages{where}. Save each page as a file of its own.") from None
     except (Image.DecompressionBombError, _TooLargeError) as error:

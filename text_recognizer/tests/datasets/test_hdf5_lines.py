@@ -259,6 +259,9 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.hdf5").write_bytes((tmp_path / "a.hdf5").read_bytes()[:900])
     with pytest.raises(DataError, match="is damaged or no HDF5 file"):
         prepared(tmp_path / "a.hdf5")
+    (tmp_path / "a.hdf5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(DataError, match="no HDF5 file.* It is a pointer of Git LFS; `git lfs pull` fetches the file"):
+        prepared(tmp_path / "a.hdf5")
 
 
 def test_blank_pictures_are_rejected_by_name(tmp_path):

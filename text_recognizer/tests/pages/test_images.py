@@ -78,6 +78,12 @@ def test_what_is_no_image_is_named(source, part):
         read_image(source)
 
 
+def test_a_picture_that_git_lfs_has_not_fetched_says_how_to_fetch_it(tmp_path):
+    (tmp_path / "8.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(DataError, match=r"8\.png\. It is a pointer of Git LFS; `git lfs pull` fetches the file"):
+        read_image(tmp_path / "8.png")
+
+
 def eps(path):
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n%%EOF\n")
     return path
