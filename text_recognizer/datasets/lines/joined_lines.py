@@ -1,7 +1,7 @@
 """Lines of several datasets as one: a reader of many hands learns from all that there are."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, cast
@@ -103,12 +103,16 @@ class JoinedLinesDataset(Dataset):
 
     def _splits(self, name: SplitName) -> list[tuple[int, LineSplit]]:
         """What the parts give to a split, each with the number of its part."""
-        return [
-            (number, cast(LineSplit, dataset.split(one)))
-            for number, (part, dataset) in enumerate(zip(self.parts, self.joined, strict=True))
-            for one in SPLIT_NAMES
-            if (one if not part.train_only else "train") == name
-        ]
+        return [(number, cast(LineSplit, self.joined[number].split(one))) for number, one in self._given(name)]
+
+    def _given(self, name: SplitName) -> Iterator[tuple[int, SplitName]]:
+        """Which splits of which parts, by number, make up a split."""
+        for number, part in enumerate(self.parts):
+            yield from ((number, one) for one in SPLIT_NAMES if (one if not part.train_only else "train") == name)
+
+    def remarks(self, name: SplitName) -> list[str]:
+        given = [(self.joined[number], one) for number, one in self._given(name)]
+        return [f"{dataset.name}: {remark}" for dataset, one in given for remark in dataset.remarks(one)]
 
     @cached_property
     def fingerprint(self) -> str:

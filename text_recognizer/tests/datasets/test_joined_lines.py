@@ -66,6 +66,17 @@ def test_a_part_to_train_with_is_in_no_other_split_and_is_there_whole(two):
     assert {f"0/{one}" for one in blocks.split("train").groups} < set(two.split("train").groups)
 
 
+def test_lines_that_a_part_made_smaller_are_remarked_on(tmp_path):
+    narrow = listed(write_lines(tmp_path / "blocks"), train_only=True, max_width=25)
+    joined = JoinedLinesDataset((listed(write_lines(tmp_path / "others")), narrow))
+    joined.prepare()
+    assert [one.partition(" are")[0] for one in joined.remarks("train")] == [
+        f"LineListDataset: {count} lines of {count} of the {name} split"
+        for name, count in joined.joined[1].sizes().items()
+    ]
+    assert joined.remarks("test") == []
+
+
 def test_a_picture_that_one_part_tests_with_is_trained_with_in_no_other(tmp_path):
     # The same lines twice: what the first holds out, the second would train with.
     path = write_lines(tmp_path / "blocks")
