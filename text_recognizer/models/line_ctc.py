@@ -128,14 +128,13 @@ class LineModelCtc(ReadsLines):
     def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:
         lines, (height, width, _) = lines_of(split), self.data_spec.input_shape
         widths = lines.widths[left_out]
-        wider = 2 * widths if width is None else np.minimum(2 * widths, width)
-        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines)[left_out], wider)))
+        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines)[left_out], 2 * widths)))
+        larger = f"dataset_args.height={2 * height}" + (f" and width={2 * width}" if width is not None else "")
+        remedy = f"With {larger}, {fitting:,} would fit; with" if fitting else "With"
         upright = int(np.count_nonzero(widths < height))
         turn = f"{upright:,} {'is' if upright == 1 else 'are'} higher than wide: writing must run from left to right. "
-        return (
-            f"{turn if upright else ''}With dataset_args.height={2 * height}, {fitting:,} would fit; "
-            f"with a network of more frames a pixel, perhaps more."
-        )
+        more = "perhaps more" if fitting else "they may fit"
+        return f"{turn if upright else ''}{remedy} a network of more frames a pixel, {more}."
 
     def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
         """(B,) frames of outputs (B, T, classes) that show the lines, at least one."""
@@ -217,7 +216,7 @@ class LineModelCtc(ReadsLines):
         width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
         if width is None or longest is None or (frames := int(self.network.frames(width))) >= longest:
             return
-        advice = "Make dataset_args.height larger, max_length smaller, or choose a network with more frames a pixel."
+        advice = "Make dataset_args.width larger, max_length smaller, or choose a network with more frames a pixel."
         if hasattr(self.network, "window_stride"):
             advice = f"Make network_args.window_stride smaller than {self.network.window_stride}."
         raise SpecError(

@@ -70,6 +70,24 @@ def test_what_would_let_lines_without_enough_frames_be_learnt_is_said(tmp_path, 
     assert "With dataset_args.height=40, 1 would fit" in warning
 
 
+def test_of_lines_of_one_width_the_width_is_what_to_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    path = write_lines(tmp_path / "lines")
+    save(path.parent / "dense.png", line_picture("abc"))
+    path.write_text(path.read_text() + "dense.png\taaaaaa\tw1\n")  # needs a frame more for each repeated letter
+    dataset = LineListDataset(str(path), height=20, width=27)
+    dataset.prepare()
+    (warning,) = warnings_of(dataset, model_of(dataset.data_spec))
+    assert warning.startswith("5 lines of 31 cannot be learnt")
+    assert "With dataset_args.height=40 and width=54, 5 would fit" in warning
+    larger = LineListDataset(str(path), height=40, width=54)
+    larger.prepare()
+    assert warnings_of(larger, model_of(larger.data_spec)) == []
+    narrow = LineListDataset(str(path), height=20, width=16)
+    with pytest.raises(SpecError, match=r"4 frames for lines of 16 pixels.* Make dataset_args\.width larger"):
+        model_of(narrow.data_spec)
+
+
 class Short(LineModelCtc):
     """Has frames for labels of at most three characters, or for none."""
 
