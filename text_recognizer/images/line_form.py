@@ -240,6 +240,15 @@ def _upright_ink(image: Grey) -> NDArray[np.float64]:
     return scores
 
 
+def written_share(line: Grey) -> float:
+    """The share of a line's height that its writing takes, but for the outermost hundredth of it; dark ink."""
+    if line.min() == line.max():
+        return 0.0
+    ink = np.cumsum((line < _otsu(line)).sum(axis=1))
+    first, last = np.searchsorted(ink, [0.005 * ink[-1], 0.995 * ink[-1]])
+    return float(last + 1 - first) / len(line)
+
+
 def _otsu(image: Grey) -> int:
     """The level that parts ink from paper with the largest variance between the two: ink is below it.
 

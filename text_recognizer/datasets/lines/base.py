@@ -21,6 +21,7 @@ from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.labels import derive
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
+from text_recognizer.datasets.lines.remarks import remarks
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter
@@ -28,7 +29,7 @@ from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
-from text_recognizer.wording import counted, did_you_mean, received
+from text_recognizer.wording import did_you_mean, received
 
 # What labels and splits depend on, besides what the pool holds.
 _DERIVED_BY = (
@@ -139,15 +140,7 @@ class LineDataset(LineArgs, StoredDataset):
         return LineSplit(self.pool, derived[name], derived["labels"], derived["label_offsets"], self.data_spec)
 
     def remarks(self, name: SplitName) -> list[str]:
-        widths = self.split(name).widths
-        count = int(np.count_nonzero(widths == self.max_width)) if self.width is None else 0
-        if not count:
-            return []
-        made = f"{counted(count, 'line')} of {len(widths):,} of the {name} split {'is' if count == 1 else 'are'} made"
-        return [
-            f"{made} smaller to {self.max_width:,} pixels of width, and so is the writing. With "
-            f"dataset_args.max_width=null, lines keep their size"
-        ]
+        return list(remarks(self.split(name), name, self))
 
     @property
     def rejected(self) -> list[Rejected]:

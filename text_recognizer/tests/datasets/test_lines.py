@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.line_source import LineSample, LineSource
@@ -139,6 +140,16 @@ def test_lines_that_were_made_smaller_are_counted(tmp_path):
     assert remark.startswith("1 line of 3 of the train split is made smaller to 43 pixels of width")
     assert prepared(path, height=16, max_width=45).remarks("train") == []
     assert prepared(path, height=16, max_width=None).remarks("train") == []
+
+
+def test_writing_that_is_small_in_its_lines_is_remarked_on(tmp_path):
+    path = with_splits(tmp_path, ["ab", "b", "a"])
+    assert prepared(path, height=16).remarks("train") == []
+    for file in path.parent.glob("*.png"):  # a third of the height is writing, and not all of that ink
+        line = np.asarray(Image.open(file))
+        save(file, np.pad(line, ((10, 6), (0, 0)), constant_values=255))
+    (remark,) = prepared(path, height=48).remarks("train")
+    assert remark.startswith("the writing takes 33 % of the height of a usual line of the train split, so its letters")
 
 
 def test_lines_for_a_test_alone_are_all_in_it(tmp_path):
