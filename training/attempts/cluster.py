@@ -64,6 +64,7 @@ def _from_tf_config(text: str) -> Cluster:
         value = json.loads(text)
         jobs = dict(value["cluster"])
         kind, index = value["task"]["type"], value["task"]["index"]
+        index = int(index) if isinstance(index, str) and re.fullmatch("[0-9]{1,9}", index) else index  # as shells write
         groups = {job: [str(address) for address in jobs.pop(job, ())] for job in ("chief", "worker")}
     except (ValueError, LookupError, TypeError, RecursionError):
         raise SpecError(f"TF_CONFIG must be like {_EXAMPLE}. {received(text)}") from None

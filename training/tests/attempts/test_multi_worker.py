@@ -124,7 +124,7 @@ def test_the_chief_comes_before_the_workers():
     jobs = {"chief": ["h0:1"], "worker": ["h1:1", "[::1]:2"]}
     clusters = [
         Cluster.from_environ({"TF_CONFIG": json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})})
-        for kind, index in (("chief", 0), ("worker", 0), ("worker", 1))
+        for kind, index in (("chief", 0), ("worker", 0), ("worker", "1"))  # TensorFlow takes both
     ]
     assert [cluster.rank for cluster in clusters] == [0, 1, 2]
     assert clusters[0].host_and_port(2) == ("::1", 2)
