@@ -10,6 +10,7 @@ from evaluation.tests.rates import pooled_rates
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, Font
 from text_recognizer.images.read import png_bytes
 from text_recognizer.models.bundle import find_bundle
+from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.transfer import transfer_problems
 from text_recognizer.predictors import LinePredictor, ParagraphTextRecognizer
 from text_recognizer.serving.addresses import AllowList
@@ -48,6 +49,14 @@ def test_lines_of_a_new_font_are_read_without_naming_a_bundle():
 def test_lines_with_a_wide_margin_are_read_as_those_without():
     readings = LinePredictor().predict_many([np.pad(drawn(text), 60, constant_values=255) for text in TEXTS])
     assert error_rate([one.text for one in readings]) <= HIGHEST_CHARACTER_ERROR_RATE
+
+
+def test_a_reader_of_lines_with_wide_margins_reads_them_as_they_are():
+    reader, wide = LinePredictor(), np.pad(drawn(TEXTS[0]), 60, constant_values=255)
+    as_it_is = reader.form.apply(wide)[..., None]
+    assert not np.array_equal(reader.prepared(wide), as_it_is)
+    reader._model.calibration = Calibration(written_share=0.15)
+    assert np.array_equal(reader.prepared(wide), as_it_is)
 
 
 def test_the_request_of_an_older_client_is_answered_by_the_shipped_reader(recognizer):

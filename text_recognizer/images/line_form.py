@@ -143,21 +143,30 @@ def without_shadow(image: Grey) -> Grey:
     return even_illumination(image) if has_dark_ink and np.ptp(paper) > _SHADOW * paper.max() else image
 
 
-def without_blank_rows(image: Grey, margin: float = 0.0) -> Grey | None:
+def without_blank_rows(image: Grey, margin: float = 0.0, usual: float = 1.0) -> Grey | None:
     """The rows of a picture of a line that hold its writing, and around them that share of their height.
 
-    None where the writing fills most of the picture.
+    None where the writing fills most of the picture, or most of what it usually fills.
+
+    Args:
+        usual: the share of the height that writing usually fills.
     """
+    first, end = written_rows(image)
+    rows = end - first
+    if rows >= _MOST_ROWS * usual * len(image) or rows < _FEWEST_ROWS:
+        return None
+    kept = round(margin * rows)
+    return image[max(0, first - kept) : end + kept]
+
+
+def written_rows(image: Grey) -> tuple[int, int]:
+    """The first row of a picture of a line that holds its writing, and the one after the last; specks do not count."""
     dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
     has_light_ink = light - paper > paper - dark
     ink = image > (paper + light) / 2 if has_light_ink else image < (dark + paper) / 2
     above = ink.sum(axis=1).cumsum()
     first, last = np.searchsorted(above, np.array([_SPECKS, 1 - _SPECKS]) * above[-1])
-    rows = last + 1 - first
-    if rows >= _MOST_ROWS * len(image) or rows < _FEWEST_ROWS:
-        return None
-    kept = round(margin * rows)
-    return image[max(0, first - kept) : last + 1 + kept]
+    return int(first), int(last) + 1
 
 
 def with_dark_ink(page: Grey) -> Grey | None:
@@ -238,15 +247,6 @@ def _upright_ink(image: Grey) -> NDArray[np.float64]:
             for j, second in enumerate(unbroken)
         )
     return scores
-
-
-def written_share(line: Grey) -> float:
-    """The share of a line's height that its writing takes, but for the outermost hundredth of it; dark ink."""
-    if line.min() == line.max():
-        return 0.0
-    ink = np.cumsum((line < _otsu(line)).sum(axis=1))
-    first, last = np.searchsorted(ink, [0.005 * ink[-1], 0.995 * ink[-1]])
-    return float(last + 1 - first) / len(line)
 
 
 def _otsu(image: Grey) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from text_recognizer.charset import describe
 from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.lines.remarks import usual_written_share
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.edits import RATES, LineErrors
 from text_recognizer.decoding.tuning import evenly_chosen
@@ -69,7 +70,8 @@ class ReadsLines(Model):
         scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_LINES)))
         readings = [one for part in scored for one in self.decode(part.outputs, part.batch["width"])]
         texts = [validation.text(position) for part in scored for position in part.positions.tolist()]
-        self.calibration = Calibration.of_lines(texts, readings)
+        share = usual_written_share(lines_of(validation), np.arange(len(validation)))
+        self.calibration = replace(Calibration.of_lines(texts, readings), written_share=share)
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         decoded = self.decode(outputs, widths)

@@ -39,10 +39,14 @@ class LinePredictor(Predictor):
         return self._model.predict(images) if len(images) else []
 
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely."""
+        """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely.
+
+        That is tried where there are many more of them than in the lines that the reader learnt from.
+        """
+        usual = self._model.calibration.written_share if self._model.calibration is not None else 1.0
         try:
             picture = without_shadow(read_image(image))
-            trimmed = (without_blank_rows(picture, margin) for margin in _MARGINS)
+            trimmed = (without_blank_rows(picture, margin, usual) for margin in _MARGINS)
             lines = [self.form.apply(one)[..., None] for one in (picture, *trimmed) if one is not None]
         except UnfitImageError as error:
             raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None

@@ -1,6 +1,7 @@
 """What makes the lines of a split harder to read than they need be, in sentences."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.lines.args import LineArgs
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.tuning import evenly_chosen
-from text_recognizer.images.line_form import written_share
+from text_recognizer.images.line_form import written_rows
 from text_recognizer.wording import counted
 
 LOOKED_AT = 64  # lines of a split
@@ -26,12 +27,16 @@ def remarks(lines: LineSplit, name: SplitName, args: LineArgs) -> Iterator[str]:
             f"{counted(count, 'line')} of {len(lines):,} of the {name} split {are} made smaller to {args.max_width:,} "
             f"pixels of width, and so is the writing. With dataset_args.max_width=null, lines keep their size"
         )
-    others = np.flatnonzero(~are_smaller)
-    shown = [lines.image(place)[..., 0] for place in others[evenly_chosen(len(others), LOOKED_AT)].tolist()]
-    dark = [np.invert(line) if args.ink == "light" else line for line in shown]
-    share = float(np.median([written_share(line) for line in dark])) if dark else 1.0
+    share = usual_written_share(lines, np.flatnonzero(~are_smaller))
     if share < LEAST_WRITTEN:
         yield (
             f"the writing takes {100 * share:.0f} % of the height of a usual line of the {name} split, so its letters "
             f"are small. Cut the lines closer to it, or make dataset_args.height larger"
         )
+
+
+def usual_written_share(lines: LineSplit, positions: NDArray[np.integer[Any]]) -> float:
+    """The share of the height of a usual line that its writing fills; 1 without any line."""
+    looked_at = positions[evenly_chosen(len(positions), LOOKED_AT)].tolist()
+    rows = [written_rows(lines.image(position)[..., 0]) for position in looked_at]
+    return float(np.median([end - first for first, end in rows])) / lines.data_spec.input_shape[0] if rows else 1.0

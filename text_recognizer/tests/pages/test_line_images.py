@@ -184,6 +184,7 @@ def test_blank_rows_above_and_below_the_writing_can_be_left_out(paper, ink):
     trimmed = without_blank_rows(margins)
     assert trimmed is not None
     assert np.array_equal(trimmed, margins[64:88])
+    assert without_blank_rows(margins, usual=0.25) is None  # 24 of 112 rows: where a quarter is usual, not few
 
 
 def test_a_shadow_on_the_paper_of_a_line_is_lightened_and_all_else_left():

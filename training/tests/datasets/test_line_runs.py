@@ -81,6 +81,7 @@ def test_every_reading_is_written_down(read):
 def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(read, capfd):
     calibration = find_bundle(read.folder).load().calibration
     assert calibration is not None
+    assert calibration.written_share == 0.8  # 28 of 36 rows, at a height of 20
     evaluation = json.loads((read.folder / "evaluation.json").read_text())
     assert [one["level"] for one in evaluation["calibration"]] == ["character", "word", "line"]
     assert evaluation["risk_coverage"][-1]["error"] == pytest.approx(evaluation["metrics"]["character_error_rate"])
