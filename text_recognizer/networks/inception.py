@@ -30,7 +30,7 @@ class Inception(Network):
 
     @property
     def smallest_side_px(self) -> int:
-        return 139 if self.original else 67
+        return 107 if self.original else 67
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:
         stem = ((3, 2), (3, 1), (3, 2), (3, 1), (3, 2)) if self.original else ((3, 1), (3, 1), (3, 1), (3, 2))

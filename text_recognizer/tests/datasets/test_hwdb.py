@@ -345,6 +345,16 @@ def test_the_blocks_of_inception_see_33_then_16_then_7_pixels_a_side():
     assert {name: output.shape[1:] for name, output in built.output.items()} == {"logits": (10,), "auxiliary": (10,)}
 
 
+def test_the_original_inception_takes_images_from_107_pixels_on():
+    network = resolve("network", "inception")(original=True)
+    with pytest.raises(ValueError, match="at least 107 x 107 pixels"):
+        network.check((106, 106, 1), (10,))
+    network.check((107, 107, 1), (10,))
+    with weightless():
+        built = network.build((107, 107, 1), (10,))
+    assert built.output["auxiliary"].shape[1:] == (10,)
+
+
 @pytest.mark.parametrize(("network", "side"), [("inception", 64), ("hanzi_net", 8)])
 def test_images_that_are_too_small_are_refused_before_anything_is_built(network, side):
     with pytest.raises(ValueError, match="needs images of at least"):
