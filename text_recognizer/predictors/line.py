@@ -1,6 +1,7 @@
 """LinePredictor: an image of one text line to its reading."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,14 @@ class LinePredictor(Predictor):
         usual = self._model.calibration.written_share if self._model.calibration is not None else 1.0
         try:
             picture = without_shadow(read_image(image))
-            trimmed = (without_blank_rows(picture, margin, usual) for margin in _MARGINS)
-            lines = [self.form.apply(one)[..., None] for one in (picture, *trimmed) if one is not None]
+            lines = [self.form.apply(picture)[..., None]]
         except UnfitImageError as error:
             raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None
+        for margin in _MARGINS:
+            trimmed = without_blank_rows(picture, margin, usual)
+            with suppress(UnfitImageError):  # a bar alone is blank, a thin line too wide
+                lines += [self.form.apply(trimmed)[..., None]] if trimmed is not None else []
         if len(lines) == 1:
             return lines[0]
-        return lines[int(np.argmax([one.sureness for one in self._model.predict(lines)]))]
+        sureness = [one.sureness if one.text else 0.0 for one in self._model.predict(lines)]
+        return lines[int(np.argmax(sureness))]

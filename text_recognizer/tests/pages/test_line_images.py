@@ -1,5 +1,8 @@
 """Pictures of lines: height, polarity, blank ones, illumination, slant; images of every kind of file."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +19,8 @@ from text_recognizer.images.line_form import (
     without_blank_rows,
     without_shadow,
 )
+from text_recognizer.models.prediction import Prediction
+from text_recognizer.predictors.line import LinePredictor
 
 
 def strokes(height=32, width=120, slant=0.0, paper=255, ink=0):
@@ -185,6 +190,32 @@ def test_blank_rows_above_and_below_the_writing_can_be_left_out(paper, ink):
     assert trimmed is not None
     assert np.array_equal(trimmed, margins[64:88])
     assert without_blank_rows(margins, usual=0.25) is None  # 24 of 112 rows: where a quarter is usual, not few
+
+
+def as_prepared(image, *readings):
+    """A line as a reader takes it that reads it so: whole, without its blank rows, with a few of them."""
+    reader: Any = object.__new__(LinePredictor)
+    reader.form = LineForm(16, ink="dark")
+    reader._model = SimpleNamespace(calibration=None, predict=lambda lines: readings[: len(lines)])
+    return reader.prepared(image)
+
+
+def test_of_a_line_with_and_without_its_blank_rows_the_surest_reading_that_has_characters_counts():
+    line, margin = strokes(), ((60, 20), (40, 40))
+    wide = np.pad(line, margin, constant_values=255)
+    whole, cut = (LineForm(16, ink="dark").apply(one)[..., None] for one in (wide, wide[64:88]))
+    assert np.array_equal(as_prepared(wide, Prediction("a", 0.3), Prediction("b", 0.9), Prediction("", 0.99)), cut)
+    assert np.array_equal(as_prepared(wide, Prediction("a", 0.3), Prediction("", 0.9), Prediction("", 0.99)), whole)
+
+
+def test_a_line_that_is_none_without_its_blank_rows_is_read_as_it_is():
+    bar = np.full((60, 400), 255, np.uint8)
+    bar[25:40] = 0  # alone it would be a blank picture
+    low = np.full((30, 3000), 255, np.uint8)
+    low[10:20, 5:-5:3] = 0  # alone it would be more than 200 times as wide as high
+    for image in (bar, low):
+        whole = LineForm(16, ink="dark").apply(image)[..., None]
+        assert np.array_equal(as_prepared(image, Prediction("a", 0.3), Prediction("b", 0.2)), whole)
 
 
 def test_a_shadow_on_the_paper_of_a_line_is_lightened_and_all_else_left():
