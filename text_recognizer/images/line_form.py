@@ -21,6 +21,7 @@ BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts 
 MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
+_SHORT_WORD = 0.02  # of a square as high as the line: less ink than a digit has
 _SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # of the ink; of a picture, and in pixels, that writing fills
 _SHEARS = np.linspace(-1, 1, 9)
 _PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
@@ -65,7 +66,7 @@ class LineForm:
                 f"the picture is {image.shape[1]} x {image.shape[0]} pixels large; a line is at most "
                 f"{MOST_TIMES_AS_WIDE} times as wide as high"
             )
-        dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
+        dark, paper, light = _outer_levels(image)
         if light - dark < BLANK_LEVELS:
             raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
         if self.source_ink == "light" or (self.source_ink == "auto" and light - paper > paper - dark):
@@ -161,7 +162,7 @@ def without_blank_rows(image: Grey, margin: float = 0.0, usual: float = 1.0) -> 
 
 def written_rows(image: Grey) -> tuple[int, int]:
     """The first row of a picture of a line that holds its writing, and the one after the last; specks do not count."""
-    dark, paper, light = _levels(image, 0.005, 0.5, 0.995)
+    dark, paper, light = _outer_levels(image)
     has_light_ink = light - paper > paper - dark
     ink = image > (paper + light) / 2 if has_light_ink else image < (dark + paper) / 2
     above = ink.sum(axis=1).cumsum()
@@ -261,6 +262,16 @@ def _otsu(image: Grey) -> int:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * np.square(mass / below - (mass[-1] - mass) / above)
     return int(np.nanargmax(between)) + 1
+
+
+def _outer_levels(image: Grey) -> list[int]:
+    """The grey levels of what is darkest and lightest in a picture of a line, and its paper's in the middle.
+
+    A half per cent is left out at both ends; in long lines no more than the ink of a short word.
+    """
+    height, width = image.shape
+    share = min(0.005, _SHORT_WORD * height / width)
+    return _levels(image, share, 0.5, 1 - share)
 
 
 def _levels(image: Grey, *shares: float) -> list[int]:

@@ -50,7 +50,7 @@ class LineListDataset(LineDataset):
         encoding: of the list.
     """
 
-    recipe_version = 2
+    recipe_version = 3
 
     path: str
     image_folder: str | None = None

@@ -68,6 +68,15 @@ def test_a_picture_of_one_level_is_blank(level):
         LineForm(32).apply(image)
 
 
+@pytest.mark.parametrize(("paper", "ink"), [(222, 90), (30, 220)])
+def test_a_short_word_in_a_long_line_is_ink_on_its_paper(paper, ink):
+    image = np.clip(np.random.default_rng(0).normal(paper, 2, (40, 1600)), 0, 255).astype(np.uint8)
+    image[8:32, 10:40:10] = image[8:32, 11:41:10] = image[8:32, 12:42:10] = ink  # three strokes, a third of a per cent
+    line = LineForm(40, ink="dark").apply(image)
+    assert abs(float(np.median(line)) - max(paper, 255 - paper)) < 3
+    assert (line[10:30, 11] < 128).all()
+
+
 def test_a_picture_without_pixels_is_refused():
     with pytest.raises(UnfitImageError, match="0 x 32 pixels"):
         LineForm(32).apply(np.zeros((32, 0), np.uint8))
