@@ -109,6 +109,8 @@ def lfs_advice(path: str | os.PathLike[str]) -> str:
     """What to do about a file of a Git repository that was cloned without its large files; "" for any other."""
     begin = b"version https://git-lfs.github.com/spec/"
     try:
+        if not Path(path).is_file():  # a pipe may have no writer any more
+            return ""
         with open(path, "rb") as file:
             is_pointer = file.read(len(begin)) == begin
     except OSError:

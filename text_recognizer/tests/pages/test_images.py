@@ -1,7 +1,9 @@
 import ast
 import io
+import os
 import re
 import struct
+import threading
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +84,15 @@ def test_a_picture_that_git_lfs_has_not_fetched_says_how_to_fetch_it(tmp_path):
     (tmp_path / "8.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(DataError, match=r"8\.png\. It is a pointer of Git LFS; `git lfs pull` fetches the file"):
         read_image(tmp_path / "8.png")
+
+
+def test_a_pipe_that_brings_no_picture_is_read_once(tmp_path):
+    os.mkfifo(tmp_path / "8.png")
+    writer = threading.Thread(target=(tmp_path / "8.png").write_bytes, args=[b"no picture"])
+    writer.start()
+    with pytest.raises(DataError, match=r"no image that can be read .*8\.png\.$"):
+        read_image(tmp_path / "8.png")
+    writer.join()
 
 
 def eps(path):
