@@ -22,7 +22,7 @@ from text_recognizer.serving.reading import LAYOUTS
 from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.wording import received, shortened
 
-_WHITE_SPACE = b" \t\r\n\f"
+_LINE_BREAKS = b"\r\n"
 MOST_VALUES = 1 << 19  # of a body in JSON: a fifth of a second
 
 
@@ -98,9 +98,9 @@ def data_url_content(url: object) -> bytes:
 
 
 def base64_content(text: str) -> bytes:
-    """The bytes in base64; encoders of e-mail break its lines."""
+    """The bytes in base64; encoders of e-mail break its lines. A blank was a plus sign before a form was decoded."""
     try:
-        return base64.b64decode(text.encode("ascii").translate(None, _WHITE_SPACE), validate=True)
+        return base64.b64decode(text.encode("ascii").translate(None, _LINE_BREAKS), validate=True)
     except (ValueError, binascii.Error) as error:
         raise bad_request(f"the picture is not in base64: {reason(error)}.") from None
 

@@ -48,6 +48,9 @@ def test_a_picture_in_json_is_read_with_the_keys_of_older_clients(client):
 def test_base64_may_come_in_lines_as_mail_encoders_break_it(client):
     image = "data:image/png;base64,\r\n" + base64.encodebytes(PICTURE).decode()
     assert client.post("/v1/predict", json={"image": image}).json()["pred"] == "50"
+    with_blanks = DATA_URL[:-8] + "    " + DATA_URL[-8:]  # as of plus signs in a form
+    refused = client.post("/v1/predict", json={"image": with_blanks})
+    assert (refused.status_code, "not in base64" in refused.text) == (400, True)
 
 
 def test_boxes_are_in_pixels_of_the_picture(client):
