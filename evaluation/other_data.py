@@ -52,9 +52,16 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
 
 
 def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Split, str | None]:
-    """A split with the bundle's class ids, and notes on its alphabet. Raises DataError: the bundle lacks it."""
+    """A split with the bundle's class ids, and notes on its alphabet. Raises DataError: it is empty, or unknown."""
     split = dataset.split(name)
     if not len(split):
+        sizes = dataset.sizes()
+        if any(sizes.values()):
+            found = ", ".join(f"{one} {size:,}" for one, size in sizes.items())
+            raise DataError(
+                f"the {name} split of {dataset.name} is empty ({found}). Put samples into it, or choose another "
+                f"--split. Another decoding is tuned on the validation split."
+            )
         raise DataError(
             f"the {name} split of {dataset.name} has no sample in the alphabet of the bundle {bundle.folder}. "
             f"{_remedy(bundle)}"

@@ -34,6 +34,9 @@ class Few:
             np.zeros((count, 8, 8), np.uint8), np.arange(count), np.arange(count), tuple(self.classes)
         )
 
+    def sizes(self) -> dict[str, int]:
+        return {"train": len(self.classes)}
+
 
 def split_of(classes):
     return fitting_split(BUNDLE, cast(Dataset, Few(classes)), "test")

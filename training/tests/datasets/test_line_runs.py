@@ -184,6 +184,17 @@ def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(r
     assert "--train_args.initial_weights=" in said
 
 
+def test_lines_of_a_test_alone_are_evaluated_on_and_an_empty_split_is_said(read, tmp_path, capfd):
+    path = write_lines(tmp_path / "others", count=20)
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{rows[0]}\tsplit", *(f"{row}\ttest" for row in rows[1:])]) + "\n")
+    other = [str(read.folder), "--dataset", "LineListDataset", "--dataset_args", json.dumps({"path": str(path)})]
+    assert evaluated(capfd, *other)["samples_of_split"] == 20
+    for more in (["--split", "validation"], ["--language-model", "2"]):
+        said = refused(capfd, *other, *more)
+        assert "the validation split of LineListDataset is empty (train 0, validation 0, test 20)" in said
+
+
 def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read, tmp_path, capfd):
     labels = [row["label"] for row in rows_of(read)]
     (tmp_path / "text.txt").write_text("\n".join([*labels, "\u00e9\u00e9"] * 5), encoding="utf-8")
