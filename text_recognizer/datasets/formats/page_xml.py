@@ -86,7 +86,9 @@ def _read_alto(root: Element, path: Path) -> PageText:
     for line in page.iter("TextLine"):
         kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
         parts = [one for one in line.iter() if one.tag in ("String", "SP")]
-        gap = "" if any(one.tag == "SP" for one in parts) else " "  # files of single words may leave out the spaces
+        strings = [place for place, one in enumerate(parts) if one.tag == "String"]
+        between = parts[strings[0] : strings[-1]] if strings else []
+        gap = "" if any(one.tag == "SP" for one in between) else " "  # files of single words may leave out the spaces
         text = gap.join(" " if one.tag == "SP" else one.get("CONTENT", "") for one in parts).strip()
         text += "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))  # stands for itself
         baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row

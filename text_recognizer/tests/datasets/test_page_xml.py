@@ -52,6 +52,7 @@ def test_corners_of_older_page_files_and_hyphens_of_alto_are_read(tmp_path):
         (("Oh", ",", None, "no", "!"), "Oh, no!"),
         (("all", "the", "words"), "all the words"),
         (("whole line",), "whole line"),
+        ((None, "all", "the", "words", None), "all the words"),
         ((None,), ""),
     ],
 )
