@@ -39,7 +39,7 @@ class Calibration:
         temperature: what the logits are divided by of a model that chooses one class for an image.
         character, word, line: of a reading of a line.
         errors_each: character errors in a line for each of its characters that is expected to be wrong.
-        written_share: of the height of a usual line, what its writing fills; 1 where that was not looked at.
+        written_share: of the height of a usual line, what its writing fills; None where that was not looked at.
     """
 
     temperature: Annotated[float, Gt(0), Le(MOST)] = 1.0
@@ -47,7 +47,7 @@ class Calibration:
     word: Curve = AS_IT_IS
     line: Curve = AS_IT_IS
     errors_each: Number = 1.0
-    written_share: Annotated[float, Ge(0), Le(1)] = 1.0
+    written_share: Annotated[float, Ge(0), Le(1)] | None = None
 
     @classmethod
     def of_classes(cls, logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> "Calibration":

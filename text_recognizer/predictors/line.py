@@ -42,14 +42,17 @@ class LinePredictor(Predictor):
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
         """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely.
 
-        That is tried where there are many more of them than in the lines that the reader learnt from.
+        That is tried where there are many more of them than in the lines that the reader learnt from; readers of
+        earlier versions do not know how many those have.
         """
-        usual = self._model.calibration.written_share if self._model.calibration is not None else 1.0
+        usual = self._model.calibration.written_share if self._model.calibration is not None else None
         try:
             picture = without_shadow(read_image(image))
             lines = [self.form.apply(picture)[..., None]]
         except UnfitImageError as error:
             raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None
+        if usual is None:
+            return lines[0]
         for margin in _MARGINS:
             trimmed = without_blank_rows(picture, margin, usual)
             with suppress(UnfitImageError):  # a bar alone is blank, a thin line too wide

@@ -19,6 +19,7 @@ from text_recognizer.images.line_form import (
     without_blank_rows,
     without_shadow,
 )
+from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.line import LinePredictor
 
@@ -201,11 +202,13 @@ def test_blank_rows_above_and_below_the_writing_can_be_left_out(paper, ink):
     assert without_blank_rows(margins, usual=0.25) is None  # 24 of 112 rows: where a quarter is usual, not few
 
 
-def as_prepared(image, *readings):
+def as_prepared(image, *readings, usual=1.0):
     """A line as a reader takes it that reads it so: whole, without its blank rows, with a few of them."""
     reader: Any = object.__new__(LinePredictor)
     reader.form = LineForm(16, ink="dark")
-    reader._model = SimpleNamespace(calibration=None, predict=lambda lines: readings[: len(lines)])
+    reader._model = SimpleNamespace(
+        calibration=Calibration(written_share=usual), predict=lambda lines: readings[: len(lines)]
+    )
     return reader.prepared(image)
 
 
@@ -215,6 +218,12 @@ def test_of_a_line_with_and_without_its_blank_rows_the_surest_reading_that_has_c
     whole, cut = (LineForm(16, ink="dark").apply(one)[..., None] for one in (wide, wide[64:88]))
     assert np.array_equal(as_prepared(wide, Prediction("a", 0.3), Prediction("b", 0.9), Prediction("", 0.99)), cut)
     assert np.array_equal(as_prepared(wide, Prediction("a", 0.3), Prediction("", 0.9), Prediction("", 0.99)), whole)
+
+
+def test_a_reader_of_an_earlier_version_reads_lines_as_they_are():
+    wide = np.pad(strokes(), ((60, 20), (40, 40)), constant_values=255)
+    whole = LineForm(16, ink="dark").apply(wide)[..., None]
+    assert np.array_equal(as_prepared(wide, Prediction("a", 0.3), Prediction("b", 0.9), usual=None), whole)
 
 
 def test_a_line_that_is_none_without_its_blank_rows_is_read_as_it_is():
