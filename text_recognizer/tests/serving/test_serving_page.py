@@ -55,6 +55,8 @@ def test_a_picture_is_read_and_its_lines_are_listed(page, tmp_path, address):
     assert shown(page, "text") == "50"
     assert shown(page, "facts").startswith("confidence 75.0 %")
     assert "confidence 75.0 %  expected CER 12.5 %  or ? 25.0 %" in shown(page, "lines")
+    for place in ("#text", "#lines li"):  # texts from right to left end on the left
+        assert page.value(f"getComputedStyle(document.querySelector('{place}')).unicodeBidi") == "plaintext"
     assert page.value("document.getElementById('shown').width") == 16
     assert page.value("document.documentElement.scrollWidth") <= PHONE[0]
     assert all(url.startswith((address, "data:", "blob:")) for url in page.requested)
