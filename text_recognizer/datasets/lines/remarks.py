@@ -31,7 +31,7 @@ def remarks(lines: LineSplit, name: SplitName, args: LineArgs) -> Iterator[str]:
     if share < LEAST_WRITTEN:
         yield (
             f"the writing takes {100 * share:.0f} % of the height of a usual line of the {name} split, so its letters "
-            f"are small. Cut the lines closer to it, or make dataset_args.height larger"
+            f"are small. Cut the lines closer to it, or train at a larger dataset_args.height"
         )
 
 
