@@ -36,7 +36,7 @@ _IN_NAMES: dict[SplitName, re.Pattern[str]] = {
     "train": re.compile(rf"{TRAIN_MARK}|(?<![A-Za-z])[Tt]rain(?![a-z])"),
     "test": re.compile(rf"{TEST_MARK}|(?<![A-Za-z])[Tt]est(?![a-z])"),
 }
-_PART_NUMBER = re.compile(r"_?[Pp](?:art)?_?[0-9]+$")
+_PART_NUMBER = re.compile(r"_?(?:[Pp](?:art)?_?)?(?<![.0-9])[0-9]+$")  # but no version: trn1.0
 _PIECE_RECORDS = 4096
 
 

@@ -169,6 +169,13 @@ def test_the_parts_of_casias_later_archives_are_one_split(tmp_path):
     dataset.prepare()
     assert {str(name) for name in dataset.split("test").groups or ()} == {"1241-c"}
     assert sum(dataset.sizes().values()) - dataset.sizes()["test"] == 8
+    for number in "12":
+        (tmp_path / f"Gnt1.1TrainPart{number}").rename(tmp_path / f"train{number}")
+    assert {source.split for source in HwdbDataset(str(tmp_path)).sources()} == {"train", "test"}
+    for number in "12":
+        (tmp_path / f"train{number}").rename(tmp_path / f"trn1.{number}")
+    with pytest.raises(DataError, match=r"folders of splits .*, and characters in: trn1\.2"):
+        HwdbDataset(str(tmp_path)).sources()
     (tmp_path / "Gnt1.1Test").rename(tmp_path / "latest")  # which is no folder of a split
     assert {source.split for source in HwdbDataset(str(tmp_path)).sources()} == {None}
 
