@@ -7,6 +7,7 @@ import numpy as np
 
 from text_recognizer.augmentation.random_affine import drawn
 from text_recognizer.augmentation.recipes import LineAffine, LineWorn
+from text_recognizer.datasets.base import WIDTH_STEP_PX
 
 # However long a line is, turning it moves its ends up or down by no more than this share of its height.
 MOST_RISE = 0.15
@@ -17,8 +18,9 @@ GREATEST_REACH = 0.25  # of its height into which a neighbouring line reaches
 class RandomLine(keras.layers.Layer):  # type: ignore[misc]
     """Changes each line as another hand, pen or paper might: form in one bilinear interpolation, then stroke and shade.
 
-    uint8 images and true widths in, the same out; without `training` they pass unchanged. A line that is made wider
-    stays within its padding, and one that is made narrower keeps its width, so that no frame is lost for its label.
+    uint8 images and true widths in, the same out; without `training` they pass unchanged. A line that is made narrower
+    keeps its width, so that no frame is lost for its label. One that is made wider stays within its padding; stretched
+    ones get room for it, and the batch with them, unless all lines of the dataset have one width.
 
     The local changes let four things wander smoothly along the line: place of the letters, slant, height, baseline.
     They stand for the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for convolutional
@@ -27,9 +29,10 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
 
     columns: tuple[str, ...] = ("image", "width")  # of a batch: what it takes and returns
 
-    def __init__(self, changes: LineAffine, background: int, seed: int) -> None:
+    def __init__(self, changes: LineAffine, background: int, seed: int, is_width_fixed: bool = False) -> None:
         super().__init__(dtype="float32")
         self.changes = changes
+        self.gives_room = bool(changes.stretch_fraction) and not is_width_fixed
         self.slope = float(np.tan(np.deg2rad(changes.rotation_degrees)))
         self.slant = float(np.tan(np.deg2rad(changes.shear_degrees)))
         self.background = background  # level of the paper
@@ -39,29 +42,36 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         """(B, H, W, 1) uint8 and (B,) to the same."""
         if not training:
             return images, widths
-        # As ink on nothing: what comes in from outside is then 0.
+        # As ink on nothing, which is what padding is.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
-        moves = (self.changes.zoom_fraction, self.changes.shift_fraction, self.changes.local_fraction)
-        if any((self.slope, self.slant, *moves)):
+        changes = self.changes
+        sizes = (changes.zoom_fraction, changes.stretch_fraction, changes.margin_fraction)
+        if any((self.slope, self.slant, *sizes, changes.shift_fraction, changes.local_fraction)):
             x, widths = self._formed(x, widths)
-        x = self.stroked(x)
         # Padding stays nothing: it is no paper that could be brighter or rougher.
-        inside = keras.ops.arange(keras.ops.shape(x)[2], dtype="int32")[None, None, :] < widths[:, None, None]
-        x = keras.ops.where(inside, self.shaded(x), 0.0)
+        x = keras.ops.where(inside(x, widths), self.shaded(self.stroked(x)), 0.0)
         ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))
         return keras.ops.cast(keras.ops.abs(self.background - ink), "uint8")[..., None], widths
 
     def _formed(self, x: Any, widths: Any) -> Any:
         """(B, H, W) and (B,): every pixel taken from where rotation, slant, zoom, shift and local changes lead."""
-        ops = keras.ops
-        height, width = x.shape[1], ops.shape(x)[2]
-        full = ops.cast(width, "float32")
+        ops, changes, height = keras.ops, self.changes, x.shape[1]
         true = ops.maximum(ops.cast(widths, "float32"), 1.0)
-        wider = ops.minimum(1.0 + drawn(x, self.changes.zoom_fraction, self.random), full / true)
-        taller = 1.0 + drawn(x, self.changes.zoom_fraction, self.random)
+        wider, taller = (1.0 + drawn(x, changes.zoom_fraction, self.random) for _ in range(2))
+        wider = wider * ops.exp(drawn(x, float(np.log1p(changes.stretch_fraction)), self.random))
+        margin = ops.abs(drawn(x, changes.margin_fraction, self.random))
+        wider, taller = wider / (1.0 + 2.0 * margin), taller / (1.0 + 2.0 * margin)
+        shift = drawn(x, changes.shift_fraction, self.random) + drawn(x, 1.0, self.random) * margin
+        shift = shift * height
+        paper = paper_of(x, widths)
+        x = ops.where(inside(x, widths), x - paper, 0.0)  # so that what comes in from outside of a line is paper
+        if self.gives_room:
+            x = widened(x, ops.max(ops.ceil(true * wider)))
+        width = ops.shape(x)[2]
+        full = ops.cast(width, "float32")
+        wider = ops.minimum(wider, full / true)
         steepest = ops.minimum(self.slope, 2.0 * MOST_RISE * height / true)
         slope, slant = drawn(x, 1.0, self.random) * steepest, drawn(x, self.slant, self.random)
-        shift = drawn(x, self.changes.shift_fraction, self.random) * height
 
         column = ops.arange(width, dtype="float32")[None, None, :]  # (1, 1, W)
         row = ops.arange(height, dtype="float32")[None, :, None] - (height - 1) / 2.0  # (1, H, 1) from the middle
@@ -75,7 +85,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
             place, lean, size, rise = self._wandering(x, height, width)  # (B, 1, W) each
             source_x = source_x + height * place + lean * row
             source_y = source_y + height * rise + size * row
-        formed = bilinear(x, source_x, source_y + (height - 1) / 2.0)
+        formed = bilinear(x, source_x, source_y + (height - 1) / 2.0) + paper
         grown = ops.minimum(ops.ceil(true * wider), full)
         return formed, ops.maximum(ops.cast(grown, widths.dtype), widths)
 
@@ -183,6 +193,31 @@ class RandomWornLine(RandomLine):
     def _sometimes(self, x: Any, share: float) -> Any:
         """(B,) from 0 to 1 for a share of the lines, 0 for the others."""
         return keras.ops.relu(1.0 - (0.5 + drawn(x, 0.5, self.random)) / share)
+
+
+def inside(x: Any, widths: Any) -> Any:
+    """(B, H, W) which pixels of (B, H, W) belong to lines of those widths (B,)."""
+    columns = keras.ops.arange(keras.ops.shape(x)[2], dtype="int32")
+    return keras.ops.broadcast_to(columns < widths[:, None, None], keras.ops.shape(x))
+
+
+def paper_of(x: Any, widths: Any) -> Any:
+    """(B, 1, 1) the level of each line's paper: the mean of what has less ink than the line's mean."""
+    ops = keras.ops
+
+    def mean(chosen: Any) -> Any:
+        count = ops.sum(ops.cast(chosen, "float32"), axis=(1, 2), keepdims=True)
+        return ops.sum(ops.where(chosen, x, 0.0), axis=(1, 2), keepdims=True) / ops.maximum(count, 1.0)
+
+    within = inside(x, widths)
+    return mean(ops.logical_and(within, x <= mean(within)))
+
+
+def widened(x: Any, width: Any) -> Any:
+    """(B, H, W) with nothing on the right, so that a line of that width has room."""
+    missing = keras.ops.maximum(keras.ops.cast(width, "int32") - keras.ops.shape(x)[2], 0)
+    missing = -(-missing // WIDTH_STEP_PX) * WIDTH_STEP_PX
+    return keras.ops.pad(x, ((0, 0), (0, 0), (0, missing)))
 
 
 def bilinear(x: Any, columns: Any, rows: Any) -> Any:

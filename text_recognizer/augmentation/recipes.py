@@ -83,6 +83,8 @@ class LineAffine(AugmentationRecipe):
         shift_fraction: of the height, up or down.
         brightness_fraction: of full ink that is added everywhere.
         contrast_fraction: share by which ink becomes darker or lighter.
+        stretch_fraction: share by which the width alone grows or, as one over it, shrinks.
+        margin_fraction: of the height that is added above and below as paper, so that the line becomes smaller.
     """
 
     rotation_degrees: Degrees = 1.5
@@ -91,6 +93,8 @@ class LineAffine(AugmentationRecipe):
     shift_fraction: Share = 0.05
     brightness_fraction: Share = 0.05
     contrast_fraction: Share = 0.2
+    stretch_fraction: Share = 0.0
+    margin_fraction: Share = 0.0
     local_fraction: Share = field(default=0.0, init=False)
     stroke_amount: Annotated[float, Ge(0), Le(1)] = field(default=0.0, init=False)
     noise_fraction: Share = field(default=0.0, init=False)
@@ -102,7 +106,7 @@ class LineAffine(AugmentationRecipe):
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
                 f"Use 'affine'."
             )
-        return self._layer()(self, data_spec.background, seed)
+        return self._layer()(self, data_spec.background, seed, data_spec.input_shape[1] is not None)
 
     def _layer(self) -> "type[RandomLine]":
         from text_recognizer.augmentation.random_line import RandomLine
@@ -174,6 +178,8 @@ class CharacterElastic(LineElastic):
     blur_amount: Annotated[float, Ge(0), Le(1)] = 0.0
     fit: bool = False
     flip: bool = False
+    stretch_fraction: Share = field(default=0.0, init=False)
+    margin_fraction: Share = field(default=0.0, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
         """From "image" of a batch to the same. Raises SpecError: the images are no single characters."""

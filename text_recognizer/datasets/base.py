@@ -14,6 +14,8 @@ SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 # The splits that must not have a sample of a split: those that measure it.
 LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
 Ink = Literal["light", "dark"]
+# To whose multiple batches of lines are padded: few shapes for the kernels to be prepared for, little computed in vain.
+WIDTH_STEP_PX = 32
 
 
 @dataclass(frozen=True)

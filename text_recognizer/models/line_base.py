@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.charset import describe
-from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.base import WIDTH_STEP_PX, DataSpec, Split
 from text_recognizer.datasets.lines.remarks import usual_written_share
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.edits import RATES, LineErrors
@@ -21,8 +21,6 @@ from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 from text_recognizer.reading_order import logical_order, visual_order
 from text_recognizer.wording import counted
 
-# Images are padded to a multiple of this: few shapes for the kernels to be prepared for, little to compute in vain.
-WIDTH_STEP_PX = 32
 LINES_LOOKED_AT = 64  # for inverted ink
 CALIBRATION_LINES = 2000  # of the validation split
 

@@ -10,14 +10,14 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from text_recognizer.datasets.base import DataSpec, Split
+from text_recognizer.datasets.base import WIDTH_STEP_PX, DataSpec, Split
 from text_recognizer.datasets.lines.split import LineSplit
 from text_recognizer.decoding.greedy import blank_frames
 from text_recognizer.decoding.line_decoder import LineDecoder, Reading, TextLines
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import Batch, ScoredBatch, main_output
-from text_recognizer.models.line_base import WIDTH_STEP_PX, ReadsLines, lines_of
+from text_recognizer.models.line_base import ReadsLines, lines_of
 from text_recognizer.models.metric import Counts, Metric
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.networks.base import FrameNetwork, Network

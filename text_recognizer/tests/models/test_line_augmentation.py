@@ -41,6 +41,8 @@ CHANGES = {
     "rotation_degrees": 3.0,
     "shear_degrees": 20.0,
     "zoom_fraction": 0.2,
+    "stretch_fraction": 0.4,
+    "margin_fraction": 0.3,
     "shift_fraction": 0.2,
     "local_fraction": 0.1,
     "stroke_amount": 1.0,
@@ -66,7 +68,7 @@ def test_each_change_changes_each_line_in_a_way_of_its_own(name, amount):
     assert out.shape == (4, 20, 120, 1)
     assert np.all(out_widths >= 80)  # never fewer frames for the same label
     assert np.all(out_widths <= 120)
-    if name != "zoom_fraction":
+    if name not in {"zoom_fraction", "stretch_fraction"}:
         assert out_widths.tolist() == [80] * 4
 
 
@@ -116,6 +118,35 @@ def test_a_wider_line_keeps_all_its_ink_within_its_new_width():
         assert image[:, width:].max(initial=0) == 0  # padding stays nothing
     # Strokes follow each other every 12 pixels; the seventh begins at 76 times the zoom, still inside.
     assert all((image.max(axis=0) > 60).sum() > 20 for image in out[..., 0])
+
+
+def test_a_line_without_padding_gets_room_to_become_wider():
+    images, widths = strokes(padding=0)
+    out, out_widths = changed(line_layer(stretch_fraction=0.5), images, widths, times=30)
+    assert out.shape == (30, 20, 112 + 32, 1)  # 80 and 32 are not enough for the widest
+    assert 112 < out_widths.max() <= 120
+    kept = LineElastic(**(STILL | {"stretch_fraction": 0.5})).build(DataSpec((20, 80, 1), ("", "a"), "line"), 0)
+    out, out_widths = changed(kept, images, widths, times=30)
+    assert out.shape == (30, 20, 80, 1)
+    assert out_widths.tolist() == [80] * 30
+
+
+def test_what_comes_in_from_outside_of_a_line_is_its_paper():
+    images, widths = strokes(background=60)
+    images[:, :, 80:] = 0
+    out, _ = changed(line_layer(margin_fraction=0.4, rotation_degrees=3.0), images, widths, times=20)
+    assert out[:, :, :80].min() >= 59
+    assert np.median(out[:, :, :80]) <= 61
+    assert not out[:, :, 80:].any()
+
+
+def test_a_margin_makes_a_line_smaller_and_loses_no_ink():
+    images, widths = strokes()
+    out, _ = changed(line_layer(margin_fraction=0.4), images, widths, times=20)
+    heights = np.array([np.ptp(np.flatnonzero((one > 60).any(axis=(1, 2)))) + 1 for one in out])
+    assert heights.min() < 9
+    assert heights.max() <= 12
+    assert (out[..., 0].max(axis=1) > 60).sum(axis=1).min() > 12
 
 
 def test_padding_is_no_paper_that_could_be_brighter_or_rougher():
