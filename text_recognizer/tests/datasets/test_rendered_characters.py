@@ -80,7 +80,7 @@ def test_elastic_changes_keep_the_type_and_the_paper_and_differ_between_images()
 
 def still(**changes: Any) -> CharacterElastic:
     """No change but the given ones."""
-    nothing: Any = {one.name: 0 for one in fields(CharacterElastic) if one.name != "flip"}
+    nothing: Any = {one.name: 0 for one in fields(CharacterElastic) if one.init and one.name != "flip"}
     return CharacterElastic(**{**nothing, **changes})
 
 
