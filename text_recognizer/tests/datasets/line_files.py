@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.char_dict import write_char_dict
+from text_recognizer.datasets.lines.line_list import LineListDataset
+
+# As in the file: neither scaled nor inverted.
+AS_IT_IS: dict[str, Any] = {"height": 8, "ink": "dark", "source_ink": "dark", "preprocessing": ()}
+SPLITS = "file\ttext\tsplit"
 
 
 def picture(width: int, height: int = 8, seed: int = 0) -> NDArray[np.uint8]:
@@ -32,6 +39,19 @@ def write_list(folder: Path, rows: Sequence[tuple[str, ...]], header: str = "fil
     table = "\n".join([header, *("\t".join(row) for row in rows)]) + "\n"
     (folder / "lines.tsv").write_text(table, encoding="utf-8")
     return folder / "lines.tsv"
+
+
+def with_splits(folder: Path, texts: Sequence[str], split: str = "train") -> Path:
+    """A list with these lines in one split, and one line "ab" in each of the others."""
+    rows = [(f"{index}.png", text, split) for index, text in enumerate(texts)]
+    others = [(f"{name}.png", "ab", name) for name in SPLIT_NAMES if name != split]
+    return write_list(folder / "lines", [*rows, *others], SPLITS)
+
+
+def prepared(path: Path, **args: Any) -> LineListDataset:
+    dataset = LineListDataset(str(path), **(AS_IT_IS | args))
+    dataset.prepare()
+    return dataset
 
 
 def write_poems(data: Path, texts: Sequence[str], tested: Sequence[int]) -> Path:
