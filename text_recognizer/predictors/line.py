@@ -16,7 +16,6 @@ from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.base import Predictor, name_of
 
 DEFAULT_BUNDLE = "line-reader"
-_MARGINS = (0.0, 0.2)  # of the writing's height, left above and below it: readers of tight lines want none
 
 
 class LinePredictor(Predictor):
@@ -53,10 +52,9 @@ class LinePredictor(Predictor):
             raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None
         if usual is None:
             return lines[0]
-        for margin in _MARGINS:
-            trimmed = without_blank_rows(picture, margin, usual)
+        for trimmed in without_blank_rows(picture, usual):
             with suppress(UnfitImageError):  # a bar alone is blank, a thin line too wide
-                lines += [self.form.apply(trimmed)[..., None]] if trimmed is not None else []
+                lines.append(self.form.apply(trimmed)[..., None])
         if len(lines) == 1:
             return lines[0]
         sureness = [one.sureness if one.text else 0.0 for one in self._model.predict(lines)]
