@@ -1,7 +1,7 @@
 """LineModelCtc: a line read frame by frame, its characters found by CTC."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,13 +122,13 @@ class LineModelCtc(ReadsLines):
     def trainable(self, split: Split) -> NDArray[np.bool_]:
         """(n,) which labels fit into the frames of their lines."""
         lines = lines_of(split)
-        needed = _frames_needed(lines)
+        needed = _frames_needed(lines, range(len(lines)))
         return self._fits(needed, lines.widths) & (needed > 0)
 
     def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:
         lines, (height, width, _) = lines_of(split), self.data_spec.input_shape
         widths = lines.widths[left_out]
-        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines)[left_out], 2 * widths)))
+        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines, left_out.tolist()), 2 * widths)))
         larger = f"dataset_args.height={2 * height}" + (f" and width={2 * width}" if width is not None else "")
         remedy = f"With {larger}, {fitting:,} would fit; with" if fitting else "With"
         upright = int(np.count_nonzero(widths < height))
@@ -256,8 +256,8 @@ def ctc_loss(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
     return ops.where(possible, losses, IMPOSSIBLE_LOSS)
 
 
-def _frames_needed(lines: LineSplit) -> NDArray[np.int64]:
-    return np.array([frames_needed(lines.label(position)) for position in range(len(lines))], np.int64)
+def _frames_needed(lines: LineSplit, positions: Iterable[int]) -> NDArray[np.int64]:
+    return np.array([frames_needed(lines.label(position)) for position in positions], np.int64)
 
 
 def frames_needed(label: NDArray[np.integer[Any]]) -> int:
