@@ -7,7 +7,7 @@ import textwrap
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import did_you_mean
 from training.commands.base import Command
-from training.views.parts import KINDS, entries
+from training.views.parts import KINDS, entries, own_entry
 
 
 class ListNames(Command):
@@ -19,7 +19,7 @@ class ListNames(Command):
             "  text-recognizer list datasets HwdbDataset\n  text-recognizer list train_args --json"
         )
         parser.add_argument("kind", nargs="?", choices=[*KINDS, "train_args"], help="default: all")
-        parser.add_argument("names", nargs="*", metavar="NAME", help="these alone, with all that is said of them")
+        parser.add_argument("names", nargs="*", metavar="NAME", help="these alone, in full; also package.module:Name")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 
@@ -29,6 +29,8 @@ def _run(arguments: argparse.Namespace) -> int:
     listing = {kind: entries(kind) for kind in wanted}
     if arguments.names:
         parts = listing[arguments.kind]
+        if arguments.kind in KINDS:
+            parts |= {name: own_entry(arguments.kind, name) for name in arguments.names if ":" in name}
         if unknown := next((name for name in arguments.names if name not in parts), None):
             guess = did_you_mean(unknown, parts)
             raise SpecError(

@@ -50,6 +50,11 @@ def entries(plural: str) -> dict[str, Any]:
     return found
 
 
+def own_entry(plural: str, name: str) -> dict[str, Any]:
+    """A part that is no registered one, "package.module:Name". Raises SpecError: there is none."""
+    return _described(resolve(KINDS[plural], name), GIVEN[KINDS[plural]])
+
+
 def describe(kind: str, name: str) -> dict[str, Any]:
     """The summary and the arguments of a part. An entry point that cannot be loaded has a "problem"."""
     try:

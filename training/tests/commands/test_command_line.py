@@ -339,6 +339,16 @@ def test_a_part_that_is_named_is_listed_with_all_that_is_said_of_it(capsys):
     assert "nothing called 'mpl' among the networks. Did you mean 'mlp'? There are: " in capsys.readouterr().err
 
 
+def test_a_part_of_ones_own_is_listed_by_its_path(capsys):
+    own = "training.tests.quick_networks:QuickFrames"
+    assert text_recognizer(["list", "networks", own, "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["networks"]) == {own}
+    assert text_recognizer(["list", "networks", f"{own}y"]) == 2
+    assert "module training.tests.quick_networks has no 'QuickFramesy'" in capsys.readouterr().err
+    assert text_recognizer(["list", "train_args", own]) == 2
+    assert "among the train_args" in capsys.readouterr().err
+
+
 def test_run_sweep_prints_the_schema_of_searches_and_rules_without_a_file(capsys):
     assert text_recognizer(["sweep", "--schema"]) == 0
     assert {"searches", "stopping_rules"} <= json.loads(capsys.readouterr().out)["$defs"].keys()
