@@ -51,8 +51,6 @@ class Datasets(Command):
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
         listing = add_action(commands, "list", _list, "remote datasets with their state, and the dataset classes")
-        listing.add_argument("--json", action="store_true", help="print one JSON object")
-
         showing = add_action(commands, "show", _show, "draw samples of a dataset with their labels into a picture")
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
@@ -68,6 +66,8 @@ class Datasets(Command):
         verifying.add_argument(
             "names", nargs="*", metavar="NAME", help="a name in the registry, or a dataset class (default: all)"
         )
+        for action in (listing, showing, verifying):
+            action.add_argument("--json", action="store_true", help="print one JSON object")
         updating = add_action(commands, "update", _update, "write hashes of files that have changed into the registry")
         for action in (fetching, updating):
             action.add_argument("names", nargs="+", metavar="NAME", help="a name in the registry")
@@ -129,6 +129,9 @@ def _verify(args: argparse.Namespace) -> int:
         if not args.names or {_dataset_of(folder), _table_of(folder)} & set(args.names):
             store_count += 1
             problems += _store_problems(folder)
+    if args.json:
+        print(json.dumps({"files": file_count, "stores": store_count, "problems": problems}, indent=2))
+        return 1 if problems else 0
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     read = f"{counted(file_count, 'file')} and {counted(store_count, 'store')} read"
@@ -166,6 +169,10 @@ def _update(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     dataset = dataset_named(args.dataset, args.dataset_args)
     save_picture(draw_samples(dataset, args.split, args.count, args.seed, args.font), args.output)
+    if args.json:
+        facts = {"output": str(args.output), "split": args.split, "sizes": dataset.sizes()}
+        print(json.dumps({"dataset": args.dataset, **facts, "classes": len(dataset.data_spec.classes)}, indent=2))
+        return 0
     classes = f"{len(dataset.data_spec.classes):,} classes"
     sys.stdout.write(f"{args.output}: {args.split} samples of {args.dataset} ({_sizes(dataset)}; {classes})\n")
     return 0

@@ -107,6 +107,10 @@ def test_verify_names_a_missing_file_and_a_store_without_description(
     errors = capsys.readouterr().err
     assert "train-labels-idx1-ubyte.gz is missing: fetch mine" in errors
     assert "meta.json cannot be read" in errors
+    assert run("verify", "--json") == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"files": 4, "stores": 2, "problems": errors.splitlines()}
+    assert not printed.err
 
 
 def test_verify_of_a_table_by_name_says_that_it_was_never_fetched(
@@ -133,6 +137,10 @@ def test_show_writes_a_picture_of_samples(
     assert capsys.readouterr().out == f"{path}: {shown}\n"
     with Image.open(path) as picture:
         assert picture.size[0] > 3 * 56
+    assert run("show", "DigitsDataset", "--output", str(path), "--json") == 0
+    sizes = {"train": 1079, "validation": 359, "test": 359}
+    facts = {"dataset": "DigitsDataset", "output": str(path), "split": "train", "sizes": sizes, "classes": 10}
+    assert json.loads(capsys.readouterr().out) == facts
     with pytest.raises(SpecError, match=f"argument --output: there is no folder {tmp_path}/nowhere"):
         run("show", "DigitsDataset", "--output", str(tmp_path / "nowhere" / "digits.png"))
     for output in ("digits.xyz", "digits.psd", "digits"):
