@@ -4,7 +4,7 @@ A dataset that fixes one of them has it as `field(default=…, init=False)`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
@@ -46,6 +46,8 @@ class LineArgs:
         test_fraction: the same for the test split.
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """
+
+    grouped_by: ClassVar[str | None] = None  # the argument that says which lines must not be in two splits
 
     height: Height = 40
     max_width: Width | None = 2048

@@ -33,7 +33,9 @@ def derive(
     labels, offsets, problems = _labels(pool, texts, given != UNUSED, charset, args, label)
     random = np.random.default_rng(SPLIT_SEED)
     fractions: dict[SplitName, float] = {"validation": args.validation_fraction, "test": args.test_fraction}
-    splits = completed_splits(given, list(pool.groups), fractions, random, label, pool.rejected)
+    splits = completed_splits(
+        given, list(pool.groups), fractions, random, label, pool.rejected, grouped_by=args.grouped_by
+    )
     splits[list(problems)] = UNUSED
     members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
     members, leaks = without_leaks(pool, members)

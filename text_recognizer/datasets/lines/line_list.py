@@ -51,6 +51,7 @@ class LineListDataset(LineDataset):
     """
 
     recipe_version = 3
+    grouped_by = "group_by"
 
     path: str
     image_folder: str | None = None

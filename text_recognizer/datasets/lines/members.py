@@ -22,6 +22,8 @@ def completed_splits(
     random: np.random.Generator,
     label: str,
     rejected: Sequence[Rejected] = (),
+    noun: str = "line",
+    grouped_by: str | None = None,
 ) -> NDArray[np.int8]:
     """The split of every line, where the files leave some open. Raises DataError: too few groups to split.
 
@@ -33,6 +35,8 @@ def completed_splits(
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
         fractions: of all training lines, for "validation" and "test".
         rejected: lines that are not among these, for messages.
+        noun: what a line is called there.
+        grouped_by: the argument of the dataset that chooses the groups, if it has one, for messages.
     Returns:
         (N,) positions in SPLIT_NAMES, UNUSED where that was given.
     """
@@ -51,9 +55,10 @@ def completed_splits(
             rest = np.flatnonzero(splits == 0)
             of_whom = f", all of '{groups[int(rest[0])]}'" if len(rest) and groups[int(rest[0])] else ""
             why = f" {summary(rejected)}" if rejected else ""
+            remedy = f"Group them otherwise (dataset_args.{grouped_by}), or add" if grouped_by else "Add"
             raise DataError(
-                f"{label}: a {name} split needs whole writers or pages, but only {counted(len(rest), 'line')} would be "
-                f"left{of_whom}. Group the lines otherwise (group_by, writer_pattern), or add lines of others.{why}"
+                f"{label}: a {name} split needs whole writers or pages, but only {counted(len(rest), noun)} would be "
+                f"left{of_whom}. {remedy} {noun}s of others.{why}"
             )
         splits[moved] = target
     return splits

@@ -111,7 +111,7 @@ class ParagraphDataset(StoredDataset):
         given = self.given_splits(list(unpacked("names", arrays)), arrays["splits"])
         random = np.random.default_rng(SPLIT_SEED)
         fractions: dict[SplitName, float] = {"validation": self.validation_fraction, "test": self.test_fraction}
-        splits = completed_splits(given, list(unpacked("groups", arrays)), fractions, random, self.label)
+        splits = completed_splits(given, list(unpacked("groups", arrays)), fractions, random, self.label, noun="page")
         members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
         return subsampled(members, self.subsample_fraction, random)
 

@@ -155,6 +155,17 @@ def test_pages_of_a_writer_go_into_one_split(folder):
     assert set.union(*writers) == {"ann", "bob", "eve"}
 
 
+def test_too_few_pages_to_split_are_refused_without_naming_what_the_dataset_does_not_have(folder):
+    for index in range(2):
+        write_page(folder, f"p{index}", alto(image=""), seed=index)
+    with pytest.raises(DataError, match=r"only 3 lines would be left, all of '\w+'\. Add lines of others\.$"):
+        prepared(folder)
+    pages = AltoParagraphsDataset(str(folder), side=64)
+    pages.prepare()
+    with pytest.raises(DataError, match=r"only 1 page would be left, all of '\w+'\. Add pages of others\.$"):
+        pages.split("train")
+
+
 def test_folders_called_like_a_split_give_it(folder):
     for index, split in enumerate(("train", "val", "test")):
         write_page(folder / split, "page", alto(), seed=index)

@@ -105,14 +105,14 @@ def test_big_and_small_writers_are_held_out_alike():
 def test_lines_of_one_writer_cannot_be_parted_by_writer(tmp_path):
     path = write_list(tmp_path / "lines", [(f"{index}.png", "ab", "ann") for index in range(9)], "file\ttext\twriter")
     with pytest.raises(
-        DataError, match=r"only 9 lines would be left, all of 'ann'\. Group the lines otherwise \(group_by"
+        DataError, match=r"only 9 lines would be left, all of 'ann'\. Group them otherwise \(dataset_args\.group_by"
     ):
         prepared(path)
     assert sum(prepared(path, group_by="line").sizes().values()) == 9
 
 
 def test_one_line_alone_cannot_be_split(tmp_path):
-    with pytest.raises(DataError, match=r"only 1 line would be left\. Group"):
+    with pytest.raises(DataError, match=r"only 1 line would be left\. Group them"):
         prepared(write_list(tmp_path / "lines", [("0.png", "ab")]))
 
 
