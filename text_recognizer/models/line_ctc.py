@@ -128,13 +128,16 @@ class LineModelCtc(ReadsLines):
     def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:
         lines, (height, width, _) = lines_of(split), self.data_spec.input_shape
         widths = lines.widths[left_out]
-        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines, left_out.tolist()), 2 * widths)))
+        doubled = 2 * widths if lines.max_width is None else np.minimum(2 * widths, lines.max_width)
+        fitting = int(np.count_nonzero(self._fits(_frames_needed(lines, left_out.tolist()), doubled)))
         larger = f"dataset_args.height={2 * height}" + (f" and width={2 * width}" if width is not None else "")
         remedy = f"With {larger}, {fitting:,} would fit; with" if fitting else "With"
         upright = int(np.count_nonzero(widths < height))
+        squeezed = int(np.count_nonzero(widths == lines.max_width))
         turn = f"{upright:,} {'is' if upright == 1 else 'are'} higher than wide: writing must run from left to right. "
+        grow = f"{squeezed:,} {'is' if squeezed == 1 else 'are'} made smaller: set dataset_args.max_width to null. "
         more = "perhaps more" if fitting else "they may fit"
-        return f"{turn if upright else ''}{remedy} a network of more frames a pixel, {more}."
+        return f"{turn if upright else ''}{grow if squeezed else ''}{remedy} a network of more frames a pixel, {more}."
 
     def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
         """(B,) frames of outputs (B, T, classes) that show the lines, at least one."""

@@ -136,8 +136,8 @@ class LineDataset(LineArgs, StoredDataset):
         return None
 
     def split(self, name: SplitName) -> LineSplit:
-        derived = self.derived
-        return LineSplit(self.pool, derived[name], derived["labels"], derived["label_offsets"], self.data_spec)
+        derived, most = self.derived, None if self.width else self.max_width
+        return LineSplit(self.pool, derived[name], derived["labels"], derived["label_offsets"], self.data_spec, most)
 
     def remarks(self, name: SplitName) -> list[str]:
         return list(remarks(self.split(name), name, self))

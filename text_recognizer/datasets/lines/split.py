@@ -24,6 +24,7 @@ class LineSplit(Split):
         labels: class ids of all stored lines, one after another.
         label_offsets: (N + 1,) where each label begins.
         data_spec: says the width of all pictures where it is one, and the polarity of the ink.
+        max_width: to which wider lines were made smaller, in pixels; None if unknown or none were.
     """
 
     pool: LinePool
@@ -31,6 +32,7 @@ class LineSplit(Split):
     labels: NDArray[np.int32]
     label_offsets: NDArray[np.int64]
     data_spec: DataSpec
+    max_width: int | None = None
 
     def __len__(self) -> int:
         return len(self.members)

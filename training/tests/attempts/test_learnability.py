@@ -88,6 +88,21 @@ def test_of_lines_of_one_width_the_width_is_what_to_change(tmp_path, monkeypatch
         model_of(narrow.data_spec)
 
 
+def test_of_lines_that_were_made_smaller_that_is_what_to_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    path = write_lines(tmp_path / "lines")
+    save(path.parent / "long.png", line_picture("abcabcabc"))
+    path.write_text(path.read_text() + "long.png\tabcabcabc\tw1\n")
+    squeezed = LineListDataset(str(path), height=20, max_width=32)  # 32 pixels have 8 frames, at any height
+    squeezed.prepare()
+    (warning,) = warnings_of(squeezed, model_of(squeezed.data_spec))
+    assert "2 are made smaller: set dataset_args.max_width to null. With a network of more" in warning
+    assert "height" not in warning
+    whole = LineListDataset(str(path), height=20, max_width=None)
+    whole.prepare()
+    assert warnings_of(whole, model_of(whole.data_spec)) == []
+
+
 class Short(LineModelCtc):
     """Has frames for labels of at most three characters, or for none."""
 
