@@ -27,6 +27,7 @@ _TILE_SIDES, _SUBFILE_TYPE = (322, 323), 254  # TIFF tags
 _MOST_FRAMES = 10_000  # of a TIFF file
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
+_SENSOR_BITS = 12  # of scanners and cameras whose levels are stored in 16 bits as they are
 
 
 class _TooLargeError(Exception):
@@ -89,9 +90,12 @@ def as_grey(image: Any) -> NDArray[np.uint8]:
     orientation = image.getexif().get(_ORIENTATION, 1)
     grey = np.empty((image.height, image.width), np.uint8)
     rows = max(1, _STRIP_PIXELS // max(1, image.width))  # a page in colour, whole, would stand in memory three times
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        grey[top : top + rows] = _grey_strip(strip)
+    strips = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+    bits = 16
+    if image.mode.startswith("I") and max(np.asarray(image.crop(box)).max() for box in strips) < 1 << _SENSOR_BITS:
+        bits = _SENSOR_BITS
+    for box in strips:
+        grey[box[1] : box[3]] = _grey_strip(image.crop(box), bits)
     if orientation == 1:
         return grey
     turned = Image.fromarray(grey)
@@ -146,11 +150,11 @@ def _count(file: Any, mark: bytes) -> int:
     return count
 
 
-def _grey_strip(strip: Any) -> NDArray[np.uint8]:
+def _grey_strip(strip: Any, bits: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     if strip.mode.startswith("I"):  # 16 bits, which PNM files have in 32: `_check` lets no other levels through
-        return (np.asarray(strip, np.uint16) >> 8).astype(np.uint8)
+        return (np.asarray(strip, np.uint16) >> (bits - 8)).astype(np.uint8)
     if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
         rgba = strip.convert("RGBA")
         strip = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

@@ -42,6 +42,9 @@ def test_other_kinds_of_arrays_become_grey_bytes():
     assert read_image(np.repeat(GREY[..., None], 3, axis=2)).tolist() == GREY.tolist()
     assert read_image(np.array([[True, False]])).tolist() == [[255, 0]]
     assert read_image(as_file(np.array([[65280, 256]], np.uint16))).tolist() == [[255, 1]]
+    assert read_image(as_file(np.array([[4096, 256]], np.uint16))).tolist() == [[16, 1]]
+    for kind in ("TIFF", "PNG"):  # the levels of a scanner with 12 bits
+        assert read_image(as_file(np.array([[4095, 256]], np.uint16), kind)).tolist() == [[255, 16]]
 
 
 def test_transparent_pixels_are_paper():
