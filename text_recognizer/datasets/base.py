@@ -1,5 +1,6 @@
 """Dataset and Split: what a recogniser learns from. numpy only."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,6 +106,14 @@ class Dataset(ABC):
     >>> digits.split("train").batch(np.arange(32))["image"].shape  # by positions; np is numpy
     (32, 8, 8, 1)
     """
+
+    def __repr__(self) -> str:
+        """The class with the arguments that are not the defaults."""
+        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
+        given = {name: (repr(vars(self).get(name, default)), repr(default)) for name, default in defaults.items()}
+        return (
+            f"{self.name}({', '.join(f'{name}={value}' for name, (value, usual) in given.items() if value != usual)})"
+        )
 
     @property
     def name(self) -> str:

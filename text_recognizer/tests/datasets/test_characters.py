@@ -81,6 +81,7 @@ def test_a_dataset_of_ones_own_may_name_what_it_depends_on_as_the_store_does(dig
         def depends_on(self):
             return {"version": 1, "form": self.number}
 
+    assert repr(Own(validation_fraction=0.2)) == "Own(validation_fraction=0.2)"
     first, second = Own(), Own()
     second.number = 2
     first.prepare()
