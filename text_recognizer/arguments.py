@@ -21,6 +21,7 @@ import pydantic
 from text_recognizer.errors import Problem
 from text_recognizer.wording import did_you_mean, received
 
+CLASS_ALONE = "Give a class, not an object of it; its arguments stand in keys of their own, like network_args."
 REQUIRED = inspect.Parameter.empty
 _ARGS = re.compile(
     r"^Args:\n((?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE
@@ -127,7 +128,7 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
     except ValueError:
         return value, [f"{label} must not hold NaN, infinity or a number of thousands of digits. {received(value)}"]
     except TypeError:
-        return value, [f"{label} must be a JSON value. {received(value)}"]
+        return value, [f"{label} must be a JSON value, or a class. {received(value)} {CLASS_ALONE}"]
     try:
         return adapter.validate_json(as_json, strict=True), []
     except pydantic.ValidationError as error:

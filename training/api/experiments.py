@@ -33,6 +33,7 @@ from training.runs.environment import users_modules
 from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
+from training.sweeps.folder import find_sweep
 from training.sweeps.plan import SweepPlan
 from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
 
@@ -92,10 +93,10 @@ def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
 
 
 class SweepResult(Table):
-    """A sweep that has ended. Its folder holds everything."""
+    """A sweep, by its folder or name. Its folder holds everything. Raises RunError: there is none."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = find_sweep(str(folder)).path
 
     @property
     def trials(self) -> list[dict[str, str]]:

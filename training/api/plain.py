@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from text_recognizer.arguments import CLASS_ALONE
 from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 
@@ -28,7 +29,7 @@ def plain_json(value: Any, indent: int | None = None) -> str:
 
 
 def _refused(value: Any) -> Any:
-    raise SpecError(f"a spec or sweep must hold JSON values only. {received(value)}")
+    raise SpecError(f"a spec or sweep must hold JSON values or classes only. {received(value)} {CLASS_ALONE}")
 
 
 def _importable(value: type) -> str:

@@ -225,7 +225,11 @@ def test_paths_and_numbers_of_numpy_stand_for_texts_and_numbers_in_specs_and_swe
         tr.run_experiment({**SMALL, "dataset": "ImageFolderDataset", "dataset_args": {"path": Path("nosuch")}})
     sweep = written({"parameters": {"seed": {"values": list(np.arange(2))}}}, "numbers")
     assert sweep.read_text() == "parameters:\n  seed:\n    values:\n    - 0\n    - 1\n"
-    with pytest.raises(tr.TextRecognizerError, match="must hold JSON values only"):
+    with pytest.raises(
+        tr.TextRecognizerError, match=r"network must be a JSON value, or a class\..* Give a class, not an"
+    ):
+        tr.run_experiment({**SMALL}, network=Odd())
+    with pytest.raises(tr.TextRecognizerError, match="must hold JSON values or classes only"):
         written({"parameters": {"seed": {"values": {1, 2}}}}, "sets")
 
 
@@ -349,10 +353,14 @@ def test_all_that_is_wrong_with_a_sweep_is_in_the_exception(show, runs_folder, c
 
 
 def test_a_sweep_that_was_asked_to_stop_before_its_first_trial_has_no_trials(runs_folder):
-    result = tr.SweepResult(str(runs_folder / "nothing"))
+    (runs_folder / "nothing").mkdir(parents=True)
+    (runs_folder / "nothing" / "sweep.json").write_text("{}")
+    result = tr.SweepResult("nothing")
     assert (result.trials, repr(result).split()[-1]) == ([], "trial")
     with pytest.raises(RunError, match="has no trial yet"):
         _ = result.best
+    with pytest.raises(RunError, match=r"there is no sweep 'nothign' in .* Did you mean 'nothing'\?"):
+        tr.SweepResult("nothign")
 
 
 def test_what_only_prints_is_refused_from_python(runs_folder, tmp_path):
