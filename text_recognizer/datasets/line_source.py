@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from text_recognizer.datasets.base import SplitName
+from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import Grey
+from text_recognizer.wording import received
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class LineSample:
     split: SplitName | Literal[""] = ""
     problem: str = ""
     noun: Literal["", "page", "region", "shard"] = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and isinstance(self.text, str)):
+            raise DataError(f"name and text of a LineSample must be texts. {received([self.name, self.text])}")
 
 
 @dataclass(frozen=True)

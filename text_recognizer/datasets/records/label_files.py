@@ -29,7 +29,9 @@ def read_labels(path: Path) -> dict[str, int]:
             is read.
     """
     value: Any = read_json(path) if path.suffix == ".json" else None
-    is_char_dict = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    is_char_dict = isinstance(value, dict) and all(
+        isinstance(one, str) and key.removesuffix("_ord").isdecimal() for key, one in value.items()
+    )
     if path.is_dir() or (value and is_char_dict):
         value = list(read_char_dict(path))
     elif path.suffix != ".json":
@@ -38,7 +40,8 @@ def read_labels(path: Path) -> dict[str, int]:
     if isinstance(value, list):
         pairs = [(text, number) for number, text in enumerate(value)]
     if not pairs or not all(isinstance(text, str) and type(number) is int for text, number in pairs):
-        raise DataError(f"{path} must hold a list of texts, or an object with the id of each text.")
+        what = "a list of texts, or an object with the id of each text, a whole number"
+        raise DataError(f"{path} must hold {what}. {received(value)}")
     ids: dict[str, int] = {}
     texts: dict[int, str] = {}
     for text, number in pairs:

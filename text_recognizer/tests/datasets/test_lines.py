@@ -319,3 +319,5 @@ def test_what_the_source_of_a_user_reads_is_checked(returned, said):
     source = Mine([LineSample("1", "a text")])
     with pytest.raises(DataError, match=rf"no array \(H, W\) of uint8: read\(\) of Mine returned {said}"):
         line_pool._picture(source, 0, source.samples[0], LineForm(8))
+    with pytest.raises(DataError, match=r"must be texts\. Received: \['1', 3\]"):
+        LineSample("1", 3)  # type: ignore[arg-type]

@@ -103,6 +103,9 @@ def test_label_files_of_every_kind_are_read(tmp_path):
     (tmp_path / "a.json").write_text('{"x": 0, "y": 0}')
     with pytest.raises(DataError, match="'x' and 'y' have the same id, 0"):
         read_labels(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"x": "0"}')
+    with pytest.raises(DataError, match=r"the id of each text, a whole number\. Received: \{'x': '0'\}"):
+        read_labels(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('["x", "x"]')
     with pytest.raises(DataError, match="'x' stands twice"):
         read_labels(tmp_path / "a.json")
