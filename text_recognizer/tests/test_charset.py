@@ -14,6 +14,8 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.char_dict import read_char_dict, write_char_dict
 from text_recognizer.datasets.formats.charset_files import read_characters, read_charset
 from text_recognizer.errors import DataError
+from text_recognizer.models.bundle import Bundle
+from text_recognizer.settings import weights_folder
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"  # é as one code point and as two
 
@@ -196,6 +198,7 @@ def test_a_charset_is_read_from_our_json_a_bundle_a_list_and_one_character_a_lin
     for path in ("mine.json", "bundle", "bundle/bundle.json", "lines.txt"):
         assert read_charset(str(tmp_path / path), "NFC", "x").characters == ("b", " ", "a")
     assert read_charset(["b", " ", "a"], "NFC", "x") == charset
+    assert read_charset("line-reader", "NFC", "x") == Bundle.read(weights_folder() / "line-reader").data_spec.charset
 
 
 @pytest.mark.parametrize(

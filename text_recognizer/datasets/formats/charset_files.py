@@ -8,7 +8,7 @@ from text_recognizer.charset import Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
 from text_recognizer.datasets.formats.line_lists import read_json, read_text
 from text_recognizer.errors import DataError, TextRecognizerError
-from text_recognizer.settings import given_path
+from text_recognizer.settings import given_path, weights_folder
 
 
 def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
@@ -16,7 +16,8 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
 
     Args:
         given: a list of characters; or the path of a bundle or its bundle.json, of a JSON file with "characters", of a
-            char_dict*.json with its ord map beside it, or of a text file with one character a line.
+            char_dict*.json with its ord map beside it, or of a text file with one character a line; or the name of a
+            bundle that comes with the program.
     """
     try:
         characters = given if isinstance(given, list) else read_characters(given_path(given))
@@ -27,11 +28,13 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
 
 def read_characters(path: Path) -> list[str]:
     """The characters in a file or bundle, by id. Raises DataError: no such file, or no charset in it."""
-    file = path / "bundle.json" if os.path.isdir(path) else path  # noqa: PTH112 - any name
+    place = path if os.path.exists(path) else weights_folder() / path  # noqa: PTH110 - any name
+    file = place / "bundle.json" if os.path.isdir(place) else place  # noqa: PTH112 - any name
     if not os.path.exists(file):  # noqa: PTH110 - any name
         raise DataError(
-            f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], or the path of a file: '
-            f'a bundle, a JSON file with "characters", a char_dict.json, or one character a line.'
+            f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], the name of an included '
+            f'bundle, or the path of a file: a bundle, a JSON file with "characters", a char_dict.json, or one '
+            f"character a line."
         )
     if file.suffix.lower() == ".json":
         return _characters_in(read_json(file), file)

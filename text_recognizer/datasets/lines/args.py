@@ -34,8 +34,8 @@ class LineArgs:
         ink: the polarity of the stored pictures.
         source_ink: the polarity of the files; "auto" finds it for each picture.
         preprocessing: steps in their order: "illumination", "deslant", "contrast".
-        charset: a list of characters; or the path of a file or a bundle that has them. None takes the characters that
-            occur in the texts.
+        charset: a list of characters; or the path of a file or bundle that has them, or the name of an included bundle.
+            None takes the characters that occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.
         unknown_characters: how characters outside the charset are treated: "error", "drop" them, "reject" the line,
             "add" them to the charset after those that it has, or one character that replaces them. The text that a
