@@ -51,10 +51,9 @@ class Experiment:
         sizes = {str(name): size for name, size in self.dataset.sizes().items()}
         problems = [f"dataset '{self.spec.dataset}': the {name} split is empty." for name in sizes if not sizes[name]]
         if 0 < sizes["train"] < self.train_args.batch_size:
-            problems.append(
-                f"train_args.batch_size must be at most {sizes['train']:,}, the images of the training split. "
-                f"{received(self.train_args.batch_size)}"
-            )
+            what = f"at most {sizes['train']:,}, the images of the training split"
+            words = f"train_args.batch_size must be {what}. {received(self.train_args.batch_size)}"
+            problems.append(Problem(words, "train_args.batch_size"))
         if problems:
             raise SpecError(problems)
         return sizes

@@ -54,7 +54,7 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
     for warning in plan.warnings():
         say(f"warning: {warning}")
     say_left_out(plan)
-    experiments = plan.check()
+    experiments = plan.check(sizes=arguments.dry_run)
     if doubt := plan.doubt(experiments):
         say(f"warning: {doubt}")
     cap = arguments.run_cap

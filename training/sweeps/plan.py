@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from text_recognizer.datasets.base import Dataset
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.models.metric import LOSS
@@ -151,17 +152,23 @@ class SweepPlan:
         keys = {key for experiment in flat for key in experiment}
         return flat, {key for key in keys if any(other.get(key) != flat[0].get(key) for other in flat)}
 
-    def check(self) -> list[Experiment]:
+    def check(self, sizes: bool = False) -> list[Experiment]:
         """Puts trials' specs together, or those at corners. Raises SpecError: each problem once, with its YAML line.
 
+        Args:
+            sizes: compare them with the data that are prepared, too, as each run does.
         Returns:
             the experiments checked, one a point.
         """
         experiments: list[Experiment] = []
+        prepared: dict[str, Dataset | None] = {}
         problems: dict[str, None] = {}
         for number, point in enumerate([*self.enqueued, *self._points_to_check()]):
             try:
-                experiments.append(assemble(self.specs(point)[0]))
+                experiment = assemble(self.specs(point)[0])
+                if sizes and (dataset := _prepared(experiment, prepared)) is not None:
+                    replace(experiment, dataset=dataset).check_sizes()
+                experiments.append(experiment)
             except SpecError as error:
                 for problem in error.problems:
                     problems.setdefault(self._located(problem, point, number), None)
@@ -253,6 +260,14 @@ def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict
         if not out:
             return left
         left = {name: value for name, value in left.items() if name not in out}
+
+
+def _prepared(experiment: Experiment, known: dict[str, Dataset | None]) -> Dataset | None:
+    """The dataset of an experiment if it is prepared: points have few different ones, each of which is opened once."""
+    key = json.dumps([experiment.spec.dataset, experiment.spec.dataset_args], sort_keys=True)
+    if key not in known:
+        known[key] = experiment.dataset if experiment.dataset.is_prepared() else None
+    return known[key]
 
 
 def _culprits(key: str | None, names: Iterable[str]) -> list[str]:

@@ -176,6 +176,16 @@ def test_a_dry_run_shows_what_would_run_and_makes_nothing(place, capfd):
     assert "time        about 15 min" in printed
 
 
+def test_a_dry_run_compares_batches_with_data_that_are_prepared(place, digits_prepared, capfd):
+    (place / "sweep.yaml").write_text(SWEEP.replace("[16, 64]", "[16, 640]"))
+    assert main(["sweep.yaml", "--dry-run"]) == 2
+    assert "line 14: train_args.batch_size must be at most 216, the images of" in capfd.readouterr().err
+    listed = [{**LISTED, "train_args": {"batch_size": size}} for size in (64, 5000)]
+    (place / "list.json").write_text(json.dumps({"experiments": listed}))
+    assert main(["list.json", "--dry-run"]) == 2
+    assert "experiment 2: train_args.batch_size must be at most" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
