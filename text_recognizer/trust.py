@@ -26,7 +26,7 @@ class TrustCode(argparse.Action):
     """--trust-code: for this command and the processes that it starts, names may load any module."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
-        text = "run the code that a bundle or run folder from elsewhere names"
+        text = "allow code that a bundle or run folder from elsewhere names"
         super().__init__(option_strings, dest, nargs=0, help=text)
 
     def __call__(self, *_: Any) -> None:

@@ -98,11 +98,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _node_options() -> argparse.ArgumentParser:
     """The options that each of the processes on several nodes does without."""
     options = Parser(prog="", add_help=False)
-    options.add_argument("--nodes", type=int, metavar="N", help="one training on N nodes of Slurm, or of Ray")
+    options.add_argument("--nodes", type=int, metavar="N", help="one training on N Slurm or Ray nodes")
     options.add_argument("--slurm", action="append", metavar="K=V", help="an option of srun, like partition=main")
-    options.add_argument(
-        "--ray-address", metavar="A", help="Ray's nodes: HOST:PORT of the cluster, or auto: the one here"
-    )
+    options.add_argument("--ray-address", metavar="A", help="Ray cluster: HOST:PORT, or auto for the one here")
     return options
 
 

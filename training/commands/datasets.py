@@ -51,7 +51,7 @@ class Datasets(Command):
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
         listing = add_action(commands, "list", _list, "remote datasets with their state, and the dataset classes")
-        showing = add_action(commands, "show", _show, "draw samples of a dataset with their labels into a picture")
+        showing = add_action(commands, "show", _show, "draw samples of a dataset with their labels into an image")
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
         showing.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
@@ -87,7 +87,7 @@ class Datasets(Command):
             action.add_argument("dataset", metavar="DATASET", help="a dataset class")
             add_dataset_args(action)
         exporting.add_argument("output", type=Path, metavar="OUTPUT", help="a new file or folder")
-        forms = "a form of export; see text-recognizer list exports (default: %(default)s)"
+        forms = "export format; see text-recognizer list exports (default: %(default)s)"
         exporting.add_argument("--as", dest="form", metavar="NAME[:ARGS]", default="hdf5", help=forms)
 
 

@@ -53,7 +53,7 @@ class Evaluate(Command):
         add("--lexicon", action=argparse.BooleanOptionalAction, help="prefer known words")
         add("--texts", type=Path, metavar="FILE", help="text for both (default: the training lines)")
         add("--report", type=Path, metavar="FILE.html", help="write an HTML report with sample images")
-        add("--json", action="store_true", help="print all metrics as JSON, also per class")
+        add("--json", action="store_true", help="print all metrics as JSON, including those per class")
         add("--gate", action="store_true", help="exit with code 1 if worse than recorded, or than earlier versions")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)

@@ -33,7 +33,7 @@ MOST_LOST_SHARE, MOST_ADDED_ERROR = 0.001, 0.0005
 
 
 class Export(Command):
-    """Write a trained bundle as ONNX or as a SavedModel, checked."""
+    """Export a trained bundle as ONNX or SavedModel, and verify it."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (

@@ -18,7 +18,7 @@ _PERCENT = 5.0  # no reader makes five errors for each character
 
 
 class Forecast(Command):
-    """Say how many more samples a wanted error rate needs, from runs with different numbers of them."""
+    """Estimate how many samples a target error rate needs, from runs with different numbers of samples."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (

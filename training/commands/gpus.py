@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Gpus(Command):
-    """Devices, who holds them and who waits."""
+    """Show devices, the runs that hold them, and the runs that wait for them."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (

@@ -11,7 +11,7 @@ from training.views.parts import KINDS, entries, own_entry
 
 
 class ListNames(Command):
-    """What can be named in a spec or on a command line, with its arguments."""
+    """List what a spec or command line can name, with arguments."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
@@ -19,7 +19,7 @@ class ListNames(Command):
             "  text-recognizer list datasets HwdbDataset\n  text-recognizer list train_args --json"
         )
         parser.add_argument("kind", nargs="?", choices=[*KINDS, "train_args"], help="default: all")
-        parser.add_argument("names", nargs="*", metavar="NAME", help="these alone, in full; also package.module:Name")
+        parser.add_argument("names", nargs="*", metavar="NAME", help="only these, in full; also package.module:Name")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.set_defaults(run=_run)
 

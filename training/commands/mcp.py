@@ -9,21 +9,21 @@ from training.commands.base import Command
 from training.terminal.parser import number
 
 EXAMPLES = """examples:
-  text-recognizer mcp                           (an agent may look, and start nothing)
+  text-recognizer mcp                           (agents can look, but start nothing)
   text-recognizer mcp --runs 20 --minutes 120
 
-A client of the protocol starts it, and talks to it over standard input and output.
+An MCP client starts this command and talks to it over standard input and output.
 """
 
 
 class Mcp(Command):
-    """Tools for agents over the Model Context Protocol, within a budget."""
+    """Offer tools to agents over the Model Context Protocol, within a budget."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         add, minutes = parser.add_argument, number(float, 0, 10**7)
-        add("--runs", type=number(int, 0, 10**6), default=0, metavar="N", help="that it may start (default: none)")
-        add("--minutes", type=minutes, default=0.0, metavar="M", help="of all runs together (default: none)")
+        add("--runs", type=number(int, 0, 10**6), default=0, metavar="N", help="number of runs allowed (default: 0)")
+        add("--minutes", type=minutes, default=0.0, metavar="M", help="total minutes of runs allowed (default: 0)")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 

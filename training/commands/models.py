@@ -21,7 +21,7 @@ EXAMPLES = """examples:
   text-recognizer models push line-reader s3://models/ours
   text-recognizer models pull line-reader s3://models/ours
 
-AWS_ENDPOINT_URL names a store that is not Amazon's.
+For a store other than Amazon's, set AWS_ENDPOINT_URL.
 """
 COLUMNS = ("name", "current", "versions", "network", "dataset", "run", "promoted")
 
@@ -32,9 +32,9 @@ class Models(Command):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
-        listing = add_action(actions, "list", _list, "every name, and the version that it stands for")
+        listing = add_action(actions, "list", _list, "all names and their current versions")
         show = add_action(actions, "show", _show, "everything about one version")
-        rollback = add_action(actions, "rollback", _rollback, "let a name stand for an earlier version")
+        rollback = add_action(actions, "rollback", _rollback, "make an earlier version current")
         for action in (show, rollback):
             action.add_argument("name", metavar="NAME", help="NAME, or NAME@VERSION" if action is show else None)
         for action in (listing, show):

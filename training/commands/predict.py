@@ -77,7 +77,7 @@ class Predict(Command):
         )
         add("--json", action="store_const", const="json", dest="format", help="same as --format json")
         add("--output", type=Path, metavar="FOLDER", help="write one file per image into this folder")
-        add("--overwrite", action="store_true", help="replace files that are in that folder already")
+        add("--overwrite", action="store_true", help="replace existing files in that folder")
         add("--allow-host", action="append", default=[], metavar="HOST", help="as in serve, for image URLs")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)

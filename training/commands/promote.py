@@ -22,7 +22,7 @@ WANDB_TIMEOUT_S = 30
 
 
 class Promote(Command):
-    """Give the model of a run a name that predict, evaluate and training take."""
+    """Store the model of a run under a name for predict, evaluate and training."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (
@@ -32,7 +32,7 @@ class Promote(Command):
         )
         add = parser.add_argument
         add("source", metavar="RUN", help="a run, sweep or bundle: folder, id, start of an id, last, or a model's name")
-        add("--as", dest="name", required=True, metavar="NAME", help="its name, like line-reader")
+        add("--as", dest="name", required=True, metavar="NAME", help="name of the model, like line-reader")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)
 

@@ -91,16 +91,16 @@ class PseudoLabel(Command):
         )
         add = parser.add_argument
         add("images", nargs="+", metavar="IMAGE", help="images of one line each; ALTO or PAGE XML; folders of these")
-        add("--pages", action="store_true", help="images show pages, whose lines are found")
-        add("--bundle", required=True, help="the run that reads them, trained on the transcribed lines")
+        add("--pages", action="store_true", help="images show pages: find their lines first")
+        add("--bundle", required=True, help="the run to read them with, trained on the transcribed lines")
         how, share = parser.add_mutually_exclusive_group(required=True), number(float, 0, 1)
         how.add_argument(
             "--keep-above",
             type=share,
             metavar="P",
-            help="keep lines of whose characters at least this share is expected to be right, by the run's calibration",
+            help="keep lines with at least this share of characters expected to be right, by the run's calibration",
         )
-        how.add_argument("--coverage", type=share, metavar="SHARE", help="keep this share of the lines, the surest")
+        how.add_argument("--coverage", type=share, metavar="SHARE", help="keep this most confident share of the lines")
         add("--output", type=Path, required=True, metavar="FOLDER")
         add("--trust-code", action=TrustCode)
         parser.set_defaults(run=_run)

@@ -40,7 +40,7 @@ class Records(Command):
         parser.epilog = EXAMPLES
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-        writing = add_action(commands, "write", _write, "write a dataset as shards; goes on where it was stopped")
+        writing = add_action(commands, "write", _write, "write a dataset as shards; continues after an interruption")
         writing.add_argument("dataset", metavar="DATASET", help="a dataset class")
         writing.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the shards")
         add_dataset_args(writing)
@@ -50,11 +50,11 @@ class Records(Command):
         )
         writing.add_argument("--seed", type=POSITIVE, default=1, metavar="N", help="seed of the shuffle (default: 1)")
 
-        reading = add_action(commands, "read", _read, "list records, or extract pictures and a table")
+        reading = add_action(commands, "read", _read, "list records, or extract images and a table")
         reading.add_argument("--limit", type=POSITIVE, metavar="N", help="records (default: 20; with --output, all)")
         reading.add_argument("--output", type=Path, metavar="FOLDER", help="write images to this new folder")
 
-        checking = add_action(commands, "check", _check, "read everything; name damage and labels that collide")
+        checking = add_action(commands, "check", _check, "read everything; report damage and conflicting labels")
         checking.add_argument("--output", type=picture_file, metavar="FILE", help="write a sheet of sample images")
         checking.add_argument("--count", type=POSITIVE, default=40, metavar="N", help="samples (default: %(default)s)")
         checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
@@ -63,9 +63,9 @@ class Records(Command):
         for action in (reading, checking, mending):
             action.add_argument("records", type=Path, metavar="RECORDS", help="a folder of shards, or one shard")
         mending.add_argument("folder", type=Path, metavar="FOLDER", help="folder for the new shards")
-        labels = "ids of texts: JSON, one text a line (.txt), a char_dict or a pickle"
+        labels = "ids of texts as JSON, one text per line (.txt), a char_dict or a pickle"
         mending.add_argument(
-            "--labels", type=Path, metavar="FILE", help=f"the right {labels} (default: all characters, sorted)"
+            "--labels", type=Path, metavar="FILE", help=f"the correct {labels} (default: all characters, sorted)"
         )
         for action, option in ((reading, "--labels"), (checking, "--labels"), (mending, "--old-labels")):
             action.add_argument(

@@ -72,8 +72,8 @@ class Runs(Command):
         what = "differences between runs, metrics side by side, learning curves"
         compare = add_action(actions, "compare", _compare, what)
         stop = add_action(actions, "stop", _stop, "ask a run to stop at its next checkpoint")
-        tail = add_action(actions, "tail", _tail, "follow what a run prints until it ends")
-        what = "a new run with the spec of an old one; further arguments as of run_experiment"
+        tail = add_action(actions, "tail", _tail, "follow the output of a run until it ends")
+        what = "a new run with the spec of an old one; further arguments as for run_experiment"
         rerun = add_action(actions, "rerun", _rerun, what)
         export = add_action(actions, "export", _export, "labels and readings of the test split, as lines TE_L and TE_P")
         importing = add_action(actions, "import", _import, "runs of MLflow, W&B (offline), TensorBoard or a CSV file")

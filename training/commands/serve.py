@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Serve(Command):
-    """Answer predictions over HTTP, with a page in the browser."""
+    """Serve predictions over HTTP, with a page in the browser."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = (

@@ -18,13 +18,13 @@ EXAMPLES = """examples:
   text-recognizer sweeps list
   text-recognizer sweeps show sweep_digits
   text-recognizer sweeps explain sweep_digits --trial 3
-  text-recognizer sweeps pause sweep_digits      (no new trials; running ones go on)
+  text-recognizer sweeps pause sweep_digits      (no new trials; running ones continue)
   text-recognizer sweeps export sweep_digits digits.db     then: optuna-dashboard sqlite:///digits.db
 """
 
 
 class Sweeps(Command):
-    """Look at sweeps and steer them: list, show, explain, pause, resume, stop, cancel, export."""
+    """Look at sweeps and control them: list, show, explain, pause, resume, stop, cancel, export."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES

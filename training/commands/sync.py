@@ -20,7 +20,7 @@ from training.tracking.wandb.sweep_link import SweepLink, swept_values
 EXAMPLES = """examples:
   text-recognizer sync last                                   one run
   text-recognizer sync sweep_digits                           the runs of a sweep, in the order of its trials
-  text-recognizer sync --all                                  whatever W&B does not have yet
+  text-recognizer sync --all                                  everything that W&B does not have yet
   text-recognizer sync sweep_digits --register                … and register the sweep with these runs done
   text-recognizer sync sweep_digits --attach me/digits/abc12  … as runs of a sweep that is registered already
 
@@ -29,7 +29,7 @@ Nothing is sent twice; run an interrupted sync again to finish it.
 
 
 class Sync(Command):
-    """Send runs and sweeps to W&B that were made offline."""
+    """Send offline runs and sweeps to W&B."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES

@@ -9,9 +9,9 @@ from text_recognizer.registry import add_kind
 _COMMANDS = {
     "runs": ("Runs", "look at runs: list, show, compare, rerun, stop, tail, export, import"),
     "sweeps": ("Sweeps", "look at sweeps and control them: list, show, explain, pause, resume, stop, cancel, export"),
-    "ui": ("Ui", "a page of runs, sweeps, devices and data in the browser, live"),
-    "mcp": ("Mcp", "tools for agents over the Model Context Protocol, within a budget"),
-    "watch": ("Watch", "active runs and devices in the terminal, live"),
+    "ui": ("Ui", "show runs, sweeps, devices and data in the browser, live"),
+    "mcp": ("Mcp", "offer tools to agents over the Model Context Protocol, within a budget"),
+    "watch": ("Watch", "show active runs and devices in the terminal, live"),
     "sync": ("Sync", "send offline runs and sweeps to W&B"),
     "predict": ("Predict", "read characters, lines or pages in images"),
     "serve": ("Serve", "serve predictions over HTTP, with a page in the browser"),

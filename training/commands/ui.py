@@ -18,7 +18,7 @@ EXAMPLES = """examples:
 
 
 class Ui(Command):
-    """A page of runs, sweeps, devices and data in the browser, live."""
+    """Show runs, sweeps, devices and data in the browser, live."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES

@@ -31,14 +31,14 @@ _REPORTED = ("val_character_error_rate", "val_accuracy", "val_loss", "loss")
 
 
 class Watch(Command):
-    """Active runs and devices in the terminal, live."""
+    """Show active runs and devices in the terminal, live."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = EXAMPLES
         add = parser.add_argument
         add("folder", nargs="?", metavar="FOLDER", help="folder with run folders (default: your runs)")
         add("--filter", action="append", default=[], metavar="COND", help="as in runs list")
-        add("--ended", type=number(int, 0), default=5, metavar="N", help="also the last N that ended (default: 5)")
+        add("--ended", type=number(int, 0), default=5, metavar="N", help="also the last N runs that ended (default: 5)")
         add("--every", type=number(float, 0.2, 3600), default=2.0, metavar="SECONDS", help="(default: %(default)s)")
         add("--once", action="store_true", help="print it once")
         add("--json", action="store_true", help="print one JSON object, once")

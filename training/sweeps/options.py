@@ -22,10 +22,10 @@ from training.tracking.choice import add_tracking_arguments, chosen_trackers
 
 EXAMPLES = """examples:
   run_sweep training/sweep_digits.yaml --jobs 2        a W&B sweep, offline, two trials at once
-  run_sweep training/experiments/sample.json           a list of experiments, one after the other or side by side
-  run_sweep experiments.json --skip-invalid            those of a list that can be trained; the others are listed
+  run_sweep training/experiments/sample.json           a list of experiments, in sequence or in parallel
+  run_sweep experiments.json --skip-invalid            the valid experiments of a list; the others are reported
   run_sweep training/sweep_digits.yaml --dry-run       what would run: points, bands of early termination, time
-  run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and serve it with an agent a device
+  run_sweep training/sweep_digits.yaml --engine wandb  register it at W&B, and run one agent per device
   run_sweep training/sweep_training.yaml --search population:size=8,interval=2
                                                        population based training: copies of the best replace the worst
   run_sweep sweep.yaml --base spec.json --set train_args.epochs=3 --run-cap 20
@@ -76,19 +76,19 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--engine", choices=("local", "wandb"), default="local", help="who runs the search: this machine or W&B")
     add("--jobs", type=POSITIVE, metavar="N", help="number of parallel trials (default: as devices or cores allow)")
     add("--gpus-per-trial", metavar="N", help="1, 2, … GPUs for each trial, or a share of one, like 0.5")
-    add("--gpu", metavar="G", help="devices of each trial as run_experiment takes them; none: CPU")
+    add("--gpu", metavar="G", help="devices of each trial, as for run_experiment; none: CPU")
     add("--gpu-memory", metavar="M", help="share GPUs: 6GiB for each trial, or 0.5 of one")
     add("--gpu-force", action="store_true", help="also use GPUs that are busy with other programs")
     add("--executor", default="local", metavar="NAME[:ARGS]", help="where trials run (default: %(default)s)")
-    add("--nodes", type=POSITIVE, metavar="N", help="agents, one a node, of slurm (default: 1) or ray (default: all)")
-    add("--partition", metavar="P", help="with --executor slurm, as sbatch takes it")
-    add("--time", metavar="T", help="with --executor slurm: limit of each agent, as sbatch takes it")
-    add("--slurm", action="append", default=[], metavar="K=V", help="a further option of sbatch, like account=abc")
+    add("--nodes", type=POSITIVE, metavar="N", help="agents, one per node (default: slurm 1, ray all)")
+    add("--partition", metavar="P", help="with --executor slurm, as for sbatch")
+    add("--time", metavar="T", help="with --executor slurm: time limit of each agent, as for sbatch")
+    add("--slurm", action="append", default=[], metavar="K=V", help="another option of sbatch, like account=abc")
     add("--ray-address", metavar="A", help="HOST:PORT of a Ray cluster, or auto: the one here, else a local one")
-    add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="process of a trial; inline: none")
+    add("--isolation", choices=("fork", "exec", "inline"), default="fork", help="how trials start; inline: no process")
     add("--run-cap", type=POSITIVE, metavar="N", help="maximum number of trials (default: run_cap in the file)")
     add("--seed", type=number(int, 0, 2**63), default=0, metavar="N", help="seed of the search (default: 0)")
-    add("--seeds", type=POSITIVE, default=1, metavar="N", help="runs per trial, of different seeds; their mean counts")
+    add("--seeds", type=POSITIVE, default=1, metavar="N", help="runs per trial, with different seeds; the mean counts")
     add("--search", metavar="NAME[:ARGS]", help="replaces the file's method; see text-recognizer list searches")
     add("--stopping-rule", metavar="NAME[:ARGS]", help="stopping rule that replaces the file's early_terminate")
     add("--sampler", choices=SAMPLERS, default="tpe", help="sampler of a bayes search (default: tpe)")

@@ -18,7 +18,7 @@ def folder_name(choice: NamedPart) -> str:
 def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
     """--track, and its shorthands for W&B."""
     add = parser.add_argument
-    further = "mirror to a tracker besides W&B, like tensorboard; may be given several times"
+    further = "mirror to a tracker besides W&B, like tensorboard; may be repeated"
     add("--track", action="append", default=[], metavar="NAME[:ARGS]", help=further)
     add("--wandb", choices=MODES, default=None, help="mirror to W&B (default: WANDB_MODE, else offline)")
     add("--nowandb", action="store_const", dest="wandb", const="disabled", help="same as --wandb disabled")

@@ -1,4 +1,4 @@
-"""Devices, who holds them and who waits."""
+"""Devices, the runs that hold them, and the runs that wait for them."""
 
 from dataclasses import asdict
 from typing import Any

@@ -15,8 +15,8 @@ from training.sweeps.trials import Trial
 from training.sweeps.wandb.registration import registered, steer
 
 WISHES: dict[str, tuple[Wish, str]] = {
-    "pause": ("pause", "start no new trials until it is resumed; running ones go on"),
-    "resume": ("run", "go on after pause or stop; run_sweep must be running, or be started again"),
+    "pause": ("pause", "start no new trials until it is resumed; running ones continue"),
+    "resume": ("run", "continue after pause or stop; run_sweep must be running, or be started again"),
     "stop": ("stop", "start no new trials, let running ones finish, and end"),
     "cancel": ("cancel", "kill the running trials, and end"),
 }
