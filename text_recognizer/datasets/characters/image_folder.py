@@ -110,6 +110,16 @@ class ImageFolderDataset(PictureDataset):
         ]
         return [replace(found[0], left_out=tuple(self._left_out)), *found[1:]]
 
+    def remarks(self, name: SplitName) -> list[str]:
+        are_numbers = all(map(str.isdecimal, self.classes)) and any(len(text) > 1 for text in self.classes)
+        if name != "train" or self._ids is not None or not are_numbers or not self._path.is_dir():
+            return []
+        few = ", ".join(f"'{text}'" for text in self.classes[:3])
+        return [
+            f"the names of the folders are taken as the texts of the classes: {few}, …. If they are numbers of "
+            f"characters, give a char_dict with the character of each (dataset_args.char_dict)"
+        ]
+
     @cached_property
     def _files(self) -> list[_File]:
         self._left_out.clear()

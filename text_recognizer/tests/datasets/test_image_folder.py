@@ -98,6 +98,17 @@ def test_numbered_folders_get_their_characters_from_a_pickled_char_dict(tmp_path
     assert ImageFolderDataset(str(folder / "train")).classes == ("一", "丁")
 
 
+def test_numbered_folders_without_a_char_dict_are_remarked_on(tmp_path):
+    numbered = ImageFolderDataset(str(save(tmp_path / "numbered", "00000 00012", 8)))
+    (remark,) = numbered.remarks("train")
+    assert "taken as the texts of the classes: '00000', '00012', …. If they are numbers" in remark
+    assert numbered.remarks("validation") == []
+    assert ImageFolderDataset(str(save(tmp_path / "digits", "0 1", 8))).remarks("train") == []
+    assert ImageFolderDataset(str(save(tmp_path / "mixed", "a 12", 8))).remarks("train") == []
+    (tmp_path / "numbered" / "char_dict").write_bytes(pickle.dumps({"一": 0, "丁": 12}))
+    assert ImageFolderDataset(str(tmp_path / "numbered")).remarks("train") == []
+
+
 def test_whole_writers_are_held_out_where_the_names_say_them(tmp_path):
     dataset = ImageFolderDataset(str(save(tmp_path / "letters", "a b", 12)), writer_pattern=r"(w\d)-")
     dataset.prepare()
