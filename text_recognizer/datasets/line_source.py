@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.errors import DataError
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.wording import received
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.line_steps import Grey
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -4,27 +4,23 @@ Datasets apply it when they are prepared, predictors to a foreign image: `LineFo
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Ink
+from text_recognizer.images.line_steps import BLANK_LEVELS, STEPS, Grey, Step, even_illumination, levels_of
 
-Grey = NDArray[np.uint8]
 SourceInk = Literal["light", "dark", "auto"]
-Step = Literal["contrast", "illumination", "deslant"]
 
-BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts shows nothing
 MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
 _SHORT_WORD = 0.02  # of a square as high as the line: less ink than a digit has
 _SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # of the ink; of a picture, and in pixels, that writing fills
 _AROUND_WRITING = 0.2  # of its height; readers of tight lines want none
-_SHEARS = np.linspace(-1, 1, 9)
 _PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
 _MOST_PAGE_POINTS = 1_000_000
 
@@ -76,7 +72,7 @@ class LineForm:
         for step in self.preprocessing:
             line = STEPS[step](line)
         line = self._resized(line, 1.0)  # shearing makes lines wider
-        line = self._filled(line, *_levels(line, _PAPER_SHARE))
+        line = self._filled(line, *levels_of(line, _PAPER_SHARE))
         return np.invert(line) if self.ink == "light" else line
 
     def fitted(self, line: Grey) -> Grey:
@@ -102,34 +98,6 @@ class LineForm:
             return line
         above = missing // 2
         return np.pad(line, ((above, missing - above), (0, 0)), constant_values=paper)
-
-
-def stretch_contrast(image: Grey) -> Grey:
-    """Maps the paper (the median) to white and the ink (the darkest hundredth) to black."""
-    ink, paper = _levels(image, 0.01, 0.5)
-    if paper - ink < BLANK_LEVELS / 2:
-        return image
-    table = np.rint(np.clip((np.arange(256) - ink) * (255 / (paper - ink)), 0, 255))
-    return np.asarray(table.astype(np.uint8)[image], np.uint8)
-
-
-def even_illumination(image: Grey) -> Grey:
-    """Divides a picture by the brightness of its paper, which is the lightest level of the neighbourhood.
-
-    Dark ink on light paper. The aim is that of Chen, Chen and Chang (2012), "Efficient illumination compensation
-    techniques for text images"; the paper is estimated here on a grid of cells an eighth of a line high.
-    """
-    from PIL import Image, ImageFilter
-
-    height, width = image.shape
-    cell = max(2, height // 8)
-    padded = np.pad(image, ((0, -height % cell), (0, -width % cell)), mode="edge")
-    strips = padded.reshape(-1, cell, padded.shape[1]).max(axis=1)  # one axis after the other is faster
-    cells = strips.reshape(len(strips), -1, cell).max(axis=2)  # (rows, columns)
-    grid = Image.fromarray(cells).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.BoxBlur(2))
-    paper = np.asarray(grid.resize((padded.shape[1], padded.shape[0]), Image.Resampling.BILINEAR))[:height, :width]
-    # Whole numbers: 255 x 255 fits 16 bits, and a picture is all there is to divide.
-    return np.asarray(np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255), np.uint8)
 
 
 def without_shadow(image: Grey) -> Grey:
@@ -194,76 +162,6 @@ def median_of(counts: NDArray[np.int64]) -> float:
     return float(lower + upper) / 2
 
 
-def deslant(image: Grey) -> Grey:
-    """Shears a line so that its strokes stand upright; dark ink on light paper.
-
-    Of nine shears, that one is taken whose columns hold the most unbroken ink.
-
-    Source: Vinciarelli and Luettin (2001), "A new normalization technique for cursive handwritten words".
-    """
-    from PIL import Image
-
-    shear = float(_SHEARS[int(np.argmax(_upright_ink(image)))])
-    if shear == 0:
-        return image
-    height, width = image.shape
-    wider = width + math.ceil(abs(shear) * height)
-    shift = -shear * height if shear > 0 else 0.0
-    sheared = Image.fromarray(image).transform(
-        (wider, height),
-        Image.Transform.AFFINE,
-        (1, shear, shift, 0, 1, 0),  # (x, y) of the result comes from (x + shear * y + shift, y)
-        Image.Resampling.BILINEAR,
-        fillcolor=_levels(image, 0.5)[0],
-    )
-    return np.asarray(sheared)
-
-
-def _upright_ink(image: Grey) -> NDArray[np.float64]:
-    """For each shear: the sum over columns without a gap in their ink of the squared ink.
-
-    A row of ink is one whole number with a bit for each pixel, so that all columns are looked at together.
-    """
-    height = image.shape[0]
-    packed = np.packbits(image < _otsu(image), axis=1, bitorder="little")
-    rows = [int.from_bytes(row.tobytes(), "little") for row in packed]  # top to bottom
-    scores = np.zeros(len(_SHEARS))
-    for index, shear in enumerate(_SHEARS):
-        shifts = (np.rint(shear * (height - np.arange(height))).astype(np.int64) + height).tolist()
-        seen = above = broken = 0
-        planes: list[int] = []  # of each column's count of ink, the ones, twos, fours, …
-        for row, shift in zip(rows, shifts, strict=True):
-            ink = carry = row << shift
-            broken |= ink & seen & ~above
-            seen |= ink
-            above = ink
-            for place, plane in enumerate(planes):
-                planes[place], carry = plane ^ carry, plane & carry
-            if carry:
-                planes.append(carry)
-        unbroken = [plane & ~broken for plane in planes]
-        scores[index] = sum(
-            (first & second).bit_count() << (i + j)
-            for i, first in enumerate(unbroken)
-            for j, second in enumerate(unbroken)
-        )
-    return scores
-
-
-def _otsu(image: Grey) -> int:
-    """The level that parts ink from paper with the largest variance between the two: ink is below it.
-
-    Source: Otsu (1979), "A threshold selection method from gray-level histograms".
-    """
-    histogram = _histogram(image).astype(np.float64)
-    below = np.cumsum(histogram)
-    above = below[-1] - below
-    mass = np.cumsum(histogram * np.arange(256))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * np.square(mass / below - (mass[-1] - mass) / above)
-    return int(np.nanargmax(between)) + 1
-
-
 def _outer_levels(image: Grey) -> list[int]:
     """The grey levels of what is darkest and lightest in a picture of a line, and its paper's in the middle.
 
@@ -271,13 +169,7 @@ def _outer_levels(image: Grey) -> list[int]:
     """
     height, width = image.shape
     share = min(0.005, _SHORT_WORD * height / width)
-    return _levels(image, share, 0.5, 1 - share)
-
-
-def _levels(image: Grey, *shares: float) -> list[int]:
-    """The grey levels that these shares of the pixels do not exceed."""
-    counts = np.cumsum(_histogram(image))
-    return [int(level) for level in np.searchsorted(counts, np.array(shares) * counts[-1])]
+    return levels_of(image, share, 0.5, 1 - share)
 
 
 def _levels_of_pieces(image: Grey, width: int, *shares: float) -> NDArray[np.int64]:
@@ -290,17 +182,3 @@ def _levels_of_pieces(image: Grey, width: int, *shares: float) -> NDArray[np.int
     pixels = height * width
     wanted = pixels * np.arange(pieces)[:, None] + np.ceil(np.array(shares) * pixels)
     return np.asarray(np.searchsorted(counts, wanted) - firsts[:, None])
-
-
-def _histogram(image: Grey) -> NDArray[np.int64]:
-    """(256,) pixels of each level."""
-    from PIL import Image
-
-    return np.array(Image.fromarray(image).histogram(), np.int64)
-
-
-STEPS: dict[Any, Callable[[Grey], Grey]] = {
-    "contrast": stretch_contrast,
-    "illumination": even_illumination,
-    "deslant": deslant,
-}

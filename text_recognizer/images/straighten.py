@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 
 Points = tuple[tuple[float, float], ...]
 Floats = NDArray[np.float64]

@@ -13,7 +13,8 @@ from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import MOST_PIXELS
-from text_recognizer.images.line_form import STEPS, Grey, UnfitImageError, median_of, with_dark_ink
+from text_recognizer.images.line_form import UnfitImageError, median_of, with_dark_ink
+from text_recognizer.images.line_steps import STEPS, Grey
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.images.straighten import Points
 from text_recognizer.layout.columns import in_reading_order

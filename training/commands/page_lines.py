@@ -8,7 +8,8 @@ from text_recognizer.datasets.remote.fetch import disk_errors
 from text_recognizer.datasets.storage.parallel import progress
 from text_recognizer.datasets.transcribed.page_images import box_outline, cut_out
 from text_recognizer.errors import DataError
-from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.read import png_bytes, read_image
 from text_recognizer.predictors.given_page import page_given_by
 from text_recognizer.predictors.line import LinePredictor

@@ -32,7 +32,8 @@ from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
 from text_recognizer.errors import DataError
 from text_recognizer.images.character_form import CharacterForm
-from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.wording import counted
 
 SidePx = Annotated[int, Ge(8), Le(512)]

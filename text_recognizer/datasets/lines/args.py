@@ -11,7 +11,8 @@ from annotated_types import Ge, Le
 from text_recognizer.charset import Normalization
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
-from text_recognizer.images.line_form import SourceInk, Step
+from text_recognizer.images.line_form import SourceInk
+from text_recognizer.images.line_steps import Step
 
 Height = Annotated[int, Ge(8), Le(1024)]
 Width = Annotated[int, Ge(8), Le(65_536)]

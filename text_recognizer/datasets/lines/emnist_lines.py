@@ -20,7 +20,7 @@ from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.settings import given_path
 from text_recognizer.wording import received
 

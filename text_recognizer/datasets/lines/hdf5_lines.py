@@ -20,7 +20,8 @@ from text_recognizer.datasets.lines.args import Height, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError
-from text_recognizer.images.line_form import SourceInk, Step
+from text_recognizer.images.line_form import SourceInk
+from text_recognizer.images.line_steps import Step
 from text_recognizer.settings import given_path
 
 

@@ -32,7 +32,7 @@ from text_recognizer.datasets.lines.pool import LinePool
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage, box_outline
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.images.line_form import Step
+from text_recognizer.images.line_steps import Step
 from text_recognizer.settings import given_path
 from text_recognizer.wording import did_you_mean, received
 

@@ -13,7 +13,7 @@ from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.storage.file_states import state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.settings import given_path
 from text_recognizer.whole_files import sha256_of
 from text_recognizer.wording import did_you_mean

@@ -17,7 +17,8 @@ from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected,
 from text_recognizer.datasets.storage.store import Store, StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.errors import DataError, reason
-from text_recognizer.images.line_form import Grey, LineForm, UnfitImageError
+from text_recognizer.images.line_form import LineForm, UnfitImageError
+from text_recognizer.images.line_steps import Grey
 
 LINES_A_TASK = 64
 FEW_LINES = 400  # below, starting processes costs more than they save

@@ -13,7 +13,8 @@ from text_recognizer.datasets.records.given import GivenRecords
 from text_recognizer.datasets.records.reading import Record, Shard, picture_of, records
 from text_recognizer.datasets.records.remote import RemoteShard
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.images.line_form import Grey, SourceInk, UnfitImageError
+from text_recognizer.images.line_form import SourceInk, UnfitImageError
+from text_recognizer.images.line_steps import Grey
 
 
 @dataclass(eq=False, repr=False)

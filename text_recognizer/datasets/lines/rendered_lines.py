@@ -22,7 +22,8 @@ from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource
 from text_recognizer.datasets.storage.file_states import state_of_files
 from text_recognizer.errors import DataError, SpecError
-from text_recognizer.images.line_form import Grey, SourceInk, Step, UnfitImageError
+from text_recognizer.images.line_form import SourceInk, UnfitImageError
+from text_recognizer.images.line_steps import Grey, Step
 from text_recognizer.settings import given_path
 
 LINES_A_CHUNK = 256

@@ -27,7 +27,8 @@ from text_recognizer.datasets.transcribed.alto_files import ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale, visible_part
 from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
-from text_recognizer.images.line_form import STEPS, Grey, UnfitImageError
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.line_steps import STEPS, Grey
 from text_recognizer.layout.cores import CORE_CLASSES, core_map
 
 Side = Annotated[int, Ge(32), Le(4096)]

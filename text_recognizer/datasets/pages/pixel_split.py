@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import Split
 from text_recognizer.datasets.storage.store import Store
 from text_recognizer.datasets.storage.strings import unpacked
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 
 Positions = NDArray[np.integer[Any]]
 

@@ -10,7 +10,7 @@ from text_recognizer.charset import graphemes
 from text_recognizer.datasets.records.reading import Record, Shard, records, sound_pictures
 from text_recognizer.datasets.records.shards import lacking
 from text_recognizer.datasets.storage.rejected import Rejected
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.reading_order import visual_order
 from text_recognizer.wording import counted
 

@@ -18,7 +18,7 @@ from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import MOST_PIXELS, read_grey
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.reading_order import logical_order
 
 _FIRST = 100  # records that say whether all are of characters or of lines

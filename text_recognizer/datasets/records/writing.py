@@ -16,7 +16,7 @@ from text_recognizer.datasets.formats.tfrecord import encode_example
 from text_recognizer.datasets.records.folder import MadeShard, Plan, ShardTask, make_shards
 from text_recognizer.datasets.records.forms import RecordForm
 from text_recognizer.errors import SpecError
-from text_recognizer.images.line_form import Grey
+from text_recognizer.images.line_steps import Grey
 
 SHARD_SIZE = 4096
 JPEG_QUALITY = 95

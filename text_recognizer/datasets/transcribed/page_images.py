@@ -10,7 +10,8 @@ import numpy as np
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
-from text_recognizer.images.line_form import Grey, UnfitImageError
+from text_recognizer.images.line_form import UnfitImageError
+from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.straighten import are_upside_down, bent_baseline, straightened
 from text_recognizer.reading_order import runs_right_to_left
 

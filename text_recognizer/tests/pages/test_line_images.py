@@ -10,15 +10,8 @@ from PIL import Image
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import read_grey
-from text_recognizer.images.line_form import (
-    LineForm,
-    UnfitImageError,
-    deslant,
-    even_illumination,
-    stretch_contrast,
-    without_blank_rows,
-    without_shadow,
-)
+from text_recognizer.images.line_form import LineForm, UnfitImageError, without_blank_rows, without_shadow
+from text_recognizer.images.line_steps import deslant, even_illumination, stretch_contrast
 from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.predictors.line import LinePredictor
