@@ -1,4 +1,4 @@
-"""Confidence: how far it can be trusted, and how much can be read unseen at which error."""
+"""Confidence: how far it can be trusted, and how much can be accepted unchecked at which error."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -80,9 +80,9 @@ def in_words(curve: Sequence[Mapping[str, float]], unit: str) -> str:
     shown = next(point for point in curve if point["coverage"] >= SHOWN_COVERAGE)
     rate, doubt = ("CER", "an expected CER") if unit == "line" else ("an error rate of", "a doubt")
     return (
-        f"Read {100 * shown['coverage']:.0f} % of the {unit}s unseen at {rate} {100 * shown['error']:.1f} %, those "
-        f"with {doubt} of at most {100 * shown['at_most']:.1f} %; send the rest to a person. "
-        f"All of them unseen: {100 * curve[-1]['error']:.1f} %."
+        f"Accept {100 * shown['coverage']:.0f} % of the {unit}s unchecked at {rate} {100 * shown['error']:.1f} %: "
+        f"those with {doubt} of at most {100 * shown['at_most']:.1f} %. Send the rest to a person. "
+        f"All of them unchecked: {100 * curve[-1]['error']:.1f} %."
     )
 
 
@@ -94,5 +94,5 @@ def confidence_charts(evaluation: Mapping[str, Any]) -> list[str]:
     risk = {"error": [(point["coverage"], point["error"]) for point in evaluation["risk_coverage"]]}
     return [
         line_chart({"as it should be": [(0, 0), (1, 1)], **levels}, "confidence", "share that is right"),
-        line_chart(risk, "share that is read unseen", "error"),
+        line_chart(risk, "share that is accepted unchecked", "error"),
     ]

@@ -52,7 +52,7 @@ class LearningCurve:
         x, y = np.log(np.array(points, float)).T
         slope, level = np.polyfit(x, y, 1)
         if slope >= 0:
-            raise DataError("the rates do not fall with more training samples, so that nothing can be forecast.")
+            raise DataError("the rates do not fall with more training samples, so nothing can be forecast.")
         residuals = y - (level + slope * x)
         spread = float(residuals @ residuals) / (len(x) - 2)
         width = float(((x - x.mean()) ** 2).sum())
@@ -69,7 +69,7 @@ class LearningCurve:
         if best > math.log(MOST_SAMPLES):
             raise DataError(
                 f"the rates fall so slowly that {rate:g} would need more than {MOST_SAMPLES:.0e} samples. Change more "
-                f"than their number: the network, the augmentation, the weights to begin with."
+                f"than their number: the network, the augmentation, the initial weights."
             )
         away = best - self.middle  # from the middle of the points, on the line
         quantile = float(t.ppf((1 + CONFIDENCE) / 2, self.count - 2)) ** 2 * self.spread

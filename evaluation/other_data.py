@@ -44,7 +44,7 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
         theirs, ours = (json.dumps(to_json(getattr(one, key))) for one in (dataset.data_spec, spec))
         if theirs != ours:
             raise SpecError(
-                f"the bundle {bundle.folder} does not fit dataset '{name}': it wants {key} {ours}, the dataset has "
+                f"the bundle {bundle.folder} does not fit dataset '{name}': it needs {key} {ours}, the dataset has "
                 f"{theirs}. Set --dataset_args so that they agree, or choose another dataset."
             )
     _class_ids(bundle, dataset)  # before anything is fetched or converted

@@ -19,7 +19,8 @@ def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]
     """
     if not isinstance(model, LineModelCtc):
         raise SpecError(
-            f"the model '{bundle.spec.model}' cannot be decoded otherwise: only LineModelCtc and its like can."
+            f"the model '{bundle.spec.model}' cannot be decoded in another way: only LineModelCtc "
+            "and similar models can."
         )
     changes = {f"model_args.{name}": value for name, value in model_args.items()}
     asked = {**bundle.spec.model_args, **model_args}

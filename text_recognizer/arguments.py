@@ -96,7 +96,7 @@ def check_arguments(
     try:
         arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
     except (ValueError, TypeError):  # some classes and functions written in C
-        return {}, [Problem(f"{label} does not tell its arguments. Name a function or class in Python.", key)]
+        return {}, [Problem(f"{label} does not declare its arguments. Name a function or class in Python.", key)]
     accepts_any = arguments.pop("*", None) is not None
     group = f"{key}." if key else ""
     takes = f"It takes: {', '.join(arguments)}." if arguments else "It takes none."

@@ -22,8 +22,8 @@ def check_not_forked() -> None:
     _loaded_in.add(os.getpid())
     if len(_loaded_in) > 1:
         raise RunError(
-            "this process was forked from one that had loaded a model: TensorFlow would wait for ever in it. Start it "
-            "anew, as multiprocessing.get_context('spawn') does, or promote the model: its ONNX twin works here too."
+            "this process was forked from one that had loaded a model: TensorFlow would hang in it. Start a new "
+            "process, as multiprocessing.get_context('spawn') does, or promote the model: its ONNX file works here too."
         )
 
 
@@ -32,7 +32,7 @@ def require_tensorflow() -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise RunError(
             "this needs TensorFlow, which is not installed: pip install 'text-recognizer[cpu]', or [gpu] for NVIDIA "
-            "GPUs. Without it, only bundles that hold an ONNX twin are read; text-recognizer promote makes the twin."
+            "GPUs. Without it, only bundles with an ONNX file can be read; text-recognizer promote adds one."
         )
 
 

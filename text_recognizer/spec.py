@@ -209,7 +209,7 @@ def parse_value(text: str) -> Any:
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if repeated := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
-        raise SpecError(f"the key '{repeated[0]}' stands twice in one object.")
+        raise SpecError(f"the key '{repeated[0]}' occurs twice in one object.")
     return dict(pairs)
 
 

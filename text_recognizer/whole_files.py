@@ -68,7 +68,7 @@ def new_folder(output: Path) -> Iterator[None]:
     """
     is_new = not output.exists()
     if not is_new and not output.is_dir():
-        raise DataError(f"{output} is there already. Give another name, or remove it.")
+        raise DataError(f"{output} already exists. Give another name, or remove it.")
     if not is_new and any(output.iterdir()):
         raise DataError(f"{output} is not empty. Give another folder, or empty it.")
     try:

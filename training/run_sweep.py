@@ -78,7 +78,7 @@ def _check_search(search: Search, plan: SweepPlan, arguments: argparse.Namespace
     if cap is not None and search.size is not None and cap < search.size:
         raise SpecError(f"--search {arguments.search} needs {search.size} trials. Raise the run cap (--run-cap {cap}).")
     if search.stopping_rule is not None and plan.config is not None and plan.config.early_terminate is not None:
-        say(f"the file's early_terminate does nothing with --search {arguments.search}, which ends trials itself")
+        say(f"the file's early_terminate has no effect with --search {arguments.search}, which ends trials itself")
 
 
 def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argparse.Namespace) -> int:

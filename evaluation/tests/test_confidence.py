@@ -33,8 +33,8 @@ def test_lines_are_read_unseen_from_the_surest_on_and_errors_are_pooled():
     assert figures["risk_coverage"][15] == {"coverage": 0.8, "error": 0.05, "at_most": 0.4}
     assert figures["risk_coverage"][-1] == {"coverage": 1.0, "error": 0.24, "at_most": 0.9}
     assert figures["unseen"] == (
-        "Read 80 % of the lines unseen at CER 5.0 %, those with an expected CER of at most 40.0 %; send the rest to a "
-        "person. All of them unseen: 24.0 %."
+        "Accept 80 % of the lines unchecked at CER 5.0 %: those with an expected CER of at most 40.0 %. "
+        "Send the rest to a person. All of them unchecked: 24.0 %."
     )
     assert [(one["level"], one["count"]) for one in figures["calibration"]] == [
         ("character", 5),

@@ -73,7 +73,7 @@ def test_a_dataset_with_classes_that_the_bundle_lacks_is_refused_before_it_is_pr
 
 
 def test_pictures_of_another_form_are_refused_before_anything_is_fetched():
-    with pytest.raises(SpecError, match=r"it wants input_shape \[8, 8, 1\], the dataset has \[28, 28, 1\]"):
+    with pytest.raises(SpecError, match=r"it needs input_shape \[8, 8, 1\], the dataset has \[28, 28, 1\]"):
         fitting_dataset(BUNDLE, "MnistDataset", {})
     with pytest.raises(SpecError, match="Did you mean 'MnistDataset'"):
         fitting_dataset(BUNDLE, "MnistDatset", {})

@@ -130,7 +130,7 @@ def _check(image: Any, frame: int | None) -> None:
         if tile_pixels > max(4 * pixels, _STRIP_PIXELS):
             raise ValueError(f"its tiles have {tile_pixels:,} pixels each, the whole image {pixels:,}")
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise ValueError("its pixels have 32 bits, of which nothing says what is white; save it with 8 or 16")
+        raise ValueError("its pixels have 32 bits, and nothing defines which value is white; save it with 8 or 16 bits")
     codecs = {tile[0] for tile in image.tile}
     if codecs & _SLOW_CODECS and pixels > _MOST_SLOW_PIXELS:
         raise ValueError(f"more than {_MOST_SLOW_PIXELS:,} pixels in plain text, odd levels or runs; save it as a PNG")

@@ -195,7 +195,7 @@ def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError):  # a link to itself; the former since Python 3.13
-        raise DataError(f"{path} leads nowhere. Copy the bundle again.") from None
+        raise DataError(f"{path} is a broken link. Copy the bundle again.") from None
     state = place.stat()
     if not place.is_relative_to(folder.resolve()):
         raise DataError(f"{path} leads out of the bundle, to {place}. Copy the file itself into the bundle.")

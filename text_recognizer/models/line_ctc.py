@@ -70,9 +70,7 @@ class LineModelCtc(ReadsLines):
         if decoding != "beam" and (language_model is not None or lexicon):
             raise SpecError("a language model or a lexicon needs model_args.decoding 'beam'.")
         if language_model_texts is not None and language_model is None and not lexicon:
-            raise SpecError(
-                "language_model_texts are what model_args.language_model and lexicon learn from: ask for one."
-            )
+            raise SpecError("language_model_texts is for model_args.language_model and lexicon: set one of them.")
         self.language_model_texts = language_model_texts
         self.shortcut_weight = shortcut_weight
         width = beam_width if decoding == "beam" else None

@@ -39,7 +39,7 @@ class LineCnnAllConv(Network):
             advice = f"window_stride could be {listed}" if fitting else "choose a smaller window_width"
             raise ValueError(
                 f"window_width {self.window_width} and window_stride {self.window_stride} give {windows} windows, "
-                f"which do not part into the {length} positions of the dataset's lines; {advice}"
+                f"which cannot be divided into the {length} positions of the dataset's lines; {advice}"
             )
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:

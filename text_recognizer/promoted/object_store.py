@@ -64,7 +64,7 @@ class Place:
         except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
             raise DataError(
                 f"cannot {what}: {reason(error)}. Check the address, your keys (AWS_ACCESS_KEY_ID, "
-                f"AWS_SECRET_ACCESS_KEY), and AWS_ENDPOINT_URL where the store is not Amazon's."
+                f"AWS_SECRET_ACCESS_KEY), and AWS_ENDPOINT_URL if the store is not Amazon's."
             ) from error
 
 

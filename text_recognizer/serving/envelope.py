@@ -76,7 +76,7 @@ class Envelope:
                     message = await receive()
             except TimeoutError:
                 raise RefusedError(
-                    HTTPStatus.REQUEST_TIMEOUT, f"the request's body did not come within {self.body_timeout_s:g} s."
+                    HTTPStatus.REQUEST_TIMEOUT, f"the request's body did not arrive within {self.body_timeout_s:g} s."
                 ) from None
             state["held_bytes"] += len(message.get("body", b""))
             self._held_bytes += len(message.get("body", b""))

@@ -56,7 +56,7 @@ def test_json_mistakes_are_shown_where_they_are():
     ("text", "part"),
     [
         ('{"a": NaN}', "NaN is not a JSON number"),
-        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
         ("[1]", "must hold a JSON object"),
         ("", "is not JSON"),
         ("[" * 100_000, "nested too deeply"),

@@ -180,7 +180,7 @@ class Runs(Table, Sequence[Run]):
         try:
             import pandas as pd
         except ImportError:
-            raise RunError("to_pandas needs the package pandas: pip install pandas. `rows` does without.") from None
+            raise RunError("to_pandas needs the package pandas: pip install pandas. `rows` works without it.") from None
         return pd.DataFrame([row.flat() for row in self._rows])
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:

@@ -108,7 +108,7 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
     if is_count(recorded.get("threads")):
         os.environ[_THREADS] = str(recorded["threads"])  # sums divided otherwise differ in their last bits
     if code_version(experiment.spec) != recorded.get("code"):
-        say("the code has changed since this run started; its numbers may differ from an undisturbed run's")
+        say("the code has changed since this run started; its numbers may differ from those of an uninterrupted run")
 
 
 def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch: dict[str, Any]) -> None:

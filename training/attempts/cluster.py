@@ -47,7 +47,7 @@ class Cluster:
         if len(here) != 1:
             raise SpecError(
                 f"--hosts must have one name or address of this host, {socket.gethostname()}; {len(here)} are. "
-                f"{received(text)} Where names say nothing, set TF_CONFIG instead."
+                f"{received(text)} If host names do not identify the hosts, set TF_CONFIG instead."
             )
         return replace(cluster, rank=here[0])
 

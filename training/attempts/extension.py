@@ -86,7 +86,7 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     path = run.folder / CHECKPOINT
     if not path.exists():
         raise RunError(
-            f"the run {run.id} has no checkpoint to go on from ({path}). Start a new run from its weights: "
+            f"the run {run.id} has no checkpoint to continue from ({path}). Start a new run from its weights: "
             f"--train_args.initial_weights={run.id}"
         )
     _, state = read_checkpoint(path, ("ended", "early_stop"))
@@ -99,6 +99,6 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     losses = [row["loss"] for row in run.rows() if "loss" in row]
     if stopped_early or (losses and losses[-1] is None):
         raise RunError(
-            f"the run {run.id} would end where it did whatever its length: {state['ended']}. Start a new run with "
+            f"the run {run.id} would end at the same point whatever its length: {state['ended']}. Start a new run with "
             f"other train_args, from its weights: --train_args.initial_weights={run.id}"
         )

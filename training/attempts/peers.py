@@ -81,7 +81,8 @@ class Peers:
         if not self._lost:
             return None
         return PeerLostError(
-            f"{self._lost}, or its connection broke; its own output says why. Start all processes again, with --resume."
+            f"{self._lost}, or its connection broke; see its own output for the reason. Start all "
+            "processes again, with --resume."
         )
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ def _let_in(
         link, _ = server.accept()
     except TimeoutError:
         raise RunError(
-            f"{', '.join(map(cluster.name, missing))} did not come within {PATIENCE_S:g} s. Start all processes of "
+            f"{', '.join(map(cluster.name, missing))} did not connect within {PATIENCE_S:g} s. Start all processes of "
             f"TF_CONFIG, and let them reach {cluster.addresses[0]}."
         ) from None
     hello = _receive(link)
@@ -230,7 +231,7 @@ def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:
             return link
         link.close()
         if "refused" in answer:
-            raise RunError(f"the chief does not train: {answer['refused']}")
+            raise RunError(f"the chief refuses to train: {answer['refused']}")
         time.sleep(_RETRY_S)  # it is starting again, or another program had the port
 
 

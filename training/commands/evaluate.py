@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"result   {result.headline()}")
         _print_metrics(result, {metric.name: metric.other_name for metric in model.metrics})
         if "unseen" in result.details:
-            print(f"unseen   {result.details['unseen']}")
+            print(f"review   {result.details['unseen']}")
         print("".join(f"note     {text}\n" for text in notes), end="", flush=True)
     if arguments.report is not None:  # last: where it cannot be written, the figures are there
         said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
@@ -108,11 +108,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _gate(bundle: Bundle, model: Model, result: Evaluation, is_other: bool, replaced: Sequence[Bundle]) -> int:
     if is_other:
         raise DataError(
-            f"the data of {bundle.folder} has changed since it was recorded: a gate would compare two things."
+            f"the data of {bundle.folder} has changed since it was recorded: the gate would compare different data."
         )
     failure = shortfall(bundle, model, result, replaced)
     if failure is not None:
-        say(f"the gate is closed: {failure}")
+        say(f"the gate failed: {failure}")
     return 0 if failure is None else 1
 
 
@@ -133,13 +133,13 @@ def _decode_as_asked(
         return
     if asked.get("decoding") == "greedy":
         if "beam_width" in asked:
-            raise SpecError("--beam-width is for --decoding beam: a greedy reading has no hypotheses.")
+            raise SpecError("--beam-width is for --decoding beam: greedy decoding has no hypotheses.")
         asked = {"language_model": None, "lexicon": False, **asked}
     reader, needs_learning = decode_otherwise(model, bundle, {"decoding": "beam", **asked})
     held_out = fitting_split(bundle, dataset, "train" if arguments.split == "validation" else "validation")[0]
     if arguments.texts is not None:
         if not reader.decoder.needs_tuning:
-            raise SpecError("--texts are what --language-model and --lexicon learn from: ask for one of them.")
+            raise SpecError("--texts are for --language-model and --lexicon: add one of them.")
         reader.language_model_texts = str(arguments.texts)
         reader.finish(held_out, held_out)  # the texts are learnt from instead of the first
     elif needs_learning:

@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     export: ModelExport = part.make()
     output = arguments.output or Path(f"{bundle.run_id}{export.suffix}")
     if output.exists():
-        raise DataError(f"{output} is there already. Give another name with --output, or remove it.")
+        raise DataError(f"{output} already exists. Give another name with --output, or remove it.")
     dataset = _prepared(bundle, may_lack=getattr(export, "quantize", "off") == "off")
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
@@ -151,6 +151,6 @@ def _measured(model: Model, attempts: Iterator[str], export: ModelExport, split:
         if lost <= allowed and diverged * errors <= allowed * uncertain:
             return shown
     raise DataError(
-        f"{output} loses more than {allowed:g}, whatever layers are left out. The last choice: {shown}. "
+        f"{output} loses more than {allowed:g}, whichever layers are left out. The last choice: {shown}. "
         f"Nothing was kept. Train longer, or export without --quantize."
     )

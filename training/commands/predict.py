@@ -170,9 +170,12 @@ class _Reader:
         if self._layout is None and layout not in self._noted:
             self._noted.add(layout)
             if layout == "page":
-                say(f"note: {source.name} is read as a page, by its form. --layout line reads it as one line.")
+                say(f"note: {source.name} is read as a page because of its shape. --layout line reads it as one line.")
             elif layout == "character":
-                say(f"note: {source.name} is read as a digit, by its form. --bundle {LINE_READER} reads it as a line.")
+                say(
+                    f"note: {source.name} is read as a digit because of its shape. --bundle {LINE_READER} "
+                    "reads it as a line."
+                )
         return _Opened(source, layout, image, pixels.shape, pixels if layout == "page" else None)
 
     def _predictor(self, layout: Layout) -> Predictor:
@@ -256,4 +259,4 @@ def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:
         )
     if target != "line" and (reads_xml or wanted in DOCUMENTS):
         what = "XML files give lines" if reads_xml else f"--format {wanted} is for lines and pages"
-        raise DataError(f"{what}, but the bundle {bundle.folder} reads a {target}. Give a reader of lines as --bundle.")
+        raise DataError(f"{what}, but the bundle {bundle.folder} reads a {target}. Give a line reader as --bundle.")

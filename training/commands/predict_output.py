@@ -67,7 +67,7 @@ class Output:
         if self.folder is None:
             documents = [one for one in sources if self._format_of(one) in ("alto", "page", "hocr")]
             if documents and len(sources) > 1:
-                raise SpecError(f"{len(sources)} documents cannot be printed one after the other. Add --output FOLDER.")
+                raise SpecError(f"{len(sources)} documents cannot be printed together. Add --output FOLDER.")
             return
         taken = {realpath(one.path): one.name for one in sources if one.path is not None}
         for source in sources:
@@ -75,11 +75,11 @@ class Output:
             other = taken.setdefault(realpath(path), source.name)
             if other != source.name or realpath(path) == (source.path and realpath(source.path)):
                 raise DataError(
-                    f"what is read in {source.name} would be written over {other}, as {path}. "
+                    f"the output for {source.name} would overwrite that for {other}, {path}. "
                     f"Choose another --output folder, or other names."
                 )
             if path.exists() and not self.overwrites:  # often a transcription, or one that was corrected by hand
-                raise DataError(f"{path} is there already. Choose another --output folder, or add --overwrite.")
+                raise DataError(f"{path} already exists. Choose another --output folder, or add --overwrite.")
 
     def show(self, reading: Reading) -> None:
         """Prints a reading or writes its file. Raises DataError: the file cannot be written."""

@@ -85,9 +85,9 @@ class PseudoLabel(Command):
         parser.epilog = (
             "examples:\n  text-recognizer pseudo-label scans/lines --bundle last --coverage 0.5 --output pseudo\n"
             "  run_experiment pseudo/spec.json\n\n"
-            f"FOLDER gets {LINES} (file, text, confidence of each line kept), {LEFT_OUT} (the others, with reasons) "
-            f"and\n{SPEC} (the run's spec with these lines as a part that is trained on only, from the run's weights). "
-            f"Lines\nof pages become image files in {CUT}."
+            f"FOLDER will hold {LINES} (file, text, confidence of each line kept), {LEFT_OUT} (the others, with "
+            f"reasons)\nand {SPEC} (the run's spec, with these lines for training only, from the run's weights).\n"
+            f"Lines cut from pages become image files in {CUT}."
         )
         add = parser.add_argument
         add("images", nargs="+", metavar="IMAGE", help="images of one line each; ALTO or PAGE XML; folders of these")
@@ -114,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
     pages = [source for source in sources if arguments.pages or source.is_xml]
     for name in (LEFT_OUT, SPEC, *([CUT] if pages else [])):  # ours is removed where nothing comes of it
         if (folder / name).exists():
-            raise DataError(f"{folder / name} is there already and would be written over. Choose another --output.")
+            raise DataError(f"{folder / name} already exists and would be overwritten. Choose another --output.")
     paths = [_file(source.path, source.name) for source in sources if source not in pages]
     bundle = bundle_named(arguments.bundle)
     dataset, parts = _transcribed(bundle)

@@ -214,7 +214,7 @@ def _tail(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
     log = run.folder / "log.txt"
     if run.status().state == "created":
-        say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C ends the waiting)")
+        say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C to stop waiting)")
     while not log.exists():
         # The log again, after the state: a run may start and end between the two.
         if run.status().state not in AT_WORK and not log.exists():

@@ -133,5 +133,5 @@ def _sum_up(done: list[Sent], total: int) -> None:
         missing = total - count["sent"] - count["nothing new"]
         raise RunError(
             f"W&B refused: {done[-1].why}. {counted(missing, 'run')} not sent. "
-            "Run the same command when the reason is gone."
+            "Run the same command once that is resolved."
         )

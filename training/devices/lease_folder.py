@@ -116,7 +116,7 @@ class LeaseFolder:
             owners = processes.described_owners(inode)
             if time.monotonic() >= until:
                 raise DeviceError(
-                    f"the folder of the GPU leases, '{self.path}', is kept by {owners}, which is probably suspended. "
+                    f"the folder of the GPU leases, '{self.path}', is locked by {owners}, which is probably suspended. "
                     f"Resume or end it."
                 )
             if on_wait is not None:

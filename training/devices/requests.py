@@ -108,7 +108,7 @@ def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence
         candidates = whole
     if len(candidates) < request.count:
         choice = f"{counted(len(candidates), 'device')} to choose from"
-        raise DeviceError(f"{request.text}: that many are not here: {choice}. {exists}")
+        raise DeviceError(f"{request.text}: not that many are available: {choice}. {exists}")
     amounts: dict[str, int | None] = {}
     for device in candidates:
         available, amount = device.memory_mib or 0, request.memory_mib
@@ -117,7 +117,7 @@ def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence
         if amount is None or amount <= available:
             amounts[device.uuid] = amount
     if len(amounts) < request.count:
-        raise DeviceError(f"{request.text}: no device has so much memory, or too few have. {exists}")
+        raise DeviceError(f"{request.text}: no device, or too few devices, have that much memory. {exists}")
     return Wish(request.count, amounts, request.force, request.text)
 
 
@@ -176,7 +176,7 @@ def _named(name: str, devices: Sequence[Device], visible: Sequence[Device], exis
             return meant[0]
         raise DeviceError(f"{meant[0].uuid} is hidden by CUDA_VISIBLE_DEVICES. {exists}")
     if meant:
-        raise DeviceError(f"'{name}' is the beginning of {counted(len(meant), 'UUID')}: write more of it. {exists}")
+        raise DeviceError(f"'{name}' is the beginning of {counted(len(meant), 'UUID')}: give more of it. {exists}")
     if any((device.parent or "").startswith(name) for device in devices):
         raise DeviceError(f"{name} is divided into MIG instances: name one of these. {exists}")
     raise DeviceError(f"there is no device {name}. {exists}")

@@ -79,7 +79,7 @@ class HeldFolder:
                 return
         raise RunError(
             f"the folder {self.folder} was deleted, moved or replaced while this process worked in it. "
-            f"Put it back to go on from the last checkpoint, or start again."
+            f"Put it back to continue from the last checkpoint, or start again."
         )
 
     def write_text(self, name: str, text: str, durable: bool = False) -> None:

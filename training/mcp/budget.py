@@ -74,7 +74,7 @@ class Budget:
             if asked > (rest := left[f"{name}_left"]):
                 raise RunError(
                     f"the budget has {rest:g} of {getattr(self, name):g} {name} left, and {asked:g} are asked for. "
-                    f"What is at work counts in full until it ends. Ask for less, or wait; only who starts the server "
+                    f"Running work counts in full until it ends. Ask for less, or wait; only whoever starts the server "
                     f"can give more: text-recognizer mcp --runs N --minutes M"
                 )
 

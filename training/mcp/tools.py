@@ -228,7 +228,7 @@ class Tools:
         row = self._row(run)
         tested = {name: value for name, value in row.summary.items() if is_test_figure(name)}
         if not tested:
-            raise RunError(f"the run {row.folder.name} has no figures of the test split: its state is {row.state}.")
+            raise RunError(f"the run {row.folder.name} has no metrics on the test split: its state is {row.state}.")
         found = Run(row.folder).read_json("evaluation.json") if Run(row.folder).has("evaluation.json") else {}
         looks = note_look(row.folder, self.by, why)
         return {"id": row.folder.name, "looks": looks, "figures": tested, "intervals_95": found.get("intervals_95")}
@@ -259,9 +259,9 @@ def _checked(spec: Mapping[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(spec, allow_nan=False)
     except (ValueError, RecursionError):
-        raise SpecError("a spec must not hold NaN or infinity, nor too many objects in one another.") from None
+        raise SpecError("a spec must not hold NaN or infinity, nor objects nested too deeply.") from None
     if len(text) > _LONGEST:
-        raise SpecError(f"a spec may have {_LONGEST:,} characters. This one has {len(text):,}.")
+        raise SpecError(f"a spec may have at most {_LONGEST:,} characters. This one has {len(text):,}.")
     return json.loads(text)  # type: ignore[no-any-return]
 
 

@@ -38,7 +38,7 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
     if not found:
         raise RunError(
             f"there are no runs in {path}. Name a folder mlruns of MLflow, a folder wandb with offline runs, a folder "
-            f"with event files of TensorBoard, or a CSV file with a column a metric."
+            f"with event files of TensorBoard, or a CSV file with one column per metric."
         )
     made, known = [], 0
     for one in found:

@@ -55,7 +55,7 @@ def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Pat
         with standard_error_off():  # notes of TensorFlow
             add_twin(copied)
     except DataError as error:
-        say(f"promoted without an ONNX twin: {error}")
+        say(f"promoted without an ONNX file: {error}")
         return bundle.folder
     return copied
 

@@ -78,7 +78,7 @@ class Run(HeldFolder):
         group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
         folder = group / (run_id or new_run_id(spec))
         unfinished = folder.with_name(f".{folder.name}.new")
-        exists = RunError(f"the run folder {folder} exists already. Resume it: --resume {folder}")
+        exists = RunError(f"the run folder {folder} already exists. Resume it: --resume {folder}")
         try:
             if is_made(folder):
                 raise exists

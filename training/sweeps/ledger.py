@@ -190,7 +190,7 @@ def _status_once_left_alone(folder: Path) -> Status:
             return status
         if time.monotonic() > until:
             raise RunError(
-                f"the run {folder} is still at work for an earlier driver of this sweep. "
+                f"the run {folder} is still being run by an earlier driver of this sweep. "
                 f"Wait for it, or stop it: text-recognizer runs stop {folder.name}"
             )
         time.sleep(POLL_S)

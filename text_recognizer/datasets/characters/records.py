@@ -75,7 +75,9 @@ class RecordsDataset(GivenRecords, PictureDataset):
         paths = tuple(shard.path for shard in self.shards)
         found = _characters_in(paths, self.shards[0].form, state_of_files(paths))
         if not found:
-            raise DataError(f"no record of {self.path} says its text. Give labels, the file with that of each id.")
+            raise DataError(
+                f"the records of {self.path} do not hold their texts. Give labels, the file with the text of each id."
+            )
         return found
 
     def depends_on(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Hdf5Export(DatasetExport):
 
     def write(self, dataset: LineDataset | JoinedLinesDataset, output: Path) -> None:
         if output.exists():
-            raise DataError(f"{output} is there already. Give another name, or remove it.")
+            raise DataError(f"{output} already exists. Give another name, or remove it.")
         splits = {name: dataset.split(name) for name in SPLIT_NAMES}
         widest = max(int(split.widths.max(initial=0)) for split in splits.values())
         write_hdf5(output, splits, max(LEAST_WIDTH_PX, widest))

@@ -16,5 +16,5 @@ def check_unpacked(name: str, unpacked_bytes: int, packed_bytes: int, times: int
     if unpacked_bytes > most_unpacked_bytes(packed_bytes, times):
         raise DataError(
             f"{name} unpacks to {unpacked_bytes:,} bytes, more than {times} times the {packed_bytes:,} on the disk: "
-            f"it is damaged, or made to fill the memory. If it is right, unpack it by hand and give what comes out."
+            f"it is damaged, or made to exhaust memory. If it is valid, unpack it by hand and give the result."
         )

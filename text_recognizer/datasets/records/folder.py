@@ -112,7 +112,7 @@ def _claim(folder: Path, plan: Plan) -> None:
         different = ["everything"]
     if different:
         raise DataError(
-            f"{folder} holds records of something else; what differs: {', '.join(different)}. Give another folder."
+            f"{folder} holds records of something else; these differ: {', '.join(different)}. Give another folder."
         )
 
 
@@ -133,7 +133,7 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
         replace_file(path, write)
         found = _read_again(path, form)
     if found is None:
-        raise DataError(f"{path} was written and cannot be read again. Is the disk sound?")
+        raise DataError(f"{path} was written but cannot be read back. Is the disk faulty?")
     examples, ids = found
     if not is_new and examples != task.size:
         rejected += [one for one in task.examples() if isinstance(one, Rejected)]

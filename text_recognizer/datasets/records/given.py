@@ -40,7 +40,7 @@ class GivenRecords:
         """The shards, of an address only their names. Raises DataError: there are none, or they show something else."""
         if is_address(self.path):
             if (self.record_form, self.keys, self.labels) != (None, {}, None):
-                raise SpecError(["of an address, index.json says form, keys and labels."])
+                raise SpecError(["for an address, index.json defines form, keys and labels."])
             shards = [one.shard for one in self.remote]
         else:
             path = given_path(self.path)

@@ -48,7 +48,7 @@ def read_labels(path: Path) -> dict[str, int]:
         if not text or text != storable(text):
             raise DataError(f"{path}: id {number} has no text in Unicode. {received(text)}")
         if text in ids:
-            raise DataError(f"{path}: '{text}' stands twice.")
+            raise DataError(f"{path}: '{text}' occurs twice.")
         if number in texts:
             raise DataError(f"{path}: '{texts[number]}' and '{text}' have the same id, {number}.")
         ids[text], texts[number] = number, text

@@ -33,7 +33,7 @@ def relabel_records(
         raise DataError(f"{folder} holds the old records. Give another folder for the new ones.")
     ids = ids if ids is not None else {text: number for number, text in enumerate(all_characters(shards))}
     if not ids:
-        raise DataError("no record says its text. Give the labels by which it was written as --old-labels.")
+        raise DataError("the records do not hold their texts. Give the labels they were written with as --old-labels.")
     if sorted(ids.values()) != list(range(len(ids))):
         raise DataError(f"the labels do not count from 0 to {len(ids) - 1} without gaps.")
     tasks = [

@@ -52,7 +52,7 @@ def open_shards(
         for file, match in splits.items()
     ]
     if whole and path.is_dir() and (lack := lacking(shards)):
-        raise DataError(f"{lack.rstrip('.')}. A single shard is taken by its own path, whatever lies beside it.")
+        raise DataError(f"{lack.rstrip('.')}. To read a single shard, give its own path.")
     return shards
 
 

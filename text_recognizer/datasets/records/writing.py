@@ -50,7 +50,7 @@ def write_records(
     """
     spec, encoding = dataset.data_spec, encoding or form.default_encoding
     if spec.target not in ("character", "line"):
-        raise SpecError(f"dataset '{dataset.name}' shows no characters or lines; only these become records.")
+        raise SpecError(f"dataset '{dataset.name}' shows no characters or lines; only these can be written as records.")
     if encoding == "raw" and not (form.encoding and form.height and form.width) and not form.raw_height:
         raise SpecError("raw pixels need keys for encoding, height and width, or a raw_height. Take png or jpeg.")
     if encoding == "raw" and form.raw_height and (form.size is None or form.size[1] != form.raw_height):

@@ -48,7 +48,7 @@ def in_processes(
     except TerminatedWorkerError as error:
         raise DataError(
             f"a process that prepared the data was killed, perhaps for lack of memory ({processes} were at work). "
-            f"LOKY_MAX_CPU_COUNT=1 in the environment takes one alone."
+            f"Set LOKY_MAX_CPU_COUNT=1 in the environment to use one process."
         ) from error
     finally:
         with suppress(Exception):  # whatever is left of the workers must not hide why we stop

@@ -149,7 +149,7 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
             convert(StoreWriter(temporary, folder))
         except OSError as error:  # not one of writing: the writer tells those itself
             raise DataError(
-                f"cannot convert what the dataset store {folder} is to be made of: {reason(error)}. Nothing was stored."
+                f"cannot convert the data for the dataset store {folder}: {reason(error)}. Nothing was stored."
             ) from error
         arrays = {}
         for path in sorted(temporary.glob("*.npy")):

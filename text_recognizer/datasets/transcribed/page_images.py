@@ -72,7 +72,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
     """
     if not (math.isfinite(width) and math.isfinite(height) and width >= 0 and height >= 0):
         size = f"{str(width)[:20]} x {str(height)[:20]}"
-        raise UnfitImageError(f"its file gives the page a size that cannot be: {size}")
+        raise UnfitImageError(f"its file gives the page an impossible size: {size}")
     rows, columns = image.shape
     if not width or not height:
         return float(columns / width if width else rows / height if height else 1.0)

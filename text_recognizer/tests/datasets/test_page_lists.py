@@ -96,9 +96,9 @@ def test_a_coordinate_that_is_no_finite_number_costs_its_line(tmp_path, number):
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ({"width": float("nan"), "height": 120}, "its file gives the page a size that cannot be: nan x 120.0"),
-        ({"width": float("inf"), "height": float("inf")}, "its file gives the page a size that cannot be: inf x inf"),
-        ({"width": -200, "height": -120}, "its file gives the page a size that cannot be: -200.0 x -120.0"),
+        ({"width": float("nan"), "height": 120}, "its file gives the page an impossible size: nan x 120.0"),
+        ({"width": float("inf"), "height": float("inf")}, "its file gives the page an impossible size: inf x inf"),
+        ({"width": -200, "height": -120}, "its file gives the page an impossible size: -200.0 x -120.0"),
         ({"width": 10**400}, "its entry is not like that of a page with lines: OverflowError"),
     ],
 )

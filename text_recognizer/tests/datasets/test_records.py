@@ -107,7 +107,7 @@ def test_label_files_of_every_kind_are_read(tmp_path):
     with pytest.raises(DataError, match=r"the id of each text, a whole number\. Received: \{'x': '0'\}"):
         read_labels(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('["x", "x"]')
-    with pytest.raises(DataError, match="'x' stands twice"):
+    with pytest.raises(DataError, match="'x' occurs twice"):
         read_labels(tmp_path / "a.json")
     (tmp_path / "a.json").write_text(r'["x", "\ud800"]')
     with pytest.raises(DataError, match="id 1 has no text in Unicode"):
@@ -224,7 +224,7 @@ def test_a_character_with_two_ids_among_others_does_not_make_them_lines(tmp_path
 def test_records_with_colliding_labels_are_trained_on_by_their_texts(tmp_path):
     colliding(tmp_path / "train-00000-of-00001")
     assert RecordsDataset(str(tmp_path)).classes == tuple(sorted("日月火"))
-    with pytest.raises(DataError, match=r"no record of .* says its text\. Give labels"):
+    with pytest.raises(DataError, match=r"the records of .* do not hold their texts\. Give labels"):
         _ = RecordsDataset(str(tmp_path), record_form="inception", keys={"text": ""}).classes
 
 

@@ -154,7 +154,7 @@ def test_an_error_of_reading_is_not_called_one_of_writing(data):
             append(np.zeros(3, np.uint8))
             raise OSError(5, "Input/output error", "lines.tgz")
 
-    expected = r"cannot convert what the dataset store .* is to be made of: .*Input/output error: 'lines\.tgz'"
+    expected = r"cannot convert the data for the dataset store .*: .*Input/output error: 'lines\.tgz'"
     with pytest.raises(DataError, match=expected) as caught:
         make_store(store_folder("D", KEY), KEY, damaged)
     assert "space" not in str(caught.value)

@@ -121,7 +121,7 @@ def test_a_kept_shard_that_is_damaged_is_written_again(tmp_path):
 
 def test_a_folder_of_something_else_is_not_written_to(tmp_path):
     write_digits(tmp_path / "digits")
-    with pytest.raises(DataError, match="something else; what differs: encoding"):
+    with pytest.raises(DataError, match="something else; these differ: encoding"):
         write_digits(tmp_path / "digits", "png")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")

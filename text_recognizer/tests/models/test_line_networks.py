@@ -142,7 +142,9 @@ def test_a_convolutional_reader_has_an_output_for_each_position():
 
 def test_windows_that_do_not_part_into_positions_are_refused_with_strides_that_do():
     # The older system's experiment with windows of 7 and 7 gave 40 outputs for 34 characters.
-    with pytest.raises(ValueError, match=r"do not part into the 34 positions .*; window_stride could be ") as caught:
+    with pytest.raises(
+        ValueError, match=r"cannot be divided into the 34 positions .*; window_stride could be "
+    ) as caught:
         LineCnnAllConv(14, 20).check((28, 952, 1), (34, 80))
     stride = int(str(caught.value).split("window_stride could be ")[1].split(",")[0])
     LineCnnAllConv(14, stride).check((28, 952, 1), (34, 80))

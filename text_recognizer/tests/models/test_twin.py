@@ -130,7 +130,7 @@ def test_a_bundle_that_nothing_here_can_read_says_what_would(digits, monkeypatch
     del described["files_sha256"][TWIN]
     (digits / DESCRIPTION).write_text(json.dumps(described), encoding="utf-8")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RunError, match="needs TensorFlow, which is not installed: pip install .* an ONNX twin"):
+    with pytest.raises(RunError, match="needs TensorFlow, which is not installed: pip install .* an ONNX file"):
         CharacterPredictor(digits)
 
 

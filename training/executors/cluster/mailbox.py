@@ -161,7 +161,7 @@ class Turn:
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
             os.close(descriptor)
         except FileExistsError:
-            raise RunError(f"another driver of the sweep {folder.parent} was faster. Leave it to that one.") from None
+            raise RunError(f"another driver of the sweep {folder.parent} was faster and continues it.") from None
         except OSError as error:
             raise cannot_write(folder, error) from error
         turn = cls(folder, last + 1)
@@ -173,7 +173,7 @@ class Turn:
     def beat(self) -> None:
         """Shows that this driver is at work. Raises RunError: another one has taken over."""
         if not self.is_ours():
-            raise RunError("another driver has taken this sweep over; this one ends and leaves it to that one.")
+            raise RunError("another driver has taken over this sweep; this one ends.")
         self._beat.beat()
 
     def is_ours(self) -> bool:

@@ -137,7 +137,10 @@ class RayExecutor(ClusterExecutor):
             ray_core().shutdown()
             raise
         if nodes is not None and nodes > len(there):
-            say(f"--nodes {nodes}: Ray has {counted(len(there), 'usable node')} now. Those that join get an agent too.")
+            say(
+                f"--nodes {nodes}: Ray has {counted(len(there), 'usable node')} now. Nodes that join "
+                "later get an agent too."
+            )
         agents = max(1, min(nodes or len(there), len(there)))
         return cls(RayCluster(share(setting, agents), nodes), setting.jobs)
 
@@ -156,7 +159,7 @@ def connect(address: str, **options: Any) -> None:
         if found is not None:
             ray.init(found, **_QUIET | options)
             return
-        say("no Ray cluster runs here: one is started on this machine for this command")
+        say("no Ray cluster is running here: starting one on this machine for this command")
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves trials little beside anything else
         ray.init("local", include_dashboard=False, **_QUIET | options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -102,7 +102,7 @@ class SlurmCluster(FolderCluster):
             self._refusal, self._wait_s = None, _SUBMIT_S
         except SpecError as error:
             if str(error) != self._refusal:
-                say(f"{error} It is asked again, at least once a minute.")
+                say(f"{error} Trying again at least once a minute.")
             self._refusal, self._wait_s = str(error), min(2 * self._wait_s, _MOST_PATIENCE_S)
 
     def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:

@@ -168,13 +168,13 @@ def _with_state(run, **changed):
     ("change", "part"),
     [
         (_to_trial, "is a trial of the sweep great"),
-        (lambda run: shutil.rmtree(run.folder / "checkpoints"), "has no checkpoint to go on from"),
+        (lambda run: shutil.rmtree(run.folder / "checkpoints"), "has no checkpoint to continue from"),
         (
             lambda run: _with_state(run, ended=None),
             "has not completed its training: it is finished in epoch 3 of 2. Resume it",
         ),
         (_to_stopped_early, "whatever its length: val_loss has not improved for 9 epochs"),
-        (lambda run: run.log({"epoch": 2, "loss": None}), "would end where it did whatever its length"),
+        (lambda run: run.log({"epoch": 2, "loss": None}), "would end at the same point whatever its length"),
     ],
 )
 def test_a_run_that_cannot_go_on_is_refused(change, part, runs, capfd):

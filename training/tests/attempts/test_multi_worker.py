@@ -242,7 +242,7 @@ def test_what_breaks_in_a_process_because_the_chief_has_failed_is_no_error_of_it
 
 
 @pytest.mark.parametrize(
-    ("rank", "said"), [(0, "process 1 .* did not come within 0.1 s"), (1, "the chief, did not answer within 0.1 s")]
+    ("rank", "said"), [(0, "process 1 .* did not connect within 0.1 s"), (1, "the chief, did not answer within 0.1 s")]
 )
 def test_a_process_that_does_not_come_is_waited_for_so_long(rank, said, addresses, monkeypatch, digits_prepared):
     monkeypatch.setattr(peers, "PATIENCE_S", 0.1)

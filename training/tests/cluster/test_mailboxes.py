@@ -81,7 +81,7 @@ def test_turns_count_up_and_an_earlier_driver_gives_up(tmp_path):
     first.beat()
     second = Turn.take(tmp_path)
     assert (first.number, second.number) == (1, 2)
-    with pytest.raises(RunError, match="taken this sweep over"):
+    with pytest.raises(RunError, match="taken over this sweep"):
         first.beat()
     second.beat()
     assert second.is_ours()

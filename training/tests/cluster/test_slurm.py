@@ -57,7 +57,7 @@ def test_an_experiment_in_a_job_of_its_own_leases_the_gpu_of_the_allocation_and_
         commanded("scancel", holder.strip())
     leased, refused = said.read_text().splitlines()
     assert leased == f"['{machine.gpus[1].uuid}']"
-    assert "2 GPUs: that many are not here: 1 device to choose from" in refused
+    assert "2 GPUs: not that many are available: 1 device to choose from" in refused
     assert "CUDA_VISIBLE_DEVICES hides 1 more" in refused
 
 

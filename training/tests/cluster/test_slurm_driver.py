@@ -35,7 +35,7 @@ def test_slurm_that_refuses_another_agent_is_asked_again_ever_more_rarely(tmp_pa
             asked_at.append(second)
     assert asked_at == [0, 4, 12, 28, 60, 120, 180]
     assert "QOSMaxSubmitJobPerUserLimit" in cluster.waiting_for()
-    assert capsys.readouterr().err.count("It is asked again") == 1
+    assert capsys.readouterr().err.count("Trying again") == 1
     (tmp_path / "free").touch()
     now[0] = 240.0
     cluster.keep_up()

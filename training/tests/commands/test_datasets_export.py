@@ -79,7 +79,7 @@ def test_an_export_that_fails_leaves_nothing_in_the_way_of_the_next(is_there, re
     ("arguments", "message"),
     [
         (("DigitsDataset", "new"), "--as hdf5 writes datasets of lines; 'DigitsDataset' shows characters"),
-        (("RenderedLinesDataset", "there"), "is there already"),
+        (("RenderedLinesDataset", "there"), "already exists"),
         (("RenderedLinesDataset", "new", "--dataset_args", '{"num_text": 3}'), "no argument 'num_text'"),
         (("RenderedLinesDataset", "new", "--dataset_args", "{"), "is not JSON"),
         (("RenderedLinesDataset", "new", "--dataset_args.num_text=3"), "no argument 'num_text'"),

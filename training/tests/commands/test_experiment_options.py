@@ -124,7 +124,7 @@ def test_a_number_with_an_exponent_is_a_number_in_every_file(name, content, tmp_
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("more.json", '{"seed": 1, "seed": 2}', "the key 'seed' stands twice"),
+        ("more.json", '{"seed": 1, "seed": 2}', "the key 'seed' occurs twice"),
         ("more.json", "seed: 1", "is not JSON"),
         ("more.yaml", "seed: 1\nseed: 2\n", "line 2: the key 'seed' is there twice"),
         ("more.yaml", "experiment_group: 2024-01-01\n", "line 1: experiment_group is nothing that JSON knows"),

@@ -82,7 +82,7 @@ def test_int8_is_kept_only_if_it_loses_next_to_nothing(bundle, tmp_path, capsys,
     (tmp_path / "q.onnx").unlink()
     monkeypatch.setattr("training.commands.export.MOST_LOST_SHARE", -1.0)
     assert main(arguments) == 2
-    assert "whatever layers are left out" in (error := capsys.readouterr().err)
+    assert "whichever layers are left out" in (error := capsys.readouterr().err)
     assert "Nothing was kept" in error
     assert list(tmp_path.iterdir()) == []
 
@@ -228,7 +228,7 @@ def test_a_photograph_is_fitted_in_the_graph_as_a_predictor_fits_it():
     [
         (["--format", "onyx"], "Did you mean 'onnx'"),
         (["--format", "saved_model", "--quantize", "int8"], "saved_model cannot quantize. Formats that can: onnx."),
-        (["--format", "onnx", "--output", "."], "is there already"),
+        (["--format", "onnx", "--output", "."], "already exists"),
     ],
 )
 def test_mistakes_are_one_sentence(bundle, arguments, reason, capsys):

@@ -161,7 +161,7 @@ def test_an_image_is_read_by_its_form_unless_its_layout_is_given(tmp_path, capfd
     assert digit["text"] == "3"
     assert "expected_cer" in read_line
     assert read_page["lines"] == []
-    assert [note.split(", by its form")[0] for note in output.err.splitlines()] == [
+    assert [note.split(" because of its shape")[0] for note in output.err.splitlines()] == [
         f"note: {DIGIT} is read as a digit",
         f"note: {page} is read as a page",
     ]
@@ -236,12 +236,12 @@ def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, p
     save(tmp_path / "line.png", np.full((9, 9), 9, np.uint8))
     twice = [pages / "line.png", tmp_path / "line.png"]
     assert predict(*twice, "--bundle", bundle, "--output", tmp_path / "out") == 2
-    assert "would be written over" in capfd.readouterr().err
+    assert "would overwrite" in capfd.readouterr().err
     assert predict(pages / "one.xml", "--bundle", bundle, "--output", pages) == 2
-    assert "would be written over" in capfd.readouterr().err
+    assert "would overwrite" in capfd.readouterr().err
     (tmp_path / "line.txt").write_text("transcribed by hand")
     assert predict(tmp_path / "line.png", "--bundle", bundle, "--output", tmp_path) == 2
-    assert "line.txt is there already. Choose another --output folder, or add --overwrite" in capfd.readouterr().err
+    assert "line.txt already exists. Choose another --output folder, or add --overwrite" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -250,7 +250,7 @@ def test_a_reading_that_was_corrected_by_hand_is_replaced_only_on_request(tmp_pa
     (read,) = (tmp_path / "read").iterdir()
     read.write_text("corrected")
     assert predict(DIGIT, "--output", tmp_path / "read") == 2
-    assert f"{read} is there already" in capfd.readouterr().err
+    assert f"{read} already exists" in capfd.readouterr().err
     assert read.read_text() == "corrected"
     assert predict(DIGIT, "--output", tmp_path / "read", "--overwrite") == 0
     assert read.read_text() == "3\n"
@@ -264,7 +264,7 @@ def test_a_reading_that_was_corrected_by_hand_is_replaced_only_on_request(tmp_pa
         (("PAGES/one.xml", "--layout", "character"), "XML files give lines, but the bundle"),
         (("PAGES/one.xml", "--layout", "line", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
         (("PAGES/one.xml", "--bundle", DEFAULT_BUNDLE), "XML files give lines, but the bundle"),
-        (("PAGES", "--format", "alto"), "3 documents cannot be printed one after the other"),
+        (("PAGES", "--format", "alto"), "3 documents cannot be printed together"),
         (("EMPTY",), "holds no images"),
         (("http://[x",), "address cannot be read"),
         (("PAGES/mets.xml", "--bundle", "READER"), "neither ALTO nor PAGE XML"),

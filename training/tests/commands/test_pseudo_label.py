@@ -131,11 +131,11 @@ def test_a_folder_of_ones_own_in_the_place_of_cut_lines_is_left_alone_and_so_is_
     save(tmp_path / "scans" / "cut" / "mine.png", line_picture("abc"))
     scans = str(tmp_path / "scans")
     assert main(["pseudo-label", scans, "--bundle=reader", "--coverage=0.5", f"--output={scans}"]) == 2
-    assert "scans/cut is there already" in capsys.readouterr().err
+    assert "scans/cut already exists" in capsys.readouterr().err
     assert (tmp_path / "scans" / "cut" / "mine.png").exists()
     (tmp_path / "spec.json").write_text("mine")
     assert label(tmp_path, "--coverage", "1", "--output", str(tmp_path)) == 2
-    assert "spec.json is there already and would be written over." in capsys.readouterr().err
+    assert "spec.json already exists and would be overwritten." in capsys.readouterr().err
     assert (tmp_path / "spec.json").read_text() == "mine"
 
 

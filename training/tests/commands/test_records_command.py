@@ -90,7 +90,7 @@ def test_records_that_lack_shards_are_neither_relabelled_nor_extracted(digits, t
     shards = sorted((tmp_path / "many").glob("train-*"))
     shards[1].unlink()
     for command in (("relabel", tmp_path / "many", tmp_path / "new"), ("read", tmp_path / "many", "--output", "out")):
-        with pytest.raises(DataError, match=f"1 shard missing: {shards[1].name}. A single shard is taken by its own"):
+        with pytest.raises(DataError, match=f"1 shard missing: {shards[1].name}. To read a single shard, give its own"):
             run(*command)
     assert not (tmp_path / "new").exists()
     assert run("relabel", shards[0], tmp_path / "new") == 0

@@ -85,12 +85,12 @@ def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(r
     evaluation = json.loads((read.folder / "evaluation.json").read_text())
     assert [one["level"] for one in evaluation["calibration"]] == ["character", "word", "line"]
     assert evaluation["risk_coverage"][-1]["error"] == pytest.approx(evaluation["metrics"]["character_error_rate"])
-    assert evaluation["unseen"].startswith("Read 80 % of the lines unseen at CER ")
+    assert evaluation["unseen"].startswith("Accept 80 % of the lines unchecked at CER ")
     page = (read.folder / "report.html").read_text()
     assert evaluation["unseen"] in page
     assert "share that is right" in page
     assert text_recognizer(["evaluate", str(read.folder)]) == 0
-    assert f"unseen   {evaluation['unseen']}" in capfd.readouterr().out
+    assert f"review   {evaluation['unseen']}" in capfd.readouterr().out
     reading = LinePredictor(read.folder).predict(line_picture("abc"))
     assert [word.text for word in reading.words] == reading.text.split()
     assert reading.expected_cer is not None
@@ -166,8 +166,8 @@ def test_a_bundle_is_evaluated_on_another_dataset_in_the_form_that_it_reads(read
     assert any("of the test split are made smaller to 25 pixels" in note for note in figures["notes"])
     whole = ["--dataset", "LineListDataset", "--dataset_args", json.dumps({"path": str(path), "height": 24})]
     said = refused(capfd, str(read.folder), *whole)
-    assert "does not fit dataset 'LineListDataset': it wants input_shape [20, null, 1]" in said
-    assert 'wants target "line"' in refused(capfd, str(read.folder), "--dataset", "DigitsDataset")
+    assert "does not fit dataset 'LineListDataset': it needs input_shape [20, null, 1]" in said
+    assert 'needs target "line"' in refused(capfd, str(read.folder), "--dataset", "DigitsDataset")
     notes = evaluated(capfd, str(read.folder), "--dataset_args", args)["notes"]  # of its own dataset
     assert notes[-1] == figures["notes"][-1]
 
@@ -204,14 +204,14 @@ def test_a_reader_is_decoded_with_a_language_model_and_lexicon_of_any_text(read,
     own = evaluated(capfd, str(read.folder), "--language-model", "2", "--beam-width", "3", "--split", "validation")
     assert own["split"] == "validation"
     assert evaluated(capfd, str(read.folder), "--decoding", "greedy")["metrics"]["character_error_rate"] == greedy
-    assert "--texts are what" in refused(capfd, str(read.folder), "--texts", str(tmp_path / "text.txt"))
+    assert "--texts are for" in refused(capfd, str(read.folder), "--texts", str(tmp_path / "text.txt"))
     missing = ["--lexicon", "--texts", str(tmp_path / "none.txt")]
     assert "cannot learn from the text" in refused(capfd, str(read.folder), *missing)
     (tmp_path / "text.txt").write_text("\u00e9\u00e9")
     assert "no line with characters of the alphabet" in refused(capfd, str(read.folder), *search)
     assert "needs model_args.decoding 'beam'" in refused(capfd, str(read.folder), "--decoding", "greedy", "--lexicon")
     assert "--beam-width is for" in refused(capfd, str(read.folder), "--decoding", "greedy", "--beam-width", "3")
-    assert "cannot be decoded otherwise" in refused(capfd, "--decoding", "beam")
+    assert "cannot be decoded in another way" in refused(capfd, "--decoding", "beam")
 
 
 def test_a_bundle_reads_what_the_run_read(read):

@@ -67,7 +67,7 @@ def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_be
     assert evaluated(capfd, str(made.folder), "--decoding", "greedy")["split"] == "test"
     idle = {"language_model_texts": "words.txt"}
     run(quick_spec(places, model_args=idle), code=2)
-    assert "language_model_texts are what model_args.language_model and lexicon learn from" in capfd.readouterr().err
+    assert "language_model_texts is for model_args.language_model and lexicon" in capfd.readouterr().err
 
 
 def test_a_stopped_run_of_lines_ends_as_one_that_never_stopped(places, monkeypatch):

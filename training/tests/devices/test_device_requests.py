@@ -151,13 +151,13 @@ def test_only_devices_with_enough_memory_come_into_question():
         (
             "4x",
             None,
-            r"4 GPUs: that many are not here: 3 devices to choose from. Devices here: 0: Small GPU, 24,000 MiB",
+            r"4 GPUs: not that many are available: 3 devices to choose from. Devices here: 0: Small GPU, 24,000 MiB",
         ),
         ("3", None, r"there is no GPU 3. Devices here: 0: Small GPU"),
         ("GPU-eeee", None, r"there is no device GPU-eeee. Devices here"),
         ("0,GPU-aaaa", None, r"--gpu names GPU-aaaa-1111 twice"),
-        ("-1", "24001MiB", r"24,001 MiB of 1 GPU: no device has so much memory"),
-        ("0,1", "30GiB", r"no device has so much memory"),
+        ("-1", "24001MiB", r"24,001 MiB of 1 GPU: no device, or too few devices, have that much memory"),
+        ("0,1", "30GiB", r"no device, or too few devices, have that much memory"),
     ],
 )
 def test_an_impossible_request_is_an_error_that_says_what_exists(gpu, memory, message):
@@ -167,7 +167,7 @@ def test_an_impossible_request_is_an_error_that_says_what_exists(gpu, memory, me
 
 def test_the_beginning_of_several_uuids_is_an_error():
     twins = [Device(f"GPU-2222-{index}", "Twin", index, 24_000) for index in range(2)]
-    with pytest.raises(DeviceError, match="'GPU-2222' is the beginning of 2 UUIDs: write more of it"):
+    with pytest.raises(DeviceError, match="'GPU-2222' is the beginning of 2 UUIDs: give more of it"):
         _candidates("GPU-2222", twins)
 
 

@@ -263,7 +263,7 @@ def test_a_driver_that_does_not_work_is_an_error_and_not_a_machine_without_gpus(
 
 def test_an_impossible_request_is_an_error_at_once(machine):
     machine.with_gpus(2)
-    with pytest.raises(DeviceError, match="3 GPUs: that many are not here"):
+    with pytest.raises(DeviceError, match="3 GPUs: not that many are available"):
         lease("3x", timeout_s=None)
 
 

@@ -136,7 +136,7 @@ def test_a_suspended_process_in_the_middle_of_a_decision_is_named(machine):
         child.hear()
         wait_until(lambda: processes.is_suspended(child.pid))
         told: list[str] = []
-        with pytest.raises(DeviceError, match=f"is kept by pid {child.pid} .*suspended. Resume or end it"):
+        with pytest.raises(DeviceError, match=f"is locked by pid {child.pid} .*suspended. Resume or end it"):
             lease(timeout_s=4, on_wait=told.append)
         assert f"which pid {child.pid}" in told[0]
         child.send(signal.SIGCONT)

@@ -99,7 +99,7 @@ def test_each_look_at_test_figures_is_counted_and_written_into_the_run(tools, ro
 
 
 def test_a_run_without_test_figures_is_not_counted_as_looked_at(tools, root):
-    assert "has no figures of the test split: its state is running" in called(
+    assert "has no metrics on the test split: its state is running" in called(
         tools, "test_figures", run="busy", why="early"
     )
     assert "needs the argument 'why'" in called(tools, "test_figures", run="good")

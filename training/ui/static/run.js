@@ -116,12 +116,12 @@ function summary(shown) {
 }
 
 function confidences(figures) {
-  const reliability = chart("Reliability"), risk = chart("Error of what is read unseen");
+  const reliability = chart("Reliability"), risk = chart("Error of what is accepted unchecked");
   const levels = figures.calibration.map((one, at) => ({ label: `${one.level}, off by ${one.error}`, colour: colour(at), points: one.bins }));
   const place = section("Confidence", figures.unseen ? el("p", {}, figures.unseen) : null, el("div", { class: "charts" }, reliability.figure, risk.figure));
   requestAnimationFrame(() => { // once it has a width
     reliability.draw([{ label: "as it should be", colour: "#888", dashed: true, points: [[0, 0], [1, 1]] }, ...levels], { axis: "confidence" });
-    risk.draw([{ label: "error", colour: colour(1), points: figures.risk_coverage }], { axis: "share that is read unseen" });
+    risk.draw([{ label: "error", colour: colour(1), points: figures.risk_coverage }], { axis: "share that is accepted unchecked" });
   });
   return place;
 }
