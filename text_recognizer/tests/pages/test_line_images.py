@@ -119,7 +119,7 @@ def test_a_predictor_makes_lines_of_the_form_that_the_dataset_has():
 
 
 def test_no_shadow_is_looked_for_in_a_picture_that_is_no_line(monkeypatch):
-    monkeypatch.delattr("text_recognizer.images.line_form._levels")
+    monkeypatch.delattr("text_recognizer.images.line_form.levels_of")
     wide = np.zeros((1, 20_001), np.uint8)
     assert without_shadow(wide) is wide
 
