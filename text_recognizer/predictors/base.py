@@ -51,15 +51,27 @@ class Predictor(ABC):
 
     def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
         """The readings of several images, in as few passes as possible; errors as in `predict`."""
-        return self.predict_prepared([self.prepared(image) for image in images])
+        forms = [self.forms(image) for image in images]
+        readings = iter(self.predict_prepared([form for each in forms for form in each]))
+        read = [[next(readings) for _ in each] for each in forms]
+        return [each[surest(each)] for each in read]
 
     @abstractmethod
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
         """The image (H, W, 1) as the bundle's dataset would hold it. Raises DataError: it is unreadable or blank."""
 
+    def forms(self, image: ImageSource) -> list[NDArray[np.uint8]]:
+        """What `prepared` chooses from: the reading of one of them counts, see `surest`. Errors as in `prepared`."""
+        return [self.prepared(image)]
+
     @abstractmethod
     def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """The readings of images as `prepared` makes them."""
+
+
+def surest(readings: Sequence[Prediction]) -> int:
+    """The position of the surest reading that has characters."""
+    return int(np.argmax([one.sureness if one.text else 0.0 for one in readings]))
 
 
 def name_of(image: ImageSource) -> str:

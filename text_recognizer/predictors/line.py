@@ -13,7 +13,7 @@ from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.models.bundle import Bundle
 from text_recognizer.models.line_base import ReadsLines
 from text_recognizer.models.prediction import Prediction
-from text_recognizer.predictors.base import Predictor, name_of
+from text_recognizer.predictors.base import Predictor, name_of, surest
 
 DEFAULT_BUNDLE = "line-reader"
 
@@ -39,10 +39,14 @@ class LinePredictor(Predictor):
         return self._model.predict(images) if len(images) else []
 
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely.
+        """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely."""
+        lines = self.forms(image)
+        return lines[surest(self.predict_prepared(lines))] if len(lines) > 1 else lines[0]
 
-        That is tried where there are many more of them than in the lines that the reader learnt from; readers of
-        earlier versions do not know how many those have.
+    def forms(self, image: ImageSource) -> list[NDArray[np.uint8]]:
+        """The line as it is; and without its blank rows where it has many more than those that the reader learnt from.
+
+        Readers of earlier versions do not know how many those have.
         """
         usual = self._model.calibration.written_share if self._model.calibration is not None else None
         try:
@@ -51,11 +55,8 @@ class LinePredictor(Predictor):
         except UnfitImageError as error:
             raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None
         if usual is None:
-            return lines[0]
+            return lines
         for trimmed in without_blank_rows(picture, usual):
             with suppress(UnfitImageError):  # a bar alone is blank, a thin line too wide
                 lines.append(self.form.apply(trimmed)[..., None])
-        if len(lines) == 1:
-            return lines[0]
-        sureness = [one.sureness if one.text else 0.0 for one in self._model.predict(lines)]
-        return lines[int(np.argmax(sureness))]
+        return lines

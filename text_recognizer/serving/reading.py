@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from text_recognizer.images.read import ImageSource, read_image
 from text_recognizer.layout.shapes import FoundLine
 from text_recognizer.models.prediction import Prediction, ReadPart
-from text_recognizer.predictors.base import Predictor
+from text_recognizer.predictors.base import Predictor, surest
 from text_recognizer.predictors.load import Layout, layout_of
 from text_recognizer.predictors.paragraph import LineOfText, PageReading, ParagraphTextRecognizer, lines_of_text
 from text_recognizer.serving.batching import Batcher
@@ -23,7 +23,8 @@ from text_recognizer.serving.refusals import RefusedError
 
 Grey = NDArray[np.uint8]
 LAYOUTS: tuple[Layout, ...] = ("line", "page")  # of a picture: what it shows
-_Prepared = tuple["ReadPicture", list[FoundLine], list[Grey]]  # without the pixels of a page, up to 120 MB
+# With the forms of each line, and without the pixels of a page, up to 120 MB.
+_Prepared = tuple["ReadPicture", list[FoundLine], list[list[Grey]]]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is unpacked
@@ -89,12 +90,16 @@ class ServedModel:
         self._users += 1
         try:
             loop = asyncio.get_running_loop()
-            unread, places, prepared = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
-            waiting = [self._batcher.submit(one, one.shape[1]) for one in prepared]
-            predictions = await asyncio.gather(*map(asyncio.wrap_future, waiting))
+            unread, places, forms = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
+            waiting = [self._batcher.submit(one, one.shape[1]) for each in forms for one in each]
+            readings = iter(await asyncio.gather(*map(asyncio.wrap_future, waiting)))
         finally:
             self._users -= 1
             self._close_if_unused()
+        read = [[next(readings) for _ in each] for each in forms]
+        chosen = list(map(surest, read))
+        prepared = [each[at] for each, at in zip(forms, chosen, strict=True)]
+        predictions = [each[at] for each, at in zip(read, chosen, strict=True)]
         return replace(unread, lines=lines_of_text(places, prepared, predictions))
 
     def retire(self) -> None:
@@ -111,9 +116,9 @@ class ServedModel:
         height, width = page.shape
         unread = ReadPicture((), width, height, float(page.mean()))
         if self.pages is None or (layout or layout_of(height, width)) != "page":
-            return unread, [FoundLine((0, 0, width, height))], [self.predictor.prepared(page)]
+            return unread, [FoundLine((0, 0, width, height))], [self.predictor.forms(page)]
         found = self.pages.prepared_lines(page)
-        return unread, [line for line, _ in found], [prepared for _, prepared in found]
+        return unread, [line for line, _ in found], [[prepared] for _, prepared in found]
 
     def _read_batch(self, prepared: Sequence[Grey]) -> list[Prediction]:
         self.metrics.count_batch(self.name, len(prepared))

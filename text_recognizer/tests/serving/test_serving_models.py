@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,6 +182,25 @@ def test_the_pixels_of_a_picture_are_not_kept_while_its_lines_wait():
     predictor = Forgetful()
     found = asyncio.run(ServedModel("digits", "1", predictor, Metrics(), 8).read(PICTURE))
     assert (predictor.was_kept, found.mean_intensity) == (False, float(read_image(PICTURE).mean()))
+
+
+def test_all_forms_of_a_line_are_read_in_batches_and_the_surest_reading_counts():
+    class Doubtful(GreyPredictor):
+        def forms(self, image):
+            return [np.full((4, width, 1), width, np.uint8) for width in (10, 30, 20)]
+
+        def prepared(self, image):
+            raise AssertionError("read once more")
+
+        def predict_prepared(self, images):
+            return [replace(one, confidence=int(one.text) / 30) for one in super().predict_prepared(images)]
+
+    predictor = Doubtful()
+    (line,) = asyncio.run(ServedModel("grey", "1", predictor, Metrics(), 8).read(PICTURE)).lines
+    assert (line.prediction.text, line.line_px) == ("30", 30)
+    assert sum(predictor.batches) == 3
+    assert [one.text for one in predictor.predict_many([PICTURE, PICTURE])] == ["30", "30"]
+    assert predictor.batches[-1] == 6
 
 
 class PageFinder(ParagraphTextRecognizer):
