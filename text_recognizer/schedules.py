@@ -21,13 +21,13 @@ class Constant(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class Cosine(ScheduleRecipe):
-    """A half cosine from the rate down to a part of it, after a linear warm-up.
+    """A half cosine from the rate down to a fraction of it, after a linear warm-up.
 
     Source: Loshchilov and Hutter (2017), "SGDR", without restarts.
 
     Args:
         warmup_fraction: share of the training in which the rate rises from 0.
-        final_fraction: of the rate, which it has at the end.
+        final_fraction: fraction of the rate at the end.
     """
 
     warmup_fraction: Annotated[float, Ge(0), Lt(1)] = 0.0
@@ -48,12 +48,12 @@ class Cosine(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class Exponential(ScheduleRecipe):
-    """The rate times a factor, every so many steps.
+    """The rate multiplied by a factor every `decay_steps` steps.
 
     Args:
         decay_rate: the factor.
-        decay_steps: optimizer steps until the rate has been multiplied by the whole factor.
-        staircase: all at once; false does it little by little.
+        decay_steps: optimizer steps after which the rate has been multiplied by the full factor.
+        staircase: multiply at once after these steps; false does it gradually.
     """
 
     counts_steps: ClassVar[bool] = True
@@ -72,12 +72,12 @@ class Exponential(ScheduleRecipe):
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Constant):
-    """The same rate until the monitored metric stalls; then a part of it. The training loop applies it.
+    """The same rate until the monitored metric stalls; then a fraction of it. The training loop applies it.
 
     Args:
-        factor: by which the rate is multiplied.
+        factor: factor by which the rate is multiplied.
         patience: epochs without a better value before that.
-        min_delta: a value counts as better if it is so by more than this.
+        min_delta: a value counts as better if it is better by more than this.
         min_learning_rate: the rate never falls below it.
     """
 

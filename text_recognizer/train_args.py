@@ -28,27 +28,28 @@ class TrainArgs:
     """How a network is trained.
 
     Args:
-        batch_size: images a step; the last batch of a pass may be smaller.
+        batch_size: images per step; the last batch of a pass may be smaller.
         epochs: an epoch is one pass over the training split, or `steps_per_epoch` batches.
         minutes: time for the training with its validations; schedules follow the clock instead of steps. An epoch is
             then minutes / epochs long, or four times as long as the last validation took. The last validation and the
             evaluation come on top.
-        steps_per_epoch: batches an epoch; the order of the data goes on where the last epoch ended.
+        steps_per_epoch: batches per epoch; the order of the data continues where the last epoch ended.
         optimizer, optimizer_args: see `text-recognizer list optimizers`.
         learning_rate: null means the optimizer's usual one.
         schedule, schedule_args: how the learning rate changes; see `text-recognizer list schedules`.
         weight_decay: decoupled, as in AdamW (Loshchilov and Hutter 2019); null means the optimizer's usual one.
         gradient_clip_norm: largest norm of all gradients together.
         gradient_clip_value: largest absolute value of a single gradient.
-        monitor: the metric that chooses the best weights; each metric says whether larger is better.
+        monitor: the metric that selects the best weights; each metric declares whether larger is better.
         early_stopping: null trains all epochs.
-        augmentation, augmentation_args: random changes of training images, inside the graph.
+        augmentation, augmentation_args: random changes of training images, inside the training graph.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2016).
-        average_decay: of running averages of the weights, which validation, evaluation and bundles then use: 0.999
-            forgets half of a value in 700 steps. It rises to its value as training begins. null keeps none.
-        initial_weights: a run (folder, id, start of an id, or "last") or a bundle whose weights training begins with;
-            null begins with random ones. Outputs of a class go to the class of the same text, so that an alphabet can
-            be extended.
+        average_decay: decay of running averages of the weights, which validation, evaluation and bundles then use:
+            0.999 forgets half of a value in 700 steps. It rises to its value as training begins. null keeps no
+            averages.
+        initial_weights: a run (folder, id, start of an id, or "last") or a bundle whose weights training starts from;
+            null starts from random weights. The outputs of a class go to the class with the same text, so an alphabet
+            can be extended.
         mixed_precision: dtype of the computation; weights stay float32. "auto" takes bfloat16 on GPUs of compute
             capability 8.0, "off" elsewhere. "bfloat16" is used on these and on processors with AMX, which not every
             network is faster on.

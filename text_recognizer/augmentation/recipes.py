@@ -32,9 +32,9 @@ class Affine(AugmentationRecipe):
 
     Args:
         rotation_degrees, shear_degrees: angles.
-        zoom_fraction: share by which height and width change, each on its own.
-        shift_fraction: of height and of width.
-        brightness_fraction: of the range from black to white that is added.
+        zoom_fraction: share by which height and width change, independently.
+        shift_fraction: shift as a share of height and of width.
+        brightness_fraction: brightness added, as a share of the range from black to white.
         contrast_fraction: share by which the distance from the image's mean changes.
     """
 
@@ -58,7 +58,7 @@ class Affine(AugmentationRecipe):
 
 @dataclass(frozen=True)
 class PageAffine(Affine):
-    """The same for pages with a class for every pixel.
+    """affine, for pages with a class for every pixel.
 
     Args:
         flip: every other page is mirrored from left to right.
@@ -79,12 +79,12 @@ class LineAffine(AugmentationRecipe):
     Args:
         rotation_degrees: angle of the line; less for long lines, so that they stay in the picture.
         shear_degrees: angle by which letters lean.
-        zoom_fraction: share by which height and width change, each on its own.
-        shift_fraction: of the height, up or down.
-        brightness_fraction: of full ink that is added everywhere.
+        zoom_fraction: share by which height and width change, independently.
+        shift_fraction: shift up or down, as a share of the height.
+        brightness_fraction: ink added everywhere, as a share of full ink.
         contrast_fraction: share by which ink becomes darker or lighter.
         stretch_fraction: share by which the width alone grows or, as one over it, shrinks.
-        margin_fraction: of the height that is added above and below as paper, so that the line becomes smaller.
+        margin_fraction: paper added above and below, as a share of the height, so that the line becomes smaller.
     """
 
     rotation_degrees: Degrees = 1.5
@@ -135,9 +135,9 @@ class LineWorn(LineElastic):
     """line_elastic, and what worn pages show: blur, shade, stains, neighbouring lines that reach in, spans masked.
 
     Args:
-        mask_heights: each of four spans without ink is at most so long, in heights of the line.
+        mask_heights: maximum length of each of four spans without ink, in heights of the line.
         blur_amount: 1 replaces a pixel by the mean of the nine around it.
-        shade_fraction: of full ink, how dark the paper becomes in waves along the line.
+        shade_fraction: how dark the paper becomes in waves along the line, as a share of full ink.
         stain_fraction: share of the lines with a stain, of up to half of full ink.
         intrusion_fraction: share of the lines into which another reaches from above, and from below.
     """

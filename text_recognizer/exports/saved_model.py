@@ -19,7 +19,7 @@ LOGITS, CLASSES, READ = "logits", "classes", "serving_default"
 
 
 class SavedModelExport(ModelExport):
-    """A folder with these signatures.
+    """A SavedModel folder with these signatures.
 
     serving_default   of characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
                       calibrated scores (B, k); images of any size, ink dark or light. Of lines, the same as logits.
@@ -27,7 +27,7 @@ class SavedModelExport(ModelExport):
     classes           nothing to the classes, (C,) strings in the order of the logits
 
     Args:
-        top_k: classes a character, best first.
+        top_k: number of classes per character, best first.
     """
 
     def __init__(self, top_k: Annotated[int, Ge(1)] = 5) -> None:

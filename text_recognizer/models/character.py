@@ -27,7 +27,7 @@ class CharacterModel(Model):
     """Chooses one class for each image: softmax and cross-entropy over the classes of the dataset.
 
     Args:
-        auxiliary_weight: of the loss of a network's second classifier, if it has one.
+        auxiliary_weight: weight of the loss of a network's second classifier, if it has one.
     """
 
     target = "character"

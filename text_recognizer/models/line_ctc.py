@@ -30,18 +30,19 @@ OUTPUT_VALUES = 64 * 128 * 1024  # of a batch: what decoding copies a few times
 
 
 class LineModelCtc(ReadsLines):
-    """Reads the text of a line without knowing where its characters stand.
+    """Reads the text of a line without knowing the positions of its characters (CTC).
 
     Source: Graves, Fernández, Gomez and Schmidhuber (2006), "Connectionist temporal classification".
 
     Args:
-        decoding: "greedy" takes the best class of every frame; "beam" searches the best text, once training is over.
+        decoding: "greedy" takes the best class of every frame; "beam" searches for the best text, once training is
+            over.
         beam_width: number of hypotheses in beam search.
-        language_model: order of a character n-gram model that a search listens to, learnt from the texts of the
-            training lines; null for none.
-        lexicon: whether a search prefers words that occur in the texts of the training lines.
-        language_model_texts: a text file that both are learnt from instead, a line of text in each of its lines.
-        shortcut_weight: of the loss of a network's second reading, if it has one.
+        language_model: order of a character n-gram model that guides beam search, learnt from the training texts; null
+            for none.
+        lexicon: whether beam search prefers words that occur in the training texts.
+        language_model_texts: a text file, one text per line, from which both are learnt instead.
+        shortcut_weight: weight of the loss of a network's second reading, if it has one.
     Raises:
         SpecError: the network does not read frame by frame, or has too few frames for the longest line.
     """

@@ -18,7 +18,7 @@ class Bluche(FrameNetwork):
     recognition", with the sizes of the reimplementation beside HTR-Flor.
 
     Args:
-        units: of each LSTM in each direction.
+        units: units of each LSTM in each direction.
     """
 
     smallest_height_px = 97

@@ -19,10 +19,10 @@ class Crnn(FrameNetwork):
     the pooling of MaybeShewill's CRNN_Tensorflow.
 
     Args:
-        units: of each LSTM in each direction.
+        units: units of each LSTM in each direction.
         dropout_amount: share of the units dropped after each LSTM while training.
-        batch_norm_momentum: of the running means. At 0.99, runs of a few hundred steps are validated with statistics
-            that lag behind and look useless.
+        batch_norm_momentum: momentum of the running means. At 0.99, runs of a few hundred steps are validated with
+            statistics that lag behind and look useless.
         lstm_l2: weight of the sum of squares of the LSTMs' kernels in the loss; ucloud's crnn_chinese has 0.001.
     """
 

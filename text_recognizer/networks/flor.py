@@ -19,9 +19,9 @@ class Flor(FrameNetwork):
     with gated convolutional networks".
 
     Args:
-        units: of each GRU in each direction.
-        batch_norm_momentum: of the running means, which batch renormalisation also trains by. At the source's 0.99,
-            runs of a few hundred steps look useless.
+        units: units of each GRU in each direction.
+        batch_norm_momentum: momentum of the running means, which batch renormalisation also uses in training. At the
+            source's 0.99, runs of a few hundred steps look useless.
     """
 
     smallest_height_px = 33

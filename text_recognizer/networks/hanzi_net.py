@@ -20,10 +20,10 @@ class HanziNet(Network):
     Visualization" (weighted pooling).
 
     Args:
-        embedding: features that the classes are told apart by.
-        dropout_amount: share of them dropped while training.
-        batch_norm_momentum: of the running means. At 0.97, which suits trainings of an hour, they lag behind in
-            trainings of a few dozen steps, and what was learnt does not show in validation.
+        embedding: number of features that the classifier sees.
+        dropout_amount: share of these features dropped while training.
+        batch_norm_momentum: momentum of the running means. At 0.97, which suits trainings of an hour, they lag behind
+            in trainings of a few dozen steps, and progress does not show in validation.
     """
 
     smallest_side_px = 16

@@ -21,7 +21,7 @@ class Inception(Network):
     Args:
         original: stem and blocks of the paper; for images of at least 107 x 107 pixels.
         dropout_amount: share of the features dropped before the classifier while training.
-        batch_norm_momentum: of the running means; 0.9997 as published needs tens of thousands of steps.
+        batch_norm_momentum: momentum of the running means; 0.9997 as published needs tens of thousands of steps.
     """
 
     original: bool = False

@@ -10,14 +10,14 @@ from text_recognizer.networks.base import KerasModel, Network, Shape
 
 @dataclass(frozen=True)
 class LineCnnAllConv(Network):
-    """Windows as wide as a character or so, joined into as many groups as the dataset's lines have positions.
+    """Windows about as wide as a character, joined into as many groups as the dataset's lines have positions.
 
     Source: the FSDL text recogniser's network of this name. There, windows that were left over at the right end went
     unread; here the last group is filled up with blank ones.
 
     Args:
-        window_width: pixels that a window sees, even.
-        window_stride: pixels from one window to the next, even. The number of windows must part into groups of equal
+        window_width: width of a window in pixels; an even number.
+        window_stride: pixels from one window to the next; an even number. The windows must divide into groups of equal
             size, as many as a line has positions.
     """
 

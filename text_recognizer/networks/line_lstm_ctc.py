@@ -10,14 +10,14 @@ from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
 
 @dataclass(frozen=True)
 class LineLstmCtc(FrameNetwork):
-    """554,064 parameters for lines 28 pixels high, 80 classes and windows of 12 pixels.
+    """Sliding windows and an LSTM: 554,064 parameters for lines 28 pixels high, 80 classes and windows of 12 pixels.
 
     Source: the FSDL text recogniser's network of this name.
 
     Args:
         window_width: pixels that the network sees at once.
-        window_stride: pixels from one window to the next. A character needs at least one window, one more where it
-            follows its like.
+        window_stride: pixels from one window to the next. A character needs at least one window, and one more if it
+            follows the same character.
     """
 
     smallest_height_px = 6

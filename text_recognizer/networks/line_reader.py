@@ -23,8 +23,8 @@ class LineReader(FrameNetwork):
       momentum of 0.9.
 
     Args:
-        filters: of the first convolution; the others have 2 to 4.7 times as many.
-        units: of each LSTM in each direction.
+        filters: filters of the first convolution; the others have 2 to 4.7 times as many.
+        units: units of each LSTM in each direction.
         layers: LSTMs.
         dropout_amount: share of the features dropped before and after each LSTM while training.
     """

@@ -20,7 +20,7 @@ class PageNet(Network):
     for text line detection in historical documents".
 
     Args:
-        filters: of the first convolution; the others have 2 to 4 times as many.
+        filters: filters of the first convolution; the others have 2 to 4 times as many.
     """
 
     filters: Annotated[int, Ge(1)] = 16

@@ -21,9 +21,9 @@ class Puigcerver(FrameNetwork):
     recognition?", as reimplemented beside HTR-Flor.
 
     Args:
-        units: of each LSTM in each direction.
+        units: units of each LSTM in each direction.
         layers: LSTMs.
-        batch_norm_momentum: of the running means. At the usual 0.99, runs of a few hundred steps look useless.
+        batch_norm_momentum: momentum of the running means. At the usual 0.99, runs of a few hundred steps look useless.
     """
 
     smallest_height_px = 8

@@ -45,7 +45,8 @@ class EmnistDataset(CharacterDataset):
         balance: use no more training images of a class than the mean class has, chosen at random without
             replacement; validation is held out of what remains, the test split stays as it is.
         source: the table of metadata.toml with the files: idx files, an archive of them, or of MATLAB files.
-        orientation: how the pixels lie in the files. Official files are transposed; images come out upright.
+        orientation: orientation of the pixels in the files. Official files are transposed; the dataset's images are
+            upright.
         subsample_fraction: keep this share of every class in every split, chosen at random.
         validation_fraction: share of the training images held out for validation.
     """

@@ -72,11 +72,10 @@ class HwdbDataset(PictureDataset):
     Offline Handwritten Chinese Character Recognition: Benchmarking on New Databases". For research only.
 
     Args:
-        path: of your own GNT files: a folder with any number of them in it or below, a zip archive, or one file. In
-            folders train and test (or CASIA's: …trn…, Gnt1.1TrainPart1) and perhaps validation, they are of these
-            splits.
-        test_path: of those to test with; without them, whole writers of `path` are held out.
-        source: the table of metadata.toml with CASIA's archives, where no path is given.
+        path: your own GNT files: a folder that is searched recursively, a zip archive, or one file. Folders train and
+            test (or CASIA's: …trn…, Gnt1.1TrainPart1), and optionally validation, define the splits.
+        test_path: GNT files to test with; without them, whole writers of `path` are held out.
+        source: the table of metadata.toml with CASIA's archives, used if no path is given.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
             that for CASIA's files, and those that occur for your own. Other characters are left out.
         test_fraction: share of the writers held out for the test split where there are no files for it.

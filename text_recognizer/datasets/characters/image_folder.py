@@ -66,12 +66,12 @@ class ImageFolderDataset(PictureDataset):
     >>> dataset = ImageFolderDataset("letters")  # letters/a/1.png, letters/a/2.png, letters/b/1.png, …
 
     Args:
-        path: of the folder; or of a table (.csv, .tsv, .json) with path and label, and perhaps split and writer.
+        path: a folder, or a table (.csv, .tsv, .json) with path and label, and optionally split and writer.
         char_dict: the file with the numbers of the characters; by default `char_dict` beside the classes or splits.
         writer_pattern: a regular expression for the name of a file without its ending. What it finds (its first group,
             if it has one) is the writer; whole writers are held out. Files in whose name it finds none are left out.
-        source_ink: of the pictures. "auto" takes what differs most from the border.
-        encoding: of the table.
+        source_ink: polarity of the images. "auto" takes what differs most from the border.
+        encoding: encoding of the table.
     """
 
     path: str

@@ -112,11 +112,11 @@ class PictureDataset(StoredCharacters):
     otherwise a share of every class. A picture that is also in a later split is left out of the earlier one.
 
     Args:
-        side: of the images, in pixels.
-        stretch: scales height and width on their own; otherwise characters keep their proportions.
+        side: side of the images in pixels.
+        stretch: scales height and width independently; otherwise characters keep their proportions.
         enlarge: pictures smaller than the images are enlarged; false keeps their size, where all were scanned alike.
         test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
-        processes: that convert the pictures; null takes as many as there are cores.
+        processes: number of processes that convert the images; null uses one per core.
     """
 
     noun = "picture"

@@ -55,13 +55,13 @@ class _RecordsSource(PictureSource):
 class RecordsDataset(GivenRecords, PictureDataset):
     """Characters in TFRecords, as `text-recognizer records write` and recognisers of the TensorFlow 1 years make them.
 
-    The records are converted into the memory-mapped store once; training then reads the store, so that its batches are
-    shuffled over all shards and a run goes on at the exact position. A damaged record costs that record, a damaged
-    length the rest of its shard; both are named with shard and byte in rejected.tsv. Names of shards say the split
-    (train-00012-of-00239). The classes are the texts of the label file, and otherwise the characters found, sorted.
+    The records are converted into the memory-mapped store once. Training then reads the store, so its batches are
+    shuffled over all shards and a run resumes at the exact position. A damaged record is lost alone, a damaged length
+    with the rest of its shard; rejected.tsv lists both with shard and byte. Names of shards give the split
+    (train-00012-of-00239). The classes are the texts of the label file or, without one, the characters found, sorted.
 
     Args:
-        source_ink: of the pictures. "auto" takes what differs most from the border.
+        source_ink: polarity of the images. "auto" takes what differs most from the border.
     """
 
     target, others = "character", "RecordLinesDataset"

@@ -114,15 +114,15 @@ class _Writing(PictureSource):
 class RenderedCharactersDataset(PictureDataset):
     """Every character of a charset drawn with fonts; the first drawing of each is clean, the others are changed.
 
-    The test split is of fonts that no training image is drawn with: `test_fonts`, or some of several `fonts`. So is the
-    validation split. Of a single font, each split has a share of the drawings.
+    The test split uses fonts that no training image uses: `test_fonts`, or some of several `fonts`. So does the
+    validation split. With a single font, each split has a share of the drawings.
 
     >>> dataset = RenderedCharactersDataset()  # 94 printable characters of ASCII in the font of Pillow
 
     Args:
         fonts: TrueType, OpenType or WOFF files; by default the one that Pillow ships. Characters that a font lacks are
             left out of it.
-        test_fonts, validation_fonts: fonts of those splits alone.
+        test_fonts, validation_fonts: fonts used for these splits only.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for the 3,755 characters of CASIA
             HWDB1.1; by default the printable characters of ASCII.
         repetitions: drawings of each character with each font.
@@ -134,7 +134,7 @@ class RenderedCharactersDataset(PictureDataset):
             training alone.
         written: drawings of each character from its strokes.
         noise: kinds of noise for every other changed drawing: gaussian, poisson, salt, pepper; [] for none.
-        seed: of all changes.
+        seed: seed of all changes.
         test_fraction: share of the fonts (of one font's drawings) held out for the test split without test_fonts.
         validation_fraction: share held out for validation without validation_fonts.
     """

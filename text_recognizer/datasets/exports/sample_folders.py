@@ -51,7 +51,7 @@ class MapsExport(DatasetExport):
 
 
 class OrdMapExport(MapsExport):
-    """The same folders, and a char_dict with ord maps."""
+    """The same folders as maps, and a char_dict with ord maps."""
 
     form = "ord_map"
 

@@ -14,18 +14,19 @@ from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 class AltoLinesDataset(LineDataset):
     """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
 
-    An image lies where its XML file says, seen from there or, in a workspace of OCR-D, from the folder above; or beside
-    the file under the same name; or beside its folder `page` or `alto`, as Transkribus exports them. A file of several
-    pages is rejected, for it names one image. Outlines in millimetres or inches (ALTO) need the size of their page.
-    Lines that slope, bend or stand upright are laid along a straight row, by their baseline or, without one, by the
-    slope of their outline. Folders called train, validation or test give the split of what they hold; otherwise whole
+    An image is looked for at the path that its XML file names; beside the file under the same name; beside its folder
+    `page` or `alto`, as Transkribus exports them; and at that path from the folder above, as in an OCR-D workspace. A
+    file of several pages is rejected, because it names only one image. Outlines in millimetres or inches (ALTO) need
+    the size of their page. Lines that slope, bend or run vertically are straightened along their baseline or, without
+    one, along the slope of their outline. Folders called train, validation or test define the splits; otherwise whole
     pages, or writers, are held out.
 
     Args:
-        path: a folder, searched with all folders in it, or one XML file.
-        image_folder: where the images are, if not beside the XML files: as deep in its folders, or in it.
+        path: a folder, searched recursively, or one XML file.
+        image_folder: folder of the images, if they are not beside the XML files; either flat or with the same
+            subfolders.
         crop: "polygon" whitens what lies outside a line's outline, "box" keeps the whole box around it.
-        line_types: use only lines that the files call so (tags of ALTO, structure types of PAGE); null uses all.
+        line_types: use only lines of these types (tags of ALTO, structure types of PAGE); null uses all.
         writer_pattern: a regular expression for the name of an XML file without its ending. What it finds (its first
             group, if it has one; at least one character) is the writer, whose pages all go into one split. Without it,
             a page is a group.

@@ -29,19 +29,19 @@ class LineArgs:
     """The arguments that datasets of lines share.
 
     Args:
-        height: of every line, in pixels. Lines keep their aspect ratio.
-        max_width: a line that would be wider is made smaller until it fits.
-        width: pads all pictures to it; longer lines are made smaller until they fit. null keeps their own widths.
-        ink: the polarity of the stored pictures.
-        source_ink: the polarity of the files; "auto" finds it for each picture.
-        preprocessing: steps in their order: "illumination", "deslant", "contrast".
+        height: height of every line in pixels. Lines keep their aspect ratio.
+        max_width: a line that would be wider is scaled down to fit.
+        width: pads all images to this width; longer lines are scaled down to fit. null keeps each line's own width.
+        ink: polarity of the stored images.
+        source_ink: polarity of the files; "auto" detects it for each image.
+        preprocessing: steps, in this order: "illumination", "deslant", "contrast".
         charset: a list of characters; or the path of a file or bundle that has them, or the name of an included bundle.
             None takes the characters that occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.
         unknown_characters: how characters outside the charset are treated: "error", "drop" them, "reject" the line,
             "add" them to the charset after those that it has, or one character that replaces them. The text that a
             reading is compared with keeps them: what cannot be written counts as an error.
-        max_length: longer lines are rejected; in characters of the charset.
+        max_length: maximum length in characters of the charset; longer lines are rejected.
         validation_fraction: share of the training lines held out, whole writers or pages, where the files have no
             validation split.
         test_fraction: the same for the test split.

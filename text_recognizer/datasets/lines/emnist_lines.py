@@ -40,15 +40,15 @@ class EmnistLinesDataset(LineDataset):
     numbers and punctuation; or they are runs of words of a text file, of which each split gets its own part.
 
     Args:
-        max_length: the most characters of a sentence; pictures are 28 times as wide.
+        max_length: maximum number of characters of a sentence; images are 28 pixels wide for each.
         min_overlap, max_overlap: share of its width by which a glyph reaches into the one before, drawn for every
             line.
         num_train, num_test, num_validation: lines of each split.
-        source, orientation: of the glyphs, as of EmnistDataset.
-        texts: a text file to take the sentences from.
+        source, orientation: of the glyphs' files, as for EmnistDataset.
+        texts: a text file from which sentences are taken.
         charset: a list of characters; or the path of a file or a bundle that has them. By default letters, digits,
             blank and !"#&'()*+,-./:;?
-        seed: of sentences, glyphs and overlaps.
+        seed: seed of sentences, glyphs and overlaps.
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """
 

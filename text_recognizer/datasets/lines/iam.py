@@ -58,7 +58,7 @@ class IamDataset(LineDataset):
         path: the folder with IAM's files; by default that of the table in the data folder, where it is fetched.
         source: the table of the registry; by default iam, or iamdb where only that was fetched.
         texts: "ascii" separates punctuation from words (lines.txt); "xml" has the texts that the writers copied.
-        images: "lines" are IAM's own pictures of lines; "forms" cuts the boxes of lines out of the pages.
+        images: "lines" are IAM's own line images; "forms" cuts the boxes of lines out of the pages.
         split: "lwitlrt" is IAM's large writer-independent text line recognition task, its two validation sets together
             (6,161, 1,840 and 1,861 lines); "flor2020" takes the first alone (900), "fsdl" the second (940); "aachen";
             "writers" holds out whole writers at random, as forms.txt or the XML files name them. By default lwitlrt,
@@ -224,8 +224,9 @@ class IamLinesDataset(IamDataset):
 
     Args:
         subsample_fraction: keep this share of the lines of every split, chosen at random.
-        height, width: of every picture, in pixels. A longer line is made smaller until it fits.
-        max_length: longer lines are rejected; the outputs of networks with one output a character.
+        height, width: size of every image in pixels. A longer line is scaled down to fit.
+        max_length: maximum length in characters, which is the number of outputs of networks with one output per
+            character; longer lines are rejected.
     """
 
     usual_split = "fsdl"

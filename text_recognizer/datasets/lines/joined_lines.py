@@ -44,8 +44,8 @@ class JoinedPart:
 class JoinedLinesDataset(Dataset):
     """Lines of several datasets, each with its own splits, under one charset that has the characters of all.
 
-    A picture that stands in the test split of one dataset is in no other split of the whole. Foreign images are
-    prepared as those of the first dataset are.
+    An image in the test split of one dataset is in no other split of the joined dataset. Foreign images are prepared as
+    those of the first dataset are.
 
     Args:
         parts: the datasets: {"dataset": …, "dataset_args": {…}, "train_only": false, "train_lines": null} each.

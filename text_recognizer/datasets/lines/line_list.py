@@ -35,14 +35,14 @@ class ImageFile(LineSource):
 
 @dataclass(eq=False, repr=False)
 class LineListDataset(LineDataset):
-    """Pictures of lines and a list of their texts.
+    """Images of lines and a list of their texts.
 
     Lists can be a `sample.txt` (also the folders Train and Test with one each, as CRNN recognisers of the TensorFlow 1
     years have them), a table with a header (.tsv, .csv), objects (.json, .jsonl), or a text file for each picture
     (`1.gt.txt` beside `1.png`). Columns: file or id, text, and as far as known split, writer, page.
 
     Args:
-        path: of the list, or of the folder that has one.
+        path: the list, or a folder that contains one.
         image_folder: what file names are relative to; by default the list's folder, or lines or images in it, or the
             folder that holds Train and Test.
         group_by: the column whose values must not be in two splits, "line" for none; by default writer, page or the

@@ -21,9 +21,9 @@ from text_recognizer.images.line_steps import Grey
 class RecordLinesDataset(GivenRecords, LineDataset):
     """Lines in TFRecords, as `text-recognizer records write` and recognisers of the TensorFlow 1 years make them.
 
-    The records are converted into the memory-mapped store once; training then reads the store. A damaged record costs
-    that record, a damaged length the rest of its shard; both are named with shard and byte in rejected.tsv. Names
-    of shards say the split (train-00012-of-00239). Shards on a server are read twice: their texts first, which say the
+    The records are converted into the memory-mapped store once; training then reads the store. A damaged record is lost
+    alone, a damaged length with the rest of its shard; rejected.tsv lists both with shard and byte. Names of shards
+    give the split (train-00012-of-00239). Shards on a server are read twice: first their texts, which define the
     charset. Records whose label is not the ids of their characters need the keys {"label": ""}.
     """
 

@@ -105,8 +105,8 @@ class RenderedChunk(LineSource):
 class RenderedLinesDataset(LineDataset):
     """Texts drawn with fonts: turned a little, with and without noise.
 
-    Whatever the repetitions, all pictures of one text go into one split. Fonts are looked into before anything is
-    drawn: a text is drawn with those that have all its characters, and rejected by name when there is none.
+    Whatever the repetitions, all images of one text go into one split. Fonts are checked before anything is drawn: a
+    text is drawn with the fonts that have all its characters, and rejected by name if there is none.
 
     Args:
         texts: a file with one text a line, after a tab perhaps how often it occurs, like THUOCL_poem.txt; by default
@@ -115,12 +115,12 @@ class RenderedLinesDataset(LineDataset):
         num_texts: how many of the texts to use, or to make up; null is all of them.
         by_count: draw the texts to use with probabilities like their counts, instead of evenly; rows whose count
             cannot be read are not drawn.
-        repetitions: pictures of each text; with noise, each comes clean and noisy.
-        noise: kinds of noise for the noisy pictures: gaussian, poisson, salt, pepper; [] draws clean pictures alone.
+        repetitions: images of each text; with noise, each is drawn clean and noisy.
+        noise: kinds of noise for the noisy images: gaussian, poisson, salt, pepper; [] draws only clean images.
         rotation_deg: the largest angle by which a line is turned.
-        font_size: of the em square, in pixels; null makes it as large as the height allows.
-        encoding: of the file of texts.
-        seed: of texts, fonts, angles and noise.
+        font_size: size of the em square in pixels; null makes it as large as the height allows.
+        encoding: encoding of the text file.
+        seed: seed of texts, fonts, angles and noise.
     """
 
     recipe_version = 2

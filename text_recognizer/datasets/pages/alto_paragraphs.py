@@ -13,7 +13,7 @@ class AltoParagraphsDataset(ParagraphDataset):
     """The written parts of scanned pages.
 
     Args:
-        path, image_folder, line_types, writer_pattern: as of AltoLinesDataset.
+        path, image_folder, line_types, writer_pattern: as for AltoLinesDataset.
     """
 
     path: str

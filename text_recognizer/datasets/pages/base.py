@@ -57,15 +57,15 @@ class ParagraphDataset(StoredDataset):
     line (1) or its core (2).
 
     Args:
-        side: of a picture, in pixels.
-        margin: of page shown around the lines, in pixels of the page.
-        preprocessing: steps in their order: "illumination", "contrast".
-        marks: what a pixel says: in which of "lines" it is, by turns, or whether in one, and whether in its core, the
-            middle half that never touches another's ("cores").
-        validation_fraction, test_fraction: of the training pages held out, whole writers where they are known, where
-            the files have no validation or test split.
+        side: side of an image in pixels.
+        margin: margin shown around the lines, in pixels of the page.
+        preprocessing: steps, in this order: "illumination", "contrast".
+        marks: what is predicted for a pixel: "lines" marks odd and even lines; "cores" marks lines and their cores, the
+            middle halves, which never touch each other.
+        validation_fraction, test_fraction: fraction of the training pages held out (whole writers if known) if the
+            files have no validation or test split.
         subsample_fraction: keep this share of the pages of every split, chosen at random.
-        partial_pages: names of pages of which not all lines are annotated: they count for the recall of lines only.
+        partial_pages: names of pages whose lines are not all annotated: they count for the recall of lines only.
     """
 
     recipe_version = 2

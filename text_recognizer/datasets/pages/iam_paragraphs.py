@@ -29,9 +29,9 @@ class IamParagraphsDataset(ParagraphDataset):
 
     Args:
         subsample_fraction: keep this share of the forms of every split, chosen at random.
-        path, source: of IAM's files, as of IamDataset. Needs xml and forms.
-        split: as of IamDataset; "writers" holds out whole writers at random.
-        validation_fraction, test_fraction: of the training forms held out with split "writers".
+        path, source: where IAM's files are, as for IamDataset. Needs xml and forms.
+        split: as for IamDataset; "writers" holds out whole writers at random.
+        validation_fraction, test_fraction: fraction of the training forms held out with split "writers".
     """
 
     def __init__(

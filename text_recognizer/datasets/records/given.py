@@ -18,11 +18,11 @@ class GivenRecords:
     """What datasets of records share.
 
     Args:
-        path: of the folder with the shards, or of one; or the address (https, http, s3) of a folder that
-            `text-recognizer records write` has made: its shards are read one after another and not kept.
-        record_form: default, inception or crnn; by default that of the folder's index, or the one whose picture the
+        path: a folder with shards, or one shard; or the address (https, http, s3) of a folder made by `text-recognizer
+            records write`, whose shards are read one after another and not kept.
+        record_form: default, inception or crnn; by default that of the folder's index, or the one whose image key the
             first record has.
-        keys: where the form has another key: {"image": "image/encoded", "label": "image/class/label"}; "" for none.
+        keys: keys that differ from the form: {"image": "image/encoded", "label": "image/class/label"}; "" for none.
         labels: the file with the ids of the characters, for records that do not say their text; by default labels.json
             in the folder.
     """

@@ -126,8 +126,8 @@ class RayExecutor(ClusterExecutor):
         """See Executor.open.
 
         Args:
-            nodes: agents, one a node; None: on each node.
-            address: HOST:PORT of a cluster, or "auto": the one that runs here, else one is started for this sweep.
+            nodes: number of agents, one per node; None: one on each node.
+            address: HOST:PORT of a cluster, or "auto": the one running here, else a new one for this sweep.
         """
         connect(address)
         there = usable_nodes()

@@ -173,9 +173,9 @@ class SlurmExecutor(ClusterExecutor):
         """See Executor.open.
 
         Args:
-            nodes: agents, one a node.
+            nodes: number of agents, one per node.
             partition, time: as sbatch takes them.
-            options: further options of sbatch; without one that says how much of a node, an agent gets all of it.
+            options: further options of sbatch; unless one of them requests a part of a node, an agent gets a whole one.
         """
         given = {str(key): value for key, value in (options or {}).items()}
         there = eligible_nodes(partition, given)

@@ -170,16 +170,16 @@ class PopulationSearch(RandomSearch):
     """The worst trials are replaced by copies of the best ones: their weights, with other training arguments.
 
     The first `size` trials are those of a random search. A copy is a trial whose `train_args.initial_weights` are the
-    parent's at that epoch; it trains for the epochs that are left, with a fresh optimizer and schedule. Each argument
-    is drawn anew with the probability `resample`; else numbers are multiplied by 1 + `change` or 1 - `change`, and
-    of listed values the next or the previous one is taken.
+    parent's at that epoch; it trains for the remaining epochs, with a fresh optimizer and schedule. Each argument is
+    drawn again with the probability `resample`; otherwise numbers are multiplied by 1 + `change` or 1 - `change`, and a
+    listed value is replaced by the next or the previous one.
 
     Args:
-        size: trials that train at the same time, or in turn where there are fewer devices.
+        size: number of trials that train at the same time, or in turn if there are fewer devices.
         interval: epochs between two rounds.
-        quantile: share that is replaced in a round, and share that is copied from.
-        resample: probability that an argument of a copy is drawn anew.
-        change: of a number that is not drawn anew, the share by which it becomes larger or smaller.
+        quantile: fraction that is replaced in a round, and fraction that is copied from.
+        resample: probability that an argument of a copy is drawn again.
+        change: fraction by which a number that is not drawn again grows or shrinks.
     Source: Jaderberg et al. (2017), "Population Based Training of Neural Networks".
     """
 

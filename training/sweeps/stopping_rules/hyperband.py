@@ -29,10 +29,10 @@ class Hyperband(StoppingRule):
     what was reported, not on the order in which runs did so.
 
     Args:
-        min_iter: the first band; each next one is eta times as far.
+        min_iter: the first band; each further band is eta times as far.
         max_iter: the bands lie at max_iter / eta, / eta^2, ... down to 1, at most s of them.
-        s: the most bands with max_iter.
-        eta: about one in eta runs goes on beyond a band.
+        s: maximum number of bands with max_iter.
+        eta: about one in eta runs continues beyond a band.
         strict: compare the value at the band itself; otherwise the best value so far, which stops fewer runs.
     """
 

@@ -13,11 +13,11 @@ from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandDecisio
 class SuccessiveHalving(StoppingRule):
     """Every run pauses at each rung unless it is among the best 1/eta of the runs that have reached it.
 
-    A paused run goes on from its checkpoint as soon as it is among them; W&B's hyperband stops runs for good.
+    A paused run continues from its checkpoint as soon as it is among them; W&B's hyperband stops runs for good.
 
     Args:
-        min_iter: reports of the metric up to the first rung; each next one is eta times as far.
-        eta: one in eta runs goes on.
+        min_iter: reports of the metric up to the first rung; each further rung is eta times as far.
+        eta: one in eta runs continues.
     Source: Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning".
     """
 
