@@ -121,9 +121,11 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**described(run), "test_looks": looks_at(run.folder)}, indent=2))
         return 0
-    status, spec = run.status(), run.spec
-    rows, damage, looks = run.rows(), run.damage(), looks_in_words(run.folder)
-    print(f"run         {run.id}   {status.state}" + (f": {status.error}" if status.error else ""))
+    status, spec, row = run.status(), run.spec, read_row(run.folder)
+    rows, damage, looks = run.rows(), run.damage() or (row and row.damage), looks_in_words(run.folder)
+    print(
+        f"run         {run.id}   {row.state if row else status.state}" + (f": {status.error}" if status.error else "")
+    )
     print(f"folder      {run.folder}")
     created = shown("created", status.times.get("created"))
     print(f"created     {created}, epoch {status.epoch or len(rows)} of {status.epochs}")

@@ -12,7 +12,9 @@ from typing import Any
 from text_recognizer.errors import RunError, SpecError, reason
 from text_recognizer.spec import flatten, parse_value, typed_fields
 from text_recognizer.wording import did_you_mean, received
-from training.runs.checks import STATES, spec_fault
+from training.files.journals import examine
+from training.files.json_objects import read_regular
+from training.runs.checks import STATES, report_fault, spec_fault
 from training.runs.contents import read_status, was_begun
 from training.runs.places import group_folder_name, run_folders
 from training.runs.run import Run
@@ -36,7 +38,7 @@ class RunRow:
     """One run as it is now, with a value for each column.
 
     Args:
-        status, spec: what the files say, checked; empty where the run is damaged.
+        status, spec: what the files say, checked; empty where they are damaged.
         state: as of the run, or "damaged".
         damage: why the run cannot be read.
     """
@@ -132,7 +134,17 @@ def read_row(folder: Path) -> RunRow | None:
     fault = spec_fault(spec)
     if fault is not None:
         return RunRow(folder, {}, "damaged", {}, f"{folder / 'spec.json'} is not the spec of a run: {fault}")
-    return RunRow(folder, status, state, spec)
+    lost = _lost_reports(folder) if state == "finished" else None
+    return RunRow(folder, status, state if lost is None else "damaged", spec, lost)
+
+
+def _lost_reports(folder: Path) -> str | None:
+    """Why none of a run's reports can be read; None where one can, or there are none. Reads as little as it can."""
+    path = folder / "metrics.jsonl"
+    with contextlib.suppress(OSError, RunError):
+        if read_regular(path)[:1] not in (b"", b"{") and not (journal := examine(path, report_fault)).rows:
+            return f"{path} has no report that can be read. {journal.damage or 'Its only line has no end'}."
+    return None
 
 
 def usual_columns(rows: Sequence[RunRow]) -> list[str]:

@@ -10,16 +10,18 @@ from evaluation.predictions import prediction_fault
 from text_recognizer.spec import flatten
 from training.files.journals import read_journal
 from training.runs.run import Run
-from training.runs.run_table import RunRow
+from training.runs.run_table import RunRow, read_row
 
 
 def described(run: Run) -> dict[str, Any]:
     """Everything about one run. Raises RunError: it is damaged."""
+    row = read_row(run.folder)
     return {
         "id": run.id,
         "folder": str(run.folder),
         **asdict(run.status()),
-        "damage": run.damage(),
+        **({} if row is None else {"state": row.state}),
+        "damage": run.damage() or (row and row.damage),
         "spec": run.spec.to_json(),
         "environment": run.read_json("environment.json") if run.has("environment.json") else None,
         "rows": run.rows(),

@@ -169,6 +169,26 @@ def test_reports_that_are_damaged_are_shown_with_those_that_are_not(run, tmp_pat
     assert text_recognizer(["runs", "compare", "one"]) == 0
 
 
+@pytest.mark.parametrize("content", [b"\x00\xff garbage", b"\x00\xff\n[\n", b"[]\n"])
+def test_a_finished_run_that_has_lost_all_its_reports_is_shown_as_damaged(run, tmp_path, content, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path))
+    Run.create(SPEC, "two", tmp_path)
+    run.set_state("finished", epoch=2, summary={"test_accuracy": 0.5})
+    (run.folder / "metrics.jsonl").write_bytes(content)
+    assert text_recognizer(["runs", "list", "--json", "--sort=id"]) == 0
+    damaged, sound = json.loads(capsys.readouterr().out)
+    assert (damaged["state"], sound["state"]) == ("damaged", "created")
+    assert "metrics.jsonl has no report that can be read" in damaged["damage"]
+    assert damaged["summary"] == {"test_accuracy": 0.5}
+    assert text_recognizer(["runs", "show", "one"]) == 0
+    printed = capsys.readouterr().out
+    assert "one   damaged" in printed
+    assert "damage      " in printed
+    (run.folder / "metrics.jsonl").write_bytes(content + b'\n{"epoch": 1}\n')  # one that can be read
+    assert text_recognizer(["runs", "list", "--json", "--filter=id=one"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "finished"
+
+
 def test_a_launch_that_is_damaged_is_named(run):
     (run.folder / "launch.json").write_text("[]")
     with pytest.raises(RunError, match=r"launch.json cannot be read: it is no JSON object. Received: \[\]"):
