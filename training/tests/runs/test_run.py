@@ -268,5 +268,5 @@ def test_an_empty_name_is_no_run_although_every_id_begins_with_it(tmp_path):
 
 def test_the_same_id_cannot_be_created_twice(tmp_path):
     Run.create(SPEC, run_id="a", root=tmp_path)
-    with pytest.raises(RunError, match="exists already. Resume it"):
+    with pytest.raises(RunError, match="already exists. Resume it"):
         Run.create(SPEC, run_id="a", root=tmp_path)
