@@ -22,7 +22,7 @@ def prediction_fault(row: Mapping[str, Any]) -> str | None:
 
 
 def loss_of(row: Mapping[str, Any]) -> float:
-    """What rows are ranked by; a loss that is no finite number is the worst."""
+    """What rows are ranked by; a loss that is not a finite number is the worst."""
     loss = row.get("loss")
     return float(loss) if loss is not None and math.isfinite(loss) else math.inf
 

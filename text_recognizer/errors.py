@@ -85,7 +85,7 @@ def reason(error: BaseException, *places: Path) -> str:
             room is told, unless it has much.
     """
     if isinstance(error, UnicodeDecodeError):
-        return f"it is no {error.encoding.upper()} text"
+        return f"it is not {error.encoding.upper()} text"
     said = (places and getattr(error, "strerror", None)) or str(error).rstrip(".") or type(error).__name__
     if not places or getattr(error, "errno", None) != errno.ENOSPC:
         return said

@@ -222,7 +222,7 @@ def _check_kind(kind: str, name: str, found: Any) -> None:
         raise SpecError(f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}.")
     if not (isinstance(found, types.FunctionType) and _returns(found, base)):
         raise SpecError(
-            f"{kind} '{name}' is no subclass of {base.__module__}.{base.__name__}, nor a function that is annotated "
+            f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}, nor a function that is annotated "
             f"to return one (`def …(…) -> {base.__name__}:`)."
         )
 

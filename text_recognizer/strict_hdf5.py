@@ -51,7 +51,7 @@ def opened(path: Path, chunked: bool = True) -> Iterator[Any]:
     except FileNotFoundError:
         raise DataError(f"there is no file {path}.") from None
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise DataError(f"{path} is damaged or no HDF5 file: {reason(error)}.{lfs_advice(path)}") from None
+        raise DataError(f"{path} is damaged or not an HDF5 file: {reason(error)}.{lfs_advice(path)}") from None
     with file:
         try:
             state = path.stat()
@@ -115,7 +115,7 @@ def _check_dataset(dataset: Any, place: str, size_bytes: int, chunked: bool) -> 
     stored = dataset.get_create_plist()
     layout = stored.get_layout()
     if stored.get_external_count() or layout == h5py.h5d.VIRTUAL:
-        raise _RefusedError(f"the values of {place} lie in another file. Copy them into this one")
+        raise _RefusedError(f"the values of {place} are in another file. Copy them into this one")
     kind = dataset.get_type()
     is_any_length = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
     item_bytes = _PLACE_OF_TEXT.itemsize if is_any_length else int(kind.get_size())
@@ -127,13 +127,13 @@ def _check_dataset(dataset: Any, place: str, size_bytes: int, chunked: bool) -> 
         if chunk_bytes > MOST_CHUNK_BYTES:
             raise _RefusedError(
                 f"{place} has chunks of {chunk_bytes:,} bytes, at most {MOST_CHUNK_BYTES:,} are allowed. "
-                f"Write it in smaller ones"
+                f"Write it in smaller chunks"
             )
         most_packed = max((_MOST_PACKED.get(one, 1) for one in _filters(stored, place)), default=1)
     declared_bytes = math.prod(dataset.shape) * item_bytes if dataset.shape is not None else 0
     found_bytes = min(dataset.get_storage_size(), size_bytes)
     if declared_bytes > most_packed * found_bytes:
-        raise _RefusedError(f"{place} announces {declared_bytes:,} bytes, {found_bytes:,} cannot hold them")
+        raise _RefusedError(f"{place} declares {declared_bytes:,} bytes, which {found_bytes:,} cannot hold")
 
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000  # as HDF5 numbers its filters
@@ -265,7 +265,7 @@ class _Heaps:
             self._heaps[address] = self._read(address)
         found = self._heaps[address].get(index, b"")
         if len(found) < size_bytes:
-            raise OSError(f"a text of {size_bytes:,} bytes lies nowhere")
+            raise OSError(f"a text of {size_bytes:,} bytes has no place in the file")
         return found[:size_bytes].rstrip(b"\0")
 
     def _read(self, address: int) -> dict[int, bytes]:

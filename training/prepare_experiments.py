@@ -38,7 +38,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--skip-invalid", action="store_true", help="skip invalid experiments, and say why")
     arguments = parser.parse_args(argv)
     if arguments.file.suffix != ".json":
-        raise SpecError(f"{arguments.file} is no JSON file. A W&B sweep YAML is run by run_sweep or wandb agent.")
+        raise SpecError(f"{arguments.file} is not a JSON file. A W&B sweep YAML is run by run_sweep or wandb agent.")
     plan = read_plan(arguments.file, skip_invalid=arguments.skip_invalid)
     say_left_out(plan)
     plan.check()

@@ -62,11 +62,11 @@ class CharacterForm:
 def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:
     """The box of the strokes in a picture, and its darkest level."""
     if 0 in picture.shape:
-        return UnfitImageError(f"the picture is {picture.shape[1]} x {picture.shape[0]} pixels large")
+        return UnfitImageError(f"the image is {picture.shape[1]} x {picture.shape[0]} pixels large")
     rows, columns = picture.min(axis=1), picture.min(axis=0)  # the darkest of each
     darkest = int(rows.min())
     if PAPER - darkest < FAINTEST_INK:
-        return UnfitImageError("the picture is blank: nothing in it stands out from its background")
+        return UnfitImageError("the image is blank: nothing stands out from its background")
     # Cut as images.read.fit_to cuts what is to be read: files often have paper or specks around a character.
     faintest = PAPER - INK_THRESHOLD * (PAPER - darkest)
     return picture[span(rows < faintest), span(columns < faintest)], darkest

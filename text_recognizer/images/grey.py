@@ -69,7 +69,7 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
         raise DataError(f"the image file is missing{where}.") from None
     except UnidentifiedImageError:
         advice = lfs_advice(source) if isinstance(source, (str, PathLike)) else ""
-        raise DataError(f"the file is no image that can be read ({KINDS} can){where}.{advice}") from None
+        raise DataError(f"the file is not an image that can be read ({KINDS} can){where}.{advice}") from None
     except _SeveralPagesError as error:
         raise DataError(f"the image file holds {error} pages{where}. Save each page as a file of its own.") from None
     except (Image.DecompressionBombError, _TooLargeError) as error:

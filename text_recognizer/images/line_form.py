@@ -57,15 +57,15 @@ class LineForm:
     def apply(self, image: Grey) -> Grey:
         """The line (height, W) in a grey picture (H, W). Raises UnfitImageError: the picture is empty or blank."""
         if 0 in image.shape:
-            raise UnfitImageError(f"the picture is {image.shape[1]} x {image.shape[0]} pixels large")
+            raise UnfitImageError(f"the image is {image.shape[1]} x {image.shape[0]} pixels large")
         if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:
             raise UnfitImageError(
-                f"the picture is {image.shape[1]} x {image.shape[0]} pixels large; a line is at most "
+                f"the image is {image.shape[1]} x {image.shape[0]} pixels large; a line is at most "
                 f"{MOST_TIMES_AS_WIDE} times as wide as high"
             )
         dark, paper, light = _outer_levels(image)
         if light - dark < BLANK_LEVELS:
-            raise UnfitImageError("the picture is blank: nothing in it stands out from its background")
+            raise UnfitImageError("the image is blank: nothing stands out from its background")
         if self.source_ink == "light" or (self.source_ink == "auto" and light - paper > paper - dark):
             image = np.invert(image)
         line = self._resized(image, self.height / image.shape[0])

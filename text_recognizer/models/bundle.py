@@ -189,7 +189,7 @@ def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
     """
     path = folder / name
     if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
-        raise DataError(f"{folder / DESCRIPTION} names {name!r}, which is no file inside the bundle.")
+        raise DataError(f"{folder / DESCRIPTION} names {name!r}, which is not a file inside the bundle.")
     try:
         place = path.resolve(strict=True)
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
     if not place.is_relative_to(folder.resolve()):
         raise DataError(f"{path} leads out of the bundle, to {place}. Copy the file itself into the bundle.")
     if not stat.S_ISREG(state.st_mode):
-        raise DataError(f"{path} is no plain file.")
+        raise DataError(f"{path} is not a plain file.")
     if state.st_size > most_bytes:
         raise DataError(f"{path} has {state.st_size:,} bytes, at most {most_bytes:,} are read.")
     return path

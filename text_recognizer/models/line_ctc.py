@@ -195,7 +195,7 @@ class LineModelCtc(ReadsLines):
             return None
         path = given_path(self.language_model_texts)
         if path.exists() and not path.is_file():  # of a bundle from elsewhere, it might never end
-            raise DataError(f"cannot learn from the text '{path}': it is no plain file.")
+            raise DataError(f"cannot learn from the text '{path}': it is not a plain file.")
         return TextLines(path, self.data_spec.charset)
 
     def write_files(self, folder: Path) -> None:

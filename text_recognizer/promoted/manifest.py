@@ -58,7 +58,7 @@ class Manifest:
                 )
             found, problems = check_value(MANIFEST, cls, value)
             problems = problems or [
-                f"it names {name!r}, which is no file inside the bundle, or without its hash or size."
+                f"it names {name!r}, which is not a file inside the bundle, or without its hash or size."
                 for name, facts in found.files.items()
                 if not is_plain_name(name) or not is_digest(facts.sha256) or facts.size_bytes < 0
             ]

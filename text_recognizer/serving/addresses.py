@@ -105,4 +105,4 @@ def is_public(ip: str) -> bool:
 
 def _unfit(reason: str, url: str | None = None) -> RefusedError:
     came = "" if url is None else f" {received(url)}"
-    return RefusedError(HTTPStatus.BAD_REQUEST, f"the picture's address {reason}.{came}")
+    return RefusedError(HTTPStatus.BAD_REQUEST, f"the image's address {reason}.{came}")

@@ -87,8 +87,8 @@ class Fetcher:
         if refused or not ips:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                f"the picture's address leads to {address.host}, which is no public address of the internet. "
-                f"Give the picture itself, or have the host allowed: --allow-host {address.host}.",
+                f"the image's address leads to {address.host}, which is not a public address of the internet. "
+                f"Send the image itself, or allow the host: --allow-host {address.host}.",
             )
         return ips[0]
 
@@ -115,7 +115,7 @@ class Fetcher:
         if size_bytes > self.most_bytes:
             raise RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the picture at that address has {size_bytes:,} bytes or more, at most {self.most_bytes:,} are read.",
+                f"the image at that address has {size_bytes:,} bytes or more, at most {self.most_bytes:,} are read.",
             )
 
 

@@ -83,7 +83,7 @@ def object_in(body: bytes) -> dict[str, Any]:
         if rb"\u" in body:  # by which half a character comes, that no answer could hold
             json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
-        raise bad_request(f"the body is no JSON: {reason(error)}.") from None
+        raise bad_request(f"the body is not JSON: {reason(error)}.") from None
     if not isinstance(value, dict):
         raise bad_request(f"the body must be a JSON object. {received(value)}")
     return value

@@ -23,7 +23,7 @@ MISSING = FileNotFoundError(errno.ENOENT, "No such file or directory", "words.tx
         (ValueError("it must be at most 1. Received: 2."), (), "it must be at most 1. Received: 2"),
         (KeyError("a"), (), "'a'"),
         (ValueError(), (), "ValueError"),
-        (UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte"), (), "it is no UTF-8 text"),
+        (UnicodeDecodeError("utf-8", b"gr\xfc", 2, 3, "invalid start byte"), (), "it is not UTF-8 text"),
         (MISSING, (), "[Errno 2] No such file or directory: 'words.txt'"),
         (MISSING, (Path("words.txt"),), "No such file or directory"),
         (FULL, (Path("/wide/a"), Path("/wide/b")), "No space left on device"),

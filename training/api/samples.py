@@ -74,7 +74,7 @@ def picture_file(text: str) -> Path:
 
     path = Path(text)
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise argparse.ArgumentTypeError(f"a picture file is expected, like samples.png. {received(text)}")
+        raise argparse.ArgumentTypeError(f"an image file is expected, like samples.png. {received(text)}")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
     return path
@@ -85,4 +85,4 @@ def save_picture(picture: "Image.Image", path: Path) -> None:
     try:
         picture.save(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot write the picture {path}: {reason(error, path)}.") from None
+        raise DataError(f"cannot write the image {path}: {reason(error, path)}.") from None

@@ -175,7 +175,7 @@ def _counted(left_out: Sequence[LeftOut]) -> str:
 
 def _file(path: Path | None, name: str) -> Path:
     if path is None:
-        raise DataError(f"'{name}' is no image file of one line.")
+        raise DataError(f"'{name}' is not an image file of one line.")
     return path.absolute()
 
 
@@ -244,7 +244,7 @@ def _read(
             for path in some:
                 try:
                     if storable(str(path)) != str(path):
-                        raise DataError("its name is no UTF-8, which JSON files cannot hold. Rename it.")
+                        raise DataError("its name is not UTF-8, which JSON files cannot hold. Rename it.")
                     image = read_grey(path)
                     digest = picture_hash(form.apply(image))
                     if digest in known:

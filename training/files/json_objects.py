@@ -76,9 +76,9 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from None
+        raise ValueError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"it is no JSON object. {received(value)}")
+        raise ValueError(f"it is not a JSON object. {received(value)}")
     if _LONG_INTEGER.search(content) and any(isinstance(one, int) and abs(one) > 1e308 for one in every_value(value)):
         raise ValueError("it holds a number that is too large")
     return _with_whole_characters(value) if b"\\u" in content else value

@@ -42,7 +42,9 @@ def read_plan(
     known = sorted(parameter.name for parameter in config.space.parameters)
     for one in (one for condition in conditions for one in (condition.parameter, condition.on)):
         if one not in known:
-            raise SpecError(f"--when names '{one}', which is no parameter of the sweep. There are: {', '.join(known)}.")
+            raise SpecError(
+                f"--when names '{one}', which is not a parameter of the sweep. There are: {', '.join(known)}."
+            )
     return SweepPlan(
         name=name or config.name or path.stem,
         config=config,
@@ -154,7 +156,9 @@ def _enqueued(point: Mapping[str, Any], config: SweepConfig, conditions: Sequenc
         if one.name not in given and one.name in applies
     ]
     problems += [
-        f"the enqueued point has '{name}', which is no parameter of the sweep." for name in given if name not in names
+        f"the enqueued point has '{name}', which is not a parameter of the sweep."
+        for name in given
+        if name not in names
     ]
     if problems:
         raise SpecError(problems)

@@ -218,7 +218,7 @@ async def _act(act: Callable[[dict[str, Any]], Any], request: Request) -> Respon
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
-        return _json({"error": "the request is no JSON object."}, 400)
+        return _json({"error": "the request is not a JSON object."}, 400)
     return await _answer(lambda _: act(asked), request)
 
 

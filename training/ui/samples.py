@@ -104,7 +104,7 @@ def prepared_split(dataset: Dataset, name: str) -> Split:
         raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(name)}")
     with _one_at_a_time:
         if not dataset.is_prepared():
-            raise DataError(f"{dataset.name} is not prepared on this machine, so there are no pictures.")
+            raise DataError(f"{dataset.name} is not prepared on this machine, so there are no images.")
         return dataset.split(name)
 
 

@@ -127,7 +127,7 @@ class ImageFolderDataset(PictureDataset):
         if not files:
             why = f" {summary(self._left_out, 'picture')}" if self._left_out else ""
             raise DataError(
-                f"{self.name}: there are no pictures in {self._path}.{why} Expected a folder for each class with files "
+                f"{self.name}: there are no images in {self._path}.{why} Expected a folder for each class with files "
                 f"like a/1.png, perhaps in folders train, validation and test; or a table with columns path and label."
             )
         once: dict[str, _File] = {}

@@ -145,7 +145,7 @@ class PictureDataset(StoredCharacters):
         found = self.find_classes()
         if len(found) < 2:
             only = f"only the character '{found[0]}'" if found else "no characters"
-            raise DataError(f"{self.label} has {only}; at least two are needed. Add pictures of another character.")
+            raise DataError(f"{self.label} has {only}; at least two are needed. Add images of another character.")
         return found
 
     @cached_property
@@ -188,7 +188,7 @@ class PictureDataset(StoredCharacters):
             members["train"] = balanced_members(labels, members["train"], random)
         for name, rows in members.items():
             if not len(rows):
-                raise DataError(f"{self.name}: nothing is left for the {name} split. Give more pictures.")
+                raise DataError(f"{self.name}: nothing is left for the {name} split. Give more images.")
             if self.subsample_fraction is not None and self.subsample_fraction < 1:
                 members[name] = stratified_sample(labels, rows, self.subsample_fraction, random)
         if len(missing := np.setdiff1d(np.arange(len(self.classes)), labels[members["train"]])):

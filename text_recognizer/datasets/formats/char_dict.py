@@ -84,7 +84,9 @@ def _codes(value: Mapping[str, Any], file: Path) -> dict[str, str]:
     for key, character in value.items():
         code = key.removesuffix("_ord")
         if not isinstance(character, str) or len(character) != 1 or code != str(ord(character)):
-            raise DataError(f"{file} is no char_dict: key '{key}' holds {character!r}, expected the code point's text.")
+            raise DataError(
+                f"{file} is not a char_dict: key '{key}' holds {character!r}, expected the code point's text."
+            )
         found[code] = character
     return found
 

@@ -61,12 +61,12 @@ def _characters_in(value: Any, file: Path) -> list[str]:
 def _characters_of_bundle(data_spec: dict[str, Any], file: Path) -> list[str]:
     classes = data_spec.get("classes", [])
     if not isinstance(classes, list):
-        raise DataError(f"{file} is a damaged bundle: its classes are no list.")
+        raise DataError(f"{file} is a damaged bundle: its classes are not a list.")
     try:
         return list(Charset.from_classes(classes).characters)
     except DataError:
         kind = data_spec.get("target", "character")
         raise DataError(
-            f"{file} is the bundle of a model of '{kind}' pictures, which has no charset. Give the bundle of a model "
+            f"{file} is the bundle of a model of '{kind}' images, which has no charset. Give the bundle of a model "
             f"of lines."
         ) from None

@@ -34,7 +34,7 @@ def read_emnist_mat(content: bytes, name: str) -> dict[str, tuple[NDArray[np.uin
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2].rstrip(".")
         reason = said if done.returncode > 0 else "the reader crashes on it"
-        raise DataError(f"{name} is no MATLAB file of EMNIST, of version 5 to 7: {reason}. Fetch it again.")
+        raise DataError(f"{name} is not a MATLAB file of EMNIST of version 5 to 7: {reason}. Fetch it again.")
     at = done.stdout.index(b"\n") + 1
     arrays = []
     for shape in json.loads(done.stdout[:at]):

@@ -31,7 +31,7 @@ def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
     try:
         return frozenset(_characters(source))
     except (struct.error, zlib.error, ValueError) as error:
-        raise DataError(f"{name} is damaged or no TrueType, OpenType or WOFF font: {reason(error)}.") from None
+        raise DataError(f"{name} is damaged or not a TrueType, OpenType or WOFF font: {reason(error)}.") from None
 
 
 def _characters(content: bytes) -> set[int]:

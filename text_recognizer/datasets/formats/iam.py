@@ -88,7 +88,7 @@ def read_form_xml(path: Path) -> IamForm:
     """A form with its texts as the writers copied them. Raises DataError: it is missing or damaged."""
     root = read_xml(path)
     if root.tag != "form":
-        raise DataError(f"its XML file is no form of IAM: {path} begins with <{root.tag}>.")
+        raise DataError(f"its XML file is not a form of IAM: {path} begins with <{root.tag}>.")
     lines = []
     for line in root.findall("handwritten-part/line"):
         keys = ("x", "y", "width", "height")

@@ -53,7 +53,7 @@ def _read_header(file: IO[bytes], name: str, dimensions: int) -> tuple[int, ...]
     magic, expected = file.read(4), bytes((0, 0, 8, dimensions))
     if magic != expected:
         raise DataError(
-            f"{name} is no idx file of uint8 values with {dimensions} dimensions ({_KINDS[dimensions]}): it begins "
+            f"{name} is not an idx file of uint8 values with {dimensions} dimensions ({_KINDS[dimensions]}): it begins "
             f"with {magic.hex(' ') or 'nothing'}, expected {expected.hex(' ')}."
         )
     sizes = file.read(4 * dimensions)

@@ -174,7 +174,9 @@ def _csv_rows(text: str, path: Path) -> list[list[str]]:
         return [row for row in reader if row]
     except csv.Error as error:
         hint = " A quotation mark that is never closed?" if "field limit" in str(error) else ""
-        raise DataError(f"{path}, line {reader.line_num} is no comma-separated table: {reason(error)}.{hint}") from None
+        raise DataError(
+            f"{path}, line {reader.line_num} is not a comma-separated table: {reason(error)}.{hint}"
+        ) from None
 
 
 def _from_sample_row(row: str, by_tab: bool) -> ListedLine:
@@ -208,7 +210,7 @@ def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLin
     is_unknown = not _names_picture(rows[0]) and any(map(_names_picture, rows[1:2]))
     if not has_header and (len(rows[0]) != 2 or is_unknown):
         raise DataError(
-            f"{path} begins with no header: expected a column of files ({', '.join(FILE_KEYS)}) and one of texts "
+            f"{path} has no header: expected a column of files ({', '.join(FILE_KEYS)}) and one of texts "
             f"({', '.join(TEXT_KEYS)}); others, like {SPLIT_KEYS[0]} and writer, may follow. "
             f"Received: {', '.join(rows[0])[:120]}."
         )
@@ -239,7 +241,7 @@ def _from_json(text: str, rows: Sequence[str], path: Path) -> Iterator[ListedLin
         raise DataError(f"{path} must hold a list of objects with file and text.")
     for number, value in enumerate(values, start=1):
         if not isinstance(value, dict):
-            raise DataError(f"{path}, entry {number} is no object. Received: {str(value)[:80]}.")
+            raise DataError(f"{path}, entry {number} is not an object. Received: {str(value)[:80]}.")
         yield _from_object({str(key).lower(): item for key, item in value.items()}, path, number)
 
 

@@ -43,6 +43,6 @@ def read_pickled_ids(path: Path) -> dict[str, int]:
     except Exception as error:  # noqa: BLE001 - a damaged pickle ends in errors of a dozen kinds
         reason = "an unknown opcode or entry" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise DataError(
-            f"{path} is no pickled dictionary of texts and whole numbers: {reason}. Anything else is not read, since a "
-            f"pickle can run code."
+            f"{path} is not a pickled dictionary of texts and whole numbers: {reason}. Anything else is not read, "
+            f"because a pickle can run code."
         ) from None

@@ -50,7 +50,7 @@ def _read(described: object) -> tuple[str, list[Points]]:
         case {"character": str(character), "medians": [_, *_] as medians} if character:
             pass
         case _:
-            raise ValueError('it is no object with a "character" and "medians"')
+            raise ValueError('it is not an object with a "character" and "medians"')
     if len(medians) > _MOST_STROKES:
         raise ValueError(f"it has {len(medians):,} strokes; at most {_MOST_STROKES} are read")
     strokes: list[Points] = []
@@ -60,7 +60,7 @@ def _read(described: object) -> tuple[str, list[Points]]:
         except (TypeError, ValueError, OverflowError):
             points = np.empty(0)
         if points.ndim != 2 or points.shape[1] != 2 or not 1 <= len(points) <= _MOST_POINTS:
-            raise ValueError(f"a stroke of '{character}' is no list of 1 to {_MOST_POINTS:,} points [x, y]")
+            raise ValueError(f"a stroke of '{character}' is not a list of 1 to {_MOST_POINTS:,} points [x, y]")
         if not (np.abs(points) <= _FARTHEST).all():  # NaN neither
             raise ValueError(f"a stroke of '{character}' leaves its square by more than {_FARTHEST:,} units")
         strokes.append(np.stack([points[:, 0], _TOP - points[:, 1]], axis=1) / _SQUARE)

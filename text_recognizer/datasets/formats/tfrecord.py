@@ -141,7 +141,7 @@ def decode_example(data: bytes, keys: Collection[str] | None = None) -> dict[str
     try:
         example = _example_class().FromString(data)
     except DecodeError:
-        raise ValueError("it is no tf.train.Example") from None
+        raise ValueError("it is not a tf.train.Example") from None
     features, found = example.features.feature, {}
     for key in features if keys is None else keys:
         if key in features:

@@ -141,5 +141,5 @@ def _picture(source: LineSource, position: int, sample: LineSample, form: LineFo
     picture = source.read(position)
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 2:
         came = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise DataError(f"its picture is no array (H, W) of uint8: read() of {type(source).__name__} returned {came}")
+        raise DataError(f"its image is not a uint8 array (H, W): read() of {type(source).__name__} returned {came}")
     return np.ascontiguousarray(form.fitted(picture) if source.is_finished else form.apply(picture))

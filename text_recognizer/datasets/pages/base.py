@@ -120,7 +120,7 @@ class ParagraphDataset(StoredDataset):
     def _partly_annotated(self) -> frozenset[str]:
         unknown = sorted(set(self.partial_pages) - set(unpacked("names", self.store.arrays())))
         if unknown:
-            raise DataError(f"dataset_args.partial_pages names '{unknown[0]}', which is no page of {self.label}.")
+            raise DataError(f"dataset_args.partial_pages names '{unknown[0]}', which is not a page of {self.label}.")
         return frozenset(self.partial_pages)
 
     @property

@@ -111,7 +111,7 @@ def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> It
 def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
     label, text = features.get(shard.form.label, []), _text(features, shard.form.text)
     if not all(type(one) is int for one in label):
-        raise ValueError(f"its '{shard.form.label}' are no whole numbers")
+        raise ValueError(f"its '{shard.form.label}' are not whole numbers")
     if not text and shard.texts is not None:
         if unknown := [one for one in label if one not in shard.texts]:
             raise ValueError(f"its label has no text in the label file: {unknown[0]}")
@@ -135,13 +135,13 @@ def picture_of(record: Record, form: RecordForm) -> Grey:
     features = record.features
     content = _one(features, form.image, bytes, b"")
     if not content:
-        raise ValueError(f"it has no picture under the key '{form.image}'")
+        raise ValueError(f"it has no image under the key '{form.image}'")
     if _one(features, form.encoding, bytes, b"raw" if form.raw_height else b"") == b"raw":
         return _raw(features, form, content)
     try:
         return read_grey(io.BytesIO(content))
     except DataError as error:
-        raise ValueError(f"its picture cannot be read: {reason(error)}") from None
+        raise ValueError(f"its image cannot be read: {reason(error)}") from None
 
 
 def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) -> Grey:
@@ -149,9 +149,9 @@ def _raw(features: Mapping[str, list[Any]], form: RecordForm, content: bytes) ->
     height = _one(features, form.height, int, form.raw_height)
     width = _one(features, form.width, int, len(content) // max(1, height * channels))
     if height < 1 or width < 1 or math.prod((height, width, channels)) != len(content):
-        raise ValueError(f"its picture of {width} x {height} pixels has {len(content)} bytes")
+        raise ValueError(f"its image of {width} x {height} pixels has {len(content)} bytes")
     if height * width > MOST_PIXELS:
-        raise ValueError(f"its picture has {height * width:,} pixels")
+        raise ValueError(f"its image has {height * width:,} pixels")
     pixels: Grey = np.frombuffer(content, np.uint8).reshape(height, width, channels)
     # Weights of ITU-R BT.601 for blue, green and red.
     weights = np.array([0.114, 0.587, 0.299], np.float32)
@@ -162,7 +162,7 @@ def _text(features: Mapping[str, list[Any]], key: str) -> str:
     try:
         return str(_one(features, key, bytes, b""), "utf-8")
     except UnicodeDecodeError:
-        raise ValueError(f"its '{key}' is no text in UTF-8") from None
+        raise ValueError(f"its '{key}' is not text in UTF-8") from None
 
 
 def _one(features: Mapping[str, list[Any]], key: str, kind: type, default: Any) -> Any:

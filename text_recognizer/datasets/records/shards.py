@@ -79,10 +79,10 @@ def listed_shards(folder: Path) -> dict[str, ListedShard]:
             for name, about in split["shards"].items()
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{INDEX} is no index of records: {type(error).__name__}: {reason(error)}.") from None
+        raise DataError(f"{INDEX} is not an index of records: {type(error).__name__}: {reason(error)}.") from None
     for name, about in found.items():
         if form is None or form.file_pattern.fullmatch(name) is None:
-            raise DataError(f"{INDEX} names {name[:80]!a}, which is no name of a shard.")
+            raise DataError(f"{INDEX} names {name[:80]!a}, which is not the name of a shard.")
         if about.sha256 is not None and re.fullmatch("[0-9a-f]{64}", str(about.sha256)) is None:
             raise DataError(f"{INDEX} gives {name} a sha256 that is not 64 hexadecimal digits.")
     return found
@@ -156,7 +156,7 @@ def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
         return None, ""
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpecError) as error:
         raise DataError(
-            f"{folder / INDEX} is no index of records: {reason(error)}. Give the form, or remove it."
+            f"{folder / INDEX} is not an index of records: {reason(error)}. Give the form, or remove it."
         ) from None
 
 
@@ -170,5 +170,5 @@ def _form_of(paths: Sequence[Path], forms: Sequence[RecordForm]) -> RecordForm:
                     return form
             keys = ", ".join(sorted(record.features)) or "none"
             known = ", ".join(dict.fromkeys(form.image for form in forms))
-            raise DataError(f"{record.place} has no picture under {known}. Name its key with --keys. Keys: {keys}.")
+            raise DataError(f"{record.place} has no image under {known}. Name its key with --keys. Keys: {keys}.")
     raise DataError(f"no sound record in {paths[0]}" + (" and the others." if len(paths) > 1 else "."))

@@ -152,7 +152,7 @@ def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
-        raise SpecError(f"writer_pattern is no regular expression: {reason(error)}. {received(pattern)}") from None
+        raise SpecError(f"writer_pattern is not a regular expression: {reason(error)}. {received(pattern)}") from None
 
 
 def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:

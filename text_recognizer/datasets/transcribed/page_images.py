@@ -86,7 +86,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
 def in_pixels(outline: Points, scale: float) -> Points:
     """A polygon in pixels of its image. Raises UnfitImageError: one of its points is nowhere."""
     if not all(math.isfinite(value) for corner in outline for value in corner):
-        raise UnfitImageError("its outline has a coordinate that is no finite number")
+        raise UnfitImageError("its outline has a coordinate that is not a finite number")
     return tuple((x * scale, y * scale) for x, y in outline)
 
 

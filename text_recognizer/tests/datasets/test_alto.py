@@ -250,7 +250,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
 
 
 def test_a_pattern_that_is_none_is_refused_and_so_is_one_that_fits_no_file(folder):
-    with pytest.raises(SpecError, match="writer_pattern is no regular expression"):
+    with pytest.raises(SpecError, match="writer_pattern is not a regular expression"):
         AltoLinesDataset(str(folder), writer_pattern="(")
     write_page(folder, "page", alto())
     with pytest.raises(
@@ -362,7 +362,7 @@ def test_cutting_out_stays_inside_the_image():
     far = cut_out(np.full((10, 10), 7, np.uint8), ((4, 2), (1e12, 2), (1e12, 8), (4, 8), (4, 5)))
     assert far.shape == (6, 6)
     assert (far == 7).all()
-    with pytest.raises(UnfitImageError, match="no finite number"):
+    with pytest.raises(UnfitImageError, match="not a finite number"):
         in_pixels(((0, 0), (float("inf"), 0), (3, 3)), 1.0)
 
 

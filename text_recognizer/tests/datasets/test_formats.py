@@ -57,7 +57,7 @@ def test_an_idx_file_larger_than_one_piece(tmp_path: Path) -> None:
         (b"", "dimensions (images): it begins with nothing, expected 00 00 08 03"),
         (b"\x00\x00\x08", "it begins with 00 00 08, expected"),
         (b"<html>", "it begins with 3c 68 74 6d,"),
-        (b"\x00\x00\x07\x03", "is no idx file of uint8 values with 3 dimensions"),
+        (b"\x00\x00\x07\x03", "is not an idx file of uint8 values with 3 dimensions"),
         (b"\x00\x00\x0d\x03" + bytes(12), "it begins with 00 00 0d 03"),
         (idx_bytes(LABELS, False), "it begins with 00 00 08 01, expected 00 00 08 03"),
         (idx_bytes(IMAGES, False)[:10], "is cut short: 10 bytes, its header alone takes 16"),
@@ -125,7 +125,7 @@ def test_matlab_data_that_takes_more_memory_than_a_file_of_its_size_can_need_is_
     content = head + element(1, b"dataset") + element(2, bytes(120_000_000))
     packed = compressed_element(np.array([14, len(content)], "<u4").tobytes() + content)
     assert len(packed) < 200_000
-    with pytest.raises(DataError, match="no MATLAB file of EMNIST"):
+    with pytest.raises(DataError, match="not a MATLAB file of EMNIST"):
         read_emnist_mat(packed, "x.mat")
 
 

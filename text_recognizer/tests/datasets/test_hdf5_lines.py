@@ -257,10 +257,12 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(DataError, match="has none of the groups train, valid, test"):
         prepared(tmp_path / "a.hdf5")
     (tmp_path / "a.hdf5").write_bytes((tmp_path / "a.hdf5").read_bytes()[:900])
-    with pytest.raises(DataError, match="is damaged or no HDF5 file"):
+    with pytest.raises(DataError, match="is damaged or not an HDF5 file"):
         prepared(tmp_path / "a.hdf5")
     (tmp_path / "a.hdf5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
-    with pytest.raises(DataError, match="no HDF5 file.* It is a pointer of Git LFS; `git lfs pull` fetches the file"):
+    with pytest.raises(
+        DataError, match="not an HDF5 file.* It is a pointer of Git LFS; `git lfs pull` fetches the file"
+    ):
         prepared(tmp_path / "a.hdf5")
 
 
@@ -289,20 +291,20 @@ def test_what_lies_in_another_file_is_not_read(tmp_path):
     with h5py.File(path, "r+") as file:
         del file["train/gt"]
         file["train"].create_dataset("gt", (1,), "S10", external=[(str(secret), 0, 10)])
-    assert "the values of /train/gt lie in another file" in refusal(path)
+    assert "the values of /train/gt are in another file" in refusal(path)
     with h5py.File(path, "r+") as file:
         del file["train/gt"]
         layout = h5py.VirtualLayout((1,), "S1")
         layout[0] = h5py.VirtualSource(tmp_path / "b.hdf5", "train/gt", (1,))[0]
         file["train"].create_virtual_dataset("gt", layout)
-    assert "the values of /train/gt lie in another file" in refusal(path)
+    assert "the values of /train/gt are in another file" in refusal(path)
 
 
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        ({"shape": (10**6, 1024, 64), "chunks": (1, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
-        ({"shape": (10**6, 1024, 64)}, "announces 65,536,000,000 bytes, 0 cannot hold them"),
+        ({"shape": (10**6, 1024, 64), "chunks": (1, 1024, 64)}, "declares 65,536,000,000 bytes, which 0 cannot hold"),
+        ({"shape": (10**6, 1024, 64)}, "declares 65,536,000,000 bytes, which 0 cannot hold"),
         ({"shape": (1, 2**20, 128), "chunks": (1, 2**20, 128)}, "has chunks of 134,217,728 bytes, at most 67,108,864"),
         ({"data": np.zeros((9, 9, 9), np.uint8), "scaleoffset": 0}, "Write it with compression='gzip'"),
         (

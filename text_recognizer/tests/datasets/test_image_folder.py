@@ -186,14 +186,14 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("place,label,split\na.png,a,test\n", "begins with no header"),
+        ("place,label,split\na.png,a,test\n", "has no header"),
         ("Bild,Zeichen\na.png,a\n", "no header: .* image_path, .* label, .* Received: Bild, Zeichen"),
-        ("", "there are no pictures"),
+        ("", "there are no images"),
         ("path,label\na.png,\n", r"1 picture rejected: 1 x its label is empty \('a.png'\)"),
         ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\na.png,a\nx/../a.png,b\n", "two labels: 'a' and 'b'"),
-        ("path,label\n", "there are no pictures"),
+        ("path,label\n", "there are no images"),
         ("path,label\na.png,a\n", "only the character 'a'; at least two are needed"),
     ],
 )
@@ -249,7 +249,7 @@ def test_whatever_else_a_pickle_holds_is_refused_or_harmless(tmp_path, content):
     try:
         assert read_pickled_ids(tmp_path / "x.pkl") == {}
     except DataError as error:
-        assert "no pickled dictionary" in str(error)
+        assert "not a pickled dictionary" in str(error)
 
 
 def test_mutated_pickles_give_a_dictionary_or_a_sentence(tmp_path):

@@ -117,18 +117,18 @@ def test_a_list_in_another_encoding_is_read_when_it_is_named_and_else_located(tm
         (
             "lines.tsv",
             "a\tb\tc\n",
-            r"begins with no header: expected a column of files \(file, .*\) and one of texts \(text, .*Received: a",
+            r"has no header: expected a column of files \(file, .*\) and one of texts \(text, .*Received: a",
         ),
         ("lines.tsv", "file\ttext\tsplit\na\tb\ttrian\n", "there is no split 'trian'. Did you mean 'train'"),
         ("lines.json", "{", "is not JSON"),
         ("lines.json", "{}", "must hold a list of objects"),
-        ("lines.json", "[3]", "entry 1 is no object. Received: 3"),
+        ("lines.json", "[3]", "entry 1 is not an object. Received: 3"),
         ("lines.json", '[{"file": "a", "text": "b"}, {"text": "c"}]', "entry 2 names no file"),
         ("lines.jsonl", '{"file": "a", "text": "b"}\n\n{"file": "c', r"lines\.jsonl, entry 2 is not JSON"),
         (
             "lines.csv",
             f'file,text\n"a.png,b\n{"c" * 140_000}\n',
-            "line 3 is no comma.* never closed?",
+            "line 3 is not a comma.* never closed?",
         ),
     ],
 )
@@ -338,7 +338,7 @@ def test_json_nested_or_long_beyond_reason_is_refused_wherever_it_is_read(tmp_pa
 
 def test_a_bundle_whose_classes_are_no_list_has_no_charset(tmp_path):
     (tmp_path / "bundle.json").write_text('{"data_spec": {"classes": {"a": 1}}}')
-    with pytest.raises(DataError, match="is a damaged bundle: its classes are no list"):
+    with pytest.raises(DataError, match="is a damaged bundle: its classes are not a list"):
         read_characters(tmp_path / "bundle.json")
 
 

@@ -222,9 +222,9 @@ def test_every_line_that_cannot_be_used_is_rejected_by_name_and_reason(tmp_path,
     dataset = prepared(path)
     reasons = {one.name: one.reason for one in dataset.rejected}
     assert reasons["cut.png"].startswith(f"the image cannot be read: {folder / 'cut.png'}: ")
-    assert reasons["text.png"].startswith("the file is no image that can be read")
+    assert reasons["text.png"].startswith("the file is not an image that can be read")
     assert reasons["missing.png"] == f"the image file is missing: {folder / 'missing.png'}"
-    assert reasons["white.png"] == "the picture is blank: nothing in it stands out from its background"
+    assert reasons["white.png"] == "the image is blank: nothing stands out from its background"
     assert reasons["empty.png"] == "its label is empty"
     assert reasons["good.png"] == "another line before it has the same name"
     assert reasons["short.png"] == "its row has 1 cell, expected 2"
@@ -317,7 +317,7 @@ def test_what_the_source_of_a_user_reads_is_checked(returned, said):
             return returned
 
     source = Mine([LineSample("1", "a text")])
-    with pytest.raises(DataError, match=rf"no array \(H, W\) of uint8: read\(\) of Mine returned {said}"):
+    with pytest.raises(DataError, match=rf"not a uint8 array \(H, W\): read\(\) of Mine returned {said}"):
         line_pool._picture(source, 0, source.samples[0], LineForm(8))
     with pytest.raises(DataError, match=r"must be texts\. Received: \['1', 3\]"):
         LineSample("1", 3)  # type: ignore[arg-type]

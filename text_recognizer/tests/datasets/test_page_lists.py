@@ -89,7 +89,7 @@ def test_a_coordinate_that_is_no_finite_number_costs_its_line(tmp_path, number):
     dataset = PageListDataset(str(path), side=64)
     dataset.prepare()
     assert reasons(dataset) == {
-        "p#2": "its outline has a coordinate that is no finite number; its page is kept",
+        "p#2": "its outline has a coordinate that is not a finite number; its page is kept",
     }
 
 

@@ -126,12 +126,12 @@ def test_thousands_of_mutated_shards_end_in_records_and_reasons(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"height": [1 << 40]}, "its picture of 8 x 1099511627776 pixels has 64 bytes"),
-        ({"height": [-8], "width": [-8]}, "its picture of -8 x -8 pixels has 64 bytes"),
+        ({"height": [1 << 40]}, "its image of 8 x 1099511627776 pixels has 64 bytes"),
+        ({"height": [-8], "width": [-8]}, "its image of -8 x -8 pixels has 64 bytes"),
         ({"height": [8, 8]}, "its 'height' is not one value of type int"),
         ({"image": [3]}, "its 'image' is not one value of type bytes"),
-        ({"image": []}, "it has no picture under the key 'image'"),
-        ({"encoding": [b"png"]}, f"its picture cannot be read: the file is no image that can be read ({KINDS} can)"),
+        ({"image": []}, "it has no image under the key 'image'"),
+        ({"encoding": [b"png"]}, f"its image cannot be read: the file is not an image that can be read ({KINDS} can)"),
     ],
 )
 def test_a_picture_that_is_not_what_it_announces_is_named(tmp_path, changed, reason):

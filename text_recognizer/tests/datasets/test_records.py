@@ -194,7 +194,7 @@ def test_a_shard_on_a_server_that_was_changed_after_its_index_is_refused(tmp_pat
         ({"/r/labels.json": None}, "cannot read http.*labels.json: 404"),
         ({"/r/train-00000-of-00003": None}, "cannot read http.*train-00000-of-00003: 404"),
         ({"/r/train-00000-of-00003": b"short"}, "it offers 5 bytes, expected"),
-        ({"/r/index.json": b"[]"}, "is no index of records"),
+        ({"/r/index.json": b"[]"}, "is not an index of records"),
         ({"/r/index.json": b'{"form": {}}'}, "does not list the shards"),
         ({"/r/index.json": index_of("../x", {"bytes": 1, "examples": 1})}, "names"),
         (
@@ -233,8 +233,8 @@ def test_records_with_colliding_labels_are_trained_on_by_their_texts(tmp_path):
     [
         ({}, "there are no records in"),
         ({"train-00000-of-00001": b"nothing"}, "no sound record in"),
-        ({"train-00000-of-00001": b"", "index.json": b"[]"}, "is no index of records"),
-        ({"train-00000-of-00001": b"", "index.json": b'{"form": {"imag": ""}}'}, "is no index of records"),
+        ({"train-00000-of-00001": b"", "index.json": b"[]"}, "is not an index of records"),
+        ({"train-00000-of-00001": b"", "index.json": b'{"form": {"imag": ""}}'}, "is not an index of records"),
     ],
 )
 def test_a_folder_without_records_is_refused_in_a_sentence(tmp_path, made, message):

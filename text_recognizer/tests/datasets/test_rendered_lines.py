@@ -82,7 +82,7 @@ def test_glyphs_that_lie_below_their_line_are_cut_off_as_a_whole(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0\1\0\0\0\1", b"\0\1\0\0" + bytes(60)])
 def test_what_is_no_font_is_refused(tmp_path, content):
     (tmp_path / "a.ttf").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.ttf is damaged or no TrueType, OpenType or WOFF font"):
+    with pytest.raises(DataError, match=r"a\.ttf is damaged or not a TrueType, OpenType or WOFF font"):
         RenderedLinesDataset(fonts=(str(tmp_path / "a.ttf"),)).prepare()
     with pytest.raises(DataError, match=r"cannot read the font .*b\.ttf: No such file"):
         RenderedLinesDataset(fonts=(str(tmp_path / "b.ttf"),)).prepare()
@@ -109,7 +109,7 @@ def test_woff_fonts_that_unpack_to_less_than_they_say_or_to_gigabytes_are_refuse
     for at, new, reason in (
         (56, struct.pack(">I", 20_000), "has 10,828 bytes instead of 20,000"),
         (56, struct.pack(">I", 1 << 31), "unpack to 2,147,483,648 bytes"),
-        (64, bytes(20), "damaged or no TrueType, OpenType or WOFF font"),
+        (64, bytes(20), "damaged or not a TrueType, OpenType or WOFF font"),
     ):
         with pytest.raises(DataError, match=reason):
             characters_of_font(content[:at] + new + content[at + len(new) :])

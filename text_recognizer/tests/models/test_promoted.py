@@ -114,9 +114,9 @@ def test_a_promoted_bundle_with_a_file_more_or_less_is_refused(store, bundle):
         ({"format": 2}, "has format 2, Text Recognizer .* reads up to 1. Upgrade"),
         (
             {"files": {"../x": {"sha256": "0" * 64, "size_bytes": 1}}},
-            "names '../x', which is no file inside the bundle",
+            "names '../x', which is not a file inside the bundle",
         ),
-        ({"files": {"x": {"sha256": "0", "size_bytes": 1}}}, "names 'x', which is no file .*or without its hash"),
+        ({"files": {"x": {"sha256": "0", "size_bytes": 1}}}, "names 'x', which is not a file .*or without its hash"),
         ({"files": {"x": {"sha256": "0" * 64, "size_bytes": 1 << 40}}}, "at most .* are kept"),
         ({"more": 1}, "is not in the form in which it was written"),
         ({"files": []}, "is damaged"),

@@ -66,7 +66,7 @@ def test_a_photograph_that_was_taken_sideways_is_set_upright():
     ("source", "part"),
     [
         ("nowhere.png", "the image file is missing: nowhere.png"),
-        (b"text", "the file is no image that can be read"),
+        (b"text", "the file is not an image that can be read"),
         (as_file(NOISE)[:600], "the image cannot be read"),
         (np.zeros((2, 2), np.int64), "must be uint8 or floats"),
         (np.full((2, 2), 1.5), "values from 0 to 1"),
@@ -93,7 +93,7 @@ def test_a_pipe_that_brings_no_picture_is_read_once(tmp_path):
     os.mkfifo(tmp_path / "8.png")
     writer = threading.Thread(target=(tmp_path / "8.png").write_bytes, args=[b"no picture"])
     writer.start()
-    with pytest.raises(DataError, match=r"no image that can be read .*8\.png\.$"):
+    with pytest.raises(DataError, match=r"not an image that can be read .*8\.png\.$"):
         read_image(tmp_path / "8.png")
     writer.join()
 
@@ -110,7 +110,9 @@ def test_kinds_of_images_that_other_programs_or_rare_codecs_read_are_refused_by_
         Image.fromarray(np.full((32, 32), 9, np.uint8)).save(paths[-1], format=kind)
     for path in paths:
         for read in (read_image, read_grey):
-            with pytest.raises(DataError, match=r"no image that can be read \(PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"):
+            with pytest.raises(
+                DataError, match=r"not an image that can be read \(PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"
+            ):
                 read(path)
 
 

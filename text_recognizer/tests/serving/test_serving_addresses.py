@@ -128,7 +128,7 @@ def test_a_public_address_is_one(ip):
 
 def test_a_host_with_one_private_address_among_others_is_refused():
     resolve, _ = resolver([PUBLIC_IP, "10.0.0.1"])
-    with pytest.raises(RefusedError, match="no public address"):
+    with pytest.raises(RefusedError, match="not a public address"):
         fetched("http://pictures.example/", Fetcher(resolve=resolve))
 
 
@@ -160,7 +160,7 @@ def test_a_host_is_resolved_again_for_each_redirect():
         port = server.address.rpartition(":")[2]
         server.faults["/x"].append(Fault(status=307, headers={"Location": "/y"}))
         resolve, asked = resolver(["127.0.0.1"], ["192.168.0.1"])
-        with pytest.raises(RefusedError, match="no public address"):
+        with pytest.raises(RefusedError, match="not a public address"):
             fetched(f"http://pictures.example:{port}/x", Fetcher(LOOPBACK, resolve=resolve))
         assert len(asked) == 2
 

@@ -102,7 +102,7 @@ def test_tensors_behind_the_json_are_read(client):
         ({"inputs": [tensor("UINT8", [1, 1, 1], data=[1])], "outputs": "text"}, "outputs must name"),
         ({"inputs": [tensor("UINT8", [1, 1, 1], data=[1])], "outputs": [{"name": "text"}] * 3}, "outputs must name"),
         ({"inputs": [tensor("UINT8", [1, 10**4000, 10**4000], data=[1])]}, "shape must be"),
-        ({"inputs": [tensor(data=["AAAA"])], "id": "\ud800"}, "the body is no JSON"),
+        ({"inputs": [tensor(data=["AAAA"])], "id": "\ud800"}, "the body is not JSON"),
     ],
 )
 def test_a_request_that_is_none_of_the_protocol_is_refused(client, body, says):

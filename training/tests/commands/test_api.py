@@ -115,9 +115,9 @@ def test_a_run_that_is_damaged_or_gone_is_shown_with_the_reason_beside_the_other
     found = tr.runs("id~damaged|gone|first", sort="id")
     shutil.rmtree(gone)
     assert [one.state for one in found[:2]] == ["damaged", "finished"]
-    assert "no JSON" in repr(found[0])
-    assert "no JSON" in found[0]._repr_html_()
-    assert "no JSON" in repr(found)
+    assert "not JSON" in repr(found[0])
+    assert "not JSON" in found[0]._repr_html_()
+    assert "not JSON" in repr(found)
     assert "is not a run folder" in repr(found[2])
     assert "is not a run folder" in found[2]._repr_html_()
     shutil.copytree(run.folder, damaged, dirs_exist_ok=True)

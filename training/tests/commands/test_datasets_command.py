@@ -144,7 +144,7 @@ def test_show_writes_a_picture_of_samples(
     with pytest.raises(SpecError, match=f"argument --output: there is no folder {tmp_path}/nowhere"):
         run("show", "DigitsDataset", "--output", str(tmp_path / "nowhere" / "digits.png"))
     for output in ("digits.xyz", "digits.psd", "digits"):
-        with pytest.raises(SpecError, match=rf"a picture file is expected, like samples\.png\. Received: '{output}'"):
+        with pytest.raises(SpecError, match=rf"an image file is expected, like samples\.png\. Received: '{output}'"):
             run("show", "DigitsDataset", "--output", output)
     with pytest.raises(SpecError, match="unknown dataset 'DigitDataset'"):
         run("show", "DigitDataset")

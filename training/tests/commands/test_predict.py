@@ -141,7 +141,7 @@ def test_an_image_comes_from_an_address_that_may_be_asked_and_a_refusal_names_it
         return Path(DIGIT).read_bytes()
 
     assert predict("http://127.0.0.1/3.png") == 2
-    assert "have the host allowed: --allow-host 127.0.0.1." in capfd.readouterr().err
+    assert "allow the host: --allow-host 127.0.0.1." in capfd.readouterr().err
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/3.png"
@@ -226,7 +226,7 @@ def test_of_a_folder_what_was_not_read_is_said(tmp_path, capfd):
         f"warning: 2 files in {tmp_path}, like a.JP2, cannot be read (PNG, JPEG, TIFF, BMP, GIF, WebP, PNM can)."
     )
     assert reading == "predict: reading 2 images"
-    assert error.startswith("error: the file is no image")
+    assert error.startswith("error: the file is not an image")
     assert note.startswith("note: ")
     assert wrote == f"wrote 1 file into {tmp_path / 'read'}"
     assert failed == "1 of 2 images could not be read; see the errors above."

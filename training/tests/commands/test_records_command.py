@@ -106,13 +106,13 @@ def test_a_mistake_is_refused_in_a_sentence(digits, tmp_path):
     with pytest.raises(DataError, match="Name its key with --keys"):
         run("read", write_foreign(tmp_path))
     for command in (("read", "--limit", 1), ("check",)):
-        with pytest.raises(DataError, match=r"@0 has no picture under encoded. .* Keys: encoding, "):
+        with pytest.raises(DataError, match=r"@0 has no image under encoded. .* Keys: encoding, "):
             run(command[0], digits, "--form", "inception", *command[1:])
 
 
 def test_check_refuses_a_picture_or_a_font_that_cannot_be_before_it_reads_anything(tmp_path):
     for name, said in (
-        ("x.zzz", "a picture file is expected, like samples.png. Received: 'x.zzz'"),
+        ("x.zzz", "an image file is expected, like samples.png. Received: 'x.zzz'"),
         ("no/x.png", "no folder no"),
     ):
         with pytest.raises(SpecError, match=f"argument --output: .*{said}"):

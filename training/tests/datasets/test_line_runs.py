@@ -223,7 +223,7 @@ def test_a_bundle_reads_what_the_run_read(read):
 
 
 def test_a_blank_line_is_refused_in_words(read):
-    with pytest.raises(DataError, match="the image cannot be read as a line: the picture is blank"):
+    with pytest.raises(DataError, match="the image cannot be read as a line: the image is blank"):
         LinePredictor(read.folder).predict(np.full((40, 90), 250, np.uint8))
 
 

@@ -58,7 +58,7 @@ def test_the_language_is_learnt_from_any_text_and_one_that_is_missing_is_said_be
     endless = quick_spec(places, model_args={**args, "language_model_texts": "/dev/zero"})
     assert main([json.dumps(endless), "--nowandb", "--gpu=none"]) == 2
     assert set(places.glob("runs/*/*")) == before
-    assert "cannot learn from the text '/dev/zero': it is no plain file" in capfd.readouterr().err
+    assert "cannot learn from the text '/dev/zero': it is not a plain file" in capfd.readouterr().err
     (places / "words.txt").write_text("cab abc\nbaca\n")
     made = run(spec, "--train_args.epochs=1")
     assert (made.folder / "model" / "lexicon.txt").read_text() == "abc\nbaca\ncab\n"

@@ -92,8 +92,8 @@ def test_a_sweep_says_what_of_its_journal_and_reports_cannot_be_read(tmp_path, c
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("[]", "it is no JSON object"),
-        ("5", "it is no JSON object"),
+        ("[]", "it is not a JSON object"),
+        ("5", "it is not a JSON object"),
         ("[" * 100_000, "it is nested too deeply"),
         ('{"format": 1}', "'state' must be one of"),
         ('{"state": 5}', "'state' must be one of"),
@@ -164,7 +164,7 @@ def test_reports_that_are_damaged_are_shown_with_those_that_are_not(run, tmp_pat
     assert text_recognizer(["runs", "show", "one", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert len(shown["rows"]) == 3
-    assert shown["damage"].startswith("metrics.jsonl: 1 line cannot be read, the first is line 3: it is no JSON")
+    assert shown["damage"].startswith("metrics.jsonl: 1 line cannot be read, the first is line 3: it is not JSON")
     assert text_recognizer(["runs", "show", "one"]) == 0
     assert text_recognizer(["runs", "compare", "one"]) == 0
 
@@ -191,7 +191,7 @@ def test_a_finished_run_that_has_lost_all_its_reports_is_shown_as_damaged(run, t
 
 def test_a_launch_that_is_damaged_is_named(run):
     (run.folder / "launch.json").write_text("[]")
-    with pytest.raises(RunError, match=r"launch.json cannot be read: it is no JSON object. Received: \[\]"):
+    with pytest.raises(RunError, match=r"launch.json cannot be read: it is not a JSON object. Received: \[\]"):
         run.read_json("launch.json")
     for attempts in ("5", "[5]", '[{"devices": 5}]'):
         (run.folder / "launch.json").write_text(f'{{"attempts": {attempts}}}')

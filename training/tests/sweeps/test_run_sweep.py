@@ -360,7 +360,7 @@ def test_experiments_are_printed_as_commands_a_shell_takes(place, capfd):
     assert done.returncode == 0, done.stderr
     assert '"experiment_group": "It\'s mine"' in done.stdout
     assert prepare_experiments(["sweep.yaml"]) == 2
-    assert "is no JSON file" in capfd.readouterr().err
+    assert "is not a JSON file" in capfd.readouterr().err
 
 
 def test_commands_are_printed_for_the_valid_experiments_where_others_are_skipped(place, capfd):

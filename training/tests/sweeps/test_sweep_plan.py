@@ -107,7 +107,7 @@ def test_a_condition_leaves_a_parameter_out_where_it_does_not_apply(plan):
     assert "network_args.num_layers" not in made.overrides(lenet)
     with pytest.raises(SpecError, match="--when takes PARAMETER:OTHER=VALUE"):
         Condition.parse("network_args.num_layers")
-    with pytest.raises(SpecError, match="no parameter of the sweep"):
+    with pytest.raises(SpecError, match="not a parameter of the sweep"):
         plan(text, conditions=[Condition.parse("network_args.num:network=mlp")])
 
 
@@ -119,7 +119,7 @@ def test_enqueued_points_must_lie_in_the_space(plan):
     assert caught.value.problems == [
         "the enqueued point has network = 'fcn', which the sweep does not. It has 'mlp', 'lenet'.",
         "the enqueued point {'network': 'fcn', 'depth': 3} lacks network_args.layer_size.",
-        "the enqueued point has 'depth', which is no parameter of the sweep.",
+        "the enqueued point has 'depth', which is not a parameter of the sweep.",
     ]
 
 

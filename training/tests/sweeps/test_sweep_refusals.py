@@ -199,7 +199,7 @@ def test_the_file_is_named_and_a_missing_or_unreadable_one_is_told(tmp_path: Pat
     with pytest.raises(SpecError, match=r"sweep\.yaml cannot be read: No such file"):
         SweepConfig.from_file(path)
     path.write_bytes(b"name: \xff")
-    with pytest.raises(SpecError, match="no UTF-8 text"):
+    with pytest.raises(SpecError, match="not UTF-8 text"):
         SweepConfig.from_file(path)
     path.write_text("method: grid\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"line 1: `parameters` is missing.*sweep\.yaml"):

@@ -66,7 +66,7 @@ def test_the_samples_of_a_damaged_run_have_the_damage_as_the_reason_why_there_ar
     read_by(run, ["1"])
     (run.folder / "status.json").write_text("{")
     found = client.get("/api/samples", params={"run": "default/one"}).json()
-    assert found["problem"].startswith(f"{run.folder / 'status.json'} cannot be read: it is no JSON")
+    assert found["problem"].startswith(f"{run.folder / 'status.json'} cannot be read: it is not JSON")
     assert client.get("/api/dataset", params={"run": "default/one"}).json()["error"] == found["problem"]
 
 

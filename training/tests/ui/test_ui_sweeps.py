@@ -148,7 +148,7 @@ def test_a_sweep_that_cannot_be_read_says_why(root, tmp_path):
         "linked": "damaged",
         "lost": "damaged",
     }
-    assert "no JSON object" in client.get("/api/sweep", params={"sweep": "broken"}).json()["error"]
+    assert "not a JSON object" in client.get("/api/sweep", params={"sweep": "broken"}).json()["error"]
     assert "leads out of" in client.get("/api/sweep", params={"sweep": "linked"}).json()["error"]
     assert "sweep.json" in client.get("/api/sweep", params={"sweep": "lost"}).json()["error"]
 
