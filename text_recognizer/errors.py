@@ -19,7 +19,7 @@ _MUCH_BYTES = 1 << 24  # of a disk that is hardly the full one
 
 
 class TextRecognizerError(Exception):
-    """What was wrong, what came, what is allowed, what to do."""
+    """Base of all errors that a user can cause; says what was wrong, what came, what is allowed, what to do."""
 
     exit_code = 2
 
@@ -60,11 +60,11 @@ class SpecError(TextRecognizerError):
 
 
 class DataError(TextRecognizerError):
-    """A dataset cannot be had, or a file is not what it should be."""
+    """A dataset is not available, or a file is not what it should be."""
 
 
 class RunError(TextRecognizerError):
-    """A run folder cannot be used for what was asked."""
+    """A run folder cannot be used as requested."""
 
 
 class DivergedError(TextRecognizerError):
@@ -74,7 +74,7 @@ class DivergedError(TextRecognizerError):
 
 
 class DeviceError(TextRecognizerError):
-    """The devices asked for do not exist here, or cannot be taken."""
+    """The requested devices do not exist here, or cannot be leased."""
 
 
 def reason(error: BaseException, *places: Path) -> str:

@@ -35,7 +35,7 @@ class OptimizerRecipe(ABC):
 
 
 class ScheduleRecipe(ABC):
-    """How the learning rate changes while training.
+    """How the learning rate changes during training.
 
     Attributes:
         counts_steps: the rate follows the number of steps, whatever their total. The others follow the clock where a

@@ -70,15 +70,15 @@ class Split(ABC):
 
     @abstractmethod
     def text(self, position: int) -> str:
-        """What the sample says."""
+        """The text of a sample."""
 
     @property
     def texts(self) -> list[str]:
-        """(n,) what the samples say."""
+        """(n,) the texts of the samples."""
         return list(map(self.text, range(len(self))))
 
     def image(self, position: int) -> NDArray[np.uint8]:
-        """The picture (H, W, C) of one sample, without padding."""
+        """The image (H, W, C) of one sample, without padding."""
         return np.asarray(self.batch(np.array([position]))["image"][0])
 
     @property
@@ -88,12 +88,12 @@ class Split(ABC):
 
     @property
     def groups(self) -> list[str] | None:
-        """(n,) what samples have in common, as a writer or a page; None where unknown."""
+        """(n,) the group of each sample, such as its writer or page; None if unknown."""
         return None
 
     @property
     def widths(self) -> NDArray[np.int32] | None:
-        """(n,) of the pictures in pixels, without padding; None where all are of one width."""
+        """(n,) widths of the images in pixels, without padding; None if all are of one width."""
         return None
 
 
@@ -139,7 +139,7 @@ class Dataset(ABC):
         """Whether `prepare` has nothing left to do; looks at the disk only."""
 
     def outlook(self) -> str | None:
-        """What `prepare` would convert, as text; None where that is not known at once."""
+        """What `prepare` would convert, as text; None if that is not known immediately."""
         return None
 
     @abstractmethod
@@ -166,5 +166,5 @@ class Dataset(ABC):
         return []
 
     def sizes(self) -> dict[SplitName, int]:
-        """Samples of each split. Needs `prepare` first."""
+        """Number of samples in each split. Needs `prepare` first."""
         return {name: len(self.split(name)) for name in SPLIT_NAMES}

@@ -63,7 +63,7 @@ class StoredDataset(Dataset):
 
     @property
     def label(self) -> str:
-        """How messages name the dataset."""
+        """The name of the dataset in messages."""
         return f"dataset '{self.name}'"
 
     @property

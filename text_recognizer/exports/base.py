@@ -20,7 +20,7 @@ LARGEST_DIFFERENCE = 1e-3  # of a logit; runtimes add up in another order
 
 
 class ModelExport(ABC):
-    """Arguments of the constructor are what stands after the name in `--format NAME:KEY=VALUE,…`."""
+    """Constructor arguments are given after the name in `--format NAME:KEY=VALUE,…`."""
 
     suffix: str = ""  # of the file; of a folder, nothing
 

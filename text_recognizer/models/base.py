@@ -126,7 +126,7 @@ class Model(ABC):
         return None
 
     def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """A batch of a split as the network gets it."""
+        """A batch of a split as the network receives it."""
         return batch
 
     def column_shapes(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
@@ -155,7 +155,7 @@ class Model(ABC):
         """Called after `finish`: learns how often readings of each confidence are right."""
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
-        """What `decode` makes of outputs, with calibrated confidences."""
+        """Outputs decoded by `decode`, with calibrated confidences."""
         return self.decode(outputs, widths)
 
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
@@ -192,7 +192,7 @@ class Model(ABC):
         return keras.Model(image, outputs, name=type(self.network).__name__.lower())
 
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
-        """Readings of images (B, H, W, C) that look like the dataset's."""
+        """Readings of images (B, H, W, C) in the form of the dataset's."""
         return self.readings(self.outputs(images))
 
     def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:

@@ -106,7 +106,7 @@ class Bundle:
         return self._with_what_was_learnt(model)
 
     def load_to_read(self, threads: int = 0) -> Model:
-        """The model for readings alone; by its ONNX twin where there is one: no TensorFlow is imported.
+        """The model for reading only; from its ONNX file if there is one, without importing TensorFlow.
 
         Args:
             threads: that the twin computes one batch in; 0 takes as many as there are cores.

@@ -9,7 +9,7 @@ from text_recognizer.reading_order import has_right_to_left, logical_order, runs
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model reads in one image.
+    """The reading of one image.
 
     Args:
         text: the best reading.

@@ -86,7 +86,7 @@ class FrameNetwork(Network):
 
     @abstractmethod
     def frames(self, width: Any) -> Any:
-        """How many frames show a line of this width in pixels, in whatever wider image it lies.
+        """How many frames show a line of this width in pixels, however wide its padded image is.
 
         Args:
             width: a whole number, or an array or tensor of them; so this is arithmetic and nothing else. The result may

@@ -66,7 +66,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """The readings of images as `prepared` makes them."""
+        """The readings of images that `prepared` returned."""
 
 
 def surest(readings: Sequence[Prediction]) -> int:
@@ -75,5 +75,5 @@ def surest(readings: Sequence[Prediction]) -> int:
 
 
 def name_of(image: ImageSource) -> str:
-    """How messages name an image."""
+    """The name of an image in messages."""
     return str(image) if isinstance(image, (str, PathLike)) else "the image"

@@ -39,7 +39,7 @@ class LinePredictor(Predictor):
         return self._model.predict(images) if len(images) else []
 
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """See Predictor. Blank rows above and below the writing are left out if the line is then read more surely."""
+        """See Predictor. Blank rows above and below the writing are cropped if the reading is then more confident."""
         lines = self.forms(image)
         return lines[surest(self.predict_prepared(lines))] if len(lines) > 1 else lines[0]
 

@@ -17,7 +17,7 @@ CHARACTER_PX = 256  # height of the largest image that is taken for one characte
 
 
 def layout_of(height: int, width: int) -> Layout:
-    """What an image of this size in pixels most likely shows: lines of text are at least twice as wide as high."""
+    """What an image of this size in pixels most likely shows: text lines are at least twice as wide as high."""
     if width >= 2 * height:
         return "line"
     return "page" if height > CHARACTER_PX else "character"

@@ -60,7 +60,7 @@ class ModelStore:
         self._names, self._bundles = self.folder / "names", self.folder / "bundles"
 
     def names(self) -> list[str]:
-        """Every name that stands for a bundle."""
+        """The names of all promoted models."""
         return sorted(path.parent.name for path in self._names.glob(f"*/{CURRENT}"))
 
     def state(self) -> tuple[tuple[str, int, int], ...]:
@@ -83,7 +83,7 @@ class ModelStore:
         return [self._version(name, number) for number in sorted(numbers)]
 
     def current(self, name: str) -> Version:
-        """The version that a name stands for. Raises DataError: there is no such name, or its records are damaged."""
+        """The current version of a name. Raises DataError: there is no such name, or its records are damaged."""
         path = self._names / name / CURRENT
         if not _NAME.fullmatch(name) or not path.exists():
             raise DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
@@ -131,7 +131,7 @@ class ModelStore:
         return manifest
 
     def add(self, name: str, folder: Path, lineage: Mapping[str, Any]) -> Version:
-        """Promotes a copy of the bundle in a folder; from now on the name stands for it.
+        """Promotes a copy of the bundle in a folder as the current version of a name.
 
         What is promoted already under that name keeps its number.
 
@@ -149,7 +149,7 @@ class ModelStore:
             return self.keep(name, manifest)
 
     def set_current(self, version: Version) -> None:
-        """From now on, a name stands for another one of its versions."""
+        """Makes another version of a name the current one."""
         with self.changing():
             self.manifest(version)
             replace_file(self._names / version.name / CURRENT, f"{version.number}\n")

@@ -94,7 +94,7 @@ class PromotedShelf(Shelf):
             try:
                 new = self._current(name, old)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one model, the others are served
-                going_on = f" and version {old.version} goes on" if old else ""
+                going_on = f" and version {old.version} continues" if old else ""
                 problems.append(f"the model '{name}' cannot be loaded{going_on}: {error}")
                 log.warning("WARNING %s", problems[-1])
                 continue

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run: `tr.Run("last")`, an id, the start of one, or a folder. What it shows is read when asked for.
+    """One run: `tr.Run("last")`, an id, the start of one, or a folder. Its files are read on demand.
 
     Raises:
         RunError: no run, or several, have that name.
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
-        """What was read in every sample of the test split; empty until the run is finished."""
+        """The reading of every sample of the test split; empty until the run is finished."""
         return read_journal(self.folder / "predictions.jsonl", prediction_fault)
 
     @property
@@ -136,7 +136,7 @@ class Run:
 
 
 class Table(ABC):
-    """What is shown as a table, in a terminal and in a notebook."""
+    """A table, shown in a terminal or a notebook."""
 
     @abstractmethod
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
@@ -155,7 +155,7 @@ class Table(ABC):
 
 
 class Runs(Table, Sequence[Run]):
-    """Many runs, printed as `text-recognizer runs list` prints them."""
+    """Several runs, printed as by `text-recognizer runs list`."""
 
     def __init__(self, rows: Sequence[RunRow], columns: Sequence[str]) -> None:
         self._rows = list(rows)
@@ -172,11 +172,11 @@ class Runs(Table, Sequence[Run]):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One object a run, as `text-recognizer runs list --json` has them."""
+        """One object per run, as in `text-recognizer runs list --json`."""
         return [row.to_json() for row in self._rows]
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame: a row a run, with columns as of `runs list --columns`. Raises RunError: no pandas."""
+        """A pandas.DataFrame: one row per run, columns as in `runs list --columns`. Raises RunError: no pandas."""
         try:
             import pandas as pd
         except ImportError:
@@ -219,7 +219,7 @@ def runs(
 
 @typed
 def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> "Predictor":
-    """Reads images with a trained model: of one character, or of one line.
+    """A predictor with a trained model, for images of one character or of one line.
 
     `text_recognizer.predictors.ParagraphTextRecognizer(reader=PREDICTOR)` reads pages with a reader of lines.
 

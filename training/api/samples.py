@@ -32,7 +32,7 @@ def draw_samples(
     seed: int = 0,
     font: str | Path = DEFAULT_FONT,
 ) -> "Image.Image":
-    """A picture of samples with their labels, which a notebook shows as it is; `save` writes it to a file.
+    """An image of samples with their labels, which a notebook displays; `save` writes it to a file.
 
     Args:
         source: a dataset, or its class or the name of it with `dataset_args` as in a spec; or a finished run: then

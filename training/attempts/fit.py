@@ -269,7 +269,7 @@ class Training:
         is_extended = state["digest"] != self.digests[0]
         self.ended = None if is_extended else state["ended"]
         if is_extended and self.epochs.rate_follows_length:
-            self.display.warned(f"the learning rate goes on as in a training of {self.epochs.length_in_words}")
+            self.display.warned(f"the learning rate continues as in a training of {self.epochs.length_in_words}")
         try:
             self.epochs.resume(state["seconds_trained"], state.get("epochs"), self.step)
         except ValueError as error:

@@ -9,7 +9,7 @@ A_BUNDLE = "a bundle or run: folder, id, start of an id, or last; or the name of
 
 
 class Command(ABC):
-    """The first line of a subclass's docstring is what `--help` says of it."""
+    """The first line of a subclass's docstring is its description in `--help`."""
 
     @abstractmethod
     def configure(self, parser: argparse.ArgumentParser) -> None:

@@ -119,7 +119,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
         version = earlier[-1]
     Bundle.read(version.folder).check_files()
     store.set_current(version)
-    print(f"{name} stands for {version} now")
+    print(f"the current version of {name} is {version}")
     return 0
 
 

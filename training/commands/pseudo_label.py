@@ -160,7 +160,7 @@ def _chosen(
         kept = [one for one in read if one.confidence >= (keep_above or 0)]
     unsure = [LeftOut(one.file, Reason.UNSURE, f"confidence {one.confidence:.4f}") for one in read[len(kept) :]]
     if len(kept) < FEWEST:
-        best = f"; the surest has a confidence of {read[0].confidence:.3f}" if read else ""
+        best = f"; the highest confidence is {read[0].confidence:.3f}" if read else ""
         raise DataError(
             f"only {len(kept)} of {counted(len(read) + len(left_out), 'line')} can be kept, at least {FEWEST} are "
             f"needed (left out: {_counted([*left_out, *unsure])}){best}. Nothing was written."

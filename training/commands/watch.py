@@ -86,7 +86,7 @@ def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
         took = shown("duration_s", row.duration_s)
         table.add_row(*map(Text, (f"{row.value('group')}/{row.value('id')}", row.state, epoch, took, latest)))
     at_work = sum(row.state == "running" for row in rows)
-    return Group(Text(f"{counted(at_work, 'run')} at work"), table, as_table(status))
+    return Group(Text(counted(at_work, "active run")), table, as_table(status))
 
 
 def _reported(row: RunRow) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Ended:
 
 
 class Job:
-    """A run on its way through an executor; `cancel` gets the job, whether to kill, the reason and the cause."""
+    """A run submitted to an executor; `cancel` gets the job, whether to kill, the reason and the cause."""
 
     def __init__(self, run: Run, cancel: Callable[["Job", bool, str, Cause], None]) -> None:
         self.run = run

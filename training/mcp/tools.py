@@ -71,7 +71,7 @@ class Tools:
     def list_runs(
         self, filters: Annotated[list[Name], Len(0, 20)] | None = None, sort: Name = "-created", limit: Count = 20
     ) -> Answer:
-        """Runs with their settings, state and validation figures, the newest first.
+        """Runs with their settings, state and validation metrics, the newest first.
 
         filters: conditions that all must hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet"
         (contains), "train_args.batch_size>=64". sort: such a column; "-val_accuracy" for descending.
@@ -88,7 +88,7 @@ class Tools:
         return {"runs": [row.to_json() for row in found[:limit]], "found": len(found), "total": len(rows)}
 
     def show_run(self, run: Name, reports: Count = 20, log_lines: Annotated[int, Ge(0), Le(500)] = 0) -> Answer:
-        """State, reason of its end, settings, validation figures, last reports and last printed lines of one run.
+        """State, reason for its end, settings, validation metrics, last reports and last printed lines of one run.
 
         run: its id, the start of it, or "last". One that was just started prepares its data and waits for a device
         before there is more than its state. The log is sealed once the run is evaluated: it has test figures then.
@@ -110,7 +110,7 @@ class Tools:
         return {**found, "rows": rows[-reports:], "reported": len(rows)}
 
     def compare_runs(self, runs: Annotated[list[Name], Len(2, 20)]) -> Answer:
-        """What differs in the settings of runs, and their validation figures side by side."""
+        """The differences between the settings of runs, and their validation metrics side by side."""
         from training.views.runs import differences
 
         rows = [sealed(self._row(run)) for run in runs]
@@ -121,7 +121,7 @@ class Tools:
         return {"sweeps": [_sealed_sweep(row.to_json()) for _, row in Sweeps(self.index).rows()[:limit]]}
 
     def show_sweep(self, sweep: Name, trials: Count = 30) -> Answer:
-        """A sweep and its best trials: parameters, value, why each was suggested, and by what it was stopped."""
+        """A sweep and its best trials: parameters, value, why each was suggested, and what stopped it."""
         if (starting := self._starting(sweep)) is not None:
             return starting
         found = _sealed_sweep(Sweeps(self.index).view(sweep).described())
@@ -153,11 +153,11 @@ class Tools:
         return {kind: found}
 
     def devices(self) -> Answer:
-        """The GPUs of this machine: who holds them, who waits, memory and load."""
+        """The GPUs of this machine: which runs hold them, which wait, memory and load."""
         return as_json(GPUManager().status())
 
     def run_experiment(self, spec: dict[str, Any], minutes: Annotated[float, Gt(0)]) -> Answer:
-        """Starts a run and returns at once with its id; ask show_run how it goes.
+        """Starts a run and returns its id immediately; call show_run for its progress.
 
         spec: dataset, model and network by name, and dataset_args, model_args, network_args, train_args,
         experiment_group, seed. minutes: it is asked to stop when it has taken so long; counted against the budget.
@@ -180,7 +180,7 @@ class Tools:
         minutes: Annotated[float, Gt(0)],
         jobs: Annotated[int, Ge(1), Le(64)] = 1,
     ) -> Answer:
-        """Starts a sweep and returns at once with its name; ask show_sweep how it goes.
+        """Starts a sweep and returns its name immediately; call show_sweep for its progress.
 
         sweep: the content of a W&B sweep file (method, metric, parameters by dotted key like "train_args.batch_size",
         early_terminate), or {"experiments": [spec, …]}. name: a new one. runs and minutes: the most in all,
@@ -205,7 +205,7 @@ class Tools:
         return {"name": place.name, "folder": str(place), "state": "starting"}
 
     def stop(self, why: Why, run: Name | None = None, sweep: Name | None = None) -> Answer:
-        """Asks a run to stop at its next checkpoint, or a sweep to start no new trials. Give one of the two."""
+        """Asks a run to stop at its next checkpoint, or a sweep to start no new trials. Give one of them."""
         if (name := run or sweep) is None or (run and sweep):
             raise SpecError("stop takes a run or a sweep. Give one of the two.")
         if (started := self._not_begun(name)) is not None:
@@ -221,7 +221,7 @@ class Tools:
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
     def test_figures(self, run: Name, why: Why) -> Answer:
-        """Opens the seal: figures of the test split of one run. Each look is counted, and written into the run folder.
+        """Shows the metrics of one run on the test split. Each look is counted and written into the run folder.
 
         Choose by validation figures; look here once, at the end, and say why.
         """

@@ -90,7 +90,7 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
     promoted = ModelStore().find(name)
     if promoted is not None:
         if sweep is not None and name != str(promoted):
-            raise RunError(f"'{name}' may stand for another version while the sweep goes on. Give '{promoted}'.")
+            raise RunError(f"'{name}' may refer to another version while the sweep runs. Give '{promoted}'.")
         return str(promoted)
     if any(os.path.exists(path) for path in (Path(name), weights_folder() / name)):  # noqa: PTH110 - as below
         return name

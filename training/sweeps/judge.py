@@ -101,7 +101,7 @@ class Judge:
         decision = self._rule.decide(run.id)
         if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` asked
             return False
-        why = "goes on as the best of all paused runs; " if decision.pause else ""
+        why = "continues as the best of all paused runs; " if decision.pause else ""
         self._write_down(trial, run, decision, False, why + decision.explain(self._metric))
         return True
 

@@ -10,7 +10,7 @@ from training.runs.run import Run
 
 @dataclass(frozen=True)
 class Facts:
-    """What mirror.json and the end of a run tell of a mirror: where its files are, and the run's page."""
+    """What mirror.json and the end of a run record of a mirror: where its files are, and the run's page."""
 
     folder: str | None = None
     url: str | None = None
@@ -29,14 +29,14 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, run: Run) -> None:
-        """Shows the run with its spec and environment. Everything reported so far follows, once more if need be."""
+        """Shows the run with its spec and environment. All reports so far follow, again if necessary."""
 
     @abstractmethod
     def log(self, epoch: int, row: Mapping[str, Any]) -> None:
         """One report: a line of metrics.jsonl. The test metrics are a separate report after the last epoch."""
 
     def log_examples(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
-        """What a few samples of the validation split are read as after an epoch; rows as of `log_predictions`."""
+        """The readings of a few validation samples after an epoch; rows as in `log_predictions`."""
 
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 - may be left out
         """Sample predictions: rows of predictions.jsonl with an "image" (H, W, C) uint8 each."""

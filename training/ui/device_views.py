@@ -37,7 +37,7 @@ class Devices:
             **as_json(status),
             "states": [state_of(device) for device in status.devices],
             "waiting_texts": [
-                f"{one.process} since {one.clock} wants {one.wanted}{one.purpose}" for one in status.waiting
+                f"{one.process} since {one.clock} waits for {one.wanted}{one.purpose}" for one in status.waiting
             ],
             "readings": [((when - now) / 60, memory, load) for when, memory, load in list(self.readings)],
             "cpu_threads": cpu_slots(1)[0].threads,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class DatasetExport(ABC):
-    """Arguments of the constructor are what stands after the name in `--as NAME:KEY=VALUE,…`.
+    """Constructor arguments are given after the name in `--as NAME:KEY=VALUE,…`.
 
     Attributes:
         target: what the datasets show that it can write: "line" or "character".

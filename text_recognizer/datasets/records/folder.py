@@ -92,7 +92,7 @@ def make_shards(
             replace_file(folder / INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
         is_none = isinstance(error, FileExistsError | NotADirectoryError)
-        advice = "" if is_none else " Finished shards are kept: the same command goes on."
+        advice = "" if is_none else " Finished shards are kept: the same command continues."
         raise DataError(f"cannot write {error.filename or folder}: {reason(error, folder)}.{advice}") from error
     return index, made
 

@@ -116,7 +116,7 @@ def unwritten(folder: Path) -> str:
     with suppress(DataError):
         if not listed_shards(folder):
             command = "Give the same text-recognizer records command again"
-            return f"{folder} is not written to its end. {command}: it goes on, and finished shards are kept."
+            return f"{folder} is incomplete. {command}: it continues, and finished shards are kept."
     return ""
 
 

@@ -47,7 +47,7 @@ def in_processes(
         yield from workers(joblib.delayed(function)(task) for task in tasks)
     except TerminatedWorkerError as error:
         raise DataError(
-            f"a process that prepared the data was killed, perhaps for lack of memory ({processes} were at work). "
+            f"a process that prepared the data was killed, perhaps for lack of memory ({processes} were running). "
             f"Set LOKY_MAX_CPU_COUNT=1 in the environment to use one process."
         ) from error
     finally:

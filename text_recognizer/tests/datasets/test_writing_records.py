@@ -85,7 +85,7 @@ def test_what_a_kill_leaves_is_kept_and_a_half_written_shard_never_has_a_name(tm
     (folder / ".train-00002-of-00003.new").write_bytes(b"half")
     (folder / "labels.json").unlink()
     assert "splits" not in json.loads((folder / "index.json").read_text())
-    advice = f"{folder} is not written to its end. Give the same text-recognizer records command again"
+    advice = f"{folder} is incomplete. Give the same text-recognizer records command again"
     assert [one for one in check_records(open_shards(folder)).problems() if advice in one]
     for refusing in (
         lambda: RecordsDataset(str(folder)).classes,

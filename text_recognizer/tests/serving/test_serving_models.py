@@ -81,7 +81,7 @@ def test_a_promotion_that_cannot_be_loaded_leaves_the_earlier_version(store, pro
     assert shelf.refresh() == []
     assert served(shelf) == {"digits": "1"}
     (problem,) = shelf.problems
-    assert "the model 'digits' cannot be loaded and version 1 goes on: " in problem
+    assert "the model 'digits' cannot be loaded and version 1 continues: " in problem
     assert problem in caplog.text
     promote("digits", "three")
     shelf.refresh()

@@ -156,7 +156,7 @@ class NodeAgent:
             if latest != self._driver.path:
                 self._driver = Pulse(latest)
         if self._driver.silent_s() > (_PATIENCE_S if self._driver.is_there() else _LOOK_FOR_DRIVER_S):
-            self._leave("no driver is at work")
+            self._leave("no driver is running")
 
 
 def _when_leaving(job: Job, how: Ended) -> Ended:

@@ -33,14 +33,14 @@ class PastTrial:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A point, and why this one: plain JSON for people and for `sweeps explain`."""
+    """A point, and the reason for it: plain JSON for people and for `sweeps explain`."""
 
     point: Point
     how: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Search(ABC):
-    """Asked for trial number n it must give the same answer whenever it was told the same.
+    """For trial number n it must give the same answer whenever it was told the same results.
 
     Args:
         plan: of the sweep: its space, seed, metric and points to try first.
@@ -66,7 +66,7 @@ class Search(ABC):
 
     @abstractmethod
     def tell(self, trial: PastTrial) -> None:
-        """What is known of a trial by now; a later word replaces an earlier one."""
+        """Reports what is known of a trial so far; a later call replaces an earlier one."""
 
     def pause_after(self, number: int) -> int | None:  # noqa: ARG002 - most let trials run
         """The epoch of its own at whose end a trial that starts now pauses, and keeps its weights for others."""

@@ -68,8 +68,8 @@ class Verdict(Decision):
         value = "no value" if self.value is None else f"{metric} {self.value:g}"
         place = f"with {value} it is number {self.rank} of {self.of} at epoch {self.epoch}"
         if self.stop:
-            return f"replaced: {place}; trial {self.copy} goes on as a copy of trial {self.parent}"
-        return f"goes on: {place}" if self.rank else "goes on"
+            return f"replaced: {place}; trial {self.copy} continues as a copy of trial {self.parent}"
+        return f"continues: {place}" if self.rank else "continues"
 
 
 class Rounds(StoppingRule):

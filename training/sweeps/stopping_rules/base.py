@@ -8,7 +8,7 @@ Goal = Literal["minimize", "maximize"]
 
 
 class Decision(ABC):
-    """What a rule says about one run.
+    """A rule's decision about one run.
 
     Args:
         stop: end the run at its next checkpoint.
@@ -27,11 +27,11 @@ class Decision(ABC):
     @property
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What it rests on, as plain JSON, for the sweep's journal."""
+        """What the decision is based on, as plain JSON, for the sweep's journal."""
 
 
 class StoppingRule(ABC):
-    """Decides from what runs have reported, never from the order in which they did so.
+    """Decides from the values that runs have reported, never from the order in which they arrived.
 
     Args:
         goal: of the metric.
@@ -49,7 +49,7 @@ class StoppingRule(ABC):
 
     @abstractmethod
     def decide(self, run_id: str) -> Decision:
-        """Whether to stop a run, from all reports so far."""
+        """Whether to stop a run, based on all reports so far."""
 
     @abstractmethod
     def describe(self) -> str:

@@ -57,6 +57,6 @@ class RungDecision(HyperbandDecision):
     pause: bool = False
 
     def explain(self, metric: str = "the metric") -> str:
-        verdict, eta = "paused" if self.pause else "goes on", self.rule.eta
+        verdict, eta = "paused" if self.pause else "continues", self.rule.eta
         limit = "too few to compare" if self.threshold is None else f"the best 1/{eta:g} reach {self.threshold:g}"
         return f"{verdict}: {metric} at rung {self.band} is {self.value:g} (of {self.runs_at_band} there, {limit})"

@@ -72,7 +72,7 @@ def test_an_extended_run_equals_one_that_was_as_long_from_its_start_bit_for_bit(
     assert of_training(run) == of_training(find_run("long"))
     printed = capfd.readouterr().out
     assert "extended    from 2 to 4 epochs" in printed
-    assert "learning rate goes on" not in printed
+    assert "learning rate continues" not in printed
     assert (run.spec, run.status().epochs) == (find_run("long").spec, 4)
     assert run.attempts()[-1]["extended"] == {
         "digest": before.digest,
@@ -106,7 +106,7 @@ def test_a_later_epoch_that_is_worse_than_the_best_before_is_not_marked_as_best(
 def test_a_schedule_that_spans_the_training_goes_on_as_in_the_longer_one_and_says_so(runs, capfd):
     start("cosine", epochs=1, schedule="cosine", schedule_args={}, learning_rate=0.01)
     assert extend("epochs=2", "cosine") == 0
-    assert "warning     the learning rate goes on as in a training of 2 epochs" in capfd.readouterr().out
+    assert "warning     the learning rate continues as in a training of 2 epochs" in capfd.readouterr().out
     rates = [row["learning_rate"] for row in find_run("cosine").rows() if "loss" in row]
     assert rates == pytest.approx([0, 0], abs=1e-8)
 

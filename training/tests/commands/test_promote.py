@@ -106,9 +106,7 @@ def test_a_sweep_takes_a_name_only_with_its_version(make_run, capfd):
         return spec_from(json.dumps(SPEC.to_json()), None, {"train_args.initial_weights": name}, "sweep-abc")
 
     assert begun_with("digits@1").train_args["initial_weights"] == "digits@1"
-    with pytest.raises(
-        SpecError, match="'digits' may stand for another version while the sweep goes on. Give 'digits@1'"
-    ):
+    with pytest.raises(SpecError, match="'digits' may refer to another version while the sweep runs. Give 'digits@1'"):
         begun_with("digits")
     with pytest.raises(SpecError, match="train_args.initial_weights: the model 'digits' has no version 2"):
         begun_with("digits@2")
@@ -138,7 +136,7 @@ def test_models_are_listed_shown_and_rolled_back(make_run, capfd):
     assert (shown["version"], shown["current"], shown["lineage"]["run"]) == (1, 2, "one")
     assert set(shown["files"]) == {"bundle.json", "model.onnx", "model.weights.h5"}
     assert "no model 'digits@x'" in refusal(capfd, "models", "show", "digits@x")
-    assert "digits stands for digits@1 now" in run_command(capfd, "models", "rollback", "digits")
+    assert "the current version of digits is digits@1" in run_command(capfd, "models", "rollback", "digits")
     assert find_bundle("digits").run_id == "one"
     assert "digits@1 is the first version" in refusal(capfd, "models", "rollback", "digits")
     run_command(capfd, "models", "rollback", "digits", "--to", "2")

@@ -194,7 +194,7 @@ def test_mistakes_end_in_a_sentence_and_nothing_is_written(bundle, tmp_path, cap
         (["--coverage", "nan"], "--coverage: a number from 0 to 1 is expected. Received: 'nan'"),
         (
             ["--keep-above", "0.95"],
-            "only 0 of 5 lines can be kept, at least 3 are needed (left out: 1 no_text, 4 unsure); the surest has a",
+            "only 0 of 5 lines can be kept, at least 3 are needed (left out: 1 no_text, 4 unsure); the highest",
         ),
     ):
         assert label(tmp_path, *arguments) == 2

@@ -54,7 +54,7 @@ def runs(tmp_path, monkeypatch):
 def test_watch_shows_runs_at_work_and_what_they_reported_last(runs, capsys):
     assert cli.main(["watch", "--once"]) == 0
     said = capsys.readouterr().out
-    assert "1 run at work" in said
+    assert "1 active run" in said
     [line] = [line.split() for line in said.splitlines() if line.split()[:1] == ["default/a"]]
     assert (line[1:3], line[-2:]) == (["running", "4/9"], ["val_loss", "0.2500"])
     assert "No GPU on this machine" in said or "--gpu" in said
