@@ -30,7 +30,7 @@ WITHOUT_TABLE = {
         "pseudo-label",
     ),
     *("sweeps pause", "sweeps resume", "sweeps stop", "sweeps cancel", "models rollback", "models push", "models pull"),
-    *("datasets show", "datasets fetch", "datasets verify", "datasets add", "datasets update", "datasets export"),
+    *("datasets fetch", "datasets add", "datasets update", "datasets export"),
 }
 
 
