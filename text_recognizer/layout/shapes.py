@@ -21,8 +21,9 @@ _RARE = 0.35  # of the line's usual density of strokes: there it has ended
 _STANDING = 0.7  # of its columns end no lower than letters stand
 _OUTLIERS = 0.01  # of its strokes above and below that do not count
 _MARGIN = 0.15  # around a line's strokes
-# How far outlines reach from the baseline: no farther than this share of all do on the page, or of the line's own.
-_USUAL_ON_PAGE, _USUAL_ON_LINE = 0.4, 0.25
+# How far outlines reach from the baseline: no farther than the usual share of all on the page. Lines are compared in
+# size by the low share, which tall letters and long strokes do not change.
+_LOW, _USUAL = 0.25, 0.4
 _OF_A_LINE = (2.0, 0.2, 0.3)  # the least width and height, and ink in squares of its height
 OF_A_NOTE = (2.0, 0.2, 0.15)
 _OF_A_WORD = (0.8, 0.25, 0.1)  # that is all that is written on a page
@@ -98,12 +99,14 @@ def evened(lines: Sequence[LineShape]) -> list[LineShape]:
     """Lines whose outlines leave out what reaches unusually far up or down.
 
     A picture of a line is scaled by its height: with one long stroke in it, all of its letters would be small.
+    Larger writing than the page's reaches farther by as much as it is larger.
     """
     reaches = [(line.baseline - line.above, line.below - line.baseline) for line in lines]
-    usual = [np.quantile(np.concatenate(side), _USUAL_ON_PAGE) for side in zip(*reaches, strict=True)]
+    usual = [np.quantile(np.concatenate(side), [_LOW, _USUAL]) for side in zip(*reaches, strict=True)]
     found = []
     for line, sides in zip(lines, reaches, strict=True):
-        up, down = (max(far, np.quantile(one, _USUAL_ON_LINE)) for far, one in zip(usual, sides, strict=True))
+        lows = [np.quantile(side, _LOW) for side in sides]
+        up, down = (far * low / page if low > far else far for low, (page, far) in zip(lows, usual, strict=True))
         above, below = np.maximum(line.above, line.baseline - up), np.minimum(line.below, line.baseline + down)
         found.append(replace(line, above=above, below=below))
     return found

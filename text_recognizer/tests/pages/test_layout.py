@@ -6,7 +6,7 @@ from scipy import ndimage
 from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
-from text_recognizer.layout.shapes import FoundLine
+from text_recognizer.layout.shapes import FoundLine, LineShape, evened
 from text_recognizer.layout.turning import angle_of_lines
 from text_recognizer.tests.pages.page_drawing import drawn_page, paragraph, text_of
 
@@ -187,6 +187,17 @@ def test_a_heading_in_letters_twice_as_high_is_not_cut_at_their_tops():
     line = find_lines(page)[0]
     left_out = np.count_nonzero(heading[: int(min(y for _, y in line.polygon))] < 128)
     assert left_out < 0.03 * np.count_nonzero(heading < 128)
+
+
+def test_of_a_line_three_times_as_large_as_the_others_long_strokes_alone_are_left_out():
+    def line(size, longest):
+        reach = size * np.array([10.0, 10, 10, 10, 20, 20, 20, 20, 20, longest])  # of small and tall letters
+        return LineShape((0, 0, 100, 100), np.arange(10.0), np.zeros(10), -reach, reach)
+
+    *usual, large = evened([*[line(1, 90)] * 9, line(3, 90)])
+    assert usual[0].below.tolist() == [10] * 4 + [20] * 6
+    assert large.below.tolist() == [30] * 4 + [60] * 6
+    assert (large.above == -large.below).all()
 
 
 def test_short_lines_one_below_the_other_are_not_taken_for_a_line_on_its_side():
