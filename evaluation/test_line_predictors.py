@@ -83,7 +83,7 @@ def test_a_page_is_read_faster_than_keras_sees_the_page_and_its_lines_one_by_one
     assert times_as_fast(lambda: recognizer.predict(page), one_by_one) >= PAGE_TIMES_AS_FAST
 
 
-def test_the_reader_that_comes_along_reads_hands_it_was_not_trained_with(tmp_path, monkeypatch):
+def test_the_included_reader_reads_hands_it_was_not_trained_with(tmp_path, monkeypatch):
     lines = shared_data("testaments") / "lines.json"
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path))
     predictor = LinePredictor()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fonts of Chinese characters, and their strokes, for training/experiments/hanzi_fonts.json: out of Debian and npm
+# Fonts of Chinese characters, and their strokes, for training/experiments/hanzi_fonts.json: from Debian and npm
 # packages, into data/hanzi_fonts. Needs apt and npm; installs nothing. Licences: those of Debian's main; SIL Open Font
 # License 1.1 (npm's fonts); Arphic Public License (strokes, from "Make Me a Hanzi").
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then try mutated inputs on everything that reads files, or on the targets named:
+# Set up, then try mutated inputs on all code that reads files, or on the named targets:
 # tasks/fuzz.sh hdf5 png --inputs 100000 --keep finds
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

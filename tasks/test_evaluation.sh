@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then hold characters, lines and pages to their floors of accuracy and speed.
+# Set up, then check that characters, lines and pages reach their minimum accuracy and speed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 mkdir -p test-results

@@ -1,4 +1,4 @@
-"""text-recognizer predict and evaluate, with the bundle that comes along."""
+"""text-recognizer predict and evaluate, with the included bundle."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The experiments that come along: each can be planned, and each kind of training is tried on a few samples."""
+"""The included experiments: each can be planned, and each kind of training is tried on a few samples."""
 
 import json
 from pathlib import Path
