@@ -109,6 +109,18 @@ def test_a_pull_is_resumed_where_its_connection_broke_off(client, there, ours, t
     assert pulled == theirs.current("digits")
 
 
+def test_a_pull_that_was_killed_is_begun_again_and_leaves_nothing(there, pull, ours, theirs):
+    there.push(ours, ours.current("digits"))
+    killed = theirs.folder / "bundles" / ".new"  # with half of a file, and one of another bundle
+    killed.mkdir(parents=True)
+    (killed / "model.weights.h5.part").write_bytes(b"half")
+    (killed / "other.json").write_text("{}")
+    assert theirs.names() == []
+    assert pull() == theirs.current("digits")
+    assert theirs.has(ours.manifest(ours.current("digits")))
+    assert not killed.exists()
+
+
 def test_a_number_that_another_has_taken_meanwhile_is_not_overwritten(client, there, pull, ours, theirs, monkeypatch):
     first, second = ours.versions("digits")
     there.push(ours, first)
