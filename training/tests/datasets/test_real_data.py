@@ -42,7 +42,7 @@ def test_lenet_reads_real_mnist_after_a_twentieth_of_it(registered):
         "dataset_args": {"source": "real", "subsample_fraction": 0.05},
         "model": "CharacterModel",
         "network": "lenet",
-        "train_args": {"batch_size": 64, "epochs": 3},
+        "train_args": {"batch_size": 64, "epochs": 2},
     }
     assert accuracy(spec) > 0.93
 
@@ -54,6 +54,6 @@ def test_a_network_reads_handwriting_of_62_classes(registered):
         "dataset_args": {"source": "real", "orientation": "upright"},
         "model": "CharacterModel",
         "network": "lenet",
-        "train_args": {"batch_size": 64, "epochs": 3},
+        "train_args": {"batch_size": 64, "epochs": 2},
     }
     assert accuracy(spec) > 0.5
