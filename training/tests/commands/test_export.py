@@ -26,6 +26,8 @@ from text_recognizer.spec import ExperimentSpec
 from training.cli import main
 from training.commands.export import _images, _measured
 
+pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
+
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", network_args={"layer_size": 24, "num_layers": 1})
 
 

@@ -36,6 +36,9 @@ SPEC = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
