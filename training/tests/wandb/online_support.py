@@ -22,8 +22,6 @@ SPEC: dict[str, Any] = {
     "train_args": {"epochs": 2},
     "experiment_group": "online",
 }
-# It never ends by itself; a checkpoint after every group of steps.
-LONG: dict[str, Any] = {**SPEC, "train_args": {"epochs": 1_000_000, "checkpoint_interval_s": 0}}
 # What W&B must answer before a run can begin.
 TO_BEGIN = {"Viewer", "RunResumeStatus", "UpsertBucket", "OrganizationCoreWeaveOrganizationID", "ServerFeaturesQuery"}
 

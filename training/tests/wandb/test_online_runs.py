@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from training.runs.run import Run
-from training.tests.wandb.online_support import LONG, SPEC, TO_BEGIN, environ, plain_rows, runs_below
+from training.tests.pausing_digits import PAUSING, pause
+from training.tests.wandb.online_support import SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb.wandb_backend_programs import WarmProgram
 from training.tests.warm_commands import Warm
@@ -25,9 +26,9 @@ def backend(tmp_path: Path) -> Iterator[WandbBackend]:
 
 @pytest.fixture
 def start(backend: WandbBackend, warm: Warm) -> Callable[..., WarmProgram]:
-    def start(*arguments: str) -> WarmProgram:
+    def start(*arguments: str, **more: str) -> WarmProgram:
         command = ("run_experiment", "--gpu=none", "--wandb=online", *arguments)
-        return WarmProgram(backend, warm, *command, environ=environ(backend))
+        return WarmProgram(backend, warm, *command, environ=environ(backend) | more)
 
     return start
 
@@ -48,7 +49,9 @@ def steps(backend: WandbBackend, run: Run) -> list[int]:
 
 
 def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_there(backend, start, digits_prepared):
-    program = start(json.dumps(LONG))
+    spec = {**SPEC, "dataset": PAUSING, "train_args": {"epochs": 1_000_000, "checkpoint_interval_s": 0}}
+    pausing = pause(backend.folder / "gate", after=3)  # W&B is sent a report when the next begins
+    program = start(json.dumps(spec), **pausing)
     run = wait_for_reports(backend)
     backend.stop(run.id)
     output = program.succeed()
@@ -59,7 +62,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     assert steps(backend, run) == list(range(1, before + 1))
 
     # Resumed, and preempted: the same run at W&B, no step twice.
-    again = start("--resume", run.id)
+    again = start("--resume", run.id, "--trust-code", **pausing)
     backend.wait_until(lambda: len(backend.runs[run.id].history) > before)
     again.send_signal(signal.SIGTERM)
     output = again.ended()
