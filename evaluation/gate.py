@@ -20,7 +20,7 @@ def shortfall(bundle: Bundle, model: Model, result: Evaluation, replaced: Sequen
     metric = model.metrics[0]
     name, found = f"test_{metric.name}", result.metrics[metric.name]
     if name not in bundle.metrics:
-        raise DataError(f"the bundle {bundle.folder} has no record of {name} to hold it to. Train it again.")
+        raise DataError(f"the bundle {bundle.folder} has no recorded {name} to compare with. Train it again.")
     same_data = [one for one in replaced if one.dataset_fingerprint == bundle.dataset_fingerprint]
     sign = 1 if metric.larger_is_better else -1
     best = max([bundle, *(one for one in same_data if name in one.metrics)], key=lambda one: sign * one.metrics[name])

@@ -68,8 +68,8 @@ class LearningCurve:
         best = (math.log(self.scale) - math.log(rate)) / self.exponent
         if best > math.log(MOST_SAMPLES):
             raise DataError(
-                f"the rates fall so slowly that {rate:g} would need more than {MOST_SAMPLES:.0e} samples. Change more "
-                f"than their number: the network, the augmentation, the initial weights."
+                f"the rates fall so slowly that {rate:g} would need more than {MOST_SAMPLES:.0e} samples. Change "
+                f"something else: the network, the augmentation, the initial weights."
             )
         away = best - self.middle  # from the middle of the points, on the line
         quantile = float(t.ppf((1 + CONFIDENCE) / 2, self.count - 2)) ** 2 * self.spread

@@ -115,7 +115,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
     if arguments.nodes is None and (arguments.slurm or arguments.ray_address):
         raise SpecError(f"{'--slurm' if arguments.slurm else '--ray-address'} needs --nodes N.")
     if arguments.slurm and arguments.ray_address:
-        raise SpecError("--slurm and --ray-address exclude each other.")
+        raise SpecError("--slurm and --ray-address cannot be combined.")
     if arguments.nodes is not None and (arguments.hosts is not None or arguments.spec == "-"):
         raise SpecError("--nodes needs SPEC as a file or inline JSON, and no --hosts.")
     if arguments.schema:

@@ -91,7 +91,7 @@ def _serve(plan: SweepPlan, experiments: Sequence[Experiment], arguments: argpar
             f"(run_cap, values of parameters), or leave --engine out."
         )
     if arguments.wandb in ("offline", "disabled"):
-        raise SpecError(f"--wandb {arguments.wandb} and --engine wandb exclude each other.")
+        raise SpecError(f"--wandb {arguments.wandb} and --engine wandb cannot be combined.")
     request = device_request(arguments)
     check_servable(plan, request)
     folder = SweepFolder.of(plan)

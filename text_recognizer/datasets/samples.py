@@ -60,8 +60,8 @@ def draw_samples(
         label not in (None, samples.text(at)) for at, label in labels.items()
     ):
         raise DataError(
-            f"{dataset.name} has other samples now than those that were read: its files have changed. Bring the files "
-            f"back, or draw the dataset alone."
+            f"{dataset.name} no longer has the samples that were read: its files have changed. Restore the "
+            f"files, or draw the dataset alone."
         )
     among = sorted(rows) if predictions else range(len(samples))
     chosen = np.random.default_rng(seed).permutation(len(among))[:count]

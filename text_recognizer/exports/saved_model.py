@@ -73,7 +73,7 @@ class SavedModelExport(ModelExport):
                 read = np.asarray(served.signatures[READ](images=files)["classes"])[:, 0]
                 if wrong := int((read != names[logits.argmax(axis=-1)]).sum()):
                     raise DataError(
-                        f"the signature '{READ}' reads {wrong} of {len(images)} images otherwise than their pixels."
+                        f"the signature '{READ}' reads {wrong} of {len(images)} images differently from their pixels."
                     )
             return logits
 

@@ -122,7 +122,7 @@ class ObjectStore(Place):
             record = json.dumps(version.to_json()) + "\n"
             if self._write(f"names/{version.name}/{number}.json", record, IfNoneMatch="*"):
                 return number
-        raise DataError(f"others push '{version.name}' to {self.address} all the time. Push again.")
+        raise DataError(f"others keep pushing '{version.name}' to {self.address}. Push again.")
 
     def _versions(self, name: str) -> dict[int, str]:
         stems = [Path(entry["Key"]).stem for entry in self.entries(f"names/{name}/")]

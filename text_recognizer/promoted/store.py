@@ -122,7 +122,7 @@ class ModelStore:
         except OSError as error:
             raise DataError(f"the bundle of {version} cannot be read: {path}: {error.strerror}. {again}") from None
         if digest_of(content) != version.digest:
-            raise DataError(f"{path} is not what was promoted as {version}: its hash is another one. {again}")
+            raise DataError(f"{path} is not what was promoted as {version}: its hash differs. {again}")
         manifest = Manifest.parse(content, str(path))
         found = {entry.name for entry in version.folder.iterdir()} - {MANIFEST}
         if wrong := sorted(found.symmetric_difference(manifest.files)):

@@ -80,8 +80,8 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     status, latest = run.status(), (run.attempts() or [{}])[-1]
     if sweep := latest.get("sweep") or latest.get("wandb_sweep"):
         raise RunError(
-            f"the run {run.id} is a trial of the sweep {sweep}, which counts its result. "
-            f"Start a run of your own from its weights: --train_args.initial_weights={run.id}"
+            f"the run {run.id} is a trial of the sweep {sweep}, which uses its result. "
+            f"Start a new run from its weights: --train_args.initial_weights={run.id}"
         )
     path = run.folder / CHECKPOINT
     if not path.exists():

@@ -254,8 +254,8 @@ def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:
     target = bundle.data_spec.target
     if target == "pixels":
         raise DataError(
-            f"the bundle {bundle.folder} finds lines on pages and reads nothing. "
-            f"Give it as --detector, and one that reads lines as --bundle."
+            f"the bundle {bundle.folder} finds lines on pages but does not read them. "
+            f"Give it as --detector, and a line reader as --bundle."
         )
     if target != "line" and (reads_xml or wanted in DOCUMENTS):
         what = "XML files give lines" if reads_xml else f"--format {wanted} is for lines and pages"

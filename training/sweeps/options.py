@@ -164,7 +164,7 @@ def executor_of(arguments: argparse.Namespace) -> NamedPart:
     """Where the trials are executed: `--isolation inline` is short for `--executor inline`."""
     asked = arguments.executor
     if arguments.isolation == "inline" and asked not in ("local", "inline"):
-        raise SpecError(f"--isolation inline and --executor {asked} exclude each other.")
+        raise SpecError(f"--isolation inline and --executor {asked} cannot be combined.")
     part = NamedPart.parse("executor", "inline" if arguments.isolation == "inline" else asked)
     flags: dict[str, Any] = {}
     for name, (key, executors) in _OF_CLUSTERS.items():
@@ -200,7 +200,7 @@ def device_request(arguments: argparse.Namespace) -> DeviceRequest:
     if arguments.gpus_per_trial is None:
         return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
     if arguments.gpu is not None:
-        raise SpecError("--gpu and --gpus-per-trial say the same; give one of them.")
+        raise SpecError("--gpu and --gpus-per-trial mean the same; give only one of them.")
     try:
         wanted = float(arguments.gpus_per_trial)
     except ValueError:
@@ -208,7 +208,7 @@ def device_request(arguments: argparse.Namespace) -> DeviceRequest:
     if 0 < wanted < 1 and arguments.gpu_memory is None:
         return DeviceRequest(1, memory_share=wanted, force=arguments.gpu_force)
     if 0 < wanted < 1:
-        raise SpecError("--gpu-memory and --gpus-per-trial below 1 say the same; give one of them.")
+        raise SpecError("--gpu-memory and --gpus-per-trial below 1 mean the same; give only one of them.")
     if wanted < 1 or not wanted.is_integer():
         raise SpecError(f"--gpus-per-trial must be a whole number, or below 1. Received: {arguments.gpus_per_trial}.")
     return DeviceRequest.parse("any" if wanted == 1 else f"{int(wanted)}x", arguments.gpu_memory, arguments.gpu_force)

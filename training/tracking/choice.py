@@ -39,7 +39,7 @@ def chosen_trackers(
         if names.count(choice.name) > 1:
             raise SpecError(f"--track {choice.name} is given twice; a run is mirrored to each tracker once.")
         if choice.name == WANDB and wandb is not None:
-            raise SpecError(f"--track {choice} and --wandb {wandb} say the same; give one of them.")
+            raise SpecError(f"--track {choice} and --wandb {wandb} mean the same; give only one of them.")
     asked = next((str(one.arguments.get("mode", "offline")) for one in choices if one.name == WANDB), wandb)
     mode = wandb_mode(asked, say)
     others = tuple(str(one) for one in choices if one.name != WANDB)

@@ -102,8 +102,8 @@ class Font:
 
         if not features.check("raqm"):
             raise DataError(
-                f"'{text}' is of a script whose letters depend on their neighbours; this Pillow has no libraqm to "
-                f"shape it. Install a Pillow with it."
+                f"'{text}' is of a script whose letters depend on their neighbours; this Pillow lacks libraqm, "
+                f"which shapes it. Install a Pillow with libraqm."
             )
         # By itself, raqm would let the first letter decide; labels go by most of the letters.
         direction = ("rtl" if runs_right_to_left(text) else "ltr") if has_right_to_left(text) else None

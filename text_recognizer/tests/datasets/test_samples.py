@@ -40,7 +40,7 @@ def test_what_was_read_wrongly_is_red_and_only_what_was_read_is_drawn(digits_pre
 @pytest.mark.parametrize("position", [3, 1000])
 def test_what_was_read_of_data_that_has_changed_is_not_drawn(digits_prepared, position):
     row = {"position": position, "label": "no digit", "predicted": "1"}
-    with pytest.raises(DataError, match="DigitsDataset has other samples now than those that were read"):
+    with pytest.raises(DataError, match="DigitsDataset no longer has the samples that were read"):
         draw_samples(DigitsDataset(), "test", predictions=[row])
 
 

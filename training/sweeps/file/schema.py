@@ -161,9 +161,9 @@ def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         if key in scheduler and "source" not in scheduler:
             yield Problem(("scheduler", key), f"`scheduler.{key}` needs `source`, the file that defines it.")
     if "early_terminate" in config:
-        yield Problem(("early_terminate",), "`early_terminate` and `scheduler` exclude each other.")
+        yield Problem(("early_terminate",), "`early_terminate` and `scheduler` cannot be combined.")
     if isinstance(controller, dict) and controller.get("type") == "local":
-        yield Problem(("controller",), "`controller: {type: local}` and `scheduler` exclude each other.")
+        yield Problem(("controller",), "`controller: {type: local}` and `scheduler` cannot be combined.")
 
 
 # What W&B's schema accepts and is refused nevertheless; docs/explanation/differences-from-wandb.md lists the reasons.

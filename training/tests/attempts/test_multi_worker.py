@@ -176,7 +176,7 @@ def test_a_wrong_list_of_hosts_is_refused_in_a_sentence(text, said):
         (["--nodes=2", "--hosts=a"], "no --hosts"),
         (["--slurm=partition=main"], "--slurm needs --nodes"),
         (["--ray-address=auto"], "--ray-address needs --nodes"),
-        (["--nodes=2", "--slurm=partition=main", "--ray-address=auto"], "exclude each other"),
+        (["--nodes=2", "--slurm=partition=main", "--ray-address=auto"], "cannot be combined"),
     ],
 )
 def test_what_cannot_be_started_on_several_hosts_is_refused_before_a_run_is_made(

@@ -55,7 +55,7 @@ def test_a_gate_closes_when_a_bundle_reads_worse_than_it_was_recorded(tmp_path, 
     assert "has changed since it was recorded" in capfd.readouterr().err
     path.write_text(json.dumps({**described, "metrics": {}}))
     assert text_recognizer(["evaluate", str(worse), "--gate"]) == 2
-    assert "has no record of test_accuracy" in capfd.readouterr().err
+    assert "has no recorded test_accuracy" in capfd.readouterr().err
     for more in (["--split", "train"], ["--limit", "9"], ["--decoding", "greedy"], ["--dataset_args.seed=1"]):
         assert text_recognizer(["evaluate", "--gate", *more]) == 2
 

@@ -186,7 +186,7 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
     [
         (["--seeds=2", "--set", "seed=1"], None, "--set, --seeds cannot be combined with --engine wandb"),
         (["--retries=5"], None, "--retries cannot be combined with --engine wandb"),
-        (["--wandb=offline"], None, "--wandb offline and --engine wandb exclude each other"),
+        (["--wandb=offline"], None, "--wandb offline and --engine wandb cannot be combined"),
         ([], ("training/run_sweep.py", "nosuch.py"), "`program: nosuch.py`: there is no such file here"),
         ([], ("grid", "gird"), "'gird'"),
         ([], ("layer_size", "layer_siz"), "Did you mean 'layer_size'?"),

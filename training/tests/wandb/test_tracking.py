@@ -340,7 +340,7 @@ def test_trackers_are_chosen_by_name_with_their_arguments(track, wandb, chosen, 
         (["wandbb:offline"], None, "Did you mean 'wandb'?"),
         (["tensorboard:x"], None, "takes no arguments. Received: 'x'"),
         (["tensorboard", "tensorboard"], None, "is given twice"),
-        (["wandb:offline"], "online", "say the same; give one of them"),
+        (["wandb:offline"], "online", "mean the same; give only one of them"),
         (["acme.models:Parity"], None, "is not a subclass of training.tracking.base.Tracker"),
     ],
 )
