@@ -44,7 +44,7 @@ def spec(**changes):
         (spec(network="mpl"), 1, "Did you mean 'mlp'?"),
         (spec(network="stranger:Net"), 1, "is code from elsewhere: a spec of an agent names it"),
         (spec(train_args={"optimizer": "stranger:make"}), 1, "is code from elsewhere"),
-        (spec(experiment_group="x" * 200_000), 1, "a spec may have 100,000 characters"),
+        (spec(experiment_group="x" * 200_000), 1, "a spec may have at most 100,000 characters"),
         ({}, 1, "the key 'dataset' is missing"),
     ],
 )
