@@ -104,7 +104,7 @@ def runs_of(sweep: SweepFolder) -> list[Run]:
 def _everything() -> list[Run]:
     """What may be sent, and damaged runs, which are reported."""
     rows = sorted(read_rows(), key=lambda row: (row.value("created") or 0.0, row.folder.name))
-    return [Run(row.folder) for row in rows if row.damage or _is_sendable(row)]
+    return [Run(row.folder) for row in rows if not row.status or _is_sendable(row)]
 
 
 def _is_sendable(row: RunRow) -> bool:

@@ -224,6 +224,7 @@ def test_all_leaves_out_what_was_not_meant_for_wandb(backend, runs):
     launch = run.read_json("launch.json")
     launch["attempts"][-1]["wandb"] = "disabled"
     run.write_json("launch.json", launch)
+    (run.folder / "metrics.jsonl").write_bytes(b"\x00")  # nor is it sent to say that it is damaged
     assert "2 runs sent" in sync(backend, runs, "--all")
     assert run.id not in backend.runs
     assert "0 runs sent, 2 there already" in sync(backend, runs, "--all")
