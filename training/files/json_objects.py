@@ -45,8 +45,12 @@ def read_object_if_any(path: Path) -> dict[str, Any]:
         return {}
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a file. Raises OSError: it cannot be read; it is a pipe or device, which may have no end."""
+def read_regular(path: Path, most: int = -1) -> bytes:
+    """The content of a file, or its first bytes: `most` of them.
+
+    Raises:
+        OSError: it cannot be read; it is a pipe or device, which may have no end.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -57,7 +61,7 @@ def read_regular(path: Path) -> bytes:
         if found.st_size > _MOST_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
+            return file.read(most)
     finally:
         os.close(descriptor)
 

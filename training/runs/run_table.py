@@ -142,7 +142,7 @@ def _lost_reports(folder: Path) -> str | None:
     """Why none of a run's reports can be read; None where one can, or there are none. Reads as little as it can."""
     path = folder / "metrics.jsonl"
     with contextlib.suppress(OSError, RunError):
-        if read_regular(path)[:1] not in (b"", b"{") and not (journal := examine(path, report_fault)).rows:
+        if read_regular(path, 1) not in (b"", b"{") and not (journal := examine(path, report_fault)).rows:
             return f"{path} has no report that can be read. {journal.damage or 'Its only line has no end'}."
     return None
 
