@@ -34,7 +34,7 @@ class LineArgs:
         width: pads all images to this width; longer lines are scaled down to fit. null keeps each line's own width.
         ink: polarity of the stored images.
         source_ink: polarity of the files; "auto" detects it for each image.
-        preprocessing: steps, in this order: "illumination", "deslant", "contrast".
+        preprocessing: steps, applied in the order given: "illumination", "deslant", "contrast".
         charset: a list of characters; or the path of a file or bundle that has them, or the name of an included bundle.
             None takes the characters that occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.

@@ -59,7 +59,7 @@ class ParagraphDataset(StoredDataset):
     Args:
         side: side of an image in pixels.
         margin: margin shown around the lines, in pixels of the page.
-        preprocessing: steps, in this order: "illumination", "contrast".
+        preprocessing: steps, applied in the order given: "illumination", "contrast".
         marks: what is predicted for a pixel: "lines" marks odd and even lines; "cores" marks lines and their cores, the
             middle halves, which never touch each other.
         validation_fraction, test_fraction: fraction of the training pages held out (whole writers if known) if the
