@@ -37,7 +37,7 @@ def bundles(tmp_path_factory):
         "dataset_args": {"path": str(write_pages(root / "pages", 24)), "side": 64},
         "model": "LineDetectorModel",
         "network": "fcn",
-        "train_args": {"batch_size": 2, "epochs": 6, "learning_rate": 0.001},
+        "train_args": {"batch_size": 2, "epochs": 8, "learning_rate": 0.001},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEXT_RECOGNIZER_RUNS", str(root / "runs"))
