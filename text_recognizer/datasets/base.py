@@ -109,11 +109,11 @@ class Dataset(ABC):
 
     def __repr__(self) -> str:
         """The class with the arguments that are not the defaults."""
-        defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
-        given = {name: (repr(vars(self).get(name, default)), repr(default)) for name, default in defaults.items()}
-        return (
-            f"{self.name}({', '.join(f'{name}={value}' for name, (value, usual) in given.items() if value != usual)})"
-        )
+        parameters, known = inspect.signature(type(self)).parameters, vars(self)
+        shown = [f"{name}={known[name]!r}" for name, one in parameters.items() if name in known]
+        usual = {f"{name}={one.default!r}" for name, one in parameters.items()}
+        others = ["…"] if parameters.keys() - known.keys() else []  # the class keeps them in another form
+        return f"{self.name}({', '.join([one for one in shown if one not in usual] + others)})"
 
     @property
     def name(self) -> str:

@@ -154,6 +154,10 @@ def test_charsets_that_look_alike_when_joined_have_stores_of_their_own(glyphs):
     assert keys == [["ch"], "ch"]
 
 
+def test_arguments_that_are_kept_in_another_form_are_not_shown_as_if_they_were_the_defaults():
+    assert repr(EmnistLinesDataset(num_train=5, seed=2)) == "EmnistLinesDataset(seed=2, …)"
+
+
 def test_made_up_sentences_keep_to_a_charset_without_digits():
     letters = "abcdefghijklmnopqrstuvwxyz "
     sentences = SentenceSource(letters).sentences(500, 30, np.random.default_rng(0))
