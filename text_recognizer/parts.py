@@ -35,6 +35,9 @@ def make_part(
     except SpecError as error:
         problems += [Problem(f"{group}{kind}: {one}" if group else one, f"{group}{kind}") for one in error.problems]
         return None, {}
+    if missing := ", ".join(sorted(getattr(target, "__abstractmethods__", ()))):
+        problems.append(Problem(f"{label} does not define {missing}. Name a class that does.", f"{group}{kind}"))
+        return None, {}
     completed, found = check_arguments(label, target, present_names(target, arguments), apart_from=GIVEN[kind], key=key)
     problems += found
     if found or not ready:

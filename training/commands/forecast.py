@@ -67,7 +67,7 @@ def _point(text: str, metric: str) -> tuple[int, float]:
         except ValueError:
             point = 0, 0.0
         if point[1] >= _PERCENT:
-            raise SpecError(f"an error rate must be a fraction, not a percentage, like 64=0.31. {received(text)}")
+            raise SpecError(f"an error rate must be a fraction like 64=0.31, not a percentage. {received(text)}")
         return _checked(point, text)
     run = find_run(text)
     recorded = run.read_json("environment.json").get("samples") if run.has("environment.json") else None

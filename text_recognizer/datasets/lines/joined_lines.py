@@ -152,6 +152,8 @@ class JoinedLineSplit(LineSplit):
         places = {text: place for place, text in enumerate(data_spec.classes)}
         self._ids = [np.array([places[text] for text in split.data_spec.classes], np.int32) for split in self._splits]
         self.data_spec = data_spec
+        bounds = {split.max_width for split in self._splits} - {None}
+        self.max_width = bounds.pop() if len(bounds) == 1 else None
         allowed = [np.flatnonzero(~np.isin(split.digests, held_out)) for split in self._splits]
         self._of = np.repeat(np.arange(len(allowed)), list(map(len, allowed)))  # which of the splits has a line
         self._row = np.concatenate(allowed)  # and where

@@ -77,6 +77,14 @@ def test_lines_that_a_part_made_smaller_are_remarked_on(tmp_path):
     assert joined.remarks("test") == []
 
 
+@pytest.mark.parametrize(("bounds", "common"), [((25, 25), 25), ((25, None), 25), ((25, 2048), None)])
+def test_the_width_to_which_lines_were_made_smaller_is_known_where_it_is_one(tmp_path, bounds, common):
+    parts = [listed(write_lines(tmp_path / str(number)), max_width=most) for number, most in enumerate(bounds)]
+    joined = JoinedLinesDataset(tuple(parts))
+    joined.prepare()
+    assert joined.split("train").max_width == common
+
+
 def test_a_picture_that_one_part_tests_with_is_trained_with_in_no_other(tmp_path):
     # The same lines twice: what the first holds out, the second would train with.
     path = write_lines(tmp_path / "blocks")

@@ -216,6 +216,8 @@ def test_a_class_stands_for_its_path_if_it_can_be_imported(runs_folder, monkeypa
         tr.run_experiment(SMALL, network=type("Net", (tr.Network,), {"__module__": "__main__"}), **CPU)
     with pytest.raises(tr.TextRecognizerError, match="odd_networks:Odd' has no argument 'wishes'"):
         tr.run_experiment({**SMALL, "network": Odd, "network_args": {"wishes": 3}}, **CPU)
+    with pytest.raises(tr.TextRecognizerError, match="network '.*:Network' does not define build. Name a class"):
+        tr.run_experiment({**SMALL, "network": tr.Network}, **CPU)
 
 
 def test_paths_and_numbers_of_numpy_stand_for_texts_and_numbers_in_specs_and_sweeps(runs_folder):
