@@ -1,7 +1,7 @@
 """Predictor: images to readings, with one trained bundle."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar
@@ -52,9 +52,7 @@ class Predictor(ABC):
     def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
         """The readings of several images, in as few passes as possible; errors as in `predict`."""
         forms = [self.forms(image) for image in images]
-        readings = iter(self.predict_prepared([form for each in forms for form in each]))
-        read = [[next(readings) for _ in each] for each in forms]
-        return [each[surest(each)] for each in read]
+        return [reading for _, reading in surest(forms, self.predict_prepared([one for each in forms for one in each]))]
 
     @abstractmethod
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
@@ -69,9 +67,17 @@ class Predictor(ABC):
         """The readings of images that `prepared` returned."""
 
 
-def surest(readings: Sequence[Prediction]) -> int:
-    """The position of the surest reading that has characters."""
-    return int(np.argmax([one.sureness if one.text else 0.0 for one in readings]))
+def surest(
+    forms: Sequence[Sequence[NDArray[np.uint8]]], readings: Iterable[Prediction]
+) -> list[tuple[NDArray[np.uint8], Prediction]]:
+    """Of the forms of each image, the one with the surest reading that has characters, and that reading.
+
+    Args:
+        readings: of all forms, one after another.
+    """
+    following = iter(readings)
+    pairs = [[(form, next(following)) for form in each] for each in forms]
+    return [max(each, key=lambda pair: pair[1].sureness if pair[1].text else 0.0) for each in pairs]
 
 
 def name_of(image: ImageSource) -> str:

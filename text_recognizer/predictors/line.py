@@ -41,7 +41,7 @@ class LinePredictor(Predictor):
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
         """See Predictor. Blank rows above and below the writing are cropped if the reading is then more confident."""
         lines = self.forms(image)
-        return lines[surest(self.predict_prepared(lines))] if len(lines) > 1 else lines[0]
+        return surest([lines], self.predict_prepared(lines))[0][0] if len(lines) > 1 else lines[0]
 
     def forms(self, image: ImageSource) -> list[NDArray[np.uint8]]:
         """The line as it is; and without its blank rows where it has many more than those that the reader learnt from.

@@ -92,15 +92,12 @@ class ServedModel:
             loop = asyncio.get_running_loop()
             unread, places, forms = await loop.run_in_executor(_PREPARING, self._prepared, image, layout)
             waiting = [self._batcher.submit(one, one.shape[1]) for each in forms for one in each]
-            readings = iter(await asyncio.gather(*map(asyncio.wrap_future, waiting)))
+            readings = await asyncio.gather(*map(asyncio.wrap_future, waiting))
         finally:
             self._users -= 1
             self._close_if_unused()
-        read = [[next(readings) for _ in each] for each in forms]
-        chosen = list(map(surest, read))
-        prepared = [each[at] for each, at in zip(forms, chosen, strict=True)]
-        predictions = [each[at] for each, at in zip(read, chosen, strict=True)]
-        return replace(unread, lines=lines_of_text(places, prepared, predictions))
+        read = surest(forms, readings)
+        return replace(unread, lines=lines_of_text(places, [line for line, _ in read], [one for _, one in read]))
 
     def retire(self) -> None:
         """Ends its thread once nothing is being read; to be called where `read` is."""
