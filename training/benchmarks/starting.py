@@ -146,6 +146,7 @@ def _make_runs(root: Path) -> None:
         times = {"created": 1e9 + index, "started": 1e9 + index, "ended": 1e9 + index + 5}
         summary = {**results, "test_accuracy": (index % 997) / 997}
         (folder / "spec.json").write_text(json.dumps({**spec, "seed": index}, indent=2))
+        (folder / "metrics.jsonl").write_text(json.dumps({"epoch": 1, **results}) + "\n")
         (folder / "status.json").write_text(json.dumps({**status, "times": times, "summary": summary}, indent=2))
 
 

@@ -60,8 +60,10 @@ def read_regular(path: Path, most: int = -1) -> bytes:
             raise OSError(errno.EINVAL, "Not a regular file", str(path))
         if found.st_size > _MOST_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        if most >= 0:
+            return os.read(descriptor, most)  # a file object would cost as much again
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most)
+            return file.read()
     finally:
         os.close(descriptor)
 
