@@ -57,7 +57,7 @@ def as_table(status: Status) -> "RenderableType":
     if status.waiting:
         lines += ["", "Waiting, oldest first:"]
         lines += [
-            f"  {place}. {holder.process} since {holder.clock} waits for {holder.wanted}{holder.purpose}"
+            f"  {place}. {holder.process} has waited since {holder.clock} for {holder.wanted}{holder.purpose}"
             for place, holder in enumerate(status.waiting, start=1)
         ]
     return Group(_device_table(status.devices), *map(Text, lines))

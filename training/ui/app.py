@@ -26,19 +26,19 @@ from training.ui.safety import COOKIE, HEADERS, Guard
 from training.views.index import Index
 from training.views.tails import Cursor
 
-if TYPE_CHECKING:  # each view is imported by who asks for it first: the page itself is there at once
+if TYPE_CHECKING:  # views are imported on first use, so the page itself starts at once
     from training.ui.device_views import Devices
     from training.ui.sweep_views import Sweeps, SweepView
 
 _MOST_BODY = 10_000
-FIRST_S = 0.3  # for reading new runs before the first rows are shown
+FIRST_S = 0.3  # time to read new runs before the first rows are shown
 Answer = Callable[[Request], Any]
 Scope = MutableMapping[str, Any]
 
 
 @dataclass
 class Page:
-    """What stands behind the page, with the guard that decides who may ask."""
+    """The state behind the page, and the guard that decides which requests are answered."""
 
     index: Index
     poller: Poller
@@ -84,9 +84,9 @@ class Page:
         return self.index
 
     def runs(self, request: Request) -> dict[str, Any]:
-        """The table; with `first`, so many rows of it, of what can be read at once."""
+        """The table; with `first`, only that many rows, of runs that can be read quickly."""
         asked, first = request.query_params, _number(request, "first", 0)
-        if self.index.unread or asked.get("tick") != str(self.poller.ticks):  # also where it is done every second
+        if self.index.unread or asked.get("tick") != str(self.poller.ticks):  # even if pages are open
             self.poller.refresh(within_s=FIRST_S if first else math.inf)
         columns = [column for column in asked.get("columns", "").split(",") if column]
         by, filters, sort = asked.get("by"), asked.getlist("filter"), asked.get("sort") or None
@@ -121,7 +121,7 @@ class Page:
 
     def stop(self, asked: dict[str, Any]) -> dict[str, str]:
         row = self.index.row(str(asked.get("run")))
-        Run(row.folder).ask_to_stop("asked to on the page")
+        Run(row.folder).ask_to_stop("requested on the web page")
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
     def _sweeps(self) -> "Sweeps":
@@ -163,7 +163,7 @@ class Page:
         return SweepFeed(self._sweeps().view(key)).news
 
     async def front(self, request: Request) -> Response:
-        """The one page. Its token goes only to who was let in."""
+        """The HTML page, with the token. The guard has already refused unauthorised requests."""
         html = _content("training.ui", "static/index.html").decode().replace("{{ token }}", self.guard.token)
         response = Response(html, media_type="text/html")
         if self.guard.opens(request.url.query):
@@ -172,7 +172,7 @@ class Page:
 
 
 class Guarded:
-    """Lets through what the guard allows, and puts the security headers on every answer."""
+    """Passes on the requests that the guard allows, and adds the security headers to every response."""
 
     def __init__(self, app: Starlette, guard: Guard) -> None:
         self._app = app
@@ -195,7 +195,7 @@ class Guarded:
 
 
 async def _answer(answer: Answer, request: Request) -> Response:
-    """What a function of the disk says, or the sentence that it is refused with."""
+    """The result of a function that reads the disk, or its error message."""
 
     def answered() -> Response:
         value = answer(request)
@@ -223,12 +223,12 @@ async def _act(act: Callable[[dict[str, Any]], Any], request: Request) -> Respon
 
 
 async def _style(_: Request) -> Response:
-    """The style of the reports, which the page has too."""
+    """The page has the style sheet of the reports."""
     return Response(_content("evaluation", "templates/style.css"), media_type="text/css")
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
-    return _json({"error": f"there is nothing at {request.url.path}."}, 404)
+    return _json({"error": f"not found: {request.url.path}."}, 404)
 
 
 def _content(package: str, name: str) -> bytes:

@@ -22,7 +22,7 @@ SHOWN = {
 
 
 class RunCopies:
-    """Copies what the page shows, without models. Raises SpecError: no address like s3://bucket/prefix."""
+    """Copies what the page shows, without models. Raises SpecError: the address is not like s3://bucket/prefix."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.place = Place(address, "runs are read from")
@@ -30,7 +30,7 @@ class RunCopies:
         self._copied: dict[str, str] = {}
 
     def refresh(self) -> int:
-        """Copies changes, removes what is gone; the number of files. Raises DataError: the store fails."""
+        """Copies changes and removes deleted files; returns the number of files. Raises DataError: the store fails."""
         with self.place.told(f"read the runs in {self.place.address}"):
             found = self._listed()
             changed = [name for name, tag in found.items() if self._copied.get(name) != tag]
@@ -44,16 +44,16 @@ class RunCopies:
         return len(found)
 
     def keep_fresh(self) -> None:
-        """Refreshes from time to time, for as long as this process lives."""
+        """Refreshes every EVERY_S seconds, as long as this process lives."""
         while True:
             time.sleep(EVERY_S)
             try:
                 self.refresh()
             except (DataError, OSError) as error:
-                print(f"{error} What was copied before is shown.", file=sys.stderr, flush=True)
+                print(f"{error} The previous copy is shown.", file=sys.stderr, flush=True)
 
     def _listed(self) -> dict[str, str]:
-        """ETags by name. An object whose name is no path below the folder is passed over."""
+        """ETags by name. Objects whose names are no paths below the folder are skipped."""
         found = {}
         for entry in self.place.entries():
             *folders, name = parts = entry["Key"][len(self.place.prefix) :].split("/")
@@ -66,7 +66,7 @@ class RunCopies:
         content, path = self.place.open(name).read(), self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         before = path.read_bytes() if path.is_file() else b""
-        if before and content.startswith(before):  # it has grown: an open page is told only the rest
+        if before and content.startswith(before):  # it has grown: an open page is sent only the rest
             with open(path, "ab") as file:
                 file.write(content[len(before) :])
         else:

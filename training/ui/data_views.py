@@ -1,4 +1,4 @@
-"""Data as the page shows it: the registry, and the datasets of the runs with sizes, balance, rejected samples."""
+"""Data as the page shows it: the registry, and the datasets of the runs with sizes, class balance, rejected samples."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ def data(index: Index) -> dict[str, Any]:
 
 
 def dataset(row: RunRow, split: str, seed: int) -> dict[str, Any]:
-    """A run's dataset as it is here. Raises TextRecognizerError: not prepared, or the spec is unusable here."""
+    """A run's dataset on this machine. Raises TextRecognizerError: it is not prepared, or the spec is unusable here."""
     found = dataset_of(row)
     samples = prepared_split(found, split)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:SAMPLES].tolist()
@@ -50,7 +50,7 @@ def dataset(row: RunRow, split: str, seed: int) -> dict[str, Any]:
 
 
 def _balance(found: Dataset, samples: Split) -> list[tuple[str, int]]:
-    """How often each class, or each character of the texts, occurs, the most frequent first; of the first samples."""
+    """Counts of the classes, or of the characters of the texts, in the first samples; the most frequent first."""
     if found.data_spec.target == "pixels":
         return []
     texts = [samples.text(position) for position in range(min(len(samples), MOST_COUNTED))]
@@ -67,7 +67,7 @@ def _rejected(found: Dataset) -> dict[str, Any]:
 
 
 def _has_changed(found: Dataset, row: RunRow) -> bool:
-    """Whether the run was trained on other content than what is here now."""
+    """Whether the dataset has changed since the run."""
     try:
         noted = Run(row.folder).read_json("environment.json").get("dataset_fingerprint")
         return isinstance(noted, str) and noted != found.fingerprint

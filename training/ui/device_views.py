@@ -1,4 +1,4 @@
-"""Devices as the page shows them: what `gpus` says, and the last hour of each, while the page is served."""
+"""Devices as the page shows them: the output of `gpus`, and the last hour of each while the page is served."""
 
 import contextlib
 import threading
@@ -27,7 +27,7 @@ class Devices:
     _watcher: threading.Thread | None = None
 
     def described(self) -> dict[str, Any]:
-        """Now and the last hour, watched from the first call on. Raises DeviceError: the lock folder is unusable."""
+        """Now and the last hour, recorded from the first call on. Raises DeviceError: the lock folder is unusable."""
         status = self.manager.status()
         if status.devices and self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -37,7 +37,7 @@ class Devices:
             **as_json(status),
             "states": [state_of(device) for device in status.devices],
             "waiting_texts": [
-                f"{one.process} since {one.clock} waits for {one.wanted}{one.purpose}" for one in status.waiting
+                f"{one.process} has waited since {one.clock} for {one.wanted}{one.purpose}" for one in status.waiting
             ],
             "readings": [((when - now) / 60, memory, load) for when, memory, load in list(self.readings)],
             "cpu_threads": cpu_slots(1)[0].threads,
@@ -52,6 +52,6 @@ class Devices:
 
     def _watch(self) -> None:
         while True:
-            with contextlib.suppress(TextRecognizerError):  # the lock folder is away for a moment
+            with contextlib.suppress(TextRecognizerError):  # the lock folder is briefly unavailable
                 self.read()
             time.sleep(EVERY_S)

@@ -1,6 +1,6 @@
-"""What an open page is told as it happens: changed rows, new reports and new lines of a log, as server-sent events.
+"""Live updates of an open page as server-sent events: changed rows, new reports and new lines of a log.
 
-A cursor is a position in a file. What is sent grows with what is new; when nothing is, only a comment every so often.
+A cursor is a position in a file. Only what is new is sent; if nothing is, a comment keeps the connection alive.
 """
 
 import json
@@ -16,7 +16,7 @@ from training.views.index import Index
 from training.views.tails import LOG_BYTES, Cursor, Tail, read_tail, reports, text_of
 
 KEEP_ALIVE_S = 15.0
-# Makes the text of the cells of a row.
+# The cells of a row as text.
 Cells = Callable[[RunRow], list[str]]
 
 
@@ -25,10 +25,10 @@ class Feed:
     """One open page.
 
     Args:
-        since: the tick that its table of runs is of.
-        runs, logs: cursors of the files that it shows, by key of the run.
-        cells: of its table of runs; None where it shows none.
-        more: further events, asked for at each tick.
+        since: the tick of its table of runs.
+        runs, logs: cursors of the files it shows, by key of the run.
+        cells: of its table of runs; None if it shows no table.
+        more: further events, polled at each tick.
     """
 
     index: Index
@@ -46,7 +46,7 @@ class Feed:
         self._texts = {key: folders[key] / "log.txt" for key in self.logs}
 
     async def stream(self) -> AsyncIterator[str]:
-        """Events until the page goes away."""
+        """Events until the page is closed."""
         told = time.monotonic()
         yield "retry: 2000\n\n"
         with self.poller.watching([*self._reports.values(), *self._texts.values()]):
@@ -78,7 +78,7 @@ class Feed:
     def _grown(
         self, paths: Mapping[str, Path], cursors: dict[str, Cursor], **how: Any
     ) -> Iterator[tuple[dict[str, Any], Tail]]:
-        """What is new in files, by key of the run, and what the page is told of it."""
+        """New content of files: the start of the event for the page, and the content."""
         for key, path in paths.items():
             size = self.poller.sizes.get(path, (0, 0))
             if self._seen.get(path) != size:
@@ -90,12 +90,12 @@ class Feed:
 
 
 def event(name: str, value: Any) -> str:
-    """One event; JSON in ASCII has no line end that would part it."""
+    """One event; JSON in ASCII has no line break that would split it."""
     return f"event: {name}\ndata: {json_of(value)}\n\n"
 
 
 def json_of(value: Any) -> str:
-    """JSON as browsers read it: what is no finite number is null."""
+    """JSON as browsers read it: NaN and infinities become null."""
     try:
         return json.dumps(value, default=str, allow_nan=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Poller: looks at the disk once a second for all pages that are open, and not at all while none is."""
+"""Poller: reads the disk once a second for all open pages, and not at all while none is open."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from training.files.json_objects import version_of
 from training.views.index import Index
 
 TICK_S = 1.0
-# Runs that have ended are looked at again every so many ticks; their files hardly change.
+# Runs that have ended are checked only every THOROUGH ticks; their files hardly change.
 THOROUGH = 15
 _KEPT = 10_000
 Size = tuple[int, int]
@@ -23,7 +23,7 @@ Size = tuple[int, int]
 
 @dataclass
 class Poller:
-    """What changes below a folder, tick by tick: inode and size of each file, (0, 0) where there is none."""
+    """What changes below a folder, tick by tick: inode and size of each file, (0, 0) if it does not exist."""
 
     index: Index
     tick_s: float = TICK_S
@@ -40,7 +40,7 @@ class Poller:
 
     @contextlib.contextmanager
     def watching(self, paths: list[Path]) -> Iterator[None]:
-        """While a page is open that shows these files."""
+        """Watches these files while a page that shows them is open."""
         self._watched.update(paths)
         self.sizes.update({path: version_of(path) for path in paths})
         self._clients += 1
@@ -55,7 +55,7 @@ class Poller:
             self.sizes = {path: size for path, size in self.sizes.items() if path in self._watched}
 
     async def tick(self) -> bool:
-        """Waits for the next look; False when the page is closing down."""
+        """Waits for the next tick; False when the server is shutting down."""
         await self._next.wait()
         return not self._is_closing
 
@@ -64,7 +64,7 @@ class Poller:
         return set().union(*(keys for when, keys in list(self._changes) if when > tick))
 
     def close(self) -> None:
-        """Lets all pages go."""
+        """Ends the event streams of all pages."""
         self._is_closing = True
 
     async def _run(self) -> None:
@@ -76,24 +76,24 @@ class Poller:
             self._next = asyncio.Event()
 
     def refresh(self, thorough: bool = True, within_s: float = math.inf) -> None:
-        """Looks now. Raises RunError: the folder cannot be looked into.
+        """Refreshes now. Raises RunError: the folder cannot be read.
 
         Args:
-            thorough, within_s: as for the index.
+            thorough, within_s: see Index.refresh.
         """
         with self._refreshing:
             changed = self.index.refresh(thorough, within_s)
             if changed:
                 self._changes.append((self.ticks + 1, changed))
             self._looked_s = time.monotonic()
-            self.ticks += 1  # last: whoever sees the number sees what came with it
+            self.ticks += 1  # last: a reader of the new tick also sees its changes
 
     def refresh_if_idle(self) -> None:
-        """Looks now, unless that was just done, or is done every second."""
+        """Refreshes now, unless that has just happened or happens every second anyway."""
         if not self._clients and time.monotonic() - self._looked_s > self.tick_s:
             self.refresh()
 
     def _look(self) -> None:
-        with contextlib.suppress(RunError):  # the folder is away for a moment
+        with contextlib.suppress(RunError):  # the folder is briefly unavailable
             self.refresh(thorough=self.ticks % THOROUGH == 0)
         self.sizes = {path: version_of(path) for path in list(self._watched)}

@@ -1,4 +1,4 @@
-"""Runs as the page shows them: a table, one of them, several beside each other. What it says is what `runs` says."""
+"""Runs as the page shows them: a table, one run, several side by side. The content is that of `runs`."""
 
 import json
 import math
@@ -30,10 +30,10 @@ def cells(row: RunRow, columns: Sequence[str]) -> list[str]:
 def table(
     index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], most: int | None = None
 ) -> dict[str, Any]:
-    """The rows that pass all filters. Raises SpecError: a filter that cannot be read, or a column that no run has.
+    """The rows that pass all filters. Raises SpecError: a filter is invalid, or no run has the column.
 
     Args:
-        most: rows in the answer.
+        most: at most this many rows.
     """
     every = index.keyed()
     keys = {id(row): key for key, row in every}
@@ -50,7 +50,7 @@ def table(
 
 
 def grouped(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], by: str) -> dict[str, Any]:
-    """A row a value of a column: runs, means with intervals. Raises SpecError: as `table`; no such column."""
+    """One row per value of a column: runs, means with intervals. Raises SpecError: as `table`; no such column."""
     every = index.rows()
     rows = select(every, filters, by)
     groups: dict[str, list[RunRow]] = {}
@@ -78,7 +78,7 @@ def _filter(by: str, row: RunRow) -> str:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over runs of other seeds; `half` of its 95 % interval by Student's t, None for fewer than two."""
+    """A mean over runs with other seeds; `half` of its 95 % interval by Student's t, None for fewer than two."""
 
     value: float | None
     half: float | None
@@ -102,17 +102,17 @@ def mean_of(values: Sequence[Any]) -> Mean:
 
 
 def columns_of(index: Index) -> list[str]:
-    """All that a table can have as a column."""
+    """All possible columns of a table."""
     rows = index.rows()
     metrics = {name for row in rows for name in row.summary}
     return [*OWN_COLUMNS, *sorted(metrics), *sorted({key for row in rows for key in flatten(row.spec)})]
 
 
 def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
-    """Everything about a run, or what can be told of a damaged one. Raises RunError: there is no such run.
+    """Everything about a run, or what is known of a damaged one. Raises RunError: there is no such run.
 
     Args:
-        is_brief: without its reports and its log.
+        is_brief: leave out reports and log.
     """
     row = index.row(key)
     run = Run(row.folder)
@@ -176,7 +176,7 @@ def compare(index: Index, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def figures(run: Run) -> dict[str, Any] | None:
-    """The figures of evaluation.json, if it is there, also as tables show them. Raises RunError: it is damaged."""
+    """The metrics in evaluation.json, if it exists, also formatted for tables. Raises RunError: it is damaged."""
     if not run.has("evaluation.json"):
         return None
     evaluation = run.read_json("evaluation.json")
@@ -206,7 +206,7 @@ def figures(run: Run) -> dict[str, Any] | None:
 
 
 def _ending(index: Index, row: RunRow) -> list[str]:
-    """Why a run ended, in sentences: its own, and those of the sweep that decided on it."""
+    """Why a run ended: its own error message, and the decisions of its sweep."""
     said = [str(row.status["error"])] if row.status.get("error") else []
     if (row.folder.parent / "sweep.json").is_file() and row.folder != index.root:
         from training.sweeps.folder import SweepFolder
@@ -239,7 +239,7 @@ def _damage(run: Run) -> str | None:
 
 
 def _told(read: Callable[[], Any]) -> Any:
-    """What a file of the run says, or why it cannot be read, which the page shows in its place."""
+    """The content of a file of the run, or why it cannot be read, which the page shows instead."""
     try:
         return read()
     except TextRecognizerError as error:

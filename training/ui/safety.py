@@ -1,4 +1,4 @@
-"""Who may ask the page for what: this machine, under its own name, and from the page itself."""
+"""Which requests the page answers: those of this machine, to its own host name, and from the page itself."""
 
 import hmac
 import ipaddress
@@ -26,7 +26,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Guard:
-    """Decides on requests to an interface; the page's token is sent by actions, and by other machines always."""
+    """Decides on requests. Actions need the page's token; other machines need it for every request."""
 
     host: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -36,24 +36,24 @@ class Guard:
         return self.host == "localhost" or ((own := _address(self.host)) is not None and own.is_loopback)
 
     def refusal(self, method: str, headers: Mapping[str, str], query: str) -> tuple[int, str] | None:
-        """Status and sentence of a refused request, by lower-case headers and its query; None where it is answered."""
+        """Status and error message of a refused request, by lower-case headers and query; None if it is allowed."""
         host = headers.get("host", "")
         if not self._is_own(host):
-            return 421, f"this page is not at '{host}'. Open the address that text-recognizer ui printed."
+            return 421, f"this page is not served at '{host}'. Open the address that text-recognizer ui printed."
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            return 403, f"requests from {origin} are not answered."
+            return 403, f"requests from {origin} are refused."
         from_elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if from_elsewhere and headers.get("sec-fetch-dest") != "document":  # an image's request has no origin
-            return 403, "requests of another page are not answered."
+        if from_elsewhere and headers.get("sec-fetch-dest") != "document":  # a request for an image has no origin
+            return 403, "requests from other pages are refused."
         if not self.is_local and not self._is_known(headers, query):
             return 401, "the address lacks the token that text-recognizer ui printed: ?token=…"
         if method not in ("GET", "HEAD") and not self._matches(headers.get(TOKEN_HEADER, "")):
-            return 403, "this page is out of date: load it again."
+            return 403, "this page is out of date: reload it."
         return None
 
     def opens(self, query: str) -> bool:
-        """Whether an address brings the token, so that the browser may keep it."""
+        """Whether the query contains the token, so that the browser may keep it as a cookie."""
         return not self.is_local and self._matches(parse_qs(query).get("token", [""])[0])
 
     def _is_known(self, headers: Mapping[str, str], query: str) -> bool:
@@ -64,14 +64,14 @@ class Guard:
         return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
     def _is_own(self, host: str) -> bool:
-        """Whether a Host header names this machine. Another name may have been bent to its address by its owner."""
+        """Whether a Host header names this machine. Any other name may be DNS rebinding."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
         if self.is_local or name in _LOOPBACK_NAMES:
             return name in _LOOPBACK_NAMES
-        # An address cannot be redirected.
+        # An IP address cannot be rebound.
         return name in (self.host, socket.gethostname(), socket.getfqdn()) or _address(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Samples as the page shows them: what a run read, and the pictures it read it in."""
+"""Samples as the page shows them: the predictions of a run and their images."""
 
 import json
 import threading
@@ -24,14 +24,14 @@ _one_at_a_time = threading.Lock()
 
 
 def samples(row: RunRow, order: str, count: int, seed: int = 0) -> dict[str, Any]:
-    """What a run read of its test split.
+    """Predictions of a run on its test split.
 
     Args:
         order: by loss, or at random.
     Returns:
-        "rows", and "problem": why there are no pictures of them, or null.
+        "rows", and "problem": why there are no images of them, or null.
     Raises:
-        SpecError: there is no such order, or too many are asked for.
+        SpecError: there is no such order, or too many are requested.
         RunError: the predictions cannot be read.
     """
     if order not in ORDERS:
@@ -61,7 +61,7 @@ def samples(row: RunRow, order: str, count: int, seed: int = 0) -> dict[str, Any
 
 
 def predictions(row: RunRow) -> list[dict[str, Any]]:
-    """All rows of predictions.jsonl, kept while the file stays as it is."""
+    """All rows of predictions.jsonl, cached until the file changes."""
     path = row.folder / "predictions.jsonl"
     try:
         found = path.stat()
@@ -76,7 +76,7 @@ def _predictions(path: Path, _mtime_ns: int, _size: int) -> list[dict[str, Any]]
 
 
 def picture(row: RunRow, position: int, split: str = "test") -> bytes:
-    """A sample of a run's dataset as PNG. Raises TextRecognizerError: why it cannot be had."""
+    """A sample of a run's dataset as PNG. Raises TextRecognizerError: it is not available."""
     from text_recognizer.images.read import png_bytes
 
     samples = prepared_split(dataset_of(row), split)
@@ -86,7 +86,7 @@ def picture(row: RunRow, position: int, split: str = "test") -> bytes:
         try:
             image = samples.image(position)
         except ValueError as error:
-            raise DataError(f"the picture {position} of the {split} split cannot be read: {error}") from error
+            raise DataError(f"image {position} of the {split} split cannot be read: {error}") from error
     return png_bytes(image, max(1, HEIGHT_PX // image.shape[0]))
 
 
@@ -99,7 +99,7 @@ def dataset_of(row: RunRow) -> Dataset:
 
 
 def prepared_split(dataset: Dataset, name: str) -> Split:
-    """A split as it is on this machine; nothing is fetched. Raises DataError, SpecError: it is not there."""
+    """A split of the dataset on this machine; nothing is downloaded. Raises DataError, SpecError: it is missing."""
     if name not in SPLIT_NAMES:
         raise SpecError(f"a split is one of {', '.join(SPLIT_NAMES)}. {received(name)}")
     with _one_at_a_time:
@@ -116,17 +116,17 @@ def _dataset(spec: str, folder: str) -> Dataset:
 
 
 def _check_label(row: RunRow, one: Mapping[str, Any]) -> None:
-    """A picture under another label would be a lie. Raises DataError: another sample stands here by now."""
+    """An image must not be shown with another sample's label. Raises DataError: the sample here is another one."""
     split = prepared_split(dataset_of(row), "test")
     position = one["position"]
     with _one_at_a_time:
         if position < len(split) and split.text(position) == one["label"]:
             return
-    raise DataError(f"the data of {row.spec['dataset']} has changed since the run: its pictures are of other samples.")
+    raise DataError(f"the data of {row.spec['dataset']} has changed since the run: its images are of other samples.")
 
 
 def edits(label: str, predicted: str) -> list[list[str]]:
-    """The fewest edits from what was read to what is there: [kind, read, right] of each stretch."""
+    """The fewest edits from prediction to label: [kind, predicted, label] of each span."""
     from rapidfuzz.distance import Levenshtein
 
     if max(len(label), len(predicted)) > 2000:

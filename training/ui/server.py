@@ -21,7 +21,7 @@ _LONGEST_GOODBYE_S = 3
 
 
 def serve(folder: Path, host: str, port: int, opens_browser: bool, source: str | None = None) -> int:
-    """Serves the page of runs until Ctrl-C. Raises TextRecognizerError: folder or address cannot be had.
+    """Serves the page of runs until Ctrl-C. Raises TextRecognizerError: the folder or the address cannot be used.
 
     Args:
         source: what the folder is a copy of.
@@ -33,7 +33,7 @@ def serve(folder: Path, host: str, port: int, opens_browser: bool, source: str |
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}/"
     if not guard.is_local:
         address += f"?token={guard.token}"
-    print(f"the runs in {index.shown}: {address}   (Ctrl-C ends it)", flush=True)
+    print(f"the runs in {index.shown}: {address}   (Ctrl-C to stop)", flush=True)
     if opens_browser and _has_display():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     _Server(page).run(sockets=[listening])
@@ -41,7 +41,7 @@ def serve(folder: Path, host: str, port: int, opens_browser: bool, source: str |
 
 
 class _Server(uvicorn.Server):
-    """Tells open pages first that it ends: they hold a connection each."""
+    """Tells open pages before it exits: each holds a connection."""
 
     def __init__(self, page: Page) -> None:
         settings = {"lifespan": "off", "access_log": False, "log_level": "warning", "server_header": False}
@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
         self._poller = page.poller
 
     async def main_loop(self) -> None:
-        """As uvicorn's, which looks five times as often: most of what an idle page would take."""
+        """Like uvicorn's, which ticks five times as often: most of the processor time of an idle page."""
         while not await self.on_tick(0):
             await asyncio.sleep(0.5)
 
@@ -67,7 +67,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise TextRecognizerError(
-            f"the page cannot be at {host}:{port}: {why}. Choose another port: --port 0 takes any that is free."
+            f"the page cannot be served at {host}:{port}: {why}. Choose another port: --port 0 takes any free one."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Sweeps as the page shows them: what `sweeps list`, `show` and `explain` say, and what each trial was stopped by."""
+"""Sweeps as the page shows them: the output of `sweeps list`, `show` and `explain`, and why each trial was stopped."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _READ = ("sweep.json", "trials.jsonl", "control", "sweep.yaml", "sweep.lock")
 
 
 class Sweeps:
-    """The sweeps below the index's folder, each with what was read of it before."""
+    """The sweeps below the index's folder, cached."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -28,7 +28,7 @@ class Sweeps:
         self._lock = threading.Lock()
 
     def folders(self) -> dict[str, SweepFolder]:
-        """Sweeps by key: every folder with a sign of one that runs were found in, or that stands where groups do."""
+        """Sweeps by key: every folder with a sweep's files that contains runs, or that is at the level of groups."""
         root = self._index.root
         places = {row.folder.parent for row in self._index.rows() if row.folder != root}
         places |= {path.parent for sign in SIGNS for path in root.glob(f"*/{sign}")}
@@ -43,7 +43,7 @@ class Sweeps:
         return {"columns": columns, "rows": cells}
 
     def rows(self) -> list[tuple[str, SweepRow]]:
-        """All sweeps by key, the newest first."""
+        """All sweeps by key, newest first."""
         rows = [(key, self._row(folder)) for key, folder in self.folders().items()]
         return sorted(rows, key=lambda one: (-(one[1].created or 0.0), one[1].name))
 
@@ -63,7 +63,7 @@ class Sweeps:
 
 
 class SweepView:
-    """One sweep; reports are read again only of runs that have grown."""
+    """One sweep; reports are read again only if a run has new ones."""
 
     def __init__(self, folder: SweepFolder, index: Index) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class SweepView:
         self._journal: tuple[int, int] | None = None
 
     def described(self) -> dict[str, Any]:
-        """What `sweeps show` says, and why each trial ended. Raises RunError: the sweep is damaged."""
+        """The output of `sweeps show`, and why each trial ended. Raises RunError: the sweep is damaged."""
         if (out := _link_out(self.folder.path, self._index.root)) is not None:
             raise RunError(out)
         summary, facts = read_sweep(self.folder), self.folder.facts()
@@ -131,7 +131,7 @@ class SweepView:
         if self._history is None or seen != self._journal:
             trials = read_trials(self.folder.journal().rows, self.folder.path)
             for run in (run for trial in trials.values() for run in trial.runs):
-                if run.reused and self._index.key_of(run.folder) is None:  # no path leaves the folder
+                if run.reused and self._index.key_of(run.folder) is None:  # no path may lead out of the folder
                     run.folder = self.folder.path / run.folder.name
             history = History(self.folder.facts().metric, trials)
             if self._history is not None:
@@ -141,7 +141,7 @@ class SweepView:
 
 
 class SweepFeed:
-    """What a page of one sweep is told: the trials that are not as they were; none when only its state is another."""
+    """Updates of the page of one sweep: the changed trials; none if only its state has changed."""
 
     def __init__(self, view: SweepView) -> None:
         self._view = view
@@ -151,7 +151,7 @@ class SweepFeed:
     def news(self) -> Iterator[tuple[str, Any]]:
         try:
             trials, state = {row["trial"]: row for row in self._view.trials()}, self._view.state()
-        except TextRecognizerError:  # it is away for a moment
+        except TextRecognizerError:  # it is briefly unavailable
             return
         changed = [row for number, row in trials.items() if self._told is None or self._told.get(number) != row]
         if self._told is not None and (changed or state != self._state):
@@ -160,6 +160,6 @@ class SweepFeed:
 
 
 def _link_out(folder: Path, root: Path) -> str | None:
-    """Why the files of a sweep are not read, as text."""
+    """Why the files of a sweep are not read."""
     out = next((name for name in _READ if leads_out(folder / name, root)), None)
     return None if out is None else f"{folder / out} is a link that leads out of {root}."

@@ -62,7 +62,8 @@ def test_the_waiting_are_shown_in_their_order(machine, capsys):
         child.hear()
         text = printed(capsys)
     assert f"Waiting, oldest first: 1. pid {child.pid} (" in text
-    assert "waits for 1 GPU for 'lstm-3'" in text
+    assert " has waited since " in text
+    assert " for 1 GPU for 'lstm-3'" in text
 
 
 def test_a_leftover_file_changes_nothing_and_goes_and_a_foreign_one_stays(machine, capsys):

@@ -1,4 +1,4 @@
-// What the page asks the server for, and what it is told as it happens.
+// Requests to the server, and its live events.
 
 const token = document.querySelector("meta[name=token]").content;
 
@@ -20,11 +20,11 @@ export async function post(path, body) {
 
 async function answer(response) {
   const value = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(value.error || `the server answers ${response.status}.`);
+  if (!response.ok) throw new Error(value.error || `the server answered with status ${response.status}.`);
   return value;
 }
 
-// Listens until the function that it returns is called. `params` gives the cursors anew after a break.
+// Listens until the returned function is called. `params` returns the current cursors for every (re)connection.
 export function listen(params, handlers) {
   const sign = document.getElementById("live");
   let source, timer, over = false;

@@ -1,4 +1,4 @@
-// Curves over each other: the raw line always stays, smoothing is drawn over it.
+// Overlaid curves. With smoothing, the raw line stays visible under the smoothed one.
 
 import { el, select } from "./dom.js";
 
@@ -14,7 +14,7 @@ export function metricsOf(rows) {
   return [...names].filter((name) => !NOT_CURVES.has(name));
 }
 
-// [x, y] of one metric; where a resumed run reported a place again, the later report counts.
+// [x, y] of one metric. If a resumed run reported a step twice, the later report counts.
 export function points(rows, name, axis) {
   const start = rows.find((row) => typeof row.time === "number")?.time;
   const found = new Map();
@@ -25,7 +25,7 @@ export function points(rows, name, axis) {
   return [...found].sort((a, b) => a[0] - b[0]);
 }
 
-// The exponential mean, corrected for its beginning as Adam's is.
+// Exponential moving average with bias correction, as in Adam.
 function smoothed(values, weight) {
   let mean = 0, share = 0;
   return values.map((value) => {
@@ -36,12 +36,12 @@ function smoothed(values, weight) {
   });
 }
 
-// series: [{label, points, colour, dashed, dots, bars: [[x, low, high]]}]; names: what stands at 0, 1, … in place of numbers
+// series: [{label, points, colour, dashed, dots, bars: [[x, low, high]]}]; names: tick labels for 0, 1, …
 export function chart(title, large = false) {
   const place = el("div");
   const figure = el("figure", { class: large ? "chart large" : "chart" }, el("figcaption", {}, title), place);
   let plot = null, last = null;
-  // Colours as drawn: what a variable of the style holds is no colour that a canvas knows.
+  // Computed colours: a canvas does not resolve CSS variables.
   const css = (element, property) => getComputedStyle(element)[property];
 
   function draw(series, { log = false, smoothing = 0, axis = "epoch", logX = false, names = null } = {}) {
@@ -92,7 +92,7 @@ export function chart(title, large = false) {
   return { figure, draw };
 }
 
-// Intervals of points: [x, low, high] each.
+// Error bars: [x, low, high] each.
 function drawBars(plot, series) {
   const { ctx } = plot;
   for (const one of series) {
@@ -108,7 +108,7 @@ function drawBars(plot, series) {
   }
 }
 
-// The controls of all curves on a page; `change` gets what was chosen.
+// The controls of all curves on a page; `change` is called with the new values.
 export function controls(params, change) {
   const chosen = { axis: params.get("x") || "epoch", log: params.get("log") === "1", smoothing: Number(params.get("smooth")) || 0 };
   if (!AXES.includes(chosen.axis)) chosen.axis = "epoch";

@@ -1,4 +1,4 @@
-// Several runs: curves over each other, what differs in their specs, metrics side by side, and whether it may be chance.
+// Several runs: overlaid curves, spec differences, metrics side by side, and whether the difference may be chance.
 
 import { el, fill, section, select, state, table } from "./dom.js";
 import { get, listen, query } from "./api.js";
@@ -32,9 +32,9 @@ export async function compare(place, params, change) {
     };
     fill(tables,
       shown.test ? el("p", {}, `Test: ${shown.test}`) : "",
-      Object.entries(shown.changes).map(([name, part]) => section(`${part.count} samples ${name} in the second`,
-        table(["sample", "is", ...shown.runs.map((run) => run.id)], (part.largest ?? []).map((row) => [row.sample, row.label, row.first, row.second].map((value) => String(value ?? "-"))), name))),
-      section("What differs", table(head, [states, ...lines(shown.differing)], "What differs")),
+      Object.entries(shown.changes).map(([name, part]) => section(`${part.count} samples ${name} in the second run`,
+        table(["sample", "label", ...shown.runs.map((run) => run.id)], (part.largest ?? []).map((row) => [row.sample, row.label, row.first, row.second].map((value) => String(value ?? "-"))), name))),
+      section("Differences", table(head, [states, ...lines(shown.differing)], "Differences")),
       section("Metrics", table(head, lines(shown.metrics), "Metrics")),
       intervals.length ? section("95 % intervals on the test split", table(head, intervals.map((name) => [name, ...shown.runs.map((run) => interval(run, name))]), "Intervals")) : "");
   }

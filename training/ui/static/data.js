@@ -1,4 +1,4 @@
-// Data: the registry with the state of each table here, and the datasets of the runs: sizes, balance, samples, rejected.
+// Data: registered files and their state, and the datasets of the runs: sizes, class balance, samples, rejected samples.
 
 import { el, facts, fill, section, select, table } from "./dom.js";
 import { get, query } from "./api.js";
@@ -8,7 +8,7 @@ export async function data(place, params) {
   const used = shown.used.map((one) => [el("a", { href: `#/dataset?${query({ run: one.run })}` }, one.dataset), one.arguments, String(one.runs)]);
   const size = (bytes) => (bytes ? `${(bytes / 1e6).toFixed(1)} MB` : "unknown");
   place.append(el("h1", {}, "Data"),
-    section("Datasets of these runs", used.length ? table(["dataset", "arguments", "runs"], used, "Datasets") : el("p", { class: "soft" }, "There are no runs yet.")),
+    section("Datasets used by these runs", used.length ? table(["dataset", "arguments", "runs"], used, "Datasets") : el("p", { class: "soft" }, "No runs yet.")),
     section("Registered files", table(["name", "title", "licence", "files", "size", "state"],
       shown.remote.map((one) => [one.name, one.title, one.licence, String(one.files.length), size(one.size_bytes), one.state]), "Registered files")));
 }
@@ -26,14 +26,14 @@ export async function dataset(place, params, change) {
     heading.textContent = shown.dataset;
     const most = Math.max(1, ...shown.balance.map(([, count]) => count));
     return fill(body,
-      shown.is_changed ? el("p", { class: "error" }, "Its files have changed since the run: what is here is not what it was trained on.") : null,
+      shown.is_changed ? el("p", { class: "error" }, "The dataset has changed since the run: these are not the samples it was trained on.") : null,
       facts([...Object.entries(shown.sizes).map(([name, count]) => [name, `${count.toLocaleString()} samples`]), ["classes", String(shown.classes)], ["stored in", shown.store]]),
       section("Samples", el("div", { class: "samples" }, shown.samples.map((one) => el("figure", {},
         el("img", { src: `/api/picture?${query({ run, position: one.position, split })}`, alt: one.text }), el("figcaption", {}, one.text))))),
-      shown.balance.length ? section("Balance", table(["class", "times", ""], shown.balance.slice(0, 200).map(([name, count]) =>
-        [name === " " ? "(space)" : name, String(count), el("meter", { min: 0, max: most, value: count, "aria-label": `Share of ${name}` })]), "Balance")) : null,
+      shown.balance.length ? section("Class balance", table(["class", "count", ""], shown.balance.slice(0, 200).map(([name, count]) =>
+        [name === " " ? "(space)" : name, String(count), el("meter", { min: 0, max: most, value: count, "aria-label": `Share of ${name}` })]), "Class balance")) : null,
       section("Rejected", shown.rejected.count ? [el("p", {}, shown.rejected.reasons.map(([reason, count]) => `${count} x ${reason}`).join("; ")),
-        table(["name", "reason", "text"], shown.rejected.listed, "Rejected")] : el("p", { class: "soft" }, "Nothing was rejected.")));
+        table(["name", "reason", "text"], shown.rejected.listed, "Rejected")] : el("p", { class: "soft" }, "No samples were rejected.")));
   }
   await draw();
 }

@@ -1,4 +1,4 @@
-// Devices: who holds which, who waits, and memory and load over the last hour.
+// Devices: their holders, the queue, and memory and load over the last hour.
 
 import { el, facts, fill, section, table } from "./dom.js";
 import { get } from "./api.js";
@@ -7,7 +7,7 @@ import { chart, colour } from "./chart.js";
 const EVERY_MS = 5000;
 
 export async function devices(place) {
-  const now = el("div"), memory = chart("Memory in MiB, the last hour"), load = chart("Load in percent, the last hour");
+  const now = el("div"), memory = chart("Memory in MiB, last hour"), load = chart("Load in percent, last hour");
   const past = el("div", { class: "charts" }, memory.figure, load.figure);
   place.append(el("h1", {}, "Devices"), now, past);
   let timer;

@@ -1,4 +1,4 @@
-// Elements whose content is text and nothing else: whatever comes from a run folder never becomes markup.
+// DOM elements. Content is always set as text: nothing from a run folder becomes markup.
 
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -10,7 +10,7 @@ export function el(tag, attributes = {}, ...children) {
   return fill(made, ...children);
 }
 
-// Puts these children in place of those that were there.
+// Replaces all children.
 export function fill(parent, ...children) {
   parent.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return parent;
@@ -27,7 +27,7 @@ export const state = (name) => el("span", { class: `state ${/^[a-z]+$/.test(name
 
 export const isNumber = (text) => text === "-" || (text !== "" && Number.isFinite(Number(text)));
 
-// A table of texts; a cell may be an element.
+// A table; cells are text or elements.
 export function table(columns, rows, caption) {
   const numeric = columns.map((_, at) => rows.length > 0 && rows.every((row) => typeof row[at] === "string" && isNumber(row[at])));
   const cls = (at) => (numeric[at] ? "number" : "");
@@ -45,7 +45,7 @@ export function copyable(command) {
       await navigator.clipboard.writeText(command);
       button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(code); // an address that is not secure has no clipboard
+      getSelection().selectAllChildren(code); // the clipboard needs a secure context
       button.textContent = "Selected";
     }
     setTimeout(() => (button.textContent = "Copy"), 1500);

@@ -1,4 +1,4 @@
-// The address says what is shown: #/VIEW?STATE. A link shows the same.
+// The view and its state are in the address: #/VIEW?STATE, so a link reproduces the view.
 
 import { el } from "./dom.js";
 import { query } from "./api.js";
@@ -35,11 +35,11 @@ async function show() {
     if (turn === shown) leave = over || leave;
     else if (over) over();
   } catch (error) {
-    place.replaceChildren(el("h1", {}, "This cannot be shown"), el("p", { class: "error", role: "alert" }, error.message));
+    place.replaceChildren(el("h1", {}, "Cannot show this page"), el("p", { class: "error", role: "alert" }, error.message));
   }
 }
 
-// Writes state into the address without showing everything anew.
+// Writes state into the address without reloading the view.
 function change(name, params, changes) {
   for (const [key, value] of Object.entries(changes)) {
     params.delete(key);
@@ -53,7 +53,7 @@ const root = document.documentElement;
 const usual = () => localStorage.getItem("theme") || "";
 root.dataset.theme = usual();
 
-// Charts have the colours in them that they were drawn with, and a long table only rows that are in sight.
+// Charts keep the colours they were drawn with, and a long table holds only its visible rows: both must be redrawn.
 function paint(theme, isPrinted = false) {
   root.dataset.theme = theme;
   for (const one of document.querySelectorAll(".chart, .virtual")) one.redraw(isPrinted);

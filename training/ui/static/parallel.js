@@ -1,18 +1,18 @@
-// Parallel coordinates: a line a trial across an axis for each parameter. Dragging along an axis keeps what passes there.
+// Parallel coordinates: one line per trial, one axis per parameter. Dragging along an axis filters the trials.
 
 import { el, fill, svg } from "./dom.js";
 
 const WIDTH = 1000, HEIGHT = 300, LEFT = 70, TOP = 34, BOTTOM = 270;
 
 export function parallel(change) {
-  const image = svg("svg", { class: "parallel", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Trials across their parameters" });
+  const image = svg("svg", { class: "parallel", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Parallel coordinates of the trials" });
   const clear = el("button", { type: "button", onclick: () => { kept.clear(); update(); } }, "Show all trials");
-  // What the pointer does by dragging, from the keyboard.
+  // The same filter for the keyboard.
   const which = el("select", { "aria-label": "Axis" }), from = el("input", { size: 8, "aria-label": "From" }), to = el("input", { size: 8, "aria-label": "To" });
   const form = el("form", { class: "bar", onsubmit: (event) => { event.preventDefault(); keep(); } },
-    el("span", { class: "soft" }, "Drag along an axis, or keep"), which, el("span", {}, "from"), from, el("span", {}, "to"), to, el("button", {}, "Keep"), clear);
+    el("span", { class: "soft" }, "Drag along an axis to filter trials, or keep"), which, el("span", {}, "from"), from, el("span", {}, "to"), to, el("button", {}, "Keep"), clear);
   const element = el("div", {}, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parallel coordinates" }, image), form);
-  const kept = new Map(); // name of an axis -> [top, bottom] of what is kept
+  const kept = new Map(); // name of an axis -> [top, bottom] of the selected range
   let rows = [], axes = [];
 
   const valueOf = (row, name) => (name === axes.metric ? row.value : row.point[name]);
@@ -94,7 +94,7 @@ function titled(text) {
   return title;
 }
 
-// Numbers by size, on a logarithmic scale where they span two decades; anything else listed.
+// A numeric axis, logarithmic if the values span two decades or more; a categorical one for anything else.
 function axisOf(name, values) {
   const numbers = values.filter((value) => typeof value === "number" && Number.isFinite(value));
   const low = Math.min(...numbers), high = Math.max(...numbers);

@@ -1,4 +1,4 @@
-// One run: its curves as they grow, what it prints, what it read, what it was, and why it ended.
+// One run: live curves, output, predictions, spec and environment, and why it ended.
 
 import { copyable, el, facts, fill, folded, section, select, state, table } from "./dom.js";
 import { get, listen, post, query } from "./api.js";
@@ -17,10 +17,10 @@ export async function run(place, params, change) {
   const charts = new Map();
   const curves = el("div", { class: "charts" });
   const { bar, chosen } = controls(params, (changes) => { change(changes); draw(); });
-  const log = el("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "What the run prints" }, plain(shown.log.text));
+  const log = el("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Output of the run" }, plain(shown.log.text));
   const rest = el("div");
   const none = el("p", { class: "soft" }, "No reports yet.");
-  place.append(top, section("Curves", bar, none, curves), section("Printed", log), rest);
+  place.append(top, section("Curves", bar, none, curves), section("Output", log), rest);
 
   function drawTop() {
     const { error, commands } = shown;
@@ -35,9 +35,9 @@ export async function run(place, params, change) {
       ended.map((text) => el("p", {}, text)),
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       facts([
-        ["group", shown.group], ["why it ended", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
-        ["created", shown.times.created], ["ended", shown.times.ended], ["took", shown.duration_s === null ? null : `${shown.duration_s} s`], ["memory at most", memory(shown.memory)],
-        ["folder", shown.folder], ["looks at the test split", shown.test_looks?.problem ?? shown.test_looks],
+        ["group", shown.group], ["exit reason", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
+        ["created", shown.times.created], ["ended", shown.times.ended], ["duration", shown.duration_s === null ? null : `${shown.duration_s} s`], ["peak memory", memory(shown.memory)],
+        ["folder", shown.folder], ["views of the test metrics", shown.test_looks?.problem ?? shown.test_looks],
       ]),
       ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
       commands.map(copyable));
@@ -62,7 +62,7 @@ export async function run(place, params, change) {
     fill(rest,
       summary(shown),
       figures?.risk_coverage?.length ? confidences(figures) : "",
-      figures?.confusions?.length ? section("Confusions", table(["is", "read as", "times"], figures.confusions, "Confusions")) : "",
+      figures?.confusions?.length ? section("Confusions", table(["label", "read as", "count"], figures.confusions, "Confusions")) : "",
       shown.has_predictions ? samples(key, params, change) : "",
       section("Attempts", attempts?.problem ? el("p", { class: "error" }, attempts.problem) : (Array.isArray(attempts) ? attempts : []).map(attempt)),
       folded("Spec", el("pre", { tabindex: "0" }, JSON.stringify(spec, null, 2))),
@@ -101,7 +101,7 @@ export async function run(place, params, change) {
 
 const memory = (most) => (most && typeof most === "object" ? Object.entries(most).map(([name, mib]) => `${name} ${mib} MiB`).join(", ") : null);
 
-// Without what colours a terminal; of a line that was written over, what stood there last.
+// Strips terminal escape sequences; of a line that was overwritten (progress bars), keeps the last version.
 const plain = (text) => text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replace(/[^\n]*\r(?!\n)/g, "");
 
 function summary(shown) {
@@ -109,19 +109,19 @@ function summary(shown) {
   if (shown.figures?.problem) return section("Test", el("p", { class: "error" }, shown.figures.problem));
   if (figures?.length) {
     const rows = figures.map((one) => [one.name, exact(one.shown, one.value), one.interval ? `${one.interval[0].toFixed(4)} to ${one.interval[1].toFixed(4)}` : ""]);
-    return section(`Split ${shown.figures.split}, ${shown.figures.count ?? "?"} samples`, table(["metric", "value", "95 % interval"], rows, "Metrics"));
+    return section(`Metrics on the ${shown.figures.split} split, ${shown.figures.count ?? "?"} samples`, table(["metric", "value", "95 % interval"], rows, "Metrics"));
   }
   const rows = Object.entries(shown.shown).map(([name, text]) => [name, exact(text, shown.summary[name])]);
   return rows.length ? section("Metrics", table(["metric", "value"], rows, "Metrics")) : "";
 }
 
 function confidences(figures) {
-  const reliability = chart("Reliability"), risk = chart("Error of what is accepted unchecked");
-  const levels = figures.calibration.map((one, at) => ({ label: `${one.level}, off by ${one.error}`, colour: colour(at), points: one.bins }));
+  const reliability = chart("Reliability"), risk = chart("Error rate of samples accepted unchecked");
+  const levels = figures.calibration.map((one, at) => ({ label: `${one.level}, calibration error ${one.error}`, colour: colour(at), points: one.bins }));
   const place = section("Confidence", figures.unseen ? el("p", {}, figures.unseen) : null, el("div", { class: "charts" }, reliability.figure, risk.figure));
-  requestAnimationFrame(() => { // once it has a width
-    reliability.draw([{ label: "as it should be", colour: "#888", dashed: true, points: [[0, 0], [1, 1]] }, ...levels], { axis: "confidence" });
-    risk.draw([{ label: "error", colour: colour(1), points: figures.risk_coverage }], { axis: "share that is accepted unchecked" });
+  requestAnimationFrame(() => { // after layout, when it has a width
+    reliability.draw([{ label: "ideal", colour: "#888", dashed: true, points: [[0, 0], [1, 1]] }, ...levels], { axis: "confidence" });
+    risk.draw([{ label: "error", colour: colour(1), points: figures.risk_coverage }], { axis: "share accepted unchecked" });
   });
   return place;
 }
@@ -133,7 +133,7 @@ function attempt(one, at) {
   const when = typeof one.time === "number" ? new Date(one.time * 1000).toLocaleString() : null;
   const ended = one.ended && typeof one.ended === "object" ? [one.ended.state, one.ended.error].filter((text) => typeof text === "string").join(": ") : null;
   const texts = (value) => (value === undefined ? null : typeof value === "string" ? value : JSON.stringify(value));
-  return el("div", {}, el("h3", {}, `Attempt ${at + 1}`), facts([["started", when], ["on", texts(one.host)], ["devices", texts(one.devices)], ["command", command], ["ended", ended]]));
+  return el("div", {}, el("h3", {}, `Attempt ${at + 1}`), facts([["started", when], ["host", texts(one.host)], ["devices", texts(one.devices)], ["command", command], ["ended", ended]]));
 }
 
 function samples(key, params, change) {
@@ -149,7 +149,7 @@ function samples(key, params, change) {
       note.textContent = error.message;
     }
   };
-  const more = el("button", { type: "button", onclick: () => { seed += 1; load(); } }, "Others");
+  const more = el("button", { type: "button", onclick: () => { seed += 1; load(); } }, "Other samples");
   const choose = (chosen) => { order = chosen; more.hidden = order !== "random"; change({ samples: chosen }); load(); };
   more.hidden = order !== "random";
   load();
@@ -162,6 +162,6 @@ function sample(key, one, hasPicture) {
   return el("figure", {},
     hasPicture ? el("img", { src: `/api/picture?${query({ run: key, position: one.position })}`, alt: one.label }) : null,
     el("figcaption", {}, wrong ? marked : el("b", {}, one.label), el("br"),
-      el("span", { class: "soft" }, wrong ? "read as " : "read right"), wrong ? el("span", { class: "wrong" }, one.predicted || "(nothing)") : null,
+      el("span", { class: "soft" }, wrong ? "read as " : "read correctly"), wrong ? el("span", { class: "wrong" }, one.predicted || "(nothing)") : null,
       typeof one.confidence === "number" ? el("span", { class: "soft" }, ` ${one.confidence.toFixed(3)}`) : null));
 }

@@ -1,4 +1,4 @@
-// All runs as a table, filtered and sorted by the server as `runs list` does it; only the rows in sight are drawn.
+// All runs as a table, filtered and sorted by the server like `runs list`. Only the visible rows are drawn.
 
 import { el, isNumber, state } from "./dom.js";
 import { get, listen, query } from "./api.js";
@@ -6,7 +6,7 @@ import { get, listen, query } from "./api.js";
 const ROW_PX = 32;
 const FIRST = 100;
 const MOST_PRINTED = 1000;
-const BEYOND = 15; // rows that are drawn above and below those in sight
+const BEYOND = 15; // rows drawn above and below the visible ones
 const STATES = ["", "running", "finished", "stopped", "failed", "preempted", "died", "created", "damaged"];
 
 export async function runs(place, params, change) {
@@ -59,7 +59,7 @@ export async function runs(place, params, change) {
     chips.hidden = !filters().length;
     const asked = { filter: filters(), sort: params.get("sort"), columns: params.get("columns"), by: params.get("by") };
     const turn = ++loads;
-    // The first rows at once, of what the server can read in a moment; then all of them.
+    // First what the server can read at once, then all rows.
     for (const part of asked.by ? [{}] : [{ first: FIRST }, {}]) {
       try {
         const found = await get("runs", { ...asked, ...part, tick: part.first ? null : shown.tick });
@@ -67,7 +67,7 @@ export async function runs(place, params, change) {
         shown = found;
         problem.textContent = "";
       } catch (error) {
-        if (part.first) continue; // runs that are not read yet may have the column
+        if (part.first) continue; // the column may be in runs that have not been read yet
         problem.textContent = error.message;
         return;
       }
@@ -80,9 +80,9 @@ export async function runs(place, params, change) {
 
   function tellCount() {
     const [rows, passed, total] = [shown.rows.length, shown.passed, shown.total].map((count) => count?.toLocaleString());
-    if (shown.by) message.textContent = `${rows} groups of ${total} runs; each figure is the mean of so many runs with its 95 % interval`;
-    else if (!shown.total) message.textContent = `There are no runs in ${shown.folder} yet.`;
-    else if (shown.unread) message.textContent = `the newest ${passed} of ${total} runs in ${shown.folder}; reading the others …`;
+    if (shown.by) message.textContent = `${rows} groups of ${total} runs; values are means over a group with the 95 % interval and the number of runs`;
+    else if (!shown.total) message.textContent = `No runs in ${shown.folder} yet.`;
+    else if (shown.unread) message.textContent = `the newest ${passed} of ${total} runs in ${shown.folder}; reading the rest …`;
     else message.textContent = `${passed} of ${total} runs in ${shown.folder}`;
   }
 

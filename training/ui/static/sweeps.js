@@ -1,4 +1,4 @@
-// All sweeps, and one: its trials with why each was stopped, the best against time, and what its parameters do.
+// The list of sweeps; one sweep: its trials and why each was stopped, best value over time, effect of the parameters.
 
 import { el, facts, fill, section, select, state, table } from "./dom.js";
 import { get, listen, post, query } from "./api.js";
@@ -9,7 +9,7 @@ export async function sweeps(place) {
   const shown = await get("sweeps");
   const rows = shown.rows.map(([key, , ...cells]) => cells.map((text, at) =>
     at === 0 ? el("a", { href: `#/sweep?${query({ sweep: key })}` }, text) : shown.columns[at] === "state" ? state(text) : text));
-  place.append(el("h1", {}, "Sweeps"), rows.length ? table(shown.columns, rows, "Sweeps") : el("p", { class: "soft" }, "There are no sweeps here yet."));
+  place.append(el("h1", {}, "Sweeps"), rows.length ? table(shown.columns, rows, "Sweeps") : el("p", { class: "soft" }, "No sweeps yet."));
 }
 
 export async function sweep(place, params, change) {
@@ -26,7 +26,7 @@ export async function sweep(place, params, change) {
   let across = params.get("across") || parameters()[0] || "", up = params.get("up") || shown.metric;
   const choice = el("div", { class: "bar" });
   const lines = parallel((test) => { within = test; drawList(); });
-  place.append(top, section("Trials", lines.element, list), section("What the parameters do", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
+  place.append(top, section("Trials", lines.element, list), section("Effect of the parameters", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
 
   function ordered() {
     const worth = (row) => row.value === null || row.value === undefined;
@@ -48,23 +48,23 @@ export async function sweep(place, params, change) {
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       first ? el("p", {}, "Best: ", trialLink(first), `, ${shown.metric} ${first.shown} with ${Object.entries(first.point).map(([name, value]) => `${name.split(".").pop()} ${text(value)}`).join(", ")}`) : null,
       facts([["search", `${shown.method}, ${shown.goal} ${shown.metric}`], ["trials", `${shown.trials}: ${counts()}`], 
-        ["created", shown.created], ["from", shown.source], ["driven by", shown.holder], ["folder", shown.folder]]),
+        ["created", shown.created], ["sweep file", shown.source], ["driver", shown.holder], ["folder", shown.folder]]),
       el("div", { class: "bar" }, shown.holder ? ["pause", "resume", "stop"].map(ask) : null, said));
   }
 
   const trialLink = (row) => (row.runs[0] ? el("a", { href: `#/run?${query({ run: row.runs[0] })}` }, `trial ${row.trial}`) : `trial ${row.trial}`);
 
-  // The decision that stopped it; of those that went on, nothing.
+  // The decision that stopped a trial, if one did.
   function why(row) {
     const stop = row.decisions.find((one) => one.stop);
-    return [...(stop ? [row.state === "finished" ? `it had finished when it was to be ${stop.text}` : stop.text] : []), ...row.why.filter((text) => !stop || !text.includes(stop.text))].join("; ");
+    return [...(stop ? [row.state === "finished" ? `it finished before the decision took effect: ${stop.text}` : stop.text] : []), ...row.why.filter((text) => !stop || !text.includes(stop.text))].join("; ");
   }
 
   function drawList() {
     const rows = ordered().filter(within);
     const names = [...new Set(rows.flatMap((row) => Object.keys(row.point)))];
     fill(list, el("p", { class: "soft", role: "status" }, `${rows.length} of ${trials.size} trials`),
-      table(["trial", "state", shown.metric, "why it was stopped", ...names.map((name) => name.split(".").pop())], rows.map((row) => [trialLink(row), state(row.state), row.shown,
+      table(["trial", "state", shown.metric, "reason for stopping", ...names.map((name) => name.split(".").pop())], rows.map((row) => [trialLink(row), state(row.state), row.shown,
         el("span", { class: "long" }, why(row)), ...names.map((name) => (row.point[name] === undefined ? "-" : text(row.point[name])))]), "Trials"));
   }
 
@@ -80,7 +80,7 @@ export async function sweep(place, params, change) {
     const names = isScale ? null : [...new Set(drawn.map((row) => text(row.point[across])))].sort();
     const x = (row) => (isScale ? row.point[across] : names.indexOf(text(row.point[across])));
     drawn.sort((a, b) => x(a) - x(b));
-    const beside = drawn.length ? 1e-9 * (x(drawn.at(-1)) - x(drawn[0]) || 1) : 0; // of points at one x, only the last would be shown
+    const beside = drawn.length ? 1e-9 * (x(drawn.at(-1)) - x(drawn[0]) || 1) : 0; // of points with the same x, only the last would be drawn
     const bars = drawn.filter((row) => up === shown.metric && typeof row.half === "number").map((row) => [x(row), row.value - row.half, row.value + row.half]);
     const logX = isScale && drawn.length > 1 && x(drawn[0]) > 0 && x(drawn.at(-1)) / x(drawn[0]) >= 100;
     scatter.draw([{ label: up, points: drawn.map((row, at) => [x(row) + at * beside, value(row)]), colour: colour(2), dots: true, bars }], { axis: across, logX, names });
@@ -88,14 +88,14 @@ export async function sweep(place, params, change) {
   }
 
   function drawChoice() {
-    fill(choice, select("Across", parameters(), across, (name) => { across = name; change({ across }); drawCharts(); }),
-      select("Up", measures(), up, (name) => { up = name; change({ up }); drawCharts(); }));
+    fill(choice, select("Horizontal axis", parameters(), across, (name) => { across = name; change({ across }); drawCharts(); }),
+      select("Vertical axis", measures(), up, (name) => { up = name; change({ up }); drawCharts(); }));
   }
 
   function drawRungs() {
     const decided = [...trials.values()].flatMap((row) => row.decisions).sort((a, b) => a.time - b.time);
     const bands = [...new Set(decided.map((one) => one.band))].filter((band) => band !== null && band !== undefined).sort((a, b) => a - b);
-    fill(rungs, bands.length ? section("Early termination", table(["band", "judged there", "stopped", "went on", "threshold at last"], bands.map((band) => {
+    fill(rungs, bands.length ? section("Early termination", table(["band", "decisions", "stopped", "continued", "last threshold"], bands.map((band) => {
       const at = decided.filter((one) => one.band === band);
       const stopped = at.filter((one) => one.stop).length;
       return [band, at.length, stopped, at.length - stopped, at.at(-1).threshold].map(text);
@@ -105,7 +105,7 @@ export async function sweep(place, params, change) {
   async function drawImportance() {
     if ([...trials.values()].filter((row) => ["finished", "stopped"].includes(row.state)).length < 4) return;
     const found = Object.entries(await get("importance", { sweep: key }).catch(() => ({})));
-    fill(importance, found.length ? [el("h3", {}, `What ${shown.metric} depends on`), table(["parameter", "share", ""], found.map(([name, share]) =>
+    fill(importance, found.length ? [el("h3", {}, `Parameter importance for ${shown.metric}`), table(["parameter", "share", ""], found.map(([name, share]) =>
       [name, share.toFixed(2), el("meter", { min: 0, max: 1, value: share, "aria-label": `Importance of ${name}` })]), "Importance")] : null);
   }
 
