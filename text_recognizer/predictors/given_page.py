@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
 from text_recognizer.errors import DataError, reason
@@ -56,8 +55,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         raise DataError(f"{path} cannot be read: {reason(error)}.") from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
-    kind = "alto" if read_xml(path).tag == "alto" else "page"
-    return GivenPage(path, page.image, lines, problems, (width, height), scale, kind)
+    return GivenPage(path, page.image, lines, problems, (width, height), scale, page.text.format)
 
 
 def image_given_by(path: Path) -> Path:
@@ -70,6 +68,10 @@ def page_given_by(path: Path) -> ArchivePage:
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
     page = _page_of(path)
+    if page.text.format == "hocr":
+        raise DataError(
+            f"{path} is hOCR, whose lines are not read. Read its image instead: predict {page.image} --pages."
+        )
     if not page.text.lines and (page.text.whole_regions or not page.problem):
         raise DataError(
             f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "

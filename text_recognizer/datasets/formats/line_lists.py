@@ -74,6 +74,7 @@ class LineList:
 def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     """The files of a list, with the splits that folders' names give. Raises DataError: there is none, or several."""
     if path.is_file():
+        refuse_compiled([path])
         return [(path, "")]
     if not path.exists():
         raise DataError(f"there is no list of lines {path}.")
@@ -89,6 +90,7 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     if not found and text_files(path):
         return [(path, "")]
     if len(found) != 1:
+        refuse_compiled(inside)
         listed = ", ".join(one.name for one in found) or "none"
         raise DataError(
             f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), folders Train and "
@@ -96,6 +98,15 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
             f"list itself."
         )
     return [(found[0], "")]
+
+
+def refuse_compiled(files: Iterable[Path]) -> None:
+    """Raises DataError for a data set that kraken compiled: what it was made from can be read, and is often there."""
+    if compiled := next((one for one in files if one.suffix.lower() == ".arrow"), None):
+        raise DataError(
+            f"{compiled} is a data set compiled by kraken, which cannot be read. Give what `ketos compile` made it "
+            f"from: ALTO or PAGE XML files (AltoLinesDataset), or images with {PAIR_ENDING} files (LineListDataset)."
+        )
 
 
 def text_files(folder: Path) -> list[Path]:

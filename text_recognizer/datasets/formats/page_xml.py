@@ -1,12 +1,14 @@
-"""ALTO and PAGE XML, the formats in which archives exchange transcribed pages: where each line is and what it says.
+"""ALTO, PAGE XML and hOCR, the formats in which transcribed pages are exchanged: where each line is and what it says.
 
-Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, University of Salford).
+Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, University of Salford); "hOCR" 1.2 (Breuel).
 """
 
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
+
+import numpy as np
 
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.errors import DataError
@@ -16,6 +18,9 @@ Points = tuple[tuple[float, float], ...]
 _FAR = 1e9  # outside of any page
 _STRUCTURE_TYPE = re.compile(r"(?:^|\})\s*structure\s*\{(?:[^}]*;)?\s*type\s*:([^;}]*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_HOCR_LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_caption", "ocr_textfloat"}  # Tesseract has the last three
+_HOCR_PROPERTY = re.compile(r"""([a-z_]+)\s+((?:"[^"]*"|[^";])*)""")
+_HTML_SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class PageText:
         image: the name of the image file, as the XML has it; may be empty.
         width, height: of the page in the units of the outlines; 0 where the file says nothing: then they are pixels.
         whole_regions: the IDs of regions whose text is not divided into lines.
+        format: "alto", "page" or "hocr"; "" of what is no file of these.
     """
 
     image: str = ""
@@ -51,24 +57,30 @@ class PageText:
     height: float = 0
     lines: tuple[PageLine, ...] = ()
     whole_regions: tuple[str, ...] = ()
+    format: str = ""
 
 
 def read_page(path: Path) -> PageText:
-    """The page of an ALTO or PAGE XML file.
+    """The page of an ALTO, PAGE XML or hOCR file.
 
     Raises:
-        DataError: it is damaged or neither of the two, has no page or several, or measures lines in millimetres or
+        DataError: it is damaged or none of the three, has no page or several, or measures lines in millimetres or
             inches on a page without a size. The message is about what the file describes.
     """
-    root = read_xml(path)
-    reader = {"alto": _read_alto, "PcGts": _read_page}.get(root.tag)
+    try:
+        root = read_xml(path)
+    except DataError as error:
+        if path.suffix.lower() != ".hocr":
+            raise
+        raise DataError(f"{error} hOCR must be XHTML: `tidy -asxhtml` converts HTML.") from None
+    reader = {"alto": _read_alto, "PcGts": _read_page, "html": _read_hocr}.get(root.tag)
     if reader is None:
-        raise DataError(f"its file is neither ALTO nor PAGE XML: {path} begins with <{root.tag}>.")
+        raise DataError(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
     return reader(root, path)
 
 
 def _only_page(pages: list[Element], path: Path, kind: str) -> Element:
-    """The page of a file. Either format names one image only: where the lines of a second page are is unknown."""
+    """The page of a file. ALTO and PAGE name one image only: where the lines of a second page are is unknown."""
     if len(pages) > 1:
         raise DataError(
             f"its {kind} file holds {len(pages)} pages but can name only one image: {path}. Write a file for each page."
@@ -101,7 +113,7 @@ def _read_alto(root: Element, path: Path) -> PageText:
             f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
             f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
         )
-    return PageText(image.strip(), width, height, _with_unique_names(lines))
+    return PageText(image.strip(), width, height, _with_unique_names(lines), format="alto")
 
 
 def _alto_outline(line: Element) -> Points:
@@ -127,7 +139,54 @@ def _read_page(root: Element, path: Path) -> PageText:
     width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
     regions = [region for region in page.iter("TextRegion") if _text_equivalent(region)]
     whole = tuple(region.get("id", "") for region in regions if next(region.iter("TextLine"), None) is None)
-    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines), whole)
+    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines), whole, "page")
+
+
+def _read_hocr(root: Element, path: Path) -> PageText:
+    page = _only_page([one for one in root.iter() if "ocr_page" in _classes(one)], path, "hOCR")
+    title = _properties(page)
+    left, top, width, height = (*_numbers(title.get("bbox", "")), 0, 0, 0, 0)[:4]
+    if left or top:  # only a part of the image
+        width = height = 0
+    lines = []
+    for line in page.iter():
+        kind = next((one for one in _classes(line) if one in _HOCR_LINES), "")
+        if kind and not any(_HOCR_LINES.intersection(_classes(one)) for one in line.iter() if one is not line):
+            lines.append(_hocr_line(line, kind))
+    image = title.get("image", "").strip(" \"'")
+    return PageText(image, width, height, _with_unique_names(lines), format="hocr")
+
+
+def _hocr_line(line: Element, kind: str) -> PageLine:
+    text, title = _hocr_text(line), _properties(line)
+    words = [_hocr_text(one) for one in line.iter() if "ocrx_word" in _classes(one)]
+    if len(words) > 1 and " " not in text:  # a file without white space between its elements
+        text = " ".join(words)
+    box, polynomial = _numbers(title.get("bbox", "")), _numbers(title.get("baseline", ""))
+    outline: Points = _points(title.get("poly", ""))
+    baseline: Points = ()
+    if len(box) == 4:
+        x1, y1, x2, y2 = box
+        outline = outline or ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+        turned: dict[int, Points] = {90: ((x2, y2), (x2, y1)), 180: ((x2, y1), (x1, y1)), 270: ((x1, y1), (x1, y2))}
+        baseline = turned.get(int(_number(title.get("textangle"))), ())
+        if polynomial and not baseline:  # seen from the lower left corner of the box
+            columns = np.linspace(0, x2 - x1, 2 if len(polynomial) < 3 else 9)
+            rows = y2 + np.polyval(polynomial, columns)
+            baseline = tuple((_bounded(x1 + x), _bounded(y)) for x, y in zip(columns, rows, strict=True))
+    return PageLine(line.get("id", ""), text, outline, kind, baseline)
+
+
+def _hocr_text(element: Element) -> str:
+    return _HTML_SPACE.sub(" ", "".join(element.itertext())).strip(" ")
+
+
+def _classes(element: Element) -> list[str]:
+    return element.get("class", "").split()
+
+
+def _properties(element: Element) -> dict[str, str]:
+    return dict(_HOCR_PROPERTY.findall(element.get("title", "")))
 
 
 def _text_equivalent(element: Element) -> str | None:
@@ -145,8 +204,12 @@ def _outline(line: Element, tag: str) -> Points:
 
 def _points(text: str) -> Points:
     """Corners written as "x,y x,y" or "x y x y"."""
-    numbers = [_bounded(number) for number in _NUMBER.findall(text)]
+    numbers = _numbers(text)
     return tuple(zip(numbers[::2], numbers[1::2], strict=False))
+
+
+def _numbers(text: str) -> list[float]:
+    return [_bounded(number) for number in _NUMBER.findall(text)]
 
 
 def _number(text: str | None) -> float:
@@ -154,7 +217,7 @@ def _number(text: str | None) -> float:
     return _bounded(found[0]) if found else 0.0
 
 
-def _bounded(number: str) -> float:
+def _bounded(number: str | float) -> float:
     """A finite number, whatever was written: infinity breaks arithmetic."""
     return min(max(float(number), -_FAR), _FAR)
 

@@ -1,4 +1,4 @@
-"""Lines of pages that were transcribed in ALTO or PAGE XML."""
+"""Lines of pages that were transcribed in ALTO, PAGE XML or hOCR."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 
 @dataclass(eq=False, repr=False)
 class AltoLinesDataset(LineDataset):
-    """Lines cut out of scanned pages, as ALTO 2 to 4 and PAGE XML describe them.
+    """Lines cut out of scanned pages, as ALTO 2 to 4, PAGE XML and hOCR describe them.
 
     An image is looked for at the path that its XML file names; beside the file under the same name; beside its folder
     `page` or `alto`, as Transkribus exports them; and at that path from the folder above, as in an OCR-D workspace. A
@@ -22,11 +22,12 @@ class AltoLinesDataset(LineDataset):
     pages, or writers, are held out.
 
     Args:
-        path: a folder, searched recursively, or one XML file.
+        path: a folder, searched recursively, or one XML file. A .hocr file counts if no XML file has its name.
         image_folder: folder of the images, if they are not beside the XML files; either flat or with the same
             subfolders.
         crop: "polygon" whitens what lies outside a line's outline, "box" keeps the whole box around it.
-        line_types: use only lines of these types (tags of ALTO, structure types of PAGE); null uses all.
+        line_types: use only lines of these types (tags of ALTO, structure types of PAGE, classes of hOCR); null uses
+            all.
         writer_pattern: a regular expression for the name of an XML file without its ending. What it finds (its first
             group, if it has one; at least one character) is the writer, whose pages all go into one split. Without it,
             a page is a group.

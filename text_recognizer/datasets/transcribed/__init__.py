@@ -1,1 +1,1 @@
-"""Transcribed pages: images with ALTO or PAGE XML beside them."""
+"""Transcribed pages: images with ALTO, PAGE XML or hOCR beside them."""

@@ -1,4 +1,4 @@
-"""Where the pages of an archive are: ALTO or PAGE XML files, their images, writers and splits."""
+"""Where the pages of an archive are: ALTO, PAGE XML or hOCR files, their images, writers and splits."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.formats.line_lists import SPLITS
+from text_recognizer.datasets.formats.line_lists import SPLITS, refuse_compiled
 from text_recognizer.datasets.formats.page_xml import PageText, read_page
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.storage.file_states import files_below, state_of_files
@@ -83,12 +83,21 @@ class AltoFiles:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The XML files by name, also those called .XML. Raises DataError: there are none."""
+        """The XML files by name, also those called .XML; then the hOCR files of other pages.
+
+        Raises:
+            DataError: there are none.
+        """
         if self.path.is_file():
+            refuse_compiled([self.path])
             return [self.path]
-        found = [path for path in files_below(self.path) if path.suffix.lower() == ".xml"]
+        below = files_below(self.path)
+        found = [one for one in below if one.suffix.lower() == ".xml"]
+        stems = {one.with_suffix("") for one in found}
+        found += [one for one in below if one.suffix.lower() == ".hocr" and one.with_suffix("") not in stems]
         if not found:
-            raise DataError(f"{self.path} holds no ALTO or PAGE XML files (*.xml).")
+            refuse_compiled(below)
+            raise DataError(f"{self.path} holds no ALTO or PAGE XML files (*.xml) and no hOCR files (*.hocr).")
         return found
 
     @cached_property

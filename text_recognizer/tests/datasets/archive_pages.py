@@ -1,4 +1,4 @@
-"""A page with three lines, described in ALTO and in PAGE XML."""
+"""A page with three lines, described in ALTO, in PAGE XML and in hOCR."""
 
 from pathlib import Path
 
@@ -67,6 +67,23 @@ def page_xml(image: str = "page.png") -> str:
    <TextEquiv index="1"><Unicode>thirst</Unicode></TextEquiv><TextEquiv index="0"><Unicode>third</Unicode></TextEquiv>
   </TextLine></TextRegion></Page></PcGts>
 """
+
+
+def hocr(lines: str | None = None, image: str = "page.png") -> str:
+    """An hOCR file as Tesseract writes it; by default with LINES."""
+    lines = "".join(hocr_line(index, *line) for index, line in enumerate(LINES)) if lines is None else lines
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en"><head><title></title></head><body>
+ <div class='ocr_page' id='page_1' title='image "{image}"; bbox 0 0 200 120; ppageno 0; scan_res 70 70'>
+  <div class='ocr_carea' title="bbox 0 0 200 120"><p class='ocr_par'>{lines}</p></div></div></body></html>
+"""
+
+
+def hocr_line(index: int, box: tuple[int, int, int, int], text: str, more: str = "", kind: str = "ocr_line") -> str:
+    words = "\n ".join(f"<span class='ocrx_word' title='x_wconf 96'>{word}</span>" for word in text.split(" "))
+    place = "bbox " + " ".join(map(str, box))
+    return f"""<span class='{kind}' id='l{index}' title="{place}; x_size 20{more}">{words}\n</span>"""
 
 
 def write_page(folder: Path, name: str, content: str, seed: int = 0) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
+from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
 from text_recognizer.datasets.transcribed.page_images import cut_out, in_pixels, inside_image
 from text_recognizer.errors import DataError, SpecError
@@ -18,6 +19,7 @@ from text_recognizer.tests.datasets.archive_pages import (
     LINES,
     alto,
     alto_line,
+    hocr,
     page_image,
     page_xml,
     polygon,
@@ -49,7 +51,7 @@ def lines_of(dataset):
     }
 
 
-@pytest.mark.parametrize("content", [alto(), page_xml()], ids=["ALTO", "PAGE"])
+@pytest.mark.parametrize("content", [alto(), page_xml(), hocr()], ids=["ALTO", "PAGE", "hOCR"])
 def test_lines_are_cut_out_where_the_file_says(folder, content):
     for index in range(3):
         write_page(folder, f"p{index}", content.replace("page.png", f"p{index}.png"), seed=index)
@@ -243,7 +245,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
         "wrong#l3": "it has no outline",
         "wrong#l4": "its polygon has no area",
         "noimage": f"the image file is missing: {folder / 'noimage.jpg'}",
-        "mets": f"its file is neither ALTO nor PAGE XML: {folder / 'mets.xml'} begins with <mets>",
+        "mets": f"its file is neither ALTO nor PAGE XML nor hOCR: {folder / 'mets.xml'} begins with <mets>",
         "turned#l0": "its image does not fit its page: 200 x 120 pixels, but the file says 120 x 200",
     }
     assert lines_of(dataset)["wrong#l4.6"][0] == "twice l4"
@@ -319,6 +321,23 @@ def test_an_image_that_is_missing_is_known_at_once_also_where_no_disk_can_hold_i
     dataset = prepared(folder)
     assert sum(dataset.sizes().values()) == 9  # the others have images of their own names beside them
     assert [(one.name, one.noun) for one in dataset.rejected] == [("p3", "page")]
+
+
+def test_hocr_files_count_where_no_xml_file_has_their_name(folder):
+    for index in range(3):
+        write_page(folder, f"p{index}", hocr(image=f"p{index}.png"), seed=index)
+        (folder / f"p{index}.xml").rename(folder / f"p{index}.hocr")
+    (folder / "p0.xml").write_text(alto(alto_line(0, LINES[0][0], "in ALTO"), ""))
+    found = {name: text for name, (text, _) in lines_of(prepared(folder)).items()}
+    assert found == {"p0#l0": "in ALTO"} | {f"p{at}#l{index}": LINES[index][1] for at in (1, 2) for index in range(3)}
+
+
+@pytest.mark.parametrize("dataset", [AltoLinesDataset, LineListDataset])
+def test_a_data_set_that_kraken_compiled_is_refused_with_what_it_was_made_from(folder, dataset):
+    (folder / "lines.arrow").write_bytes(b"ARROW1\0\0")
+    for path in (folder, folder / "lines.arrow"):
+        with pytest.raises(DataError, match=r"lines.arrow is a data set compiled by kraken.*\(AltoLinesDataset\)"):
+            dataset(str(path)).prepare()
 
 
 @pytest.mark.parametrize(("content", "kind"), [(alto(), "ALTO"), (page_xml(), "PAGE XML")])

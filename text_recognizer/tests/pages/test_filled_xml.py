@@ -168,7 +168,8 @@ REGION_OF_TEXT = (
     [
         (archive_pages.alto(""), "gives no lines"),
         (REGION_OF_TEXT, "gives no lines .* predict .*page.png --pages"),
-        ("<html/>", "neither ALTO nor PAGE XML"),
+        ("<mets/>", "neither ALTO nor PAGE XML nor hOCR"),
+        (archive_pages.hocr(), "is hOCR, whose lines are not read. .* predict .*page.png --pages"),
         ("<alto", "its XML file is damaged"),
         (archive_pages.alto(image="none.png"), "the image file is missing"),
         (archive_pages.alto(size='WIDTH="900" HEIGHT="120"'), "its image does not fit its page"),
@@ -264,6 +265,17 @@ def test_hocr_has_outlines_and_baselines_where_they_are_known():
         "bbox 10 40 60 60",
         "bbox 10 70 60 90",
     ]
+
+
+def test_hocr_is_read_again_as_it_was_written(tmp_path):
+    (tmp_path / "p.hocr").write_text(hocr(PAGE, "p.png"))
+    (tmp_path / "p.xml").write_text(alto(PAGE, "p.png"))
+    again, other = read_page(tmp_path / "p.hocr"), read_page(tmp_path / "p.xml")
+    assert (again.image, again.width, again.height) == (other.image, other.width, other.height) == ("p.png", 200, 120)
+    assert [(one.name, one.text, one.outline) for one in again.lines] == [
+        (one.name, one.text, one.outline) for one in other.lines
+    ]
+    assert np.allclose(again.lines[0].baseline, [[10, 28], [110, 27]])
 
 
 def test_hocr_says_which_lines_run_from_right_to_left():
