@@ -13,6 +13,8 @@ from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
 Normalization = Literal["none", "NFC", "NFD", "NFKC", "NFKD"]
+Characters = list[str] | str
+"""A list of characters, or what has them; see datasets.formats.charset_files."""
 
 _FORMS: tuple[Normalization, ...] = ("NFC", "NFD")  # of two texts that look the same, one may be in either
 

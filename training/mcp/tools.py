@@ -21,7 +21,7 @@ from text_recognizer.wording import did_you_mean, received
 from training.devices.gpu_manager import GPUManager
 from training.files.json_objects import every_value
 from training.mcp.budget import Budget, Started
-from training.runs.find import find_run, with_weights_found
+from training.runs.find import find_run, with_bundles_found
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.runs.run import Run
 from training.runs.run_table import RunRow, select
@@ -164,7 +164,7 @@ class Tools:
         """
         self.budget.check(1, minutes)
         parsed = ExperimentSpec.parse(without_dotted_keys(_checked(spec)), origin=_AGENT)
-        experiment = assemble(with_weights_found(parsed))
+        experiment = assemble(with_bundles_found(parsed))
         if (asked := experiment.train_args.minutes) is not None and asked > minutes:
             raise SpecError(f"train_args.minutes must be at most the {minutes:g} minutes of the run. {received(asked)}")
         run_id, text = new_run_id(parsed), json.dumps(_checked(experiment.spec.to_json()))

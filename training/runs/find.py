@@ -4,10 +4,13 @@ import functools
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import DataError, Problem, RunError, SpecError
+from text_recognizer.arguments import arguments_of
+from text_recognizer.charset import Characters
+from text_recognizer.errors import DataError, Problem, RunError, SpecError, TextRecognizerError
 from text_recognizer.promoted.store import ModelStore
+from text_recognizer.registry import resolve
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.wording import did_you_mean
@@ -18,7 +21,7 @@ from training.runs.run import Run
 if TYPE_CHECKING:
     from text_recognizer.models.bundle import Bundle
 
-INITIAL = "train_args.initial_weights"
+INITIAL, CHARSET = "train_args.initial_weights", "dataset_args.charset"
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
@@ -54,26 +57,47 @@ def bundle_named(name: str | Path) -> "Bundle":
     return find_bundle(place)
 
 
-def with_weights_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
-    """The spec with the folder of the run that `train_args.initial_weights` names: it must not change with time.
+def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
+    """The spec with the folders of what its `initial_weights` and `charset` name: these must not change with time.
 
     Raises:
         SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which change.
     """
-    name = spec.train_args.get("initial_weights")
+    weights = _found(spec, INITIAL, spec.train_args.get("initial_weights"), in_sweep)
+    if weights is not None:
+        spec = replace(spec, train_args={**spec.train_args, "initial_weights": weights})
+    charset = spec.dataset_args.get("charset")
+    charset = _found(spec, CHARSET, charset, in_sweep) if charset and _takes_characters(spec) else None
+    if charset is not None:
+        spec = replace(spec, dataset_args={**spec.dataset_args, "charset": charset})
+    return spec
+
+
+def _takes_characters(spec: ExperimentSpec) -> bool:
+    """Whether `charset` means to the dataset what it means to ours."""
+    try:
+        argument = arguments_of(resolve("dataset", spec.dataset, spec.origin)).get("charset")
+    except TextRecognizerError:  # which is said where the spec is checked
+        return False
+    return argument is not None and argument.annotation == Characters | None
+
+
+def _found(spec: ExperimentSpec, key: str, name: Any, in_sweep: bool) -> str | None:
     if type(name) is int:  # the date that an id begins with, as a command line or YAML reads it
         name = str(name)
     if not isinstance(name, str):
-        return spec
+        return None
     if in_sweep and name == "last":
-        words = f"{INITIAL} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
-        raise SpecError([Problem(words, INITIAL)])
+        words = f"{key} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
+        raise SpecError([Problem(words, key)])
     try:
         group = group_folder_name(spec.experiment_group)
         place = _lasting_place(name, runs_folder(), group) if in_sweep else _place_of_bundle(name)
+        if key == CHARSET and (place != name or ModelStore().find(name) is not None):
+            return str(bundle_named(place).folder)  # a dataset knows nothing of promoted models
+        return place
     except (DataError, RunError) as error:
-        raise SpecError([Problem(f"{INITIAL}: {error}", INITIAL)]) from None
-    return replace(spec, train_args={**spec.train_args, "initial_weights": place})
+        raise SpecError([Problem(f"{key}: {error}", key)]) from None
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points

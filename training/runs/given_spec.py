@@ -19,7 +19,7 @@ from text_recognizer.spec import (
     without_dotted_keys,
 )
 from training.runs.contents import is_made
-from training.runs.find import INITIAL, with_weights_found
+from training.runs.find import CHARSET, INITIAL, with_bundles_found
 from training.runs.run import Run
 from training.terminal.command_line import read_overrides
 
@@ -48,7 +48,7 @@ def spec_from(
         raise SpecError([*error.problems, *problems_besides(error.problems, value, origin)], source) from None
     if sweep is not None and spec.experiment_group == "default":
         spec = replace(spec, experiment_group=sweep)
-    return with_weights_found(spec, in_sweep=sweep is not None)
+    return with_bundles_found(spec, in_sweep=sweep is not None)
 
 
 def refuse_changes(run: Run, text: str | None, overrides_file: str | None, overrides: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ def refuse_changes(run: Run, text: str | None, overrides_file: str | None, overr
     theirs = flatten(run.spec.to_json())
 
     def as_then(key: str, value: Any) -> Any:  # which run was the last when it began
-        return theirs.get(key) or value if key == INITIAL and value == "last" else value
+        return theirs.get(key) or value if key in (INITIAL, CHARSET) and value == "last" else value
 
     overrides = {key: as_then(key, value) for key, value in overrides.items()}
     if text is None:
@@ -65,8 +65,8 @@ def refuse_changes(run: Run, text: str | None, overrides_file: str | None, overr
         value = without_dotted_keys(read_spec(text)[0])
         given = flatten(value)
         value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in given})
-        if INITIAL in given:
-            value = override_json(value, {INITIAL: as_then(INITIAL, given[INITIAL])})
+        named = {key: as_then(key, given[key]) for key in (INITIAL, CHARSET) if key in given}
+        value = override_json(value, named)
     refuse_another_spec(run, assemble(spec_from(json.dumps(value), overrides_file, overrides)).spec)
 
 

@@ -14,7 +14,7 @@ from text_recognizer.models.metric import LOSS
 from text_recognizer.models.metric import Metric as ReportedMetric
 from text_recognizer.spec import ExperimentSpec, flatten, override_json, parse_value
 from text_recognizer.wording import counted, did_you_mean, received
-from training.runs.find import with_weights_found
+from training.runs.find import with_bundles_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 
@@ -128,7 +128,7 @@ class SweepPlan:
             value: dict[str, Any] = dict(self.experiments[index])
         else:
             value = override_json(self.base, self.overrides(point))
-        spec = with_weights_found(ExperimentSpec.parse({**value, "experiment_group": self.name}), in_sweep=True)
+        spec = with_bundles_found(ExperimentSpec.parse({**value, "experiment_group": self.name}), in_sweep=True)
         return [replace(spec, seed=(spec.seed + index) % 2**32) for index in range(self.seeds)]
 
     def overrides(self, point: Point) -> dict[str, Any]:

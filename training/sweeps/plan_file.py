@@ -8,7 +8,7 @@ from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, base_spec, override_json, parse_json, read_spec, without_dotted_keys
 from text_recognizer.wording import received
-from training.runs.find import with_weights_found
+from training.runs.find import with_bundles_found
 from training.sweeps.file.config import SweepConfig
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import Condition, SweepPlan, applying
@@ -93,7 +93,7 @@ def _from_experiments(
             spec = override_json(without_dotted_keys(one), overrides)  # dotted keys as run_experiment reads them
             if skip_invalid:
                 named = ExperimentSpec.parse({**spec, "experiment_group": name})
-                assemble(with_weights_found(named, in_sweep=True))
+                assemble(with_bundles_found(named, in_sweep=True))
             valid.append(spec)
         except SpecError as error:
             left_out += [f"experiment {number}: {problem}" for problem in error.problems]

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from text_recognizer.charset import Characters
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
 from text_recognizer.datasets.formats.gnt import Records, map_file, records_of_file
@@ -84,7 +85,7 @@ class HwdbDataset(PictureDataset):
     path: str | None = None
     test_path: str | None = None
     source: str = "hwdb1.1"
-    charset: list[str] | str | None = None
+    charset: Characters | None = None
 
     def __post_init__(self) -> None:
         if self.test_path is not None and self.path is None:

@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from text_recognizer.charset import Characters
 from text_recognizer.datasets.base import LATER, SPLIT_NAMES, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import (
     SPLIT_SEED,
@@ -245,7 +246,7 @@ class PictureDataset(StoredCharacters):
             writer.add(name, array)
 
 
-def given_classes(charset: list[str] | str, label: str) -> tuple[str, ...]:
+def given_classes(charset: Characters, label: str) -> tuple[str, ...]:
     """Classes as a spec gives them, sorted. Raises DataError: no such file; a character twice, or an empty one."""
     return tuple(sorted(read_charset(charset, "none", label).characters))
 

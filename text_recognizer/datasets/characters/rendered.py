@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Le
 
-from text_recognizer.charset import describe
+from text_recognizer.charset import Characters, describe
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.hwdb import GB2312_LEVEL_1
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource, given_classes
@@ -142,7 +142,7 @@ class RenderedCharactersDataset(PictureDataset):
     fonts: tuple[str, ...] = ()
     test_fonts: tuple[str, ...] = ()
     validation_fonts: tuple[str, ...] = ()
-    charset: list[str] | str | None = None
+    charset: Characters | None = None
     repetitions: Annotated[int, Ge(1), Le(10_000)] = 20
     rotation_deg: Annotated[float, Ge(0), Le(45)] = 6.0
     slant_deg: Annotated[float, Ge(0), Le(45)] = 10.0

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.charset import Charset, Normalization
+from text_recognizer.charset import Characters, Charset, Normalization
 from text_recognizer.datasets.formats.char_dict import characters_of_char_dict, read_char_dict
 from text_recognizer.datasets.formats.line_lists import read_json, read_text
 from text_recognizer.errors import DataError, TextRecognizerError
 from text_recognizer.settings import given_path, weights_folder
 
 
-def read_charset(given: list[str] | str, normalization: Normalization, label: str) -> Charset:
+def read_charset(given: Characters, normalization: Normalization, label: str) -> Charset:
     """A charset from what a spec says. Raises DataError: no such file, or no charset that can be used in it.
 
     Args:
@@ -29,11 +29,12 @@ def read_charset(given: list[str] | str, normalization: Normalization, label: st
 def read_characters(path: Path) -> list[str]:
     """The characters in a file or bundle, by id. Raises DataError: no such file, or no charset in it."""
     place = path if os.path.exists(path) else weights_folder() / path  # noqa: PTH110 - any name
-    file = place / "bundle.json" if os.path.isdir(place) else place  # noqa: PTH112 - any name
+    inside = [place / "bundle.json", place / "model" / "bundle.json"] if os.path.isdir(place) else [place]  # noqa: PTH112
+    file = next((one for one in inside if os.path.exists(one)), inside[0])  # noqa: PTH110 - any name
     if not os.path.exists(file):  # noqa: PTH110 - any name
         raise DataError(
-            f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], the name of an included '
-            f'bundle, or the path of a file: a bundle, a JSON file with "characters", a char_dict.json, or one '
+            f'there is no file \'{path}\'. A charset is a list of characters, like ["a", "b"], the name of a '
+            f'bundle or run, or the path of a file: a bundle, a JSON file with "characters", a char_dict.json, or one '
             f"character a line."
         )
     if file.suffix.lower() == ".json":

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
-from text_recognizer.charset import Normalization
+from text_recognizer.charset import Characters, Normalization
 from text_recognizer.datasets.base import Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.images.line_form import SourceInk
@@ -17,10 +17,6 @@ from text_recognizer.images.line_steps import Step
 Height = Annotated[int, Ge(8), Le(1024)]
 Width = Annotated[int, Ge(8), Le(65_536)]
 Length = Annotated[int, Ge(1)]
-Characters = list[str] | str
-"""A list of characters, or the path of a file or bundle that has them; see datasets.formats.charset_files."""
-
-
 UNKNOWN_RULES = ("error", "drop", "reject", "add")
 
 
@@ -35,7 +31,7 @@ class LineArgs:
         ink: polarity of the stored images.
         source_ink: polarity of the files; "auto" detects it for each image.
         preprocessing: steps, applied in the order given: "illumination", "deslant", "contrast".
-        charset: a list of characters; or the path of a file or bundle that has them, or the name of an included bundle.
+        charset: a list of characters; or the path of a file that has them; or a bundle, named as for `initial_weights`.
             None takes the characters that occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.
         unknown_characters: how characters outside the charset are treated: "error", "drop" them, "reject" the line,

@@ -8,14 +8,14 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from text_recognizer.charset import Charset
+from text_recognizer.charset import Characters, Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.datasets.characters.base import SubsampleFraction
 from text_recognizer.datasets.characters.emnist import BYCLASS, EmnistDataset, Orientation
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT, characters_of, font
 from text_recognizer.datasets.formats.hdf5_lines import FSDL_SYMBOLS
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Length
+from text_recognizer.datasets.lines.args import Length
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.sentences import SentenceSource, words_of
 from text_recognizer.datasets.storage.file_states import state_of_files
@@ -46,8 +46,7 @@ class EmnistLinesDataset(LineDataset):
         num_train, num_test, num_validation: lines of each split.
         source, orientation: of the glyphs' files, as for EmnistDataset.
         texts: a text file from which sentences are taken.
-        charset: a list of characters; or the path of a file or a bundle that has them. By default letters, digits,
-            blank and !"#&'()*+,-./:;?
+        charset: as for LineListDataset. By default letters, digits, blank and !"#&'()*+,-./:;?
         seed: seed of sentences, glyphs and overlaps.
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """

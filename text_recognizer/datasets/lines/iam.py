@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from text_recognizer.charset import Charset, Normalization
+from text_recognizer.charset import Characters, Charset, Normalization
 from text_recognizer.datasets.base import SPLIT_NAMES, Ink
 from text_recognizer.datasets.characters.base import Fraction, SubsampleFraction
 from text_recognizer.datasets.formats.iam import (
@@ -23,7 +23,7 @@ from text_recognizer.datasets.formats.iam import (
 )
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSample, LineSource
-from text_recognizer.datasets.lines.args import Characters, Height, Length, Width
+from text_recognizer.datasets.lines.args import Height, Length, Width
 from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.iam_files import IamFiles, IamSplit, ImagesOf, TextsOf, refuse_unknown_writers
 from text_recognizer.datasets.lines.line_list import ImageFile

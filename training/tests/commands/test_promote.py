@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.errors import SpecError
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.twin import TWIN
@@ -72,6 +73,33 @@ def test_a_run_is_promoted_and_its_name_is_taken_wherever_a_bundle_is(make_run, 
     make_run("digits-more")  # an exact name counts before the start of an id
     spec = spec_from(json.dumps(SPEC.to_json()), None, {"train_args.initial_weights": "digits"})
     assert spec.train_args["initial_weights"] == "digits@1"  # which the run will mean tomorrow, too
+
+
+def test_an_alphabet_is_taken_from_a_run_or_promoted_model_as_weights_are(root, tmp_path, capfd, monkeypatch):
+    run = Run.create(SPEC, "20260101-one")
+    shutil.copytree(weights_folder() / "line-reader", run.folder / "model")
+    run_command(capfd, "promote", run.id, "--as", "reader")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "20.txt").write_text("a\n")
+
+    def charset(name, dataset="LineListDataset", sweep=None):
+        value = {**SPEC.to_json(), "dataset": dataset, "dataset_args": {"charset": name}}
+        return spec_from(json.dumps(value), None, {}, sweep).dataset_args["charset"]
+
+    for name in (run.id, "2026", 20260101, "last"):
+        assert charset(name) == charset(name, "HwdbDataset") == str(run.folder.resolve() / "model")
+    promoted = ModelStore().current("reader").folder
+    assert charset("reader") == charset("reader@1", sweep="sweep-abc") == str(promoted)
+    for given in ("line-reader", "20.txt", "nowhere", str(run.folder), ["a"], None, True):
+        assert charset(given) == given
+    assert charset("last", "DigitsDataset") == "last"  # it has no such argument
+    for place in (run.folder, promoted):
+        assert read_charset(str(place), "NFC", "x") == read_charset("line-reader", "NFC", "x")
+    with pytest.raises(SpecError, match="dataset_args.charset 'last' would be another run for each trial"):
+        charset("last", sweep="sweep-abc")
+    shutil.rmtree(run.folder / "model")
+    with pytest.raises(SpecError, match="dataset_args.charset: the run .* has no model"):
+        charset("last")
 
 
 def test_a_model_that_is_promoted_by_the_name_of_the_included_one_says_that_it_reads(make_run, capfd):
