@@ -1,1 +1,1 @@
-"""How good a recogniser is, and how fast: metrics with their intervals, evaluation of bundles, regression gates."""
+"""Accuracy and speed of recognisers: metrics with intervals, evaluation of bundles, regression gates."""

@@ -1,6 +1,6 @@
-"""Where a recogniser errs: by the length of texts, by writer, by character.
+"""Error rates by length of the text, by writer, by character.
 
-And what is left of its errors when letters count as equal that differ in case only, or hardly at all.
+Also the errors that remain when case and look-alikes are ignored.
 """
 
 from collections import Counter, defaultdict
@@ -12,20 +12,20 @@ from evaluation.predictions import errors_of
 Rows = Sequence[Mapping[str, Any]]
 
 MOST_GROUPS, MOST_CHARACTERS = 50, 500
-LENGTHS = (5, 10, 20, 30, 40, 60, 80)  # the longest text of each row but the last
-# The characters of each look alike in print or by hand; small letters, as case is folded before. Quotes and dashes too.
+LENGTHS = (5, 10, 20, 30, 40, 60, 80)  # maximum length of each row but the last
+# Groups of characters that look alike in print or handwriting; lower case, as case is folded first.
 _LETTERS, _SIGNS = ("o0", "il1|!", "s5", "z2", "b8", "g9q"), (".,", "-\u2010\u2013\u2014", "'`\u00b4\u2018\u2019")
 LOOK_ALIKES = (*_LETTERS, *_SIGNS, '"\u201c\u201d\u201e')
 _FOLDED = str.maketrans({one: like[0] for like in LOOK_ALIKES for one in like})
 
 
 def folded(text: str) -> str:
-    """A text in which case is gone and look-alikes are one."""
+    """A text with case folded and look-alikes merged."""
     return text.casefold().translate(_FOLDED)
 
 
 def by_group(rows: Rows, groups: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Samples and errors of each writer or page; of many, those with the highest rates."""
+    """Samples and errors of each writer or page; at most MOST_GROUPS, with the highest rates."""
     if groups is None:
         return []
     parts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -36,7 +36,7 @@ def by_group(rows: Rows, groups: Sequence[str] | None) -> list[dict[str, Any]]:
 
 
 def by_length(rows: Rows) -> list[dict[str, Any]]:
-    """Groups of lines of about one length: how many lines there are, and their errors."""
+    """Number of lines and their errors by ranges of length."""
     parts: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         parts[sum(len(row["label"]) > longest for longest in LENGTHS)].append(row)
@@ -48,7 +48,7 @@ def by_length(rows: Rows) -> list[dict[str, Any]]:
 
 
 def by_character(rows: Rows) -> list[dict[str, Any]]:
-    """How often each character of the texts occurs, is missed and is read wrongly, the commonest first."""
+    """How often each character occurs, is misread or missed, and is read in error; most frequent first."""
     occurs, lost, invented = (Counter[str]() for _ in range(3))
     for row in rows:
         occurs.update(row["label"])
@@ -62,7 +62,7 @@ def by_character(rows: Rows) -> list[dict[str, Any]]:
 
 
 def edits(text: str, reading: str) -> Iterator[tuple[str, str]]:
-    """What each edit replaces, and by what; "" stands for a character that was left out or added."""
+    """(label, reading) of each edit; "" for an insertion or a deletion."""
     from rapidfuzz.distance import Levenshtein
 
     for edit in Levenshtein.editops(text, reading) if text != reading else ():

@@ -1,4 +1,4 @@
-"""Single characters: figures of each class, and which classes are taken for which."""
+"""Single characters: metrics of each class, and confusions between classes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ MOST_CONFUSIONS = 50
 
 
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Precision, recall and F1 of every class, the commonest confusions, and where the errors are."""
+    """Precision, recall and F1 of every class, the most frequent confusions, and where errors occur."""
     pairs = [(folded(row["label"]), folded(row["predicted"])) for row in rows]
     left = Counter((a, b) for a, b in pairs if a != b).most_common(MOST_CONFUSIONS)
     return class_fields(rows, model.data_spec.classes) | {
@@ -25,7 +25,7 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
 
 
 def class_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """What an Evaluation holds of classes with these names."""
+    """The fields of an Evaluation that describe classes."""
     pairs = Counter((row["label"], row["predicted"]) for row in rows)
     wrong = sorted((-count, *pair) for pair, count in pairs.items() if pair[0] != pair[1])
     confusions = [(label, predicted, -count) for count, label, predicted in wrong[:MOST_CONFUSIONS]]
@@ -33,12 +33,13 @@ def class_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dic
 
 
 def class_figures(pairs: Mapping[tuple[str, str], int], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Figures of every class: its images ("count"), precision, recall and F1, the harmonic mean of both.
+    """Metrics of every class: its images ("count"), precision, recall and F1, the harmonic mean of both.
 
-    None where there is no such figure: no image is called so (precision), there is none (recall), or either (F1).
+    A metric is None if undefined: nothing was predicted as the class (precision), it has no images (recall), or
+    either (F1).
 
     Args:
-        pairs: how often (right class, predicted class) occurs: of thousands of classes, few of all pairs do.
+        pairs: counts of (label, predicted); sparse, because with thousands of classes few pairs occur.
     """
     counts, called = Counter[str](), Counter[str]()
     for (label, predicted), times in pairs.items():

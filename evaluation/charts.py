@@ -1,4 +1,4 @@
-"""Charts as SVG text, for reports that open without a network."""
+"""Charts as SVG text, for self-contained reports."""
 
 import html
 import math
@@ -15,7 +15,7 @@ COLOURS = ("#3366cc", "#dc3912", "#109618", "#ff9900", "#990099", "#0099c6", "#8
 
 
 def line_chart(series: Mapping[str, Points], x_label: str, title: str) -> str:
-    """One SVG image with a line for each series of (x, y) points; those that are not finite are left out."""
+    """An SVG image with one line per series of (x, y) points; points that are not finite are left out."""
     finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
     finite = {name: points for name, points in finite.items() if points}
     if not finite:
@@ -40,7 +40,7 @@ def line_chart(series: Mapping[str, Points], x_label: str, title: str) -> str:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers that cover a range: multiples of 1, 2 or 5 times a power of ten."""
+    """Round numbers in a range: multiples of 1, 2 or 5 times a power of ten."""
     step = 10.0 ** math.floor(math.log10((high - low) / MOST_STEPS))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= MOST_STEPS)
     first = math.ceil(low / step - 1e-9)
@@ -48,16 +48,16 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _scale(values: Sequence[float], start: float, end: float) -> tuple[list[float], Callable[[float], float]]:
-    """Ticks, and where on the image a value is."""
+    """Ticks, and the function from a value to its position in the image."""
     low, high = min(values), max(values)
     if low == high:
-        half = max(0.5, abs(low) / 2)  # of a large number, less is lost in rounding
+        half = max(0.5, abs(low) / 2)  # relative for large numbers, where 0.5 would be lost in rounding
         low, high = low - half, high + half
     return ticks(low, high), lambda value: start + (value - low) / (high - low) * (end - start)
 
 
 def bar_chart(shares: Mapping[str, float], x_label: str) -> str:
-    """Horizontal bars, one a name, from 0 to the largest."""
+    """Horizontal bars, one per name, from 0 to the largest."""
     if not shares:
         return ""
     left, row_px = 190, 22
@@ -74,7 +74,7 @@ def bar_chart(shares: Mapping[str, float], x_label: str) -> str:
 
 
 def parallel_coordinates(rows: Sequence[Mapping[str, Any]], metric: str, goal: str, labels: Sequence[str]) -> str:
-    """A line a row across an axis a column, stronger for a better metric; "-" for no value; labels on hover."""
+    """One line per row, one axis per column; better metrics are drawn stronger; "-": no value; labels on hover."""
     columns = list(dict.fromkeys(name for row in rows for name in row if name != metric))
     varying = [name for name in columns if len({repr(row.get(name)) for row in rows}) > 1]
     if len(rows) < 2 or not varying:
@@ -99,7 +99,7 @@ def parallel_coordinates(rows: Sequence[Mapping[str, Any]], metric: str, goal: s
 
 @dataclass(frozen=True)
 class _Axis:
-    """A vertical axis: numbers by size, on a log scale where they span two decades or more, anything else listed."""
+    """A vertical axis: numeric, logarithmic if the values span two decades or more, else categorical."""
 
     name: str
     numbers: tuple[float, float] | None

@@ -1,4 +1,4 @@
-"""Comparing two recognisers that read the same samples."""
+"""Compares two recognisers on the same samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from evaluation.intervals import RESAMPLES, resampled_totals
 from evaluation.predictions import errors_of
 from text_recognizer.wording import counted
 
-MOST_CHANGES = 50  # of each kind, as many are listed
+MOST_CHANGES = 50  # listed of each kind
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Which of two readings of the same samples is right more often.
+    """Which of two recognisers is right more often on the same samples.
 
     Args:
-        count: samples both have read.
-        only_first, only_second: samples that only one of them has right.
-        p_value: how likely a difference at least this large is if both are equally good.
+        count: samples read by both.
+        only_first, only_second: samples that only one of them read correctly.
+        p_value: probability of a difference at least this large if both are equally good.
     """
 
     count: int
@@ -30,23 +30,23 @@ class PairedComparison:
 
     def in_words(self) -> str:
         if self.only_first == self.only_second:
-            return f"equally many right of {self.count:,}"
+            return f"equally many correct of {self.count:,}"
         better = "first" if self.only_first > self.only_second else "second"
         verdict = "is unlikely to be chance" if self.p_value < 0.05 else "may be chance"
         return (
-            f"of {self.count:,} samples, {self.only_first} only the first has right, {self.only_second} only the "
-            f"second: the {better} is better, which {verdict} (exact McNemar test, p = {self.p_value:.3g})"
+            f"of {self.count:,} samples, {self.only_first} are correct only in the first, {self.only_second} only in "
+            f"the second: the {better} is better, which {verdict} (exact McNemar test, p = {self.p_value:.3g})"
         )
 
 
 @dataclass(frozen=True)
 class PairedErrorRates:
-    """Which of two readings of the same lines has the lower character error rate.
+    """Which of two recognisers has the lower character error rate on the same lines.
 
     Args:
-        count: lines both have read.
+        count: lines read by both.
         first, second: character error rates, pooled (corpus profile).
-        low, high: 95 % interval of second - first, over lines drawn with replacement.
+        low, high: 95 % interval of second - first, bootstrapped over lines.
     """
 
     count: int
@@ -73,9 +73,9 @@ Comparison = PairedComparison | PairedErrorRates
 
 
 def compare_predictions(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> Comparison | None:
-    """Compares rows of two predictions.jsonl; None when they are not of the same samples.
+    """Compares rows of two predictions.jsonl; None if they are of different samples.
 
-    Lines are compared by their character errors, everything else by being right.
+    Lines are compared by their character errors, other samples by whether they are right.
     """
     samples, others = ([(row["position"], row["label"]) for row in rows] for rows in (first, second))
     if not first or samples != others:
@@ -89,7 +89,7 @@ def compare_predictions(first: Sequence[dict[str, Any]], second: Sequence[dict[s
 
 
 def changes(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Which of the same samples the second reads better and worse than the first: how many, and the largest changes."""
+    """Samples that the second reads better and worse than the first: their count, and the largest changes."""
     found = []
     for a, b in zip(first, second, strict=True):
         errors = [errors_of(row)[0] for row in (a, b)]
@@ -106,7 +106,7 @@ def changes(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -
 
 
 def compare_error_rates(first: Sequence[int], second: Sequence[int], lengths: Sequence[int]) -> PairedErrorRates:
-    """Two readings of the same lines by the interval of their difference, lines drawn for both alike.
+    """Paired bootstrap of two recognisers over the same lines.
 
     Source: Bisani and Ney (2004), "Bootstrap estimates for confidence intervals in ASR performance evaluation".
 
@@ -124,7 +124,7 @@ def compare_error_rates(first: Sequence[int], second: Sequence[int], lengths: Se
 
 
 def mcnemar_p_value(only_first: int, only_second: int) -> float:
-    """Two-sided exact test of two numbers of discordant pairs: the binomial tail at 1/2, doubled.
+    """Two-sided exact test of the numbers of discordant pairs: the binomial tail at 1/2, doubled.
 
     Source: McNemar (1947), "Note on the sampling error of the difference between correlated proportions".
     """

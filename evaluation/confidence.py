@@ -1,4 +1,4 @@
-"""Confidence: how far it can be trusted, and how much can be accepted unchecked at which error."""
+"""Confidence: calibration, and which share of samples can be accepted unchecked at which error rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ SHOWN_COVERAGE = 0.8
 
 
 def confidence_figures(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str, Any]:
-    """What evaluation.json says of confidences, from rows of predictions.jsonl; `unit` is what a sample is called."""
-    if not rows or not all(math.isfinite(row["confidence"]) for row in rows):  # a diverged model is sure of nothing
+    """The confidence values of evaluation.json, from rows of predictions.jsonl; `unit`: what a sample is called."""
+    if not rows or not all(math.isfinite(row["confidence"]) for row in rows):  # the model has diverged
         return {}
     whole = [[row["confidence"], row["label"] == row["predicted"]] for row in rows]
     if "words" not in rows[0]:
@@ -34,15 +34,14 @@ def confidence_figures(rows: Sequence[Mapping[str, Any]], unit: str) -> dict[str
 
 
 def reliability(pairs: NDArray[np.float64]) -> dict[str, Any]:
-    """The expected calibration error, and what it is the mean of.
+    """The expected calibration error, and its bins.
 
     Source: Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning".
 
     Args:
-        pairs: (n, 2) confidence, and 1 where it was right.
+        pairs: (n, 2) confidence, and 1 if the reading was right, else 0.
     Returns:
-        "count", "expected_calibration_error", and "bins" that are not empty: mean confidence, share that is right,
-        count.
+        "count", "expected_calibration_error", and the non-empty "bins": mean confidence, accuracy, count.
     """
     places = np.minimum((pairs[:, 0] * BINS).astype(int), BINS - 1)
     inside = [pairs[places == place] for place in np.unique(places)]
@@ -52,15 +51,15 @@ def reliability(pairs: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """The error of the samples that are surest, for shares of all samples.
+    """The error rate of the most confident samples, for shares of all samples.
 
-    Lines are ranked by their expected character error rate, all else by confidence.
+    Lines are ranked by their expected character error rate, other samples by confidence.
 
     Source: El-Yaniv and Wiener (2010), "On the foundations of noise-free selective classification".
 
     Returns:
-        "coverage", "error" (pooled characters of lines, else samples), and "at_most": the largest doubt among them,
-        which is the expected character error rate of a line, else 1 - confidence.
+        "coverage", "error" (over pooled characters for lines, else over samples), and "at_most": the largest doubt
+        among them, which is the expected character error rate of a line, else 1 - confidence.
     """
     expected = [row.get("expected_cer") for row in rows]
     doubts = np.array([1 - row["confidence"] if one is None else one for row, one in zip(rows, expected, strict=True)])
@@ -76,23 +75,23 @@ def risk_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
 
 
 def in_words(curve: Sequence[Mapping[str, float]], unit: str) -> str:
-    """What an archive does with the curve."""
+    """A recommendation from the curve."""
     shown = next(point for point in curve if point["coverage"] >= SHOWN_COVERAGE)
     rate, doubt = ("CER", "an expected CER") if unit == "line" else ("an error rate of", "a doubt")
     return (
         f"Accept {100 * shown['coverage']:.0f} % of the {unit}s unchecked at {rate} {100 * shown['error']:.1f} %: "
-        f"those with {doubt} of at most {100 * shown['at_most']:.1f} %. Send the rest to a person. "
-        f"All of them unchecked: {100 * curve[-1]['error']:.1f} %."
+        f"those with {doubt} of at most {100 * shown['at_most']:.1f} %. Have a person check the rest. "
+        f"Accepting all unchecked: {100 * curve[-1]['error']:.1f} %."
     )
 
 
 def confidence_charts(evaluation: Mapping[str, Any]) -> list[str]:
-    """A reliability diagram and a risk-coverage curve; nothing where an evaluation has no figures of confidences."""
+    """A reliability diagram and a risk-coverage curve; none if an evaluation has no confidence values."""
     if not evaluation.get("calibration"):
         return []
     levels = {one["level"]: [(x, y) for x, y, _ in one["bins"]] for one in evaluation["calibration"]}
     risk = {"error": [(point["coverage"], point["error"]) for point in evaluation["risk_coverage"]]}
     return [
-        line_chart({"as it should be": [(0, 0), (1, 1)], **levels}, "confidence", "share that is right"),
-        line_chart(risk, "share that is accepted unchecked", "error"),
+        line_chart({"ideal": [(0, 0), (1, 1)], **levels}, "confidence", "accuracy"),
+        line_chart(risk, "share accepted unchecked", "error rate"),
     ]

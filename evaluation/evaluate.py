@@ -1,4 +1,4 @@
-"""Evaluation of a model on one split: metrics with intervals, every single prediction."""
+"""Evaluation of a model on one split: metrics with intervals, and all predictions."""
 
 import json
 import math
@@ -29,7 +29,7 @@ EXTRAS: dict[str, Callable[[Model, Split, list[dict[str, Any]]], dict[str, Any]]
 
 
 class Tally:
-    """Sums over the batches of a split, of chosen positions or all: losses, parts and wholes of every metric."""
+    """Accumulates losses and metrics over the batches of a split, of all or chosen positions."""
 
     def __init__(self, model: Model, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> None:
         self._model = model
@@ -40,7 +40,7 @@ class Tally:
         self._parts = np.zeros((len(split), len(self._names), 2))
 
     def add(self, scored: ScoredBatch, counts: dict[str, Counts]) -> None:
-        """Counts a batch in. Raises SpecError: the model counts something else than the metrics it declares."""
+        """Adds a batch. Raises SpecError: the model's counts do not match the metrics it declares."""
         check_counted(self._model, "counts", counts, self._names)
         self._losses[scored.positions] = scored.losses
         for place, name in enumerate(self._names):
@@ -48,7 +48,7 @@ class Tally:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The mean loss over samples that can be learnt, and every metric: sums first, the ratio last."""
+        """The mean loss over trainable samples, and every metric as a ratio of sums."""
         losses = self._losses[self._learnable]
         totals = zip(self._names, self._parts.sum(axis=0).tolist(), strict=True)
         rates = {name: part / whole if whole else math.nan for name, (part, whole) in totals}
@@ -62,7 +62,7 @@ class Tally:
 
 
 def measure(model: Model, split: Split) -> dict[str, float]:
-    """The loss and the metrics of a split alone; cheap enough for every epoch."""
+    """Only the loss and the metrics of a split; cheap enough for every epoch."""
     tally = Tally(model, split)
     for scored in model.score(split):
         tally.add(scored, model.counts(scored))
@@ -70,7 +70,7 @@ def measure(model: Model, split: Split) -> dict[str, float]:
 
 
 def evaluate(model: Model, split: Split, split_name: str, chosen: NDArray[np.integer[Any]] | None = None) -> Evaluation:
-    """Every figure and every prediction of a model on a split, or on chosen positions of it."""
+    """All metrics and predictions of a model on a split, or on chosen positions of it."""
     started = time.perf_counter()
     tally = Tally(model, split, chosen)
     rows = prediction_rows(model, split, chosen, tally)
@@ -93,22 +93,22 @@ def evaluate(model: Model, split: Split, split_name: str, chosen: NDArray[np.int
 
 
 def _layers(network: Any) -> Iterator[dict[str, Any]]:
-    """The layers of a Keras model, also of those inside it."""
+    """The layers of a Keras model, including those of nested models."""
     import keras
 
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             yield from _layers(layer)
             continue
-        shape = getattr(getattr(layer, "output", None), "shape", None)  # one that is called twice has none
-        parameters = sum(math.prod(weight.shape) for weight in layer.weights)  # one that is never called has none
+        shape = getattr(getattr(layer, "output", None), "shape", None)  # a layer that is called twice has none
+        parameters = sum(math.prod(weight.shape) for weight in layer.weights)  # a layer that is never called has none
         yield {"type": type(layer).__name__, "output_shape": shape and list(shape[1:]), "parameters": parameters}
 
 
 def prediction_rows(
     model: Model, split: Split, chosen: NDArray[np.integer[Any]] | None = None, tally: Tally | None = None
 ) -> list[dict[str, Any]]:
-    """What each sample of a split, or each chosen one, is read as, in their order: rows of predictions.jsonl."""
+    """Rows of predictions.jsonl: the reading of each sample of a split, or of each chosen one, in order."""
     rows = {}
     names = split.ids
     for scored in model.score(split, chosen):
@@ -123,7 +123,7 @@ def prediction_rows(
                 **({} if names is None else {"id": names[position]}),
                 "label": scored.split.text(position),
                 "predicted": reading.text,
-                "confidence": float(f"{reading.confidence:.6g}"),  # that of a whole line may be tiny
+                "confidence": float(f"{reading.confidence:.6g}"),  # a whole line's confidence may be tiny
                 "loss": round(loss, 6),
                 **more,
             }
@@ -131,14 +131,14 @@ def prediction_rows(
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """evaluation.json and predictions.jsonl; they are on the disk when this returns."""
+    """Writes evaluation.json and predictions.jsonl, flushed to disk."""
     rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.predictions)
     replace_file(folder / "predictions.jsonl", rows)
     replace_file(folder / "evaluation.json", evaluation_text(evaluation.to_json()))
 
 
 def evaluation_text(figures: dict[str, Any]) -> str:
-    """An evaluation as JSON that can be read: of its tables, each row on one line."""
+    """An evaluation as readable JSON: each row of a table on one line."""
     parts = []
     for name, value in figures.items():
         text = json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")

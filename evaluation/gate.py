@@ -1,4 +1,4 @@
-"""A gate: a bundle must read its test split as well as it did when it was made, and as those that it replaces."""
+"""Regression gate: a bundle must be as accurate on its test split as recorded, and as the bundles it replaces."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from text_recognizer.errors import DataError
 from text_recognizer.models.base import Model
 from text_recognizer.models.bundle import Bundle
 
-ALLOWED_SAMPLES = 1.5  # that may be wrong now: other processors sum in another order, and one may tip over
+ALLOWED_SAMPLES = 1.5  # additional errors: other processors sum in another order, which may flip a sample
 
 
 def shortfall(bundle: Bundle, model: Model, result: Evaluation, replaced: Sequence[Bundle] = ()) -> str | None:
-    """How much worse than recorded a bundle is, beyond noise; else None. Raises DataError: it has no record.
+    """How much worse than recorded a bundle is, beyond noise; else None. Raises DataError: it has no recorded metric.
 
     Args:
-        result: of the test split, on the data that it was recorded on.
-        replaced: bundles that it must not be worse than, where they were recorded on the same data.
+        result: evaluation on the test split of the same data as recorded.
+        replaced: bundles that it must not be worse than, if they were evaluated on the same data.
     """
     metric = model.metrics[0]
     name, found = f"test_{metric.name}", result.metrics[metric.name]
@@ -26,4 +26,4 @@ def shortfall(bundle: Bundle, model: Model, result: Evaluation, replaced: Sequen
     best = max([bundle, *(one for one in same_data if name in one.metrics)], key=lambda one: sign * one.metrics[name])
     if sign * (best.metrics[name] - found) <= ALLOWED_SAMPLES / result.count:
         return None
-    return f"{metric.name} is {found:.4f}, recorded is {best.metrics[name]:.4f} (run {best.run_id})"
+    return f"{metric.name} is {found:.4f}, recorded was {best.metrics[name]:.4f} (run {best.run_id})"

@@ -1,4 +1,4 @@
-"""95 % intervals of rates: exact ones of shares of independent samples, by resampling of all others."""
+"""95 % intervals of rates: Wilson intervals for shares of independent samples, bootstrap intervals otherwise."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ Interval = tuple[float, float]
 
 
 def rate_intervals(parts: NDArray[np.float64], groups: Sequence[str] | None = None) -> list[Interval]:
-    """95 % intervals of rates that are pooled over samples.
+    """95 % intervals of rates pooled over samples.
 
-    A rate that counts each sample once, as right or wrong, has a Wilson interval; the others are resampled.
+    A rate that counts each sample once, as right or wrong, has a Wilson interval; other rates are bootstrapped.
 
     Args:
-        parts: (n, rates, 2) of each sample, what is counted and out of how much.
-        groups: (n,) writer or page of each sample. Samples of one hand are right and wrong together, so groups are
-            resampled where there are several. As few groups may be alike by chance, the interval of a share is then
-            not narrower than Wilson's, which takes samples as independent.
+        parts: (n, rates, 2) of each sample, numerator and denominator.
+        groups: (n,) writer or page of each sample. Errors within a group are correlated, so whole groups are
+            resampled if there are several. As few groups may agree by chance, the interval of a share is then never
+            narrower than Wilson's, which assumes independent samples.
     """
     is_grouped = groups is not None and len(set(groups)) > 1
     is_share = ((parts[..., 1] == 1) & np.isin(parts[..., 0], (0, 1))).all(axis=0)  # (rates,)
@@ -38,9 +38,9 @@ def rate_intervals(parts: NDArray[np.float64], groups: Sequence[str] | None = No
 def bootstrap_intervals(
     parts: NDArray[np.float64], groups: Sequence[str] | None = None, resamples: int = RESAMPLES
 ) -> list[Interval]:
-    """95 % percentile intervals of pooled rates over samples, or over whole groups, drawn with replacement.
+    """95 % bootstrap percentile intervals of pooled rates, over samples or over whole groups.
 
-    The same samples give the same intervals every time. A rate whose whole is always 0 has NaN.
+    The same samples always give the same intervals. A rate whose denominator is always 0 has NaN.
 
     Source: Efron (1979), "Bootstrap methods: another look at the jackknife"; for error rates Bisani and Ney (2004),
     "Bootstrap estimates for confidence intervals in ASR performance evaluation".
@@ -62,7 +62,7 @@ def bootstrap_intervals(
 
 
 def resampled_totals(values: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
-    """(resamples, columns) sums over as many rows, drawn with replacement, as there are."""
+    """(resamples, columns) sums over bootstrap samples of the rows."""
     count = len(values)
     random = np.random.default_rng(0)
     totals = np.empty((resamples, values.shape[1]))
@@ -78,7 +78,7 @@ def resampled_totals(values: NDArray[np.float64], resamples: int) -> NDArray[np.
 
 
 def wilson_interval(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
-    """Interval of a rate, right also near 0 and 1. Raises ValueError: no samples, or more successes than samples.
+    """Interval of a rate, valid near 0 and 1 too. Raises ValueError: no samples, or more successes than samples.
 
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
     """

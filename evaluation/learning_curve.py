@@ -1,4 +1,4 @@
-"""LearningCurve: an error rate against the samples trained with, and how many more a lower rate needs."""
+"""LearningCurve: error rate against the number of training samples, and how many samples a lower rate needs."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from text_recognizer.errors import DataError
 
 CONFIDENCE = 0.95
 MOST_SAMPLES = 1e15
-FEWEST_POINTS = 3  # two fit any curve, and say nothing of how well
+FEWEST_POINTS = 3  # two fit exactly, and leave no estimate of the error
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Samples that a rate needs, with its 95 % interval: infinite where the curve may be too flat for it."""
+    """Samples needed for a rate, with a 95 % interval; infinite if the curve may be too flat to reach it."""
 
     samples: float
     low: float
@@ -24,9 +24,9 @@ class Forecast:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """rate = scale * samples ** -exponent, the usual course of learning curves.
+    """rate = scale * samples ** -exponent, the usual shape of learning curves.
 
-    A straight line of logarithms, by least squares. It knows no floor: far beyond its points it promises too much.
+    A straight line in log-log space, by least squares. It has no floor, so far beyond its points it is too optimistic.
     Source: Hestness et al. (2017), "Deep learning scaling is predictable, empirically".
 
     Args:
@@ -43,7 +43,7 @@ class LearningCurve:
 
     @classmethod
     def fit(cls, points: Sequence[tuple[float, float]]) -> "LearningCurve":
-        """The curve through (samples, rate). Raises DataError: too few points, or rates that do not fall."""
+        """Fits a curve to (samples, rate). Raises DataError: too few points, or rates that do not fall."""
         if len({samples for samples, _ in points}) < FEWEST_POINTS:
             raise DataError(
                 f"a learning curve needs at least {FEWEST_POINTS} runs with different numbers of training samples. "
@@ -73,7 +73,7 @@ class LearningCurve:
             )
         away = best - self.middle  # from the middle of the points, on the line
         quantile = float(t.ppf((1 + CONFIDENCE) / 2, self.count - 2)) ** 2 * self.spread
-        # Where the line, with the error of its level and slope, may cross the rate: a quadratic inequality.
+        # Where the line may cross the rate, given the errors of its level and slope: a quadratic inequality.
         a = self.exponent**2 - quantile / self.width
         b = self.exponent**2 * away
         c = self.exponent**2 * away**2 - quantile / self.count

@@ -1,6 +1,6 @@
-"""Text lines: pooled error rates, those of other profiles, and the commonest confusions.
+"""Text lines: pooled error rates, rates of other profiles, and the most frequent confusions.
 
-A number without its definition cannot be compared: every rate belongs to a profile, and is shown with its name.
+Error rates are comparable only under the same definition: every rate belongs to a profile and is shown with its name.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from text_recognizer.wording import counted
 
 
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001 - as of characters
-    """The rates' profile, what their intervals take as independent, rates of other profiles, and where errors are."""
+    """The profile of the rates, what their intervals resample, rates of other profiles, and where errors occur."""
     texts, readings = [row["label"] for row in rows], [row["predicted"] for row in rows]
     by_line = rate_intervals(LineErrors.of(texts, readings).parts)
     names = split.groups
@@ -39,9 +39,9 @@ def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, 
 
 
 def flor2020_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
-    """Means over lines: of each, the edits of lower-cased texts over the length of the longer one.
+    """Means over lines of the edits between lower-cased texts, divided by the length of the longer text.
 
-    That is HTR-Flor's evaluation of 2020. Words are separated by white space; a line is wrong as soon as it differs.
+    This is HTR-Flor's evaluation of 2020. Words are separated by white space; a line is wrong if it differs at all.
     """
     lowered = [text.lower() for text in texts], [reading.lower() for reading in readings]
     words = [[text.split() for text in side] for side in lowered]
@@ -55,7 +55,7 @@ def flor2020_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, f
 def fsdl_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
     """Mean over lines of 1 - edits / length, both stripped of blanks, "|" and "_"; below 0 for bad readings.
 
-    That is the FSDL text recogniser's character accuracy. A text that is empty once stripped counts as one character.
+    This is the FSDL text recogniser's character accuracy. A text that is empty once stripped counts as one character.
     """
     stripped = [[text.strip(" |_") for text in side] for side in (texts, readings)]
     lengths = np.array([max(len(text), 1) for text in stripped[0]])
@@ -63,10 +63,10 @@ def fsdl_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float
 
 
 def positional_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
-    """Mean over lines of the share of characters that the reading has at the very same place.
+    """Mean over lines of the share of characters that the reading has at the same position.
 
-    That is CRNN_Tensorflow's accuracy: one character too many spoils all that follow. An empty text is right when its
-    reading is empty.
+    This is CRNN_Tensorflow's accuracy: an inserted character makes all that follow wrong. An empty text is right if
+    its reading is empty.
     """
     shares = [
         sum(a == b for a, b in zip(text, reading, strict=False)) / len(text) if text else float(not reading)
@@ -75,7 +75,7 @@ def positional_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str,
     return {"positional_accuracy": float(np.mean(shares))}
 
 
-# Those of older systems, for comparison with their numbers.
+# Profiles of older systems, for comparison with their numbers.
 PROFILES: dict[str, Callable[[Sequence[str], Sequence[str]], dict[str, float]]] = {
     "flor2020": flor2020_rates,
     "fsdl": fsdl_rates,
@@ -84,14 +84,14 @@ PROFILES: dict[str, Callable[[Sequence[str], Sequence[str]], dict[str, float]]] 
 
 
 def confusions(texts: Sequence[str], readings: Sequence[str], most: int = 20) -> list[tuple[str, str, int]]:
-    """The most frequent (right, read, count) of the edits; "" stands for a character that was left out or added."""
+    """The most frequent edits: (label, reading, count); "" for an insertion or a deletion."""
     counts = Counter(pair for both in zip(texts, readings, strict=True) for pair in edits(*both))
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return [(right, read, count) for (right, read), count in ranked]
 
 
 def folded_lines(texts: Sequence[str], readings: Sequence[str]) -> dict[str, Any]:
-    """What is left of the errors when case is gone and look-alikes are one."""
+    """The errors that remain when case and look-alikes are ignored."""
     sides = [folded(text) for text in texts], [folded(reading) for reading in readings]
     left = LineErrors.of(*sides)
     return {

@@ -1,4 +1,4 @@
-"""A dataset that a bundle was not trained on, in the form in which the bundle reads it."""
+"""Datasets that a bundle was not trained on, in the form that the bundle expects."""
 
 import copy
 import json
@@ -18,17 +18,17 @@ from text_recognizer.parts import make_part
 from text_recognizer.reading_order import visual_order
 from text_recognizer.registry import resolve
 
-MOST_UNKNOWN_SHARE = 0.5  # of the characters of texts that a bundle cannot write
+MOST_UNKNOWN_SHARE = 0.5  # of characters that are not in the bundle's alphabet
 INITIAL = "--train_args.initial_weights"
 _FORM = ("target", "input_shape", "ink", "preprocessing")
 
 
 def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) -> Dataset:
-    """A dataset with pictures as the bundle wants them.
+    """A dataset with images in the form that the bundle expects.
 
     Raises:
-        SpecError: it is unknown, or has others.
-        DataError: it has classes that the bundle lacks.
+        SpecError: the dataset is unknown, or has images of another form.
+        DataError: the dataset has classes that the bundle lacks.
     """
     spec, problems = bundle.data_spec, list[str]()
     known = arguments_of(resolve("dataset", name))
@@ -52,7 +52,7 @@ def fitting_dataset(bundle: Bundle, name: str, dataset_args: Mapping[str, Any]) 
 
 
 def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Split, str | None]:
-    """A split with the bundle's class ids, and notes on its alphabet. Raises DataError: it is empty, or unknown."""
+    """A split with the bundle's class ids, and a note on unknown characters. Raises DataError: it is empty or unfit."""
     split = dataset.split(name)
     if not len(split):
         sizes = dataset.sizes()
@@ -73,7 +73,7 @@ def fitting_split(bundle: Bundle, dataset: Dataset, name: SplitName) -> tuple[Sp
 
 
 def _class_ids(bundle: Bundle, dataset: Dataset) -> NDArray[np.int32] | None:
-    """(classes,) the bundle's id of each class; None where all are the same. Raises DataError: it lacks one."""
+    """(classes,) the bundle's id of each class; None if all are the same. Raises DataError: the bundle lacks one."""
     ours, theirs = bundle.data_spec.classes, dataset.data_spec.classes
     if ours == theirs:
         return None
@@ -88,7 +88,7 @@ def _class_ids(bundle: Bundle, dataset: Dataset) -> NDArray[np.int32] | None:
 
 
 def relabelled(split: Split, ids: NDArray[np.int32]) -> Split:
-    """A split whose classes have other ids: `ids` (classes,) has that of each."""
+    """A split with new class ids: `ids` (classes,) maps old to new ones."""
     other = copy.copy(split)
 
     def batch(positions: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
@@ -100,7 +100,7 @@ def relabelled(split: Split, ids: NDArray[np.int32]) -> Split:
 
 
 def _unwritable(bundle: Bundle, split: Split, name: str) -> str | None:
-    """Which characters of the lines the bundle cannot write; they count as errors."""
+    """A note on characters that are not in the bundle's alphabet, which count as errors; None if there are none."""
     charset = bundle.data_spec.charset
     found = Counter(character for text in split.texts for character in charset.split(visual_order(text)))
     known = set(charset.characters)

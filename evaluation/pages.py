@@ -1,4 +1,4 @@
-"""HTML pages from the templates of this package, with everything escaped."""
+"""HTML pages from the templates of this package; all content is escaped."""
 
 from functools import cache
 from pathlib import Path
@@ -8,12 +8,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **content: Any) -> str:
-    """One page, which needs no other file."""
+    """A self-contained page."""
     return str(_environment().get_template(template).render(**content))
 
 
 def compile_templates() -> None:
-    """Else each is compiled when it is first used, which together takes a tenth of a second."""
+    """Compiles all templates now rather than on first use, which takes a tenth of a second in total."""
     for name in _environment().list_templates():
         _environment().get_template(name)
 

@@ -1,4 +1,4 @@
-"""The rows of predictions.jsonl, as others read them."""
+"""Reading the rows of predictions.jsonl."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from text_recognizer.wording import received
 
 
 def prediction_fault(row: Mapping[str, Any]) -> str | None:
-    """What is wrong with a row; None when nothing is."""
+    """What is wrong with a row, or None."""
     position = row.get("position")
     if type(position) is not int or not 0 <= position < 10**9:
         return f"'position' must be the number of a sample. {received(position)}"
@@ -22,13 +22,13 @@ def prediction_fault(row: Mapping[str, Any]) -> str | None:
 
 
 def loss_of(row: Mapping[str, Any]) -> float:
-    """What rows are ranked by; a loss that is not a finite number is the worst."""
+    """The loss to rank rows by; infinite if it is missing or not finite."""
     loss = row.get("loss")
     return float(loss) if loss is not None and math.isfinite(loss) else math.inf
 
 
 def errors_of(row: Mapping[str, Any]) -> tuple[int, int]:
-    """Errors of a row, and out of how many: of a line its characters, of all else the sample."""
+    """Errors of a row, and their maximum: for a line in characters, otherwise 0 or 1 of 1."""
     if "char_errors" in row:
         return row["char_errors"], len(row["label"])
     return int(row["label"] != row["predicted"]), 1

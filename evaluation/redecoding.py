@@ -1,4 +1,4 @@
-"""Decoding a trained reader of lines in another way than it was trained with."""
+"""Changes the decoding of a trained line reader."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from text_recognizer.models.line_ctc import LineModelCtc
 
 
 def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]) -> tuple[LineModelCtc, bool]:
-    """A loaded model with another decoder; and whether that must learn and be tuned before it reads as was asked.
+    """A loaded model with another decoder; and whether the decoder must first be fitted and tuned.
 
     Args:
-        model_args: those that change: "decoding", "beam_width", "language_model", "lexicon".
+        model_args: the changes: "decoding", "beam_width", "language_model", "lexicon".
     Raises:
-        SpecError: the model has no decoder, or they contradict each other.
+        SpecError: the model has no decoder, or the arguments contradict each other.
     """
     if not isinstance(model, LineModelCtc):
         raise SpecError(
@@ -25,7 +25,7 @@ def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]
     changes = {f"model_args.{name}": value for name, value in model_args.items()}
     asked = {**bundle.spec.model_args, **model_args}
     if asked.get("language_model") is None and not asked.get("lexicon"):
-        changes["model_args.language_model_texts"] = None  # nothing would learn from them
+        changes["model_args.language_model_texts"] = None  # they would not be used
     fresh = build_model(bundle.spec.override(changes), bundle.data_spec)
     assert isinstance(fresh, LineModelCtc)
     old, new = model.decoder, fresh.decoder

@@ -1,4 +1,4 @@
-"""report.html of a run folder: one file that opens anywhere, without a network."""
+"""report.html of a run folder: one self-contained file that needs no network."""
 
 import base64
 import json
@@ -22,17 +22,17 @@ from text_recognizer.whole_files import replace_file
 WORST_SHOWN, SHOWN, CLASSES_SHOWN = 40, 12, 50
 BREAKDOWNS = {
     "by_length": "By length of the text, in characters",
-    "by_group": "By writer or page, the highest rates first",
-    "by_character": "By character, the commonest first",
+    "by_group": "By writer or page, highest rates first",
+    "by_character": "By character, most frequent first",
 }
 NOT_CURVES = ("epoch", "step", "time", "best_epoch")
 
 
 def write_report(run_folder: Path, test_split: Split, reports: list[dict[str, Any]]) -> None:
-    """Writes report.html of a finished evaluation, with images of the test split; on the disk when this returns.
+    """Writes report.html of a finished evaluation, with images of the test split; flushed to disk.
 
     Args:
-        reports: rows of metrics.jsonl, without lines that cannot be read.
+        reports: rows of metrics.jsonl, without unreadable lines.
     """
     names = ("spec", "environment", "evaluation")
     files = {name: json.loads((run_folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
@@ -42,10 +42,10 @@ def write_report(run_folder: Path, test_split: Split, reports: list[dict[str, An
 
 
 def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, about: Mapping[str, Any]) -> None:
-    """Writes a page about one evaluation, without a run. Raises DataError: it cannot be written.
+    """Writes a report of one evaluation, without a run. Raises DataError: it cannot be written.
 
     Args:
-        about: "spec" and "run_id" of the bundle, "dataset" that was measured, "notes".
+        about: "spec" and "run_id" of the bundle, "dataset" it was evaluated on, "notes".
     """
     figures = _figures(json.loads(evaluation_text(evaluation.to_json())), evaluation.predictions, split)
     with system_errors(f"write the report {path}", "Name another file."):
@@ -53,8 +53,8 @@ def write_evaluation_report(path: Path, evaluation: Evaluation, split: Split, ab
 
 
 def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], split: Split) -> dict[str, Any]:
-    """What a page shows of an evaluation (as in evaluation.json): its figures, and samples with their pictures."""
-    if evaluation["classes"]:  # a picture of one of each confusion, and one of the class it was taken for
+    """The values of an evaluation (as in evaluation.json) that a report shows, and samples with their images."""
+    if evaluation["classes"]:  # an image of each confusion, and one of the class it was read as
         places = {(row["label"], row["predicted"]): row["position"] for row in reversed(predictions)}
         right_last = sorted(places.items(), key=lambda one: one[0][0] == one[0][1])
         of_class = {label: place for (label, _), place in right_last}
@@ -70,16 +70,16 @@ def _figures(evaluation: dict[str, Any], predictions: list[dict[str, Any]], spli
         "confidence_charts": confidence_charts(evaluation),
         "shown_classes": worst_classes(evaluation["classes"], CLASSES_SHOWN),
         "samples": {
-            f"Most wrong, of {wrong} wrong in {len(predictions):,}": worst_predictions(predictions, split, WORST_SHOWN),
+            f"Worst, of {wrong} wrong in {len(predictions):,}": worst_predictions(predictions, split, WORST_SHOWN),
             "Best": _pictured(sorted(predictions, key=loss_of)[:SHOWN], split),
-            "Chosen at random": _pictured([predictions[place] for place in sorted(chosen)], split),
+            "Random": _pictured([predictions[place] for place in sorted(chosen)], split),
         },
         "breakdowns": {title: evaluation[key] for key, title in BREAKDOWNS.items() if evaluation.get(key)},
     }
 
 
 def _charts(rows: list[dict[str, Any]]) -> list[str]:
-    """One chart a metric: training and validation together."""
+    """One chart per metric, with training and validation."""
     names = {name for row in rows for name, value in row.items() if isinstance(value, (int, float))}
     curves = sorted(name for name in names if not name.startswith(("val_", "test_")) and name not in NOT_CURVES)
     curves += sorted(name for name in names if name.startswith("val_") and name[4:] not in names)
@@ -94,7 +94,7 @@ def _charts(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def worst_predictions(predictions: list[dict[str, Any]], test_split: Split, most: int) -> list[dict[str, Any]]:
-    """The rows with the largest loss, each with its image as "png", encoded for a page."""
+    """The rows with the largest loss, each with its image as "png" in base64."""
     return _pictured(sorted(predictions, key=loss_of, reverse=True)[:most], test_split)
 
 
@@ -103,10 +103,10 @@ def _pictured(rows: list[dict[str, Any]], split: Split) -> list[dict[str, Any]]:
 
 
 def worst_classes(classes: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """All classes in their order; where they are too many, those with images that have the smallest F1."""
+    """All classes in their order; if there are too many, those with images that have the lowest F1."""
     if len(classes) <= most:
         return classes
-    # F1 is null where nothing was read as the class: all of its images are wrong.
+    # F1 is null if nothing was read as the class: all of its images are wrong.
     return sorted((row for row in classes if row["count"]), key=lambda row: (row["f1"] or 0.0, -row["count"]))[:most]
 
 
@@ -116,5 +116,5 @@ def _png(split: Split, position: int) -> str:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Objects, one a line. JSON may hold characters that splitlines() takes for the end of a line."""
+    """JSON objects, one per line. JSON may contain characters that splitlines() would split at."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -1,4 +1,4 @@
-"""Evaluation: what a model reaches on a split."""
+"""Evaluation: the results of a model on a split."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from text_recognizer.wording import counted
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model reaches on a split.
+    """The results of a model on a split.
 
     Args:
-        split: its name.
-        count: samples.
+        split: name of the split.
+        count: number of samples.
         metrics: by name; "loss" is the mean over samples.
-        intervals: 95 % intervals of those metrics that are rates.
-        classes: figures of each class; see evaluation.characters.
-        confusions: the most frequent (right, predicted, count), wrong ones only.
-        predictions: one row a sample, as written to predictions.jsonl: "position", "label", "predicted", "confidence"
-            and "loss", and what its kind of sample adds.
-        unit: what a sample is.
-        headline_metric: the one that a single line of output names.
-        details: what else belongs to this kind of sample.
+        intervals: 95 % intervals of the metrics that are rates.
+        classes: metrics of each class; see evaluation.characters.
+        confusions: the most frequent errors: (label, predicted, count).
+        predictions: one row per sample, as written to predictions.jsonl: "position", "label", "predicted",
+            "confidence" and "loss", and further fields of its kind of sample.
+        unit: what a sample is called.
+        headline_metric: the metric shown where there is room for only one.
+        details: further results for this kind of sample.
         times: seconds of the whole training ("training_s"), of an epoch ("epoch_s") and of this evaluation
             ("evaluation_s"); milliseconds of reading and scoring a sample ("sample_ms").
         summary: the network's layers: "type", "output_shape" (null for an axis that varies), "parameters".
@@ -42,7 +42,7 @@ class Evaluation:
     summary: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the predictions; undefined figures as null."""
+        """Everything but the predictions; undefined values as null."""
         return {
             "split": self.split,
             "count": self.count,

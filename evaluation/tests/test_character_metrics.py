@@ -89,4 +89,4 @@ def test_two_readings_of_the_same_samples_are_compared_pair_by_pair():
     assert compare_predictions(_rows("aa"), _rows("aab")) is None
     equal = compare_predictions(_rows("ab"), _rows("ba"))
     assert equal is not None
-    assert "equally many right" in equal.in_words()
+    assert "equally many correct" in equal.in_words()

@@ -34,7 +34,7 @@ def test_lines_are_read_unseen_from_the_surest_on_and_errors_are_pooled():
     assert figures["risk_coverage"][-1] == {"coverage": 1.0, "error": 0.24, "at_most": 0.9}
     assert figures["unseen"] == (
         "Accept 80 % of the lines unchecked at CER 5.0 %: those with an expected CER of at most 40.0 %. "
-        "Send the rest to a person. All of them unchecked: 24.0 %."
+        "Have a person check the rest. Accepting all unchecked: 24.0 %."
     )
     assert [(one["level"], one["count"]) for one in figures["calibration"]] == [
         ("character", 5),

@@ -42,7 +42,7 @@ def run_folder(tmp_path):
 
 def test_the_report_shows_pictures_of_both_sides_of_each_confusion_and_the_fifty_worst_classes(run_folder):
     page = (run_folder / "report.html").read_text(encoding="utf-8")
-    confusions, classes = page.split("<h2>Confusions</h2>")[1].split("<h2>The 50 worst of 60 classes by F1")
+    confusions, classes = page.split("<h2>Confusions</h2>")[1].split("<h2>The 50 classes with the lowest F1 of 60")
     assert f'<b>{CLASSES[59]}</b> read as <b class="wrong">{CLASSES[0]}</b> <span class="soft">2 x</span>' in confusions
     assert [part[0] for part in confusions.split('alt="')[1:]] == [CLASSES[59], CLASSES[0]]
     assert confusions.count("data:image/png") == 2

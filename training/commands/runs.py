@@ -170,13 +170,13 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _print_changes(changed: dict[str, Any], ids: Sequence[str]) -> None:
     for name, part in changed.items():
-        print(f"{name}: {counted(part['count'], 'sample')} in the second")
+        print(f"{name}: {counted(part['count'], 'sample')} in the second run")
         cells = [
             [json.dumps(row[key], ensure_ascii=False) for key in ("sample", "label", "first", "second")]
             for row in part["largest"]
         ]
         if cells:
-            print_table(["sample", "is", *ids], cells[:CHANGES_SHOWN])
+            print_table(["sample", "label", *ids], cells[:CHANGES_SHOWN])
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def test_a_gate_closes_when_a_bundle_reads_worse_than_it_was_recorded(tmp_path, 
     described["metrics"]["test_accuracy"] = 1.0  # as if it had read two images more
     path.write_text(json.dumps(described))
     assert text_recognizer(["evaluate", str(worse), "--gate"]) == 1
-    assert re.search(r"the gate failed: accuracy is 0.9\d+, recorded is 1.0000", capfd.readouterr().err)
+    assert re.search(r"the gate failed: accuracy is 0.9\d+, recorded was 1.0000", capfd.readouterr().err)
     path.write_text(json.dumps({**described, "dataset_fingerprint": "another"}))
     assert text_recognizer(["evaluate", str(worse), "--gate"]) == 2
     assert "has changed since it was recorded" in capfd.readouterr().err
@@ -71,5 +71,5 @@ def test_a_gate_closes_when_a_promoted_model_is_replaced_by_a_worse_one(tmp_path
         for folder in (better, shipped):
             ModelStore().add(name, folder, {})
     assert text_recognizer(["evaluate", "digits", "--gate"]) == 1
-    assert "recorded is 1.0000 (run " in capfd.readouterr().err
+    assert "recorded was 1.0000 (run " in capfd.readouterr().err
     assert text_recognizer(["evaluate", "others", "--gate"]) == 0  # what was read on other data says nothing

@@ -88,7 +88,7 @@ def test_confidences_of_lines_words_and_characters_are_calibrated_and_measured(r
     assert evaluation["unseen"].startswith("Accept 80 % of the lines unchecked at CER ")
     page = (read.folder / "report.html").read_text()
     assert evaluation["unseen"] in page
-    assert "share that is right" in page
+    assert "share accepted unchecked" in page
     assert text_recognizer(["evaluate", str(read.folder)]) == 0
     assert f"review   {evaluation['unseen']}" in capfd.readouterr().out
     reading = LinePredictor(read.folder).predict(line_picture("abc"))
@@ -146,7 +146,7 @@ def test_an_evaluation_says_where_the_errors_are(read, capfd, tmp_path):
     rate = sum(one["errors"] for one in lengths) / sum(one["of"] for one in lengths)
     assert figures["metrics"]["character_error_rate"] == pytest.approx(rate)
     page = (tmp_path / "report.html").read_text()
-    for text in ("Most wrong", "<h2>Best", "Chosen at random", "By writer", "By length", "data:image/png;base64,"):
+    for text in ("Worst, of", "<h2>Best", "Random", "By writer", "By length", "data:image/png;base64,"):
         assert text in page
     assert "Environment" not in page
     assert "<h2>Best" in (read.folder / "report.html").read_text()
