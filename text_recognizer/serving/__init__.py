@@ -1,1 +1,1 @@
-"""Serving: trained bundles behind HTTP, and a page for a person who has a picture."""
+"""Serving: trained bundles behind HTTP, and a web page to try them."""

@@ -1,6 +1,6 @@
-"""Addresses of pictures on the web, and which of the machines behind them may be asked.
+"""Addresses of images on the web, and which of their hosts may be contacted.
 
-A caller chooses the address, this machine connects: what only this machine can reach must stay out of reach.
+The caller chooses the address, this machine connects: hosts that only this machine can reach must stay unreachable.
 """
 
 import re
@@ -15,18 +15,18 @@ from text_recognizer.wording import received
 
 PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 2048
-# What the standard library calls global but leads to one's own provider, or on to any IPv4 address.
+# Global to the standard library, but they lead to the cloud provider itself, or on to any IPv4 address.
 _NEVER = [ip_network(one) for one in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "2002::/16", "2001::/23")]
-_PUBLIC_IPV6 = IPv6Network("2000::/3")  # all that is given to anyone; outside lie mapped and translated IPv4 addresses
+_PUBLIC_IPV6 = IPv6Network("2000::/3")  # all assigned addresses; mapped and translated IPv4 addresses lie outside
 
 
 @dataclass(frozen=True)
 class WebAddress:
-    """An http or https address, taken apart once, so that what is checked is what is asked.
+    """An http or https address, parsed once, so that the address that is checked is the one that is requested.
 
     Args:
         host: a name in ASCII or an IP address without brackets.
-        target: path and query, as a request names them.
+        target: path and query, as in a request line.
     """
 
     scheme: str
@@ -36,11 +36,11 @@ class WebAddress:
 
     @classmethod
     def parse(cls, url: str) -> "WebAddress":
-        """Takes an address apart. Raises RefusedError: it cannot be read, or is none of http or https."""
+        """Parses an address. Raises RefusedError: it is invalid, or neither http nor https."""
         if len(url) > LONGEST_URL:
             raise _unfit(f"has {len(url):,} characters, at most {LONGEST_URL:,} are read")
         if any(character < " " or character in "\\\x7f" for character in url):
-            raise _unfit("must not hold control characters or backslashes", url)
+            raise _unfit("must not contain control characters or backslashes", url)
         try:
             parts = urlsplit(url.strip(" "))
             port, host = parts.port, (parts.hostname or "").encode("idna").decode("ascii").rstrip(".")
@@ -49,9 +49,9 @@ class WebAddress:
         if parts.scheme not in PORTS or not host:
             raise _unfit("must begin with http:// or https:// and a host", url)
         if "@" in parts.netloc or "%" in parts.netloc:
-            raise _unfit("must name its host alone: no user, no password, no zone", url)
+            raise _unfit("must contain only a host: no user, password or zone", url)
         if port is not None and port not in PORTS.values() and port < 1024:
-            raise _unfit("must have the port 80, 443 or one above 1023", url)
+            raise _unfit("must have port 80, 443 or one above 1023", url)
         query = f"?{parts.query}" if parts.query else ""
         target = quote((parts.path or "/") + query, safe="/?%!$&'()*+,;=:@~-._")
         return cls(parts.scheme, host, PORTS[parts.scheme] if port is None else port, target)
@@ -64,11 +64,11 @@ class WebAddress:
 
 @dataclass(frozen=True)
 class AllowList:
-    """Hosts that may be asked though they are not public, for intranets and tests.
+    """Hosts that are allowed although they are not public, for intranets and tests.
 
     Args:
-        names: of hosts, as addresses write them.
-        networks: of IP addresses.
+        names: host names, as written in addresses.
+        networks: networks of IP addresses.
     """
 
     names: frozenset[str] = frozenset()
@@ -76,26 +76,26 @@ class AllowList:
 
     @classmethod
     def of(cls, listed: list[str]) -> "AllowList":
-        """From names, IP addresses and networks like 10.0.0.0/8. Raises SpecError: one is none of these."""
+        """From names, IP addresses and networks like 10.0.0.0/8. Raises SpecError: an entry is none of these."""
         names, networks = set(), []
         for one in listed:
             try:
                 networks.append(ip_network(one, strict=False))
             except ValueError:
-                if not re.fullmatch(r"[\w.-]+", one):  # no address has such a host
+                if not re.fullmatch(r"[\w.-]+", one):  # not a possible host
                     form = "a host, an IP address or a network like 10.0.0.0/8, without http:// and port"
                     raise SpecError(f"--allow-host must be {form}. {received(one)}") from None
                 names.add(one.lower())
         return cls(frozenset(names), tuple(networks))
 
     def may_ask(self, host: str, ip: str) -> bool:
-        """Whether a host that has an IP address may be asked there."""
+        """Whether a host may be contacted at an IP address."""
         address = ip_address(ip)
         return is_public(ip) or host.lower() in self.names or any(address in network for network in self.networks)
 
 
 def is_public(ip: str) -> bool:
-    """Whether an IP address belongs to the public internet, and to it alone."""
+    """Whether an IP address belongs to the public internet only."""
     address = ip_address(ip)
     if address.version == 6 and address not in _PUBLIC_IPV6:
         return False

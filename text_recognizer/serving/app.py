@@ -1,4 +1,4 @@
-"""The web service: routes and answers. What a request gets besides is in `envelope`."""
+"""The web service: routes and handlers. What all requests share is in `envelope`."""
 
 import asyncio
 import logging
@@ -27,8 +27,8 @@ from text_recognizer.serving.refusals import RefusedError
 from text_recognizer.serving.service import Service, service_of
 
 HERE = Path(__file__).parent
-CLIENT_LEFT = 499  # before its body was whole: nobody reads the answer, but the log says it, as that of nginx does
-LOOK_EVERY_S = 2.0  # for newly promoted models
+CLIENT_LEFT = 499  # the client disconnected before its body was complete; only for the log, as in nginx
+LOOK_EVERY_S = 2.0  # how often to check for newly promoted models
 PAGE = ("index.html", "page.css", "page.js")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def make_app(service: Service) -> ASGIApp:
-    """The application; its bounds on bodies are those of fetched pictures, and a third for base64."""
+    """The application. Its limit on bodies is that of fetched images, plus half for base64."""
     app = Starlette(
         routes=[
             Route("/", page, include_in_schema=False),
@@ -61,7 +61,7 @@ def make_app(service: Service) -> ASGIApp:
 
 
 async def page(request: Request) -> Response:
-    """The page and what belongs to it; nothing of it comes from elsewhere."""
+    """The page and its files; none comes from another host."""
     name = f"page.{request.path_params['suffix']}" if request.path_params else "index.html"
     if name not in PAGE:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -71,7 +71,7 @@ async def page(request: Request) -> Response:
 async def predict(request: Request) -> Response:
     service = service_of(request)
     if request.method == "POST":
-        asked = await asked_by_body(request)  # before it takes a place: bodies may come slowly
+        asked = await asked_by_body(request)  # before it takes a slot: bodies may arrive slowly
     else:
         with service.fetches.one():
             asked = await asked_by_address(request, service.fetcher)
@@ -80,7 +80,7 @@ async def predict(request: Request) -> Response:
         began = time.perf_counter()
         found = await model.read(asked.content, asked.layout)
         done = time.perf_counter()
-    # What metric filters of log services look for, as the FSDL course's service writes it.
+    # For metric filters of log services, in the format of the FSDL course's service.
     log.info("METRIC confidence %s", found.confidence)
     log.info("METRIC mean_intensity %s", found.mean_intensity)
     log.info("INFO pred %s", found.text.replace("\n", " "))
@@ -135,7 +135,7 @@ def _left(_: Request, __: Exception) -> Response:
 
 
 def _broken(request: Request, _: Exception) -> Response:  # the server logs it
-    message = "this is a bug in Text Recognizer; its log says more under this request_id."
+    message = "this is a bug in Text Recognizer; the server's log has details for this request_id."
     answer = {"error": message, "request_id": request.state.request_id}
     return JSONResponse(answer, HTTPStatus.INTERNAL_SERVER_ERROR)
 

@@ -1,4 +1,4 @@
-"""Batcher: what many requests bring, read together by a few threads."""
+"""Batcher: items of many requests, read in batches by a few threads."""
 
 import heapq
 import threading
@@ -19,14 +19,14 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Reads whatever has gathered while the last batches were read: large batches under load, no waiting without.
+    """Reads what has queued up while the last batches were read: large batches under load, no waiting otherwise.
 
-    A batch holds the item that has waited longest and those nearest to it in size, but leaves the other threads their
-    share: one that takes everything would let them, and whoever prepares the next items, idle.
+    A batch contains the item that has waited longest and those nearest to it in size, but leaves the other threads
+    their share: a thread that takes everything would leave them, and those that prepare the next items, idle.
 
     Args:
         read: the results of items, in their order; called in all threads at once.
-        most: items of a batch.
+        most: items per batch.
     """
 
     def __init__(self, read: Callable[[Sequence[Item]], Sequence[Result]], most: int, threads: int = 1) -> None:
@@ -40,7 +40,7 @@ class Batcher(Generic[Item, Result]):
             thread.start()
 
     def submit(self, item: Item, size: int = 0) -> "Future[Result]":
-        """The result of an item, later. The caller bounds how many wait."""
+        """Queues an item; returns its future result. The caller limits how many are queued."""
         waiting: _Waiting[Item, Result] = _Waiting(item, size)
         with self._changed:
             self._waiting.append(waiting)
@@ -48,7 +48,7 @@ class Batcher(Generic[Item, Result]):
         return waiting.future
 
     def close(self) -> None:
-        """Reads what waits, then ends."""
+        """Reads what is queued, then ends."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -62,7 +62,7 @@ class Batcher(Generic[Item, Result]):
                 continue
             try:
                 results = self._read([one.item for one in chosen])
-            except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, and the thread go on
+            except Exception as error:  # noqa: BLE001 - passed on to the callers; the thread continues
                 for one in chosen:
                     one.future.set_exception(error)
                 continue
@@ -70,7 +70,7 @@ class Batcher(Generic[Item, Result]):
                 one.future.set_result(result)
 
     def _next_batch(self) -> list[_Waiting[Item, Result]]:
-        """Waits for the first item only; nothing once the batcher is closed and all is read."""
+        """Waits for the first item only; empty once the batcher is closed and everything is read."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             if not self._waiting:

@@ -1,4 +1,4 @@
-"""Envelope: what every request gets around its handler: an id, bounds of size and time, a line in the log, a count."""
+"""Envelope: middleware of all requests: an id, limits on size and time, a line in the log, metrics."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
 
 REQUEST_ID = "x-request-id"
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # what may stand in a line of a log
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # safe in a line of a log
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ class Envelope:
     """Wraps an application.
 
     Args:
-        most_bytes: of a request's body.
-        body_timeout_s: in which the body must have come.
-        most_held_bytes: of the bodies of all requests that are not answered yet.
+        most_bytes: limit on the body of a request.
+        body_timeout_s: time in which the body must arrive.
+        most_held_bytes: limit on the bodies of all open requests together.
     """
 
     app: ASGIApp
@@ -87,7 +87,7 @@ class Envelope:
                     f"the request's body is too large: at most {self.most_bytes:,} bytes are read.",
                 )
             if self._held_bytes > self.most_held_bytes:
-                reason = "the bodies of other requests take all the room there is. Try again in a second."
+                reason = "the bodies of other requests take all the available memory. Try again in a second."
                 raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, reason, {"Retry-After": "1"})
             return message
 
@@ -95,7 +95,7 @@ class Envelope:
 
     def _count(self, scope: Scope, request_id: str, status: int) -> None:
         duration_s = time.perf_counter() - scope["state"]["began"]
-        route = getattr(scope.get("route"), "path", "none")  # never the path itself: there is no end of those
+        route = getattr(scope.get("route"), "path", "none")  # never the path itself: the number of paths is unlimited
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self.metrics.count_request(route, method, status, duration_s)
         log.info("INFO request %s %s %s %s %.1f ms", request_id, method, route, status, 1000 * duration_s)

@@ -1,4 +1,4 @@
-"""Fetcher: a picture from the web, within limits of place, size, time and redirects."""
+"""Fetcher: downloads an image, within limits on hosts, size, time and redirects."""
 
 import asyncio
 import ssl
@@ -20,21 +20,21 @@ _CHUNK_BYTES = 1 << 16
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The IP addresses of a host, which may be one already, in any notation."""
+    """The IP addresses of a host; the host may itself be an IP address in any notation."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Asks public machines only. Each host is resolved once, and the IP address that was checked is connected to.
+    """Connects to public machines only. Each host is resolved once, and the connection uses the checked IP address.
 
-    Written on asyncio: HTTP clients resolve names a second time when they connect, and limit the time of each read,
-    not of the whole.
+    Written directly on asyncio: HTTP clients resolve names again when they connect, and limit the time of each read,
+    not the total.
 
     Args:
-        allowed: what may be asked although it is not public.
-        timeout_s: for everything, redirects included.
+        allowed: hosts that are allowed although they are not public.
+        timeout_s: total, including redirects.
     """
 
     allowed: AllowList = field(default_factory=AllowList)
@@ -44,7 +44,7 @@ class Fetcher:
     resolve: Resolve = resolve
 
     async def fetch(self, url: str) -> bytes:
-        """The content behind an address. Raises RefusedError: not to be asked, no answer, or too much of it."""
+        """The content at an address. Raises RefusedError: it is not allowed, does not respond, or sends too much."""
         try:
             async with asyncio.timeout(self.timeout_s):
                 for _ in range(self.most_redirects + 1):
@@ -54,12 +54,12 @@ class Fetcher:
                     url = urljoin(url, found)
         except TimeoutError:
             raise _failed(url, f"did not answer within {self.timeout_s:g} s") from None
-        except (OSError, h11.ProtocolError, ValueError) as error:  # ValueError: of no address
+        except (OSError, h11.ProtocolError, ValueError) as error:  # ValueError: an invalid address
             raise _failed(url, f"could not be fetched: {error}") from None
         raise _failed(url, f"redirects more than {self.most_redirects} times")
 
     async def _ask(self, url: str) -> bytes | str:
-        """The content behind an address, or the address to which it redirects."""
+        """The content at an address, or the address to which it redirects."""
         address = WebAddress.parse(url)
         ip = await self._checked(address)
         tls = ssl.create_default_context() if address.scheme == "https" else None
@@ -81,13 +81,13 @@ class Fetcher:
             writer.close()
 
     async def _checked(self, address: WebAddress) -> str:
-        """The IP address to connect to. All that a host has must be allowed: its owner mixes them on purpose."""
+        """The IP address to connect to. All addresses of a host must be allowed: an attacker may mix them."""
         ips = await self.resolve(address.host, address.port)
         refused = [ip for ip in ips if not self.allowed.may_ask(address.host, ip)]
         if refused or not ips:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                f"the image's address leads to {address.host}, which is not a public address of the internet. "
+                f"the image's address leads to {address.host}, which is not a public address. "
                 f"Send the image itself, or allow the host: --allow-host {address.host}.",
             )
         return ips[0]
@@ -103,7 +103,7 @@ class Fetcher:
                 if event.status_code in (301, 302, 303, 307, 308) and b"location" in headers:
                     return headers[b"location"].decode("latin-1")
                 if event.status_code != HTTPStatus.OK:
-                    raise _failed(url, f"was answered with status {event.status_code}")
+                    raise _failed(url, f"returned status {event.status_code}")
                 self._check_size(int(headers.get(b"content-length", b"0")))
             elif isinstance(event, h11.Data):
                 content += event.data

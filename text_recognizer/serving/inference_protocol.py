@@ -1,6 +1,6 @@
-"""The Open Inference Protocol, version 2, by which clients of KServe and Triton ask.
+"""The Open Inference Protocol, version 2, for clients of KServe and Triton.
 
-A model takes one tensor "image": BYTES with image files (n), or UINT8 with grey pictures of one size (n, h, w). It
+A model takes one tensor "image": BYTES with image files (n), or UINT8 with grey images of one size (n, h, w). It
 returns "text", BYTES (n), and "confidence", FP32 (n). Requests may be binary, as Triton's clients send them; answers
 are JSON.
 Source: https://github.com/kserve/open-inference-protocol and Triton's extension "binary tensor data".
@@ -62,7 +62,7 @@ async def infer(request: Request) -> Response:
     body, length = await request.body(), request.headers.get(JSON_LENGTH)
     with service_of(request).predictions.one():
         value, images = await asyncio.to_thread(_asked, body, length)
-        found = _model(request)  # only now: until then it may be another one
+        found = _model(request)  # as late as possible: it may be replaced meanwhile
         outputs = _outputs_asked(value)
         identity = value.get("id", request.state.request_id)
         if not isinstance(identity, str):
@@ -111,7 +111,7 @@ def _model(request: Request) -> ServedModel:
 
 
 def _asked(body: bytes, json_length: str | None) -> tuple[dict[str, Any], list[ImageSource]]:
-    """The JSON of a request, and its pictures, which may stand behind it."""
+    """The JSON of a request, and its images, which may follow the JSON."""
     if json_length is None:
         value = object_in(body)
         return value, _images(value, b"")
@@ -123,7 +123,7 @@ def _asked(body: bytes, json_length: str | None) -> tuple[dict[str, Any], list[I
 
 
 def _images(value: Mapping[str, Any], binary: bytes) -> list[ImageSource]:
-    """The pictures of the one input."""
+    """The images of the one input."""
     inputs = value.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise bad_request(f"inputs must be a list of one tensor, '{INPUT}'. {received(inputs)}")
@@ -155,7 +155,7 @@ def _images(value: Mapping[str, Any], binary: bytes) -> list[ImageSource]:
 
 
 def _files(data: object, count: int) -> list[ImageSource]:
-    """Image files: strings of base64 or data URLs; or, in binary, each behind its length."""
+    """Image files: strings of base64 or data URLs; or, in binary, each preceded by its length."""
     found: list[ImageSource] = []
     if isinstance(data, bytes):
         start = 0
@@ -167,12 +167,12 @@ def _files(data: object, count: int) -> list[ImageSource]:
     elif isinstance(data, list) and all(isinstance(one, str) for one in data):
         found = [data_url_content(one) if one.startswith("data:") else base64_content(one) for one in data]
     if len(found) != count:
-        raise bad_request(f"data must hold {count} image files, as base64 or as data URLs.")
+        raise bad_request(f"data must contain {count} image files, as base64 or as data URLs.")
     return found
 
 
 def _pixels(data: object, shape: list[int]) -> Any:
-    """Grey pictures (n, h, w)."""
+    """Grey images (n, h, w)."""
     try:
         values = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data)
         is_level = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 255
@@ -180,7 +180,7 @@ def _pixels(data: object, shape: list[int]) -> Any:
             raise ValueError
         return values.astype(np.uint8).reshape(*shape[:3])
     except ValueError:
-        raise bad_request(f"data must hold {math.prod(shape):,} whole numbers from 0 to 255.") from None
+        raise bad_request(f"data must contain {math.prod(shape):,} whole numbers from 0 to 255.") from None
 
 
 def _outputs_asked(value: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Figures of a running service in the text format of Prometheus.
+"""Metrics of a running service in the text format of Prometheus.
 
 Counters and a histogram are three kinds of lines; a client library would add a package to the image for them.
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
@@ -16,7 +16,7 @@ _Key = tuple[str, ...]
 
 
 class Metrics:
-    """What was asked and answered since the service began; safe to count in from several threads."""
+    """Counts requests and batches since the service started; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Metrics:
             self._images[model] += images
 
     def text(self, in_flight: int) -> str:
-        """The page that Prometheus reads; `in_flight` predictions are being worked on."""
+        """The text that Prometheus scrapes; `in_flight`: predictions in progress."""
         with self._lock:
             return "".join(f"{line}\n" for line in self._lines(in_flight))
 
@@ -64,7 +64,7 @@ class Metrics:
                 f"{name}{{model={json.dumps(model, ensure_ascii=False)}}} {count}"
                 for model, count in sorted(counts.items())
             )
-        yield from _head("text_recognizer_requests_in_flight", "gauge", "Predictions that are being worked on.")
+        yield from _head("text_recognizer_requests_in_flight", "gauge", "Predictions in progress.")
         yield f"text_recognizer_requests_in_flight {in_flight}"
 
 

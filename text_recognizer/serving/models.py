@@ -25,19 +25,19 @@ def model_of(
     """The model of a bundle.
 
     Args:
-        most_batch: lines or characters read at once.
-        detector: of lines on pages; None finds them without training.
+        most_batch: lines or characters in a batch.
+        detector: bundle of a line detector for pages; None finds lines without training.
     """
-    predictor = load(bundle, threads=1)  # as many batches at once as there are cores take fewer turns than one
+    predictor = load(bundle, threads=1)  # one single-threaded batch per core is faster than one batch on all cores
     pages = ParagraphTextRecognizer(detector, predictor) if isinstance(predictor, LinePredictor) else None
     threads = CORES if predictor.can_share_cores else 1
     return ServedModel(name, version, predictor, metrics, most_batch, pages, threads)
 
 
 class Shelf:
-    """Models by name; the first one reads what names no model.
+    """Models by name; the first one is the default.
 
-    `problems` says what should be served and is not.
+    `problems`: models that should be served but cannot be loaded, with the reason.
     """
 
     def __init__(self, *models: ServedModel) -> None:
@@ -45,19 +45,19 @@ class Shelf:
         self.problems: list[str] = []
 
     def get(self, name: str | None, version: str | None = None) -> ServedModel:
-        """A model by its name. Raises RefusedError: there is none, with what there is."""
+        """A model by its name. Raises RefusedError: there is none; the message lists those that are served."""
         found = next(iter(self.models.values())) if name is None else self.models.get(name)
         if found is None or version not in (None, found.version):
             wanted = f"'{shortened(name or '')}'" + (f" of version '{shortened(version)}'" if version else "")
             known = ", ".join(f"{one.name} ({one.version})" for one in self.models.values())
             raise RefusedError(
                 HTTPStatus.NOT_FOUND,
-                f"there is no model {wanted}.{did_you_mean(name or '', self.models)} Served are: {known}.",
+                f"there is no model {wanted}.{did_you_mean(name or '', self.models)} Available: {known}.",
             )
         return found
 
     def refresh(self) -> list[ServedModel]:
-        """Looks whether other models should be served; those that no longer are."""
+        """Updates the models that should be served; returns those that were replaced."""
         return []
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Shelf:
 class PromotedShelf(Shelf):
     """The promoted models of a folder, each in its current version. Raises DataError: no model can be loaded.
 
-    What cannot be loaded any more goes on in the version that was.
+    If a new version cannot be loaded, the old one continues to be served.
     """
 
     def __init__(self, folder: Path, make: Callable[[str, str, Bundle], ServedModel]) -> None:
@@ -93,21 +93,21 @@ class PromotedShelf(Shelf):
             old = self.models.get(name)
             try:
                 new = self._current(name, old)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one model, the others are served
+            except Exception as error:  # noqa: BLE001 - the other models are not affected
                 going_on = f" and version {old.version} continues" if old else ""
                 problems.append(f"the model '{name}' cannot be loaded{going_on}: {error}")
                 log.warning("WARNING %s", problems[-1])
                 continue
             if new is not old:
                 retired += [old] if old else []
-                self.models = dict(sorted({**self.models, name: new}.items()))  # whole: others are reading it
+                self.models = dict(sorted({**self.models, name: new}.items()))  # other threads read it
                 log.info("INFO model %s: version %s is served", name, new.version)
         self.problems = problems
         return retired
 
     def _current(self, name: str, old: ServedModel | None) -> ServedModel:
         version = self._store.current(name)
-        if old is not None and version == self._versions[name]:  # the number alone may be given again
+        if old is not None and version == self._versions[name]:  # the number alone is not enough: it may be reused
             return old
         self._store.manifest(version)
         made = self._make(name, str(version.number), Bundle.read(version.folder))

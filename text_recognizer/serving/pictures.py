@@ -1,4 +1,4 @@
-"""The picture of a request: a file, a data URL or an address, and how it is to be read."""
+"""The image of a request: a file, a data URL or a web address, and how to read it."""
 
 import asyncio
 import base64
@@ -28,12 +28,12 @@ MOST_VALUES = 1 << 19  # of a body in JSON: a fifth of a second
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request asks for.
+    """The content of a request.
 
     Args:
-        content: of an image file.
-        model: its name; None for the first.
-        layout: whether the picture shows one line (or character) or a page; None tells by its form.
+        content: the bytes of an image file.
+        model: name of the model; None for the first.
+        layout: whether the image shows one line (or character) or a page; None decides by its shape.
     """
 
     content: bytes
@@ -42,24 +42,24 @@ class Asked:
 
 
 async def asked_by_address(request: Request, fetcher: Fetcher) -> Asked:
-    """What `GET …?image_url=…` asks for."""
+    """Parses `GET …?image_url=…`."""
     query = dict(request.query_params)
     url = query.pop("image_url", None)
     if not url:
-        raise bad_request("the query must have image_url: the address of a picture (?image_url=https://…).")
-    options = _options(query)  # before anything is asked of another machine
+        raise bad_request("the query must have image_url: the address of an image (?image_url=https://…).")
+    options = _options(query)  # checked before another machine is contacted
     return Asked(await fetcher.fetch(url), **options)
 
 
 async def asked_by_body(request: Request) -> Asked:
-    """What a `POST` asks for: JSON with a data URL, or a form with a file."""
+    """Parses a `POST`: JSON with a data URL, or a form with a file."""
     header = request.headers.get("content-type", "")
     kind = header.partition(";")[0].strip().lower()
     if kind == "application/json":
         return await asyncio.to_thread(_asked_in_json, await request.body(), dict(request.query_params))
     if kind == "multipart/form-data":
         charset = parse_options_header(header)[1].get(b"charset", b"utf-8").decode("latin-1")
-        if not _is_utf_8(charset):  # some of Python's codecs fail in ways of their own, or give half characters
+        if not _is_utf_8(charset):  # some of Python's codecs raise other errors, or return lone surrogates
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a form must be in UTF-8. {received(charset)}")
         async with request.form(max_files=1, max_fields=8) as form:
             file = form.get("image")
@@ -73,14 +73,14 @@ async def asked_by_body(request: Request) -> Asked:
 
 
 def object_in(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object, for a thread of its own. While Python parses, no other answers: values have a bound."""
+    """A body as a JSON object; call it in a thread. The number of values is limited, as parsing blocks all threads."""
     lists_and_keys = sum(map(body.count, (b"[", b"{", b":")))
-    if body.count(b",") + 8 * lists_and_keys > MOST_VALUES:  # each takes eight times as long as a number
-        message = f"at most {MOST_VALUES:,} values of JSON are read. Send pictures as files instead of as numbers."
+    if body.count(b",") + 8 * lists_and_keys > MOST_VALUES:  # each takes eight times as long to parse as a number
+        message = f"at most {MOST_VALUES:,} JSON values are read. Send images as files, not as numbers."
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
     try:
         value = parse_json_text(body.decode("utf-8"))
-        if rb"\u" in body:  # by which half a character comes, that no answer could hold
+        if rb"\u" in body:  # may be a lone surrogate, which no response can contain
             json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
         raise bad_request(f"the body is not JSON: {reason(error)}.") from None
@@ -98,11 +98,11 @@ def data_url_content(url: object) -> bytes:
 
 
 def base64_content(text: str) -> bytes:
-    """The bytes in base64; encoders of e-mail break its lines. A blank was a plus sign before a form was decoded."""
+    """Decodes base64. Line breaks are allowed: MIME encoders add them. Spaces are not: they are decoded plus signs."""
     try:
         return base64.b64decode(text.encode("ascii").translate(None, _LINE_BREAKS), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise bad_request(f"the picture is not in base64: {reason(error)}.") from None
+        raise bad_request(f"the image is not valid base64: {reason(error)}.") from None
 
 
 def bad_request(message: str) -> RefusedError:
@@ -117,13 +117,13 @@ def _asked_in_json(body: bytes, query: dict[str, str]) -> Asked:
 
 def _is_utf_8(charset: str) -> bool:
     name = encodings.normalize_encoding(charset).lower()
-    return aliases.get(name, name) == "utf_8"  # codecs.lookup() would remember all that it does not know
+    return aliases.get(name, name) == "utf_8"  # codecs.lookup() caches unknown names without limit
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(given.keys() - {"model", "layout"})
     if unknown:
-        raise bad_request(f"there is no option '{shortened(unknown[0])}'. Allowed are model and layout.")
+        raise bad_request(f"unknown option '{shortened(unknown[0])}'. Allowed: model, layout.")
     layout, model = given.get("layout"), given.get("model")
     if layout is not None and layout not in LAYOUTS:
         raise bad_request(f"layout must be one of {', '.join(LAYOUTS)}. {received(layout)}")

@@ -1,4 +1,4 @@
-"""ServedModel: a bundle's predictor that many requests share."""
+"""ServedModel: a bundle's predictor, shared by many requests."""
 
 import asyncio
 import os
@@ -22,39 +22,39 @@ from text_recognizer.serving.metrics import Metrics
 from text_recognizer.serving.refusals import RefusedError
 
 Grey = NDArray[np.uint8]
-LAYOUTS: tuple[Layout, ...] = ("line", "page")  # of a picture: what it shows
+LAYOUTS: tuple[Layout, ...] = ("line", "page")  # what an image shows
 # With the forms of each line, and without the pixels of a page, up to 120 MB.
 _Prepared = tuple["ReadPicture", list[FoundLine], list[list[Grey]]]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is unpacked
+_PREPARING = ThreadPoolExecutor(CORES, "pictures")  # a large page takes up to 1 GB while it is decoded
 
 
 @dataclass(frozen=True)
 class ReadPicture(PageReading):
-    """What is read in a picture; a lone line or character is boxed by all of it. mean_intensity is 0 to 255."""
+    """The reading of an image; the box of a single line or character is the whole image. mean_intensity: 0 to 255."""
 
     mean_intensity: float = 0.0
 
     @property
     def confidence(self) -> float:
-        """The confidence of the least certain line; 0 where nothing is read."""
+        """The confidence of the least certain line; 0 if there are no lines."""
         return min((line.prediction.confidence for line in self.lines), default=0.0)
 
     def lines_json(self) -> list[dict[str, Any]]:
-        """The lines with the places of their words and characters, in pixels of the picture."""
+        """The lines with the boxes of their words and characters, in pixels of the image."""
         return [_line_json(line) for line in self.lines]
 
 
 @dataclass(eq=False)
 class ServedModel:
-    """Prepares pictures in a few threads and reads them in others, in batches.
+    """Prepares images in a few threads and reads them in others, in batches.
 
     Args:
-        name: under which it is asked for.
-        most_batch: lines or characters read at once; 1 reads one after the other.
-        pages: finds the lines of pages, where the predictor reads lines.
-        threads: that read at once.
+        name: the name in requests.
+        most_batch: lines or characters in a batch; 1 reads one after the other.
+        pages: finds the lines of pages, if the predictor reads lines.
+        threads: number of reading threads.
     """
 
     name: str
@@ -75,17 +75,17 @@ class ServedModel:
         return LAYOUTS if self.pages is not None else LAYOUTS[:1]
 
     async def read(self, image: ImageSource, layout: Layout | None = None) -> ReadPicture:
-        """What a line, a character or the lines of a page say; without a layout, by the form of the picture.
+        """Reads a line, a character or the lines of a page; without a layout, decided by the shape of the image.
 
         Raises:
-            DataError: it cannot be read as one.
+            DataError: the image cannot be read.
             RefusedError: the model reads no pages, or was retired.
         """
         if layout is not None and layout not in self.layouts:
-            message = f"the model '{self.name}' reads one {self.predictor.target} of a picture, no {layout}."
+            message = f"the model '{self.name}' reads images of one {self.predictor.target}, not of a {layout}."
             raise RefusedError(HTTPStatus.BAD_REQUEST, message)
-        if self._is_retired and not self._users:  # nothing would ever read it
-            message = f"the model '{self.name}' was replaced at this moment. Ask again."
+        if self._is_retired and not self._users:  # it would never be read
+            message = f"the model '{self.name}' was replaced just now. Try again."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "0"})
         self._users += 1
         try:
@@ -100,7 +100,7 @@ class ServedModel:
         return replace(unread, lines=lines_of_text(places, [line for line, _ in read], [one for _, one in read]))
 
     def retire(self) -> None:
-        """Ends its thread once nothing is being read; to be called where `read` is."""
+        """Ends its threads once nothing is being read; call it in the event loop that calls `read`."""
         self._is_retired = True
         self._close_if_unused()
 

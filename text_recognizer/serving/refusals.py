@@ -1,4 +1,4 @@
-"""RefusedError: why a request is not answered, with the status that says so."""
+"""RefusedError: why a request is refused, with its HTTP status."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""The service on a port, until it is told to stop."""
+"""Runs the service on a port until it is told to stop."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,13 @@ from text_recognizer.errors import DataError, reason
 from text_recognizer.serving.app import make_app
 from text_recognizer.serving.service import Service
 
-STOP_TIMEOUT_S = 30  # for the requests that are being worked on
+STOP_TIMEOUT_S = 30  # for open requests
 HEAD_TIMEOUT_S = 15.0
 EXIT_INTERRUPTED = 130
 
 
 class Connection(H11Protocol):
-    """Closes when the headers of a request do not come in time; uvicorn only bounds the time between requests."""
+    """Closes if the headers of a request do not arrive in time; uvicorn only limits the time between requests."""
 
     head_timeout_s = HEAD_TIMEOUT_S
     _limit: asyncio.TimerHandle | None = None
@@ -40,7 +40,7 @@ class Connection(H11Protocol):
         self._forget()
 
     def _watch(self) -> None:
-        """From the first byte that is waited for: those that trickle in give no more time."""
+        """The limit counts from the start of the wait: bytes that trickle in do not extend it."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._forget()
         elif self._limit is None:
@@ -58,16 +58,16 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:
             with contextlib.suppress(OSError):
-                os.write(2, b"interrupted\n")  # print may be at work in what the signal interrupts
+                os.write(2, b"interrupted\n")  # the signal may have interrupted a print()
             os._exit(EXIT_INTERRUPTED)
         super().handle_exit(sig, frame)
 
 
 def serve(service: Service, host: str, port: int) -> None:
-    """Answers until SIGTERM or Ctrl-C, then finishes what was begun, but for a second Ctrl-C.
+    """Serves until SIGTERM or Ctrl-C, then finishes open requests; a second Ctrl-C ends it at once.
 
     Raises:
-        DataError: port taken, host not here.
+        DataError: the port is in use, or the host is not an address of this machine.
     """
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
@@ -81,16 +81,16 @@ def serve(service: Service, host: str, port: int) -> None:
     logger = logging.getLogger(__package__)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which uvicorn raises once more when it has stopped for it
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it again after it has stopped
     settings = uvicorn.Config(
         make_app(service),
         http=Connection,
         host=host,
         port=port,
-        access_log=False,  # the envelope has its own line a request
+        access_log=False,  # the envelope logs one line per request
         log_level="info",
         server_header=False,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # raised once more when it has stopped for it
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has stopped
         _Server(settings).run()

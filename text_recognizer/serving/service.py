@@ -15,7 +15,7 @@ from text_recognizer.serving.refusals import RefusedError
 
 @dataclass
 class Places:
-    """A bound on what is worked on at once; `noun` names what takes a place, in the plural."""
+    """A limit on concurrent work; `noun`: what is limited, in the plural."""
 
     most: int
     noun: str
@@ -23,9 +23,9 @@ class Places:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Takes a place while it is held. Raises RefusedError: all are taken."""
+        """Takes a slot for the duration of the block. Raises RefusedError: all are taken."""
         if self.taken >= self.most:
-            message = f"{self.most} {self.noun} are being worked on, which is the most. Try again in a second."
+            message = f"{self.most} {self.noun} are in progress, which is the maximum. Try again in a second."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "1"})
         self.taken += 1
         try:
@@ -38,7 +38,7 @@ class Service:
     """What the handlers share.
 
     Args:
-        most_requests: predictions at once, and pictures fetched at once; those beyond are asked to come again.
+        most_requests: concurrent predictions, and concurrent image downloads; further requests are told to retry.
     """
 
     def __init__(self, shelf: Shelf, metrics: Metrics, fetcher: Fetcher, most_requests: int = 64) -> None:

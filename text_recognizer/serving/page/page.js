@@ -5,7 +5,7 @@ const paper = at("paper");
 const pen = paper.getContext("2d");
 const WORDS = { line: "one line", character: "one character", page: "a page" };
 let models = [];
-let asked = 0; // answers to earlier questions are not shown
+let asked = 0; // only the answer to the latest request is shown
 
 async function start() {
   clearPaper();
@@ -23,8 +23,8 @@ function showLayouts() {
 }
 
 function readFirst(files) {
-  if (!files.length) return say("That is no file. Drop, paste or choose a picture.", true);
-  const note = files.length > 1 ? `Only the first of the ${files.length} files is read: ${files[0].name}.` : "";
+  if (!files.length) return say("That is not a file. Drop, paste or choose an image.", true);
+  const note = files.length > 1 ? `Only the first of ${files.length} files was read: ${files[0].name}.` : "";
   read(files[0], note);
 }
 
@@ -41,7 +41,7 @@ async function read(file, note = "") {
     answer = await fetch("v1/predict", { method: "POST", body: form });
     found = await answer.json();
   } catch (error) {
-    if (number === asked) say(`The service does not answer: ${error.message}`, true);
+    if (number === asked) say(`The service is not responding: ${error.message}`, true);
     return;
   }
   if (number !== asked) return;
@@ -54,19 +54,19 @@ async function read(file, note = "") {
 }
 
 async function show(found, file) {
-  at("text").textContent = found.pred || "(nothing is read)";
+  at("text").textContent = found.pred || "(no text found)";
   const model = `${found.model.name} (${found.model.version})`;
   at("facts").textContent = `confidence ${percent(found.conf)} · ${found.timing_ms.reading.toFixed(0)} ms · ${model}`;
   at("lines").replaceChildren(...found.lines.map(lineItem));
   at("result").hidden = false;
   const shown = at("shown");
-  shown.hidden = true; // until it is known that the browser can show such a file
+  shown.hidden = true; // until the browser has decoded the file
   try {
     const image = await createImageBitmap(file);
     drawBoxes(shown, image, found.lines);
     shown.hidden = false;
   } catch {
-    say("Your browser cannot show this kind of picture.");
+    say("Your browser cannot show images of this format.");
   }
 }
 
@@ -137,7 +137,7 @@ at("ask").addEventListener("submit", (event) => {
 });
 at("clear").addEventListener("click", clearPaper);
 at("model").addEventListener("change", showLayouts);
-at("file").addEventListener("click", () => { at("file").value = ""; }); // else the same file could not be chosen again
+at("file").addEventListener("click", () => { at("file").value = ""; }); // so that the same file can be chosen again
 at("file").addEventListener("change", () => readFirst(at("file").files));
 document.addEventListener("paste", (event) => readFirst(event.clipboardData.files));
 for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -147,4 +147,4 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop") readFirst(event.dataTransfer.files);
   });
 }
-start().catch((error) => say(`The service does not answer: ${error.message}`, true));
+start().catch((error) => say(`The service is not responding: ${error.message}`, true));

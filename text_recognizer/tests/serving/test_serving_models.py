@@ -152,7 +152,7 @@ def test_the_service_says_what_it_serves_and_what_it_cannot(store, promote):
 def test_a_model_that_was_replaced_before_it_began_lets_nobody_wait():
     model = ServedModel("digits", "1", GreyPredictor(), Metrics(), 8)
     model.retire()
-    with pytest.raises(RefusedError, match="was replaced at this moment. Ask again"):
+    with pytest.raises(RefusedError, match="was replaced just now. Try again"):
         asyncio.run(model.read(PICTURE))
 
 
@@ -238,4 +238,4 @@ def test_a_model_without_pages_says_so():
     model = ServedModel("grey", "1", GreyPredictor(), Metrics(), 8)
     with TestClient(make_app(Service(Shelf(model), Metrics(), Fetcher()))) as client:
         answer = client.post("/v1/predict", files={"image": PICTURE}, data={"layout": "page"})
-    assert (answer.status_code, "reads one line" in answer.json()["error"]) == (400, True)
+    assert (answer.status_code, "reads images of one line" in answer.json()["error"]) == (400, True)

@@ -88,13 +88,13 @@ def test_a_photograph_that_is_dropped_anywhere_is_shown_upright_with_its_box(bro
 
 def test_what_is_dropped_and_is_no_file_or_many_is_answered_in_words(page, tmp_path):
     page.drop(30, 30, text="handwriting")
-    assert shown(page, "message") == "That is no file. Drop, paste or choose a picture."
+    assert shown(page, "message") == "That is not a file. Drop, paste or choose an image."
     pictures = [tmp_path / "first.png", tmp_path / "second.png"]
     for number, picture in enumerate(pictures):
         picture.write_bytes(png_bytes(np.repeat(np.array([[40, 60 + 20 * number]], np.uint8), 16, axis=0).repeat(8, 1)))
     page.drop(30, 30, files=pictures)
     wait_until(lambda: not page.value("shown.hidden || result.hidden"))
-    assert (shown(page, "text"), shown(page, "message")) == ("50", "Only the first of the 2 files is read: first.png.")
+    assert (shown(page, "text"), shown(page, "message")) == ("50", "Only the first of 2 files was read: first.png.")
 
 
 def test_the_same_file_can_be_chosen_again(page, tmp_path):

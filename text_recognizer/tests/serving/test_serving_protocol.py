@@ -88,13 +88,13 @@ def test_tensors_behind_the_json_are_read(client):
         ({"inputs": [tensor(shape=[0], data=[])]}, "shape must be"),
         ({"inputs": [tensor(shape=[True], data=[])]}, "shape must be"),
         ({"inputs": [tensor(shape=[257], data=[])]}, "at most 256 images"),
-        ({"inputs": [tensor(shape=[2], data=["AAAA"])]}, "must hold 2 image files"),
-        ({"inputs": [tensor(data=[5])]}, "must hold 1 image files"),
+        ({"inputs": [tensor(shape=[2], data=["AAAA"])]}, "must contain 2 image files"),
+        ({"inputs": [tensor(data=[5])]}, "must contain 1 image files"),
         ({"inputs": [tensor(data=["*"])]}, "base64"),
         ({"inputs": [tensor("FP32", [1], data=[1])]}, "datatype and shape"),
-        ({"inputs": [tensor("UINT8", [1, 2, 2], data=[1, 2, 3])]}, "must hold 4 whole numbers"),
-        ({"inputs": [tensor("UINT8", [1, 1, 1], data=[256])]}, "must hold 1 whole numbers"),
-        ({"inputs": [tensor("UINT8", [1, 1, 2], data=[[1], [1, 2]])]}, "must hold 2 whole numbers"),
+        ({"inputs": [tensor("UINT8", [1, 2, 2], data=[1, 2, 3])]}, "must contain 4 whole numbers"),
+        ({"inputs": [tensor("UINT8", [1, 1, 1], data=[256])]}, "must contain 1 whole numbers"),
+        ({"inputs": [tensor("UINT8", [1, 1, 2], data=[[1], [1, 2]])]}, "must contain 2 whole numbers"),
         ({"inputs": [tensor("UINT8", [1, 99999, 99999], data=[])]}, "whole numbers"),
         ({"inputs": [tensor(parameters={"binary_data_size": 4})]}, "binary_data_size"),
         ({"inputs": [tensor(data=["AAAA"])], "id": 5}, "id must be text"),
@@ -120,7 +120,7 @@ def test_millions_of_empty_files_behind_the_json_take_no_time(client):
 def test_files_behind_the_json_that_are_not_whole_are_refused(client, content):
     head = {"inputs": [tensor(parameters={"binary_data_size": len(content)})]}
     answer = client.post(INFER, **binary(head, content))
-    assert (answer.status_code, "must hold 1 image files" in answer.json()["error"]) == (400, True)
+    assert (answer.status_code, "must contain 1 image files" in answer.json()["error"]) == (400, True)
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "99999", "9" * 5000])
