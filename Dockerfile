@@ -21,7 +21,7 @@ ENTRYPOINT ["run_experiment"]
 FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 api
 WORKDIR /repo
-# First what seldom changes, so that a change of the code installs nothing anew.
+# Rarely changing files first, so that a change of the code does not reinstall the dependencies.
 COPY constraints.txt tasks/api_requirements.txt ./
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt --requirement api_requirements.txt
 COPY pyproject.toml README.md LICENSE ./

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Set up, then look for known vulnerabilities of the packages in constraints.txt; offline it says that it could not.
+# Set up, then check the packages in constraints.txt for known vulnerabilities; offline, a message says that it could not.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
-# --strict: a package that cannot be looked up ends it before it writes anything.
+# --strict: if a package cannot be looked up, pip-audit fails before it writes anything.
 if ! python -m pip_audit --strict --requirement=constraints.txt --no-deps --disable-pip --progress-spinner=off \
   --timeout=10 --output="$found" 2>/dev/null; then
   if [ -s "$found" ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up, then train two small models and run a sweep, and draw docs/pictures/ from them; some minutes. Needs chromium for
-# the report and the page, and apt for fonts like handwriting.
+# Set up, then train two small models, run a sweep, and draw docs/pictures/ from them; takes a few minutes. Needs
+# chromium for the report and the web page, and apt for handwriting fonts.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 [ -e data/line_reader/texts.txt ] || tasks/line_reader_data.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fonts of Chinese characters, and their strokes, for training/experiments/hanzi_fonts.json: from Debian and npm
-# packages, into data/hanzi_fonts. Needs apt and npm; installs nothing. Licences: those of Debian's main; SIL Open Font
-# License 1.1 (npm's fonts); Arphic Public License (strokes, from "Make Me a Hanzi").
+# Download fonts and strokes of Chinese characters for training/experiments/hanzi_fonts.json from Debian and npm
+# packages into data/hanzi_fonts. Needs apt and npm; installs nothing. Licences: those of Debian main; SIL Open Font
+# License 1.1 (fonts from npm); Arphic Public License (strokes, from "Make Me a Hanzi").
 set -euo pipefail
 shopt -s extglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,7 +10,7 @@ packages=(
   fonts-hanazono fonts-kiloji fonts-kouzan-mouhitsu fonts-lxgw-wenkai fonts-noto-cjk fonts-seto fonts-smiley-sans
   fonts-wqy-microhei fonts-wqy-zenhei texlive-lang-chinese
 )
-written=( # as if by hand
+written=( # handwriting styles
   hachi-maru-pop iansui klee-one liu-jian-mao-cao long-cang ma-shan-zheng new-tegomin yomogi yuji-boku yusei-magic
   zcool-kuaile zcool-xiaowei zen-kurenaido zhi-mang-xing
 )

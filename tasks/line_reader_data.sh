@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fonts and texts that the included line reader is trained on besides real lines: from Debian packages, into
+# Download the fonts and texts that the included line reader is trained on besides real lines, from Debian packages into
 # data/line_reader. Needs apt; installs nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style, types, shell scripts, the Dockerfile and known vulnerabilities. All checks run; the exit code is 1 when any of them failed.
+# Check style, types, shell scripts, the Dockerfile and known vulnerabilities. All checks run; the exit code is 1 if any failed.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" || exit 1
 failed=0

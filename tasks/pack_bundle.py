@@ -1,4 +1,4 @@
-"""Halves a bundle to ship it: its weights and those of its ONNX twin are kept as float16."""
+"""Packs a bundle to half its size: stores its weights and those of its ONNX twin as float16."""
 
 import json
 import sys
@@ -14,11 +14,11 @@ from text_recognizer.models.bundle import DESCRIPTION
 from text_recognizer.models.twin import TWIN
 from text_recognizer.whole_files import sha256_of
 
-FEW = 1000  # values that are not worth a cast
+FEW = 1000  # tensors of the ONNX twin with at most this many values stay float32
 
 
 def pack_weights(path: Path) -> None:
-    """Writes float32 weights as float16, which Keras turns back when it loads them."""
+    """Stores float32 weights as float16; Keras converts them back when it loads them."""
     packed = path.with_suffix(".packed")
     with h5py.File(path) as weights, h5py.File(packed, "w") as file:
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Serve predictions from the image, on port 8000, in a container named api.
-#   tasks/run_api_docker.sh                     the model that ships with the project
-#   MODELS=~/models tasks/run_api_docker.sh     all models that are promoted into a folder
+#   tasks/run_api_docker.sh                     the included model
+#   MODELS=~/models tasks/run_api_docker.sh     all models promoted into a folder
 # Arguments go to text-recognizer serve.
 set -euo pipefail
 interactive=()

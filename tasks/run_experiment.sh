@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then run one experiment; without arguments the default one. Arguments: see run_experiment --help.
+# Set up, then run one experiment; by default the default experiment. Arguments: see run_experiment --help.
 set -euo pipefail
 caller=$PWD
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, then run a sweep; without arguments a small one. Arguments: see run_sweep --help.
+# Set up, then run a sweep; by default a small one. Arguments: see run_sweep --help.
 set -euo pipefail
 caller=$PWD
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv ready and enters it; source it from a task. Under a second when nothing has changed.
+# Create or update .venv and activate it; source this from a task. Takes less than a second if nothing has changed.
 #   PYTHON=python3.12 tasks/setup.sh               another interpreter
-#   TEXT_RECOGNIZER_EXTRA=gpu tasks/setup.sh       TensorFlow for NVIDIA GPUs (the default where /dev/nvidiactl exists)
+#   TEXT_RECOGNIZER_EXTRA=gpu tasks/setup.sh       TensorFlow for NVIDIA GPUs (the default if /dev/nvidiactl exists)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,12 +21,12 @@ make_venv() {
   local extra=$1 stamp=$2
   echo "setup: installing into .venv (extra: $extra), once; this takes a minute or two" >&2
   if [ "$(cut -d' ' -f2 .venv/.stamp 2>/dev/null)" != "$PWD" ]; then
-    rm -rf .venv # absent, half made, or moved here from another folder: its scripts would point there
+    rm -rf .venv # incomplete, or moved here from another folder, which its scripts still point to
   fi
   if [ ! -x .venv/bin/python ]; then
     "$(find_python)" -m venv .venv || {
       rm -rf .venv
-      echo "setup: python3 could not make a virtual environment (on Debian and Ubuntu: apt install python3-venv)" >&2
+      echo "setup: python3 could not create a virtual environment (on Debian and Ubuntu: apt install python3-venv)" >&2
       return 1
     }
   fi

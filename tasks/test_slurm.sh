@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A Slurm of its own on this machine, for tests: munge, a controller, and some nodes, all in one folder.
+# A private Slurm cluster on this machine, for tests: munge, a controller and a few nodes, all in one folder.
 #
 #   tasks/test_slurm.sh start FOLDER [NODES]   prints the path for SLURM_CONF
 #   tasks/test_slurm.sh stop FOLDER
-#   tasks/test_slurm.sh install                Debian's slurm-wlm, where that can be had; never fails
+#   tasks/test_slurm.sh install                installs Debian's slurm-wlm if it is available; never fails
 #
-# It needs root.
+# Needs root.
 set -euo pipefail
 PATH=$PATH:/usr/sbin
 folder=$(realpath -m "${2:-.}") nodes=${3:-3}
@@ -78,17 +78,17 @@ start() {
   local socket
   mkdir -p "$folder"/{state,spool,log}
   (umask 077 && head -c 128 /dev/urandom > "$folder/munge.key")
-  # The path of a socket must be short, and that of the folder may not be.
+  # The path of a socket must be short; the folder's may be too long.
   socket=$(mktemp -d /tmp/munge.XXXXXX)
   chmod 755 "$socket"
   echo "$socket" > "$folder/socket_folder"
   munged --force --key-file="$folder/munge.key" --socket="$socket/s" --pid-file="$folder/munged.pid" \
     --log-file="$folder/log/munged.log" --seed-file="$folder/munge.seed" 2> "$folder/log/munged.out"
   configuration "$socket/s" > "$folder/slurm.conf"
-  echo "Name=gpu File=/dev/null,/dev/zero" > "$folder/gres.conf" # any devices do
+  echo "Name=gpu File=/dev/null,/dev/zero" > "$folder/gres.conf" # any devices will do
   export SLURM_CONF=$folder/slurm.conf
   slurmctld -i &> "$folder/log/slurmctld.out"
-  # What runs on a node finds the others by their names, where a private /etc/hosts can be had.
+  # Processes on a node find the others by name, if a private /etc/hosts can be mounted.
   { cat /etc/hosts && for ((node = 1; node <= nodes; node++)); do echo "127.0.0.1 n$node"; done; } > "$folder/hosts"
   for ((node = 1; node <= nodes; node++)); do
     # shellcheck disable=SC2016  # the inner shell expands them

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Train the canonical model of lines on IAM. Arguments: see run_experiment --help.
+# Train the canonical line model on IAM. Arguments: see run_experiment --help.
 set -euo pipefail
 exec "$(dirname "${BASH_SOURCE[0]}")/run_experiment.sh" '{"dataset": "IamLinesDataset", "model": "LineModelCtc", "network": "line_lstm_ctc"}' --save "$@"
