@@ -15,7 +15,7 @@ from evaluation.confidence import confidence_figures
 from evaluation.intervals import rate_intervals
 from evaluation.result import Evaluation
 from text_recognizer.datasets.base import Split
-from text_recognizer.models.base import Model, ScoredBatch, check_counted
+from text_recognizer.models.base import Model, ScoredBatch, check_counts
 from text_recognizer.models.metric import Counts
 from text_recognizer.whole_files import replace_file
 
@@ -41,7 +41,7 @@ class Tally:
 
     def add(self, scored: ScoredBatch, counts: dict[str, Counts]) -> None:
         """Adds a batch. Raises SpecError: the model's counts do not match the metrics it declares."""
-        check_counted(self._model, "counts", counts, self._names)
+        check_counts(self._model, counts, len(scored.positions))
         self._losses[scored.positions] = scored.losses
         for place, name in enumerate(self._names):
             self._parts[scored.positions, place] = np.stack(counts[name], axis=-1)

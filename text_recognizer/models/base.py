@@ -1,7 +1,8 @@
 """Model: a network plus meaning, what its outputs say and how wrong they are."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 Batch = dict[str, Any]
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Keras has them in its messages
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class Model(ABC):
         """The whole graph, from uint8 images (B, H, W, C) to outputs; built with fresh weights when first asked for.
 
         Raises:
-            SpecError: the network cannot be built for these shapes, or returns another shape.
+            SpecError: the network cannot be built for these shapes, or returns something else.
         """
         import keras
 
@@ -178,14 +180,22 @@ class Model(ABC):
         image = keras.Input(shape, dtype="uint8", name="image")
         try:
             network = self.network.build(shape, self.output_shape)
+            if not callable(network):
+                raise SpecError(
+                    f"{label}: build must return a Keras model. Received: {network!r}. Is a return missing?"
+                )
+            outputs = network(keras.layers.Rescaling(1 / 255)(image))
         except (ValueError, TypeError, IndexError) as error:
             raise SpecError(
-                f"{label} cannot be built for images of {shape} and outputs of {self.output_shape}: {error}"
+                f"{label} cannot be built for images of {shape} and outputs of {self.output_shape}: "
+                + _COLOURS.sub("", str(error))
             ) from error
-        if not callable(network):
-            raise SpecError(f"{label}: build must return a Keras model. Received: {network!r}. Is a return missing?")
-        outputs = network(keras.layers.Rescaling(1 / 255)(image))
-        found = tuple(main_output(outputs).shape[1:])
+        try:
+            found = tuple(main_output(outputs).shape[1:])
+        except (AttributeError, KeyError) as error:
+            raise SpecError(
+                f"{label} must return one tensor, or a dict of tensors with 'logits'. Received: {outputs!r}."
+            ) from error
         sizes = zip(found, self.output_shape, strict=False)
         if len(found) != len(self.output_shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
             raise SpecError(f"{label} returns outputs of {found}, expected {self.output_shape}.")
@@ -247,12 +257,26 @@ class Model(ABC):
         return self._functions[function.__name__](batch)
 
 
-def check_counted(model: Model, method: str, counted: Collection[str], declared: Sequence[str]) -> None:
+def check_counts(model: Model, counts: Mapping[str, Counts], samples: int) -> None:
+    """Raises a SpecError unless `counts` has numbers for each sample of every metric that the model declares."""
+    check_counted(model, "counts", counts, [metric.name for metric in model.metrics])
+    for name, counted in counts.items():
+        columns = [np.asarray(column) for column in (counted if isinstance(counted, (tuple, list)) else [counted])]
+        if [column.shape for column in columns] != 2 * [(samples,)] or any(c.dtype.kind not in "biuf" for c in columns):
+            received = ", ".join(f"{column.dtype} {column.shape}" for column in columns)
+            raise SpecError(
+                f"model '{type(model).__name__}': counts() must return (part, whole) of '{name}': two arrays "
+                f"with a number for each of {samples} samples. Received: {received}."
+            )
+
+
+def check_counted(model: Model, method: str, counted: object, declared: Sequence[str]) -> None:
     """Raises a SpecError unless a model counts exactly the metrics that it declares."""
-    if set(counted) != set(declared):
+    if not isinstance(counted, Mapping) or set(counted) != set(declared):
+        received = ", ".join(counted) or "none" if isinstance(counted, Mapping) else repr(counted)
         raise SpecError(
             f"model '{type(model).__name__}': {method}() must return the metrics that the model declares: "
-            f"{', '.join(declared) or 'none'}. Received: {', '.join(counted) or 'none'}."
+            f"{', '.join(declared) or 'none'}. Received: {received}."
         )
 
 

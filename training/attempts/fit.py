@@ -19,7 +19,7 @@ from evaluation.evaluate import measure
 from text_recognizer.datasets.base import Split
 from text_recognizer.errors import DivergedError, RunError, reason
 from text_recognizer.experiment import Experiment
-from text_recognizer.models.base import check_counted
+from text_recognizer.models.base import check_counts
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import take_over_weights
 from training.attempts.batches import GroupedBatches, GroupSize, order_of
@@ -168,7 +168,7 @@ class Training:
         self.optimizer.build(self.network.trainable_variables)
         # One sample through the evaluation: what a model gets wrong there should not wait for the first epoch.
         for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
-            check_counted(self.model, "counts", self.model.counts(scored), [one.name for one in self.model.metrics])
+            check_counts(self.model, self.model.counts(scored), len(scored.positions))
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
         parts = self.model, self.network, self.optimizer, self.augmentation
         self._step = TrainStep(*parts, args, self.devices, example)

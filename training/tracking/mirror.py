@@ -130,6 +130,8 @@ def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> F
     if samples:
         tracker.log_predictions(int(rows[-1].get("epoch", 0)) if rows else 0, samples)
     facts = tracker.finish(status.state, status.summary)
+    if not isinstance(facts, Facts):
+        raise TypeError(f"finish() must return Facts. Received: {facts!r}. Is a return missing?")
     if longest_finish_s is not None:
         signal.alarm(0)
     return facts

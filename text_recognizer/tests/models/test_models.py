@@ -3,6 +3,7 @@ import json
 import math
 import os
 import shutil
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import DataError, SpecError
+from text_recognizer.models import Metric
+from text_recognizer.models.base import check_counts
 from text_recognizer.models.bundle import Bundle, find_bundle, usual_name, write_bundle
 from text_recognizer.models.character import CharacterModel
 from text_recognizer.networks import Network
@@ -90,6 +93,60 @@ def test_a_build_that_forgets_to_return_its_model_is_named():
 
     with pytest.raises(SpecError, match="'Forgetful': build must return a Keras model. Received: None. Is a return"):
         _ = CharacterModel(DIGITS, Forgetful()).keras_model
+
+
+@pytest.mark.parametrize(
+    ("returns", "said"),
+    [
+        (lambda logits: [logits, logits], r"'Several' must return one tensor, or a dict of tensors with 'logits'"),
+        (lambda logits: {"digit": logits}, r"'Several' must return one tensor, or a dict of tensors with 'logits'"),
+    ],
+)
+def test_several_outputs_without_one_named_logits_are_refused(returns, said):
+    import keras
+
+    class Several(Network):
+        def build(self, input_shape, output_shape):
+            image = keras.Input(input_shape)
+            return keras.Model(image, returns(keras.layers.Dense(10)(keras.layers.Flatten()(image))))
+
+    with pytest.raises(SpecError, match=said):
+        _ = CharacterModel(DIGITS, Several()).keras_model
+
+
+def test_a_network_for_images_of_another_shape_is_refused_with_both_shapes():
+    import keras
+
+    class Fixed(Network):
+        def build(self, input_shape, output_shape):
+            return keras.Sequential([keras.Input((28, 28, 2)), keras.layers.Flatten(), keras.layers.Dense(10)])
+
+    with pytest.raises(SpecError, match=r"(?s)'Fixed' cannot be built for images of .*28, 28, 2") as error:
+        _ = CharacterModel(DIGITS, Fixed()).keras_model
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("counted", "received"),
+    [
+        ((np.ones(2), np.ones(3)), r"float64 \(2,\), float64 \(3,\)"),
+        ((3.0, 3.0), r"float64 \(\), float64 \(\)"),
+        (np.ones(3), r"float64 \(3,\)"),
+        ((np.array(["a"] * 3), np.ones(3)), r"<U1 \(3,\), float64 \(3,\)"),
+    ],
+)
+def test_counts_that_are_not_a_number_for_each_sample_are_refused(counted, received):
+    class Counting(CharacterModel):
+        metrics = (Metric("right"),)
+
+    with pytest.raises(SpecError, match=rf"\(part, whole\) of 'right'.* 3 samples. Received: {received}"):
+        check_counts(Counting(DIGITS, Mlp()), {"right": counted}, 3)
+
+
+def test_counts_that_return_nothing_are_refused():
+    nothing: Any = None
+    with pytest.raises(SpecError, match=r"must return the metrics that the model declares: .* Received: None"):
+        check_counts(CharacterModel(DIGITS, Mlp()), nothing, 3)
 
 
 def test_a_model_refuses_data_it_cannot_read():

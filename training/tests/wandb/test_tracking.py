@@ -14,6 +14,7 @@ import pytest
 from text_recognizer.datasets.lines.joined_lines import JoinedLinesDataset, JoinedPart
 from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.runs.find import find_run
 from training.runs.run import Run
@@ -348,6 +349,20 @@ def test_a_tracker_that_cannot_be_is_refused_with_the_reason(track, wandb, probl
     monkeypatch.syspath_prepend(str(PLUGIN))
     with pytest.raises(SpecError, match=re.escape(problem)):
         chosen_trackers(track, wandb)
+
+
+def test_a_tracker_whose_finish_returns_nothing_says_so(tmp_path):
+    class Forgetful(Tracker):
+        def start(self, run): ...
+
+        def log(self, epoch, row): ...
+
+        def finish(self, state, summary): ...
+
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one", tmp_path)
+    run.set_state("finished")
+    with pytest.raises(TypeError, match=r"finish\(\) must return Facts. Received: None. Is a return missing"):
+        mirror(run, Forgetful())
 
 
 def test_a_tracker_from_outside_follows_a_run(tmp_path, digits_prepared, warm):
