@@ -156,7 +156,7 @@ def tidy_text(text: str, normalization: Normalization = "none") -> str:
     """A text in one Unicode form, every run of white space one space, none at the ends; no control characters.
 
     How wide a gap between words is, whether a transcriber typed a tab, and what an export left between the characters
-    (byte order marks, word joiners) cannot be read off a picture.
+    (byte order marks, word joiners) cannot be read off an image.
     """
     return " ".join(normalized(_UNSEEN.sub("", text), normalization).split())
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of the documentation from finished runs: pictures.py CHARACTERS_RUN LINES_RUN SWEEP FOLDER."""
+"""Draws the images of the documentation from finished runs: pictures.py CHARACTERS_RUN LINES_RUN SWEEP FOLDER."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ from text_recognizer.tests.browser import Browser
 from text_recognizer.tests.waiting import wait_until
 from training.tests.ui.ui_support import served
 
-COLORS = 48  # of a palette: a picture stays below 150 KB
+COLORS = 48  # of a palette: an image stays below 150 KB
 SHOWN_LINES = 6
 
 

@@ -77,7 +77,7 @@ class LineAffine(AugmentationRecipe):
     """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value.
 
     Args:
-        rotation_degrees: angle of the line; less for long lines, so that they stay in the picture.
+        rotation_degrees: angle of the line; less for long lines, so that they stay in the image.
         shear_degrees: angle by which letters lean.
         zoom_fraction: share by which height and width change, independently.
         shift_fraction: shift up or down, as a share of the height.
@@ -165,7 +165,7 @@ class CharacterElastic(LineElastic):
         parts_amount: how unevenly the parts of a character are stretched, from left to right and from top to bottom:
             the standard deviation of the logarithm of each quarter's size.
         blur_amount: 1 replaces a pixel by the mean of the nine around it.
-        fit: scales the changed character to the whole image and its ink to full strength, as datasets do with pictures.
+        fit: scales the changed character to the whole image and its ink to full strength, as datasets do with images.
         flip: mirrors every other character from left to right; hardly any script allows it.
     """
 

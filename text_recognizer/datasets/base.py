@@ -32,7 +32,7 @@ class DataSpec:
         cut: characters were cut to their strokes, so foreign images are too, also those of the dataset's size.
         max_length: the most characters a line can have; None where unknown.
         normalization: of the texts of lines, as in text_recognizer.charset.
-        preprocessing: what was done to the pictures of lines, in this order; see images.line_form.
+        preprocessing: what was done to the images of lines, in this order; see images.line_form.
         straightened: whether lines that slope or bend were laid along their baseline, or cut out as they are.
     """
 

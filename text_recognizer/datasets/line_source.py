@@ -1,4 +1,4 @@
-"""Where lines come from: what is known of a line before its picture is read, and who reads it."""
+"""Where lines come from: what is known of a line before its image is read, and who reads it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from text_recognizer.wording import received
 
 @dataclass(frozen=True)
 class LineSample:
-    """What is known of a line before its picture is read.
+    """What is known of a line before its image is read.
 
     Args:
         name: unique in its dataset.
@@ -37,13 +37,13 @@ class LineSample:
 
 @dataclass(frozen=True)
 class LineSource(ABC):
-    """Lines whose pictures come from one place: a file, a page. It is pickled and read in another process."""
+    """Lines whose images come from one place: a file, a page. It is pickled and read in another process."""
 
     samples: Sequence[LineSample]
 
     is_page: ClassVar[bool] = False
-    is_finished: ClassVar[bool] = False  # whether pictures come in the form in which they are stored
+    is_finished: ClassVar[bool] = False  # whether images come in the form in which they are stored
 
     @abstractmethod
     def read(self, position: int) -> Grey:
-        """The picture (H, W) of a sample. Raises DataError, UnfitImageError: why there is none."""
+        """The image (H, W) of a sample. Raises DataError, UnfitImageError: why there is none."""

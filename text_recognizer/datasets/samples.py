@@ -1,4 +1,4 @@
-"""Samples of a dataset as one picture, each above what it says."""
+"""Samples of a dataset as one image, each above what it says."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def draw_samples(
 
 
 def draw_pictures(pictures: Sequence[tuple[Pixels, str]], font: str = DEFAULT_FONT) -> "Image.Image":
-    """Grey pictures (H, W), at least one, each above what it says."""
+    """Grey images (H, W), at least one, each above what it says."""
     from PIL import Image
 
     cells = []
@@ -108,7 +108,7 @@ def _picture(dataset: Dataset, samples: Split, position: int, boxes: Sequence[Se
 
 
 def _enlarged(picture: "Image.Image") -> "Image.Image":
-    """A picture with each pixel as a square, so that it can be read."""
+    """An image with each pixel as a square, so that it can be read."""
     from PIL import Image
 
     scale = min(math.ceil(LEAST_HEIGHT_PX / picture.height), max(1, WIDTH_PX // picture.width))

@@ -37,7 +37,7 @@ class StoredDataset(Dataset):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What else the stored arrays depend on: the form of the pictures."""
+        """What else the stored arrays depend on: the form of the images."""
         return {}
 
     @property

@@ -67,7 +67,7 @@ class SavedModelExport(ModelExport):
         def outputs(images: Images) -> Any:
             logits = np.asarray(served.logits(tf.constant(images)))
             takes = served.signatures[READ].structured_input_signature[1]
-            if takes["images"].dtype == tf.string:  # pictures in files must be read as their pixels are
+            if takes["images"].dtype == tf.string:  # images in files must be read as their pixels are
                 files = tf.constant([png_bytes(image) for image in images])
                 names = np.asarray(served.classes()["classes"])
                 read = np.asarray(served.signatures[READ](images=files)["classes"])[:, 0]

@@ -1,4 +1,4 @@
-"""The picture of a character as a recogniser gets it: square, dark on white, its ink at full strength."""
+"""The image of a character as a recogniser gets it: square, dark on white, its ink at full strength."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 PAPER = 255
 INK_THRESHOLD = 0.3  # of the strongest ink; what is fainter does not count for where a character is
-FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, a picture shows nothing
+FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, an image shows nothing
 
 
 @dataclass(frozen=True)
 class CharacterForm:
-    """How a picture of one character, dark on white, becomes one of a dataset: cut to its strokes and scaled.
+    """How an image of one character, dark on white, becomes one of a dataset: cut to its strokes and scaled.
 
     Args:
         side: of the result, in pixels.
         margin_px: paper on every side of the strokes.
         stretch: height and width are scaled on their own, so that every character fills the square; otherwise it keeps
             its proportions and is centred.
-        enlarge: also enlarges a picture that is smaller than the square. Where all pictures were scanned alike, keeping
+        enlarge: also enlarges an image that is smaller than the square. Where all images were scanned alike, keeping
             their size tells a dot from a circle.
     """
 
@@ -38,7 +38,7 @@ class CharacterForm:
     enlarge: bool = True
 
     def apply_all(self, pictures: Iterable[Grey]) -> list[Grey | UnfitImageError]:
-        """(side, side) of each picture (H, W), each pixel the mean of its area; an error for one that is blank.
+        """(side, side) of each image (H, W), each pixel the mean of its area; an error for one that is blank.
 
         Several at once take two thirds of the time: what runs one step does not leave the processor.
         """
@@ -60,7 +60,7 @@ class CharacterForm:
 
 
 def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:
-    """The box of the strokes in a picture, and its darkest level."""
+    """The box of the strokes in an image, and its darkest level."""
     if 0 in picture.shape:
         return UnfitImageError(f"the image is {picture.shape[1]} x {picture.shape[0]} pixels large")
     rows, columns = picture.min(axis=1), picture.min(axis=0)  # the darkest of each
@@ -75,7 +75,7 @@ def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:
 def fitted_size(
     box: tuple[int, ...], shape: tuple[int, ...], margin_px: int, stretch: bool, enlarge: bool
 ) -> tuple[int, int]:
-    """Height and width to scale a character's box to, for a picture of a shape.
+    """Height and width to scale a character's box to, for an image of a shape.
 
     Args: see CharacterForm.
     """
@@ -88,7 +88,7 @@ def fitted_size(
 
 
 def resized(box: "Image.Image", size: tuple[int, int]) -> "Image.Image":
-    """A picture, of bytes or floats, scaled to a height and width."""
+    """An image, of bytes or floats, scaled to a height and width."""
     from PIL.Image import Resampling
 
     height, width = size
@@ -98,7 +98,7 @@ def resized(box: "Image.Image", size: tuple[int, int]) -> "Image.Image":
 
 
 def centred(size: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Where something of a height and width lies in the middle of a picture of a shape."""
+    """Where something of a height and width lies in the middle of an image of a shape."""
     top, left = (shape[0] - size[0]) // 2, (shape[1] - size[1]) // 2
     return slice(top, top + size[0]), slice(left, left + size[1])
 
@@ -111,7 +111,7 @@ def _full_strength(darkest: int) -> bytes:
 
 
 def cut_to(marked: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The rows and columns of the box around what is marked in a picture (H, W); it must be something."""
+    """The rows and columns of the box around what is marked in an image (H, W); it must be something."""
     return span(np.any(marked, axis=1)), span(np.any(marked, axis=0))
 
 
@@ -122,7 +122,7 @@ def span(marked: NDArray[np.bool_]) -> slice:
 
 
 def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:
-    """A grey picture (H, W) dark on white, cut to its strokes; "auto" takes what differs most from the border."""
+    """A grey image (H, W) dark on white, cut to its strokes; "auto" takes what differs most from the border."""
     if 0 in picture.shape:
         return picture
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
@@ -132,7 +132,7 @@ def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "a
     ):
         picture = np.invert(picture)
         background = PAPER - background
-    # Off-white paper becomes white: what is left is ink. For each grey level, as a picture may be huge.
+    # Off-white paper becomes white: what is left is ink. For each grey level, as an image may be huge.
     ink = np.clip(background - np.arange(256, dtype=np.float32), 0, None) * (PAPER / max(background, 1.0))
     strongest = ink[picture.min()]
     if not strongest:

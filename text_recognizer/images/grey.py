@@ -39,7 +39,7 @@ class _SeveralPagesError(Exception):
 
 
 def pages_of_tiff(path: str | PathLike[str]) -> list[int]:
-    """The frames of a TIFF file that are pages, not smaller pictures of one; none of a file that is something else."""
+    """The frames of a TIFF file that are pages, not smaller images of one; none of a file that is something else."""
     from PIL import Image
 
     with suppress(Exception), Image.open(path, formats=("TIFF",)) as image:  # reading it will say what is wrong

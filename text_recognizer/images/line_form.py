@@ -1,4 +1,4 @@
-"""The picture of a line as a recogniser gets it: one height, one polarity of ink, optionally cleaned.
+"""The image of a line as a recogniser gets it: one height, one polarity of ink, optionally cleaned.
 
 Datasets apply it when they are prepared, predictors to a foreign image: `LineForm.of(data_spec).apply(image)`.
 """
@@ -19,25 +19,25 @@ MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
 _SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
 _PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
 _SHORT_WORD = 0.02  # of a square as high as the line: less ink than a digit has
-_SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # of the ink; of a picture, and in pixels, that writing fills
+_SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # of the ink; of an image, and in pixels, that writing fills
 _AROUND_WRITING = 0.2  # of its height; readers of tight lines want none
 _PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
 _MOST_PAGE_POINTS = 1_000_000
 
 
 class UnfitImageError(Exception):
-    """A picture that cannot become a line; the message is the reason."""
+    """An image that cannot become a line; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class LineForm:
-    """How a picture becomes a line of a dataset.
+    """How an image becomes a line of a dataset.
 
     Args:
-        height: of every line, in pixels; the width follows from the picture.
+        height: of every line, in pixels; the width follows from the image.
         max_width: a wider line is made smaller until it fits and centred between blank rows.
         ink: the polarity of the result; its background is 0 for light ink and 255 for dark.
-        source_ink: of the picture. "auto" takes what is rarer than the paper.
+        source_ink: of the image. "auto" takes what is rarer than the paper.
         preprocessing: steps in their order. "illumination" evens out the paper's brightness, "deslant" makes letters
             upright, "contrast" maps the paper to blank and the ink to its strongest.
     """
@@ -50,12 +50,12 @@ class LineForm:
 
     @classmethod
     def of(cls, data_spec: DataSpec, source_ink: SourceInk = "auto") -> "LineForm":
-        """The form of a dataset's lines, for pictures from elsewhere."""
+        """The form of a dataset's lines, for images from elsewhere."""
         height, width, _ = data_spec.input_shape
         return cls(height, width, data_spec.ink, source_ink, data_spec.preprocessing)  # type: ignore[arg-type]
 
     def apply(self, image: Grey) -> Grey:
-        """The line (height, W) in a grey picture (H, W). Raises UnfitImageError: the picture is empty or blank."""
+        """The line (height, W) in a grey image (H, W). Raises UnfitImageError: the image is empty or blank."""
         if 0 in image.shape:
             raise UnfitImageError(f"the image is {image.shape[1]} x {image.shape[0]} pixels large")
         if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:
@@ -80,7 +80,7 @@ class LineForm:
         return self._filled(self._resized(line, 1.0), 0 if self.ink == "light" else 255)
 
     def _resized(self, image: Grey, scale: float) -> Grey:
-        """The picture scaled, or made as small as the widest line may be."""
+        """The image scaled, or made as small as the widest line may be."""
         height, width = image.shape
         if self.max_width is not None and width * scale > self.max_width:
             scale = self.max_width / width
@@ -101,10 +101,10 @@ class LineForm:
 
 
 def without_shadow(image: Grey) -> Grey:
-    """A picture of a line as it is, or with its illumination evened out where a shadow falls on its paper.
+    """An image of a line as it is, or with its illumination evened out where a shadow falls on its paper.
 
     Of pieces half as wide as the line is high, the paper is the level that a tenth exceeds; that of scans varies by a
-    twentieth. Pictures of light ink stay as they are.
+    twentieth. Images of light ink stay as they are.
     """
     if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:  # no line, and it would have no end of pieces
         return image
@@ -114,9 +114,9 @@ def without_shadow(image: Grey) -> Grey:
 
 
 def without_blank_rows(image: Grey, usual: float = 1.0) -> list[Grey]:
-    """The rows of a picture of a line that hold its writing: alone, and with a fifth of their height around them.
+    """The rows of an image of a line that hold its writing: alone, and with a fifth of their height around them.
 
-    Nothing where the writing fills most of the picture, or most of what it usually fills.
+    Nothing where the writing fills most of the image, or most of what it usually fills.
 
     Args:
         usual: the share of the height that writing usually fills.
@@ -129,7 +129,7 @@ def without_blank_rows(image: Grey, usual: float = 1.0) -> list[Grey]:
 
 
 def written_rows(image: Grey) -> tuple[int, int]:
-    """The first row of a picture of a line that holds its writing, and the one after the last; specks do not count."""
+    """The first row of an image of a line that holds its writing, and the one after the last; specks do not count."""
     dark, paper, light = _outer_levels(image)
     has_light_ink = light - paper > paper - dark
     ink = image > (paper + light) / 2 if has_light_ink else image < (dark + paper) / 2
@@ -163,7 +163,7 @@ def median_of(counts: NDArray[np.int64]) -> float:
 
 
 def _outer_levels(image: Grey) -> list[int]:
-    """The grey levels of what is darkest and lightest in a picture of a line, and its paper's in the middle.
+    """The grey levels of what is darkest and lightest in an image of a line, and its paper's in the middle.
 
     A half per cent is left out at both ends; in long lines no more than the ink of a short word.
     """

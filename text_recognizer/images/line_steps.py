@@ -1,4 +1,4 @@
-"""Steps by which pictures of lines are cleaned, in the order that a dataset names them."""
+"""Steps by which images of lines are cleaned, in the order that a dataset names them."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Step = Literal["contrast", "illumination", "deslant"]
 
-BLANK_LEVELS = 16  # a picture with less between its lightest and darkest parts shows nothing
+BLANK_LEVELS = 16  # an image with less between its lightest and darkest parts shows nothing
 _SHEARS = np.linspace(-1, 1, 9)
 
 
@@ -24,7 +24,7 @@ def stretch_contrast(image: Grey) -> Grey:
 
 
 def even_illumination(image: Grey) -> Grey:
-    """Divides a picture by the brightness of its paper, which is the lightest level of the neighbourhood.
+    """Divides an image by the brightness of its paper, which is the lightest level of the neighbourhood.
 
     Dark ink on light paper. The aim is that of Chen, Chen and Chang (2012), "Efficient illumination compensation
     techniques for text images"; the paper is estimated here on a grid of cells an eighth of a line high.
@@ -38,7 +38,7 @@ def even_illumination(image: Grey) -> Grey:
     cells = strips.reshape(len(strips), -1, cell).max(axis=2)  # (rows, columns)
     grid = Image.fromarray(cells).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.BoxBlur(2))
     paper = np.asarray(grid.resize((padded.shape[1], padded.shape[0]), Image.Resampling.BILINEAR))[:height, :width]
-    # Whole numbers: 255 x 255 fits 16 bits, and a picture is all there is to divide.
+    # Whole numbers: 255 x 255 fits 16 bits, and an image is all there is to divide.
     return np.asarray(np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255), np.uint8)
 
 

@@ -15,7 +15,7 @@ from text_recognizer.images.grey import as_grey, read_grey
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 
-_CHARACTER_PIXELS = 1 << 22  # a larger picture of one character is made smaller first
+_CHARACTER_PIXELS = 1 << 22  # a larger image of one character is made smaller first
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
@@ -40,7 +40,7 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
 def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:
     """An image as the dataset would hold it: its ink's polarity, the character's box centred and scaled to size.
 
-    An image that already has the dataset's size keeps its place and scale, unless the dataset cuts pictures to their
+    An image that already has the dataset's size keeps its place and scale, unless the dataset cuts images to their
     strokes and these are more than a pixel away from where it would have them.
 
     Args:

@@ -16,9 +16,9 @@ from text_recognizer.layout.ridges import find_ridges
 from text_recognizer.layout.shapes import OF_A_NOTE, Floats, FoundLine, LineShape, evened, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
-_FIRST_PIXELS = 1_500_000  # of the picture of a page in which the size of its writing is measured
+_FIRST_PIXELS = 1_500_000  # of the image of a page in which the size of its writing is measured
 _MOST_PIXELS = 10_000_000
-_HEIGHT_PX = 32  # of a line in the picture that is looked at
+_HEIGHT_PX = 32  # of a line in the image that is looked at
 _FITTING_HEIGHTS_PX = (22, 50)
 _SMALLEST_SIDE_PX = 8
 _PADDING_PX = 64  # kept where nothing was found without
@@ -35,7 +35,7 @@ def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
     """The lines of a grey page (H, W) in reading order, the right column first if asked; none where none is."""
     shown, start = _without_padding(page)
     found = _lines_on(shown, start, page.shape, right_to_left)
-    if not found and shown.shape != page.shape:  # a word that fills its picture does not stand out
+    if not found and shown.shape != page.shape:  # a word that fills its image does not stand out
         return _lines_on(*_without_padding(page, _PADDING_PX), page.shape, right_to_left)
     return found
 

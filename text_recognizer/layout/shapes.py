@@ -51,7 +51,7 @@ class FoundLine:
 
 @dataclass(frozen=True)
 class LineShape:
-    """A line in pixels of the picture that was looked at.
+    """A line in pixels of the image that was looked at.
 
     Args:
         box: left, top, right, bottom.
@@ -71,7 +71,7 @@ class LineShape:
         return cls((left, top, right, bottom), *np.zeros((4, 0)))
 
     def on_page(self, to_page: Callable[[Floats], Floats], shape: tuple[int, ...]) -> FoundLine:
-        """The line in pixels of the page (H, W); `to_page` moves points (n, 2) of the picture there."""
+        """The line in pixels of the page (H, W); `to_page` moves points (n, 2) of the image there."""
         courses = (np.stack([self.columns, rows], axis=1) for rows in (self.baseline, self.above, self.below))
         baseline, above, below = (_points(to_page(course)) for course in courses)
         left, top, right, bottom = self.box
@@ -98,7 +98,7 @@ def line_shapes(
 def evened(lines: Sequence[LineShape]) -> list[LineShape]:
     """Lines whose outlines leave out what reaches unusually far up or down.
 
-    A picture of a line is scaled by its height: with one long stroke in it, all of its letters would be small.
+    An image of a line is scaled by its height: with one long stroke in it, all of its letters would be small.
     Larger writing than the page's reaches farther by as much as it is larger.
     """
     reaches = [(line.baseline - line.above, line.below - line.baseline) for line in lines]

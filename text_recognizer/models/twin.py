@@ -39,7 +39,7 @@ def session_outputs(path: Path, threads: int = 0) -> Outputs:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that wait for the next picture must not keep a core busy meanwhile.
+    # Threads that wait for the next image must not keep a core busy meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A network may name another file for its weights, in the working folder: below a file there is none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))

@@ -24,7 +24,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def alto(page: PageReading, image: str) -> str:
-    """An ALTO file; `image` is the name of the picture's file."""
+    """An ALTO file; `image` is the name of the image's file."""
     root = Element("alto", {"xmlns": ALTO_NAMESPACE, "SCHEMAVERSION": "4.2"})
     description = SubElement(root, "Description")
     SubElement(description, "MeasurementUnit").text = "pixel"

@@ -20,10 +20,10 @@ class GivenPage:
     """A page read by the lines of its XML file.
 
     Args:
-        image: the file of its picture.
+        image: the file of its image.
         lines: one for each of the file's lines, in its order; None for one that cannot be read.
         problems: of these, why.
-        size_px: width and height of the picture.
+        size_px: width and height of the image.
         unit_px: pixels for each unit of the file.
         format: "alto" or "page".
     """

@@ -93,7 +93,7 @@ class PageReading:
 def lines_of_text(
     found: Sequence[FoundLine], prepared: Sequence[Grey], predictions: Sequence[Prediction]
 ) -> tuple[LineOfText, ...]:
-    """What was read in lines, each a picture (H, W), without those that are hardly text.
+    """What was read in lines, each an image (H, W), without those that are hardly text.
 
     Where most lines have many characters for their length, one that has very few is a rule, a stamp or squared paper.
     """

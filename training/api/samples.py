@@ -69,7 +69,7 @@ def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
 
 
 def picture_file(text: str) -> Path:
-    """The path of a picture, from a command line. Raises ArgumentTypeError: none can be written under this name."""
+    """The path of an image, from a command line. Raises ArgumentTypeError: none can be written under this name."""
     from PIL import Image
 
     path = Path(text)

@@ -50,7 +50,7 @@ def hwdb() -> list[Figure]:
 
 
 def hwdb_whole() -> list[Figure]:
-    """All of HWDB1.1 by its sizes, 1.12 million pictures, to a store of 64 x 64: takes minutes and 14 GB of disk."""
+    """All of HWDB1.1 by its sizes, 1.12 million images, to a store of 64 x 64: takes minutes and 14 GB of disk."""
     with own_folder() as folder:
         write_gnt_like(folder / "gnt", ALL_WRITERS)
         dataset = HwdbDataset(str(folder / "gnt"), charset=list(GB2312_LEVEL_1))
@@ -69,7 +69,7 @@ def hwdb_whole() -> list[Figure]:
 
 
 def _read_with_fromfile(path: Path) -> int:
-    """One header and one picture at a time, as tutorials do it; numbers widened before they are shifted."""
+    """One header and one image at a time, as tutorials do it; numbers widened before they are shifted."""
     count = 0
     with open(path, "rb") as file:
         while len(header := np.fromfile(file, np.uint8, 10).astype(np.int64)) == 10:

@@ -28,7 +28,7 @@ TEXTS, REPETITIONS = 2_000, 15  # each text clean and noisy
 # Of older recognisers: images a second that one rendered, and lines a second that another prepared (31 ms each).
 OLDER_RENDERED, OLDER_PREPARED = 327.0, 1 / 0.031
 SHARED = REPOSITORY.parent / "shared" / "data"  # Chinese verses and a font for them, where they are at hand
-LINES, LINES_A_FORM, DIFFERENT = 10_000, 8, 400  # one picture stands for several lines of one writer
+LINES, LINES_A_FORM, DIFFERENT = 10_000, 8, 400  # one image stands for several lines of one writer
 HEIGHT, WIDTH = 128, 1024
 STEPS: tuple[Any, ...] = ("illumination", "deslant")
 FRAMES, BEAM_WIDTH, DECODED = 128, 25, 64
@@ -174,7 +174,7 @@ def iam_preparation() -> list[Figure]:
 
 
 def _write_iam(root: Path) -> None:
-    """lines.txt, forms.txt and pictures as large as IAM's lines: slanted, noisy, darker to the right."""
+    """lines.txt, forms.txt and images as large as IAM's lines: slanted, noisy, darker to the right."""
     from PIL import Image
 
     random = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from training.commands.predict_sources import Source
 
-_Line = Callable[[], Grey]  # raises DataError, UnfitImageError: why there is no picture
+_Line = Callable[[], Grey]  # raises DataError, UnfitImageError: why there is no image
 
 
 def cut_lines(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> tuple[list[Path], dict[str, str]]:

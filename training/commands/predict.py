@@ -1,4 +1,4 @@
-"""text-recognizer predict: what a trained bundle reads in pictures of characters, lines or pages."""
+"""text-recognizer predict: what a trained bundle reads in images of characters, lines or pages."""
 
 import argparse
 import time
@@ -35,7 +35,7 @@ from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import number
 
-TOGETHER = 64  # pictures that are read at once
+TOGETHER = 64  # images that are read at once
 
 
 class Predict(Command):
@@ -116,10 +116,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source with its picture; of the XML of a page there is no picture, and of what failed only the error.
+    """A source with its image; of the XML of a page there is no image, and of what failed only the error.
 
     Args:
-        size: of the picture, (H, W) in pixels.
+        size: of the image, (H, W) in pixels.
         page: (H, W), if it is one; of lines and characters, which wait for others, pixels would take much memory.
     """
 
@@ -216,7 +216,7 @@ class _Reader:
     def _together(
         self, predictor: Predictor, opened: Sequence[_Opened]
     ) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
-        """Pictures of one line or character each."""
+        """Images of one line or character each."""
         started = time.perf_counter()
         made: list[NDArray[np.uint8] | TextRecognizerError] = []
         for one in opened:

@@ -22,7 +22,7 @@ _WEB = ("http://", "https://")
 
 @dataclass(frozen=True)
 class Source:
-    """One picture, or the XML file of a page whose lines are given.
+    """One image, or the XML file of a page whose lines are given.
 
     Args:
         name: as it was asked for.
@@ -41,7 +41,7 @@ class Source:
         return self.path is not None and self.path.suffix.lower() == ".xml"
 
     def image(self, allowed_hosts: Sequence[str]) -> ImageSource:
-        """The picture to read.
+        """The image to read.
 
         Raises:
             DataError: standard input is empty.

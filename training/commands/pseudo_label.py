@@ -43,7 +43,7 @@ from training.terminal.parser import number
 
 LINES, LEFT_OUT, SPEC = "lines.json", "left_out.json", "spec.json"
 CUT = "cut"  # the folder of lines that were cut out of pages
-TOGETHER = 64  # pictures that are read at once
+TOGETHER = 64  # images that are read at once
 FEWEST = 3  # lines of a dataset
 _MARK = "pseudo"  # the column by which lists of pseudo-labels are known
 _OF_FORM = ("height", "max_width", "width", "ink", "source_ink", "preprocessing", "normalization")

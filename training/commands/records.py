@@ -99,7 +99,7 @@ def _read(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"table": str(args.output / TABLE), "pictures": count}))
         else:
-            print(f"{args.output / TABLE}: {counted(count, 'picture')}")
+            print(f"{args.output / TABLE}: {counted(count, 'image')}")
     else:
         rows, rejected = _listed(shards, args.limit or _ROWS)
         if args.json:

@@ -125,7 +125,7 @@ class ImageFolderDataset(PictureDataset):
         self._left_out.clear()
         files = list(self._in_folders() if self._path.is_dir() else self._in_table())
         if not files:
-            why = f" {summary(self._left_out, 'picture')}" if self._left_out else ""
+            why = f" {summary(self._left_out, 'image')}" if self._left_out else ""
             raise DataError(
                 f"{self.name}: there are no images in {self._path}.{why} Expected a folder for each class with files "
                 f"like a/1.png, perhaps in folders train, validation and test; or a table with columns path and label."
@@ -154,7 +154,7 @@ class ImageFolderDataset(PictureDataset):
                 text = self._text(folder.name)
                 paths = _pictures(folder)
                 if not paths:
-                    self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no pictures"))
+                    self._left_out.append(Rejected(str(folder.relative_to(self._path)), "the folder has no images"))
                 for path in paths:
                     yield from self._found(path, text, splits.get(split_folder))
 

@@ -1,4 +1,4 @@
-"""Characters in pictures of any size: converted in parallel, parted by writer where writers are known."""
+"""Characters in images of any size: converted in parallel, split by writer if writers are known."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ from text_recognizer.wording import counted
 
 SidePx = Annotated[int, Ge(8), Le(512)]
 
-_OPEN = -1  # the split of a picture that the files put nowhere
+_OPEN = -1  # the split of an image for which the files give none
 _ARRAYS = {"all.images": "uint8", "all.labels": "int32", "hashes": "uint64", "splits": "int8", "groups": "int32"}
 _NAMES = {"names": "uint8", "names.offsets": "int64"}
 _BATCH_PICTURES, _BATCH_PIXELS = 64, 1 << 20
@@ -47,7 +47,7 @@ _FEW_PICTURES = 4096  # below, starting processes costs more than they save
 
 
 class CharacterSample(NamedTuple):
-    """One picture of a character.
+    """One image of a character.
 
     Args:
         name: unique in the dataset; where to find it again.
@@ -63,21 +63,21 @@ class CharacterSample(NamedTuple):
 
 
 class PictureSource(ABC):
-    """Some of a dataset's pictures, small enough to be held in memory; it is sent to another process to be read.
+    """Some of a dataset's images, few enough to fit in memory; it is sent to another process to be read.
 
     Attributes:
-        split: that the files put the pictures into; None leaves it to the dataset.
+        split: the split given by the files; None leaves it to the dataset.
     """
 
     split: SplitName | None
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many pictures there are, at least about."""
+        """The number of images, at least approximately."""
 
     @abstractmethod
     def samples(self) -> Iterator[CharacterSample | Rejected]:
-        """Reads the pictures, in an order that is always the same. Raises DataError: none of them can be read."""
+        """Reads the images, always in the same order. Raises DataError: none of them can be read."""
 
 
 class _Converted(NamedTuple):
@@ -89,7 +89,7 @@ class _Converted(NamedTuple):
 
 
 class PictureSplit(CharacterSplit):
-    """Characters with names and, where they are known, writers."""
+    """Characters with names and, if known, writers."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], members: Positions, classes: tuple[str, ...]) -> None:
         super().__init__(arrays["all.images"], arrays["all.labels"], members, classes)
@@ -107,21 +107,21 @@ class PictureSplit(CharacterSplit):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PictureDataset(StoredCharacters):
-    """Characters in pictures of any size; a subclass says where they come from.
+    """Characters in images of any size; subclasses define where they come from.
 
-    Splits that the files do not have are taken from the training pictures: whole writers where writers are known,
-    otherwise a share of every class. A picture that is also in a later split is left out of the earlier one.
+    Missing splits are taken from the training images: whole writers if writers are known, otherwise a share of every
+    class. An image that is also in a later split is left out of the earlier one.
 
     Args:
         side: side of the images in pixels.
         stretch: scales height and width independently; otherwise characters keep their proportions.
-        enlarge: pictures smaller than the images are enlarged; false keeps their size, where all were scanned alike.
-        test_fraction: share of the pictures (or of the writers) that becomes the test split where the files have none.
+        enlarge: enlarges characters smaller than `side`; false keeps their size, for scans of one resolution.
+        test_fraction: share of the images (or of the writers) held out for the test split if the files have none.
         processes: number of processes that convert the images; null uses one per core.
     """
 
-    noun = "picture"
-    recipe_version = 2  # pictures are cut to their strokes
+    noun = "image"
+    recipe_version = 2  # images are cropped to their strokes
 
     side: SidePx = 64
     stretch: bool = False
@@ -134,15 +134,15 @@ class PictureDataset(StoredCharacters):
 
     @abstractmethod
     def sources(self) -> Sequence[PictureSource]:
-        """All pictures, in an order that is always the same. Raises DataError: a file cannot be had or is damaged."""
+        """All images, always in the same order. Raises DataError: a file is unavailable or damaged."""
 
     @abstractmethod
     def find_classes(self) -> tuple[str, ...]:
-        """The characters by class id; known before any picture is read, so that no order of work can change it."""
+        """The characters by class id; determined before any image is read, so independent of the order of work."""
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The characters by class id. Raises DataError: fewer than two; the files that say them cannot be read."""
+        """The characters by class id. Raises DataError: fewer than two, or their files cannot be read."""
         found = self.find_classes()
         if len(found) < 2:
             only = f"only the character '{found[0]}'" if found else "no characters"
@@ -162,7 +162,7 @@ class PictureDataset(StoredCharacters):
 
     @property
     def form(self) -> CharacterForm:
-        """What pictures are made into."""
+        """The form to which images are converted."""
         return CharacterForm(self.side, max(1, self.side // 32), self.stretch, self.enlarge)
 
     def split(self, name: SplitName) -> PictureSplit:
@@ -184,7 +184,7 @@ class PictureDataset(StoredCharacters):
             theirs = np.concatenate([hashes[members[other]] for other in others])
             members[name] = members[name][~np.isin(hashes[members[name]], theirs)]
         if lost := found - sum(map(len, members.values())):
-            sys.stderr.write(f"{self.name}: {counted(lost, 'picture')} left out: also in a later split.\n")
+            sys.stderr.write(f"{self.name}: {counted(lost, 'image')} left out: also in a later split.\n")
         if self.balance:
             members["train"] = balanced_members(labels, members["train"], random)
         for name, rows in members.items():
@@ -195,7 +195,7 @@ class PictureDataset(StoredCharacters):
         if len(missing := np.setdiff1d(np.arange(len(self.classes)), labels[members["train"]])):
             named = [f"'{self.classes[label]}'" for label in missing[:10].tolist()] + ["…"] * (len(missing) > 10)
             share = f"{len(missing):,} of {len(self.classes):,} classes"
-            sys.stderr.write(f"{self.name}: no training picture of {share}: {', '.join(named)}\n")
+            sys.stderr.write(f"{self.name}: no training image of {share}: {', '.join(named)}\n")
         return members
 
     @property
@@ -207,7 +207,7 @@ class PictureDataset(StoredCharacters):
         return {**super()._members_key, "test_fraction": self.test_fraction}
 
     def _parted(self, members: Positions, fraction: float, random: np.random.Generator) -> tuple[Positions, Positions]:
-        """Training pictures and those held out: of other writers, where at least two writers are known."""
+        """Training and held-out images: of different writers, if at least two writers are known."""
         arrays = self.store.arrays()
         groups = arrays["groups"][members]
         present = np.unique(groups)
@@ -224,7 +224,7 @@ class PictureDataset(StoredCharacters):
         group_ids: dict[str, int] = {}
         rejected: list[Rejected] = []
         count = name_bytes = 0
-        with ExitStack() as stack, progress(self.name, total, "picture") as done:
+        with ExitStack() as stack, progress(self.name, total, "image") as done:
             kinds, sides = _ARRAYS | _NAMES, {"all.images": (self.side, self.side)}
             append = {name: stack.enter_context(writer.grow(name, kinds[name], sides.get(name, ()))) for name in kinds}
             append["names.offsets"](np.zeros(1, np.int64))
@@ -240,14 +240,14 @@ class PictureDataset(StoredCharacters):
                 rejected += converted.rejected
                 done(len(converted.names) + len(converted.rejected))
         if not count:
-            why = f"none of its pictures can be used. {summary(rejected, 'picture')}" if rejected else "no pictures."
+            why = f"none of its images can be used. {summary(rejected, 'image')}" if rejected else "no images."
             raise DataError(f"{self.name}: {why}")
         for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
             writer.add(name, array)
 
 
 def given_classes(charset: Characters, label: str) -> tuple[str, ...]:
-    """Classes as a spec gives them, sorted. Raises DataError: no such file; a character twice, or an empty one."""
+    """Sorted classes from a spec. Raises DataError: no such file; a duplicate or empty character."""
     return tuple(sorted(read_charset(charset, "none", label).characters))
 
 
@@ -284,7 +284,7 @@ def _convert(source: PictureSource, form: CharacterForm, ids: Mapping[str, int])
 
 
 def _batches(samples: Iterator[CharacterSample | Rejected]) -> Iterator[list[CharacterSample | Rejected]]:
-    """Samples to be converted at once: not so many that their pictures would leave the processor's cache."""
+    """Batches of samples, small enough for their images to stay in the processor's cache."""
     batch: list[CharacterSample | Rejected] = []
     pixels = 0
     for sample in samples:

@@ -174,7 +174,7 @@ class RenderedCharactersDataset(PictureDataset):
         }
 
     def outlook(self) -> str:
-        return f"{counted(sum(map(len, self.sources())), 'picture')} to draw"
+        return f"{counted(sum(map(len, self.sources())), 'image')} to draw"
 
     def sources(self) -> Sequence[PictureSource]:
         parts = self._fonts_of_splits()

@@ -18,7 +18,7 @@ _POISSON_QUANTA = (8, 32)  # grains of ink that make a pixel full
 
 
 def centred(line: Grey, height: int) -> Grey:
-    """A line in a picture of another height: rows are added or cut above and below."""
+    """A line in an image of another height: rows are added or cut above and below."""
     missing = height - line.shape[0]
     if missing < 0:
         above = -missing // 2

@@ -15,7 +15,7 @@ Lines = NDArray[np.float64]  # (S, 16, 2) the strokes of a character: x and y of
 
 _POINTS = 16  # of a stroke
 _JOIN_POINTS = 8
-_TIMES_AS_LARGE = 4  # drawn, as in the picture
+_TIMES_AS_LARGE = 4  # drawn, as in the image
 # Of parts, which are strokes that follow each other, and of strokes, as standard deviations.
 _PART_SCALE, _PART_SHIFT, _PART_DEGREES = 0.10, 0.03, 3.0
 _STROKE_SCALE, _STROKE_SHIFT, _STROKE_DEGREES, _STROKE_BOW = 0.12, 0.018, 5.0, 0.07

@@ -34,13 +34,13 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = L
     """Writes splits of one height; the file is whole or not there. Raises DataError: a line is wider; unwritable.
 
     Args:
-        width: of all pictures, which are padded to it; dark ink on white whatever the splits have.
+        width: of all images, which are padded to it; dark ink on white whatever the splits have.
     """
     for name, split in splits.items():
         if len(split) and split.widths.max() > width:
             raise DataError(
-                f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's pictures are "
-                f"{width}. Give the dataset max_width={width}, or write wider pictures."
+                f"{path}: a line of the {name} split is {split.widths.max()} pixels wide, the file's images are "
+                f"{width}. Give the dataset max_width={width}, or write wider images."
             )
 
     import h5py

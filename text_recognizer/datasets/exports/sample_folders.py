@@ -1,4 +1,4 @@
-"""Folders of pictures as recognisers of the TensorFlow 1 years read them, beside the texts in their files."""
+"""Folders of images as recognisers of the TensorFlow 1 years read them, beside the texts in their files."""
 
 import pickle
 import sys
@@ -23,7 +23,7 @@ FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}
 class MapsExport(DatasetExport):
     """Train, Validation and Test with a sample.txt each; beside them pic, chinese.txt and a char_dict of maps.
 
-    Files in a sample.txt are relative to the new folder, and pictures are RGB with dark ink, as those recognisers
+    Files in a sample.txt are relative to the new folder, and images are RGB with dark ink, as those recognisers
     expect it. Every split gets its own lines. `LineListDataset(folder)` reads them again.
     """
 
@@ -59,7 +59,7 @@ class OrdMapExport(MapsExport):
 class NumberedFoldersExport(DatasetExport):
     """train/00012/345.png, the same for validation and test; beside them a pickled {character: number}, the char_dict.
 
-    Pictures are RGB with dark ink, as those recognisers expect it. `ImageFolderDataset(folder)` reads them again.
+    Images are RGB with dark ink, as those recognisers expect it. `ImageFolderDataset(folder)` reads them again.
     """
 
     target = "character"
@@ -78,7 +78,7 @@ class NumberedFoldersExport(DatasetExport):
 class GntExport(DatasetExport):
     """train/1001-c.gnt, test/1031-c.gnt: a file for each writer, or one for each folder where no writer is known.
 
-    Validation pictures are among those of train. `HwdbDataset("FOLDER/train", "FOLDER/test")` reads them.
+    Validation images are among those of train. `HwdbDataset("FOLDER/train", "FOLDER/test")` reads them.
     """
 
     target = "character"

@@ -40,7 +40,7 @@ _MOST_FOLLOWED, _FEWEST_FOLLOWED = 4096, 16  # records before their headers are 
 Bytes = NDArray[np.uint8]
 
 SHORT = "the file ends within a record"
-HEADER = "a record's size is not that of its picture"
+HEADER = "a record's size is not that of its image"
 CODE = "a record's code is no character of GB 18030"
 
 
@@ -63,12 +63,12 @@ class Damage(NamedTuple):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one GNT file, without their pictures.
+    """The records of one GNT file, without their images.
 
     Args:
         offsets: (N,) of each record's first byte.
         codes: (N,) of the characters, as big-endian numbers of two bytes.
-        widths, heights: (N,) of the pictures in pixels.
+        widths, heights: (N,) of the images in pixels.
         damages: what could not be read, in the order of the file.
     """
 
@@ -113,7 +113,7 @@ def records_of_file(path: Path) -> Records:
 
 
 def find_records(content: Bytes) -> Records:
-    """Finds the records of a file by their headers; pictures are not touched.
+    """Finds the records of a file by their headers; images are not touched.
 
     After damage, reading goes on at the next two headers that follow each other (or one that ends the file).
 
@@ -157,11 +157,11 @@ def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
     """Writes characters as one GNT file, which gets its name when it is whole.
 
     Args:
-        samples: the character and the picture (H, W) uint8 of each, dark on white.
+        samples: the character and the image (H, W) uint8 of each, dark on white.
     Returns:
         how many were written.
     Raises:
-        DataError: a character has no code of one or two bytes in GB 18030, a picture is no grey picture of at most
+        DataError: a character has no code of one or two bytes in GB 18030, an image is no grey image of at most
             4,096 pixels a side, or the file cannot be written.
     """
     count = 0
@@ -190,7 +190,7 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
         or not 1 <= min(picture.shape) <= max(picture.shape) <= LONGEST_SIDE_PX
     ):
         raise DataError(
-            f"{name}, '{text}': a picture is uint8 of shape (height, width), 1 to {LONGEST_SIDE_PX:,} pixels a side. "
+            f"{name}, '{text}': an image must be uint8 (height, width), 1 to {LONGEST_SIDE_PX:,} pixels a side. "
             f"Received: {picture.dtype} of shape {picture.shape}."
         )
     height, width = picture.shape

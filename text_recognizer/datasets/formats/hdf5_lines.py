@@ -1,6 +1,6 @@
 """Lines in one HDF5 file, in one of two layouts.
 
-Flor et al. (2020): the groups train, valid and test each hold `dt` uint8 (N, width, height), pictures of dark ink on
+Flor et al. (2020): the groups train, valid and test each hold `dt` uint8 (N, width, height), images of dark ink on
 white, lying on their sides and padded with white, and `gt`, texts in UTF-8.
 
 The Full Stack Deep Learning recogniser (iam_lines.h5, ml_34_….h5): `x_train` and `x_test` uint8 (N, height, width),
@@ -49,7 +49,7 @@ def read_texts(path: Path) -> dict[str, list[str]]:
                 continue
             pictures, texts = _columns(file, part, path)
             if len(pictures) != len(texts):
-                raise DataError(f"{path}, {part}: {len(pictures):,} pictures but {len(texts):,} texts.")
+                raise DataError(f"{path}, {part}: {len(pictures):,} images but {len(texts):,} texts.")
             read = _texts_of_labels if part in FSDL_PARTS else _texts
             found[part] = list(read(texts, f"{path}, {part}"))
     if not found:
@@ -64,7 +64,7 @@ def lines_a_piece(path: Path, part: str) -> int:
 
 
 def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
-    """Pictures (height, W), upright, without white columns at the right. Raises DataError: the file is damaged."""
+    """Images (height, W), upright, without white columns at the right. Raises DataError: the file is damaged."""
     with opened(path) as file:
         pictures = rows(_columns(file, part, path)[0], first, end)
     upright = np.invert(pictures) if part in FSDL_PARTS else pictures.swapaxes(1, 2)
@@ -115,10 +115,10 @@ def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
     """Refuses what would take more memory or time to read than a file of this size can need."""
     pixels, size_bytes = math.prod(pictures.shape[1:]), pictures.file.id.get_filesize()
     limits = (
-        (pixels, MOST_PICTURE_PIXELS, "pixels a picture"),
+        (pixels, MOST_PICTURE_PIXELS, "pixels per image"),
         (len(pictures), min(MOST_LINES, max(_ALWAYS_LINES, size_bytes // _BYTES_A_LINE)), "lines"),
-        (pictures.nbytes, most_unpacked_bytes(size_bytes, _MOST_TIMES), "bytes of pictures"),
-        (math.prod(texts.shape[1:]) * texts.dtype.itemsize, MOST_TEXT_BYTES, "bytes a text"),
+        (pictures.nbytes, most_unpacked_bytes(size_bytes, _MOST_TIMES), "bytes of images"),
+        (math.prod(texts.shape[1:]) * texts.dtype.itemsize, MOST_TEXT_BYTES, "bytes per text"),
     )
     for found, most, what in limits:
         if found > most:

@@ -1,10 +1,10 @@
-"""Lists of line pictures with their texts: sample.txt, tables with a header, JSON.
+"""Lists of line images with their texts: sample.txt, tables with a header, JSON.
 
 sample.txt            `pic/7/14_0.jpg the text`, a line each; a blank or a tab ends the file name
 .tsv, .csv            a header with columns like file (or id), text, split, writer, page
 .json, .jsonl         objects with the same keys, in a list or one a line
 a folder              with one of these, or with folders Train, Validation, Test that have a sample.txt each
-.gt.txt               a text file for each picture, as kraken, Calamari and Tesseract have them: 1.gt.txt beside 1.png
+.gt.txt               a text file for each image, as kraken, Calamari and Tesseract have them: 1.gt.txt beside 1.png
 """
 
 import codecs
@@ -94,7 +94,7 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
         listed = ", ".join(one.name for one in found) or "none"
         raise DataError(
             f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), folders Train and "
-            f"Test with a sample.txt each, or a {PAIR_ENDING} for each picture. Found: {listed}. Give the path of the "
+            f"Test with a sample.txt each, or a {PAIR_ENDING} for each image. Found: {listed}. Give the path of the "
             f"list itself."
         )
     return [(found[0], "")]
@@ -110,7 +110,7 @@ def refuse_compiled(files: Iterable[Path]) -> None:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The files in a folder, and below, that hold the text of one picture each."""
+    """The files in a folder, and below, that hold the text of one image each."""
     return [file for file in files_below(folder) if file.name.endswith(PAIR_ENDING)]
 
 

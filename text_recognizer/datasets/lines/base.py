@@ -66,7 +66,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @abstractmethod
     def sources(self) -> Iterator[LineSource]:
-        """All lines, always in the same order, without their pictures. Raises DataError: a file is damaged."""
+        """All lines, always in the same order, without their images. Raises DataError: a file is damaged."""
 
     def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
         """(N,) the split that the files put each line into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
@@ -79,7 +79,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @property
     def form(self) -> LineForm:
-        """What pictures are made into."""
+        """What images are made into."""
         return LineForm(self.height, self.width or self.max_width, self.ink, self.source_ink, self.preprocessing)
 
     @cached_property
@@ -108,7 +108,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @property
     def texts_key(self) -> dict[str, Any]:
-        """What the texts depend on; cheaper than `depends_on` where the pictures are many files."""
+        """What the texts depend on; cheaper than `depends_on` where the images are many files."""
         return self.depends_on()
 
     @cached_property
@@ -200,7 +200,7 @@ class LineDataset(LineArgs, StoredDataset):
         return charset, int(np.diff(offsets).max(initial=1))
 
     def _all_texts(self) -> list[str]:
-        """The texts of all lines whose pictures are looked for, whether or not they turn out to be damaged."""
+        """The texts of all lines whose images are looked for, whether or not they turn out to be damaged."""
         if not self.is_prepared():
             return [sample.text for source in self.sources() for sample in source.samples if not sample.problem]
         return [*self.pool.texts, *(one.text for one in self.pool.rejected)]

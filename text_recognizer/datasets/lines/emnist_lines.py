@@ -190,7 +190,7 @@ def joined_glyphs(glyphs: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def drawn_variants(character: str, random: np.random.Generator) -> NDArray[np.uint8]:
-    """(variants, 28, 28) pictures of a character in a font, each of another size, place, tilt and thickness."""
+    """(variants, 28, 28) images of a character in a font, each of another size, place, tilt and thickness."""
     from PIL import Image, ImageFilter
 
     variants = []

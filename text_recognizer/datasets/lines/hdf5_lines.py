@@ -29,7 +29,7 @@ from text_recognizer.settings import given_path
 class Hdf5LinesDataset(LineDataset):
     """Lines of an HDF5 file as Flor et al. (2020) write it, or the Full Stack Deep Learning recogniser.
 
-    The first has the groups train, valid and test, each with dt (pictures on their sides) and gt (texts); the second
+    The first has the groups train, valid and test, each with dt (images on their sides) and gt (texts); the second
     x_train, y_train, x_test and y_test (iam_lines.h5, ml_34_….h5: "height": 28, "width": 952). Fractions of splits are
     for files without a group for them.
     `text_recognizer.datasets.exports.hdf5.write_hdf5` writes such a file from any dataset of lines.
@@ -80,7 +80,7 @@ class _Chunk(LineSource):
 
     @cached_property
     def _pictures(self) -> list[Grey]:
-        """All pictures; none if one is damaged: then each is read by itself, so that only that one is lost."""
+        """All images; none if one is damaged: then each is read by itself, so that only that one is lost."""
         with suppress(DataError):
             return read_pictures(self.path, self.part, self.first, self.first + len(self.samples))
         return []

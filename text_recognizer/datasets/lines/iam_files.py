@@ -40,7 +40,7 @@ _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
 class IamLayout(NamedTuple):
     """What a folder has, and so what is read where nothing else is asked for.
 
-    IAM itself has lines.txt, a picture for each line and lists of its splits; the archive of the Full Stack Deep
+    IAM itself has lines.txt, an image for each line and lists of its splits; the archive of the Full Stack Deep
     Learning recogniser XML files and JPEG pages at half size alone.
     """
 

@@ -18,7 +18,7 @@ from text_recognizer.errors import Problem, SpecError
 from text_recognizer.parts import make_part
 from text_recognizer.wording import received
 
-# What pictures of one batch, and texts of one charset, must have in common.
+# What images of one batch, and texts of one charset, must have in common.
 _COMMON = ("input_shape", "target", "ink", "normalization")
 
 
@@ -51,7 +51,7 @@ class JoinedLinesDataset(Dataset):
         parts: the datasets: {"dataset": …, "dataset_args": {…}, "train_only": false, "train_lines": null} each.
             All must have the same height, width, ink and normalization.
     Raises:
-        SpecError: a part is unknown, or no dataset of lines, or its pictures have another form.
+        SpecError: a part is unknown, or no dataset of lines, or its images have another form.
     """
 
     parts: tuple[JoinedPart, ...]
@@ -136,7 +136,7 @@ class JoinedLineSplit(LineSplit):
     Args:
         numbered: the splits with the numbers of their datasets, which go before the names of lines and groups.
         data_spec: of the whole.
-        held_out: hashes of the pictures that it must not have.
+        held_out: hashes of the images that it must not have.
         most: lines of each dataset that it has at most; None for all.
     """
 

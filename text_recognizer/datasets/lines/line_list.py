@@ -20,7 +20,7 @@ from text_recognizer.wording import did_you_mean
 
 GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
 _PLACES = ("", "lines", "images", "img")
-_PROCESSED = (".bin", ".nrm")  # before the ending of what OCRopus made of a picture: 1.bin.png, 1.nrm.png
+_PROCESSED = (".bin", ".nrm")  # before the ending of what OCRopus made of an image: 1.bin.png, 1.nrm.png
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LineListDataset(LineDataset):
     """Images of lines and a list of their texts.
 
     Lists can be a `sample.txt` (also the folders Train and Test with one each, as CRNN recognisers of the TensorFlow 1
-    years have them), a table with a header (.tsv, .csv), objects (.json, .jsonl), or a text file for each picture
+    years have them), a table with a header (.tsv, .csv), objects (.json, .jsonl), or a text file for each image
     (`1.gt.txt` beside `1.png`). Columns: file or id, text, and as far as known split, writer, page.
 
     Args:

@@ -65,7 +65,7 @@ def completed_splits(
 
 
 def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejected]]:
-    """Takes lines out of training and validation whose very picture is also in a later split."""
+    """Takes lines out of training and validation whose very image is also in a later split."""
     rejected: list[Rejected] = []
     kept = dict(members)
     for name, others in LATER.items():
@@ -76,7 +76,7 @@ def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejec
                 continue
             twins = dict(zip(pool.hashes[theirs[::-1]].tolist(), theirs[::-1].tolist(), strict=True))
             rejected += [
-                Rejected(pool.names[row], f"the same picture is in the {other} split: '{pool.names[twins[digest]]}'")
+                Rejected(pool.names[row], f"the same image is in the {other} split: '{pool.names[twins[digest]]}'")
                 for row, digest in zip(mine[same].tolist(), pool.hashes[mine[same]].tolist(), strict=True)
             ]
             kept[name] = mine[~same]

@@ -38,12 +38,12 @@ class Rendering:
     """How lines are drawn.
 
     Args:
-        height: of the pictures, in pixels.
-        font_size: of the em square in a picture that is not turned; the font's line then fits the height or is cut.
+        height: of the images, in pixels.
+        font_size: of the em square in an image that is not turned; the font's line then fits the height or is cut.
             None makes it as large as fits.
         rotation_deg: a line is turned by an angle drawn evenly from -rotation_deg to rotation_deg, then made smaller
             until it fits the height again.
-        noise: kinds to draw from, for pictures that get noise.
+        noise: kinds to draw from, for images that get noise.
     """
 
     height: int
@@ -68,7 +68,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class RenderedSample(LineSample):
-    """A picture to be drawn; font_path is empty when no font can draw the text."""
+    """An image to be drawn; font_path is empty when no font can draw the text."""
 
     font_path: str = ""
     is_noisy: bool = False
@@ -111,7 +111,7 @@ class RenderedLinesDataset(LineDataset):
     Args:
         texts: a file with one text a line, after a tab perhaps how often it occurs, like THUOCL_poem.txt; by default
             2,000 made-up texts: English-looking ones, or strings of letters of the script of fonts without Latin ones.
-        fonts: TrueType, OpenType or WOFF files, drawn from evenly for each picture; by default that of Pillow.
+        fonts: TrueType, OpenType or WOFF files, drawn from evenly for each image; by default that of Pillow.
         num_texts: how many of the texts to use, or to make up; null is all of them.
         by_count: draw the texts to use with probabilities like their counts, instead of evenly; rows whose count
             cannot be read are not drawn.
@@ -260,7 +260,7 @@ def _clean_line(text: str, font_path: str, size: int, height: int) -> Grey:
 
 @lru_cache(maxsize=64)
 def fitting_size(font_path: str, height: int) -> int:
-    """The largest size at which the font's line is at most as high as a picture."""
+    """The largest size at which the font's line is at most as high as an image."""
     size = max(4, height)
     while size > 4 and Font(font_path, size).height > height:
         size -= 1

@@ -16,14 +16,14 @@ Positions = NDArray[np.integer[Any]]
 
 @dataclass(eq=False, repr=False)
 class LineSplit(Split):
-    """Pictures of one height and different widths, with one text each.
+    """Images of one height and different widths, with one text each.
 
     Args:
         pool: all lines that are stored.
         members: (n,) which of them belong to this split, in order.
         labels: class ids of all stored lines, one after another.
         label_offsets: (N + 1,) where each label begins.
-        data_spec: says the width of all pictures where it is one, and the polarity of the ink.
+        data_spec: says the width of all images where it is one, and the polarity of the ink.
         max_width: to which wider lines were made smaller, in pixels; None if unknown or none were.
     """
 
@@ -38,7 +38,7 @@ class LineSplit(Split):
         return len(self.members)
 
     def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
-        """Four columns; pictures are padded on the right to the widest of the batch, or to the dataset's one width.
+        """Four columns; images are padded on the right to the widest of the batch, or to the dataset's one width.
 
         Returns:
             "image" (B, H, W, 1) uint8, "width" (B,) int32 before padding, "label" (B, L) int32 padded with 0 to the
@@ -65,7 +65,7 @@ class LineSplit(Split):
         }
 
     def image(self, position: int) -> NDArray[np.uint8]:
-        """The picture (H, W, 1) of one line in its own width."""
+        """The image (H, W, 1) of one line in its own width."""
         return self.pool.picture(int(self.members[position]))[..., None]
 
     def text(self, position: int) -> str:
@@ -95,7 +95,7 @@ class LineSplit(Split):
 
     @property
     def digests(self) -> NDArray[np.uint64]:
-        """(n,) hashes of the pictures: equal ones are of equal pictures."""
+        """(n,) hashes of the images: equal ones are of equal images."""
         return self.pool.hashes[self.members]
 
     def label(self, position: int) -> NDArray[np.int32]:

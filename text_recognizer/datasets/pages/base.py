@@ -1,4 +1,4 @@
-"""What the datasets of paragraphs share: pictures of one size with a class for every pixel."""
+"""What the datasets of paragraphs share: images of one size with a class for every pixel."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ FEW_PAGES = 8  # below, starting processes costs more than they save
 
 @dataclass(frozen=True)
 class _Picture:
-    page: ArchivePage  # with those of its lines that are on the picture
+    page: ArchivePage  # with those of its lines that are on the image
     lost: tuple[Rejected, ...]  # its other lines
     image: Grey
     label: Grey
@@ -53,7 +53,7 @@ class _Picture:
 class ParagraphDataset(StoredDataset):
     """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
 
-    Pictures have light ink; a pixel is background (0), or of an odd (1) or even line (2), or with marks "cores" of a
+    Images have light ink; a pixel is background (0), or of an odd (1) or even line (2), or with marks "cores" of a
     line (1) or its core (2).
 
     Args:
@@ -81,7 +81,7 @@ class ParagraphDataset(StoredDataset):
 
     @abstractmethod
     def pages(self) -> Iterable[ArchivePage]:
-        """All pages, in an order that is always the same. Reads no pictures."""
+        """All pages, in an order that is always the same. Reads no images."""
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:  # noqa: ARG002
         """(N,) the split that the files put each page into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
@@ -178,7 +178,7 @@ def _arrays(pictures: Sequence[_Picture], rejected: Sequence[Rejected]) -> dict[
 def _convert(
     page: ArchivePage, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
 ) -> _Picture | str:
-    """The picture of a page, or why there is none. Runs in a worker process."""
+    """The image of a page, or why there is none. Runs in a worker process."""
     try:
         if page.problem:
             raise UnfitImageError(page.problem)

@@ -26,12 +26,12 @@ class PageListDataset(ParagraphDataset):
     """Pages and a JSON list of their lines.
 
     The list is an object of pages by name: {"page7": {"width": 791, "height": 1024, "lines": [{"x1": 130, "y1": 214,
-    "x2": 685, "y2": 256, "text": "…"}]}}; a page may have "split" and "writer". Boxes are in pixels of a picture of
+    "x2": 685, "y2": 256, "text": "…"}]}}; a page may have "split" and "writer". Boxes are in pixels of an image of
     that width and height.
 
     Args:
         path: of the list.
-        image_folder: where the pictures are, under the names of the pages; by default pages or images beside the list,
+        image_folder: where the images are, under the names of the pages; by default pages or images beside the list,
             or its own folder.
         writer_pattern: a regular expression that finds the writer in the name of a page, as of AltoLinesDataset.
     """

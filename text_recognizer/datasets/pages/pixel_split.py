@@ -1,4 +1,4 @@
-"""PixelSplit: pictures of paragraphs with a class for every pixel, and the lines that are in them."""
+"""PixelSplit: images of paragraphs with a class for every pixel, and the lines that are in them."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ Positions = NDArray[np.integer[Any]]
 
 
 class PixelSplit(Split):
-    """Square pictures of one size; of every pixel the class, as the dataset marks lines; 0 is background.
+    """Square images of one size; of every pixel the class, as the dataset marks lines; 0 is background.
 
     Args:
-        members: (n,) which of the stored pictures belong to this split, in order.
+        members: (n,) which of the stored images belong to this split, in order.
         partly_annotated: names of pages, also of other splits, that have more lines than are annotated.
     """
 
@@ -50,12 +50,12 @@ class PixelSplit(Split):
         return groups if any(groups) else None
 
     def line_texts(self, position: int) -> list[str]:
-        """What the lines of a picture say, from top to bottom."""
+        """What the lines of an image say, from top to bottom."""
         lines = self._lines(position)
         return unpacked("texts", self.arrays).take(np.arange(lines.start, lines.stop))
 
     def line_boxes(self, position: int) -> NDArray[np.float32]:
-        """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored picture."""
+        """(lines, 4) x1, y1, x2, y2 of each line in pixels of the stored image."""
         return np.asarray(self.arrays["boxes"][self._lines(position)])
 
     def _lines(self, position: int) -> slice:

@@ -1,1 +1,1 @@
-"""Pictures with texts as TFRecords: written, read, checked and given other labels."""
+"""Images with texts as TFRecords: written, read, checked and given other labels."""

@@ -25,7 +25,7 @@ class Findings:
         examples, shards: of each split; "" of files whose names say none.
         texts: examples of each character with each label: {label: {character: count}}.
         listed: texts of the ids in the label file.
-        samples: pictures with what they show, chosen at random.
+        samples: images with what they show, chosen at random.
         lacking: shards that are missing, or what to do where the writing was stopped before its end.
     """
 
@@ -68,7 +68,7 @@ class Findings:
 
 
 def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
-    """Reads all records, decodes their pictures and keeps some of them as samples."""
+    """Reads all records, decodes their images and keeps some of them as samples."""
     found, random = Findings(lacking=lacking(shards), listed=shards[0].texts), np.random.default_rng(0)
     found.shards.update(shard.split or "" for shard in shards)
     for seen, (shard, record, picture) in enumerate(sound_pictures(shards, found.rejected), start=1):
@@ -77,7 +77,7 @@ def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
         found.without_text += not together
         for number, text in together:
             found.texts.setdefault(number, Counter())[text] += 1
-        # A reservoir: each picture is kept with the same chance, however many there are.
+        # A reservoir: each image is kept with the same chance, however many there are.
         place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
         if place < samples:
             found.samples[place : place + 1] = [(picture, record.text)]
@@ -101,7 +101,7 @@ def _pairs(record: Record) -> list[tuple[int, str]]:
 
 
 def all_characters(shards: Sequence[Shard]) -> list[str]:
-    """The characters of all records, sorted; pictures are not decoded."""
+    """The characters of all records, sorted; images are not decoded."""
     found: set[str] = set()
     for shard in shards:
         for record in records(shard):

@@ -19,9 +19,9 @@ def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = N
     """Writes grey PNG files and images.csv, which ImageFolderDataset and LineListDataset read.
 
     Args:
-        limit: the most pictures.
+        limit: the most images.
     Returns:
-        how many pictures were written, and what could not be.
+        how many images were written, and what could not be.
     Raises:
         DataError: the folder is not empty, or cannot be written; nothing is then left in it.
     """

@@ -26,12 +26,12 @@ class RecordForm:
 
     Args:
         files: how shards are named; of split, shard, shards and the positions begin and end of its samples.
-        image: the picture, as a file or as raw pixels.
+        image: the image, as a file or as raw pixels.
         label: ids: one of a character, one for each character of a line from its left end.
-        text: what the picture shows, in UTF-8.
+        text: what the image shows, in UTF-8.
         name, group: of the sample; of its writer or font.
-        encoding, height, width: of a picture; without them, raw pixels are `raw_height` rows of `raw_channels` values.
-        size: (width, height) that readers expect; pictures are squashed to it.
+        encoding, height, width: of an image; without them, raw pixels are `raw_height` rows of `raw_channels` values.
+        size: (width, height) that readers expect; images are squashed to it.
         default_encoding: of new records.
     """
 

@@ -27,7 +27,7 @@ class GivenRecords:
             in the folder.
     """
 
-    target: ClassVar[str]  # what its pictures show, as in DataSpec
+    target: ClassVar[str]  # what its images show, as in DataSpec
     others: ClassVar[str]  # the dataset of those that show something else
 
     path: str

@@ -29,7 +29,7 @@ class Shard:
     """One file of records, with the split that its name says and the texts of ids that a label file says.
 
     Args:
-        target: what the pictures show, "character" or "line", where an index says so.
+        target: what the images show, "character" or "line", where an index says so.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class Record:
 
 
 def target_of(shards: Sequence[Shard]) -> str:
-    """What the pictures show, "character" or "line": by the index, or by how many ids the first records have.
+    """What the images show, "character" or "line": by the index, or by how many ids the first records have.
 
     Where these have one id each, all are characters; where most have several, all are lines; otherwise it is "".
     """
@@ -97,7 +97,7 @@ def records(
 
 
 def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[tuple[Record, Grey] | Rejected]:
-    """The same with the picture of each record, grey (H, W)."""
+    """The same with the image of each record, grey (H, W)."""
     for record in records(shard, frames):
         if isinstance(record, Rejected):
             yield record
@@ -121,7 +121,7 @@ def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
 
 
 def sound_pictures(shards: Sequence[Shard], rejected: list[Rejected]) -> Iterator[tuple[Shard, Record, Grey]]:
-    """The records of all shards with their pictures; what is damaged is appended to `rejected`."""
+    """The records of all shards with their images; what is damaged is appended to `rejected`."""
     for shard in shards:
         for found in pictures(shard):
             if isinstance(found, Rejected):
@@ -131,7 +131,7 @@ def sound_pictures(shards: Sequence[Shard], rejected: list[Rejected]) -> Iterato
 
 
 def picture_of(record: Record, form: RecordForm) -> Grey:
-    """The picture of a record, grey (H, W). Raises ValueError: it has none that can be read."""
+    """The image of a record, grey (H, W). Raises ValueError: it has none that can be read."""
     features = record.features
     content = _one(features, form.image, bytes, b"")
     if not content:

@@ -30,7 +30,7 @@ def open_shards(
     """The shards of a folder, or one shard. Raises DataError: there are none, or what they are is not to be found out.
 
     Args:
-        form: of the table of forms; by default that of the folder's index, or the one whose picture the first record
+        form: of the table of forms; by default that of the folder's index, or the one whose image the first record
             has.
         keys: other keys than the form's.
         labels: see `label_files.read_labels`; by default labels.json in the folder.
@@ -161,7 +161,7 @@ def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
 
 
 def _form_of(paths: Sequence[Path], forms: Sequence[RecordForm]) -> RecordForm:
-    """The first of the forms whose picture the first sound record has."""
+    """The first of the forms whose image the first sound record has."""
     without_texts = RecordForm(label="", text="", name="", group="")
     for record in (record for path in paths for record in records(Shard(path, without_texts))):
         if isinstance(record, Record):

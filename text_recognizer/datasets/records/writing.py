@@ -45,7 +45,7 @@ def write_records(
     Returns:
         the index, and what was made of each shard.
     Raises:
-        SpecError: the dataset shows no characters or lines, or the form cannot hold its pictures.
+        SpecError: the dataset shows no characters or lines, or the form cannot hold its images.
         DataError: the folder holds something else, or cannot be written.
     """
     spec, encoding = dataset.data_spec, encoding or form.default_encoding
@@ -107,7 +107,7 @@ def _examples(
 
 
 def _shown(split: Split, positions: NDArray[np.int64], target: str) -> Iterator[tuple[Grey, list[int]]]:
-    """Pictures (H, W) and their ids; those of lines count from 0, as the blank has none."""
+    """Images (H, W) and their ids; those of lines count from 0, as the blank has none."""
     batch = split.batch(positions)
     images, labels = batch["image"][..., 0], batch["label"]
     if target == "character":

@@ -1,4 +1,4 @@
-"""Lines cut out of the pictures of pages."""
+"""Lines cut out of the images of pages."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.straighten import are_upside_down, bent_baseline, straightened
 from text_recognizer.reading_order import runs_right_to_left
 
-_MOST_DISTORTION = 0.02  # rounding, not another picture
+_MOST_DISTORTION = 0.02  # rounding, not another image
 
 
 @dataclass(frozen=True)

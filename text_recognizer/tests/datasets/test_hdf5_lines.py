@@ -91,9 +91,9 @@ def test_files_of_the_full_stack_recogniser_are_read(tmp_path, one_hot):
         ({"y": np.full((1, 4), 80)}, "train, line 0: its label has ids other than 0 to 79"),
         ({"y": np.full((1, 4), -1)}, "train, line 0: its label has ids other than 0 to 79"),
         ({"y": np.full((1, 4), np.nan)}, "train, line 0: its label has ids other than 0 to 79"),
-        ({"y": np.zeros((1, 20000, 80), np.uint8)}, "has 1,600,000 bytes a text, at most 100,000 can"),
+        ({"y": np.zeros((1, 20000, 80), np.uint8)}, "has 1,600,000 bytes per text, at most 100,000 can"),
         ({"x": np.zeros((1, 28, 120), np.float32)}, "x_train must be uint8 (lines, height, width). Received: float32"),
-        ({"x": np.zeros((2, 28, 120), np.uint8)}, "2 pictures but 1 texts"),
+        ({"x": np.zeros((2, 28, 120), np.uint8)}, "2 images but 1 texts"),
     ],
 )
 def test_a_file_that_is_nearly_one_of_the_full_stack_recogniser_says_what_it_has(tmp_path, spoiled, expected):
@@ -174,9 +174,7 @@ def test_a_line_wider_than_the_file_is_refused(tmp_path):
     path = write_list(tmp_path / "lines", [(f"{index}.png", "a") for index in range(30)])
     dataset = LineListDataset(str(path), height=8)
     dataset.prepare()
-    expected = (
-        r"a line of the train split is \d\d pixels wide, the file's pictures are 16. Give the dataset max_width=16"
-    )
+    expected = r"a line of the train split is \d\d pixels wide, the file's images are 16. Give the dataset max_width=16"
     with pytest.raises(DataError, match=expected):
         write_hdf5(tmp_path / "out.hdf5", {"train": dataset.split("train")}, width=16)
     assert not list(tmp_path.glob("*out*"))
@@ -186,7 +184,7 @@ def test_a_line_wider_than_the_file_is_refused(tmp_path):
     ("spoiled", "expected"),
     [
         ({"gt": None}, "train: expected the datasets dt and gt. It has: dt"),
-        ({"gt": [b"a"]}, "train: 2 pictures but 1 texts"),
+        ({"gt": [b"a"]}, "train: 2 images but 1 texts"),
         ({"gt": [b"\xff", b"a"]}, "train, line 0: its text is not UTF-8"),
         ({"dt": np.zeros((2, 8), np.uint8)}, r"dt must be uint8 \(lines, width, height\). Received: uint8 \(2, 8\)"),
         ({"dt": np.zeros((2, 8, 8))}, "Received: float64"),
@@ -309,12 +307,12 @@ def test_what_lies_in_another_file_is_not_read(tmp_path):
         ({"data": np.zeros((9, 9, 9), np.uint8), "scaleoffset": 0}, "Write it with compression='gzip'"),
         (
             {"data": np.zeros((2, 2049, 1024), np.uint8), "compression": 1},
-            "2,098,176 pixels a picture, at most",
+            "2,098,176 pixels per image, at most",
         ),
         ({"data": np.zeros((10**5, 1, 1), np.uint8), "compression": 1}, "100,000 lines, at most "),
         (
             {"data": np.zeros((600, 1000, 128), np.uint8), "chunks": (8, 1000, 128), "compression": 9},
-            "bytes of pictures, at most",
+            "bytes of images, at most",
         ),
         ({"data": np.zeros((900, 2000, 1), np.uint8), "chunks": (900, 2000, 1)}, "too large to read a few lines"),
     ],
@@ -345,7 +343,7 @@ def test_texts_that_are_too_long_for_lines_are_refused(tmp_path):
     write(path, {"train": ([40], ["a" * 100_001])})
     assert "train, line 0: its text or all texts together are too long" in refusal(path)
     write(path, {"train": ([40], ["a"])}, gt=np.array([b"a" * 100_001]))
-    assert "has 100,001 bytes a text, at most 100,000 can" in refusal(path)
+    assert "has 100,001 bytes per text, at most 100,000 can" in refusal(path)
 
 
 def test_filters_that_h5py_writes_are_read(tmp_path):

@@ -186,7 +186,7 @@ def test_a_picture_of_the_test_split_is_not_trained_on(tmp_path, capsys):
     dataset = HwdbDataset(str(train), str(test), processes=1)
     dataset.prepare()
     assert dataset.sizes() == {"train": 4, "validation": 2, "test": 2}
-    assert "2 pictures left out: also in a later split" in capsys.readouterr().err
+    assert "2 images left out: also in a later split" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_named_and_the_rest_is_read(tmp_path, capsys):
@@ -198,7 +198,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(tmp_path, capsys):
     dataset.prepare()
     assert sum(dataset.sizes().values()) == 14
     named = "1 x the file ends within a record ('1003-c.gnt@1460'); 1 x the file is empty ('1006-c.gnt')"
-    assert f"2 pictures rejected: {named}" in capsys.readouterr().err
+    assert f"2 images rejected: {named}" in capsys.readouterr().err
     assert "1003-c.gnt" in (Path(dataset.store_path) / "rejected.tsv").read_text(encoding="utf-8")
 
 

@@ -179,8 +179,8 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
     (tmp_path / "letters" / "train" / "d").mkdir()
     dataset = ImageFolderDataset(str(tmp_path / "letters"))
     dataset.prepare()
-    assert [(one.name, one.reason) for one in dataset.rejected] == [("train/d", "the folder has no pictures")]
-    assert "no training picture of 1 of 3 classes: 'c'\n" in capsys.readouterr().err
+    assert [(one.name, one.reason) for one in dataset.rejected] == [("train/d", "the folder has no images")]
+    assert "no training image of 1 of 3 classes: 'c'\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_folder_without_pictures_and_a_class_missing_from_training_are_named(t
         ("place,label,split\na.png,a,test\n", "has no header"),
         ("Bild,Zeichen\na.png,a\n", "no header: .* image_path, .* label, .* Received: Bild, Zeichen"),
         ("", "there are no images"),
-        ("path,label\na.png,\n", r"1 picture rejected: 1 x its label is empty \('a.png'\)"),
+        ("path,label\na.png,\n", r"1 image rejected: 1 x its label is empty \('a.png'\)"),
         ("path,label,split\na.png,a,exam\n", "there is no split 'exam'"),
         ("path,label\na.png,a\na.png,b\n", "two labels: 'a' and 'b'"),
         ("path,label\na.png,a\nx/../a.png,b\n", "two labels: 'a' and 'b'"),

@@ -226,7 +226,7 @@ def test_folders_of_older_recognisers_are_read_and_a_test_drawn_from_training_is
     dataset.prepare()
     assert dataset.sizes() == {"train": 4, "validation": 1, "test": 1}
     assert [(one.name, one.reason) for one in dataset.rejected] == [
-        ("Train/pic/3_0.jpg", "the same picture is in the test split: 'Test/pic/x.png'")
+        ("Train/pic/3_0.jpg", "the same image is in the test split: 'Test/pic/x.png'")
     ]
 
 
@@ -237,8 +237,8 @@ def test_the_folders_of_a_recogniser_of_poems_are_read_and_written_as_they_are(t
     dataset.prepare()
     assert dataset.sizes() == {"train": 6, "validation": 2, "test": 2}
     assert [(one.name, one.reason) for one in dataset.rejected] == [
-        ("Train/pic/0/0_1.jpg", "the same picture is in the test split: 'Test/pic/0/0_1.jpg'"),
-        ("Train/pic/2/0_0.jpg", "the same picture is in the test split: 'Test/pic/2/0_0.jpg'"),
+        ("Train/pic/0/0_1.jpg", "the same image is in the test split: 'Test/pic/0/0_1.jpg'"),
+        ("Train/pic/2/0_0.jpg", "the same image is in the test split: 'Test/pic/2/0_0.jpg'"),
     ]
     by_dict = LineListDataset(str(data), charset=str(data / "char_dict" / "char_dict.json"))
     assert set(by_dict.data_spec.classes) == set(dataset.data_spec.classes)

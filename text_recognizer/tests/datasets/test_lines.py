@@ -173,7 +173,7 @@ def test_subsamples_share_a_store_and_a_charset(tmp_path):
 
 def test_a_second_preparation_is_identical_with_one_process_and_with_two(tmp_path, monkeypatch, capfd):
     path = write_list(tmp_path / "lines", [(f"{index}.png", f"text {index}") for index in range(200)])
-    (tmp_path / "lines" / "7.png").write_bytes(b"no picture")
+    (tmp_path / "lines" / "7.png").write_bytes(b"no image")
     found = []
     for processes in (1, 2):
         monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / f"data{processes}"))
@@ -271,8 +271,8 @@ def test_a_picture_that_is_in_a_later_split_too_is_taken_out_of_training(tmp_pat
     dataset = prepared(path)
     assert dataset.sizes() == {"train": 2, "validation": 0, "test": 1}
     assert {one.name: one.reason for one in dataset.rejected} == {
-        "0.png": "the same picture is in the test split: 'test.png'",
-        "validation.png": "the same picture is in the test split: 'test.png'",
+        "0.png": "the same image is in the test split: 'test.png'",
+        "validation.png": "the same image is in the test split: 'test.png'",
     }
 
 

@@ -105,7 +105,7 @@ def test_characters_without_a_font_can_have_strokes(tmp_path, monkeypatch):
     dataset = RenderedCharactersDataset(
         charset=["一", "七"], strokes=str(stroke_file(tmp_path, ONE, SEVEN)), written=20, side=16
     )
-    assert dataset.outlook() == "40 pictures to draw"
+    assert dataset.outlook() == "40 images to draw"
     dataset.prepare()
     assert sum(dataset.sizes().values()) == 40
 
